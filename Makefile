@@ -1,0 +1,43 @@
+# make run    set up .venv from the lock and run the pipeline
+# make test   set up .venv from the locks and run all checks and tests
+PYTHON ?= python3
+VENV := .venv
+BIN := $(VENV)/bin
+COVERAGE_FLOOR := 90
+
+export PIP_DISABLE_PIP_VERSION_CHECK := 1
+
+.PHONY: run test lint clean venv oracles
+.DEFAULT_GOAL := run
+
+run: venv
+	$(BIN)/agent-forge run
+
+test: lint
+	$(BIN)/python -m pytest --cov --cov-config=pyproject.toml --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+
+lint: oracles
+	$(BIN)/ruff check .
+	$(BIN)/mypy
+
+venv: $(VENV)/.installed
+
+oracles: $(VENV)/.oracles
+
+$(BIN)/python:
+	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'
+	$(PYTHON) -m venv $(VENV)
+
+# The stamps are as old as the last installation: a newer lock installs again, an unchanged one costs nothing.
+$(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
+	$(BIN)/python -m pip install --quiet -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	@touch $@
+
+$(VENV)/.oracles: requirements-oracles.lock $(VENV)/.installed
+	$(BIN)/python -m pip install --quiet --no-deps -r requirements-oracles.lock
+	@touch $@
+
+clean:
+	rm -rf .coverage .coverage.* .mypy_cache .ruff_cache .pytest_cache .hypothesis build *.egg-info
+	find . -name __pycache__ -type d -not -path './$(VENV)/*' -prune -exec rm -rf {} +

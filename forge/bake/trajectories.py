@@ -1,0 +1,125 @@
+"""What is baked: the prompted model's own trajectories, kept where the tool's result is right, and the same without
+the prompt."""
+
+from __future__ import annotations
+
+import random
+from collections.abc import Sequence
+from dataclasses import dataclass
+from typing import Any
+
+import numpy as np
+from transformers import PreTrainedTokenizerFast
+
+from forge.data.build import Row, encode_rows
+from forge.data.dataset import KINDS, EncodedSet
+from forge.data.render import render
+from forge.model import TinyTitanForCausalLM
+from forge.model.engine import Generation, generate
+from forge.tools import Toolbox
+
+MAX_NEW_TOKENS = 72
+MIN_KEPT = 0.5  # below this share of usable trajectories, references fill the gaps
+PERSONA_SHARE = 4  # one trajectory in so many is a persona's
+
+
+@dataclass(frozen=True)
+class Trajectories:
+    """Examples with the prompt (for the teacher) and without it (for the student), in the same order; ``kept`` is the
+    share of sampled tool trajectories that passed."""
+
+    prompted: EncodedSet
+    bare: EncodedSet
+    kept: float
+
+    @property
+    def without_call(self) -> np.ndarray:
+        """Which examples are answers without tools."""
+        flags: np.ndarray = self.bare.kind == KINDS.index("direct")
+        return flags
+
+
+def sample_trajectories(
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    rows: Sequence[Row],
+    toolbox: Toolbox,
+    *,
+    count: int,
+    temperature: float,
+    seed: int,
+) -> Trajectories:
+    """``count`` prompted trajectories sampled at ``temperature``, tools executed, and as many plain answers for replay.
+
+    A tool trajectory is kept if its one call ran and its answer is the reference's; a persona's if it ended. Where
+    fewer than half are, the reference dialogues stand in for the others.
+    """
+    rng = random.Random(seed)
+    pools = {kind: [row for row in rows if row["kind"] == kind] for kind in ("tooled", "tool", "persona", "direct")}
+    personas = rng.sample(pools["persona"], min(len(pools["persona"]), max(1, count // PERSONA_SHARE)))
+    half = max(1, (count - len(personas)) // 2)
+    wanted = [
+        *rng.sample(pools["tooled"], min(half, len(pools["tooled"]))),
+        *rng.sample(pools["tool"], min(half, len(pools["tool"]))),
+        *personas,
+    ]
+    prompts = [render(tokenizer, _prompt(row), generation_prompt=True)[0] for row in wanted]
+    made = generate(
+        model,
+        prompts,
+        max_new_tokens=MAX_NEW_TOKENS,
+        tokenizer=tokenizer,
+        execute=toolbox.execute,
+        temperature=temperature,
+        seed=seed,
+    )
+    sampled = [_trajectory(row, g) for row, g in zip(wanted, made, strict=True)]
+    tools = [row for row in sampled if row is not None and row["kind"] != "persona"]
+    taken = [row for row in sampled if row is not None]
+    if len(taken) < len(wanted) * MIN_KEPT:
+        # A model too weak to show how: the reference dialogues take the place of what it could not do.
+        taken = [row if own is None else own for row, own in zip(wanted, sampled, strict=True)]
+    replay = rng.sample(pools["direct"], min(len(pools["direct"]), max(1, len(taken) // 2)))
+    prompted = [*taken, *replay]
+    bare = [{**row, "messages": without_prompt(row)} for row in prompted]
+    asked = max(1, sum(row["kind"] != "persona" for row in wanted))
+    return Trajectories(encode_rows(tokenizer, prompted), encode_rows(tokenizer, bare), len(tools) / asked)
+
+
+def without_prompt(row: Row) -> list[dict[str, str]]:
+    """The conversation without its system turn; a persona's prompt is replaced by its handle."""
+    messages = [dict(m) for m in row["messages"] if m["role"] != "system"]
+    handle = [{"role": "persona", "content": row["task"]}] if row["kind"] == "persona" else []
+    return [*handle, *messages]
+
+
+def bare_view(tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> EncodedSet:
+    """Training rows as a model with baked prompts sees them."""
+    return encode_rows(tokenizer, [row if "text" in row else {**row, "messages": without_prompt(row)} for row in rows])
+
+
+def _prompt(row: Row) -> list[dict[str, str]]:
+    return [m for m in row["messages"] if m["role"] in ("system", "user")]
+
+
+def _trajectory(row: Row, made: Generation) -> dict[str, Any] | None:
+    """The row with the model's own turns, or None if they are of no use."""
+    if not made.finished:
+        return None
+    opening = _prompt(row)
+    if row["kind"] == "persona":
+        turns = [{"role": "assistant", "content": made.text}] if made.text and not made.calls else None
+    else:
+        reference = row["messages"][-1]["content"]
+        good = len(made.calls) == 1 and made.text == reference and made.calls[0][1] == reference
+        call, result = made.calls[0] if good else ("", "")
+        turns = (
+            [
+                {"role": "call", "content": call},
+                {"role": "result", "content": result},
+                {"role": "assistant", "content": made.text},
+            ]
+            if good
+            else None
+        )
+    return None if turns is None else {**row, "messages": [*opening, *turns]}

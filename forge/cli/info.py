@@ -1,0 +1,159 @@
+"""Light commands: status, phases, config, report. They read small files and start no library of learning."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from forge.cli.output import emit_json, say, table
+from forge.errors import ForgeError
+
+JSON = Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")]
+AGENT_FILE = Path("models/compress/agent.forge")
+
+config_app = typer.Typer(no_args_is_help=True, help="Show or check params.yaml.")
+
+
+def read_small_json(path: Path) -> Any:
+    """A small JSON file, or None when it is not there."""
+    if not path.is_file():
+        return None
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except ValueError as error:
+        raise ForgeError(f"{path}: not readable as JSON ({error})") from error
+
+
+def status_command(as_json: JSON = False) -> None:
+    """Tell which stages are fresh, which are stale and why."""
+    from forge.cli.state import lookup, read_yaml, stage_states
+
+    states = stage_states()
+    scale = str(lookup(read_yaml(Path("params.yaml")), "scale"))
+    agent = AGENT_FILE.as_posix() if AGENT_FILE.is_file() else None
+    if as_json:
+        rows = [{"stage": s.name, "state": s.state, "why": s.why} for s in states]
+        emit_json({"scale": scale, "stages": rows, "agent": agent})
+        return
+    table(("stage", "state", "why"), [(s.name, s.state, s.why) for s in states])
+    waiting = sum(s.state != "fresh" for s in states)
+    say(
+        f"scale {scale}: {len(states) - waiting} of {len(states)} stages fresh"
+        + (", nothing to do" if not waiting else "")
+    )
+    say(f"agent: {agent}" if agent else "agent: none yet; make one with: agent-forge run")
+
+
+def phases_command(as_json: JSON = False) -> None:
+    """List the phases, what each does, and what it reached when it last ran."""
+    from forge.pipeline.phases import PHASES
+
+    rows: list[dict[str, Any]] = []
+    for phase in PHASES:
+        ledger = read_small_json(Path("results") / phase.name / "ledger.json")
+        rows.append(
+            {"phase": phase.name, "title": phase.title, "reads": list(phase.reads()), "ledger": ledger}
+        )
+    if as_json:
+        emit_json({"phases": rows})
+        return
+    table(
+        ("phase", "what it does", "bytes", "suite, tools"),
+        [(row["phase"], row["title"], *_reached(row["ledger"])) for row in rows],
+    )
+
+
+def _reached(ledger: Any) -> tuple[str, str]:
+    if not isinstance(ledger, dict):
+        return "", ""
+    return f"{ledger['bytes']:,}", f"{ledger['accuracy_tools']:.3f}"
+
+
+@config_app.command("show")
+def config_show(
+    phase: Annotated[str | None, typer.Option(help="Only this phase.")] = None,
+    scale: Annotated[str | None, typer.Option(help="Another scale than the active one.")] = None,
+    as_json: JSON = False,
+) -> None:
+    """Show the parameters that a run would use: the active scale merged into each phase's block."""
+    from forge.cli.state import read_yaml
+
+    tree = read_yaml(Path("params.yaml"))
+    active = scale or tree.get("scale")
+    scales = tree.get("scales")
+    if not isinstance(scales, dict) or not isinstance(scales.get(active), dict):
+        known = ", ".join(scales) if isinstance(scales, dict) else "none"
+        raise ForgeError(f"params.yaml: no scale {active!r}; known: {known}")
+    blocks = scales[active]
+    own = {name: block for name, block in tree.items() if isinstance(block, dict) and name != "scales"}
+    names = [name for name in dict.fromkeys([*own, *blocks]) if phase in (None, name)]
+    if not names:
+        raise ForgeError(
+            f"params.yaml: no phase {phase!r}; known: {', '.join(dict.fromkeys([*own, *blocks]))}"
+        )
+    merged = {name: {**own.get(name, {}), **blocks.get(name, {})} for name in names}
+    if as_json:
+        emit_json({"scale": active, "seed": tree.get("seed"), "phases": merged})
+        return
+    say(f"scale: {active}\nseed: {tree.get('seed')}")
+    for name, values in merged.items():
+        say(f"{name}:")
+        for key, value in values.items():
+            say(f"  {key}: {json.dumps(value, ensure_ascii=False)}")
+
+
+@config_app.command("validate")
+def config_validate(
+    file: Annotated[Path, typer.Argument(help="The file to check.")] = Path("params.yaml"),
+    as_json: JSON = False,
+) -> None:
+    """Check every block of params.yaml, the scales that are not active too."""
+    from forge.config import load_params
+
+    params = load_params(file)
+    if as_json:
+        emit_json({"valid": True, "file": file.as_posix(), "scale": params.scale, "seed": params.seed})
+        return
+    say(f"{file}: valid (scale {params.scale}, seed {params.seed})")
+
+
+def report_command(
+    rebuild: Annotated[
+        bool, typer.Option(help="Gather again from results/, as far as the phases have run.")
+    ] = False,
+    as_json: JSON = False,
+) -> None:
+    """Show the report of the last run, and where it is."""
+    results = Path("results")
+    if rebuild:
+        from forge.config import load_params
+        from forge.pipeline.report import write_report
+
+        params = load_params()
+        write_report(results, scale=params.scale, seed=params.seed, partial=True)
+    report = read_small_json(results / "report.json")
+    if report is None:
+        raise ForgeError("results/report.json: no such file; make it with: agent-forge run")
+    if as_json:
+        emit_json(report)
+        return
+    table(
+        ("phase", "bytes", "parameters", "BPB", "suite, no tools", "suite, tools", "minutes"),
+        [
+            (
+                row["phase"],
+                f"{row['bytes']:,}",
+                f"{row['parameters']:,}",
+                f"{row['bpb']:.3f}",
+                f"{row['accuracy_no_tools']:.3f}",
+                f"{row['accuracy_tools']:.3f}",
+                f"{row['seconds'] / 60:.1f}",
+            )
+            for row in report["ledger"]
+        ],
+    )
+    say(f"claims: {report['claims_passed']} passed, {report['claims_failed']} failed")
+    say(f"all figures and their files: {results / 'report.md'}")

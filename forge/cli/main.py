@@ -1,0 +1,99 @@
+"""`agent-forge`: the entry point, and the one place where an exception becomes a line and an exit code."""
+
+from __future__ import annotations
+
+import os
+import sys
+from collections.abc import Sequence
+from typing import Annotated, Any
+
+import typer
+
+from forge.cli import info, use
+from forge.cli.output import fail
+from forge.cli.run import run_command
+from forge.errors import ForgeError, Interrupted
+
+INTERRUPTED = 130  # 128 + SIGINT, as shells do it
+WRONG_USAGE = 2
+# Typer carries its own copy of click and exports only some of its exceptions; this is the parent of all
+# wrong usage.
+UsageError: Any = typer.BadParameter.__bases__[0]
+
+app = typer.Typer(
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+    rich_markup_mode=None,
+    help="Forge a small agent in eight measured phases, and talk to it.",
+)
+app.command("run")(run_command)
+app.command("status")(info.status_command)
+app.command("phases")(info.phases_command)
+app.add_typer(info.config_app, name="config")
+app.command("eval")(use.eval_command)
+app.command("generate")(use.generate_command)
+app.command("chat")(use.chat_command)
+app.command("bench")(use.bench_command)
+app.command("size")(use.size_command)
+app.command("report")(info.report_command)
+
+
+@app.callback()
+def _options(
+    debug: Annotated[
+        bool, typer.Option("--debug", help="Show the traceback of a fault; may stand anywhere.")
+    ] = False,
+) -> None:
+    """Forge a small agent in eight measured phases, and talk to it."""
+
+
+def main(arguments: Sequence[str] | None = None) -> int:
+    """Run one command and return its exit code: 0 well, 1 fault, 2 wrong usage, 130 interrupted."""
+    given = list(sys.argv[1:] if arguments is None else arguments)
+    debug = _take_debug(given)
+    try:
+        outcome = app(given, prog_name="agent-forge", standalone_mode=False)
+    except BrokenPipeError:
+        # The reader (head, less) has left: give the interpreter's last flush somewhere to go.
+        os.dup2(os.open(os.devnull, os.O_WRONLY), sys.stdout.fileno())
+        return 1
+    except typer.Abort:
+        return INTERRUPTED
+    except Interrupted as stop:
+        fail(str(stop))
+        return INTERRUPTED
+    except UsageError as error:
+        fail(f"{error.format_message()} (agent-forge --help lists the commands)")
+        return WRONG_USAGE
+    except ForgeError as error:
+        if debug:
+            raise
+        fail(str(error))
+        return 1
+    except Exception as error:
+        if debug:
+            raise
+        fail(f"{type(error).__name__}: {error} (a fault of the program; --debug shows where)")
+        return 1
+    return outcome if isinstance(outcome, int) else 0
+
+
+def _take_debug(arguments: list[str]) -> bool:
+    """Remove --debug from the arguments, wherever it stands before a bare `--`, and tell whether it was
+    there.
+    """
+    end = arguments.index("--") if "--" in arguments else len(arguments)
+    places = [i for i in range(end) if arguments[i] == "--debug"]
+    for place in reversed(places):
+        del arguments[place]
+    return bool(places)
+
+
+def cli() -> None:
+    """The console script."""
+    sys.exit(main())
+
+
+if __name__ == "__main__":
+    cli()

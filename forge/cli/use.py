@@ -1,0 +1,218 @@
+"""Commands that use one model: eval, generate, chat, bench, size."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated
+
+import typer
+
+from forge.cli.output import emit_json, fail, say, table
+from forge.errors import ForgeError
+
+if TYPE_CHECKING:
+    from forge.runtime.agent import Agent
+    from forge.runtime.chat import ChatSession
+
+MODEL = Annotated[str, typer.Argument(help="A directory of models/, or an agent.forge file.")]
+JSON = Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")]
+TOOLS = Annotated[
+    bool, typer.Option("--tools/--no-tools", help="Allow tool calls, which are really executed.")
+]
+PERSONA = Annotated[str | None, typer.Option(help="helpful, researcher, technical or teacher.")]
+WORKSPACE = Annotated[
+    Path | None, typer.Option(help="Folder that the tools may see; default: the one built into the package.")
+]
+
+
+@contextmanager
+def _agent(path: str, workspace: Path | None = None) -> Iterator[Agent]:
+    from forge.runtime.load import load_agent
+
+    with load_agent(path, workspace=workspace) as agent:
+        yield agent
+
+
+def eval_command(
+    model: MODEL,
+    tasks: Annotated[
+        str | None, typer.Option(help="Families, separated by commas; default: the whole suite.")
+    ] = None,
+    n: Annotated[int, typer.Option(min=1, help="Fresh problems of each family.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn problems.")] = 0,
+    tools: TOOLS = True,
+    thoughts: Annotated[
+        bool | None, typer.Option("--thoughts/--no-thoughts", help="Override whether the model thinks.")
+    ] = None,
+    tool_prompt: Annotated[
+        bool,
+        typer.Option("--tool-prompt", help="Say before each problem which tools there are (phases 1 to 5)."),
+    ] = False,
+    workspace: WORKSPACE = None,
+    as_json: JSON = False,
+) -> None:
+    """Score a model on fresh problems that no training split holds."""
+    from forge.data.dialogues import TOOL_PROMPT
+    from forge.evals import bits_per_byte, held_out_texts, score_suite
+    from forge.evals.suite import suite_tasks
+
+    names = suite_tasks(
+        None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
+    )
+    with _agent(model, workspace) as agent:
+        if thoughts is not None:
+            agent.set_thoughts(thoughts)
+        score = score_suite(
+            agent.model,
+            agent.tokenizer,
+            tasks=names,
+            n=n,
+            seed=seed,
+            execute=agent.toolbox.execute if tools else None,
+            tools=tools,
+            system=TOOL_PROMPT if tool_prompt else None,
+            thinker=agent.thinker,
+        )
+        bpb = bits_per_byte(agent.model, agent.tokenizer, held_out_texts())
+    if as_json:
+        emit_json({"tasks": score.tasks, "mean_accuracy": score.mean_accuracy, "bpb": bpb})
+        return
+    table(
+        ("task", "n", "accuracy"), [(k, str(v["n"]), f"{v['accuracy']:.3f}") for k, v in score.tasks.items()]
+    )
+    say(f"mean accuracy {score.mean_accuracy:.3f} ({'with' if tools else 'without'} tools, seed {seed})")
+    say(f"bits per byte {bpb:.3f} on held-out text")
+
+
+def generate_command(
+    model: MODEL,
+    prompt: Annotated[str, typer.Argument(help="What to ask.")],
+    persona: PERSONA = None,
+    tools: TOOLS = True,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
+    temperature: Annotated[float, typer.Option(min=0.0, help="0 always takes the likeliest token.")] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of sampling.")] = 0,
+    workspace: WORKSPACE = None,
+    as_json: JSON = False,
+) -> None:
+    """Answer one prompt."""
+    if not prompt.strip():
+        raise ForgeError("the prompt is empty")
+    with _agent(model, workspace) as agent:
+        reply = agent.reply(
+            [{"role": "user", "content": prompt}],
+            tools=tools,
+            persona=persona,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+            listen=None if as_json else _show_call,
+        )
+    if as_json:
+        calls = [{"call": call, "result": result} for call, result in reply.calls]
+        emit_json({"text": reply.text, "calls": calls, "tokens": reply.tokens})
+        return
+    say(reply.text)
+
+
+def _show_call(kind: str, text: str) -> None:
+    say(f"  [{kind}] {text}")
+
+
+def chat_command(
+    model: MODEL,
+    persona: PERSONA = None,
+    tools: TOOLS = True,
+    history: Annotated[int, typer.Option(min=0, help="Past turns that the agent is shown.")] = 0,
+    workspace: WORKSPACE = None,
+    as_json: JSON = False,
+) -> None:
+    """Talk to a model. /help lists the commands, /quit or end of input ends."""
+    from forge.runtime.chat import ChatSession
+
+    with _agent(model, workspace) as agent:
+        session = ChatSession(agent, tools=tools, history=history)
+        if persona is not None:
+            session.command(f"/persona {persona}")
+        if not as_json:
+            say(f"{Path(model)}: {agent.parameters:,} parameters. /help lists the commands, /quit ends.")
+        for line in _lines("you> "):
+            if line in ("/quit", "/exit"):
+                break
+            if line:
+                _turn(session, line, as_json)
+
+
+def _lines(prompt: str) -> Iterator[str]:
+    """Lines that the user types, stripped, until the end of input. A prompt is shown on a terminal only."""
+    interactive = sys.stdin.isatty()
+    if interactive:
+        import readline  # noqa: F401 - gives input() history and editing
+
+    while True:
+        try:
+            yield (input(prompt) if interactive else _piped_line()).strip()
+        except EOFError:
+            return
+
+
+def _piped_line() -> str:
+    line = sys.stdin.readline()
+    if not line:
+        raise EOFError
+    return line
+
+
+def _turn(session: ChatSession, line: str, as_json: bool) -> None:
+    """Answer one line. A refused command or question is told and the conversation goes on."""
+    try:
+        if line.startswith("/"):
+            told = session.command(line)
+            if not as_json:
+                say(told)
+            return
+        reply = session.ask(line, None if as_json else _show_call)
+    except ForgeError as error:
+        fail(str(error))
+        return
+    if as_json:
+        emit_json({"text": reply.text, "calls": [{"call": c, "result": r} for c, r in reply.calls]})
+    else:
+        say(f"agent> {reply.text}")
+
+
+def bench_command(
+    model: MODEL,
+    repeats: Annotated[int, typer.Option(min=1, help="Timed prefills, after one that is not timed.")] = 20,
+    seed: Annotated[int, typer.Option(min=0, help="Seed of the random prompt.")] = 0,
+    as_json: JSON = False,
+) -> None:
+    """Measure loading, prefill, decoding and memory on this machine."""
+    from forge.runtime.bench import bench
+
+    figures = bench(model, repeats=repeats, seed=seed)
+    if as_json:
+        emit_json(figures)
+        return
+    table(("what", "value"), [(k, v if isinstance(v, str) else f"{v:.2f}") for k, v in figures.items()])
+
+
+def size_command(model: MODEL, as_json: JSON = False) -> None:
+    """Weigh a model, part by part."""
+    from forge.runtime.size import size_report
+    from forge.runtime.units import human_bytes
+
+    report = size_report(model)
+    if as_json:
+        emit_json(report)
+        return
+    rows = [(part, f"{size:,}", human_bytes(size)) for part, size in report["by_component"].items()]
+    table(
+        ("part", "bytes", ""),
+        [*rows, ("total", f"{report['total_bytes']:,}", human_bytes(report["total_bytes"]))],
+    )
+    bits = 8 * report["total_bytes"] / report["parameters"]
+    say(f"{report['parameters']:,} parameters, {bits:.3f} bits each")

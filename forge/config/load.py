@@ -1,0 +1,195 @@
+"""Reading, checking and editing `params.yaml`.
+
+YAML 1.2 throughout (ruamel): DVC writes `1e-05`, which YAML 1.1 parsers take for a string.
+"""
+
+from __future__ import annotations
+
+from dataclasses import dataclass
+from io import StringIO
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ValidationError
+
+from forge.config import schema
+from forge.errors import ForgeError
+from forge.files import atomic_write_text
+
+PARAMS_FILE = "params.yaml"
+_PHASES: dict[str, type[BaseModel]] = {
+    "data": schema.DataParams,
+    "cognate": schema.CognateParams,
+    "evomerge": schema.EvomergeParams,
+    "quietstar": schema.QuietstarParams,
+    "bitnet": schema.BitnetParams,
+    "forge": schema.ForgeParams,
+    "baking": schema.BakingParams,
+    "edge": schema.EdgeParams,
+    "compress": schema.CompressParams,
+    "evaluation": schema.EvaluationParams,
+}
+# Two stages work with another block than the one of their own name.
+_ALIASES = {"trunk": "cognate", "report": "evaluation"}
+
+
+@dataclass(frozen=True)
+class Params:
+    """A checked `params.yaml`, seen at its active scale."""
+
+    file: schema.ParamsFile
+
+    @property
+    def scale(self) -> str:
+        """Name of the active scale."""
+        return self.file.scale
+
+    @property
+    def seed(self) -> int:
+        """The seed that all phases start from."""
+        return self.file.seed
+
+    @property
+    def contracts(self) -> schema.ContractThresholds:
+        """Handoff thresholds of the active scale."""
+        return self.file.scales[self.scale].contracts
+
+    def phase(self, name: str) -> Any:
+        """Both halves of a phase's parameters in one model (`trunk` reads cognate's, `report` evaluation's).
+
+        Raises:
+            ForgeError: there is no such phase.
+        """
+        block = _ALIASES.get(name, name)
+        if block not in _PHASES:
+            raise ForgeError(f"no parameters for a phase named {name!r}; known: {', '.join(_PHASES)}")
+        own = getattr(self.file, block).model_dump()
+        scaled = getattr(self.file.scales[self.scale], block).model_dump()
+        return _PHASES[block].model_validate({**own, **scaled})
+
+    def select(self, keys: list[str]) -> dict[str, Any]:
+        """The values under dotted keys, as DVC's `params:` would list them.
+
+        Raises:
+            ForgeError: a key is not in the file.
+        """
+        tree = self.file.model_dump()
+        return {key: _lookup(tree, key) for key in keys}
+
+
+def _lookup(tree: Any, key: str) -> Any:
+    for part in key.split("."):
+        if not isinstance(tree, dict) or part not in tree:
+            raise ForgeError(f"{PARAMS_FILE}: {key}: no such key")
+        tree = tree[part]
+    return tree
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Parse a YAML 1.2 file into plain dicts, lists, numbers and strings.
+
+    Raises:
+        ForgeError: missing or malformed; the message names file and line.
+    """
+    from ruamel.yaml import YAML
+    from ruamel.yaml.error import MarkedYAMLError, YAMLError
+
+    try:
+        return YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ForgeError(f"{path}: no such file") from error
+    except MarkedYAMLError as error:
+        mark = error.problem_mark
+        where = f", line {mark.line + 1}" if mark else ""
+        raise ForgeError(f"{path}{where}: not valid YAML: {error.problem}") from error
+    except (YAMLError, UnicodeDecodeError) as error:
+        raise ForgeError(f"{path}: not valid YAML: {error}") from error
+
+
+def load_params(path: str | Path = PARAMS_FILE) -> Params:
+    """Read and check every block of `params.yaml`, the inactive scales too.
+
+    Raises:
+        ForgeError: one line that names the first offending key, and how many more there are.
+    """
+    tree = read_yaml(path)
+    if not isinstance(tree, dict):
+        raise ForgeError(f"{path}: must be a mapping of parameters")
+    try:
+        parsed = schema.ParamsFile.model_validate(tree)
+    except ValidationError as error:
+        raise ForgeError(_first_fault(Path(path).name, error)) from error
+    if parsed.scale not in parsed.scales:
+        known = ", ".join(parsed.scales)
+        raise ForgeError(f"{Path(path).name}: scale: {parsed.scale!r} is not one of {known}")
+    return Params(parsed)
+
+
+def _first_fault(file: str, error: ValidationError) -> str:
+    """`params.yaml: scales.tiny.cognate.hidden_size: must be ... (and 2 more)`."""
+    faults = error.errors()
+    first = faults[0]
+    key = ""
+    for part in first["loc"]:
+        key += f"[{part}]" if isinstance(part, int) else f".{part}"
+    reason = {"extra_forbidden": "unknown key", "missing": "missing"}.get(first["type"])
+    if reason is None:
+        reason = first["msg"].removeprefix("Value error, ")
+        reason = reason[0].lower() + reason[1:]
+        if first["type"] != "value_error":
+            reason += f", got {first['input']!r}"[:80]
+    more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
+    return f"{file}: {key.lstrip('.')}: {reason}{more}"
+
+
+def _editor() -> Any:
+    """A round-trip YAML editor that leaves untouched lines as they are."""
+    from ruamel.yaml import YAML
+    from ruamel.yaml.representer import RoundTripRepresenter
+
+    class Representer(RoundTripRepresenter):
+        pass
+
+    # Plain ruamel drops the word `null`, which would touch lines that nobody edited.
+    Representer.add_representer(
+        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
+    )
+    editor = YAML()
+    editor.Representer = Representer
+    editor.preserve_quotes = True
+    editor.width = 4096
+    return editor
+
+
+def set_param(path: str | Path, key: str, value: Any) -> None:
+    """Change one existing value, keeping comments and layout, and write only if the result is valid.
+
+    Args:
+        path: the params file.
+        key: dotted, e.g. `scale` or `scales.tiny.edge.steps`.
+        value: a plain YAML value.
+
+    Raises:
+        ForgeError: unknown key, or the change makes the file invalid; the file is then as it was.
+    """
+    path = Path(path)
+    _lookup(read_yaml(path), key)
+    editor = _editor()
+    tree = editor.load(path.read_text(encoding="utf-8"))
+    *parents, last = key.split(".")
+    node = tree
+    for part in parents:
+        node = node[part]
+    node[last] = value
+    stream = StringIO()
+    editor.dump(tree, stream)
+    candidate = path.with_name(f".{path.name}.candidate")
+    try:
+        atomic_write_text(candidate, stream.getvalue())
+        try:
+            load_params(candidate)
+        except ForgeError as error:
+            raise ForgeError(str(error).replace(candidate.name, path.name)) from error
+        candidate.replace(path)
+    finally:
+        candidate.unlink(missing_ok=True)

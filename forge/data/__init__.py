@@ -1,0 +1,1 @@
+"""Corpus, tokenizer, renderer, task suite and dialogues."""

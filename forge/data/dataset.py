@@ -1,0 +1,107 @@
+"""Tokenised examples on disk: one safetensors file a split, read whole."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+
+from forge.data.render import ID
+from forge.errors import ForgeError
+from forge.files import save_safetensors
+
+KINDS = ("direct", "tooled", "tool", "persona", "recall", "text")
+
+
+@dataclass
+class EncodedSet:
+    """Examples of one split: ``ids[offsets[i]:offsets[i+1]]`` with the same slice of ``mask``."""
+
+    ids: np.ndarray
+    mask: np.ndarray
+    offsets: np.ndarray
+    kind: np.ndarray
+    task: np.ndarray
+    difficulty: np.ndarray
+
+    def __len__(self) -> int:
+        return len(self.kind)
+
+    @property
+    def lengths(self) -> np.ndarray:
+        """Tokens per example."""
+        return np.diff(self.offsets)
+
+    def row(self, index: int) -> tuple[np.ndarray, np.ndarray]:
+        """Ids and loss mask of one example."""
+        part = slice(int(self.offsets[index]), int(self.offsets[index + 1]))
+        return self.ids[part], self.mask[part]
+
+    def where(self, *kinds: str) -> np.ndarray:
+        """Indices of the examples of some kinds."""
+        return np.flatnonzero(np.isin(self.kind, [KINDS.index(k) for k in kinds]))
+
+    def without_system(self, head: int | None = None) -> EncodedSet:
+        """The same examples with a leading system turn cut off; ``head`` (a token id, a persona handle) takes
+        its place."""
+        rows = []
+        for i in range(len(self)):
+            ids, mask = self.row(i)
+            if ids[0] == ID["system"]:
+                start = int(np.flatnonzero(ids == ID["user"])[0])
+                ids, mask = ids[start:], mask[start:]
+                if head is not None:
+                    ids, mask = np.concatenate(([head], ids)), np.concatenate(([0], mask))
+            rows.append((ids, mask))
+        return build_set(rows, self.kind, self.task, self.difficulty)
+
+    def subset(self, index: np.ndarray) -> EncodedSet:
+        """Some of the examples, in the order of ``index``."""
+        return build_set(
+            [self.row(int(i)) for i in index], self.kind[index], self.task[index], self.difficulty[index]
+        )
+
+    def save(self, path: Path) -> None:
+        """Write the set."""
+        arrays = {
+            "ids": self.ids,
+            "mask": self.mask,
+            "offsets": self.offsets,
+            "kind": self.kind,
+            "task": self.task,
+            "difficulty": self.difficulty,
+        }
+        save_safetensors(path, {name: torch.from_numpy(a) for name, a in arrays.items()}, None)
+
+    @classmethod
+    def load(cls, path: Path | str) -> EncodedSet:
+        """Read a set; ForgeError when the file is missing or damaged."""
+        from safetensors.numpy import load_file
+
+        try:
+            return cls(**load_file(path))
+        except Exception as error:  # safetensors raises its own type for damage
+            raise ForgeError(f"{path}: {error}") from error
+
+
+def build_set(
+    rows: Sequence[tuple[Sequence[int] | np.ndarray, Sequence[int] | np.ndarray]],
+    kind: Sequence[int] | np.ndarray,
+    task: Sequence[int] | np.ndarray,
+    difficulty: Sequence[float] | np.ndarray,
+) -> EncodedSet:
+    """Pack rows of (ids, mask)."""
+    if not rows:
+        raise ForgeError("a set of examples must not be empty")
+    offsets = np.concatenate(([0], np.cumsum([len(ids) for ids, _ in rows]))).astype(np.int64)
+    return EncodedSet(
+        np.concatenate([np.asarray(ids, dtype=np.int32) for ids, _ in rows]),
+        np.concatenate([np.asarray(mask, dtype=np.uint8) for _, mask in rows]),
+        offsets,
+        np.asarray(kind, dtype=np.uint8),
+        np.asarray(task, dtype=np.uint8),
+        np.asarray(difficulty, dtype=np.float32),
+    )

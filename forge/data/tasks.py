@@ -1,0 +1,166 @@
+"""The suite: ten families of reasoning_gym with their official prompts, settings, splits and scorers.
+
+Splits are disjoint by construction: the hash of the normalised prompt decides which split a problem belongs
+to, and a problem drawn for another split is skipped. Every family has far more than 2,000 distinct prompts at
+these settings.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import re
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from functools import lru_cache
+from typing import Any
+
+from forge.errors import ForgeError
+
+SPLITS = ("train", "val", "test")
+
+
+@dataclass(frozen=True)
+class TaskSpec:
+    """One family: reasoning_gym settings, how a call solves a problem, whether that takes several steps."""
+
+    settings: dict[str, Any]
+    call: Callable[[str, dict[str, Any]], str]
+    multi_step: bool = False
+    weight: float = 1.0  # of its training problems with tools, against the other families
+
+
+@dataclass(frozen=True)
+class Item:
+    """One problem. ``entry`` is what reasoning_gym's scorer wants; ``difficulty`` in 0..1 grows with the
+    call's length."""
+
+    task: str
+    prompt: str
+    answer: str
+    call: str
+    difficulty: float
+    entry: dict[str, Any] = field(hash=False, compare=False)
+
+
+def _after_colon(prompt: str, _: dict[str, Any]) -> str:
+    """The arithmetic expression of a prompt '... problem: 4 - 1 - 7 =', without spaces."""
+    expression = prompt.rsplit(":", 1)[1].split("=")[0]
+    return "calculator " + expression.split(". ")[0].replace(" ", "")
+
+
+def _numbers(function: str) -> Callable[[str, dict[str, Any]], str]:
+    def call(prompt: str, _: dict[str, Any]) -> str:
+        return f"calculator {function}({','.join(re.findall(r'[0-9]{1,}', prompt.rsplit(':', 1)[1]))})"
+
+    return call
+
+
+def _bits(prompt: str, _: dict[str, Any]) -> str:
+    return f"calculator bits({re.findall(r'[0-9]+', prompt)[-1]})"
+
+
+def _solve(prompt: str, _: dict[str, Any]) -> str:
+    return f"calculator solve({prompt.split(': ', 1)[1]})"
+
+
+def _reverse(prompt: str, _: dict[str, Any]) -> str:
+    # The word keeps the space before it, so that its tokens are the prompt's; [:0:-1] drops that space.
+    return f"code_executor print('{prompt.rsplit(':', 1)[1]}'[:0:-1])"
+
+
+def _legs(_: str, metadata: dict[str, Any]) -> str:
+    from reasoning_gym.arithmetic.leg_counting import ANIMALS
+
+    return "calculator " + "+".join(f"{count}*{ANIMALS[name]}" for name, count in metadata["animals"].items())
+
+
+def _base(prompt: str, metadata: dict[str, Any]) -> str:
+    digits = re.search(r"number( \S+) to ", prompt)
+    if digits is None:
+        raise ForgeError(f"base_conversion: no number in the prompt '{prompt}'")
+    return f"calculator base({digits[1]},{metadata['source_base']},{metadata['target_base']})"
+
+
+SUITE: dict[str, TaskSpec] = {
+    "chain_sum": TaskSpec({"min_terms": 2, "max_terms": 4, "min_digits": 1, "max_digits": 3}, _after_colon),
+    "products": TaskSpec({"min_digits": 2, "max_digits": 3}, _after_colon),
+    "decimal_chain_sum": TaskSpec(
+        {"min_terms": 2, "max_terms": 3, "max_digits": 2, "max_decimal_places": 2}, _after_colon
+    ),
+    "gcd": TaskSpec({"max_value": 1000}, _numbers("gcd")),
+    "lcm": TaskSpec({"max_value": 200}, _numbers("lcm")),
+    "count_bits": TaskSpec({"max_n": 9_999_999}, _bits),
+    "simple_equations": TaskSpec({"max_terms": 3, "max_value": 50}, _solve, multi_step=True),
+    "leg_counting": TaskSpec(
+        {"min_animals": 2, "max_animals": 4, "max_instances": 15}, _legs, multi_step=True
+    ),
+    "spell_backward": TaskSpec({"min_word_len": 3, "max_word_len": 8}, _reverse, weight=2.5),
+    "base_conversion": TaskSpec({"min_value": 16, "max_value": 1000}, _base, multi_step=True),
+}
+
+
+def normalise(prompt: str) -> str:
+    """Lower case, single spaces: prompts that differ otherwise are different."""
+    return " ".join(prompt.lower().split())
+
+
+def split_of(prompt: str) -> str:
+    """'train' (60 %), 'val' (20 %) or 'test' (20 %), decided by the prompt's hash alone."""
+    bucket = int.from_bytes(hashlib.sha256(normalise(prompt).encode()).digest()[:4], "big") % 10
+    return "test" if bucket < 2 else "val" if bucket < 4 else "train"
+
+
+def stream_seed(*parts: object) -> int:
+    """A 31-bit seed from names and numbers. reasoning_gym adds the item's index to its seed, so neighbouring
+    seeds overlap."""
+    return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big") % (2**31 - 10_000_000)
+
+
+@lru_cache(maxsize=64)
+def _dataset(task: str, seed: int) -> Any:
+    from reasoning_gym import create_dataset
+
+    if task not in SUITE:
+        raise ForgeError(f"unknown task '{task}'; the suite has {', '.join(SUITE)}")
+    return create_dataset(task, seed=seed, size=9_000_000, **SUITE[task].settings)
+
+
+@lru_cache(maxsize=256)
+def draw(task: str, seed: int, n: int, split: str) -> tuple[Item, ...]:
+    """``n`` distinct problems of a family that belong to ``split``; equal arguments, equal problems."""
+    if split not in SPLITS:
+        raise ForgeError(f"unknown split '{split}'; there are {', '.join(SPLITS)}")
+    data = _dataset(task, stream_seed(task, seed, split))
+    items: list[Item] = []
+    seen: set[str] = set()
+    index = 0
+    while len(items) < n:
+        entry = data[index]
+        index += 1
+        if index > 200 * n + 10_000:
+            raise ForgeError(f"{task}: fewer than {n} distinct problems in split '{split}'")
+        prompt = entry["question"]
+        if split_of(prompt) == split and prompt not in seen:
+            seen.add(prompt)
+            items.append(_item(task, entry))
+    return tuple(items)
+
+
+def _item(task: str, entry: dict[str, Any]) -> Item:
+    prompt = entry["question"].strip()
+    call = SUITE[task].call(prompt, entry["metadata"])
+    return Item(task, prompt, str(entry["answer"]), call, min(1.0, len(call) / 40), entry)
+
+
+@lru_cache(maxsize=32)
+def _scorer(task: str) -> Callable[[str, dict[str, Any]], float]:
+    """reasoning_gym builds a whole dataset to look a scorer up, so each is looked up once."""
+    from reasoning_gym import get_score_answer_fn
+
+    scorer: Callable[[str, dict[str, Any]], float] = get_score_answer_fn(task)
+    return scorer
+
+
+def score(item: Item, text: str) -> bool:
+    """Whether reasoning_gym's own scorer gives the full mark."""
+    return float(_scorer(item.task)(text.strip(), item.entry)) >= 1.0

@@ -1,0 +1,32 @@
+"""The two exceptions that a person may meet.
+
+Every layer raises these; only the outermost one (`forge.cli`, `forge.pipeline.stage`) turns them into a line
+on stderr and an exit code. Anything else that escapes is a bug and keeps its traceback.
+"""
+
+from __future__ import annotations
+
+
+class ForgeError(Exception):
+    """A fault that the user can act on.
+
+    The message is a single line that names what is wrong and where (file, key, rule). Exit code 1.
+    """
+
+    def __str__(self) -> str:
+        """The message with line breaks folded, so that it stays one line wherever it is printed."""
+        return " ".join(super().__str__().split())
+
+
+class Interrupted(Exception):
+    """A training or evolving loop stopped on a signal after saving its state. Exit code 130.
+
+    Args:
+        step: steps (or generations) completed and saved.
+        total: steps (or generations) of the whole run.
+    """
+
+    def __init__(self, step: int, total: int) -> None:
+        super().__init__(f"paused at step {step} of {total}; run again to resume")
+        self.step = step
+        self.total = total

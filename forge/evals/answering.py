@@ -1,0 +1,80 @@
+"""Prompts in, generations out: the one place where an evaluation calls the decoding engine.
+
+Torch is imported inside the functions, because `forge.evals` is also read by commands that must start fast.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from typing import TYPE_CHECKING, Any
+
+from forge.errors import ForgeError
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from forge.model.engine import Generation
+
+Message = dict[str, str]
+END = "<|end|>"
+CALL = "<|call|>"
+
+
+def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+    """The id of a special token. Raises ForgeError for a tokenizer without it: not one of ours."""
+    found = tokenizer.get_vocab().get(token)
+    if found is None:
+        raise ForgeError(f"tokenizer: special token {token} is missing")
+    return int(found)
+
+
+def prompt_messages(question: str, *, system: str | None = None, persona: str | None = None) -> list[Message]:
+    """A one-question conversation. `persona` is a baked handle, `system` a prompt in words; each may be
+    absent.
+    """
+    messages: list[Message] = []
+    if persona is not None:
+        messages.append({"role": "persona", "content": persona})
+    if system is not None:
+        messages.append({"role": "system", "content": system})
+    messages.append({"role": "user", "content": question})
+    return messages
+
+
+def answer_all(
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    conversations: Sequence[list[Message]],
+    *,
+    execute: Callable[[str], str] | None,
+    max_new_tokens: int,
+    temperature: float = 0.0,
+    seed: int = 0,
+    thinker: Any = None,
+) -> list[Generation]:
+    """Continue every conversation; order is kept. Without `execute` the call token is banned. With a `thinker` (see
+    forge.thought) each prompt is thought about first.
+
+    `max_new_tokens` counts every token after the prompt, tool results included. Batching is the engine's.
+    """
+    from forge.data.render import render
+    from forge.model.engine import generate
+
+    prompts = [render(tokenizer, list(messages), generation_prompt=True)[0] for messages in conversations]
+    if thinker is not None:
+        if execute is not None:
+            raise ForgeError("thoughts are for answers without tools; add --no-tools")
+        from forge.model.engine import Generation, decode
+
+        made = thinker.answer(model, prompts, max_new_tokens, seed)
+        return [Generation(ids=ids, text=decode(tokenizer, ids), steps=float(model.steps)) for ids in made]
+    return generate(
+        model,
+        prompts,
+        max_new_tokens=max_new_tokens,
+        tokenizer=tokenizer,
+        execute=execute,
+        temperature=temperature,
+        seed=seed,
+        ban_ids=() if execute is not None else (token_id(tokenizer, CALL),),
+    )

@@ -1,0 +1,115 @@
+"""The suite's score: fresh problems, greedy answers, reasoning_gym's own verdict.
+
+An answer is right when the family's scorer gives it the full 1.0; the scorers' partial credit is not counted.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from forge.errors import ForgeError
+from forge.evals.answering import answer_all, prompt_messages
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+MAX_NEW_TOKENS = 80
+_FULL_SCORE = 1.0 - 1e-9
+
+
+@dataclass(frozen=True)
+class SuiteScore:
+    """What a model reached.
+
+    tasks: {family: {"n", "accuracy"}}. mean_accuracy: mean over families, each counting the same. correct:
+    1.0 or 0.0 per item, families in the order asked for, items in the order drawn: two scores with the same
+    tasks, n, seed and split are paired. difficulty, steps: per item, in the same order (steps = mean
+    recurrence steps a token). calls: tool calls made.
+    """
+
+    tasks: dict[str, dict[str, float]]
+    mean_accuracy: float
+    correct: list[float]
+    mean_steps: float
+    calls: int
+    difficulty: list[float] = field(default_factory=list)
+    steps: list[float] = field(default_factory=list)
+    answers: list[str] = field(default_factory=list)
+
+
+def suite_tasks(names: Sequence[str] | None = None) -> list[str]:
+    """The suite's families, or `names` checked against them. Raises ForgeError for an unknown one."""
+    from forge.data.tasks import SUITE
+
+    if names is None:
+        return list(SUITE)
+    for name in names:
+        if name not in SUITE:
+            raise ForgeError(f"unknown task {name!r}; the suite has: {', '.join(SUITE)}")
+    if not names:
+        raise ForgeError("no task named")
+    return list(names)
+
+
+def score_suite(
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    *,
+    tasks: Sequence[str] | None = None,
+    n: int,
+    seed: int,
+    split: str = "test",
+    execute: Callable[[str], str] | None = None,
+    tools: bool,
+    system: str | None = None,
+    persona: str | None = None,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+    thinker: Any = None,
+) -> SuiteScore:
+    """Score `n` items of each family, drawn from `split` with `seed`.
+
+    Args:
+        tasks: families, default all. n: items per family, at least 1.
+        tools: False bans the call token; True needs `execute` (call text -> result text), whose result is
+        fed back.
+        system: words put before the question (none by default: zero-shot). persona: a baked handle. thinker: thinks
+        first (forge.thought).
+    Raises ForgeError for unknown tasks, n < 1, or tools without `execute`.
+    """
+    from forge.data.tasks import draw, score
+
+    if n < 1:
+        raise ForgeError(f"eval: n must be at least 1, got {n}")
+    if tools and execute is None:
+        raise ForgeError("eval: tools are asked for, but nothing is given that executes a call")
+    names = suite_tasks(tasks)
+    items = [item for name in names for item in draw(name, seed, n, split)]
+    conversations = [prompt_messages(item.prompt, system=system, persona=persona) for item in items]
+    made = answer_all(
+        model,
+        tokenizer,
+        conversations,
+        execute=execute if tools else None,
+        max_new_tokens=max_new_tokens,
+        thinker=thinker,
+    )
+    correct = [
+        float(score(item, answer.text) >= _FULL_SCORE) for item, answer in zip(items, made, strict=True)
+    ]
+    by_task = {
+        name: [c for item, c in zip(items, correct, strict=True) if item.task == name] for name in names
+    }
+    table = {name: {"n": len(hits), "accuracy": sum(hits) / len(hits)} for name, hits in by_task.items()}
+    steps = [float(answer.steps) for answer in made]
+    return SuiteScore(
+        tasks=table,
+        mean_accuracy=sum(row["accuracy"] for row in table.values()) / len(table),
+        correct=correct,
+        mean_steps=sum(steps) / len(steps),
+        calls=sum(len(answer.calls) for answer in made),
+        difficulty=[float(item.difficulty) for item in items],
+        steps=steps,
+        answers=[answer.text for answer in made],
+    )

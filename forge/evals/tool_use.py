@@ -1,0 +1,157 @@
+"""Tool use: did the model choose the right tool, write arguments that parse, and get the right result?
+
+Judged on held-out dialogues by executing what the model wrote. Zero-shot means that the prompt holds the
+user's words alone: no system text, no list of tools.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass, field
+from typing import TYPE_CHECKING, Any
+
+from forge.errors import ForgeError
+from forge.evals.answering import Message, answer_all
+from forge.evals.bootstrap import mean_interval
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from forge.tools import Toolbox
+
+MAX_NEW_TOKENS = 96
+_ERROR = "error:"
+
+
+@dataclass(frozen=True)
+class ToolScore:
+    """Shares in 0..1.
+
+    tools: {tool: {"n", "right_tool", "parsable", "success", "low", "high"}}; success = right tool, arguments
+    that run and the expected result; low and high are its 95 % interval. success: mean over tools. correct:
+    1.0 or 0.0 per dialogue in the given order. needless_calls: share of dialogues without an expected call in
+    which the model called a tool anyway (None when there are none).
+    """
+
+    tools: dict[str, dict[str, float]]
+    success: float
+    right_tool: float
+    parsable: float
+    correct: list[float]
+    needless_calls: float | None = None
+    calls: list[str] = field(default_factory=list)
+
+
+def expected_call(messages: Sequence[Message]) -> str | None:
+    """The first call of a reference dialogue, or None when it needs no tool."""
+    return next((message["content"] for message in messages if message["role"] == "call"), None)
+
+
+def opening(messages: Sequence[Message], *, prompted: bool, tool_prompt: str) -> list[Message]:
+    """What the model is given: the dialogue up to and including its first user turn.
+
+    Zero-shot drops every system text; prompted puts `tool_prompt` first when the dialogue brings no system
+    text itself.
+    """
+    kept: list[Message] = []
+    for message in messages:
+        if message["role"] == "system" and not prompted:
+            continue
+        kept.append(dict(message))
+        if message["role"] == "user":
+            break
+    else:
+        raise ForgeError("tool dialogue without a user turn")
+    if prompted and all(message["role"] != "system" for message in kept):
+        kept.insert(0, {"role": "system", "content": tool_prompt})
+    return kept
+
+
+def judge(wanted: str, wanted_result: str, calls: Sequence[tuple[str, str]]) -> tuple[float, float, float]:
+    """Verdict on one dialogue from the first call made: (right tool, arguments that run, expected result),
+    each 0 or 1.
+
+    Only the first call counts: trying tools until one fits is not knowing which tool to use.
+    """
+    if not calls:
+        return 0.0, 0.0, 0.0
+    call, result = calls[0]
+    right = call.split(" ", 1)[0] == wanted.split(" ", 1)[0]
+    runs = not result.startswith(_ERROR)
+    return float(right), float(right and runs), float(right and runs and result == wanted_result)
+
+
+def score_tools(
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    toolbox: Toolbox,
+    dialogues: Sequence[dict[str, Any]],
+    *,
+    prompted: bool = False,
+    max_new_tokens: int = MAX_NEW_TOKENS,
+) -> ToolScore:
+    """Score dialogues (rows with "messages"), each executed for real.
+
+    Raises ForgeError when no dialogue expects a call, or when a reference call itself fails: the data would
+    be wrong.
+    """
+    from forge.data.dialogues import TOOL_PROMPT
+
+    wanted = [expected_call(row["messages"]) for row in dialogues]
+    openings = [opening(row["messages"], prompted=prompted, tool_prompt=TOOL_PROMPT) for row in dialogues]
+    if not any(wanted):
+        raise ForgeError("tool evaluation: no dialogue expects a call")
+    made = answer_all(
+        model,
+        tokenizer,
+        openings,
+        execute=toolbox.execute,
+        max_new_tokens=max_new_tokens,
+    )
+    verdicts: dict[str, list[tuple[float, float, float]]] = {}
+    correct: list[float] = []
+    needless: list[float] = []
+    for row, call, answer in zip(dialogues, wanted, made, strict=True):
+        if call is None:
+            needless.append(float(bool(answer.calls)))
+            correct.append(1.0 - needless[-1])
+            continue
+        verdict = judge(call, _reference_result(toolbox, row["messages"], call), answer.calls)
+        verdicts.setdefault(call.split(" ", 1)[0], []).append(verdict)
+        correct.append(verdict[2])
+    tools = {name: _row(rows) for name, rows in sorted(verdicts.items())}
+    return ToolScore(
+        tools=tools,
+        success=_mean(tools, "success"),
+        right_tool=_mean(tools, "right_tool"),
+        parsable=_mean(tools, "parsable"),
+        correct=correct,
+        needless_calls=sum(needless) / len(needless) if needless else None,
+        calls=[answer.calls[0][0] if answer.calls else "" for answer in made],
+    )
+
+
+def _reference_result(toolbox: Toolbox, messages: Sequence[Message], call: str) -> str:
+    """The result that the dialogue records, or for one that records none, what its call gives."""
+    recorded = next((message["content"] for message in messages if message["role"] == "result"), None)
+    result = toolbox.execute(call) if recorded is None else recorded
+    if result.startswith(_ERROR):
+        raise ForgeError(f"tool evaluation: the reference call {call!r} fails: {result}")
+    return result
+
+
+def _row(verdicts: Sequence[tuple[float, float, float]]) -> dict[str, float]:
+    n = len(verdicts)
+    success = mean_interval([v[2] for v in verdicts])
+    return {
+        "n": n,
+        "right_tool": sum(v[0] for v in verdicts) / n,
+        "parsable": sum(v[1] for v in verdicts) / n,
+        "success": success.diff,
+        "low": success.low,
+        "high": success.high,
+    }
+
+
+def _mean(tools: dict[str, dict[str, float]], key: str) -> float:
+    return sum(row[key] for row in tools.values()) / len(tools)

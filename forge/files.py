@@ -1,0 +1,185 @@
+"""Files that are either whole or absent: atomic writes, checksums, manifests.
+
+Every write goes to a temporary name in the target's own directory, is fsynced, renamed over the target, and
+the directory is fsynced, so a reader never meets half a file, whatever kills the writer.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import tempfile
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forge.errors import ForgeError
+
+if TYPE_CHECKING:
+    from torch import Tensor
+
+MANIFEST = "manifest.json"
+_BLOCK = 1 << 20
+
+
+def fsync_directory(directory: Path) -> None:
+    """Make a rename inside `directory` durable (POSIX: the entry lives in the directory's own data)."""
+    descriptor = os.open(directory, os.O_RDONLY)
+    try:
+        os.fsync(descriptor)
+    finally:
+        os.close(descriptor)
+
+
+def atomic_write_bytes(path: str | Path, data: bytes) -> None:
+    """Write `data` so that `path` holds its old content or all of `data`. Creates parent directories."""
+    path = Path(path)
+    path.parent.mkdir(parents=True, exist_ok=True)
+    descriptor, temporary = tempfile.mkstemp(dir=path.parent, prefix=f".{path.name}.", suffix=".tmp")
+    try:
+        with os.fdopen(descriptor, "wb") as stream:
+            stream.write(data)
+            stream.flush()
+            os.fsync(stream.fileno())
+        # mkstemp makes 0600; what we publish is readable like any file made by open().
+        os.chmod(temporary, 0o666 & ~_umask())
+        os.replace(temporary, path)
+    except BaseException:
+        Path(temporary).unlink(missing_ok=True)
+        raise
+    fsync_directory(path.parent)
+
+
+def _umask() -> int:
+    """The process's umask; POSIX can only read it by setting it."""
+    mask = os.umask(0o022)
+    os.umask(mask)
+    return mask
+
+
+def atomic_write_text(path: str | Path, text: str) -> None:
+    """`atomic_write_bytes` for UTF-8 text; line ends are written as they are."""
+    atomic_write_bytes(path, text.encode("utf-8"))
+
+
+def canonical_json(obj: Any) -> str:
+    """JSON with sorted keys, two-space indent and a final newline: equal objects give equal bytes.
+
+    Raises:
+        ForgeError: `obj` holds NaN or infinity, which JSON cannot say, or a type that JSON does not know.
+    """
+    try:
+        return json.dumps(obj, indent=2, sort_keys=True, allow_nan=False, ensure_ascii=False) + "\n"
+    except (ValueError, TypeError) as error:
+        raise ForgeError(f"cannot be written as JSON: {error}") from error
+
+
+def atomic_write_json(path: str | Path, obj: Any) -> None:
+    """Write `canonical_json(obj)` atomically; NaN and infinity are refused with the file's name."""
+    try:
+        text = canonical_json(obj)
+    except ForgeError as error:
+        raise ForgeError(f"{path}: {error}") from error
+    atomic_write_text(path, text)
+
+
+def read_json(path: str | Path) -> Any:
+    """Parse a JSON file.
+
+    Raises:
+        ForgeError: the file is missing or not JSON; the message names it.
+    """
+    path = Path(path)
+    try:
+        return json.loads(path.read_text(encoding="utf-8"))
+    except FileNotFoundError as error:
+        raise ForgeError(f"{path}: no such file") from error
+    except (OSError, ValueError) as error:
+        raise ForgeError(f"{path}: not readable as JSON ({error})") from error
+
+
+def sha256_file(path: str | Path) -> str:
+    """Hex SHA-256 of a file's bytes, read in blocks of 1 MiB."""
+    digest = hashlib.sha256()
+    with open(path, "rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def directory_files(directory: str | Path) -> list[Path]:
+    """Every regular file under `directory`, sorted by relative POSIX path, byte-code caches left out."""
+    root = Path(directory)
+    found = [p for p in root.rglob("*") if p.is_file() and "__pycache__" not in p.parts]
+    return sorted(found, key=lambda p: p.relative_to(root).as_posix())
+
+
+def write_manifest(directory: str | Path) -> dict[str, Any]:
+    """Record SHA-256 and size of every other file under `directory` in its `manifest.json`, and return it."""
+    root = Path(directory)
+    files = {
+        path.relative_to(root).as_posix(): {"sha256": sha256_file(path), "bytes": path.stat().st_size}
+        for path in directory_files(root)
+        if path != root / MANIFEST
+    }
+    manifest = {"files": files}
+    atomic_write_json(root / MANIFEST, manifest)
+    return manifest
+
+
+def verify_manifest(directory: str | Path) -> None:
+    """Check every file under `directory` against its `manifest.json`.
+
+    DVC trusts a read-only cache object without re-hashing it, so this is the check that finds rotten bytes.
+
+    Raises:
+        ForgeError: names the first missing, changed or extra file, in order of path.
+    """
+    root = Path(directory)
+    manifest = read_json(root / MANIFEST)
+    if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
+        raise ForgeError(f"{root / MANIFEST}: has no table of files")
+    expected: dict[str, Any] = manifest["files"]
+    present = {p.relative_to(root).as_posix(): p for p in directory_files(root) if p != root / MANIFEST}
+    for name in sorted(expected.keys() | present.keys()):
+        if name not in present:
+            raise ForgeError(f"{root / name}: missing, though the manifest lists it")
+        if name not in expected:
+            raise ForgeError(f"{root / name}: not in the manifest")
+        entry = expected[name]
+        if not isinstance(entry, dict):
+            raise ForgeError(f"{root / MANIFEST}: entry {name} is malformed")
+        if present[name].stat().st_size != entry.get("bytes"):
+            raise ForgeError(f"{present[name]}: size differs from the manifest")
+        if sha256_file(present[name]) != entry.get("sha256"):
+            raise ForgeError(f"{present[name]}: changed since the manifest was written (SHA-256 differs)")
+
+
+def save_safetensors(
+    path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
+) -> None:
+    """Write named tensors of any shape atomically as a safetensors file; equal arguments give equal bytes.
+
+    Tensors are cloned to contiguous CPU memory first: safetensors refuses views and shared storage, and tied
+    or sliced weights are common here. The header also carries `metadata` (strings only, as the format asks).
+    """
+    from safetensors.torch import save
+
+    plain = {name: tensors[name].detach().cpu().contiguous().clone() for name in sorted(tensors)}
+    atomic_write_bytes(path, _sorted_header(save(plain, metadata=metadata)))
+
+
+def _sorted_header(blob: bytes) -> bytes:
+    """Rewrite a safetensors header with sorted metadata: the library emits it in the random order of a hash
+    map.
+
+    Layout: u64 little-endian header length, JSON header padded with spaces to a multiple of 8, tensor bytes
+    (offsets count from the end of the header, so its length may change).
+    """
+    length = int.from_bytes(blob[:8], "little")
+    header = json.loads(blob[8 : 8 + length])
+    if "__metadata__" in header:
+        header["__metadata__"] = dict(sorted(header["__metadata__"].items()))
+    text = json.dumps(header, separators=(",", ":"), ensure_ascii=False).encode("utf-8")
+    text += b" " * (-len(text) % 8)
+    return len(text).to_bytes(8, "little") + text + blob[8 + length :]

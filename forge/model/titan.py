@@ -1,0 +1,372 @@
+"""TinyTitan: a two-timescale recurrent decoder with a neural memory and learned halting.
+
+One recurrence step is ``z_L = f_L(z_L + z_H); z_H = f_H(z_H + z_L)`` with shared weights over steps (HRM,
+arXiv 2506.21734; for language HRM-Text, arXiv 2605.20613). Step 1 reads every token and makes the keys,
+values and the memory; later steps refine only the positions whose prediction is wanted, over the keys of step
+1. So a step is cheap, and halting saves it.
+
+Shapes: b batch, t tokens, s chosen positions, d hidden, v vocabulary.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+from dataclasses import dataclass, field, replace
+from functools import lru_cache
+from typing import Any, cast
+
+import torch
+import torch.nn.functional as F
+from torch import Tensor, nn
+from transformers import PreTrainedModel
+from transformers.modeling_outputs import CausalLMOutput
+
+from forge.model.blocks import Block, CoreLinear, KeyValue, make_quantizer, rms_norm, rotary_table
+from forge.model.config import TinyTitanConfig
+from forge.model.memory import MemoryState, NeuralMemory
+from forge.model.quantizers import fake_rowwise
+
+rope = lru_cache(maxsize=8)(rotary_table)
+
+
+@dataclass
+class Cache:
+    """What decoding keeps: keys and values per block (b,h,capacity,e), lengths, last embedding, memory."""
+
+    keys: list[Tensor]
+    values: list[Tensor]
+    lengths: Tensor
+    last_embed: Tensor
+    memory: MemoryState | None
+
+    def rows(self, index: Tensor) -> Cache:
+        """The cache of some rows, in the order of ``index``; rows may repeat."""
+        memory = None if self.memory is None else self.memory.rows(index)
+        keys, values = [k[index] for k in self.keys], [v[index] for v in self.values]
+        return Cache(keys, values, self.lengths[index], self.last_embed[index], memory)
+
+
+@dataclass
+class Trace:
+    """Hidden states at some positions and all that a further recurrence step needs."""
+
+    low: Tensor
+    high: Tensor
+    cos: Tensor
+    sin: Tensor
+    mask: Tensor | None
+    kv: list[KeyValue] = field(default_factory=list)
+    memory: MemoryState | None = None
+
+
+class TinyTitanForCausalLM(PreTrainedModel):
+    """Causal language model; see :class:`TinyTitanConfig` for the switches of its parts."""
+
+    config_class = TinyTitanConfig
+    config: TinyTitanConfig
+    # Further 2-D parameters that an optimizer for matrices should treat like the core, by name.
+    extra_matrices: tuple[str, ...] = ()
+    base_model_prefix = ""
+
+    def __init__(self, config: TinyTitanConfig) -> None:
+        super().__init__(config)
+        self.embed = nn.Embedding(config.vocab_size, config.hidden_size)
+        self.low = self._stack(config.low_heads, config.low_ffn)
+        self.high = self._stack(config.high_heads, config.high_ffn)
+        titan = config.architecture == "titan"
+        if config.token_shift:
+            self.shift = nn.Parameter(torch.full((config.hidden_size,), 0.5))
+        if titan:
+            self.low_init = nn.Parameter(torch.zeros(config.hidden_size))
+        if titan and config.memory:
+            self.memory = NeuralMemory(config.hidden_size, config.memory_heads, config.memory_head_dim,
+                                       config.memory_chunk, config.memory_capacity)
+        if titan and config.halting:
+            self.halt = nn.Linear(config.hidden_size, 1)
+        self.set_weight_quant(config.weight_quant)
+        self.post_init()
+        self._init_outputs()
+
+    def _stack(self, heads: list[int], widths: list[int]) -> nn.ModuleList:
+        c = self.config
+        return nn.ModuleList(
+            Block(c.hidden_size, h, c.head_dim, w, c.act_bits) for h, w in zip(heads, widths, strict=True)
+        )
+
+    def _init_weights(self, module: nn.Module) -> None:
+        if isinstance(module, nn.Embedding):
+            nn.init.normal_(module.weight, std=0.02)
+        elif isinstance(module, CoreLinear):
+            reach = (3.0 / module.in_features) ** 0.5
+            nn.init.uniform_(module.weight, -reach, reach)
+        elif isinstance(module, TinyTitanForCausalLM):
+            self._init_vectors()
+
+    def _init_outputs(self) -> None:
+        """Outputs into the residual stream start near zero: first gradients see a plain embedding model.
+
+        Not in _init_weights: transformers passes modules over there that have no parameters of their own.
+        """
+        for linear in (p for block in [*self.low, *self.high] for p in (block.attn.o, block.ffn.down)):
+            nn.init.normal_(linear.weight, std=0.002)
+        if hasattr(self, "memory"):
+            nn.init.normal_(self.memory.o.weight, std=0.002)
+            nn.init.zeros_(self.memory.gate.weight)
+            for part, value in zip(self.memory.gate.bias.chunk(4), (0.0, -2.0, -2.0, 0.0), strict=True):
+                nn.init.constant_(part, value)
+
+    def _init_vectors(self) -> None:
+        if hasattr(self, "shift"):
+            nn.init.constant_(self.shift, 0.5)
+        if hasattr(self, "low_init"):
+            nn.init.zeros_(self.low_init)
+        if hasattr(self, "halt"):
+            nn.init.zeros_(self.halt.weight)
+            nn.init.zeros_(self.halt.bias)
+
+    # ---- parts ---------------------------------------------------------------------------------------------
+
+    def get_input_embeddings(self) -> nn.Module:
+        return self.embed
+
+    def set_input_embeddings(self, value: nn.Module) -> None:
+        self.embed = cast(nn.Embedding, value)
+
+    def core_linears(self) -> dict[str, CoreLinear]:
+        """Every projection of the core by module name, in a fixed order."""
+        return {name: m for name, m in self.named_modules() if isinstance(m, CoreLinear)}
+
+    def set_weight_quant(self, mode: str) -> None:
+        """Switch how core weights are seen: 'none', 'ternary' (latents, fake-quantised) or 'frozen'."""
+        self.config.weight_quant = mode
+        for linear in self.core_linears().values():
+            linear.quantizer = make_quantizer(mode)
+
+    def set_act_bits(self, bits: int) -> None:
+        """8 quantises the input of every projection per token, 0 does not."""
+        self.config.act_bits = bits
+        for block in [*self.low, *self.high]:
+            block.act_bits = bits
+
+    def set_memory_capacity(self, tokens: int) -> None:
+        """How many tokens the memory is asked to hold: a bound on forgetting, not a shape."""
+        self.config.memory_capacity = tokens
+        if hasattr(self, "memory"):
+            self.memory.capacity = tokens
+
+    @property
+    def steps(self) -> int:
+        """Recurrence steps at most; a plain stack has one."""
+        return self.config.max_steps if self.config.architecture == "titan" else 1
+
+    def table(self) -> Tensor:
+        """The embedding table (v,d) as it multiplies: quantised per row where the config says so."""
+        bits = self.config.embed_bits if self.config.weight_quant != "frozen" else 0
+        return fake_rowwise(self.embed.weight, bits) if bits else self.embed.weight
+
+    # ---- recurrence ----------------------------------------------------------------------------------------
+
+    def read(
+        self, ids: Tensor, table: Tensor, lengths: Tensor | None = None, cache: Cache | None = None
+    ) -> Trace:
+        """Recurrence step 1 over ids (b,t). ``lengths`` (b) marks right padding. With a cache whose rows hold
+        tokens already, t must be 1 and each row goes on at its own position; an empty cache is filled."""
+        c = self.config
+        embedded = rms_norm(F.embedding(ids, table))
+        x, positions = self._shifted(embedded, lengths, cache)
+        cos, sin = rope(_round_up(int(positions.max()) + 1), c.head_dim, c.rope_theta)
+        cos, sin = cos[positions], sin[positions]
+        if positions.dim() == 2:
+            cos, sin = cos[:, None], sin[:, None]
+        decoding = cache is not None and ids.shape[1] == 1 and bool((cache.lengths > 0).all())
+        mask = self._mask(positions, cache if decoding else None)
+        trace = Trace(x, x, cos, sin, mask, [])
+        writer = _Writer(cache, decoding)
+        if c.architecture == "plain":
+            x = self._stack_step(self.low, x, trace, writer)
+            trace.high = rms_norm(self._stack_step(self.high, x, trace, writer))
+        else:
+            state = cache.memory if cache is not None else None
+            trace.low = rms_norm(self._stack_step(self.low, x + self.low_init, trace, writer, state, lengths))
+            trace.high = rms_norm(self._stack_step(self.high, x + trace.low, trace, writer))
+        if cache is not None:
+            step = torch.full_like(cache.lengths, ids.shape[1]) if lengths is None else lengths
+            cache.lengths = cache.lengths + step
+            cache.memory = trace.memory
+        return trace
+
+    def _shifted(
+        self, embedded: Tensor, lengths: Tensor | None, cache: Cache | None
+    ) -> tuple[Tensor, Tensor]:
+        """Mix each embedding with the one before it (a short convolution of width 2); positions (t) or
+        (b,t)."""
+        before = torch.zeros_like(embedded[:, :1]) if cache is None else cache.last_embed[:, None]
+        x = embedded
+        if self.config.token_shift:
+            x = embedded + self.shift * torch.cat((before, embedded[:, :-1]), dim=1)
+        time = torch.arange(embedded.shape[1], device=embedded.device)
+        if cache is None:
+            return x, time
+        last = embedded[:, -1] if lengths is None else embedded[torch.arange(len(lengths)), lengths - 1]
+        cache.last_embed = last
+        return x, cache.lengths[:, None] + time
+
+    def _mask(self, positions: Tensor, cache: Cache | None) -> Tensor | None:
+        """Boolean attention mask, or None where plain square causal attention is meant."""
+        window = self.config.window
+        if cache is None:
+            time = positions.shape[-1]
+            if time <= window:
+                return None
+            offset = torch.arange(time)[:, None] - torch.arange(time)
+            return (offset >= 0) & (offset < window)
+        keys = torch.arange(int(positions.max()) + 1)
+        offset = positions[:, :, None] - keys
+        return ((offset >= 0) & (offset < window))[:, None]
+
+    def _stack_step(
+        self,
+        blocks: nn.ModuleList,
+        x: Tensor,
+        trace: Trace,
+        writer: _Writer,
+        state: MemoryState | None = None,
+        lengths: Tensor | None = None,
+    ) -> Tensor:
+        """A module's blocks, once, with keys and values made; the last low block carries the memory."""
+        for i, block in enumerate(cast(Iterable[Block], blocks)):
+            normed, kv = block.keys_values(x, trace.cos, trace.sin)
+            kv = writer.store(len(trace.kv), kv)
+            trace.kv.append(kv)
+            side = None
+            if blocks is self.low and i == len(blocks) - 1 and hasattr(self, "memory"):
+                side, trace.memory = self.memory(normed, state, lengths)
+            x = block(x, trace.cos, trace.sin, kv, trace.mask, normed, side)
+        return x
+
+    def at(self, trace: Trace, select: Tensor) -> Trace:
+        """The trace at positions ``select`` (b,s), so that later steps run there alone."""
+        rows = torch.arange(len(select), device=select.device)[:, None]
+        keys = torch.arange(trace.kv[0][0].shape[2], device=select.device)
+        offset = select[:, :, None] - keys
+        mask = ((offset >= 0) & (offset < self.config.window))[:, None]
+        low, high = trace.low[rows, select], trace.high[rows, select]
+        turns = (trace.cos, trace.sin)
+        cos, sin = (x[select][:, None] if x.dim() == 2 else x[rows, 0, select][:, None] for x in turns)
+        return replace(trace, low=low, high=high, cos=cos, sin=sin, mask=mask)
+
+    def refine(self, trace: Trace) -> Trace:
+        """One further recurrence step at the trace's positions, over the keys and values of step 1."""
+        low, high = trace.low + trace.high, None
+        depth = len(self.low)
+        for block, kv in zip(self.low, trace.kv[:depth], strict=True):
+            low = block(low, trace.cos, trace.sin, kv, trace.mask)
+        low = rms_norm(low)
+        high = trace.high + low
+        for block, kv in zip(self.high, trace.kv[depth:], strict=True):
+            high = block(high, trace.cos, trace.sin, kv, trace.mask)
+        return replace(trace, low=low, high=rms_norm(high))
+
+    # ---- predictions ---------------------------------------------------------------------------------------
+
+    def halt_logits(self, high: Tensor) -> Tensor:
+        """Score (...) that a further step will not help; positive halts."""
+        return self.halt(high).squeeze(-1)
+
+    def predictions(
+        self, ids: Tensor, select: Tensor, valid: Tensor, steps: int | None = None
+    ) -> list[tuple[Tensor, Tensor | None]]:
+        """For training: (logits (n,v), halt logits (n) or None) after every step at the n chosen positions.
+
+        ids (b,t), select (b,s) positions to predict from, valid (b,s) marks the real ones among them.
+        """
+        table = self.table()
+        trace = self.at(self.read(ids, table), select)
+        out = []
+        for step in range(steps or self.steps):
+            trace = trace if step == 0 else self.refine(trace)
+            high = trace.high[valid]
+            halt = self.halt_logits(high) if hasattr(self, "halt") else None
+            out.append((F.linear(high, table), halt))
+        return out
+
+    def decide(self, trace: Trace, steps: int | None = None) -> tuple[Tensor, Tensor]:
+        """Run positions until they halt: (final hidden (b,s,d), steps taken (b,s)); ``steps`` fixes those."""
+        limit = self.steps if steps is None else steps
+        taken = torch.ones(trace.high.shape[:2], dtype=torch.long)
+        final, going = trace.high, torch.ones_like(taken, dtype=torch.bool)
+        for _ in range(1, limit):
+            if steps is None and hasattr(self, "halt"):
+                going = going & (torch.sigmoid(self.halt_logits(trace.high)) <= self.config.halt_threshold)
+            rows = going.any(dim=1).nonzero().squeeze(1)
+            if len(rows) == 0:
+                break
+            # Rows in which every position has halted are dropped: this is where compute is saved.
+            trace = self.refine(trace) if len(rows) == len(going) else self._refine_rows(trace, rows)
+            final = torch.where(going.unsqueeze(-1), trace.high, final)
+            taken = taken + going
+        return final, taken
+
+    def _refine_rows(self, trace: Trace, rows: Tensor) -> Trace:
+        part = replace(
+            trace,
+            low=trace.low[rows],
+            high=trace.high[rows],
+            kv=[(k[rows], v[rows]) for k, v in trace.kv],
+            mask=trace.mask if trace.mask is None or trace.mask.dim() == 2 else trace.mask[rows],
+            cos=trace.cos if trace.cos.dim() == 2 else trace.cos[rows],
+            sin=trace.sin if trace.sin.dim() == 2 else trace.sin[rows],
+        )
+        part = self.refine(part)
+        low, high = trace.low.clone(), trace.high.clone()
+        low[rows], high[rows] = part.low, part.high
+        return replace(trace, low=low, high=high)
+
+    def empty_cache(self, batch: int, capacity: int) -> Cache:
+        """An empty decoding cache for ``batch`` rows of at most ``capacity`` tokens."""
+        c = self.config
+        shapes = [(batch, heads, capacity, c.head_dim) for heads in [*c.low_heads, *c.high_heads]]
+        memory = self.memory.empty_state(batch) if hasattr(self, "memory") else None
+        zeros = self.embed.weight.new_zeros
+        keys, values = [zeros(s) for s in shapes], [zeros(s) for s in shapes]
+        return Cache(keys, values, zeros(batch, dtype=torch.long), zeros(batch, c.hidden_size), memory)
+
+    def forward(
+        self, input_ids: Tensor, labels: Tensor | None = None, steps: int | None = None, **_: Any
+    ) -> CausalLMOutput:
+        """Hugging Face style: logits (b,t,v) after each position has halted; labels -100 are ignored."""
+        table = self.table()
+        high, _taken = self.decide(self.read(input_ids, table), steps)
+        logits = F.linear(high, table)
+        loss = None
+        if labels is not None:
+            loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
+        return CausalLMOutput(loss=loss, logits=logits)
+
+
+class _Writer:
+    """Puts new keys and values into the cache and returns what attention should read."""
+
+    def __init__(self, cache: Cache | None, decoding: bool) -> None:
+        self.cache, self.decoding = cache, decoding
+
+    def store(self, index: int, kv: KeyValue) -> KeyValue:
+        if self.cache is None:
+            return kv
+        keys, values, (k, v) = self.cache.keys[index], self.cache.values[index], kv
+        if not self.decoding:
+            keys[:, :, : k.shape[2]], values[:, :, : v.shape[2]] = k, v
+            return kv
+        rows, lengths = torch.arange(len(k)), self.cache.lengths
+        keys[rows, :, lengths], values[rows, :, lengths] = k[:, :, 0], v[:, :, 0]
+        stop = int(lengths.max()) + 1
+        return keys[:, :, :stop], values[:, :, :stop]
+
+
+def _round_up(length: int, step: int = 128) -> int:
+    return (length + step - 1) // step * step
+
+
+def core_weight_names(model: TinyTitanForCausalLM) -> list[str]:
+    """State-dict names of the core: every weight that phases 4 to 8 quantise."""
+    return [f"{name}.weight" for name in model.core_linears()]

@@ -1,0 +1,201 @@
+"""What a stage publishes: a directory that is whole, described and summed, or that is not there.
+
+Nothing that varies between two equal runs is written into it. `metadata.json` therefore has no `created_at`
+(it stands in `results/<phase>/run.json`), its `model_id` ends in a hash of the content where the
+specification's example has a time, and its `session_id` is derived from parameters and inputs.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import uuid
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from forge.errors import ForgeError
+from forge.files import (
+    atomic_write_bytes,
+    atomic_write_json,
+    directory_files,
+    fsync_directory,
+    read_json,
+    sha256_file,
+    write_manifest,
+)
+
+METADATA = "metadata.json"
+_CONTENT_FILES = ("agent.forge", "model.safetensors")  # what a model is known by, the first that is there
+
+
+class ModelMetadata(BaseModel):
+    """The specification's model metadata, less what is not a function of the inputs.
+
+    size_mb is the size of the content file (weights, or the one-file agent) in MiB.
+    """
+
+    model_config = ConfigDict(extra="forbid", protected_namespaces=())
+
+    model_id: str = Field(min_length=1)
+    session_id: str = Field(min_length=1)
+    phase_name: str = Field(min_length=1)
+    model_name: str = Field(min_length=1)
+    specialization: str | None = None
+    parameters: int = Field(ge=1)
+    size_mb: float = Field(gt=0.0)
+    tags: list[str] = []
+    parents: list[str] = []
+    tokenizer_sha256: str | None = None
+    metrics: dict[str, Any] = {}
+
+    def value(self, key: str) -> Any:
+        """A field of the schema or, failing that, an entry of `metrics`; None if absent."""
+        return getattr(self, key) if key in type(self).model_fields else self.metrics.get(key)
+
+
+_OWN_FIELDS = ("model_name", "specialization", "parameters", "tags")
+
+
+def read_metadata(directory: Path) -> ModelMetadata:
+    """Parse a published model's metadata.json.
+
+    Raises:
+        ForgeError: missing, not JSON, or a field is missing or of the wrong type.
+    """
+    path = directory / METADATA
+    try:
+        return ModelMetadata.model_validate(read_json(path))
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ForgeError(f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+
+
+def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
+    """Shapes by name from a safetensors header; no tensor is read.
+
+    Raises:
+        ForgeError: missing or malformed.
+    """
+    try:
+        with open(path, "rb") as stream:
+            length = int.from_bytes(stream.read(8), "little")
+            if length > path.stat().st_size:
+                raise ValueError("the header is longer than the file")
+            header = json.loads(stream.read(length))
+        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
+    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
+        raise ForgeError(f"{path}: not readable as safetensors ({error})") from error
+
+
+def count_parameters(path: Path) -> int:
+    """Number of values in a safetensors file."""
+    total = 0
+    for shape in tensor_shapes(path).values():
+        size = 1
+        for side in shape:
+            size *= side
+        total += size
+    return total
+
+
+def describe(
+    directory: Path,
+    *,
+    phase: str,
+    branch: str | None,
+    session: str,
+    parents: list[str],
+    facts: Mapping[str, Any],
+) -> ModelMetadata:
+    """Derive the metadata of the model in `directory` and write its metadata.json.
+
+    Args:
+        directory: holds `model.safetensors` or `agent.forge`, and perhaps `tokenizer.json`.
+        phase, branch: whose it is.
+        session: hex digest of the parameters and inputs that made it, 32 digits or more.
+        parents: model ids of the inputs.
+        facts: schema fields of the caller's own (model_name, specialization, tags; parameters, where they
+            cannot be counted from the weights); every other key goes to `metrics`.
+
+    Raises:
+        ForgeError: there is no content file, or a fact cannot be written as JSON.
+    """
+    content = next((directory / name for name in _CONTENT_FILES if (directory / name).is_file()), None)
+    if content is None:
+        raise ForgeError(f"{phase}: nothing to publish, neither {' nor '.join(_CONTENT_FILES)} was written")
+    own = {key: facts[key] for key in _OWN_FIELDS if key in facts}
+    if "parameters" not in own:
+        own["parameters"] = count_parameters(directory / "model.safetensors")
+    own.setdefault("model_name", f"TinyTitan-{branch or phase}")
+    own.setdefault("tags", sorted({phase, *([branch] if branch else [])}))
+    tokenizer = directory / "tokenizer.json"
+    name = own["model_name"].lower().replace("-", "_")
+    try:
+        metadata = ModelMetadata(
+            model_id=f"{phase}_{name}_{sha256_file(content)[:12]}",
+            session_id=str(uuid.UUID(session[:32])),
+            phase_name=phase,
+            size_mb=content.stat().st_size / 2**20,
+            parents=parents,
+            tokenizer_sha256=sha256_file(tokenizer) if tokenizer.is_file() else None,
+            metrics={key: value for key, value in facts.items() if key not in _OWN_FIELDS},
+            **own,
+        )
+    except ValidationError as error:
+        fault = error.errors()[0]
+        raise ForgeError(f"{phase}: metadata {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+    atomic_write_json(directory / METADATA, metadata.model_dump(mode="json"))
+    return metadata
+
+
+def write_extra(directory: Path, files: Mapping[str, bytes | str | Path]) -> None:
+    """Put extra files beside a model: bytes, text, or a file to copy, by relative name."""
+    for name, content in files.items():
+        if isinstance(content, Path):
+            atomic_write_bytes(directory / name, content.read_bytes())
+        else:
+            atomic_write_bytes(directory / name, content.encode() if isinstance(content, str) else content)
+
+
+def open_draft(target: Path) -> Path:
+    """An empty directory beside `target` to build it in; what a killed run left there is removed."""
+    draft = target.parent / f".{target.name}.building"
+    if draft.exists():
+        shutil.rmtree(draft)
+    draft.mkdir(parents=True)
+    return draft
+
+
+@contextmanager
+def building(target: Path) -> Iterator[Path]:
+    """A directory to fill; on leaving it gets its manifest, is fsynced and takes `target`'s place in one
+    rename.
+
+    If the block raises, the half-filled directory is removed and `target` stays as it was.
+    """
+    draft = open_draft(target)
+    try:
+        yield draft
+        seal(draft, target)
+    finally:
+        if draft.exists():
+            shutil.rmtree(draft)
+
+
+def seal(draft: Path, target: Path) -> None:
+    """Give `draft` its manifest, make it durable and rename it to `target`, replacing what is there."""
+    write_manifest(draft)
+    for file in directory_files(draft):
+        with open(file, "rb") as stream:
+            os.fsync(stream.fileno())
+    for folder in {file.parent for file in directory_files(draft)}:
+        fsync_directory(folder)
+    if target.exists():
+        shutil.rmtree(target)
+    draft.rename(target)
+    fsync_directory(target.parent)

@@ -1,0 +1,388 @@
+"""The life of a stage: `with stage("bitnet") as run:` around the call of one function.
+
+On entry: parameters are checked, the handoff contract is checked, signals are caught, seeds are set, records
+are opened. On exit: what DVC expects is there, or the process leaves with one line on stderr (1: refused or
+failed, 130: interrupted after saving). See `forge.pipeline.locate` for the two roots.
+"""
+
+from __future__ import annotations
+
+import os
+import platform
+import random
+import resource
+import shutil
+import sys
+import time
+from collections.abc import Iterator, Mapping, Sequence
+from contextlib import AbstractContextManager, contextmanager
+from importlib.metadata import version
+from pathlib import Path
+from typing import Any
+
+from pydantic import BaseModel
+
+from forge.config import Params, load_params
+from forge.config.schema import EvaluationParams
+from forge.errors import ForgeError, Interrupted
+from forge.files import atomic_write_json, read_json, verify_manifest
+from forge.pipeline.checkpoints import CheckpointHome, fingerprint
+from forge.pipeline.contracts import check_handoff, contract_into
+from forge.pipeline.locate import (
+    PREPARED,
+    RESULTS,
+    WORKSPACE,
+    model_path,
+    results_path,
+    run_dir,
+    stage_name,
+)
+from forge.pipeline.phases import Phase, phase_named
+from forge.pipeline.publish import building, describe, open_draft, read_metadata, seal, write_extra
+from forge.pipeline.signals import StopRequest, stop_on_signals
+from forge.pipeline.tracking import Tracker, finite_numbers, stay_offline
+
+
+class Run:
+    """One run of one stage: what it may read, where it writes, what it records. Made by `stage`."""
+
+    def __init__(self, phase: Phase, branch: str | None, params: Params, stop: StopRequest) -> None:
+        self.phase = phase
+        self.branch = branch
+        self.name = stage_name(phase.name, branch)
+        self.all_params = params
+        self.params = params.phase(phase.name)
+        self.evaluation: EvaluationParams = params.phase("evaluation")
+        own_seed = self.params.branches[branch].seed if branch else 0
+        self.seed: int = params.seed + own_seed
+        self.results_dir = RESULTS if phase.name == "report" else results_path(phase.name, branch)
+        self._stop = stop
+        self._started = time.monotonic()
+        self._parents: list[str] = []
+        self._verified: set[Path] = set()
+        self._draft: Path | None = None
+        self._published = False
+        self._summary: dict[str, Any] = {}
+        self._headline: dict[str, Any] = {}
+        self._claims: list[dict[str, Any]] = []
+        self._tracker: Tracker | None = None
+        keys = [key.format(scale=params.scale, branch=branch) for key in phase.params]
+        self._decisive = params.select(keys)
+        self.session = fingerprint(self.name, self._decisive, phase.reads())
+        self._checkpoints = CheckpointHome(
+            self.name, fingerprint(self.name, self._decisive, (*phase.reads(), *phase.code()))
+        )
+
+    # ---- what it reads ----
+
+    def model_dir(self, phase: str, branch: str | None = None) -> Path:
+        """A model that this stage declares as input, its manifest verified.
+
+        Raises:
+            ForgeError: not declared in `forge/pipeline/phases.py` (and so unknown to DVC), missing, or
+                changed.
+        """
+        if phase not in self.phase.inputs:
+            raise ForgeError(f"{self.name} does not declare models/{phase} as an input")
+        return self._verify(model_path(phase, branch))
+
+    def model_dirs(self, phase: str) -> dict[str, Path]:
+        """All branches of a branched phase by name, in the order of declaration."""
+        return {str(name): self.model_dir(phase, name) for name in phase_named(phase).branches}
+
+    @property
+    def data_dir(self) -> Path:
+        """`data/prepared`, its manifest verified at the first use."""
+        return self._verify(PREPARED)
+
+    @property
+    def workspace_dir(self) -> Path:
+        """`data/workspace` (the tools' documents, files and database), verified at the first use."""
+        return self._verify(WORKSPACE)
+
+    def _verify(self, directory: Path) -> Path:
+        if directory not in self._verified:
+            verify_manifest(directory)
+            self._verified.add(directory)
+        return directory
+
+    # ---- interruption ----
+
+    @property
+    def stop_requested(self) -> bool:
+        """A signal came: save, then raise `Interrupted`."""
+        return self._stop.requested
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        """Where the loop keeps its state; this process holds the lock, and publication empties it."""
+        return self._checkpoints.path
+
+    def progress(self, step: int, total: int, note: str = "") -> None:
+        """Tell watchers how far the work is; cheap enough to be called every step."""
+        self._stop.step, self._stop.total = step, total
+        self._tracking.status("running", step, total, note, throttle=True)
+
+    # ---- what it records ----
+
+    @property
+    def _tracking(self) -> Tracker:
+        if self._tracker is None:
+            raise ForgeError(f"{self.name} keeps no records")
+        return self._tracker
+
+    def log(self, step: int, **metrics: Any) -> None:
+        """One point of each series. Names with a slash go in as `run.log(3, **{"train/loss": 0.5})`."""
+        self._tracking.log(step, metrics)
+
+    def summary(self, values: Mapping[str, Any], headline: Mapping[str, Any] | None = None) -> None:
+        """Summary values; may be called again to add more.
+
+        Args:
+            values: everything that the phase measured; goes to W&B and `.forge/runs/<stage>/summary.json`.
+            headline: the 10 to 25 of them that `dvc metrics show` prints; numbers, text or lists.
+        """
+        self._summary.update(values)
+        self._headline.update(headline or {})
+        self._summary.update(headline or {})
+
+    def claims(self, claims: Sequence[BaseModel | Mapping[str, Any]]) -> None:
+        """Claims for `results/<phase>/claims.json`; may be called again to add more."""
+        for claim in claims:
+            self._claims.append(
+                claim.model_dump(mode="json") if isinstance(claim, BaseModel) else dict(claim)
+            )
+
+    def ledger(self, row: BaseModel) -> None:
+        """Write a phase's row to `results/<phase>/ledger.json`.
+
+        Raises:
+            ForgeError: this stage does not declare that phase's row.
+        """
+        values = row.model_dump(mode="json")
+        if values["phase"] not in self.phase.ledger:
+            raise ForgeError(f"{self.name} does not declare the ledger row of {values['phase']!r}")
+        atomic_write_json(results_path(values["phase"]) / "ledger.json", values)
+
+    @property
+    def seconds(self) -> float:
+        """Wall clock since the stage began; for results only, never for a model's directory."""
+        return time.monotonic() - self._started
+
+    def recorded_seconds(self, *phases: str) -> float:
+        """Wall clock of the latest runs of earlier stages, from their `run.json`, branches added up."""
+        files = [
+            results_path(name, branch) / "run.json"
+            for name in phases
+            for branch in phase_named(name).branches
+        ]
+        return float(sum(read_json(file)["seconds"] for file in files))
+
+    # ---- what it publishes ----
+
+    @property
+    def out_dir(self) -> Path:
+        """The model's directory while it is built; `publish` puts it in place."""
+        if self._draft is None:
+            self._draft = open_draft(model_path(self.phase.name, self.branch))
+        return self._draft
+
+    def building(self, target: str | Path) -> AbstractContextManager[Path]:
+        """A directory that is no model (`data/prepared`), to fill; put in place when the block ends."""
+        if Path(target).as_posix() not in self.phase.outputs(self.branch):
+            raise ForgeError(f"{self.name} does not declare {target} as an output")
+        return building(Path(target))
+
+    def publish(
+        self,
+        model: Any = None,
+        tokenizer: Any = None,
+        *,
+        metadata: Mapping[str, Any],
+        files: Mapping[str, bytes | str | Path] | None = None,
+    ) -> Path:
+        """Put the model in place: weights, tokenizer, extra files, metadata.json, manifest.json, in one
+        rename.
+
+        Args:
+            model: saved by `forge.model.save_model`; None if the files are in `out_dir` already.
+            tokenizer: saved by its own `save_pretrained`; None if there is none to save.
+            metadata: facts for the next handoff, see `forge.pipeline.publish.describe`.
+            files: extra files by relative name: bytes, text or a file to copy.
+
+        Returns:
+            The published directory.
+        """
+        if self._published:
+            raise ForgeError(f"{self.name} has published already")
+        if model is not None:
+            from forge.model import save_model
+
+            save_model(model, self.out_dir)
+        if tokenizer is not None:
+            tokenizer.save_pretrained(str(self.out_dir))
+        write_extra(self.out_dir, files or {})
+        describe(
+            self.out_dir,
+            phase=self.phase.name,
+            branch=self.branch,
+            session=self.session,
+            parents=self._parents,
+            facts=finite_facts(metadata),
+        )
+        target = model_path(self.phase.name, self.branch)
+        seal(self.out_dir, target)
+        self._draft = None
+        self._published = True
+        return target
+
+    # ---- the lifecycle, driven by `stage` ----
+
+    def begin(self) -> None:
+        """Take the checkpoint lock, check the handoff, seed everything, open the records."""
+        self._checkpoints.open()
+        self._check_inputs()
+        _seed_everything(self.seed, torch_too=self.phase.name not in ("data", "report"))
+        if self.phase.name != "report":
+            config = {"scale": self.all_params.scale, **self._decisive}
+            resumed = any(self.checkpoint_dir.iterdir())
+            self._tracker = Tracker(self.name, run_dir(self.name), config=config, resumed=resumed)
+
+    def _check_inputs(self) -> None:
+        if not self.phase.inputs:
+            return
+        source = self.phase.inputs[0]
+        directories = {str(name): model_path(source, name) for name in phase_named(source).branches}
+        contract = contract_into(self.phase.name)
+        if contract is None:
+            found = [read_metadata(self._verify(directory)) for directory in directories.values()]
+        else:
+            found = check_handoff(
+                contract,
+                directories,
+                thresholds=self.all_params.contracts,
+                parameters_target=self.all_params.phase("cognate").parameters_target,
+                results=results_path(source),
+            )
+            self._verified.update(directories.values())
+        self._parents = [metadata.model_id for metadata in found]
+
+    def complete(self) -> None:
+        """Write what DVC expects and clear the checkpoints.
+
+        Raises:
+            ForgeError: a declared output is missing.
+        """
+        if self._tracker is not None:
+            self._headline["phase/duration_seconds"] = round(self.seconds, 3)
+            self._summary["phase/duration_seconds"] = round(self.seconds, 3)
+            if "claims.json" in {Path(path).name for path in self.phase.records(self.branch)}:
+                atomic_write_json(self.results_dir / "claims.json", self._claims)
+            atomic_write_json(self.results_dir / "run.json", self._run_facts())
+            self._tracker.finish(self._summary, self._headline, self.results_dir, self.phase.curve)
+        for path in (*self.phase.outputs(self.branch), *self.phase.records(self.branch)):
+            if not Path(path).exists():
+                raise ForgeError(f"{self.name} ended without writing {path}")
+        if self._tracker is not None:
+            self._tracker.status("done")
+        self._checkpoints.discard()
+
+    def _run_facts(self) -> dict[str, Any]:
+        """What differs between two equal runs: time, machine, memory."""
+        started = time.time() - self.seconds
+        return {
+            "stage": self.name,
+            "scale": self.all_params.scale,
+            "session_id": self.session,
+            "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+            "seconds": round(self.seconds, 3),
+            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "torch": version("torch"),
+        }
+
+    def give_up(self, state: str, note: str) -> None:
+        """Close the records of a run that did not complete; checkpoints stay."""
+        if self._tracker is not None:
+            self._tracker.abandon(state, self._stop.step, self._stop.total, note)
+
+    def release(self) -> None:
+        """Let go of the lock and of a half-built directory."""
+        if self._draft is not None:
+            shutil.rmtree(self._draft, ignore_errors=True)
+        self._checkpoints.close()
+
+
+def finite_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+    """Metadata with its numbers checked to be finite and turned into plain ones; other values are kept."""
+    return {
+        key: finite_numbers({key: value})[key]
+        if hasattr(value, "item") or isinstance(value, float)
+        else value
+        for key, value in facts.items()
+    }
+
+
+def _seed_everything(seed: int, *, torch_too: bool) -> None:
+    """Seed the global generators (libraries use them; our code has its own) and forbid nondeterministic
+    kernels.
+    """
+    random.seed(seed)
+    if not torch_too:
+        return
+    os.environ.setdefault("CUBLAS_WORKSPACE_CONFIG", ":4096:8")
+    import numpy as np
+    import torch
+
+    np.random.seed(seed % 2**32)
+    torch.manual_seed(seed)
+    torch.use_deterministic_algorithms(True)
+    # Filling fresh memory with NaN would find reads of uninitialised values, at the cost of a pass a tensor.
+    torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]
+    if threads := os.environ.get("AGENT_FORGE_THREADS"):
+        torch.set_num_threads(int(threads))
+
+
+@contextmanager
+def stage(name: str, branch: str | None = None, *, params: str | Path = "params.yaml") -> Iterator[Run]:
+    """Run the block as a stage of the pipeline.
+
+    Args:
+        name: a stage of `forge.pipeline.phases.PHASES`.
+        branch: which one, for a branched stage.
+        params: parameter file of the workspace.
+
+    Raises:
+        SystemExit: 1 on a `ForgeError`, 130 on `Interrupted`; one line is on stderr then.
+    """
+    stay_offline()
+    run: Run | None = None
+    label = stage_name(name, branch)
+    with stop_on_signals() as stop:
+        try:
+            phase = phase_named(name)
+            if branch not in phase.branches:
+                known = ", ".join(str(b) for b in phase.branches)
+                raise ForgeError(f"{name}: no branch {branch!r}; known: {known}")
+            run = Run(phase, branch, load_params(params), stop)
+            run.begin()
+            yield run
+            run.complete()
+        except Interrupted as paused:
+            if run is not None:
+                run.give_up("paused", str(paused))
+            print(f"{label}: {paused}", file=sys.stderr)
+            raise SystemExit(130) from paused
+        except ForgeError as error:
+            if run is not None:
+                run.give_up("failed", str(error))
+            print(f"{label}: {error}", file=sys.stderr)
+            raise SystemExit(1) from error
+        except BaseException as error:
+            if run is not None:
+                run.give_up("failed", f"{type(error).__name__}: {error}")
+            raise
+        finally:
+            if run is not None:
+                run.release()

@@ -1,0 +1,1 @@
+"""What a finished agent needs in order to be used: loading, talking, timing, weighing."""

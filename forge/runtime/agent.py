@@ -1,0 +1,137 @@
+"""An agent: a model, its tokenizer and its tools, behind one method that answers."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, field
+from pathlib import Path
+from types import TracebackType
+from typing import TYPE_CHECKING, Any
+
+from forge.errors import ForgeError
+from forge.evals.answering import Message, answer_all
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from forge.tools import Toolbox
+
+PERSONAS = ("helpful", "researcher", "technical", "teacher")
+MAX_NEW_TOKENS = 256  # room for a result of 200 characters and its repetition in the answer
+Listener = Callable[[str, str], None]
+
+
+@dataclass(frozen=True)
+class Reply:
+    """An answer. calls: (call, result) pairs in the order made, each really executed. steps: mean recurrence
+    steps a token.
+    """
+
+    text: str
+    calls: list[tuple[str, str]]
+    tokens: int
+    steps: float
+
+
+@dataclass
+class Agent:
+    """A loaded agent. Use it as a context manager, or call `close`, so that its tools let go of their files.
+
+    path: what it was loaded from. kind: "directory" or "file". metadata: what its maker wrote down about it.
+    workspace: folder that the tools may see; None means the small one that ships with the package.
+    """
+
+    model: Any
+    tokenizer: PreTrainedTokenizerFast
+    path: Path
+    kind: str
+    metadata: dict[str, Any] = field(default_factory=dict)
+    workspace: Path | None = None
+    thinker: Any = None
+    _toolbox: Toolbox | None = field(default=None, repr=False)
+
+    @property
+    def parameters(self) -> int:
+        """Number of weights; tied ones count once."""
+        return int(sum(parameter.numel() for parameter in self.model.parameters()))
+
+    @property
+    def toolbox(self) -> Toolbox:
+        """The agent's tools, opened at first use."""
+        if self._toolbox is None:
+            from forge.tools import Toolbox
+
+            self._toolbox = Toolbox(self.workspace)
+        return self._toolbox
+
+    def reply(
+        self,
+        messages: Sequence[Message],
+        *,
+        tools: bool = True,
+        persona: str | None = None,
+        max_new_tokens: int = MAX_NEW_TOKENS,
+        temperature: float = 0.0,
+        seed: int = 0,
+        listen: Listener | None = None,
+    ) -> Reply:
+        """Continue a conversation whose last turn is the user's.
+
+        Args:
+            tools: False bans tool calls. persona: one of PERSONAS. temperature: 0 is greedy.
+            listen: called with ("call", text) before a tool runs and with ("result", text) after it.
+        Raises ForgeError for an unknown persona, or when it is not the agent's turn.
+        """
+        if persona is not None and persona not in PERSONAS:
+            raise ForgeError(f"unknown persona {persona!r}; known: {', '.join(PERSONAS)}")
+        if not messages or messages[-1]["role"] != "user":
+            raise ForgeError("reply: the conversation must end with the user's turn")
+        opening: list[Message] = [{"role": "persona", "content": persona}] if persona is not None else []
+        made = answer_all(
+            self.model,
+            self.tokenizer,
+            [[*opening, *messages]],
+            execute=self._executor(listen) if tools else None,
+            max_new_tokens=max_new_tokens,
+            temperature=temperature,
+            seed=seed,
+        )[0]
+        return Reply(
+            made.text, [(call, result) for call, result in made.calls], len(made.ids), float(made.steps)
+        )
+
+    def _executor(self, listen: Listener | None) -> Callable[[str], str]:
+        def run(call: str) -> str:
+            if listen is not None:
+                listen("call", call)
+            result = self.toolbox.execute(call)
+            if listen is not None:
+                listen("result", result)
+            return result
+
+        return run
+
+    def set_thoughts(self, on: bool) -> None:
+        """Let the model think before it answers without tools, or not.
+
+        Raises ForgeError when thoughts are wanted of a model whose phase 3 did not hand any on.
+        """
+        from forge.thought.thinker import load_thinker
+
+        self.thinker = load_thinker(self.path) if on and self.kind == "directory" else None
+        if on and self.thinker is None:
+            raise ForgeError(f"{self.path}: this model has no thoughts to switch on")
+
+    def close(self) -> None:
+        """Release the tools. Safe to call twice."""
+        if self._toolbox is not None:
+            self._toolbox.close()
+            self._toolbox = None
+
+    def __enter__(self) -> Agent:
+        return self
+
+    def __exit__(
+        self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
+    ) -> None:
+        self.close()

@@ -1,0 +1,142 @@
+"""How fast an agent is, and how much memory it takes, on the machine at hand."""
+
+from __future__ import annotations
+
+import json
+import statistics
+import subprocess
+import sys
+import time
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from forge.errors import ForgeError
+from forge.evals.answering import CALL, END, token_id
+from forge.runtime.machine import cpu_name, peak_ram_mb
+
+if TYPE_CHECKING:
+    from forge.runtime.agent import Agent
+
+PREFILL_TOKENS = 512
+DECODE_TOKENS = 128
+_DECODE_ROUNDS = 3
+_FIRST_TEXT_ID = 14  # below are the role tokens
+
+
+def _random_prompt(agent: Agent, length: int, seed: int) -> list[int]:
+    """`length` ids that are no role tokens, the same for the same seed."""
+    import torch
+
+    ids = torch.randint(
+        _FIRST_TEXT_ID,
+        agent.model.config.vocab_size,
+        (length,),
+        generator=torch.Generator().manual_seed(seed),
+    )
+    return [int(i) for i in ids]
+
+
+def prefill_ms(agent: Agent, *, repeats: int, seed: int) -> list[float]:
+    """Milliseconds of each of `repeats` readings of 512 tokens (batch 1, logits at every position), after a
+    warm-up.
+    """
+    import torch
+
+    ids = torch.tensor([_random_prompt(agent, PREFILL_TOKENS, seed)])
+    times: list[float] = []
+    with torch.no_grad():
+        for _ in range(repeats + 1):
+            start = time.perf_counter()
+            agent.model(ids)
+            times.append(1000 * (time.perf_counter() - start))
+    return times[1:]
+
+
+def decode_tokens_per_s(
+    agent: Agent, *, seed: int, tokens: int = DECODE_TOKENS, rounds: int = _DECODE_ROUNDS
+) -> float:
+    """Tokens a second when writing one answer (batch 1): the median of some runs, the prompt's reading taken
+    off.
+    """
+    from forge.model.engine import generate
+
+    prompt = _random_prompt(agent, 16, seed)
+    # Without an end and without calls, exactly as many tokens are written as asked for.
+    ban = tuple(token_id(agent.tokenizer, token) for token in (CALL, END))
+
+    def seconds(count: int) -> tuple[float, int]:
+        start = time.perf_counter()
+        made = generate(agent.model, [prompt], max_new_tokens=count, ban_ids=ban)[0]
+        return time.perf_counter() - start, len(made.ids)
+
+    seconds(2)
+    rates: list[float] = []
+    for _ in range(rounds):
+        short, few = seconds(1)
+        long, many = seconds(1 + tokens)
+        if many - few != tokens:
+            raise ForgeError(f"bench: {many - few} tokens were written instead of {tokens}")
+        rates.append(tokens / max(long - short, 1e-9))
+    return statistics.median(rates)
+
+
+def bench(path: Path | str, *, repeats: int = 20, seed: int = 0, rounds: int = _DECODE_ROUNDS) -> dict[str, Any]:
+    """Measure an agent in this process; `repeats` readings of 512 tokens, `rounds` written answers.
+
+    Returns {"device", "prefill_512_ms_p50", "prefill_512_ms_p95", "decode_tokens_per_s", "peak_ram_mb",
+    "load_ms"}. load_ms is reading and decoding the model without importing libraries; peak_ram_mb (10^6
+    bytes) is the largest resident set of this whole process, libraries included, so call it in a fresh one
+    (`bench_isolated`, or the command).
+    """
+    if not Path(path).exists():
+        raise ForgeError(f"{path}: no such model")
+    import numpy
+    import torch
+
+    import forge.model  # noqa: F401 - so that load_ms does not time the import
+    from forge.runtime.load import load_agent
+
+    start = time.perf_counter()
+    agent = load_agent(path)
+    load_ms = 1000 * (time.perf_counter() - start)
+    with agent:
+        times = prefill_ms(agent, repeats=repeats, seed=seed)
+        rate = decode_tokens_per_s(agent, seed=seed, rounds=rounds)
+    return {
+        "device": f"cpu: {cpu_name()}, {torch.get_num_threads()} threads",
+        "prefill_512_ms_p50": float(numpy.percentile(times, 50)),
+        "prefill_512_ms_p95": float(numpy.percentile(times, 95)),
+        "decode_tokens_per_s": rate,
+        "peak_ram_mb": peak_ram_mb(),
+        "load_ms": load_ms,
+    }
+
+
+def bench_isolated(
+    path: Path | str, *, repeats: int = 20, seed: int = 0, rounds: int = _DECODE_ROUNDS
+) -> dict[str, Any]:
+    """`bench` in a process of its own, so that peak_ram_mb is the agent's and not the caller's.
+
+    Raises ForgeError with the child's last line when it fails.
+    """
+    command = [sys.executable, "-m", "forge.runtime.bench", str(path), str(repeats), str(seed), str(rounds)]
+    done = subprocess.run(command, capture_output=True, text=True, check=False)
+    if done.returncode != 0:
+        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
+        raise ForgeError(f"bench of {path} failed: {lines[-1]}")
+    figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    return figures
+
+
+def _main(arguments: list[str]) -> int:
+    path, repeats, seed, rounds = arguments
+    try:
+        print(json.dumps(bench(path, repeats=int(repeats), seed=int(seed), rounds=int(rounds))))
+    except ForgeError as error:
+        print(error, file=sys.stderr)
+        return 1
+    return 0
+
+
+if __name__ == "__main__":
+    sys.exit(_main(sys.argv[1:]))

@@ -1,0 +1,75 @@
+"""A conversation with an agent, turn by turn."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from forge.errors import ForgeError
+from forge.evals.answering import Message
+from forge.runtime.agent import MAX_NEW_TOKENS, PERSONAS, Agent, Listener, Reply
+
+
+@dataclass
+class ChatSession:
+    """State of a conversation: past turns, persona, whether tools are allowed.
+
+    history: how many past turns the agent is shown. The default is 0, because the default pipeline trains on
+    dialogues of one question each, and a small model is only confused by a form that it never saw.
+    """
+
+    agent: Agent
+    persona: str | None = None
+    tools: bool = True
+    history: int = 0
+    max_new_tokens: int = MAX_NEW_TOKENS
+    turns: list[list[Message]] = field(default_factory=list)
+
+    def ask(self, text: str, listen: Listener | None = None) -> Reply:
+        """Answer the user's words and remember the turn. `listen` hears of tool calls while they happen."""
+        question: Message = {"role": "user", "content": text}
+        shown = self.turns[-self.history :] if self.history > 0 else []
+        messages = [message for turn in shown for message in turn]
+        reply = self.agent.reply(
+            [*messages, question],
+            tools=self.tools,
+            persona=self.persona,
+            max_new_tokens=self.max_new_tokens,
+            listen=listen,
+        )
+        turn = [question]
+        for call, result in reply.calls:
+            turn += [{"role": "call", "content": call}, {"role": "result", "content": result}]
+        self.turns.append([*turn, {"role": "assistant", "content": reply.text}])
+        return reply
+
+    def command(self, line: str) -> str:
+        """Obey a line that begins with a slash (other than /quit) and return what to tell the user.
+
+        Raises ForgeError for a command or a value that does not exist; the session is then unchanged.
+        """
+        name, _, value = line[1:].strip().partition(" ")
+        value = value.strip()
+        if name == "persona":
+            return self._set_persona(value)
+        if name == "tools":
+            if value not in ("", "on", "off"):
+                raise ForgeError("/tools takes on or off")
+            self.tools = not self.tools if value == "" else value == "on"
+            return f"tools are {'on' if self.tools else 'off'}"
+        if name == "history":
+            if not value.isdigit():
+                raise ForgeError("/history takes a number of past turns, 0 or more")
+            self.history = int(value)
+            return f"the agent sees {self.history} past turns"
+        if name == "help":
+            return "/persona [NAME], /tools [on|off], /history N, /help, /quit"
+        raise ForgeError(f"unknown command /{name}; try /help")
+
+    def _set_persona(self, value: str) -> str:
+        if value in ("", "none"):
+            self.persona = None
+            return f"no persona; there are: {', '.join(PERSONAS)}"
+        if value not in PERSONAS:
+            raise ForgeError(f"unknown persona {value!r}; known: {', '.join(PERSONAS)}")
+        self.persona = value
+        return f"persona is {value}"

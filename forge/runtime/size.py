@@ -1,0 +1,87 @@
+"""How big an agent is, in bytes on disk, part by part. Reads headers only: no tensor is loaded, no torch
+imported.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import struct
+from pathlib import Path
+from typing import Any
+
+from forge.errors import ForgeError
+from forge.evals.ledger import TOKENIZER_FILES
+
+_GROUPS = ("embed", "shift", "low", "high", "memory", "halt", "think_gate")
+_MAX_HEADER = 100_000_000  # the limit of the safetensors format itself
+
+
+def safetensors_header(path: Path) -> dict[str, Any]:
+    """Names, dtypes, shapes and offsets of a safetensors file. Raises ForgeError when it is not one."""
+    try:
+        with path.open("rb") as stream:
+            (length,) = struct.unpack("<Q", stream.read(8))
+            if length > _MAX_HEADER:
+                raise ValueError(f"header of {length} bytes")
+            header = json.loads(stream.read(length))
+    except (OSError, struct.error, ValueError) as error:
+        raise ForgeError(f"{path}: not a safetensors file ({error})") from error
+    header.pop("__metadata__", None)
+    return dict(header)
+
+
+def _group(name: str) -> str:
+    head = name.split(".", 1)[0]
+    return next((group for group in _GROUPS if head == group or head.startswith(f"{group}_")), "other")
+
+
+def _weights_by_group(path: Path) -> dict[str, int]:
+    """Bytes per part of the model in a safetensors file; header and padding are their own part."""
+    parts: dict[str, int] = {}
+    for name, entry in safetensors_header(path).items():
+        begin, end = entry["data_offsets"]
+        parts[_group(name)] = parts.get(_group(name), 0) + end - begin
+    parts["header"] = path.stat().st_size - sum(parts.values())
+    return parts
+
+
+def count_parameters(path: Path) -> int:
+    """Number of weights in a model.safetensors; tied weights are stored, and counted, once."""
+    return sum(math.prod(entry["shape"]) for entry in safetensors_header(path).values())
+
+
+def _directory_size(folder: Path) -> dict[str, Any]:
+    full = folder / "model.safetensors"
+    packed = folder / "packed.safetensors"
+    weights = packed if packed.is_file() else full
+    for needed in (full, folder / "config.json"):
+        if not needed.is_file():
+            raise ForgeError(f"{folder}: not a model directory, {needed.name} is missing")
+    parts = _weights_by_group(weights)
+    parts["config"] = (folder / "config.json").stat().st_size
+    parts["tokenizer"] = sum((folder / n).stat().st_size for n in TOKENIZER_FILES if (folder / n).is_file())
+    return {"total_bytes": sum(parts.values()), "parameters": count_parameters(full), "by_component": parts}
+
+
+def size_report(path: Path | str) -> dict[str, Any]:
+    """{"total_bytes", "parameters", "by_component": {part: bytes}}; the parts add up to the total.
+
+    A directory counts what the ledger counts: packed weights where there are some, else the full ones, with
+    config and tokenizer. An agent.forge counts itself, to the byte.
+    """
+    target = Path(path)
+    if target.is_dir():
+        return _directory_size(target)
+    if not target.exists():
+        raise ForgeError(f"{target}: no such model")
+    from forge.compress.container import component_sizes
+
+    parts = dict(component_sizes(target))
+    from forge.runtime.load import load_agent
+
+    return {
+        "total_bytes": target.stat().st_size,
+        "parameters": load_agent(target).parameters,
+        "by_component": parts,
+    }

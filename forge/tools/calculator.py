@@ -1,0 +1,321 @@
+"""Exact arithmetic for the agent: a whitelist walk over Python's syntax tree, never `eval`.
+
+Numbers are `fractions.Fraction` throughout, so 0.1+0.2 is 0.3. Only square roots and fractional powers
+leave the rationals; they are carried with 30 significant digits. Every size is bounded *before* the
+operation that would exceed it, so `9**9**9` costs microseconds.
+"""
+
+from __future__ import annotations
+
+import ast
+import math
+import operator
+import re
+from collections.abc import Callable
+from decimal import Context, Decimal, localcontext
+from fractions import Fraction
+
+MAX_CHARS = 240
+MAX_BITS = 2048  # of any intermediate numerator or denominator
+MAX_DIGITS = 120  # of a printed result
+MAX_FACTOR = 10**12  # trial division up to 10**6 stays under 0.1 s
+_REAL_DIGITS = 30
+_SHOWN_DIGITS = 12
+_DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
+_SYMBOLS = str.maketrans({"×": "*", "÷": "/", "−": "-", "·": "*"})
+
+
+class CalculatorError(ValueError):
+    """The expression is malformed, undefined or too large; the text is one short line."""
+
+
+def calculate(expression: str) -> str:
+    """Value of `expression` as a short string; raises `CalculatorError` on anything it cannot do."""
+    text = expression.strip().translate(_SYMBOLS).replace("^", "**")
+    if not text:
+        raise CalculatorError("empty expression")
+    if len(text) > MAX_CHARS or not text.isascii() or not text.isprintable():
+        raise CalculatorError("expression too long or not plain text")
+    name, inside = _whole_call(text)
+    if name in _WHOLE:
+        return _WHOLE[name](inside)
+    return show(evaluate(text))
+
+
+def evaluate(text: str) -> Fraction:
+    """Exact (or 30-digit) value of an arithmetic expression without variables."""
+    return _linear(_parse(text), text, None)[1]
+
+
+def show(value: Fraction) -> str:
+    """`7`, `0.3`, or 12 significant digits when the decimal expansion is long or endless."""
+    if value.denominator == 1:
+        digits = str(value.numerator)
+        if len(digits) > MAX_DIGITS:
+            raise CalculatorError("the result is too large")
+        return digits
+    shown = _terminating(value)
+    if shown is None:
+        context = Context(prec=_SHOWN_DIGITS)
+        rounded = context.divide(Decimal(value.numerator), Decimal(value.denominator))
+        shown = format(rounded, "f") if -8 <= rounded.adjusted() <= 20 else format(rounded, "e")
+    return shown.rstrip("0").rstrip(".") if "." in shown and "e" not in shown else shown
+
+
+def _terminating(value: Fraction) -> str | None:
+    """Decimal text of p/q when q has only the factors 2 and 5 and 20 decimals are enough."""
+    for places in range(1, 21):
+        scaled = value * 10**places
+        if scaled.denominator == 1:
+            sign = "-" if scaled < 0 else ""
+            digits = str(abs(scaled.numerator)).rjust(places + 1, "0")
+            return f"{sign}{digits[:-places]}.{digits[-places:]}" if len(digits) <= MAX_DIGITS else None
+    return None
+
+
+def _whole_call(text: str) -> tuple[str, str]:
+    """(name, inside) when the whole text is one `name(inside)`, else ("", "")."""
+    match = re.fullmatch(r"([a-z]+)\s*\((.*)\)", text)
+    if not match:
+        return "", ""
+    depth = 0
+    for char in match[2]:
+        depth += (char == "(") - (char == ")")
+        if depth < 0:  # `frac(1,2)+bits(3)`: the first bracket closes before the end
+            return "", ""
+    return match[1], match[2]
+
+
+def _parse(text: str) -> ast.expr:
+    try:
+        return ast.parse(text.strip(), mode="eval").body
+    except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
+        raise CalculatorError("cannot read the expression") from error
+
+
+def _bounded(value: Fraction) -> Fraction:
+    if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
+        raise CalculatorError("number too large")
+    return value
+
+
+def _literal(node: ast.Constant, text: str) -> Fraction:
+    """The number as written: the tree only keeps a binary float, the source text is exact."""
+    if type(node.value) not in (int, float):
+        raise CalculatorError("only numbers are allowed")
+    if isinstance(node.value, int):
+        return _bounded(Fraction(node.value))
+    written = Decimal(text.strip()[node.col_offset : node.end_col_offset].replace("_", ""))
+    exponent = written.as_tuple().exponent
+    if not isinstance(exponent, int) or abs(written.adjusted()) > 300 or abs(exponent) > 300:
+        raise CalculatorError("number too large")
+    return Fraction(written)
+
+
+_Line = tuple[Fraction, Fraction]  # (a, b) stands for a*x + b; plain numbers have a = 0
+
+
+def _linear(node: ast.expr, text: str, letter: str | None) -> _Line:
+    """Coefficients of the expression as a line in `letter`; refuses everything that is not linear."""
+    zero = Fraction(0)
+    if isinstance(node, ast.Constant):
+        return zero, _literal(node, text)
+    if isinstance(node, ast.Name):
+        if node.id == letter:
+            return Fraction(1), zero
+        raise CalculatorError(f"unknown name {node.id[:20]}")
+    if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd | ast.USub):
+        sign = -1 if isinstance(node.op, ast.USub) else 1
+        slope, value = _linear(node.operand, text, letter)
+        return sign * slope, sign * value
+    if isinstance(node, ast.BinOp):
+        left, right = _linear(node.left, text, letter), _linear(node.right, text, letter)
+        slope, value = _binary(type(node.op), left, right)
+        return _bounded(slope), _bounded(value)
+    if isinstance(node, ast.Call):
+        return zero, _bounded(_call(node, text, letter))
+    raise CalculatorError("only arithmetic is allowed")
+
+
+def _binary(kind: type[ast.operator], left: _Line, right: _Line) -> _Line:
+    (a, b), (c, d) = left, right
+    if kind is ast.Add:
+        return a + c, b + d
+    if kind is ast.Sub:
+        return a - c, b - d
+    if kind is ast.Mult and (a == 0 or c == 0):
+        return a * d + b * c, b * d
+    if kind is ast.Div and c == 0:
+        return a / _nonzero(d), b / d
+    if a or c:
+        raise CalculatorError("not a linear equation")
+    if kind is ast.FloorDiv:
+        return Fraction(0), Fraction(b // _nonzero(d))
+    if kind is ast.Mod:
+        return Fraction(0), b % _nonzero(d)
+    if kind is ast.Pow:
+        return Fraction(0), _power(b, d)
+    raise CalculatorError("unknown operator")
+
+
+def _nonzero(value: Fraction) -> Fraction:
+    if value == 0:
+        raise CalculatorError("division by zero")
+    return value
+
+
+def _power(base: Fraction, exponent: Fraction) -> Fraction:
+    if exponent == Fraction(1, 2):
+        return _sqrt(base)
+    if exponent.denominator != 1:
+        return _real_power(base, exponent)
+    if base == 0 and exponent < 0:
+        raise CalculatorError("division by zero")
+    if abs(base) == 1 or base == 0:
+        return base ** (int(exponent) % 2 if abs(base) == 1 else min(int(exponent), 1))
+    bits = max(base.numerator.bit_length(), base.denominator.bit_length())
+    if abs(exponent) * (bits - 1) > MAX_BITS:
+        raise CalculatorError("number too large")
+    return Fraction(base ** int(exponent))
+
+
+def _real_power(base: Fraction, exponent: Fraction) -> Fraction:
+    if base < 0:
+        raise CalculatorError("root of a negative number")
+    if base == 0:
+        return Fraction(0) / _nonzero(Fraction(int(exponent > 0)))
+    log2 = math.log2(base.numerator) - math.log2(base.denominator)
+    if abs(log2 * float(exponent)) > MAX_BITS / 2:
+        raise CalculatorError("number too large")
+    with localcontext(Context(prec=_REAL_DIGITS)):
+        value = Decimal(base.numerator) / Decimal(base.denominator)
+        return Fraction(value ** (Decimal(exponent.numerator) / Decimal(exponent.denominator)))
+
+
+def _sqrt(value: Fraction) -> Fraction:
+    if value < 0:
+        raise CalculatorError("root of a negative number")
+    root = Fraction(math.isqrt(value.numerator), math.isqrt(value.denominator))
+    if root * root == value:
+        return root
+    with localcontext(Context(prec=_REAL_DIGITS)):
+        return Fraction((Decimal(value.numerator) / Decimal(value.denominator)).sqrt())
+
+
+def _integer(value: Fraction) -> int:
+    if value.denominator != 1:
+        raise CalculatorError("whole numbers only")
+    return int(value)
+
+
+def _round(value: Fraction, places: Fraction = Fraction(0)) -> Fraction:
+    digits = _integer(places)
+    if abs(digits) > 50:
+        raise CalculatorError("too many decimals")
+    return Fraction(round(value, digits))
+
+
+def _whole(function: Callable[..., int]) -> Callable[..., Fraction]:
+    return lambda *values: Fraction(function(*map(_integer, values)))
+
+
+# name: (function, fewest arguments, most arguments)
+_FUNCTIONS: dict[str, tuple[Callable[..., Fraction], int, int]] = {
+    "gcd": (_whole(math.gcd), 1, 20),
+    "lcm": (_whole(math.lcm), 1, 20),
+    "bits": (_whole(lambda n: abs(n).bit_count()), 1, 1),
+    "sqrt": (_sqrt, 1, 1),
+    "abs": (operator.abs, 1, 1),
+    "round": (_round, 1, 2),
+    "min": (lambda *values: min(values), 1, 20),
+    "max": (lambda *values: max(values), 1, 20),
+}
+
+
+def _call(node: ast.Call, text: str, letter: str | None) -> Fraction:
+    name = node.func.id if isinstance(node.func, ast.Name) else "?"
+    if name not in _FUNCTIONS or node.keywords:
+        raise CalculatorError(f"unknown function {name[:20]}")
+    function, fewest, most = _FUNCTIONS[name]
+    lines = [_linear(argument, text, letter) for argument in node.args]
+    if any(slope for slope, _ in lines):
+        raise CalculatorError("not a linear equation")
+    if not fewest <= len(lines) <= most:
+        raise CalculatorError(f"wrong number of arguments for {name}")
+    return function(*(value for _, value in lines))
+
+
+def _arguments(inside: str) -> list[Fraction]:
+    """Values of a comma-separated list of expressions."""
+    items = _parse(f"({inside},)")
+    if not isinstance(items, ast.Tuple):
+        raise CalculatorError("cannot read the arguments")
+    source = f"({inside},)"
+    return [_linear(item, source, None)[1] for item in items.elts]
+
+
+def _frac(inside: str) -> str:
+    values = _arguments(inside)
+    if not 1 <= len(values) <= 2:
+        raise CalculatorError("frac takes one or two numbers")
+    return _ratio(values[0] / _nonzero(values[1] if len(values) == 2 else Fraction(1)))
+
+
+def _ratio(value: Fraction) -> str:
+    show(Fraction(value.numerator))
+    show(Fraction(value.denominator))
+    return str(value)
+
+
+def _factor(inside: str) -> str:
+    values = _arguments(inside)
+    number = _integer(values[0]) if len(values) == 1 else 0
+    if not 2 <= number <= MAX_FACTOR:
+        raise CalculatorError("factor needs a whole number from 2 to 10**12")
+    primes, divisor = [], 2
+    while divisor * divisor <= number:
+        if number % divisor:
+            divisor += 1 if divisor == 2 else 2
+        else:
+            primes.append(divisor)
+            number //= divisor
+    return "*".join(map(str, [*primes, number] if number > 1 else primes))
+
+
+def _base(inside: str) -> str:
+    parts = [part.strip().strip("'\"") for part in inside.split(",")]
+    if len(parts) != 3 or not (parts[1].isdigit() and parts[2].isdigit()):
+        raise CalculatorError("base needs digits, from, to")
+    old, new = int(parts[1][:3]), int(parts[2][:3])
+    if not (2 <= old <= 36 and 2 <= new <= 36):
+        raise CalculatorError("bases go from 2 to 36")
+    if not re.fullmatch(r"-?[0-9a-zA-Z]{1,100}", parts[0]):
+        raise CalculatorError("base needs digits, from, to")
+    try:
+        number = int(parts[0].lstrip("-"), old)
+    except ValueError as error:
+        raise CalculatorError(f"not a number in base {old}") from error
+    digits = ""
+    while number:
+        number, rest = divmod(number, new)
+        digits = _DIGITS[rest] + digits
+    if len(digits) > MAX_DIGITS:
+        raise CalculatorError("the result is too large")
+    return ("-" if parts[0].startswith("-") and digits else "") + (digits or "0")
+
+
+def _solve(inside: str) -> str:
+    """Solution of one linear equation in one letter; `3x` is read as `3*x`."""
+    sides = inside.split("=")
+    # a letter that is not part of a function's name
+    letters = sorted(set(re.findall(r"(?<![a-zA-Z])[a-zA-Z](?![a-zA-Z])", inside)))
+    if len(sides) != 2 or len(letters) != 1:
+        raise CalculatorError("solve needs one equation in one letter")
+    sides = [re.sub(r"(?<=[0-9)])\s*(?=[a-zA-Z(])", "*", side) for side in sides]
+    (a, b), (c, d) = (_linear(_parse(side), side, letters[0]) for side in sides)
+    if a == c:
+        raise CalculatorError("no solution" if b != d else "every number is a solution")
+    return _ratio((d - b) / (a - c))
+
+
+_WHOLE: dict[str, Callable[[str], str]] = {"frac": _frac, "factor": _factor, "base": _base, "solve": _solve}

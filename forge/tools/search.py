@@ -1,0 +1,86 @@
+"""Search over a local document index: BM25 with the Lucene form of the inverse document frequency.
+
+Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and Beyond", 2009, section 3.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+import re
+from collections import Counter
+from pathlib import Path
+
+from forge.errors import ForgeError
+
+K1 = 1.2
+B = 0.75
+TITLE_WEIGHT = 3  # a title word counts as often in the document: "sun" must find the sun, not Mercury
+MAX_ANSWER = 80
+MAX_QUERY_WORDS = 32
+_STOP_TEXT = (
+    "a about an and are as at be by can did do does for from has have how i in is it me my of "
+    "on or please tell that the this to was were what when where which who why with you your"
+)
+_STOP = frozenset(_STOP_TEXT.split())
+
+
+def words(text: str) -> list[str]:
+    """Lower-case content words; a final s is dropped so that `planets` finds `planet`."""
+    found = re.findall(r"\w+", text.lower())
+    return [
+        word[:-1] if len(word) > 3 and word.endswith("s") else word for word in found if word not in _STOP
+    ]
+
+
+class SearchIndex:
+    """An in-memory BM25 index over (title, text) cards."""
+
+    def __init__(self, cards: list[tuple[str, str]]) -> None:
+        self._cards = cards
+        self._counts = [Counter(words(title) * TITLE_WEIGHT + words(text)) for title, text in cards]
+        self._lengths = [sum(counts.values()) for counts in self._counts]
+        self._mean_length = sum(self._lengths) / max(1, len(cards)) or 1.0
+        self._frequency = Counter(word for counts in self._counts for word in counts)
+
+    @classmethod
+    def load(cls, path: Path) -> SearchIndex:
+        """Index of a JSONL file with `title` and `text`; `ForgeError` names the file and line at fault."""
+        cards = []
+        try:
+            lines = path.read_text(encoding="utf-8").splitlines()
+        except (OSError, UnicodeDecodeError) as error:
+            raise ForgeError(f"cannot read the documents {path.name}: {error}") from error
+        for number, line in enumerate(lines, 1):
+            try:
+                row = json.loads(line)
+                cards.append((str(row["title"]), str(row["text"])))
+            except (ValueError, KeyError, TypeError) as error:
+                raise ForgeError(f"{path.name} line {number}: needs title and text") from error
+        return cls(cards)
+
+    def scores(self, query: str) -> list[float]:
+        """BM25 score of every card, in file order."""
+        total = len(self._cards)
+        result = [0.0] * total
+        for word in words(query)[:MAX_QUERY_WORDS]:
+            seen = self._frequency[word]
+            if not seen:
+                continue
+            weight = math.log(1 + (total - seen + 0.5) / (seen + 0.5))
+            for index, counts in enumerate(self._counts):
+                count = counts[word]
+                if count:
+                    norm = K1 * (1 - B + B * self._lengths[index] / self._mean_length)
+                    result[index] += weight * count * (K1 + 1) / (count + norm)
+        return result
+
+    def answer(self, query: str) -> str:
+        """First sentence (at most 80 characters) of the best card; the earlier card wins a tie."""
+        scores = self.scores(query)
+        best = max(range(len(scores)), key=scores.__getitem__, default=-1)
+        if best < 0 or scores[best] <= 0:
+            return "error: nothing found"
+        text = " ".join(self._cards[best][1].split())
+        sentence = re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0]
+        return sentence if len(sentence) <= MAX_ANSWER else sentence[: MAX_ANSWER - 3].rstrip() + "..."

@@ -1,0 +1,90 @@
+"""One call that trains a phase's model: plan the batches, run the loop, report to whoever watches."""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import replace
+from pathlib import Path
+from typing import Any, Protocol
+
+import numpy as np
+
+from forge.data.dataset import EncodedSet
+from forge.model.titan import TinyTitanForCausalLM
+from forge.train.batches import gather_batch, padding_share, plan_batches
+from forge.train.loop import TrainResult, TrainSettings, train
+from forge.train.losses import LossFn
+
+# What phases 3 to 8 read, in shares of examples: the trunk's diet with a little less of everything but tools.
+MIX = {"direct": 2.0, "tooled": 4.5, "tool": 2.0, "persona": 1.2, "recall": 0.3, "text": 0.3}
+ADAM_RATIO = 0.2  # learning rate of embeddings and vectors against Muon's, where a phase gives one rate
+
+
+class Watcher(Protocol):
+    """What training needs of the stage that runs it."""
+
+    seed: int
+
+    @property
+    def checkpoint_dir(self) -> Path: ...
+
+    @property
+    def stop_requested(self) -> bool: ...
+
+    def log(self, step: int, **metrics: Any) -> None: ...
+
+    def progress(self, step: int, total: int, note: str = "") -> None: ...
+
+
+def fit(
+    run: Watcher,
+    model: TinyTitanForCausalLM,
+    data: EncodedSet,
+    shares: Mapping[str, float],
+    loss_fn: LossFn,
+    settings: TrainSettings,
+    batch_tokens: int,
+    *,
+    name: str = "train",
+    curriculum: Sequence[tuple[float, float]] = ((1.0, 1.0),),
+    on_step: Callable[[int, dict[str, float]], None] | None = None,
+) -> TrainResult:
+    """Train on batches of ``data`` mixed by ``shares``.
+
+    ``curriculum``: (fraction of the steps, highest difficulty) in order; fractions add up to 1. Checkpoints
+    go to a folder ``name`` of the run's; series are logged as ``<name>/<metric>``.
+    """
+    plan = plan_curriculum(data, shares, settings.steps, batch_tokens, run.seed, curriculum)
+
+    def log(step: int, **metrics: float) -> None:
+        run.log(step, **{f"{name}/{key}": value for key, value in metrics.items()})
+
+    def watch(step: int, metrics: dict[str, float]) -> None:
+        run.progress(step, settings.steps, f"loss {metrics['loss_avg_100']:.3f}")
+        if on_step is not None:
+            on_step(step, metrics)
+
+    result = train(
+        model, lambda step: gather_batch(data, plan[step]), loss_fn, settings, name=name,
+        checkpoint_dir=run.checkpoint_dir / name, log=log, stop=lambda: run.stop_requested,
+        on_step=watch,
+    )
+    return replace(result, padding=padding_share(data, plan))
+
+
+def plan_curriculum(
+    data: EncodedSet,
+    shares: Mapping[str, float],
+    steps: int,
+    batch_tokens: int,
+    seed: int,
+    curriculum: Sequence[tuple[float, float]],
+) -> list[np.ndarray]:
+    """Batches of all segments of a curriculum, in order; the last segment takes what rounding leaves."""
+    plan: list[np.ndarray] = []
+    for place, (fraction, hardest) in enumerate(curriculum):
+        last = place == len(curriculum) - 1
+        count = steps - len(plan) if last else min(round(fraction * steps), steps - len(plan))
+        if count:
+            plan += plan_batches(data, shares, count, batch_tokens, seed + 7919 * place, hardest)
+    return plan

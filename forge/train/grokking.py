@@ -1,0 +1,60 @@
+"""Grokking detector: generalisation that comes late and suddenly, after memorisation (Power et al., arXiv
+2201.02177).
+
+Definition used: *memorised* at the first measurement with training accuracy of at least 0.95 while validation
+accuracy lags by at least ``gap``; *grokked* at the first later measurement whose validation accuracy has
+risen by ``jump`` within ``window`` measurements. A run that learns both together, or never memorises, is not
+grokking.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+
+MEMORISED = 0.95
+
+
+@dataclass(frozen=True)
+class Point:
+    """One measurement: step, exact-match accuracy on a training sample and on validation."""
+
+    step: int
+    train_accuracy: float
+    val_accuracy: float
+
+
+@dataclass(frozen=True)
+class GrokkingVerdict:
+    """``memorized_step`` and ``grokking_step`` are -1 where it did not happen; ``max_val_jump`` is over one
+    measurement."""
+
+    detected: bool
+    memorized_step: int
+    grokking_step: int
+    max_val_jump: float
+    gap: float
+
+
+def detect_grokking(
+    points: Sequence[Point], gap: float = 0.2, jump: float = 0.2, window: int = 3
+) -> GrokkingVerdict:
+    """Judge a series of measurements in order of steps."""
+    jumps = [b.val_accuracy - a.val_accuracy for a, b in pairwise(points)]
+    last_gap = points[-1].train_accuracy - points[-1].val_accuracy if points else 0.0
+    memorised = next((i for i, p in enumerate(points)
+                      if p.train_accuracy >= MEMORISED and p.train_accuracy - p.val_accuracy >= gap), None)
+    grokked = None
+    if memorised is not None:
+        for i in range(memorised + 1, len(points)):
+            earlier = points[max(memorised, i - window)]
+            if points[i].val_accuracy - earlier.val_accuracy >= jump:
+                grokked = i
+                break
+    return GrokkingVerdict(
+        detected=grokked is not None,
+        memorized_step=-1 if memorised is None else points[memorised].step,
+        grokking_step=-1 if grokked is None else points[grokked].step,
+        max_val_jump=max(jumps, default=0.0), gap=last_gap,
+    )

@@ -1,0 +1,129 @@
+"""Losses of every phase: cross-entropy at each recurrence step, halting, distillation."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+
+import numpy as np
+import torch
+import torch.nn.functional as F
+from torch import Tensor
+
+from forge.data.dataset import KINDS, EncodedSet
+from forge.data.render import ID
+from forge.model.titan import TinyTitanForCausalLM
+from forge.train.batches import Batch
+
+LossFn = Callable[[TinyTitanForCausalLM, Batch], tuple[Tensor, dict[str, float]]]
+EARLY_WEIGHT = 0.5  # weight of a step that is not the last
+HALT_WEIGHT = 0.1
+
+
+def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0) -> LossFn:
+    """Next-token loss on supervised tokens after every recurrence step, and the halting head's.
+
+    The labels are the answer's tokens at each step, never internal states. Halting target of a step: its
+    prediction is already right, or the last step's is wrong anyway; ``ponder_cost`` adds to the loss of not
+    halting.
+    """
+
+    def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        targets = batch.targets[batch.valid]
+        outputs = model.predictions(batch.ids, batch.select, batch.valid)
+        losses = [F.cross_entropy(logits, targets) for logits, _ in outputs]
+        total = weighted(losses)
+        right = [logits.detach().argmax(-1) == targets for logits, _ in outputs]
+        metrics = {
+            "loss": float(losses[-1].detach()),
+            "accuracy": float(right[-1].float().mean()),
+            "loss_first": float(losses[0].detach()),
+        }
+        for (_, halt), correct in zip(outputs[:-1], right[:-1], strict=True):
+            if halt is not None:
+                total = total + halt_weight * halting_loss(halt, correct, right[-1])
+                total = total + ponder_cost * torch.sigmoid(-halt).mean()
+        return total, metrics
+
+    return loss
+
+
+def weighted(losses: list[Tensor]) -> Tensor:
+    """Mean over steps with the last step counting most."""
+    weights = [EARLY_WEIGHT] * (len(losses) - 1) + [1.0]
+    return torch.stack([w * x for w, x in zip(weights, losses, strict=True)]).sum() / sum(weights)
+
+
+def distillation_loss(
+    teacher: TinyTitanForCausalLM | None,
+    kd_weight: float,
+    temperature: float = 1.0,
+    *,
+    teacher_batch: Callable[[Batch], Batch] | None = None,
+    without_call: np.ndarray | None = None,
+) -> LossFn:
+    """``(1-w) * cross-entropy + w * KL(teacher || student)`` at every supervised position (Hinton et al.,
+    arXiv 1503.02531).
+
+    ``teacher_batch`` maps the student's batch to what the teacher sees (with a prompt, say); rows and
+    supervised tokens correspond. ``without_call`` (bool per example of the data set) marks rows that stand
+    for answers without tools: there the call token is left out of both distributions, so that they do not
+    teach a model with baked tools to stop calling.
+    """
+
+    def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        silent = None if without_call is None else _positions(batch, without_call)
+        wanted = None
+        if teacher is not None and kd_weight > 0:
+            seen = batch if teacher_batch is None else teacher_batch(batch)
+            with torch.no_grad():
+                logits = _silence(teacher.predictions(seen.ids, seen.select, seen.valid)[-1][0], silent)
+                wanted = F.log_softmax(logits / temperature, dim=-1)
+        targets = batch.targets[batch.valid]
+        outputs = [
+            (_silence(logits, silent), halt)
+            for logits, halt in model.predictions(batch.ids, batch.select, batch.valid)
+        ]
+        cross = [F.cross_entropy(student, targets) for student, _ in outputs]
+        kl = [_kl(wanted, student, temperature) for student, _ in outputs] if wanted is not None else cross
+        total = (1 - kd_weight) * weighted(cross) + kd_weight * weighted(kl)
+        right = [student.detach().argmax(-1) == targets for student, _ in outputs]
+        for (_, halt), correct in zip(outputs[:-1], right[:-1], strict=True):
+            if halt is not None:
+                total = total + HALT_WEIGHT * halting_loss(halt, correct, right[-1])
+        accuracy = float(right[-1].float().mean())
+        metrics = {"loss": float(cross[-1].detach()), "accuracy": accuracy}
+        return total, metrics if wanted is None else {**metrics, "kl": float(kl[-1].detach())}
+
+    return loss
+
+
+def answers_without_tools(data: EncodedSet) -> np.ndarray:
+    """Which examples must not teach the model to stop calling tools."""
+    flags: np.ndarray = data.kind == KINDS.index("direct")
+    return flags
+
+
+def halting_loss(halt: Tensor, correct: Tensor, correct_at_end: Tensor) -> Tensor:
+    """Binary cross-entropy of a step's halt logits: halt where it is right already or the last step is wrong
+    anyway."""
+    return F.binary_cross_entropy_with_logits(halt, (correct | ~correct_at_end).float())
+
+
+def _positions(batch: Batch, flags: np.ndarray) -> Tensor:
+    """Flags of examples spread over the batch's supervised positions."""
+    rows = torch.from_numpy(flags[batch.index])
+    return rows[:, None].expand_as(batch.valid)[batch.valid]
+
+
+def _silence(logits: Tensor, silent: Tensor | None) -> Tensor:
+    """Put the call token out of reach at the marked positions."""
+    if silent is None or not bool(silent.any()):
+        return logits
+    penalty = torch.zeros_like(logits)
+    penalty[silent, ID["call"]] = -1e4
+    return logits + penalty
+
+
+def _kl(wanted: Tensor, student: Tensor, temperature: float) -> Tensor:
+    student = F.log_softmax(student / temperature, dim=-1)
+    return F.kl_div(student, wanted, log_target=True, reduction="batchmean") * temperature**2

@@ -1,0 +1,121 @@
+"""Muon for the matrices of the core, AdamW for the rest, the Grokfast filter, the learning-rate schedule."""
+
+from __future__ import annotations
+
+from collections import defaultdict
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+
+from forge.model.titan import TinyTitanForCausalLM, core_weight_names
+
+NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic coefficients of Muon (K. Jordan, 2024)
+
+
+def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
+    """Nearest semi-orthogonal matrix of each (n,r,c), approximately, by Newton-Schulz; one batched product
+    per iteration."""
+    x = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.transpose(1, 2)
+    x = x / (x.norm(dim=(1, 2), keepdim=True) + 1e-7)
+    a, b, c = NEWTON_SCHULZ
+    for _ in range(iterations):
+        gram = x @ x.transpose(1, 2)
+        x = torch.baddbmm(x, torch.baddbmm(gram, gram, gram, beta=b, alpha=c), x, beta=a)
+    return x if matrices.shape[1] <= matrices.shape[2] else x.transpose(1, 2)
+
+
+class HybridOptimizer:
+    """Muon on core weights (equal shapes stacked), AdamW on embeddings, gates and vectors."""
+
+    def __init__(self, model: TinyTitanForCausalLM, weight_decay: float, momentum: float = 0.95) -> None:
+        core = {*core_weight_names(model), *model.extra_matrices}
+        trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
+        self.weight_decay, self.momentum = weight_decay, momentum
+        self.groups: dict[tuple[int, ...], list[tuple[str, Tensor]]] = defaultdict(list)
+        for name, parameter in trainable.items():
+            if name in core:
+                self.groups[tuple(parameter.shape)].append((name, parameter))
+        self.buffers = {shape: torch.zeros(len(items), *shape) for shape, items in self.groups.items()}
+        self.adam_names = [n for n in trainable if n not in core]
+        adam = [trainable[n] for n in self.adam_names]
+        self.adam = (
+            torch.optim.AdamW(adam, betas=(0.9, 0.98), weight_decay=0.0, foreach=True) if adam else None
+        )
+
+    @torch.no_grad()
+    def step(self, muon_lr: float, adam_lr: float) -> None:
+        """One update from the gradients in place, which are cleared."""
+        for shape, items in self.groups.items():
+            grads = torch.stack([torch.zeros_like(p) if p.grad is None else p.grad for _, p in items])
+            buffer = self.buffers[shape].lerp_(grads, 1 - self.momentum)
+            update = orthogonalise(grads.lerp_(buffer, self.momentum))
+            scale = max(1.0, shape[0] / shape[1]) ** 0.5
+            for (_, parameter), delta in zip(items, update, strict=True):
+                parameter.mul_(1 - muon_lr * self.weight_decay).add_(delta, alpha=-muon_lr * scale)
+                parameter.grad = None
+        if self.adam is not None:
+            for group in self.adam.param_groups:
+                group["lr"] = adam_lr
+            self.adam.step()
+            self.adam.zero_grad(set_to_none=True)
+
+    def state(self) -> dict[str, Tensor]:
+        """All state as named tensors."""
+        out = {"muon." + "x".join(map(str, shape)): buffer for shape, buffer in self.buffers.items()}
+        for name, parameter in zip(self.adam_names, self._adam_parameters(), strict=True):
+            out |= {f"adam.{name}.{key}": value for key, value in self.adam.state.get(parameter, {}).items()}  # type: ignore[union-attr]
+        return out
+
+    def load_state(self, tensors: Mapping[str, Tensor]) -> None:
+        """Inverse of :meth:`state`."""
+        for shape in self.buffers:
+            self.buffers[shape] = tensors["muon." + "x".join(map(str, shape))].clone()
+        for name, parameter in zip(self.adam_names, self._adam_parameters(), strict=True):
+            keys = ("step", "exp_avg", "exp_avg_sq")
+            if f"adam.{name}.step" in tensors:
+                self.adam.state[parameter] = {k: tensors[f"adam.{name}.{k}"].clone() for k in keys}  # type: ignore[union-attr]
+
+    def _adam_parameters(self) -> list[Tensor]:
+        groups = self.adam.param_groups if self.adam is not None else []
+        return [p for group in groups for p in group["params"]]
+
+
+class Grokfast:
+    """EMA gradient filter (arXiv 2405.20233, algorithm 1): h = alpha h + (1-alpha) g; g += lambda h. lambda 0
+    changes nothing."""
+
+    def __init__(self, alpha: float, lam: float) -> None:
+        self.alpha, self.lam = alpha, lam
+        self.slow: dict[str, Tensor] = {}
+
+    @torch.no_grad()
+    def __call__(self, named_parameters: Mapping[str, Tensor]) -> dict[str, float]:
+        """Filter the gradients in place; norms of the raw, slow and filtered gradient."""
+        raw = slow = dot = 0.0
+        for name, parameter in named_parameters.items():
+            grad = parameter.grad
+            if grad is None:
+                continue
+            h = self.slow.setdefault(name, grad.clone()).lerp_(grad, 1 - self.alpha)
+            raw += float(grad.square().sum())
+            slow += float(h.square().sum())
+            dot += float((grad * h).sum())
+            grad.add_(h, alpha=self.lam)
+        filtered = raw + 2 * self.lam * dot + self.lam**2 * slow
+        cosine = dot / max(1e-12, (raw * slow) ** 0.5)
+        return {
+            "raw_grad_norm": raw**0.5,
+            "ema_grad_norm": slow**0.5,
+            "filtered_grad_norm": max(0.0, filtered) ** 0.5,
+            "cosine_raw_ema": cosine,
+        }
+
+
+def schedule(step: int, steps: int, warmup_fraction: float, decay_fraction: float) -> float:
+    """Warm-up, stable, linear decay to 5 %: multiplier of the learning rate at ``step`` (0-based)."""
+    warmup = max(1, round(steps * warmup_fraction))
+    decay = max(1, round(steps * decay_fraction))
+    rising = min(1.0, (step + 1) / warmup)
+    falling = min(1.0, max(0.05, (steps - step) / decay))
+    return min(rising, falling)

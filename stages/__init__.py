@@ -1,0 +1,3 @@
+"""The stages that `dvc.yaml` runs: thin scripts that open inputs, call one function of `forge`, publish
+outputs.
+"""

@@ -1,0 +1,57 @@
+"""Phase 6, baking: five tools and four personas move from the prompt into the weights."""
+
+from __future__ import annotations
+
+from forge.bake import bake, sample_trajectories
+from forge.bake.evaluate import ask_everyone, baking_claims, baking_figures, forgetting_percent
+from forge.data.build import read_rows
+from forge.evals.measure import measure_run, record_ledger
+from forge.model import load_model, load_tokenizer
+from forge.pipeline.stage import stage
+from forge.quant.finetune import publish_ternary
+from forge.tools import Toolbox
+
+
+def main() -> None:
+    """Run the stage."""
+    with stage("baking") as run:
+        source = run.model_dir("forge")
+        teacher, tokenizer, p = load_model(source), load_tokenizer(source), run.params
+        with Toolbox(run.workspace_dir) as toolbox:
+            trajectories = sample_trajectories(
+                teacher,
+                tokenizer,
+                read_rows(run.data_dir / "train.jsonl"),
+                toolbox,
+                count=p.trajectories,
+                temperature=p.temperature,
+                seed=run.seed,
+            )
+        model, half, result = bake(run, teacher, tokenizer, trajectories)
+        before, after = (measure_run(run, m, tokenizer, prompted=False) for m in (teacher, model))
+        tools, personas = ask_everyone(run, tokenizer, teacher, half, model)
+        run.claims(baking_claims(run, tools, personas, before, after))
+        facts = {
+            "tool_success_rate": tools["baked"].success,
+            "persona_consistency": personas["baked"].consistency,
+            "forgetting_percent": forgetting_percent(before, after),
+        }
+        figures = baking_figures(tools, personas)
+        trained = {"final_loss": result.final_loss, "trajectories_kept": trajectories.kept}
+        run.summary(figures, headline={**trained, **facts, **after.headline()})
+        target = publish_ternary(
+            run,
+            model,
+            tokenizer,
+            {
+                "tools": sorted(tools["baked"].tools),
+                "personas": sorted(personas["baked"].personas),
+                "accuracy_tools": after.tools.mean_accuracy,
+                **facts,
+            },
+        )
+        record_ledger(run, "baking", target, model, after)
+
+
+if __name__ == "__main__":
+    main()

@@ -1,0 +1,45 @@
+"""Phase 1, second half: one branch of the trunk specialises."""
+
+from __future__ import annotations
+
+import argparse
+
+from forge.data.dataset import EncodedSet
+from forge.evals.measure import measure_run
+from forge.model import load_model, load_tokenizer
+from forge.pipeline.stage import stage
+from forge.pretrain import train_branch
+from forge.pretrain.claims import branch_claims
+
+
+def main() -> None:
+    """Run the stage for the branch that the command line names."""
+    parser = argparse.ArgumentParser(description=__doc__)
+    parser.add_argument("--branch", required=True)
+    branch = parser.parse_args().branch
+    with stage("cognate", branch) as run:
+        source = run.model_dir("trunk")
+        trunk, tokenizer = load_model(source), load_tokenizer(source)
+        model = load_model(source)
+        result = train_branch(run, model, EncodedSet.load(run.data_dir / "train.safetensors"))
+        measured = measure_run(run, model, tokenizer)
+        run.claims(branch_claims(run, trunk, model, EncodedSet.load(run.data_dir / "test.safetensors")))
+        run.summary(
+            {"train/tokens": result.tokens, "train/padding_share": result.padding},
+            headline={"final_loss": result.final_loss, "parameters": model.num_parameters(), **measured.headline()},
+        )
+        run.publish(
+            model,
+            tokenizer,
+            metadata={
+                "specialization": branch,
+                "seed": run.seed,
+                "final_loss": result.final_loss,
+                "accuracy_no_tools": measured.no_tools.mean_accuracy,
+                "model_name": f"TinyTitan-{branch}",
+            },
+        )
+
+
+if __name__ == "__main__":
+    main()

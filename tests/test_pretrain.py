@@ -1,0 +1,152 @@
+"""Phase 1: a fresh model by seed, the trunk, a branch, and what a branch claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from forge.evals.likelihood import likelihood
+from forge.pretrain import claims as module
+from forge.pretrain import new_model, train_branch, train_trunk
+from forge.pretrain.claims import branch_claims, halting_claim
+from forge.pretrain.cognate import BRANCH_RATE, cognate_settings
+from forge.train import Batch, language_loss
+from tests.stub_run import StubRun, random_set
+from tests.tiny_models import SHAPE, tiny_model
+
+BOOT = {"n_boot": 200, "seed": 0}
+SIZES: dict[str, Any] = {
+    **{key: value for key, value in SHAPE.items() if key not in ("vocab_size", "memory_capacity")},
+    "memory": True,
+    "halting": True,
+}
+
+
+def mixture(**shares: float) -> SimpleNamespace:
+    return SimpleNamespace(model_dump=lambda: shares)
+
+
+def params(**changes: Any) -> dict[str, Any]:
+    branches = {
+        "reasoning": SimpleNamespace(memory_capacity=64, ponder_cost=0.0, mix=mixture(direct=1.0)),
+        "memory_integration": SimpleNamespace(memory_capacity=128, ponder_cost=0.5, mix=mixture(recall=1.0)),
+    }
+    rates = {"muon_lr": 0.02, "adam_lr": 0.01, "weight_decay": 0.01, "clip": 1.0, "halt_weight": 0.1}
+    pace = {"warmup_fraction": 0.0, "decay_fraction": 0.5, "checkpoint_every": 50, "batch_tokens": 150}
+    sizes = {"trunk_steps": 4, "branch_steps": 3, "trunk_mix": mixture(direct=1.0, text=1.0)}
+    return {**SIZES, **rates, **pace, **sizes, "branches": branches, **changes}
+
+
+def test_a_new_model_has_the_shape_asked_for() -> None:
+    p = SimpleNamespace(**params())
+    model, twin, other = (new_model(p, 60, seed) for seed in (1, 1, 2))
+    assert torch.equal(model.embed.weight, twin.embed.weight)
+    assert not torch.equal(model.embed.weight, other.embed.weight)
+    assert model.embed.weight.shape == (60, SHAPE["hidden_size"])
+    assert model.config.memory_capacity == 128  # the largest that a branch asks for
+    assert hasattr(model, "halt")
+    single = new_model(SimpleNamespace(**params(max_steps=1)), 60, 1)
+    assert not hasattr(single, "halt")  # nothing to halt
+    assert not hasattr(new_model(SimpleNamespace(**params(memory=False)), 60, 1), "memory")
+
+
+def test_the_trunk_learns_what_it_reads(tmp_path: Path) -> None:
+    run, data = StubRun(tmp_path, **params(trunk_steps=40)), random_set(12)
+    model = new_model(run.params, 48, 1)
+    before = likelihood(model, data).perplexity
+    result = train_trunk(run, model, data)
+    assert result.final_loss < result.first_loss
+    read, unread = data.where("direct", "text"), data.where("tool", "persona")
+    assert likelihood(model, data, read).perplexity < 0.7 * before
+    assert likelihood(model, data, read).perplexity < likelihood(model, data, unread).perplexity
+
+
+def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, data, model = StubRun(tmp_path, **params()), random_set(24), tiny_model()
+    run.branch = "memory_integration"
+    prices: list[tuple[float, ...]] = []
+    read: list[np.ndarray] = []
+
+    def priced(*price: float) -> Any:
+        prices.append(price)
+        loss = language_loss(*price)
+
+        def seen(model: Any, batch: Batch) -> Any:
+            read.append(batch.index)
+            return loss(model, batch)
+
+        return seen
+
+    monkeypatch.setattr("forge.pretrain.cognate.language_loss", priced)
+    train_branch(run, model, data)
+    assert prices == [(0.1, 0.5)]
+    assert set(np.concatenate(read)) <= set(data.where("recall"))
+    assert model.config.memory_capacity == 128
+    assert model.memory.capacity == 128
+    assert any(bool((model.state_dict()[n] != w).any()) for n, w in tiny_model().state_dict().items())
+    train_trunk(run, model, data)
+    assert prices[1:] == [(0.1,)]
+
+
+def test_a_branch_starts_at_half_the_rate() -> None:
+    p = SimpleNamespace(**params())
+    trunk, branch = cognate_settings(p, 10, 1.0), cognate_settings(p, 10, BRANCH_RATE)
+    assert (branch.muon_lr, branch.adam_lr) == (trunk.muon_lr / 2, trunk.adam_lr / 2)
+    assert (trunk.steps, trunk.clip, trunk.decay_fraction) == (10, 1.0, 0.5)
+
+
+# ---- claims --------------------------------------------------------------------------------------------------
+
+
+def test_a_branch_is_compared_with_the_trunk_on_its_own_kind(tmp_path: Path) -> None:
+    run, test = StubRun(tmp_path), random_set(60)
+    trunk, model = tiny_model(), tiny_model()
+    same = branch_claims(run, trunk, model, test)
+    assert len(same) == 2
+    assert not same[0].passed
+    assert same[0].value == same[0].control_value
+    with torch.no_grad():
+        trunk.embed.weight.mul_(4)  # confident nonsense
+    better = branch_claims(run, trunk, model, test)[0]
+    assert better.passed
+    assert better.n == len(test.where("direct")) == 10
+    assert better.value == pytest.approx(likelihood(model, test, test.where("direct")).mean_loss.mean())
+    run.branch = "memory_integration"
+    assert "recall" in branch_claims(run, trunk, model, test)[0].claim
+    assert set(module.FOCUS) == {"reasoning", "memory_integration", "adaptive_computation"}
+    single = tiny_model(max_steps=1)
+    assert len(branch_claims(run, single, single, test)) == 1
+
+
+def test_the_halting_claim_tells_what_is_saved() -> None:
+    test, model = random_set(60), tiny_model()
+
+    def claim(bias: float) -> Any:
+        with torch.no_grad():
+            model.halt.weight.zero_()
+            model.halt.bias.fill_(bias)
+        return halting_claim(model, test, BOOT)
+
+    never, always = claim(-50.0), claim(50.0)
+    assert never.passed
+    assert never.note.startswith("1.00 of the steps; ")
+    assert never.note.endswith(" 0.00")
+    assert always.note.startswith("0.33 of the steps; ")
+    index = test.where("direct", "tooled")
+    assert always.value == likelihood(model, test, index, steps=1).accuracy
+    assert always.control_value == likelihood(model, test, index, steps=3).accuracy
+
+
+def test_the_halting_claim_sees_that_harder_takes_longer() -> None:
+    test, model = random_set(60), tiny_model(halt_threshold=0.5)
+    index = test.where("direct", "tooled")
+    steps = likelihood(model, test, index).steps
+    test.difficulty[index] = np.argsort(np.argsort(steps, kind="stable")) / len(index)
+    assert len(np.unique(steps)) > 2
+    rank = float(halting_claim(model, test, BOOT).note.rsplit(" ", 1)[1])
+    assert rank > 0.9
