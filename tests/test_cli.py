@@ -359,7 +359,7 @@ def test_run_tells_what_is_skipped_what_runs_and_how_to_talk(
     events = [
         RunEvent("skip", "data"),
         RunEvent("start", "trunk"),
-        RunEvent("output", "trunk", "> python -m stages.trunk"),
+        RunEvent("output", "trunk", "> exec python -m stages.trunk"),
         RunEvent("output", "trunk", "step 5"),
         RunEvent("done", "trunk", seconds=61.0),
         RunEvent("cached", "evomerge"),

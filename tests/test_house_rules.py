@@ -198,7 +198,7 @@ def test_dvc_has_the_phases_in_order() -> None:
 def test_dvc_declares_what_the_code_says(phase: Phase) -> None:
     entry = dvc_stages()[phase.name]
     branch = "${item.branch}" if phase.branched else None
-    assert entry["cmd"] == f"python -m stages.{phase.name}" + (f" --branch {branch}" if branch else "")
+    assert entry["cmd"] == f"exec python -m stages.{phase.name}" + (f" --branch {branch}" if branch else "")
     assert sorted(paths(entry["deps"])) == sorted({*phase.reads(), *phase.code()})
     keys = [key.replace("{scale}", "${scale}").replace("{branch}", "${item.branch}") for key in phase.params]
     assert sorted(entry["params"]) == sorted(keys)

@@ -44,7 +44,7 @@ with stage("data") as run:
 DVC_YAML = """
 stages:
   data:
-    cmd: python -m slow
+    cmd: exec python -m slow
     deps: [slow.py, mode]
     params: [seed]
     outs: [data/prepared, data/workspace]
@@ -57,6 +57,16 @@ stages:
     params: [edge]
     outs: [edge.txt]
 """
+
+
+@pytest.fixture(params=["/bin/bash", None], ids=["bash", "no SHELL"])
+def any_shell(request: pytest.FixtureRequest, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC starts stages by $SHELL, or by /bin/sh where there is none; the first replaces itself by a single command,
+    the second stays between DVC and the stage."""
+    if request.param is None:
+        monkeypatch.delenv("SHELL", raising=False)
+    else:
+        monkeypatch.setenv("SHELL", request.param)
 
 
 @pytest.fixture
@@ -84,7 +94,7 @@ def test_runs_skips_and_restores(dvc_project: Path) -> None:
     result = run_pipeline(on_event=events.append)
     assert result.exit_code == 0, result.message
     assert kinds(events) == [("start", "data"), ("done", "data"), ("start", "edge"), ("done", "edge")]
-    assert any(event.line.startswith("> python -m slow") and event.stage == "data" for event in events)
+    assert any(event.line.startswith("> exec python -m slow") and event.stage == "data" for event in events)
     assert result.ran == ["data", "edge"]
 
     events.clear()
@@ -122,6 +132,7 @@ def test_dvcs_own_faults_are_told(dvc_project: Path) -> None:
     assert "gone" in result.message
 
 
+@pytest.mark.usefixtures("any_shell")
 def test_a_run_beside_another_is_refused_in_one_line(dvc_project: Path) -> None:
     Path("mode").write_text("slow")
     first = subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.DEVNULL)
@@ -223,6 +234,7 @@ RUN = textwrap.dedent(
 )
 
 
+@pytest.mark.usefixtures("any_shell")
 @pytest.mark.skipif(sys.platform != "linux", reason="/proc and PDEATHSIG are Linux's")
 @pytest.mark.parametrize(
     ("number", "code"), [(signal.SIGINT, 130), (signal.SIGTERM, 130), (signal.SIGKILL, -9)]
@@ -247,6 +259,7 @@ def test_a_stopped_run_leaves_a_paused_stage_and_no_process(
     assert run_pipeline("data").exit_code == 0, "the next run must not trip over what the killed one left"
 
 
+@pytest.mark.usefixtures("any_shell")
 def test_a_killed_dvc_is_told_as_a_pause(dvc_project: Path) -> None:
     Path("mode").write_text("slow")
 
