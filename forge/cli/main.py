@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from forge.cli import info, use
+from forge.cli.models import models_app
 from forge.cli.output import fail
 from forge.cli.run import run_command
 from forge.errors import ForgeError, Interrupted
@@ -31,6 +32,7 @@ app.command("run")(run_command)
 app.command("status")(info.status_command)
 app.command("phases")(info.phases_command)
 app.add_typer(info.config_app, name="config")
+app.add_typer(models_app, name="models")
 app.command("eval")(use.eval_command)
 app.command("generate")(use.generate_command)
 app.command("chat")(use.chat_command)

@@ -365,6 +365,17 @@ class EvaluationParams(EvaluationBase, EvaluationScale):
     """How much of the test split every phase is measured on."""
 
 
+# ---- the registry ----------------------------------------------------------------------------------------------
+
+
+class RegistryParams(Strict):
+    """How long the registry remembers sessions, in days and in number; no result depends on it."""
+
+    keep_days: Positive
+    keep_failed_days: Positive
+    keep_sessions: Positive
+
+
 # ---- the file ----------------------------------------------------------------------------------------------
 
 
@@ -407,6 +418,7 @@ class ParamsFile(Strict):
     edge: EdgeBase
     compress: CompressBase
     evaluation: EvaluationBase
+    registry: RegistryParams
     scales: Annotated[dict[str, Scale], Field(min_length=1)]
 
     @field_validator("scales")

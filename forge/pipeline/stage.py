@@ -39,6 +39,7 @@ from forge.pipeline.locate import (
 )
 from forge.pipeline.phases import Phase, phase_named
 from forge.pipeline.publish import building, describe, open_draft, read_metadata, seal, write_extra
+from forge.pipeline.registry_sessions import Session
 from forge.pipeline.signals import StopRequest, stop_on_signals
 from forge.pipeline.tracking import Tracker, finite_numbers, stay_offline
 
@@ -69,6 +70,7 @@ class Run:
         keys = [key.format(scale=params.scale, branch=branch) for key in phase.params]
         self._decisive = params.select(keys)
         self.session = fingerprint(self.name, self._decisive, phase.reads())
+        self._entry = Session(self.name, self.session, params.scale)
         self._checkpoints = CheckpointHome(
             self.name, fingerprint(self.name, self._decisive, (*phase.reads(), *phase.code()))
         )
@@ -122,6 +124,7 @@ class Run:
         """Tell watchers how far the work is; cheap enough to be called every step."""
         self._stop.step, self._stop.total = step, total
         self._tracking.status("running", step, total, note, throttle=True)
+        self._entry.progress(step, total, note)
 
     # ---- what it records ----
 
@@ -241,11 +244,12 @@ class Run:
     def begin(self) -> None:
         """Take the checkpoint lock, check the handoff, seed everything, open the records."""
         self._checkpoints.open()
+        resumed = any(self.checkpoint_dir.iterdir())
+        self._entry.start(self.all_params.file.registry, resumed=resumed)
         self._check_inputs()
         _seed_everything(self.seed, torch_too=self.phase.name not in ("data", "report"))
         if self.phase.name != "report":
             config = {"scale": self.all_params.scale, **self._decisive}
-            resumed = any(self.checkpoint_dir.iterdir())
             self._tracker = Tracker(self.name, run_dir(self.name), config=config, resumed=resumed)
 
     def _check_inputs(self) -> None:
@@ -263,6 +267,7 @@ class Run:
                 thresholds=self.all_params.contracts,
                 parameters_target=self.all_params.phase("cognate").parameters_target,
                 results=results_path(source),
+                record=self._entry.handoff,
             )
             self._verified.update(directories.values())
         self._parents = [metadata.model_id for metadata in found]
@@ -285,6 +290,9 @@ class Run:
                 raise ForgeError(f"{self.name} ended without writing {path}")
         if self._tracker is not None:
             self._tracker.status("done")
+        if self._published:
+            self._entry.published(model_path(self.phase.name, self.branch))
+        self._entry.end("done", self._stop.step, self._stop.total, "")
         self._checkpoints.discard()
 
     def _run_facts(self) -> dict[str, Any]:
@@ -304,6 +312,7 @@ class Run:
 
     def give_up(self, state: str, note: str) -> None:
         """Close the records of a run that did not complete; checkpoints stay."""
+        self._entry.end(state, self._stop.step, self._stop.total, note)
         if self._tracker is not None:
             self._tracker.abandon(state, self._stop.step, self._stop.total, note)
 
