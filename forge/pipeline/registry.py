@@ -146,10 +146,16 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
+def _configure(connection: sqlite3.Connection) -> None:
+    connection.row_factory = sqlite3.Row
+    # Bytes that are no UTF-8 any more must not end a search for damage; their row fails its digest.
+    connection.text_factory = lambda blob: blob.decode("utf-8", "replace")
+
+
 def _open(path: Path) -> sqlite3.Connection:
     """A connection that may write, with our settings."""
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-    connection.row_factory = sqlite3.Row
+    _configure(connection)
     try:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
@@ -216,12 +222,12 @@ def reading(path: Path | None = None) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None
         )
-        connection.row_factory = sqlite3.Row
+        _configure(connection)
         if _schema_version(connection) != len(MIGRATIONS):
             with writing(path):  # migrates, or says that it cannot
                 pass
         yield connection
-    except (sqlite3.Error, OSError) as error:
+    except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
         raise ForgeError(f"{path}: cannot be read ({error}); {MEND}") from error
     finally:
         if connection is not None:
@@ -236,6 +242,11 @@ def row_digest(table: str, row: Mapping[str, Any]) -> str:
         if key != "row_sha256"
     }
     return hashlib.sha256(json.dumps([table, plain], sort_keys=True).encode()).hexdigest()
+
+
+def is_sound(table: str, row: Mapping[str, Any]) -> bool:
+    """Whether a row is as this program wrote it."""
+    return bool(row.get("row_sha256") == row_digest(table, row))
 
 
 def put(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
@@ -276,21 +287,30 @@ def faults(path: Path | None = None) -> list[str]:
     path = path or registry_path()
     if not path.is_file():
         return []
-    found: list[str] = []
     try:
         with reading(path) as connection:
-            found += [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
-            found += [
-                f"{row[0]}: a row refers to nothing in {row[2]}"
-                for row in connection.execute("PRAGMA foreign_key_check")
-            ]
-            for table, key in KEYS.items():
-                for row in connection.execute(f"SELECT * FROM {table}"):
-                    if row["row_sha256"] != row_digest(table, dict(row)):
-                        found.append(f"{table}: row {row[key]} was changed from outside")
+            found = _faults_in(connection)
     except ForgeError as error:
-        return [*found, str(error)]
+        return [f"{path}: {str(error).removeprefix(f'{path}: ')}"]
     return [f"{path}: {line}" for line in found]
+
+
+def _faults_in(connection: sqlite3.Connection) -> list[str]:
+    found = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
+    for row in connection.execute("PRAGMA foreign_key_check"):
+        found.append(f"{row[0]}: a row refers to nothing in {row[2]}")
+    # A damaged definition may still be one: compare it with what we would make.
+    schema = "SELECT type, name, tbl_name, sql FROM sqlite_master ORDER BY name"
+    with sqlite3.connect(":memory:") as model:
+        for statement in (statement for statements in MIGRATIONS for statement in statements):
+            model.execute(statement)
+        if list(map(tuple, connection.execute(schema))) != list(map(tuple, model.execute(schema))):
+            return [*found, "the definition of a table was changed from outside"]
+    for table, key in KEYS.items():
+        for row in connection.execute(f"SELECT * FROM {table}"):
+            if not is_sound(table, dict(row)):
+                found.append(f"{table}: row {row[key]} was changed from outside")
+    return found
 
 
 def set_aside(path: Path) -> Path:
@@ -323,14 +343,12 @@ def salvage(damaged: Path, path: Path) -> dict[str, int]:
 def _readable_rows(damaged: Path, table: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     connection = sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)
-    connection.row_factory = sqlite3.Row
-    # Bytes that are no UTF-8 any more must not end the search; their row fails its digest.
-    connection.text_factory = lambda blob: blob.decode("utf-8", "replace")
+    _configure(connection)
     try:
         for row in connection.execute(f"SELECT * FROM {table}"):
-            if row["row_sha256"] == row_digest(table, dict(row)):
+            if is_sound(table, dict(row)):
                 found.append(dict(row))
-    except (sqlite3.Error, IndexError, TypeError):
+    except (sqlite3.Error, UnicodeDecodeError):
         return found  # what came before the damage
     finally:
         connection.close()

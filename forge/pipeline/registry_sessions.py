@@ -18,7 +18,7 @@ from typing import Any
 
 from forge.config.schema import RegistryParams
 from forge.errors import ForgeError
-from forge.pipeline.registry import MEND, event_row, put, reading, registry_path, rows, writing
+from forge.pipeline.registry import MEND, event_row, is_sound, put, reading, registry_path, rows, writing
 from forge.pipeline.registry_models import model_row
 
 PROGRESS_SECONDS = 5.0
@@ -111,7 +111,7 @@ class Session:
             with writing() as connection:
                 put(connection, "sessions", self._row)
                 act(connection)
-        except (sqlite3.Error, OSError, ForgeError) as error:
+        except (sqlite3.Error, OSError, UnicodeDecodeError, ForgeError) as error:
             if not self._told:
                 line = f"{self._row['stage']}: not recorded in {registry_path()} ({error}); the run goes on; {MEND}"
                 print(line, file=sys.stderr)
@@ -135,11 +135,14 @@ def process_started(pid: int) -> float | None:
 
 def mark_killed(connection: sqlite3.Connection) -> None:
     """Sessions that say they run though their process is gone get the status `killed`."""
-    for row in connection.execute("SELECT * FROM sessions WHERE status = 'running'").fetchall():
+    for found in connection.execute("SELECT * FROM sessions WHERE status = 'running'").fetchall():
+        row = dict(found)
+        if not is_sound("sessions", row):
+            continue
         started = process_started(row["pid"])
         if started is None or abs(started - row["process_started"]) > 1.0:
-            values = {key: row[key] for key in row.keys() if key != "row_sha256"}  # noqa: SIM118 (sqlite3.Row)
-            put(connection, "sessions", {**values, "status": "killed", "ended": row["updated"]})
+            del row["row_sha256"]
+            put(connection, "sessions", {**row, "status": "killed", "ended": row["updated"]})
 
 
 def forget(connection: sqlite3.Connection, keep: RegistryParams, now: float) -> None:
