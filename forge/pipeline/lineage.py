@@ -19,7 +19,7 @@ from forge.pipeline.publish import METADATA, read_metadata
 from forge.pipeline.registry_models import artifact_names
 from forge.pipeline.versions import Version, find_version, versions
 
-_CODE = ("forge/", "stages/")
+_CODE = ("forge", "stages")
 
 
 @dataclass(frozen=True)
@@ -75,7 +75,7 @@ def _node(origin: _Origin, path: str, known: list[Version], cache: Cache) -> dic
         "stage": out.stage,
         "command": origin.lock.stages[out.stage].get("cmd"),
         "params": origin.lock.params(out.stage),
-        "code": {name: md5 for name, md5 in inputs.items() if name.startswith(_CODE)},
+        "code": {name: md5 for name, md5 in inputs.items() if Path(name).parts[0] in _CODE},
         "parents": [*origin.lock.parents(out.stage), *_plain_inputs(origin.lock, out.stage)],
     }
 
@@ -94,7 +94,7 @@ def _plain_inputs(lock: Lock, stage: str) -> list[str]:
     return [
         path
         for path in lock.inputs(stage)
-        if not path.startswith(_CODE) and not any(overlaps(path, out) for out in made)
+        if Path(path).parts[0] not in _CODE and not any(overlaps(path, out) for out in made)
     ]
 
 

@@ -84,7 +84,7 @@ def versions(root: Path) -> list[Version]:
                     facts=_facts_in(made["message"]),
                 )
             )
-    return sorted(found, key=lambda version: (version.registered, _number(version.version)))
+    return sorted(found, key=lambda v: (v.registered, v.artifact, _number(v.version)))
 
 
 def _facts_in(message: str) -> dict[str, Any]:
