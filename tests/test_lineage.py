@@ -243,7 +243,7 @@ def test_a_clone_alone_tells_the_whole_ancestry(clone: Path, call: Any) -> None:
 
 
 def test_pull_gives_the_models_and_reindex_the_registry(clone: Path, call: Any, tmp_path: Path) -> None:
-    assert "no registry yet" in call("list").err
+    assert "agent-forge models reindex" in call("list").out
     assert call("reindex", "--json").json["models"] == 2, "tags alone describe the registered models"
     assert "edge" in call("list").out
     told = call("verify", "--json")

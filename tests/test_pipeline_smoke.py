@@ -23,6 +23,7 @@ from forge.files import read_json, verify_manifest
 from forge.pipeline.contracts import CONTRACTS
 from forge.pipeline.phases import PHASES, stage_names
 from forge.pipeline.publish import read_metadata
+from forge.pipeline.registry import reading, rows
 from forge.pipeline.runner import RunResult, run_pipeline, stage_environment
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -163,10 +164,16 @@ def test_lineage_leads_back_to_the_trunk(first: Ran) -> None:
                 assert read_metadata(known[parent]).phase_name == source
 
 
-def test_all_handoffs_were_checked(first: Ran) -> None:
-    records = [json.loads(line) for line in (first.root / ".forge/handoffs.jsonl").read_text().splitlines()]
+def test_the_registry_knows_handoffs_sessions_and_models(first: Ran) -> None:
+    with reading(first.root / ".forge/registry.db") as connection:
+        records = rows(connection, "SELECT * FROM handoffs")
+        sessions = rows(connection, "SELECT * FROM sessions")
+        models = rows(connection, "SELECT * FROM models")
     passed = {(record["source"], record["target"]) for record in records if record["passed"]}
     assert passed == {(contract.source, contract.target) for contract in CONTRACTS}
+    assert {session["stage"] for session in sessions if session["status"] == "done"} == set(stage_names())
+    published = {read_metadata(path.parent).model_id for path in first.root.glob("models/**/metadata.json")}
+    assert published <= {model["model_id"] for model in models}
 
 
 def test_the_report_has_a_row_and_a_claim_for_each_phase(first: Ran) -> None:

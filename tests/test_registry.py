@@ -239,8 +239,11 @@ def test_flipped_bytes_anywhere_are_found_or_change_nothing(project: Path) -> No
 
 def test_no_registry_is_said_plainly(project: Path) -> None:
     assert faults() == []
+    assert list_models() == []
+    assert list_sessions() == []
     with pytest.raises(ForgeError, match="no registry yet"):
-        list_models()
+        find_model("edge")
+    assert not registry_path().exists(), "who only looks makes nothing"
 
 
 def test_a_full_disk_or_a_stuck_writer_never_stops_a_run(

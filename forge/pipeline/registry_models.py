@@ -13,7 +13,7 @@ from forge.files import MANIFEST, read_json, sha256_file
 from forge.pipeline.locate import MODELS, RESULTS
 from forge.pipeline.lockfile import artifact_paths, read_yaml
 from forge.pipeline.publish import ModelMetadata, read_metadata
-from forge.pipeline.registry import MEND, reading, rows
+from forge.pipeline.registry import MEND, reading, registry_path, rows
 
 
 def artifact_names(root: Path) -> dict[str, str]:
@@ -86,9 +86,14 @@ def list_models(phase: str | None = None, tag: str | None = None, query: str | N
         tag: only models that carry this tag: one of their metadata, a version (`edge@v0.0.1`) or a stage (`prod`).
         query: only models in whose names, tags or headline metrics this text stands, in either case.
 
+    Returns:
+        Rows of the registry; none while there is no registry.
+
     Raises:
-        ForgeError: the registry is missing or damaged.
+        ForgeError: the registry is damaged.
     """
+    if not registry_path().exists():
+        return []
     with reading() as connection:
         found = _with_versions(
             connection, rows(connection, "SELECT * FROM models ORDER BY recorded DESC, path, manifest_sha256")

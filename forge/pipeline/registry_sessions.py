@@ -162,9 +162,14 @@ def list_sessions(stage: str | None = None, status: str | None = None) -> list[d
         stage: only this stage (`cognate@reasoning`) or phase (`cognate`).
         status: running, paused, failed, killed or done.
 
+    Returns:
+        Rows of the registry; none while there is no registry.
+
     Raises:
-        ForgeError: the registry is missing or damaged.
+        ForgeError: the registry is damaged.
     """
+    if not registry_path().exists():
+        return []
     with reading() as connection:
         found = rows(
             connection,
