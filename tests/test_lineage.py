@@ -260,6 +260,44 @@ def test_pull_gives_the_models_and_reindex_the_registry(clone: Path, call: Any, 
     assert call("lineage", "models/edge/model.safetensors", "--json").json["nodes"] == before["nodes"]
 
 
+def test_a_model_that_is_nowhere_is_not_half_fetched(clone: Path, call: Any, tmp_path: Path) -> None:
+    sh(clone, "dvc", "remote", "modify", "-q", "--local", "storage", "url", str(tmp_path / "empty"))
+    told = call("get", "edge", "-o", str(tmp_path / "got"))
+    assert told.code == 1
+    assert "edge@v0.0.1: neither in the cache nor in a remote" in told.err
+    assert not (tmp_path / "got").exists()
+
+
+@pytest.mark.parametrize("place_in_listing", [0, 12])
+def test_a_damaged_listing_harms_nothing(project: Path, call: Any, tmp_path: Path, place_in_listing: int) -> None:
+    """The object that lists a folder's files: no JSON any more, or with another hash in it."""
+    flip(cached(project, "models/trunk"), place_in_listing)
+    shutil.rmtree(project / "models/trunk")
+    sh(project, "dvc", "remote", "remove", "-q", "storage")
+    told = call("get", "trunk@v0.0.1", "-o", str(tmp_path / "got"))
+    if told.code == 0:  # DVC may still know the folder from before; then it must be whole
+        verify_manifest(tmp_path / "got")
+    else:
+        assert "a fault of the program" not in told.err
+        assert not (tmp_path / "got").exists()
+    told = call("lineage", "edge", "--json")
+    assert told.code == 0, told.err
+    assert reindex(project)["models"] == 2
+    assert call("verify").code == 1
+
+
+def test_a_version_is_made_though_the_registry_is_damaged(project: Path, call: Any) -> None:
+    (project / "later.txt").touch()
+    commit(project, "later")
+    (project / ".forge").mkdir(exist_ok=True)
+    (project / ".forge/registry.db").write_bytes(b"nothing like it" * 99)
+    told = call("register", "trunk")
+    assert told.code == 0
+    assert "registered trunk@v0.0.2" in told.out
+    assert "models reindex" in told.err
+    assert call("reindex", "--json").json["versions"] == 3
+
+
 def test_what_is_not_known_is_said(project: Path, call: Any, tmp_path: Path) -> None:
     for ref, words in (
         ("nope", "no model 'nope'; artifacts: trunk, edge, gone; versions: "),

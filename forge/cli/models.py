@@ -12,7 +12,8 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from forge.cli.info import JSON
-from forge.cli.output import emit_json, say, table
+from forge.cli.output import emit_json, fail, say, table
+from forge.errors import ForgeError
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -141,17 +142,26 @@ def register_command(
     Refused when something that decides the model is not committed, or when workspace, manifest, dvc.lock and DVC's
     cache do not agree.
     """
-    from forge.pipeline.registry_index import index
     from forge.pipeline.versions import register
 
     version = register(Path(), phase, bump=bump, push=push)
-    index(Path())
+    _enter()
     if as_json:
         emit_json({"tag": version.tag, "version": version.version, "commit": version.commit, **version.facts})
         return
     say(f"registered {version.tag} ({version.facts['model']['model_id']})")
     if not push:
         say(f"to share it: dvc push && git push origin {version.tag}")
+
+
+def _enter() -> None:
+    """Bring the registry up to date. The tag is made, so a registry that cannot be written is no failure."""
+    from forge.pipeline.registry_index import index
+
+    try:
+        index(Path())
+    except ForgeError as error:
+        fail(str(error))
 
 
 @models_app.command("promote", epilog=_example("promote edge v0.0.1 prod"))
@@ -162,11 +172,10 @@ def promote_command(
     as_json: JSON = False,
 ) -> None:
     """Put a registered version in use for a stage; the tag NAME#STAGE#N records it."""
-    from forge.pipeline.registry_index import index
     from forge.pipeline.versions import promote
 
     found = promote(Path(), name, version, stage)
-    index(Path())
+    _enter()
     if as_json:
         emit_json({"tag": found.tag, "stages": list(found.stages), "commit": found.commit})
         return

@@ -227,7 +227,8 @@ class Cache:
 
     def file(self, md5: str, name: str) -> Path | None:
         """The object of a file in a cached folder; None if it is not there or damaged."""
-        listing = self.listing(md5) if md5.endswith(".dir") else None
+        folder = self.object(md5)
+        listing = self.listing(md5) if md5.endswith(".dir") and folder.is_file() and intact(folder) else None
         path = self.object(listing[name]) if listing and name in listing else None
         return path if path is not None and path.is_file() and intact(path) else None
 

@@ -44,11 +44,6 @@ class Version:
     stages: tuple[str, ...] = ()
     facts: dict[str, Any] = field(default_factory=dict)
 
-    def out(self, root: Path) -> Out | None:
-        """The model's output in dvc.lock at the tagged commit; None if it has none."""
-        path = self.path(root)
-        return Lock.parse(file_at(root, self.tag, LOCK), f"{self.tag}:{LOCK}").outs().get(path)
-
     def path(self, root: Path) -> str:
         """Where the model is in the tagged commit.
 
@@ -283,6 +278,7 @@ def fetch(root: Path, ref: str, target: Path) -> Version:
     """
     from dvc.api import DVCFileSystem
     from dvc.exceptions import DvcException
+    from dvc_data.index import DataIndexDirError
 
     version = find_version(root, ref)
     if target.exists():
@@ -292,7 +288,7 @@ def fetch(root: Path, ref: str, target: Path) -> Version:
         try:
             files = DVCFileSystem(url=str(root.absolute()), rev=version.tag)
             files.get(version.path(root), str(draft / "model"), recursive=True)
-        except (OSError, DvcException) as error:
+        except (OSError, DvcException, DataIndexDirError) as error:
             raise ForgeError(f"{version.tag}: neither in the cache nor in a remote ({error}); try dvc fetch") from error
         try:
             verify_manifest(draft / "model")
