@@ -138,6 +138,34 @@ def gather(
     }
 
 
+def headline(report: Mapping[str, Any]) -> dict[str, float | int]:
+    """The few figures that stand for a whole run; the only file that DVC tabulates, so that `dvc exp show` can be read.
+
+    bytes, bpb and both accuracies are the last phase's; compression is over phase 1. Empty until the last phase has run.
+    """
+    last = next((row for row in report["ledger"] if row["phase"] == "compress"), None)
+    summary = report["summary"]
+    if last is None or "times_smaller_than_phase_1" not in summary:
+        return {}
+    return {
+        "bytes": last["bytes"],
+        "compression": round(summary["times_smaller_than_phase_1"]["value"], 2),
+        "bpb": round(last["bpb"], 4),
+        "accuracy": last["accuracy_no_tools"],
+        "accuracy_tools": last["accuracy_tools"],
+        "claims_passed": report["claims_passed"],
+        "minutes": round(sum(run["seconds"] for run in report["runs"]) / 60, 2),
+    }
+
+
+def ladder(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The ledger as points to plot, phases numbered so that a plot keeps their order."""
+    return [
+        {"phase": f"{place} {row['phase']}", **{key: row[key] for key in ("bytes", "bpb", "accuracy_tools")}}
+        for place, row in enumerate(report["ledger"], start=1)
+    ]
+
+
 def _number(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -283,8 +311,8 @@ def to_markdown(report: Mapping[str, Any]) -> str:
 def write_report(
     results: Path | str = "results", *, scale: str, seed: int, partial: bool = False
 ) -> dict[str, Any]:
-    """Write report.json, report.md and ladder.svg into `results` and return the report. Errors as in
-    `gather`.
+    """Write report.json, report.md, headline.json and the ladder (json, svg) into `results` and return the report.
+    Errors as in `gather`.
     """
     folder = Path(results)
     report = gather(folder, scale=scale, seed=seed, partial=partial)
@@ -298,4 +326,6 @@ def write_report(
         atomic_write_text(folder / "ladder.svg", ladder_svg(rows))
     atomic_write_text(folder / "report.md", to_markdown(report))
     atomic_write_json(folder / "report.json", report)
+    atomic_write_json(folder / "headline.json", headline(report))
+    atomic_write_json(folder / "ladder.json", ladder(report))
     return report
