@@ -14,6 +14,7 @@ from forge.errors import ForgeError
 from forge.evals.claims import read_claims
 from forge.evals.ledger import PHASES, LedgerRow, read_ledger
 from forge.files import atomic_write_json, atomic_write_text, read_json
+from forge.pipeline.tracking import flat
 from forge.runtime.machine import environment
 
 
@@ -49,26 +50,13 @@ def _claims(results: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested metrics as one level of `a/b/c` names; lists are series, not headlines, and are left in their
-    file.
-    """
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{name}/"))
-        elif isinstance(value, bool | int | float | str):
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
 def _metrics(results: Path) -> list[dict[str, Any]]:
     tables: list[dict[str, Any]] = []
     for path in _ordered(results.glob("**/metrics.json"), results):
         raw = read_json(path)
         if not isinstance(raw, dict):
             raise ForgeError(f"{path}: a metrics file holds an object")
-        tables.append({"phase": _phase_of(path, results), "file": path.as_posix(), "values": _flat(raw)})
+        tables.append({"phase": _phase_of(path, results), "file": path.as_posix(), "values": flat(raw)})
     return tables
 
 
@@ -141,7 +129,7 @@ def gather(
 def headline(report: Mapping[str, Any]) -> dict[str, float | int]:
     """The few figures that stand for a whole run; the only file that DVC tabulates, so that `dvc exp show` can be read.
 
-    bytes, bpb and both accuracies are the last phase's; compression is over phase 1. Empty until the last phase has run.
+    bytes, bpb and both accuracies are the last phase's; compression is over phase 1. Empty until that phase ran.
     """
     last = next((row for row in report["ledger"] if row["phase"] == "compress"), None)
     summary = report["summary"]
