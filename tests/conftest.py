@@ -50,8 +50,8 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
 
 @pytest.hookimpl(optionalhook=True)
 def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """`--dist loadfile`, but files that share the finished runs of smoke_runs.py go to one process. (pytest-xdist 3.8 has
-    groups for that, which pytest 9.2 does not pass on.)"""
+    """`--dist loadfile`, but files that share the finished runs of smoke_runs.py go to one process. (pytest-xdist 3.8
+    has groups for that, but puts them where pytest 9.2 does not look.)"""
     from xdist.scheduler import LoadFileScheduling
 
     class Scheduling(LoadFileScheduling):

@@ -17,6 +17,15 @@ if TYPE_CHECKING:
     from rich.console import Console
 
 PIPED_WIDTH = 120
+_HEADLINE = {  # of results/headline.json: short titles, so that the parameters have room
+    "bytes": "bytes",
+    "compression": "smaller",
+    "bpb": "BPB",
+    "accuracy": "suite",
+    "accuracy_tools": "tools",
+    "claims_passed": "claims",
+    "minutes": "min",
+}
 _NAME = "An experiment, a revision, a tag, or the word workspace."
 
 
@@ -92,8 +101,8 @@ def _table(console: Console, title: str, header: Sequence[str], rows: Sequence[S
         say(none)
         return
     drawn = Table(*header, title=title, title_justify="left", box=box.SIMPLE)
-    for column in drawn.columns:
-        column.overflow = "fold"
+    for place, column in enumerate(drawn.columns):
+        column.overflow, column.no_wrap = "fold", place == 0
     for row in rows:
         drawn.add_row(*map(escape, row))
     console.print(drawn)
@@ -130,7 +139,10 @@ def _show_claims(console: Console, claims: Sequence[Mapping[str, Any]]) -> None:
             return "-"
         return f"{_shown(claim['value'])} : {_shown(claim['control_value'])} {'pass' if claim['passed'] else 'FAIL'}"
 
-    rows = [(row["place"], row["claim"], verdict(row["a"]), verdict(row["b"])) for row in claims]
+    rows = [
+        (row["place"], row["claim"], verdict(row["a"]), "the same" if row["a"] == row["b"] else verdict(row["b"]))
+        for row in claims
+    ]
     _table(console, "claims, value : control", ("of", "claim", "a", "b"), rows, "neither has a claim")
     for side in ("a", "b"):
         given = [row[side] for row in claims if row[side] is not None]
@@ -144,15 +156,13 @@ def _gap(row: Mapping[str, Any]) -> str:
 
 
 def _show_all(facts: Mapping[str, Any]) -> None:
-    rows = facts["experiments"]
-    keys = list(dict.fromkeys(key for row in rows for key in row["headline"]))
-    drawn = [
+    rows = [
         (
             row["name"],
             (row["commit"] or "")[:7],
-            *(_shown(row["headline"].get(key)) for key in keys),
+            *(_shown(row["headline"].get(key)) for key in _HEADLINE),
             "\n".join(f"{key}={_shown(value)}" for key, value in row["parameters"].items()),
         )
-        for row in rows
+        for row in facts["experiments"]
     ]
-    _table(_console(), "", ("name", "commit", *keys, "parameters unlike HEAD's"), drawn)
+    _table(_console(), "", ("name", "commit", *_HEADLINE.values(), "parameters unlike HEAD's"), rows)
