@@ -15,6 +15,7 @@ from typing import Any
 import pytest
 
 from forge.config import load_params, read_yaml
+from forge.files import read_json
 from forge.pipeline.phases import BRANCHES, PHASES, Phase, stage_names
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -285,16 +286,18 @@ def test_artifacts_and_plots_point_at_outputs() -> None:
         for out in phase.outputs(b)
     }
     assert {entry["path"] for entry in document["artifacts"].values()} == models
+    records = [record for phase in PHASES for branch in phase.branches for record in phase.records(branch)]
     for plot in document["plots"]:
-        for source in next(iter(plot.values()))["y"]:
-            stage_plots = [
-                r
-                for phase in PHASES
-                for b in phase.branches
-                for r in phase.records(b)
-                if r.endswith("/plots")
-            ]
-            assert any(source.startswith(path + "/") for path in stage_plots), source
+        for source in [plot] if isinstance(plot, str) else next(iter(plot.values()))["y"]:
+            assert source in records or any(source.startswith(f"{path}/") for path in records), source
+
+
+def test_only_the_headline_is_a_metric() -> None:
+    """Every key of a DVC metric is a column of `dvc exp show`."""
+    tabulated = {stage: entry["metrics"] for stage, entry in dvc_stages().items() if "metrics" in entry}
+    assert {stage: paths(entries) for stage, entries in tabulated.items()} == {"report": ["results/headline.json"]}
+    assert "metrics" not in read_yaml(ROOT / "dvc.yaml")
+    assert len(read_json(ROOT / "results/headline.json")) < 9
 
 
 # ---- packaging ---------------------------------------------------------------------------------------------

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from forge.cli import info, use
+from forge.cli.compare import compare_command
 from forge.cli.metrics import metrics_command
 from forge.cli.models import models_app
 from forge.cli.output import fail
@@ -41,6 +42,7 @@ app.command("bench")(use.bench_command)
 app.command("size")(use.size_command)
 app.command("report")(info.report_command)
 app.command("metrics")(metrics_command)
+app.command("compare")(compare_command)
 
 
 @app.callback()

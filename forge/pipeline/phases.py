@@ -72,7 +72,8 @@ class Phase:
     def records(self, branch: str | None = None) -> tuple[str, ...]:
         """Small files and plots that Git tracks."""
         if self.name == "report":
-            return tuple(results_path(name).as_posix() for name in ("ladder.svg", "report.json", "report.md"))
+            names = ["headline.json", "ladder.json", "ladder.svg", "report.json", "report.md"]
+            return tuple(results_path(name).as_posix() for name in names)
         results = results_path(self.name, branch)
         names = ["all_metrics.json", "metrics.json", "run.json"]
         if self.name != "data":

@@ -111,6 +111,17 @@ def write_all_metrics(path: Path, prefix: str, values: Mapping[str, Any]) -> Non
     atomic_write_text(path, "[\n" + ",\n".join(rows) + "\n]\n")
 
 
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The inverse of `nest`: `{"a": {"b": 1}}` to `{"a/b": 1}`. Lists are series, not figures, and are left out."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{name}/"))
+        elif isinstance(value, bool | int | float | str):
+            found[f"{prefix}{name}"] = value
+    return found
+
+
 def drop_partial_line(path: Path) -> None:
     """Cut a file back to its last line break: a killed writer may have left half a line."""
     if path.is_file():
