@@ -106,6 +106,9 @@ def test_a_training_stage_leaves_what_dvc_expects(prepared: Path) -> None:
     assert summary["quality/bpb"] == 1.5
     kept = {row["metric"]: row["value"] for row in read_json("results/trunk/all_metrics.json")}
     assert kept.pop("trunk/phase/duration_seconds") > 0
+    sampled = {name for name in kept if name.startswith("trunk/system/")}
+    assert kept["trunk/system/rss_gb_peak"] > 0
+    kept = {name: value for name, value in kept.items() if name not in sampled}
     assert kept == {"trunk/train/loss": 1 / 3, "trunk/other": 2, "trunk/detail": 2, "trunk/quality/bpb": 1.5}
     assert read_status(Path(".forge/runs/trunk"))["state"] == "done"  # type: ignore[index]
     assert not list(Path(".forge/checkpoints").rglob("*.*")), "checkpoints outlived the publication"
@@ -229,7 +232,7 @@ def test_an_interrupted_stage_saves_and_resumes(prepared: Path, capsys: pytest.C
         assert run.stop_requested
         atomic_write_json(run.checkpoint_dir / "state.json", {"step": 3})
         raise Interrupted(3, 10)
-    assert leaves(130, capsys, caught) == "trunk: paused at step 3 of 10; run again to resume"
+    assert leaves(130, capsys, caught) == "trunk: paused at step 3 of 10; go on with: agent-forge run"
     assert read_status(Path(".forge/runs/trunk"))["state"] == "paused"  # type: ignore[index]
     assert not Path("results/trunk/metrics.json").exists()
     with open(".forge/runs/trunk/metrics.jsonl", "a") as stream:
@@ -426,7 +429,7 @@ def test_seconds_of_earlier_stages_add_up(project: Path) -> None:
     publish_directory("data/own")
     with stage("report") as run:
         assert run.recorded_seconds("trunk", "cognate") == 7.5
-        for name in ("report.md", "ladder.svg", "report.json"):
+        for name in ("headline.json", "ladder.json", "ladder.svg", "report.json", "report.md"):
             atomic_write_text(run.results_dir / name, "x")
     assert not Path("results/report").exists()
 

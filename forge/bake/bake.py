@@ -47,7 +47,7 @@ def bake(
     )
     settings = TrainSettings(steps=p.steps, adam_lr=p.lr, decay_fraction=0.7, checkpoint_every=p.checkpoint_every)
     on_step = watch(student) if watch is not None else None
-    result = fit(run, student, trajectories.bare, SHARES, loss, settings, p.batch_tokens, on_step=on_step)
+    result = fit(run, student, trajectories.bare, SHARES, loss, settings, p.batch_tokens, on_step=on_step, teacher=True)
     half = copy.deepcopy(student)
     merge_lora(half, p.half_bake)
     merge_lora(student)
