@@ -18,13 +18,13 @@ from forge.config import load_params, read_yaml
 from forge.pipeline.phases import BRANCHES, PHASES, Phase, stage_names
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = sorted(p for folder in ("forge", "stages") for p in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(p for folder in ("forge", "stages", "ablations") for p in (ROOT / folder).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAX_FUNCTION, MAX_FILE = 60, 500
 FLOORS = {
     **dict.fromkeys(("errors", "files", "config", "tools", "data", "model"), 0),
     **dict.fromkeys(("train", "evals"), 1),
-    **dict.fromkeys(("merge", "thought", "quant", "bake", "edge", "compress", "runtime", "pretrain"), 2),
+    **dict.fromkeys(("merge", "thought", "quant", "bake", "edge", "compress", "runtime", "pretrain", "ablation"), 2),
     "pipeline": 3,
     "cli": 4,
 }

@@ -155,7 +155,9 @@ class NeuralMemory(nn.Module):
         final = torch.stack((weight[..., -1, :], momentum[..., -1, 1:]), dim=3).unsqueeze(-1) * key.unsqueeze(3)
         final = final.permute(0, 1, 2, 4, 3, 5).flatten(4)  # (b,h,n,c,2m)
         keep, keep_speed = forget[..., -1:, :1], momentum[..., -1:, :1]
-        starts, matrices, speeds, errors = [], [matrix], [speed], []
+        starts: list[Tensor] = []
+        errors: list[Tensor] = []
+        matrices, speeds = [matrix], [speed]
         for n in range(key.shape[2]):
             start = start if n == 0 else matrix
             error = value[:, :, n] - key[:, :, n] @ start.transpose(-1, -2)

@@ -26,6 +26,8 @@ from forge.model.config import TinyTitanConfig
 from forge.model.memory import KEY_SHIFT, MemoryState, NeuralMemory
 from forge.model.quantizers import fake_rowwise
 
+ROLL = 1  # channels that the token before is turned by, so that a projection can tell it from the token itself
+
 rope = lru_cache(maxsize=8)(rotary_table)
 
 
@@ -204,7 +206,7 @@ class TinyTitanForCausalLM(PreTrainedModel):
         before = torch.zeros_like(embedded[:, :1]) if cache is None else cache.last_embed[:, None]
         x = embedded
         if self.config.token_shift:
-            x = embedded + self.shift * torch.cat((before, embedded[:, :-1]), dim=1)
+            x = embedded + self.shift * torch.cat((before, embedded[:, :-1]), dim=1).roll(ROLL, dims=-1)
         time = torch.arange(embedded.shape[1], device=embedded.device)
         if cache is None:
             return x, time

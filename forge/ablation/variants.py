@@ -1,5 +1,5 @@
-"""Each part of a TinyTitan on its own at equal training FLOPs: one run is one variant with one seed, trained and measured
-on the suite's data, on recall beyond the window and on serial look-ups."""
+"""Each part of a TinyTitan on its own at equal training FLOPs: one run is one variant with one seed, trained and
+measured on the suite's data, on recall beyond the window and on chains of serial steps."""
 
 from __future__ import annotations
 
@@ -14,11 +14,12 @@ from scipy.stats import spearmanr
 from torch.nn.attention import SDPBackend, sdpa_kernel
 from torch.utils.flop_counter import FlopCounterMode
 
+from forge.ablation.problems import Chains, Recall
 from forge.data.dataset import EncodedSet
 from forge.errors import ForgeError
 from forge.evals.likelihood import likelihood
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
-from forge.pretrain.problems import Hops, Recall
+from forge.model.rollouts import best_rollout
 from forge.train import Batch, TrainSettings, gather_batch, language_loss, plan_batches, train
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -28,9 +29,11 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "act": {"memory": False, "halting": True},
     "all": {"memory": True, "halting": True},
 }
+CURRICULUM = 0.7
 COUNTED = 3  # batches whose FLOPs stand for all
+ROLLOUTS, NOISE = 8, 0.3  # at inference, in units of the latent's own size
 HELD_OUT = 10_000  # added to a seed: held-out problems come from another stream
-Source = Callable[[int], Batch]
+Source = Callable[[int, int], Batch]  # (step, of how many) -> batch
 
 
 def variant_model(variant: str, shape: dict[str, Any], vocabulary: int, seed: int) -> TinyTitanForCausalLM:
@@ -47,7 +50,7 @@ def flops_per_step(model: TinyTitanForCausalLM, source: Source) -> float:
     # The counter knows attention by its products alone, not the fused kernel.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         for number in range(COUNTED):
-            language_loss()(model, source(number))[0].backward()
+            language_loss()(model, source(number, COUNTED))[0].backward()
     model.zero_grad(set_to_none=True)
     return counter.get_total_flops() / COUNTED
 
@@ -58,13 +61,22 @@ def train_for(
     """Train until ``budget`` FLOPs are spent; what it took."""
     cost = flops_per_step(model, source)
     steps = max(1, round(budget / cost))
-    result = train(model, source, language_loss(), TrainSettings(steps=steps, **settings), name=name)
+    chosen = TrainSettings(steps=steps, **settings)
+    result = train(model, lambda step: source(step, steps), language_loss(), chosen, name=name)
     return {"steps": steps, "flops": cost * steps, "seconds": result.seconds, "train_loss": result.final_loss}
 
 
-def generated(task: Recall | Hops, rows: int, seed: int) -> Source:
-    """An endless stream of fresh batches."""
-    return lambda step: task.batch(np.random.default_rng((seed, step)), rows)[0]
+def generated(task: Recall | Chains, rows: int, seed: int) -> Source:
+    """An endless stream of fresh batches; chains from short to long over the first CURRICULUM of the training."""
+
+    def batch(step: int, steps: int) -> Batch:
+        rng = np.random.default_rng((seed, step))
+        if isinstance(task, Recall):
+            return task.batch(rng, rows)[0]
+        longest = min(task.longest, 1 + int(task.longest * step / (CURRICULUM * steps)))
+        return task.batch(rng, rows, longest)[0]
+
+    return batch
 
 
 @torch.no_grad()
@@ -77,17 +89,17 @@ def recall_scores(model: TinyTitanForCausalLM, task: Recall, rows: int, seed: in
 
 
 @torch.no_grad()
-def hops_scores(model: TinyTitanForCausalLM, task: Hops, rows: int, seed: int) -> dict[str, Any]:
-    """Held-out look-ups: accuracy at every step count and with halting, steps taken against hops needed."""
-    batch, hops = task.batch(np.random.default_rng(HELD_OUT + seed), rows)
+def chain_scores(model: TinyTitanForCausalLM, task: Chains, rows: int, seed: int) -> dict[str, Any]:
+    """Held-out chains: accuracy at every step count and with halting, steps taken against links."""
+    batch, links = task.batch(np.random.default_rng(HELD_OUT + seed), rows, held_out=True)
     outputs = model.predictions(batch.ids, batch.select, batch.valid)
     right = torch.stack([logits.argmax(-1) == batch.targets[batch.valid] for logits, _ in outputs]).numpy()
-    flat = hops.ravel()
+    flat = links.ravel()
     scores: dict[str, Any] = {
         "accuracy": float(right[-1].mean()),
         "accuracy_at_steps": [float(r.mean()) for r in right],
-        "accuracy_at_hops": [float(right[-1][flat == h].mean()) for h in range(1, task.hops + 1)],
-        "chance": 1 / task.nodes,
+        "accuracy_at_length": [float(right[-1][flat == n].mean()) for n in range(1, task.longest + 1)],
+        "chance": 1 / task.symbols,
     }
     return scores | (halting_scores(model, batch, right, flat) if hasattr(model, "halt") else {})
 
@@ -112,8 +124,10 @@ def halting_scores(
     later = np.logical_or.accumulate(right[::-1])[::-1][1:]
     stop = right[:-1] | ~later
     varied = len(np.unique(steps)) > 1
+    rolled = torch.nn.functional.linear(best_rollout(model, trace, ROLLOUTS, NOISE, seed=0)[0], model.table())
     return {
         "halting_accuracy": float((logits.argmax(-1) == batch.targets)[batch.valid].float().mean()),
+        "rollouts_accuracy": float((rolled.argmax(-1) == batch.targets)[batch.valid].float().mean()),
         "mean_steps": float(steps.mean()),
         "compute": float(steps.mean()) / model.steps,
         "rank_correlation": float(spearmanr(steps, difficulty).statistic) if varied else 0.0,
@@ -137,18 +151,18 @@ def run_variant(variant: str, seed: int, params: dict[str, Any], prepared: Path)
     """Train and measure one variant; ``prepared`` holds the suite's data. See ablations/params.yaml for ``params``."""
     started = time.perf_counter()
     out: dict[str, Any] = {"variant": variant, "seed": seed}
-    problems: dict[str, Any] = {"recall": Recall(**params["recall"]["task"]), "hops": Hops(**params["hops"]["task"])}
+    problems: dict[str, Any] = {"recall": Recall(**params["recall"]["task"]), "chains": Chains(**params["chains"]["task"])}
     for name, task in problems.items():
         p = params[name]
         model = variant_model(variant, p["shape"], task.vocabulary, seed)
         spent = train_for(model, generated(task, p["rows"], seed), p["gflops"] * 1e9, params["training"], name)
-        score = recall_scores if name == "recall" else hops_scores
+        score = recall_scores if name == "recall" else chain_scores
         out[name] = spent | score(model, task, p["held_out_rows"], seed)
     p = params["suite"]
     data, test = (EncodedSet.load(prepared / f"{split}.safetensors") for split in ("train", "test"))
     model = variant_model(variant, p["shape"], p["vocabulary"], seed)
     plan = plan_batches(data, p["mix"], p["plan_steps"], p["batch_tokens"], seed)
-    source: Source = lambda step: gather_batch(data, plan[step % len(plan)])  # noqa: E731
+    source: Source = lambda step, _: gather_batch(data, plan[step % len(plan)])  # noqa: E731
     spent = train_for(model, source, p["gflops"] * 1e9, params["training"], "suite")
     out["suite"] = spent | suite_scores(model, test)
     return out | {"parameters": model.num_parameters(), "seconds": time.perf_counter() - started}
