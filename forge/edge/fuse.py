@@ -24,7 +24,7 @@ from torch import Tensor, nn
 
 from forge.edge.importance import refuse_deltas
 from forge.model.blocks import Block, KeyValue, Places, turn
-from forge.model.memory import ERROR_LIMIT, MemoryState, NeuralMemory
+from forge.model.memory import ERROR_LIMIT, MemoryState, NeuralMemory, unit
 from forge.model.quantizers import fake_int8_activation
 from forge.model.titan import TinyTitanForCausalLM
 
@@ -131,6 +131,7 @@ class FusedMemory(NeuralMemory):
         for part in ("q", "k", "v", "o"):
             getattr(self, part).weight = _fixed(getattr(memory, part).effective_weight())
         self.gate.load_state_dict(memory.gate.state_dict())
+        self.key_shift = memory.key_shift
         self.requires_grad_(False)
         weights = torch.cat([self.q.weight, self.k.weight, self.v.weight])
         self.register_buffer("qkv", weights, persistent=False)
@@ -148,8 +149,8 @@ class FusedMemory(NeuralMemory):
         plain factors."""
         h, chunk_begins = self.heads, state.length % self.chunk == 0
         made = F.linear(x, self.qkv).view(len(x), 1, 3 * h, self.head_dim).transpose(1, 2)
-        unit, value = F.normalize(made[:, : 2 * h], dim=-1), made[:, 2 * h :]
-        query, key = unit[:, :h], unit[:, h:]
+        query, raw_key, value = made.chunk(3, dim=1)
+        query, key = unit(query), self.mixed_keys(raw_key, state.last_key)
         theta, eta, alpha, gate = self.gate(x).sigmoid().transpose(1, 2).unsqueeze(-1).chunk(4, dim=1)
         start = torch.where(chunk_begins[:, None, None, None], state.matrix, state.chunk_start)
         error = value - key @ start.transpose(-1, -2)
@@ -161,7 +162,7 @@ class FusedMemory(NeuralMemory):
         read = read + momentum * (query @ state.momentum.transpose(-1, -2))
         read = read + (query @ key.transpose(-1, -2)) * error
         write, kept = error.transpose(-1, -2) * key, momentum * state.momentum
-        after = MemoryState(start, forget * state.matrix + kept + write, kept + write, state.length + 1)
+        after = MemoryState(start, forget * state.matrix + kept + write, kept + write, raw_key, state.length + 1)
         mixed = (_norm(read) * gate).transpose(1, 2).flatten(2)
         return F.linear(mixed, self.o.weight), after
 

@@ -23,7 +23,7 @@ from transformers.modeling_outputs import CausalLMOutput
 
 from forge.model.blocks import Block, CoreLinear, KeyValue, Places, make_quantizer, rms_norm, rotary_table
 from forge.model.config import TinyTitanConfig
-from forge.model.memory import MemoryState, NeuralMemory
+from forge.model.memory import KEY_SHIFT, MemoryState, NeuralMemory
 from forge.model.quantizers import fake_rowwise
 
 rope = lru_cache(maxsize=8)(rotary_table)
@@ -113,6 +113,7 @@ class TinyTitanForCausalLM(PreTrainedModel):
         if hasattr(self, "memory"):
             nn.init.normal_(self.memory.o.weight, std=0.002)
             nn.init.zeros_(self.memory.gate.weight)
+            nn.init.constant_(self.memory.key_shift, KEY_SHIFT)
             for part, value in zip(self.memory.gate.bias.chunk(4), (0.0, -2.0, -2.0, 0.0), strict=True):
                 nn.init.constant_(part, value)
 
