@@ -108,7 +108,7 @@ def test_stages_are_thin(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in SOURCES if relative(p) != "forge/__init__.py"], ids=relative)
 def test_rooms_import_no_higher_floor(path: Path) -> None:
     parts = relative(path).split("/")
-    own = 5 if parts[0] == "stages" else FLOORS[parts[1].removesuffix(".py")]
+    own = 5 if parts[0] in ("stages", "ablations") else FLOORS[parts[1].removesuffix(".py")]
     for name in imported_modules(path):
         target = name.split(".")
         floor = 5 if target[0] == "stages" else FLOORS.get(target[1], 0) if len(target) > 1 else 0

@@ -98,7 +98,7 @@ def chain_scores(model: TinyTitanForCausalLM, task: Chains, rows: int, seed: int
     scores: dict[str, Any] = {
         "accuracy": float(right[-1].mean()),
         "accuracy_at_steps": [float(r.mean()) for r in right],
-        "accuracy_at_length": [float(right[-1][flat == n].mean()) for n in range(1, task.longest + 1)],
+        "accuracy_at_length": [float(right[-1][flat == n].mean()) for n in sorted(set(flat.tolist()))],
         "chance": 1 / task.symbols,
     }
     return scores | (halting_scores(model, batch, right, flat) if hasattr(model, "halt") else {})
