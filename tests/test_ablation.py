@@ -1,4 +1,4 @@
-"""The ablations: generated problems against an oracle, FLOPs against arithmetic, memory against no memory, the table."""
+"""The ablations: generated problems against an oracle, FLOPs against arithmetic, memory or none, the table."""
 
 from __future__ import annotations
 
@@ -17,10 +17,10 @@ from forge.ablation.problems import Chains, Recall
 from forge.ablation.table import COLUMNS, interval, markdown, summarise
 from forge.ablation.variants import (
     VARIANTS,
+    chain_scores,
     flops_per_step,
     generated,
     halting_scores,
-    chain_scores,
     recall_scores,
     run_variant,
     train_for,

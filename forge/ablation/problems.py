@@ -1,6 +1,6 @@
 """Two generated problems with one known need each: recall from beyond the attention window, and a number of steps
-that must follow one another. Rows are token ids, there is no text in them; questions of a row are answered in parallel, and no answer is
-part of the text, so that none can be read off."""
+that must follow one another. Rows are token ids, there is no text in them; questions of a row are answered in
+parallel, and no answer is part of the text, so that none can be read off."""
 
 from __future__ import annotations
 

@@ -151,9 +151,9 @@ def run_variant(variant: str, seed: int, params: dict[str, Any], prepared: Path)
     """Train and measure one variant; ``prepared`` holds the suite's data. See ablations/params.yaml for ``params``."""
     started = time.perf_counter()
     out: dict[str, Any] = {"variant": variant, "seed": seed}
-    problems: dict[str, Any] = {"recall": Recall(**params["recall"]["task"]), "chains": Chains(**params["chains"]["task"])}
-    for name, task in problems.items():
+    for name, kind in (("recall", Recall), ("chains", Chains)):
         p = params[name]
+        task: Any = kind(**p["task"])
         model = variant_model(variant, p["shape"], task.vocabulary, seed)
         spent = train_for(model, generated(task, p["rows"], seed), p["gflops"] * 1e9, params["training"], name)
         score = recall_scores if name == "recall" else chain_scores
