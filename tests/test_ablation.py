@@ -28,8 +28,9 @@ from forge.ablation.variants import (
 )
 from forge.config import read_yaml
 from forge.errors import ForgeError
+from forge.model.rollouts import best_rollout
 from tests.stub_run import random_set
-from tests.tiny_models import tiny_model
+from tests.tiny_models import tiny_model, tokens
 
 torch.set_num_threads(1)
 PARAMS = read_yaml(Path(run_stage.__file__).parent / "params.yaml")
@@ -70,14 +71,46 @@ def test_without_memory_nothing_comes_through(steps: int) -> None:
         assert same is not memory
 
 
+SMALL = {"hidden_size": 48, "head_dim": 24, "low_ffn": [64], "high_ffn": [64], "memory_head_dim": 16}
+
+
 def test_memory_learns_to_recall_and_no_memory_stays_at_chance() -> None:
-    p, found = PARAMS["recall"], {}
-    for variant in ("memory", "plain"):
-        model = variant_model(variant, p["shape"], RECALL.vocabulary, 0)
-        train_for(model, generated(RECALL, p["rows"], 0), 120e9, PARAMS["training"], variant)
-        found[variant] = recall_scores(model, RECALL, 200, 0)["accuracy"]
+    task, found = Recall(keys=8, values=8, pairs=4, filler=34, questions=4), {}
+    for variant, gflops in (("memory", 50), ("plain", 10)):
+        model = variant_model(variant, {**PARAMS["recall"]["shape"], **SMALL}, task.vocabulary, 0)
+        train_for(model, generated(task, 32, 0), gflops * 1e9, PARAMS["training"], variant)
+        found[variant] = recall_scores(model, task, 200, 0)["accuracy"]
     assert found["memory"] >= 0.9
-    assert abs(found["plain"] - 1 / RECALL.values) < 0.05
+    assert abs(found["plain"] - 1 / task.values) < 0.05
+
+
+def test_halting_learns_that_longer_chains_need_more_steps() -> None:
+    task = Chains(symbols=5, permutations=4, longest=4)
+    shape = {**PARAMS["chains"]["shape"], **SMALL, "max_steps": 4}
+    model = variant_model("act", shape, task.vocabulary, 0)
+    train_for(model, generated(task, 128, 0), 50e9, PARAMS["training"], "act")
+    scores = chain_scores(model, task, 1000, 0)
+    assert scores["rank_correlation"] >= 0.3
+    assert scores["compute"] < 0.8
+    assert scores["accuracy_at_steps"][-1] > scores["chance"] + 0.15
+
+
+@torch.no_grad()
+def test_rollouts_keep_the_state_that_the_head_likes_best() -> None:
+    model = tiny_model(dtype=torch.float64)
+    ids, select = tokens(3, 9), torch.tensor([[8], [5], [7]])
+    trace = model.at(model.read(ids, model.table()), select)
+    plain, steps = model.decide(trace)
+    one, taken = best_rollout(model, trace, 1, 0.5, seed=0)
+    assert torch.equal(one, plain)
+    assert torch.equal(taken, steps)
+    many, taken = best_rollout(model, trace, 6, 0.5, seed=0)
+    assert bool((model.halt_logits(many) >= model.halt_logits(plain)).all())
+    assert bool((model.halt_logits(many) > model.halt_logits(plain)).any())
+    assert bool((taken >= steps + 5).all())
+    assert torch.equal(many, best_rollout(model, trace, 6, 0.5, seed=0)[0])
+    with pytest.raises(ForgeError, match="halting head"):
+        best_rollout(tiny_model(halting=False), trace, 2, 0.5, seed=0)
 
 
 def test_chains_are_permutations_one_after_another() -> None:
