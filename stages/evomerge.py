@@ -11,6 +11,7 @@ from forge.merge.phase import equal_compute_steps, evolution_figures, merge_clai
 from forge.merge.selection import continued_training
 from forge.model import load_model, load_tokenizer
 from forge.pipeline.stage import stage
+from forge.pretrain.claims import difference_claims
 from forge.pretrain.figures import phase_figures
 from forge.train import MIX
 
@@ -34,7 +35,9 @@ def main() -> None:
         measured[f"the best parent ({name})"] = best = measure_run(run, parent, tokenizer)
         measured["the best parent trained on with the same compute"] = measure_run(run, further, tokenizer)
         champion = measured.pop("champion")
-        run.claims(merge_claims(run, champion, measured, merged.result))
+        models = {name: load_model(directory) for name, directory in branches.items()}
+        differences = difference_claims(run, models, EncodedSet.load(run.data_dir / "test.safetensors"))
+        run.claims([*differences, *merge_claims(run, champion, measured, merged.result)])
         record_ledger(run, "cognate", source, parent, best, run.recorded_seconds("trunk", "cognate"))
         run.phase_metrics("cognate", phase_figures(run, trunk, branches))
         best_genome = merged.result.champion

@@ -19,13 +19,13 @@ from forge.files import read_json
 from forge.pipeline.phases import BRANCHES, PHASES, Phase, stage_names
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = sorted(p for folder in ("forge", "stages") for p in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(p for folder in ("forge", "stages", "ablations") for p in (ROOT / folder).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAX_FUNCTION, MAX_FILE = 60, 500
 FLOORS = {
     **dict.fromkeys(("errors", "files", "config", "tools", "data", "model"), 0),
     **dict.fromkeys(("train", "evals"), 1),
-    **dict.fromkeys(("merge", "thought", "quant", "bake", "edge", "compress", "runtime", "pretrain"), 2),
+    **dict.fromkeys(("merge", "thought", "quant", "bake", "edge", "compress", "runtime", "pretrain", "ablation"), 2),
     "pipeline": 3,
     "cli": 4,
 }
@@ -116,7 +116,7 @@ def test_stages_are_thin(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in SOURCES if relative(p) != "forge/__init__.py"], ids=relative)
 def test_rooms_import_no_higher_floor(path: Path) -> None:
     parts = relative(path).split("/")
-    own = 5 if parts[0] == "stages" else FLOORS[parts[1].removesuffix(".py")]
+    own = 5 if parts[0] in ("stages", "ablations") else FLOORS[parts[1].removesuffix(".py")]
     for name in imported_modules(path):
         target = name.split(".")
         floor = 5 if target[0] == "stages" else FLOORS.get(target[1], 0) if len(target) > 1 else 0

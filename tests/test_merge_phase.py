@@ -86,7 +86,7 @@ def test_a_merge_is_measured_by_likelihood_and_counts() -> None:
     assert (found.perplexity, found.accuracy) == (scored.perplexity, scored.accuracy)
     assert found.bytes == 4 * sum(w.numel() for w in PARENTS["two"].values())
     core = sum(w.numel() for n, w in PARENTS["two"].items() if n.startswith(("low.", "high.", "memory.")))
-    core -= sum(w.numel() for n, w in PARENTS["two"].items() if "gate" in n)
+    core -= sum(w.numel() for n, w in PARENTS["two"].items() if "gate" in n or "key_shift" in n)
     assert found.flops == pytest.approx(2 * core * np.average(scored.steps, weights=scored.tokens))
 
 

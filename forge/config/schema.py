@@ -94,6 +94,7 @@ class Branch(Strict):
     seed: Count
     memory_capacity: Positive
     ponder_cost: Weight
+    multi_step: Positive
     mix: Mix
 
 

@@ -23,8 +23,7 @@ def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0) -> LossFn:
     """Next-token loss on supervised tokens after every recurrence step, and the halting head's.
 
     The labels are the answer's tokens at each step, never internal states. Halting target of a step: its
-    prediction is already right, or the last step's is wrong anyway; ``ponder_cost`` adds to the loss of not
-    halting.
+    prediction is already right, or no later step's is; ``ponder_cost`` adds to the loss of not halting.
     """
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
@@ -38,10 +37,9 @@ def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0) -> LossFn:
             "accuracy": float(right[-1].float().mean()),
             "loss_first": float(losses[0].detach()),
         }
-        for (_, halt), correct in zip(outputs[:-1], right[:-1], strict=True):
-            if halt is not None:
-                total = total + halt_weight * halting_loss(halt, correct, right[-1])
-                total = total + ponder_cost * torch.sigmoid(-halt).mean()
+        for halt, correct, later in undecided(outputs, right):
+            total = total + halt_weight * halting_loss(halt, correct, later)
+            total = total + ponder_cost * torch.sigmoid(-halt).mean()
         return total, metrics
 
     return loss
@@ -87,9 +85,8 @@ def distillation_loss(
         kl = [_kl(wanted, student, temperature) for student, _ in outputs] if wanted is not None else cross
         total = (1 - kd_weight) * weighted(cross) + kd_weight * weighted(kl)
         right = [student.detach().argmax(-1) == targets for student, _ in outputs]
-        for (_, halt), correct in zip(outputs[:-1], right[:-1], strict=True):
-            if halt is not None:
-                total = total + HALT_WEIGHT * halting_loss(halt, correct, right[-1])
+        for halt, correct, later in undecided(outputs, right):
+            total = total + HALT_WEIGHT * halting_loss(halt, correct, later)
         accuracy = float(right[-1].float().mean())
         metrics = {"loss": float(cross[-1].detach()), "accuracy": accuracy}
         return total, metrics if wanted is None else {**metrics, "kl": float(kl[-1].detach())}
@@ -103,10 +100,22 @@ def answers_without_tools(data: EncodedSet) -> np.ndarray:
     return flags
 
 
-def halting_loss(halt: Tensor, correct: Tensor, correct_at_end: Tensor) -> Tensor:
-    """Binary cross-entropy of a step's halt logits: halt where it is right already or the last step is wrong
-    anyway."""
-    return F.binary_cross_entropy_with_logits(halt, (correct | ~correct_at_end).float())
+def undecided(
+    outputs: list[tuple[Tensor, Tensor | None]], right: list[Tensor]
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """(halt logits, right at this step, right at some later step) of every step but the last; nothing without
+    a halting head."""
+    found, later = [], right[-1]
+    for (_, halt), correct in zip(outputs[-2::-1], right[-2::-1], strict=True):
+        if halt is not None:
+            found.append((halt, correct, later))
+        later = later | correct
+    return found
+
+
+def halting_loss(halt: Tensor, correct: Tensor, correct_later: Tensor) -> Tensor:
+    """Binary cross-entropy of a step's halt logits: halt where it is right already or no later step is."""
+    return F.binary_cross_entropy_with_logits(halt, (correct | ~correct_later).float())
 
 
 def _positions(batch: Batch, flags: np.ndarray) -> Tensor:
