@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from forge.errors import ForgeError
+from forge.merge.arithmetic import slerp_tensor, trim
 from forge.merge.barrier import loss_barrier
 from forge.merge.methods import (
     all_finite,
@@ -20,9 +21,7 @@ from forge.merge.methods import (
     linear,
     slerp,
     slerp_deltas,
-    slerp_tensor,
     ties,
-    trim,
 )
 
 SHAPES = {"a.weight": (24, 17), "b.weight": (9,), "c.weight": (5, 40), "d.bias": (1,)}
