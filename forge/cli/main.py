@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from forge.cli import info, use
+from forge.cli.merge import merge_command
 from forge.cli.output import fail
 from forge.cli.run import run_command
 from forge.errors import ForgeError, Interrupted
@@ -36,6 +37,7 @@ app.command("generate")(use.generate_command)
 app.command("chat")(use.chat_command)
 app.command("bench")(use.bench_command)
 app.command("size")(use.size_command)
+app.command("merge")(merge_command)
 app.command("report")(info.report_command)
 
 

@@ -1,8 +1,8 @@
 """The arithmetic of merging on single tensors, in pieces that stay in a processor's cache.
 
-A merge does little work on many numbers, so what it costs is traffic with memory. Every function here walks its tensors
-in pieces of `PIECE` entries, does all steps on a piece while that is in cache, and writes the result once. Tensors of one
-call have one shape and one dtype (float32 or float64).
+A merge does little work on many numbers, so what it costs is traffic with memory. Functions here walk their tensors in
+pieces of `PIECE` entries and do all steps on a piece while it is in cache. Tensors of one call have one shape and one
+dtype (float32 or float64).
 """
 
 from __future__ import annotations
