@@ -30,10 +30,11 @@ def main() -> None:
         for label, weights in (("champion", merged.champion), ("the uniform average", merged.average)):
             vessel.load_state_dict(weights)
             measured[label] = measure_run(run, vessel, tokenizer)
-        measured[f"the best parent ({name})"] = best = measure_run(run, parent, tokenizer)
+        best_parent = f"the best parent ({name})"
+        measured[best_parent] = best = measure_run(run, parent, tokenizer)
         measured["the best parent trained on with the same compute"] = measure_run(run, further, tokenizer)
         champion = measured.pop("champion")
-        run.claims(merge_claims(run, champion, measured, merged.result))
+        run.claims(merge_claims(run, champion, measured, merged.result, best_parent))
         record_ledger(run, "cognate", source, parent, best, run.recorded_seconds("trunk", "cognate"))
         best_genome = merged.result.champion
         values, headline = evolution_figures(merged)

@@ -234,14 +234,15 @@ def test_the_control_trains_the_parent_on(tmp_path: Path) -> None:
 
 def test_claims_name_every_control(tmp_path: Path, whole: Merged) -> None:
     run, good, bad = StubRun(tmp_path), measured([1.0] * 20, [1.0] * 20), measured([0.0] * 20, [1.0] * 20)
-    claims = merge_claims(run, good, {"the average": bad, "a twin": good}, whole.result)
-    assert [claim.control for claim in claims] == ["the average", "a twin", "mean of generation 0"]
-    assert [claim.passed for claim in claims[:2]] == [True, False]
+    claims = merge_claims(run, good, {"the average": bad, "a twin": good}, whole.result, "a twin")
+    assert [claim.control for claim in claims] == ["the average", "a twin", "a twin", "mean of generation 0"]
+    assert [claim.passed for claim in claims[:3]] == [True, False, True]
+    assert "best of generation 0" in claims[3].note
     assert (claims[0].value, claims[0].control_value) == (1.0, 0.5)
     start = [v for v in whole.result.generation_zero.values() if v is not None]
-    assert claims[2].control_value == pytest.approx(sum(start) / len(start))
-    assert claims[2].passed == (whole.result.champion.fitness.value > 1.2 * claims[2].control_value)
-    assert claims[2].n == len(start)
+    assert claims[3].control_value == pytest.approx(sum(start) / len(start))
+    assert claims[3].passed == (whole.result.champion.fitness.value > 1.2 * claims[3].control_value)
+    assert claims[3].n == len(start)
 
 
 def test_equal_compute() -> None:

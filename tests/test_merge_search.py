@@ -5,10 +5,15 @@ from __future__ import annotations
 import math
 import os
 import signal
+import subprocess
+import sys
+import threading
 from dataclasses import replace
+from pathlib import Path
 from random import Random
 
 import numpy as np
+import psutil
 import pytest
 import torch
 
@@ -24,6 +29,7 @@ from forge.merge.settings import EvolveSettings
 from forge.merge.state import EvolutionState, Record
 from tests.test_merge_evolve import BASE, LAYOUT, PARENTS, SHORT, evaluate, outcome, same, through_json
 
+ROOT = Path(__file__).parents[1]
 CMA = replace(SHORT, search="cma")
 
 
@@ -73,6 +79,37 @@ def test_a_worker_that_is_killed_is_told_in_one_line() -> None:
         population_map(_die, "process", 2) as mapped,
     ):
         list(mapped(range(2)))
+
+
+def _tell_and_wait(number: int) -> None:
+    print(os.getpid(), flush=True)
+    threading.Event().wait(120)
+
+
+def test_workers_end_when_their_parent_is_killed() -> None:
+    code = (
+        "from forge.merge.parallel import population_map\n"
+        "from tests.test_merge_search import _tell_and_wait\n"
+        "with population_map(_tell_and_wait, 'process', 2) as mapped: list(mapped(range(2)))"
+    )
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as parent:
+        assert parent.stdout is not None
+        workers = [psutil.Process(int(parent.stdout.readline())) for _ in range(2)]
+        parent.kill()
+    for _ in range(600):
+        if not any(_lives(worker) for worker in workers):
+            break
+        threading.Event().wait(0.1)
+    assert [_lives(worker) for worker in workers] == [False, False]
+
+
+def _lives(process: psutil.Process) -> bool:
+    """Whether it still runs; one that only waits to be collected does not."""
+    try:
+        return process.is_running() and process.status() != psutil.STATUS_ZOMBIE
+    except psutil.NoSuchProcess:
+        return False
 
 
 def _fail(number: int) -> int:

@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import math
 from collections.abc import Iterator, Sequence
+from concurrent.futures import ThreadPoolExecutor
 from typing import Literal
 
 import numpy as np
@@ -19,6 +20,7 @@ Rescale = Literal["inverse", "l1"]
 
 PIECE = 1 << 16  # entries: 256 kB in float32; larger than the 32,768 below which torch stays on one thread
 PARALLEL = 0.9995  # beyond this cosine the arc is a line in float32, and sin(theta) no safe divisor
+_AHEAD = 16 * PIECE  # random numbers that are drawn ahead
 _TINY_NORM = 1e-8
 _TINY_L1 = 1e-7
 
@@ -80,18 +82,37 @@ def drop(model: Tensor, base: Tensor, density: float, generator: torch.Generator
 
     Draws what torch.bernoulli on a full tensor of probabilities draws, at a fifth of its time.
     """
-    delta = torch.empty_like(base, memory_format=torch.contiguous_format)
-    drawn = torch.empty(min(PIECE, base.numel()), dtype=torch.float32)
-    before = after = 0.0
-    for out, x, origin in pieces(delta, model, base):
-        torch.sub(x, origin, out=out)
-        if density >= 1.0:
-            continue
-        before += float(torch.linalg.vector_norm(out, 1)) if rescale == "l1" else 0.0
-        out.mul_(drawn[: out.numel()].uniform_(generator=generator).lt_(density))
-        after += float(torch.linalg.vector_norm(out, 1)) if rescale == "l1" else 0.0
     if density >= 1.0:
-        return delta
+        return weighted_sum((model, base), (1.0, -1.0))
+    delta = torch.empty_like(base, memory_format=torch.contiguous_format)
+    before = after = 0.0
+    for (out, x, origin), drawn in zip(pieces(delta, model, base), _uniform(base.numel(), generator), strict=True):
+        torch.sub(x, origin, out=out)
+        before += float(torch.linalg.vector_norm(out, 1)) if rescale == "l1" else 0.0
+        out.mul_(drawn.lt_(density))
+        after += float(torch.linalg.vector_norm(out, 1)) if rescale == "l1" else 0.0
     if rescale == "inverse":
         return delta.div_(density)
     return delta if min(before, after) < _TINY_L1 else delta.mul_(before / after)
+
+
+def _uniform(size: int, generator: torch.Generator) -> Iterator[Tensor]:
+    """``size`` float32 numbers in [0, 1), a piece at a time; a piece is lost when the next is asked for.
+
+    Drawing is most of what DARE costs and cannot be split, so with a thread to spare the next numbers are drawn while
+    these are used. They are the same either way.
+    """
+    if torch.get_num_threads() == 1 or size < 2 * _AHEAD:
+        buffer = torch.empty(min(size, PIECE))
+        for start in range(0, max(size, 1), PIECE):  # an empty tensor is one empty piece
+            yield buffer[: size - start].uniform_(generator=generator)
+        return
+    buffers = [torch.empty(_AHEAD) for _ in range(2)]
+    views = [buffers[turn % 2][: size - start] for turn, start in enumerate(range(0, size, _AHEAD))]
+    with ThreadPoolExecutor(1) as helper:
+        waiting = helper.submit(views[0].uniform_, generator=generator)
+        for following in [*views[1:], None]:
+            drawn = waiting.result()
+            if following is not None:
+                waiting = helper.submit(following.uniform_, generator=generator)
+            yield from drawn.split(PIECE)

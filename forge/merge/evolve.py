@@ -79,7 +79,7 @@ def evolve(
         parents: state dicts with the base's names and shapes.
         evaluate: scores a state dict on validation data; must be deterministic. What it is given it may keep.
         settings: see `EvolveSettings`.
-        seed: of all chance; unused when resuming.
+        seed: of all chance. When resuming, the genetic search has no use for it; CMA-ES needs the same one.
         on_generation: called after every generation with its history row and the state, for logging and
             saving. It may raise (for instance `Interrupted`) to stop the run.
         on_evaluation: called after every new evaluation with its record and the state; saving the state there

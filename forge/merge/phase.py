@@ -128,9 +128,12 @@ class Keeper:
 
 
 def merge_claims(
-    run: Any, champion: Measurement, controls: dict[str, Measurement], result: EvolutionResult
+    run: Any, champion: Measurement, controls: dict[str, Measurement], result: EvolutionResult, parent: str
 ) -> list[Claim]:
-    """The champion against each control on the test split, and the gain of fitness over generation 0."""
+    """The champion against each control on the test split, and the gain of fitness over generation 0.
+
+    ``parent``: the control that is the best parent; the champion must also be as good as it, within 5 %.
+    """
     boot = {"n_boot": run.evaluation.bootstrap, "seed": run.seed}
     claims = [
         compare(
@@ -143,6 +146,18 @@ def merge_claims(
         )
         for name, control in controls.items()
     ]
+    kept = solved(controls[parent])
+    claims.append(
+        compare(
+            "the champion is at least as good as the best parent (within 5 % of its accuracy)",
+            "suite exact match",
+            solved(champion),
+            kept,
+            control_name=parent,
+            margin=-0.05 * sum(kept) / len(kept),
+            **boot,
+        )
+    )
     start = [v for v in result.generation_zero.values() if v is not None]
     mean, best = sum(start) / len(start), result.champion.fitness.value
     claims.append(
@@ -155,7 +170,8 @@ def merge_claims(
             ci95=None,
             n=len(start),
             passed=best > 1.2 * mean,
-            note="one deterministic measurement a genome; no sampling interval",
+            note=f"the best of generation 0 has {max(start):.3f}, the best parent 1 by definition; one deterministic"
+            " measurement a genome, no sampling interval",
         )
     )
     return claims
