@@ -32,6 +32,7 @@ _SCALARS = ("t", "density", "lam", "blend")
 _SEEDS = 1 << 31
 # Of random genomes: share of the junctions whose block is drawn, and the spread of scalings in units of their range.
 _MOVED, _SCALE_SPREAD = 0.5, 0.15
+_TRIES = 50  # draws until a path recombines; where there is one block a module, DFS never does
 
 
 def generation_zero(layout: Layout, rng: Random) -> dict[str, Genome]:
@@ -51,8 +52,8 @@ def generation_zero(layout: Layout, rng: Random) -> dict[str, Genome]:
 
 
 def random_genome(layout: Layout, rng: Random, stages: tuple[str, str, str] | None = None) -> Genome:
-    """A genome drawn from the whole search space: coefficients uniform in `RANGES`, donors uniform, every other block
-    moved, scalings around 1; techniques too unless they are given.
+    """A genome drawn from the whole search space: coefficients uniform in `RANGES`, donors and half of the blocks
+    uniform, scalings around 1; techniques too unless they are given. Where it can, its third stage recombines something.
     """
     if stages is None:
         stages = (rng.choice(INTERPOLATIONS), rng.choice(SPARSIFIERS), rng.choice(RECOMBINATIONS))
@@ -63,19 +64,31 @@ def random_genome(layout: Layout, rng: Random, stages: tuple[str, str, str] | No
         )
         for _ in layout.groups
     )
-    paths = {
-        module: tuple(
-            Junction(
-                rng.randint(0, layout.parents),
-                rng.choice(options) if rng.random() < _MOVED else depth,
-                _gauss("scale", 1.0, _SCALE_SPREAD, rng),
-            )
-            for depth, options in enumerate(getattr(layout, module))
-        )
-        for module in MODULES
-    }
     genome = Genome(*stages, layout.groups, groups, seed=rng.randrange(_SEEDS))
-    return with_paths(genome, paths)
+    for _ in range(_TRIES):
+        genome = with_paths(genome, {module: _random_path(module, layout, rng) for module in MODULES})
+        if _recombines(genome):
+            break
+    return genome
+
+
+def _random_path(module: str, layout: Layout, rng: Random) -> tuple[Junction, ...]:
+    return tuple(
+        Junction(
+            rng.randint(0, layout.parents),
+            rng.choice(options) if rng.random() < _MOVED else depth,
+            _gauss("scale", 1.0, _SCALE_SPREAD, rng),
+        )
+        for depth, options in enumerate(getattr(layout, module))
+    )
+
+
+def _recombines(genome: Genome) -> bool:
+    """Whether the third stage really does what its name says: a block from elsewhere, for DFS at another depth too."""
+    steps = [step for module in MODULES for step in enumerate(genome.effective_path(module))]
+    if genome.recombination == "dfs":
+        return any(junction.block != depth for depth, junction in steps)
+    return genome.recombination == "none" or any(junction.donor != 0 for _, junction in steps)
 
 
 def mutate(genome: Genome, layout: Layout, rng: Random, settings: MutationSettings) -> Genome:
