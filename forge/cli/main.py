@@ -14,6 +14,7 @@ from forge.cli.clean import clean_command
 from forge.cli.compare import compare_command
 from forge.cli.doctor import doctor_command
 from forge.cli.logs import logs_command
+from forge.cli.merge import merge_command
 from forge.cli.metrics import metrics_command
 from forge.cli.models import models_app
 from forge.cli.output import fail
@@ -43,6 +44,7 @@ app.command("generate")(use.generate_command)
 app.command("chat")(use.chat_command)
 app.command("bench")(use.bench_command)
 app.command("size")(use.size_command)
+app.command("merge")(merge_command)
 app.command("report")(info.report_command)
 app.command("metrics")(metrics_command)
 app.command("compare")(compare_command)

@@ -177,12 +177,19 @@ class FitnessWeights(Strict):
 
 
 class EvomergeBase(Checkpointed):
-    """Evomerge: selection and mutation."""
+    """Evomerge: selection and search. ``backend`` says where, not what: no result depends on it."""
 
     fitness: FitnessWeights
+    search: Literal["ga", "cma"]
+    grouping: Literal["module", "block"]
     elites: Positive
+    crossover_rate: Fraction
     mutation_sigma: Annotated[float, Field(gt=0.0)]
     diversity_threshold: Fraction
+    reseed: Count
+    archive: Positive
+    patience: Count
+    backend: Literal["serial", "process", "ray"]
 
     @field_validator("fitness")
     @classmethod

@@ -130,6 +130,23 @@ _COGNATE_COMMON = tuple(
         "weight_decay",
     )
 )
+# All but `backend`, which says where merges are evaluated and cannot change a byte of the result.
+_EVOMERGE = tuple(
+    f"evomerge.{key}"
+    for key in (
+        "archive",
+        "checkpoint_every",
+        "crossover_rate",
+        "diversity_threshold",
+        "elites",
+        "fitness",
+        "grouping",
+        "mutation_sigma",
+        "patience",
+        "reseed",
+        "search",
+    )
+)
 _COGNATE_SCALED = ("scales.{scale}.cognate", "evaluation", "scales.{scale}.evaluation")
 
 PHASES: tuple[Phase, ...] = (
@@ -160,8 +177,15 @@ PHASES: tuple[Phase, ...] = (
         inputs=("cognate", "trunk"),
         rooms=(*_LEARNING, "forge/merge", "forge/pretrain"),
         # Its control trains the best parent further, with phase 1's settings.
-        params=_keys(
-            "evomerge", "scales.{scale}.contracts.evomerge", *_COGNATE_COMMON, "scales.{scale}.cognate"
+        params=(
+            "seed",
+            *_EVOMERGE,
+            "scales.{scale}.evomerge",
+            "scales.{scale}.contracts.evomerge",
+            *_COGNATE_COMMON,
+            "scales.{scale}.cognate",
+            "evaluation",
+            "scales.{scale}.evaluation",
         ),
         curve="fitness/best",
         # It is the first to hold all three branches, so it also measures phase 1 for the ledger.
