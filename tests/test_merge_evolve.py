@@ -29,14 +29,7 @@ from forge.merge.genome import (
 )
 from forge.merge.layers import Junction
 from forge.merge.methods import all_finite, dare, linear, ties
-from forge.merge.operators import (
-    crossover,
-    diversity,
-    generation_zero,
-    mutate,
-    random_genome,
-    tournament,
-)
+from forge.merge.operators import crossover, diversity, generation_zero, mutate, random_genome, tournament
 from forge.merge.settings import EvolveSettings, MutationSettings
 from forge.merge.state import EvolutionState, Record
 

@@ -67,7 +67,7 @@ def test_a_pause_and_a_resumption_are_two_sessions(prepared: Path) -> None:
         raise Interrupted(4, 9)
     (session,) = list_sessions()
     assert (session["status"], session["step"], session["total"]) == ("paused", 4, 9)
-    assert session["note"] == "paused at step 4 of 9; run again to resume"
+    assert session["note"] == "paused at step 4 of 9; go on with: agent-forge run"
     with stage("trunk") as run:
         finish(run)
     assert [row["status"] for row in list_sessions("trunk")] == ["done", "paused"]

@@ -326,7 +326,7 @@ def test_controls_stand_where_thoughts_do(
     monkeypatch.setattr("forge.thought.evaluate.answer_thinking", oracle)
     monkeypatch.setattr("forge.thought.evaluate.PROMPTS_AT_ONCE", 4)
     points: list[int] = []
-    thinker = replace(thinker, threshold=0.55)
+    thinker = replace(thinker, threshold=0.95)
     found = evaluate_thoughts(model, tokenizer, thinker, problems, max_new_tokens=4, seed=1,
                               log=lambda index, **series: points.append(index))
     assert points == [0, 1]

@@ -25,7 +25,7 @@ _RESIDUAL: tuple[tuple[str, int | None], ...] = (
     (r"embed\.weight|halt\.weight|memory\.(q|k|v|gate)\.weight", 1),
     (rf"{_BLOCK}\.(attn\.(q|k|v)|ffn\.up)\.weight", 1),
     (rf"{_BLOCK}\.(attn\.o|ffn\.down)\.weight|memory\.o\.weight|shift|low_init", 0),
-    (r"halt\.bias|memory\.gate\.bias", None),
+    (r"halt\.bias|memory\.gate\.bias|memory\.key_shift", None),
 )
 _ROUNDS = 20  # of matching; it ends earlier where nothing moves any more
 
