@@ -5,8 +5,8 @@
 Both take the same dicts in memory and give a new dict; linear, TIES and DARE merge three models (the latter two onto a
 base), SLERP the two that it is defined for. DARE draws the same masks on both sides. The best time of each side counts:
 other load on a machine only ever adds. ``floor`` is what it takes to read a method's inputs and write its result once,
-at the speed of a copy in the same run: nothing can be faster. Entries that differ: mergekit breaks ties at the threshold
-of TIES in no fixed order. Prints a line a method; the last line is JSON.
+at the speed of a copy in the same run: nothing can be faster. Entries that differ: at the threshold of TIES mergekit
+breaks ties in no fixed order. Prints a line a method; the last line is JSON.
 """
 
 from __future__ import annotations
