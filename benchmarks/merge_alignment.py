@@ -3,8 +3,7 @@
     python benchmarks/merge_alignment.py [--steps 300] [--hidden 64] [--seeds 1 2]
 
 Trains both from scratch on the prepared data (`agent-forge run --phase data` makes it), then measures the loss along
-the line between them on validation rows: as they are, with heads and units aligned, and with the channels of the
-residual stream as well. The last line is JSON.
+the line between them on validation rows: as they are, and with heads and units aligned. The last line is JSON.
 """
 
 from __future__ import annotations
@@ -62,8 +61,7 @@ def main() -> None:
     report: dict[str, Any] = {"loss_of_parents": [loss(first), loss(second)]}
     ways: dict[str, dict[str, Tensor]] = {
         "as they are": second,
-        "heads and units aligned": align(second, first, HEAD_DIM, residual=False),
-        "channels aligned too": align(second, first, HEAD_DIM),
+        "heads and units aligned": align(second, first, HEAD_DIM),
     }
     for way, model in ways.items():
         barrier, average = loss_barrier(first, model, loss), loss(linear((first, model), (0.5, 0.5)))

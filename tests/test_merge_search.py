@@ -27,7 +27,7 @@ from forge.merge.parallel import one_thread, population_map
 from forge.merge.search import CmaSearch, decode, encode
 from forge.merge.settings import EvolveSettings
 from forge.merge.state import EvolutionState, Record
-from tests.test_merge_evolve import BASE, LAYOUT, PARENTS, SHORT, evaluate, outcome, same, through_json
+from tests.toy_merge import BASE, LAYOUT, PARENTS, SHORT, evaluate, outcome, same, through_json
 
 ROOT = Path(__file__).parents[1]
 CMA = replace(SHORT, search="cma")

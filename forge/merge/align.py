@@ -1,11 +1,11 @@
 """Alignment of models without a common trunk: the same function with its parts in another order.
 
-The feed-forward units of a block, its attention heads and the channels of the residual stream may be reordered without
-a change of what a TinyTitan computes (its RMSNorm has no gains, so nothing is tied to a channel). Two models from
-different starts put the same parts in different places, which is one reason why their average is no model. Weight
-matching (Git Re-Basin, arXiv 2209.04836, section 3.2) reorders one model so that its weights lie as near as possible
-to the other's. Permutations alone rarely bring transformers into one basin (arXiv 2506.22712): measure with
-`loss_barrier`, before and after.
+The feed-forward units of a block and its attention heads may be reordered without a change of what a TinyTitan
+computes; the channels of the residual stream may not, because the embedding of the token before is added rolled by some
+channels. Two models from different starts put the same parts in different places, which is one reason why their average
+is no model. Weight matching (Git Re-Basin, arXiv 2209.04836, section 3.2) reorders one model so that its weights lie as
+near as possible to the other's. Permutations alone rarely bring transformers into one basin (arXiv 2506.22712): measure
+with `loss_barrier`, before and after.
 """
 
 from __future__ import annotations
@@ -20,13 +20,6 @@ from forge.errors import ForgeError
 from forge.merge.methods import Model, StateDict, check_mergeable, copy_model
 
 _BLOCK = r"(?:low|high)\.\d+"
-# The axis along which a tensor meets the residual stream, by name; None where it does not.
-_RESIDUAL: tuple[tuple[str, int | None], ...] = (
-    (r"embed\.weight|halt\.weight|memory\.(q|k|v|gate)\.weight", 1),
-    (rf"{_BLOCK}\.(attn\.(q|k|v)|ffn\.up)\.weight", 1),
-    (rf"{_BLOCK}\.(attn\.o|ffn\.down)\.weight|memory\.o\.weight|shift|low_init", 0),
-    (r"halt\.bias|memory\.gate\.bias|memory\.key_shift", None),
-)
 _ROUNDS = 20  # of matching; it ends earlier where nothing moves any more
 
 
@@ -50,19 +43,15 @@ class Axis:
         model[self.name] = tensor.index_select(self.axis, places)
 
 
-def symmetries(model: Model, head_dim: int, residual: bool = True) -> dict[str, list[Axis]]:
-    """What may be reordered: residual channels, heads and feed-forward units, each with all tensors that it touches.
+def symmetries(model: Model, head_dim: int) -> dict[str, list[Axis]]:
+    """What may be reordered: heads and feed-forward units of every block, each with all tensors that it touches.
 
     Raises:
-        ForgeError: a tensor whose part in these symmetries is not known, or heads that ``head_dim`` does not divide.
+        ForgeError: not the state dict of a TinyTitan, or heads that ``head_dim`` does not divide.
     """
-    found: dict[str, list[Axis]] = {"residual": []} if residual else {}
-    for name in model:
-        axis = next((axis for pattern, axis in _RESIDUAL if re.fullmatch(pattern, name)), -1)
-        if axis == -1:
-            raise ForgeError(f"align: it is not known how '{name}' may be reordered; only TinyTitans can be aligned")
-        if residual and axis is not None:
-            found["residual"].append(Axis(name, axis, 1))
+    if "low.0.attn.q.weight" not in model:
+        raise ForgeError("align: only TinyTitans can be aligned; there is no tensor 'low.0.attn.q.weight'")
+    found: dict[str, list[Axis]] = {}
     for prefix in sorted({match[0] for name in model if (match := re.match(_BLOCK, name))}):
         if model[f"{prefix}.attn.q.weight"].shape[0] % head_dim:
             raise ForgeError(f"align: heads of {head_dim} do not divide '{prefix}.attn.q.weight'")
@@ -72,7 +61,7 @@ def symmetries(model: Model, head_dim: int, residual: bool = True) -> dict[str, 
     return found
 
 
-def align(model: Model, reference: Model, head_dim: int, residual: bool = True) -> StateDict:
+def align(model: Model, reference: Model, head_dim: int) -> StateDict:
     """Reorder ``model`` so that its weights lie as near as possible to those of ``reference``.
 
     Coordinate descent: for one symmetry after the other the order that maximises the sum of inner products is found
@@ -83,7 +72,6 @@ def align(model: Model, reference: Model, head_dim: int, residual: bool = True) 
         model: state dict of a TinyTitan.
         reference: another one of the same shapes.
         head_dim: entries of an attention head.
-        residual: whether channels of the residual stream may move too, not only heads and units.
 
     Raises:
         ForgeError: models that do not match, or that are no TinyTitans.
@@ -92,7 +80,7 @@ def align(model: Model, reference: Model, head_dim: int, residual: bool = True) 
 
     check_mergeable((reference, model))
     aligned = copy_model(model)
-    groups = symmetries(aligned, head_dim, residual)
+    groups = symmetries(aligned, head_dim)
     for _ in range(_ROUNDS):
         moved = False
         for axes in groups.values():

@@ -53,7 +53,7 @@ def generation_zero(layout: Layout, rng: Random) -> dict[str, Genome]:
 
 def random_genome(layout: Layout, rng: Random, stages: tuple[str, str, str] | None = None) -> Genome:
     """A genome drawn from the whole search space: coefficients uniform in `RANGES`, donors and half of the blocks
-    uniform, scalings around 1; techniques too unless they are given. Where it can, its third stage recombines.
+    uniform, scalings around 1; techniques too unless given. Where it can, its third stage recombines something.
     """
     if stages is None:
         stages = (rng.choice(INTERPOLATIONS), rng.choice(SPARSIFIERS), rng.choice(RECOMBINATIONS))
