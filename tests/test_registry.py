@@ -316,8 +316,10 @@ def test_a_session_whose_process_is_gone_was_killed(project: Path) -> None:
     session()
     with writing() as connection:
         add(connection, "ghost", "running", 1.0, time.time())  # our number, but another time of birth
+    assert [row["id"] for row in list_sessions(status="killed")] == ["ghost"]
+    with writing() as connection:
         mark_killed(connection)
-    states = {row["id"]: row["status"] for row in list_sessions()}
+        states = {row["id"]: row["status"] for row in rows(connection, "SELECT * FROM sessions")}
     assert states.pop("ghost") == "killed"
     assert list(states.values()) == ["running"]
 

@@ -133,14 +133,19 @@ def process_started(pid: int) -> float | None:
         return None
 
 
+def _is_gone(session: Mapping[str, Any]) -> bool:
+    """Whether a session says that it runs though its process does not live any more."""
+    if session["status"] != "running":
+        return False
+    started = process_started(session["pid"])
+    return started is None or abs(started - session["process_started"]) > 1.0
+
+
 def mark_killed(connection: sqlite3.Connection) -> None:
     """Sessions that say they run though their process is gone get the status `killed`."""
     for found in connection.execute("SELECT * FROM sessions WHERE status = 'running'").fetchall():
         row = dict(found)
-        if not is_sound("sessions", row):
-            continue
-        started = process_started(row["pid"])
-        if started is None or abs(started - row["process_started"]) > 1.0:
+        if is_sound("sessions", row) and _is_gone(row):
             del row["row_sha256"]
             put(connection, "sessions", {**row, "status": "killed", "ended": row["updated"]})
 
@@ -171,13 +176,11 @@ def list_sessions(stage: str | None = None, status: str | None = None) -> list[d
     if not registry_path().exists():
         return []
     with reading() as connection:
-        found = rows(
-            connection,
-            """SELECT * FROM sessions WHERE (?1 IS NULL OR stage = ?1 OR stage LIKE ?1 || '@%')
-               AND (?2 IS NULL OR status = ?2) ORDER BY started DESC""",
-            (stage, status),
-        )
+        query = "SELECT * FROM sessions WHERE (?1 IS NULL OR stage = ?1 OR stage LIKE ?1 || '@%') ORDER BY started DESC"
+        found = rows(connection, query, (stage,))
         for session in found:
             query = "SELECT * FROM handoffs WHERE session = ? ORDER BY time"
             session["handoffs"] = rows(connection, query, (session["id"],))
-    return found
+            if _is_gone(session):  # the next run will write that down
+                session.update(status="killed", ended=session["updated"])
+    return [session for session in found if status in (None, session["status"])]
