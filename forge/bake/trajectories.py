@@ -14,6 +14,7 @@ from transformers import PreTrainedTokenizerFast
 from forge.data.build import Row, encode_rows
 from forge.data.dataset import KINDS, EncodedSet
 from forge.data.render import render
+from forge.evals.tool_use import expected_call
 from forge.model import TinyTitanForCausalLM
 from forge.model.engine import Generation, generate
 from forge.tools import Toolbox
@@ -26,11 +27,12 @@ PERSONA_SHARE = 4  # one trajectory in so many is a persona's
 @dataclass(frozen=True)
 class Trajectories:
     """Examples with the prompt (for the teacher) and without it (for the student), in the same order; ``kept`` is the
-    share of sampled tool trajectories that passed."""
+    share of sampled tool trajectories that passed; ``callers`` the tool that each example calls, or None."""
 
     prompted: EncodedSet
     bare: EncodedSet
     kept: float
+    callers: list[str | None]
 
     @property
     def without_call(self) -> np.ndarray:
@@ -83,7 +85,13 @@ def sample_trajectories(
     prompted = [*taken, *replay]
     bare = [{**row, "messages": without_prompt(row)} for row in prompted]
     asked = max(1, sum(row["kind"] != "persona" for row in wanted))
-    return Trajectories(encode_rows(tokenizer, prompted), encode_rows(tokenizer, bare), len(tools) / asked)
+    callers = [_caller(row) for row in prompted]
+    return Trajectories(encode_rows(tokenizer, prompted), encode_rows(tokenizer, bare), len(tools) / asked, callers)
+
+
+def _caller(row: Row) -> str | None:
+    call = expected_call(row["messages"])
+    return call if call is None else call.split(" ", 1)[0]
 
 
 def without_prompt(row: Row) -> list[dict[str, str]]:

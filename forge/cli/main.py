@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from forge.cli import info, use
+from forge.cli.metrics import metrics_command
 from forge.cli.output import fail
 from forge.cli.run import run_command
 from forge.errors import ForgeError, Interrupted
@@ -37,6 +38,7 @@ app.command("chat")(use.chat_command)
 app.command("bench")(use.bench_command)
 app.command("size")(use.size_command)
 app.command("report")(info.report_command)
+app.command("metrics")(metrics_command)
 
 
 @app.callback()

@@ -274,9 +274,11 @@ class ForgeBase(Checkpointed):
 
 
 class ForgeScale(Budget):
-    """Forge: budget."""
+    """Forge: budget; steps and seeds of Grokfast's comparison on modular addition."""
 
     eval_every: Positive
+    modular_steps: Positive
+    modular_seeds: Annotated[int, Field(ge=2)]  # an interval needs two
 
 
 class ForgeParams(ForgeBase, ForgeScale):
@@ -295,9 +297,10 @@ class BakingBase(Checkpointed):
 
 
 class BakingScale(Budget):
-    """Baking: budget."""
+    """Baking: budget; steps between measurements of tool use."""
 
     trajectories: Positive
+    eval_every: Positive
 
 
 class BakingParams(BakingBase, BakingScale):

@@ -74,11 +74,13 @@ class Phase:
         if self.name == "report":
             return tuple(results_path(name).as_posix() for name in ("ladder.svg", "report.json", "report.md"))
         results = results_path(self.name, branch)
-        names = ["metrics.json", "run.json"]
+        names = ["all_metrics.json", "metrics.json", "run.json"]
         if self.name != "data":
             names += ["claims.json", "plots"]
-        ledgers = [results_path(phase) / "ledger.json" for phase in self.ledger]
-        return tuple(sorted(p.as_posix() for p in [*(results / name for name in names), *ledgers]))
+        paths = {results / name for name in names} | {results_path(phase) / "ledger.json" for phase in self.ledger}
+        # The phase that measures another one as a whole also writes that one's metrics.
+        paths |= {results_path(phase) / "all_metrics.json" for phase in self.ledger}
+        return tuple(sorted(path.as_posix() for path in paths))
 
     def code(self) -> tuple[str, ...]:
         """Files and directories of code that it depends on."""

@@ -40,7 +40,7 @@ from forge.pipeline.locate import (
 from forge.pipeline.phases import Phase, phase_named
 from forge.pipeline.publish import building, describe, open_draft, read_metadata, seal, write_extra
 from forge.pipeline.signals import StopRequest, stop_on_signals
-from forge.pipeline.tracking import Tracker, finite_numbers, stay_offline
+from forge.pipeline.tracking import ALL_METRICS, Tracker, finite_numbers, stay_offline, write_all_metrics
 
 
 class Run:
@@ -146,6 +146,16 @@ class Run:
         self._headline.update(headline or {})
         self._summary.update(headline or {})
 
+    def phase_metrics(self, phase: str, values: Mapping[str, Any]) -> None:
+        """Write the metrics of a phase that no stage of its own measures as a whole, as phase 1 with its branches.
+
+        Raises:
+            ForgeError: this stage does not declare that phase's row of the ledger, or a number is not finite.
+        """
+        if phase not in self.phase.ledger:
+            raise ForgeError(f"{self.name} does not declare the metrics of {phase!r}")
+        write_all_metrics(results_path(phase) / ALL_METRICS, phase, values)
+
     def claims(self, claims: Sequence[BaseModel | Mapping[str, Any]]) -> None:
         """Claims for `results/<phase>/claims.json`; may be called again to add more."""
         for claim in claims:
@@ -246,7 +256,13 @@ class Run:
         if self.phase.name != "report":
             config = {"scale": self.all_params.scale, **self._decisive}
             resumed = any(self.checkpoint_dir.iterdir())
-            self._tracker = Tracker(self.name, run_dir(self.name), config=config, resumed=resumed)
+            self._tracker = Tracker(
+                self.name,
+                run_dir(self.name),
+                config=config,
+                resumed=resumed,
+                prefix=metric_prefix(self.phase, self.branch),
+            )
 
     def _check_inputs(self) -> None:
         if not self.phase.inputs:
@@ -312,6 +328,11 @@ class Run:
         if self._draft is not None:
             shutil.rmtree(self._draft, ignore_errors=True)
         self._checkpoints.close()
+
+
+def metric_prefix(phase: Phase, branch: str | None) -> str:
+    """What the names of a stage's metrics begin with: `forge`, and `cognate/model_2` for the second branch."""
+    return f"{phase.name}/model_{phase.branches.index(branch) + 1}" if branch else phase.name
 
 
 def finite_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
