@@ -12,7 +12,7 @@ import torch
 
 from forge.bake import add_lora, bake, bare_view, merge_lora, sample_trajectories, without_prompt
 from forge.bake import trajectories as module
-from forge.bake.evaluate import baking_claims, baking_figures, forgetting_percent, persona_score, probes, tool_score
+from forge.bake.evaluate import baking_claims, forgetting_percent, persona_score, probes, tool_score
 from forge.data.build import Row, encode_rows
 from forge.data.dialogues import PERSONA_PROMPTS
 from forge.data.render import ID, encode
@@ -153,6 +153,7 @@ def test_a_trajectory_is_kept_only_if_its_one_call_gave_the_reference(monkeypatc
     assert all("<|call|>calculator 30+" in text for text in kept)
     assert made.without_call.sum() == len(made.bare) - 7 == 3
     assert not made.without_call[:7].any()
+    assert made.callers == ["calculator"] * 7 + [None] * 3
 
 
 def test_a_persona_is_kept_if_it_ended_without_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,21 +297,3 @@ def test_baking_claims_follow_the_figures(tmp_path: Path) -> None:
     assert forgetting_percent(measured([1.0, 1.0], many), measured([1.0, 0.0], many)) == 50.0
     assert forgetting_percent(measured([1.0, 0.0], many), measured([1.0, 1.0], many)) == 0.0
     assert forgetting_percent(measured(none, many), measured(none, many)) == 0.0
-
-
-def test_baking_figures_name_every_tool_and_persona() -> None:
-    tools = {
-        name: ToolScore({"search": {"success": x}}, x, 0.0, 0.0, [])
-        for name, x in {"baked": 0.9, "prompted": 0.8, "unbaked": 0.1, "half": 0.4}.items()
-    }
-    personas = {
-        name: PersonaScore({"teacher": {"consistency": x}}, x, 0.0, 0.0, 1.0, [])
-        for name, x in {"baked": 0.7, "none": 0.2}.items()
-    }
-    assert baking_figures(tools, personas) == {
-        "tool_search/zero_shot_success_rate": 0.9,
-        "persona_teacher/consistency_score": 0.7,
-        "phase/prompted_success_rate": 0.8,
-        "phase/unbaked_success_rate": 0.1,
-        "phase/half_success_rate": 0.4,
-    }

@@ -200,6 +200,30 @@ def test_dvc_shows_metrics_and_plots(first: Ran) -> None:
     assert list((first.root / ".forge/wandb").glob("offline-run-*/*.wandb"))
 
 
+def test_every_declared_metric_was_observed(first: Ran) -> None:
+    """And DVC's tables hold none of those that are not headlines."""
+    asked = subprocess.run(
+        [sys.executable, "-m", "forge.cli.main", "metrics", "--missing"],
+        cwd=first.root,
+        env=stage_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (asked.returncode, asked.stdout, asked.stderr) == (0, "", "")
+    rows = read_json(first.root / "results/evomerge/all_metrics.json")
+    assert len(rows) > 3 * 7
+    shown = subprocess.run(
+        [sys.executable, "-m", "dvc", "metrics", "show", "--json"],
+        cwd=first.root,
+        env=stage_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "generation_0" not in shown.stdout
+
+
 def test_nothing_that_git_should_not_see_is_left(first: Ran) -> None:
     seen = subprocess.run(
         [*GIT, "status", "--porcelain", "-uall"], cwd=first.root, capture_output=True, text=True, check=True

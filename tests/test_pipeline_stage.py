@@ -104,6 +104,9 @@ def test_a_training_stage_leaves_what_dvc_expects(prepared: Path) -> None:
     summary = read_json(".forge/runs/trunk/summary.json")
     assert summary["detail"] == 2
     assert summary["quality/bpb"] == 1.5
+    kept = {row["metric"]: row["value"] for row in read_json("results/trunk/all_metrics.json")}
+    assert kept.pop("trunk/phase/duration_seconds") > 0
+    assert kept == {"trunk/train/loss": 1 / 3, "trunk/other": 2, "trunk/detail": 2, "trunk/quality/bpb": 1.5}
     assert read_status(Path(".forge/runs/trunk"))["state"] == "done"  # type: ignore[index]
     assert not list(Path(".forge/checkpoints").rglob("*.*")), "checkpoints outlived the publication"
 
@@ -127,6 +130,8 @@ def test_a_branch_has_its_own_seed_place_and_parent(prepared: Path) -> None:
     metadata = read_json("models/cognate/memory_integration/metadata.json")
     assert metadata["parents"] == [read_json("models/trunk/metadata.json")["model_id"]]
     assert Path("results/cognate/memory_integration/metrics.json").is_file()
+    kept = {row["metric"]: row["value"] for row in read_json("results/cognate/memory_integration/all_metrics.json")}
+    assert kept["cognate/model_2/train/loss"] == 1.0
 
 
 def leaves(code: int, capsys: pytest.CaptureFixture[str], caught: pytest.ExceptionInfo[SystemExit]) -> str:
@@ -402,6 +407,16 @@ def test_a_ledger_row_must_be_declared(prepared: Path, capsys: pytest.CaptureFix
     with pytest.raises(SystemExit) as caught, stage("trunk") as run:
         run.ledger(LedgerRow(phase="edge", seconds=run.seconds, files=["f"], **row))
     assert "trunk does not declare the ledger row of 'edge'" in leaves(1, capsys, caught)
+
+
+def test_metrics_of_another_phase_must_be_declared(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+        run.phase_metrics("cognate", {"phase/success": 1})
+    assert "trunk does not declare the metrics of 'cognate'" in leaves(1, capsys, caught)
+    run.phase = phase_named("evomerge")
+    run.phase_metrics("cognate", {"phase/success": True})
+    assert read_json("results/cognate/all_metrics.json") == [{"metric": "cognate/phase/success", "value": 1}]
+    assert {"results/cognate/all_metrics.json", "results/evomerge/all_metrics.json"} <= set(run.phase.records())
 
 
 def test_seconds_of_earlier_stages_add_up(project: Path) -> None:

@@ -2,9 +2,11 @@
 
 from __future__ import annotations
 
+import math
 import zlib
 from collections.abc import Mapping, Sequence
 
+import numpy as np
 from torch import Tensor
 
 from forge.merge.evolve import EvolutionResult
@@ -18,6 +20,7 @@ SERIES = (
     "diversity_score",
     "convergence_indicator",
 )
+STEPS_PER_RMS = 16  # precision at which changes are stored, against the parents' root mean square
 
 
 def generation_figures(result: EvolutionResult) -> dict[str, float]:
@@ -35,16 +38,21 @@ def generation_figures(result: EvolutionResult) -> dict[str, float]:
 def delta_compression(
     base: Mapping[str, Tensor], parents: Sequence[Mapping[str, Tensor]], champion: Mapping[str, Tensor]
 ) -> float:
-    """How many times fewer bytes the champion adds to the base than its parents together, each deflated.
+    """How many times fewer bytes the champion's change of the base takes than the parents' together.
 
-    Parents and champion have the same shapes, so their files tell nothing; what they changed may be sparse or not.
+    All have the same shapes, so their files tell nothing. What they changed is rounded to one step for all, a 16th of
+    the parents' root mean square, and deflated: merging that lets changes cancel or drops them saves bytes.
     """
-    return sum(deflated(base, parent) for parent in parents) / deflated(base, champion)
+    squares = sum(float((parent[name] - base[name]).square().sum()) for parent in parents for name in base)
+    entries = len(parents) * sum(weight.numel() for weight in base.values())
+    step = max(1e-12, math.sqrt(squares / entries) / STEPS_PER_RMS)
+    return sum(change_bytes(base, parent, step) for parent in parents) / change_bytes(base, champion, step)
 
 
-def deflated(base: Mapping[str, Tensor], model: Mapping[str, Tensor]) -> int:
-    """Bytes of ``model - base`` in float32 after deflate at its fastest setting."""
+def change_bytes(base: Mapping[str, Tensor], model: Mapping[str, Tensor], step: float) -> int:
+    """Deflated bytes (fastest setting) of ``model - base`` in whole multiples of ``step``, a byte each."""
     packer, size = zlib.compressobj(level=1), 0
     for name, weight in base.items():
-        size += len(packer.compress((model[name] - weight).float().contiguous().numpy().tobytes()))
+        multiples = ((model[name] - weight).float() / step).round().clamp(-127, 127)
+        size += len(packer.compress(multiples.numpy().astype(np.int8).tobytes()))
     return size + len(packer.flush())

@@ -107,7 +107,7 @@ def modular_claims(run: Any, found: Comparison) -> list[Claim]:
         cut = [found.censored(arm) for arm in (GROKFAST, control)]
         claims.append(
             compare(
-                "Grokfast shortens the way to generalisation on modular addition",
+                f"Grokfast generalises sooner on modular addition (control: {control.name})",
                 "steps to 95 % validation accuracy",
                 found.steps(GROKFAST),
                 found.steps(control),
