@@ -296,7 +296,7 @@ def test_the_chain_and_the_file_record_their_metrics(tmp_path: Path, monkeypatch
     chain, path, _ = run_chain(tmp_path, monkeypatch, 0.5, 0.5, 0.49, 0.45)
     build_workspace(tmp_path / "workspace")
     write_rows(tmp_path / "test.jsonl", conversations(2))
-    monkeypatch.setattr(figures_module, "score_suite", lambda *given, **options: measured([], [0.5, 0.5]).tools)
+    monkeypatch.setattr(figures_module, "score_suite", lambda *given, **options: measured([0.0], [0.5, 0.5]).tools)
     first = (tiny_model(vocab_size=VOCAB), tiny_tokenizer())
     found = chain.figures() | file_figures(StubRun(tmp_path), path, measured([1.0], [1.0]), first, 2**20)
     assert declared("compress") <= set(found)

@@ -12,6 +12,7 @@ from typing import Any
 
 import pytest
 import torch
+from safetensors.torch import load_file
 
 from forge.bake.curve import ToolCurve, tool_iterations
 from forge.bake.figures import baking_figures, half_strength, persona_divergence
@@ -133,7 +134,8 @@ def test_phase_1_as_a_whole(tmp_path: Path) -> None:
     assert found["phase/total_size_mb"] * 2**20 == sum(
         (path / "model.safetensors").stat().st_size for path in branches.values()
     )
-    assert 0.5 < found["phase/diversity_score"] < 1.5
+    # All three moved away from the trunk, each to its own place: two such ways share half of their square.
+    assert found["phase/diversity_score"] == pytest.approx(0.5, abs=0.1)
 
 
 # ---- 2 evomerge ----------------------------------------------------------------------------------------------
@@ -195,9 +197,10 @@ def test_the_packed_model_is_weighed_and_timed(tmp_path: Path) -> None:
     assert set(found) == declared("bitnet", "performance") - {"performance/calibration_time_seconds"}
     assert counts["seconds"] > 0
     assert found["performance/inference_speedup"] > 0
-    assert 2 < found["performance/memory_reduction"] < 20
     full = sum(w.numel() * 4 for w in teacher.state_dict().values())
-    assert found["performance/memory_reduction"] == pytest.approx(full / counts["packed_bytes"], rel=0.3)
+    packed = sum(w.numel() * w.element_size() for w in load_file(tmp_path / PACKED).values())
+    assert found["performance/memory_reduction"] == full / packed
+    assert packed < counts["packed_bytes"]
 
 
 def test_phase_4_succeeds_only_if_every_target_is_met() -> None:
@@ -346,10 +349,10 @@ def test_a_tool_has_arrived_when_it_stays() -> None:
 
 
 def test_iterations_count_batches_with_the_tool(tmp_path: Path) -> None:
-    run = StubRun(tmp_path, steps=10, batch_tokens=40)
+    run = StubRun(tmp_path, steps=40, batch_tokens=40)
     found = tool_iterations(run, trajectories())
     assert found["tool_file_reader/baking_iterations"] == 0
-    assert 0 < found["tool_search/baking_iterations"] < found["tool_calculator/baking_iterations"] <= 10
+    assert 0 < found["tool_search/baking_iterations"] < found["tool_calculator/baking_iterations"] < 40
 
 
 def test_baking_figures_by_hand() -> None:

@@ -177,7 +177,7 @@ def test_grokking_figures_by_hand() -> None:
 
 # ---- modular addition ----------------------------------------------------------------------------------------
 
-SMALL = ModularTask(prime=7, share=0.9, width=12, hidden=32)
+SMALL = ModularTask(prime=13, share=0.9, width=16, hidden=64)
 
 
 def test_a_run_ends_at_the_target_or_at_the_cap() -> None:
