@@ -11,8 +11,6 @@ from typing import Any
 import pynvml
 import pytest
 import torch
-from hypothesis import given, settings
-from hypothesis import strategies as st
 
 from forge.evals.timing import reading_ms, speedup
 from forge.train import Grokfast, TrainSettings, gather_batch, language_loss, train
@@ -177,24 +175,19 @@ def test_grokking_figures_by_hand() -> None:
 
 # ---- modular addition ----------------------------------------------------------------------------------------
 
-SMALL = ModularTask(prime=13, share=0.9, width=16, hidden=64)
+EASY = ModularTask(share=0.8)  # little is left to generalise to
 
 
 def test_a_run_ends_at_the_target_or_at_the_cap() -> None:
-    arm = Arm("quick", lr=0.03)
-    reached = steps_to_target(SMALL, arm, cap=400, seed=1)
+    arm = Arm("quick", lr=3e-3)
+    reached = steps_to_target(EASY, arm, cap=600, seed=2)
     assert not reached.censored
-    assert 10 <= reached.steps < 400
-    assert steps_to_target(SMALL, arm, cap=400, seed=1) == reached
-    cut = steps_to_target(SMALL, arm, cap=reached.steps - 5, seed=1)
-    assert (cut.steps, cut.censored) == (reached.steps - 5, True)
-
-
-@settings(max_examples=5, deadline=None)
-@given(st.integers(0, 100))
-def test_a_filter_of_weight_zero_is_no_filter(seed: int) -> None:
-    with_filter, without = (steps_to_target(SMALL, Arm("x", lr=0.03, lam=lam), cap=40, seed=seed) for lam in (1e-30, 0))
-    assert with_filter == without
+    assert 10 <= reached.steps < 600
+    again, cut = (steps_to_target(EASY, arm, cap=cap, seed=2) for cap in (reached.steps, reached.steps // 2))
+    assert again == reached
+    assert (cut.steps, cut.censored) == (reached.steps // 2, True)
+    filtered = steps_to_target(EASY, Arm("filtered", lr=3e-3, lam=20.0), cap=reached.steps, seed=2)
+    assert filtered != reached  # the filter does something
 
 
 def test_arms_differ_in_what_their_names_say() -> None:
