@@ -137,6 +137,20 @@ def test_source_is_decided_by_the_seed_and_thinks_about_direct_rows_only(data: E
         thought_source(data.subset(data.where("tooled")), shares, 2, SETTINGS)
 
 
+def test_a_batch_splits_into_thinking_micro_batches(data: EncodedSet, model: TinyTitanForCausalLM) -> None:
+    batch = thought_source(data, {"tooled": 1.0}, 3, replace(SETTINGS, replay_tokens=400))(2)
+    parts = batch.split(2)
+    assert [part.prompts for part in parts] == [batch.prompts[:2], batch.prompts[2:]]  # type: ignore[attr-defined]
+    assert sum(part.count for part in parts) == batch.count
+    replayed = np.concatenate([part.replay.index for part in parts])  # type: ignore[attr-defined]
+    assert replayed.tolist() == batch.replay.index.tolist()
+    seeds = {part.step for part in batch.split(99)}  # type: ignore[attr-defined]
+    assert len(seeds) == min(len(batch.ids), len(batch.replay.ids)) > 1
+    for part in parts:
+        loss, _ = thought_loss(ThoughtGate(32), SETTINGS)(model, part)
+        assert bool(torch.isfinite(loss))
+
+
 def test_loss_is_the_sum_of_its_parts_and_reward_is_the_gain_in_likelihood(
     model: TinyTitanForCausalLM, data: EncodedSet
 ) -> None:

@@ -9,10 +9,15 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
+from stub_run import StubRun, random_set
+from tiny_models import tiny_model
 
 from forge.errors import ForgeError
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
-from forge.train import Batch, language_loss, memory
+from forge.thought.phase import check_thought_memory
+from forge.thought.train import ThoughtSettings
+from forge.train import Batch, TrainSettings, fit, language_loss, memory
+from forge.train.fit import most_supervised, plan_curriculum
 from forge.train.memory import (
     OPTIMIZER_STATE,
     available_bytes,
@@ -129,3 +134,26 @@ def test_the_control_groups_limit_counts(tmp_path: Path, monkeypatch: pytest.Mon
     monkeypatch.setattr(memory, "cgroup_headroom", list)
     monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=300))
     assert available_bytes("cpu") == 300
+
+
+def test_counting_disturbs_nothing() -> None:
+    config = TinyTitanConfig(**SHAPE)
+    before, noise = config.to_dict(), torch.get_rng_state()
+    estimate_training_bytes(config, 64)
+    assert config.to_dict() == before
+    assert torch.equal(torch.get_rng_state(), noise)
+
+
+def test_a_phase_is_refused_before_its_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The fullest batch of the plan decides; a dial of another name is named in the suggestion."""
+    data, run = random_set(), StubRun(tmp_path)
+    model = tiny_model(low_heads=[2], low_ffn=[24], high_heads=[2], high_ffn=[24])
+    plan = plan_curriculum(data, {"text": 1.0}, 4, 60, run.seed, ((1.0, 1.0),))
+    assert most_supervised(data, plan) == max(sum(int(data.row(int(i))[1].sum()) for i in index) for index in plan)
+    monkeypatch.setattr(memory, "available_bytes", lambda device: 0)
+    with pytest.raises(ForgeError, match="needs about"):
+        fit(run, model, data, {"text": 1.0}, language_loss(), TrainSettings(4), 60)
+    assert run.logged == []
+    monkeypatch.setattr(memory, "available_bytes", lambda device: memory.RESERVE + 2**20)
+    with pytest.raises(ForgeError, match=r"divide quietstar.batch by \d+ in params.yaml"):
+        check_thought_memory(model, data, ThoughtSettings(8, 12, 1024, 64, 0.1, 0.5, 4))

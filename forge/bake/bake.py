@@ -36,7 +36,7 @@ def bake(
     )
     settings = TrainSettings(steps=p.steps, adam_lr=p.lr, decay_fraction=0.7, checkpoint_every=p.checkpoint_every)
     shares = {"tooled": 0.35, "tool": 0.35, "persona": 0.22, "direct": 0.08}
-    result = fit(run, student, trajectories.bare, shares, loss, settings, p.batch_tokens)
+    result = fit(run, student, trajectories.bare, shares, loss, settings, p.batch_tokens, teacher=True)
     half = copy.deepcopy(student)
     merge_lora(half, p.half_bake)
     merge_lora(student)

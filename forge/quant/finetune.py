@@ -50,7 +50,7 @@ def distil(
         steps=p.steps, muon_lr=p.lr, adam_lr=p.lr * ADAM_RATIO, decay_fraction=0.7, checkpoint_every=p.checkpoint_every
     )
     loss = distillation_loss(teacher.eval(), kd_weight, temperature)
-    return fit(run, student, data, shares, loss, settings, p.batch_tokens, name=name)
+    return fit(run, student, data, shares, loss, settings, p.batch_tokens, name=name, teacher=kd_weight > 0)
 
 
 def pack_model(model: TinyTitanForCausalLM, path: Path) -> dict[str, float]:

@@ -25,6 +25,7 @@ from forge.train import Batch, gather_batch, language_loss, plan_batches
 from forge.train.losses import LossFn
 
 THOUGHT_TOKENS = ("think", "/think", "pause")
+MICRO_STRIDE = 1 << 24  # between the seeds of a step's micro-batches: more than there are steps
 SORT_BATCHES = 16  # prompts are sorted by length inside windows of this many steps
 
 
@@ -54,6 +55,21 @@ class ThoughtBatch(Batch):
     answers: list[list[int]]
     replay: Batch
     step: int
+
+    def split(self, parts: int) -> list[Batch]:
+        """Micro-batches with a share of the prompts and of the other rows each; every one samples thoughts of
+        its own."""
+        parts = min(parts, len(self.ids), len(self.replay.ids))
+        rows = np.array_split(np.arange(len(self.ids)), parts)
+        return [
+            ThoughtBatch(
+                **vars(plain), prompts=[self.prompts[i] for i in part], answers=[self.answers[i] for i in part],
+                replay=replay, step=self.step + place * MICRO_STRIDE,
+            )
+            for place, (plain, replay, part) in enumerate(
+                zip(super().split(parts), self.replay.split(parts), rows, strict=True)
+            )
+        ]
 
 
 def split_row(data: EncodedSet, index: int) -> tuple[list[int], list[int]]:

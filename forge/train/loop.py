@@ -4,17 +4,18 @@ from __future__ import annotations
 
 import math
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 import torch
 
-from forge.errors import ForgeError, Interrupted
+from forge.errors import Interrupted
 from forge.model.titan import TinyTitanForCausalLM
 from forge.train.batches import Batch
 from forge.train.checkpoint import load_checkpoint, save_checkpoint
+from forge.train.faults import Care, Diverged, backward_within_memory, go_back, snapshot
 from forge.train.losses import LossFn
 from forge.train.optim import Grokfast, HybridOptimizer, schedule
 from forge.train.progress import Progress
@@ -51,6 +52,8 @@ class TrainResult:
     clip_fraction: float
     resumed_from: int
     padding: float = 0.0
+    returns: int = 0  # to an earlier state, after divergence
+    micro_batches: int = 1  # a step, at the end
 
 
 class Trainer:
@@ -65,23 +68,33 @@ class Trainer:
         )
         self.first_loss = self.smooth_loss = math.nan
         self.tokens = self.clipped = 0
+        self.care = Care(settings.accumulate)
 
     def update(self, step: int, batch: Batch) -> dict[str, float]:
-        """Forward, backward, filter, clip, step. Returns the step's metrics."""
+        """Forward, backward, filter, clip, step. Returns the step's metrics.
+
+        Raises:
+            Diverged: by the loss or the gradient; the parameters are as they were before.
+        """
         s = self.settings
-        parts = batch.split(s.accumulate) if s.accumulate > 1 else [batch]
-        metrics: dict[str, float] = {}
-        for part in parts:
-            loss, part_metrics = self.loss_fn(self.model, part)
-            share = part.count / batch.count
-            (loss * share).backward()
-            metrics = {k: metrics.get(k, 0.0) + share * v for k, v in part_metrics.items()}
-        if not math.isfinite(metrics["loss"]):
-            raise ForgeError(f"training diverged at step {step}: the loss is {metrics['loss']}")
+
+        def backward(parts: Sequence[Batch]) -> dict[str, float]:
+            metrics: dict[str, float] = {}
+            for part in parts:
+                loss, part_metrics = self.loss_fn(self.model, part)
+                share = part.count / batch.count
+                (loss * share).backward()
+                metrics = {k: metrics.get(k, 0.0) + share * v for k, v in part_metrics.items()}
+            return metrics
+
+        metrics = backward_within_memory(self.care, step, batch, backward, self.clear_gradients)
+        self.care.judge(step, metrics["loss"], self.smooth_loss)
         if self.grokfast is not None:
             metrics |= self.grokfast(self.parameters)
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters.values(), s.clip, foreach=True))
-        rate = schedule(step, s.steps, s.warmup_fraction, s.decay_fraction)
+        if not math.isfinite(norm):
+            raise Diverged(step, f"the norm of the gradient is {norm}")
+        rate = self.care.rate * schedule(step, s.steps, s.warmup_fraction, s.decay_fraction)
         self.optimizer.step(s.muon_lr * rate, s.adam_lr * rate)
         self.clipped += norm > s.clip
         self.tokens += batch.ids.numel()
@@ -97,6 +110,11 @@ class Trainer:
             "loss_avg_100": self.smooth_loss,
         }
 
+    def clear_gradients(self) -> None:
+        """Forget what backward passes have left."""
+        for parameter in self.parameters.values():
+            parameter.grad = None
+
     def state(self, step: int) -> tuple[dict[str, torch.Tensor], dict[str, Any]]:
         """Tensors and scalars of a checkpoint after ``step`` updates."""
         tensors = {f"model.{k}": v for k, v in self.model.state_dict().items()}
@@ -110,6 +128,7 @@ class Trainer:
             "smooth_loss": self.smooth_loss,
             "tokens": self.tokens,
             "clipped": int(self.clipped),
+            "care": self.care.to_dict(),
         }
         return tensors, scalars
 
@@ -123,6 +142,8 @@ class Trainer:
         torch.set_rng_state(tensors["rng"])
         self.first_loss, self.smooth_loss = scalars["first_loss"], scalars["smooth_loss"]
         self.tokens, self.clipped = scalars["tokens"], scalars["clipped"]
+        self.care = Care(**scalars["care"])
+        self.clear_gradients()
         return int(scalars["step"])
 
 
@@ -142,27 +163,43 @@ def train(
 
     With ``checkpoint_dir`` the run resumes from the newest whole checkpoint there and ends with the bytes of
     an uninterrupted one. ``stop()`` true: save, raise Interrupted. ``log(step=..., **metrics)`` every
-    ``log_every`` steps.
+    ``log_every`` steps. Too little memory and divergence: see :mod:`forge.train.faults`.
+
+    Raises:
+        ForgeError: it diverged too often, or a single row does not fit into memory.
     """
     trainer = Trainer(model.train(), loss_fn, settings)
+    start = snapshot(trainer)
     saved = load_checkpoint(checkpoint_dir) if checkpoint_dir is not None else None
-    begin = trainer.restore(*saved) if saved is not None else 0
+    step = begin = trainer.restore(*saved) if saved is not None else 0
     started, tokens_before = time.perf_counter(), trainer.tokens
     with Progress(name, settings.steps, begin) as progress:
-        for step in range(begin, settings.steps):
-            metrics = trainer.update(step, source(step))
-            done = step + 1
-            progress.advance(done, trainer.tokens - tokens_before, metrics["loss_avg_100"])
-            if log is not None and (done % settings.log_every == 0 or done == settings.steps):
-                log(step=done, tokens_seen=trainer.tokens, **metrics)
+        while step < settings.steps:
+            micro_batches = trainer.care.micro_batches
+            try:
+                metrics = trainer.update(step, source(step))
+            except Diverged as fault:
+                step = go_back(trainer, fault, checkpoint_dir, start)
+                tokens_before = min(tokens_before, trainer.tokens)
+                if log is not None:
+                    log(step=step, returns=trainer.care.returns, rate_factor=trainer.care.rate)
+                continue
+            shrunk = trainer.care.micro_batches > micro_batches
+            step += 1
+            progress.advance(step, trainer.tokens - tokens_before, metrics["loss_avg_100"])
+            if log is not None and (shrunk or step % settings.log_every == 0 or step == settings.steps):
+                metrics |= {"micro_batches": trainer.care.micro_batches} if shrunk else {}
+                log(step=step, tokens_seen=trainer.tokens, **metrics)
             if on_step is not None:
-                on_step(done, metrics)
-            stopping = stop() and done < settings.steps
-            if checkpoint_dir is not None and (stopping or done % settings.checkpoint_every == 0):
-                save_checkpoint(checkpoint_dir, done, *trainer.state(done))
+                on_step(step, metrics)
+            stopping = stop() and step < settings.steps
+            if checkpoint_dir is not None and (stopping or shrunk or step % settings.checkpoint_every == 0):
+                save_checkpoint(checkpoint_dir, step, *trainer.state(step))
             if stopping:
-                raise Interrupted(done, settings.steps)
+                raise Interrupted(step, settings.steps)
     model.eval()
-    seconds = time.perf_counter() - started
-    clip_fraction = trainer.clipped / max(1, settings.steps)
-    return TrainResult(trainer.first_loss, trainer.smooth_loss, trainer.tokens, seconds, clip_fraction, begin)
+    return TrainResult(
+        trainer.first_loss, trainer.smooth_loss, trainer.tokens, time.perf_counter() - started,
+        trainer.clipped / max(1, settings.steps), begin, returns=trainer.care.returns,
+        micro_batches=trainer.care.micro_batches,
+    )

@@ -7,6 +7,7 @@ what autograd really saved.
 from __future__ import annotations
 
 import contextlib
+import copy
 from pathlib import Path
 
 import psutil
@@ -54,6 +55,7 @@ def estimate_training_bytes(
     core, rest, largest = _weights(config)
     on_core, on_rest = OPTIMIZER_STATE[optimizer]
     resting = core * (2 + on_core) + rest * (2 + on_rest) + (core + rest if teacher else 0)
+    resting += 2 * core + rest  # the fresh state that a diverged run may return to
     quantized = core if config.weight_quant == "ternary" else 0
     quantized += config.vocab_size * config.hidden_size if config.embed_bits else 0
     # The gradient of the tied table is made once a step and added up: one more copy.
@@ -65,7 +67,7 @@ def estimate_training_bytes(
 def _weights(config: TinyTitanConfig) -> tuple[int, int, int]:
     """Weights of the core, of the rest, and of the largest group of equal shapes; no memory is taken."""
     with torch.device("meta"):
-        model = TinyTitanForCausalLM(config)
+        model = TinyTitanForCausalLM(copy.deepcopy(config))
     names = set(core_weight_names(model))
     groups: dict[torch.Size, int] = {}
     rest = 0
@@ -160,8 +162,12 @@ def check_training_memory(
     supervised_tokens: int | None = None,
     teacher: bool = False,
     device: str = "cpu",
+    dial: str = "batch_tokens",
 ) -> int:
     """Refuse a training run that cannot fit; otherwise its estimate in bytes.
+
+    ``dial`` names the parameter that sets the batch's size, for the suggestion; its value is taken to be
+    ``batch_tokens``, or proportional to it.
 
     Raises:
         ForgeError: the estimate exceeds what is available; the message suggests a size that fits.
@@ -176,10 +182,15 @@ def check_training_memory(
     needed, available = need(batch_tokens), available_bytes(device) - RESERVE
     if needed <= available:
         return needed
-    smaller = batch_tokens
-    while smaller > 64 and need(smaller) > available:
-        smaller //= 2
-    mend = f"set batch_tokens to {smaller}" if need(smaller) <= available else "take a smaller scale"
+    parts = 2
+    while batch_tokens // parts > 64 and need(batch_tokens // parts) > available:
+        parts *= 2
+    if need(batch_tokens // parts) > available:
+        mend = "take a smaller scale"
+    elif dial == "batch_tokens":
+        mend = f"set batch_tokens to {batch_tokens // parts}"
+    else:
+        mend = f"divide {dial} by {parts}"
     raise ForgeError(
         f"this needs about {needed / 2**30:.2g} GiB of memory for batches of {batch_tokens} tokens and"
         f" {max(0, available) / 2**30:.2g} GiB are available; {mend} in params.yaml"

@@ -71,6 +71,8 @@ class HybridOptimizer:
         """Inverse of :meth:`state`."""
         for shape in self.buffers:
             self.buffers[shape] = tensors["muon." + "x".join(map(str, shape))].clone()
+        if self.adam is not None:
+            self.adam.state.clear()
         for name, parameter in zip(self.adam_names, self._adam_parameters(), strict=True):
             keys = ("step", "exp_avg", "exp_avg_sq")
             if f"adam.{name}.step" in tensors:
