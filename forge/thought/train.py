@@ -8,7 +8,7 @@ of the prompt's *other* thoughts (leave-one-out), without the paper's clamp at z
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -61,15 +61,13 @@ class ThoughtBatch(Batch):
         its own."""
         parts = min(parts, len(self.ids), len(self.replay.ids))
         rows = np.array_split(np.arange(len(self.ids)), parts)
-        return [
-            ThoughtBatch(
-                **vars(plain), prompts=[self.prompts[i] for i in part], answers=[self.answers[i] for i in part],
-                replay=replay, step=self.step + place * MICRO_STRIDE,
-            )
-            for place, (plain, replay, part) in enumerate(
-                zip(super().split(parts), self.replay.split(parts), rows, strict=True)
-            )
-        ]
+        made: list[Batch] = []
+        for place, (part, replay) in enumerate(zip(rows, self.replay.split(parts), strict=True)):
+            prompts, answers = [self.prompts[i] for i in part], [self.answers[i] for i in part]
+            plain = base_batch(prompts, answers)  # padded anew: its width is that of the rows with thoughts
+            made.append(replace(self, **vars(plain), prompts=prompts, answers=answers, replay=replay,
+                                step=self.step + place * MICRO_STRIDE))
+        return made
 
 
 def split_row(data: EncodedSet, index: int) -> tuple[list[int], list[int]]:
