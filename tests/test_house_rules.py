@@ -40,8 +40,11 @@ HARMLESS = {
     "forge/pipeline/__init__.py",
     "forge/pipeline/checkpoints.py",
     "forge/pipeline/contracts.py",
+    "forge/pipeline/disk.py",
     "forge/pipeline/locate.py",
+    "forge/pipeline/logs.py",
     "forge/pipeline/phases.py",
+    "forge/pipeline/sampling.py",
     "forge/pipeline/signals.py",
     "stages/__init__.py",
 }

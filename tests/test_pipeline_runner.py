@@ -146,14 +146,14 @@ def test_a_run_beside_another_is_refused_in_one_line(dvc_project: Path) -> None:
 
 def test_a_lock_of_the_living_stays(project: Path) -> None:
     table = project / ".dvc/tmp/rwlock"
-    runner.clear_zombie_locks(project)
+    runner.clear_dead_locks(project)
     table.parent.mkdir(parents=True)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     gone(dead.pid)  # dead, and a zombie until it is waited for
     for holders, stays in (([dead.pid], False), ([dead.pid, os.getpid()], True), ([2**22 + 1], False)):
         reads = [{"pid": pid, "cmd": "x"} for pid in holders]
         table.write_text(json.dumps({"read": {"a": reads}, "write": {"b": reads[0]}}))
-        runner.clear_zombie_locks(project)
+        runner.clear_dead_locks(project)
         assert table.exists() is stays
     dead.wait()
 
@@ -182,13 +182,6 @@ def test_refusals_come_before_any_work(
     with pytest.raises(ForgeError, match=message):
         run_pipeline(**options)  # type: ignore[arg-type]
     assert Path("params.yaml").read_bytes() == before
-
-
-def test_a_full_disk_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = shutil.disk_usage(project)._replace(free=2**20)
-    monkeypatch.setattr(runner.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(ForgeError, match=r"scale smoke needs 0\.5 GiB free on disk, there are 0\.0"):
-        runner.check_disk(load_params(), project)
 
 
 def test_another_directory_is_refused(tmp_path: Path) -> None:

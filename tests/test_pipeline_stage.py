@@ -224,7 +224,7 @@ def test_an_interrupted_stage_saves_and_resumes(prepared: Path, capsys: pytest.C
         assert run.stop_requested
         atomic_write_json(run.checkpoint_dir / "state.json", {"step": 3})
         raise Interrupted(3, 10)
-    assert leaves(130, capsys, caught) == "trunk: paused at step 3 of 10; run again to resume"
+    assert leaves(130, capsys, caught) == "trunk: paused at step 3 of 10; go on with: agent-forge run"
     assert read_status(Path(".forge/runs/trunk"))["state"] == "paused"  # type: ignore[index]
     assert not Path("results/trunk/metrics.json").exists()
     with open(".forge/runs/trunk/metrics.jsonl", "a") as stream:

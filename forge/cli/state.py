@@ -18,6 +18,7 @@ from typing import Any
 import yaml
 
 from forge.errors import ForgeError
+from forge.pipeline.doctor_dvc import require_sound_lock
 
 _FIELD = re.compile(r"\$\{\s*([^}]+?)\s*\}")
 _SKIPPED = {"__pycache__", ".git", ".dvc"}
@@ -202,6 +203,7 @@ def stage_states(root: Path | str = ".", *, scale: str | None = None) -> list[St
         values["scale"] = scale
     table = read_yaml(folder / "dvc.yaml").get("stages", {})
     lock_path = folder / "dvc.lock"
+    require_sound_lock(folder)
     locked = read_yaml(lock_path).get("stages", {}) if lock_path.is_file() else {}
     stages = _in_order([stage for name, body in table.items() for stage in _expand(name, body, values)])
     made = {o["path"]: o.get("md5", "") for entry in locked.values() for o in entry.get("outs", [])}

@@ -151,7 +151,7 @@ def main() -> int:
     os.chdir(os.sep)
     try:
         record(sys.stdin)
-    except ForgeError as error:
+    except (ForgeError, OSError) as error:
         print(error)
         return 1
     return 0

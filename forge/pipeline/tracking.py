@@ -220,10 +220,12 @@ class Tracker:
 
     def abandon(self, state: str, step: int = 0, total: int = 0, note: str = "") -> None:
         """Close the series of a run that did not finish; the recorder closes its W&B run on its own."""
-        self._series.close()
-        if self._recorder is not None and self._recorder.stdin is not None:
-            self._recorder.communicate()
-            self._recorder = None
+        try:
+            self._series.close()
+        finally:
+            if self._recorder is not None and self._recorder.stdin is not None:
+                self._recorder.communicate()
+                self._recorder = None
         self.status(state, step, total, note)
 
 
