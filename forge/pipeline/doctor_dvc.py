@@ -9,6 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
+import re
 import shutil
 import subprocess
 from collections.abc import Iterator
@@ -16,7 +17,6 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import psutil
 import yaml
 
 from forge.errors import ForgeError
@@ -26,6 +26,7 @@ from forge.pipeline.findings import Finding
 LOCK = "dvc.lock"
 MEND = "agent-forge doctor --fix"
 _BLOCK = 1 << 20
+_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
@@ -40,6 +41,8 @@ def remove(path: Path) -> str:
 
 def processes_in(root: Path) -> list[int]:
     """Processes other than this one and its parents that run DVC or a stage in ``root`` or below it."""
+    import psutil
+
     own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
     found = []
     for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
@@ -62,19 +65,31 @@ def lock_fault(text: str) -> str | None:
         return f"not readable as YAML ({' '.join(str(error).split())})"
     if not isinstance(found, dict) or found.get("schema") != "2.0":
         return "empty or cut off" if not found else "its schema is not 2.0"
-    stages = found.get("stages")
+    stages = found.get("stages", {})
     if not isinstance(stages, dict):
         return "cut off: no table of stages"
     for name, stage in stages.items():
         if not isinstance(stage, dict) or not isinstance(stage.get("cmd"), str | list):
             return f"cut off in stage {name}"
-        for group in ("deps", "outs"):
-            entries = stage.get(group, [])
-            if not isinstance(entries, list) or not all(isinstance(e, dict) and e.get("path") for e in entries):
-                return f"cut off in stage {name}"
-            if not all(isinstance(e.get("md5"), str) for e in entries if e.get("hash") == "md5"):
-                return f"cut off in stage {name}"
+        if not all(_sound_entries(stage.get(group, [])) for group in ("deps", "outs")):
+            return f"cut off in stage {name}"
+        params = stage.get("params", {})
+        if not isinstance(params, dict) or not all(isinstance(values, dict) for values in params.values()):
+            return f"cut off in stage {name}"
     return None
+
+
+def _sound_entries(entries: Any) -> bool:
+    """Whether the `deps` or `outs` of a stage are whole: a path each, nothing empty, a whole hash where one is
+    announced."""
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict)
+        and "path" in entry
+        and None not in entry.values()
+        and all(isinstance(entry[name], int) for name in ("size", "nfiles") if name in entry)
+        and (entry.get("hash") != "md5" or _MD5.fullmatch(str(entry.get("md5"))))
+        for entry in entries
+    )
 
 
 def require_sound_lock(root: Path) -> None:
@@ -145,6 +160,8 @@ def holders(table: dict[str, Any]) -> set[int]:
 
 def is_alive(pid: int) -> bool:
     """Whether a process runs; one that has ended and was not collected does not."""
+    import psutil
+
     try:
         return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
     except psutil.NoSuchProcess:
@@ -217,19 +234,29 @@ def check_queue(root: Path) -> Iterator[Finding]:
     """Tasks that the queue calls running though no worker runs."""
     if not (root / ".dvc" / "tmp" / "exps" / "celery").is_dir():
         return
-    from dvc.repo import Repo
-
-    with Repo(str(root)) as repo:
-        queue = repo.experiments.celery_queue
-        active = [entry.name or entry.stash_rev for entry in queue.iter_active()]
-        if not active or queue.worker_status():
-            yield Finding("queue", "ok", f"{len(active)} tasks are running" if active else "no task is running")
-            return
+    active, busy = _queue(root)
+    if not active or busy:
+        yield Finding("queue", "ok", f"{len(active)} tasks are running" if active else "no task is running")
+        return
     for name in active:
         yield Finding(
             "queue", "wrong", f"task {name} is called running, and no worker runs", "its worker was killed; the task"
             " will never end", f"dvc queue kill {name}, then queue it again", partial(_kill_task, root, name),
         )
+
+
+def _queue(root: Path) -> tuple[list[str], bool]:
+    """Names of the tasks that DVC calls running, and whether a worker runs."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            queue = repo.experiments.celery_queue
+            active = [str(entry.name or entry.stash_rev) for entry in queue.iter_active()]
+            return active, bool(active and queue.worker_status())
+    except DvcException as error:
+        raise ForgeError(f"{root}: {error}") from error
 
 
 def _kill_task(root: Path, name: str) -> str:
