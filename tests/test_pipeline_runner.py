@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from forge.config import load_params, set_param
 from forge.errors import ForgeError
 from forge.pipeline import runner
+from forge.pipeline.logs import latest_lines
 from forge.pipeline.runner import RunEvent, _Parser, run_pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,6 +31,8 @@ from forge.pipeline.stage import stage
 with stage("data") as run:
     if open("mode").read() == "fail":
         raise ForgeError("the disk is made of cheese")
+    if open("mode").read() == "full":
+        raise OSError(28, "No space left on device", "w.bin")
     for step in range(400):
         run.progress(step, 400)
         if open("mode").read() == "fast":
@@ -265,6 +269,31 @@ def test_a_killed_dvc_is_told_as_a_pause(dvc_project: Path) -> None:
     killer.join()
     assert (result.exit_code, result.failed) == (130, "data")
     assert "paused at step" in result.message
+
+
+def test_a_killed_stage_is_told_with_its_step_and_goes_on(dvc_project: Path) -> None:
+    Path("mode").write_text("slow")
+    killer = threading.Thread(target=lambda: os.kill(wait_for_step(dvc_project, 1), signal.SIGKILL))
+    killer.start()
+    result = run_pipeline("data")
+    killer.join()
+    assert (result.exit_code, result.failed) == (1, "data")
+    assert re.match(r"data: killed at step \d+ of 400, by hand or by the system for want of memory", result.message)
+    assert result.message.endswith("go on with: agent-forge run")
+
+
+def test_a_full_disk_is_told_and_logged(dvc_project: Path) -> None:
+    Path("mode").write_text("full")
+    result = run_pipeline("data")
+    assert (result.exit_code, result.failed) == (1, "data")
+    assert result.message.startswith("data: the disk is full (at w.bin); nothing half-written was kept")
+    lines = latest_lines(dvc_project / ".forge/logs", 9)
+    assert [line["stage"] for line in lines if line["level"] == "error"] == ["data"]
+    assert lines[-1]["message"] == result.message
+    parser = _Parser(lambda event: None)
+    parser.feed("ERROR: unexpected error - [Errno 28] No space left on device: 'models/x'")
+    runner._conclude(parser, 255, False, dvc_project, 0.0)
+    assert parser.result.message.startswith("pipeline: the disk is full")
 
 
 def test_lines_of_dvc_are_understood() -> None:

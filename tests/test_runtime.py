@@ -303,6 +303,23 @@ def test_bench_in_its_own_process_does_not_count_the_callers_memory(home: Path) 
         bench_isolated(home / "gone")
 
 
+def test_devices_are_told_the_fastest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    (processor,) = machine.devices()
+    assert (processor["device"], processor["capability"]) == ("cpu", None)
+    assert processor["memory_gib"] > 0
+    card = SimpleNamespace(name="Card", total_memory=24 * 2**30, major=8, minor=9)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: card)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 2**33)
+    found = machine.devices()
+    assert [each["device"] for each in found] == ["cuda:0", "cuda:1", "mps", "cpu"]
+    assert found[0] == {"device": "cuda:0", "name": "Card", "capability": "8.9", "memory_gib": 24.0}
+
+
 def test_machine_says_nothing_that_identifies_it() -> None:
     import getpass
     import socket
