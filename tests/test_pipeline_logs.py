@@ -241,6 +241,39 @@ def test_a_disk_that_fills_up_is_told_in_one_line_and_leaves_no_half(
     assert sorted(p.name for p in Path("data").iterdir()) == ["own"]
 
 
+FILLING = textwrap.dedent(
+    """
+    from forge.files import atomic_write_bytes
+    from forge.pipeline.stage import stage
+    with stage("data") as run, run.building("data/prepared") as draft:
+        for i in range(1000):
+            run.progress(i, 1000)
+            atomic_write_bytes(draft / f"f{i}", b"x" * 2_000_000)
+    """
+)
+SMALL_DISK = "mount -t tmpfs -o size=110m none here && cp params.yaml here && cd here && mkdir -p data/own && "
+
+
+@pytest.mark.skipif(
+    subprocess.run(["unshare", "-Urm", "true"], capture_output=True, check=False).returncode != 0
+    if shutil.which("unshare") else True,
+    reason="a small disk needs namespaces",
+)
+def test_a_small_disk_that_really_fills_up(project: Path) -> None:
+    Path("here").mkdir()
+    command = f"{SMALL_DISK} {sys.executable} -c '{FILLING}'; echo $?; find . -type f | sort"
+    done = subprocess.run(
+        ["unshare", "-Urm", "sh", "-c", command], capture_output=True, text=True, check=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)}, timeout=120,
+    )
+    assert done.stderr.count("\n") == 1
+    assert done.stderr.startswith("data: the disk is full")
+    code, *files = done.stdout.splitlines()
+    assert code == "1"
+    assert [f for f in files if not f.startswith("./.forge/")] == ["./params.yaml"]
+    assert "./.forge/runs/data/status.json" in files
+
+
 def test_a_full_disk_under_the_records_is_told_all_the_same(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
