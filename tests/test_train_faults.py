@@ -5,6 +5,9 @@ from __future__ import annotations
 import errno
 import logging
 import math
+import os
+import subprocess
+import sys
 from collections.abc import Callable
 from pathlib import Path
 from typing import Any
@@ -152,6 +155,37 @@ def test_the_decision_is_saved_at_once(tmp_path: Path) -> None:
     saved = load_checkpoint(tmp_path)
     assert saved is not None
     assert (saved[1]["step"], saved[1]["care"]["micro_batches"]) == (6, 2)
+
+
+LIMITED = """
+import resource
+import numpy as np, torch
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM
+from forge.train import Batch, TrainSettings, language_loss, train
+from forge.train.memory import estimate_training_bytes
+
+torch.set_num_threads(1)
+model = TinyTitanForCausalLM(TinyTitanConfig(vocab_size=2048))
+def batch(rows):
+    ids, select = torch.randint(14, 2048, (rows, 64)), torch.arange(47, 63).expand(rows, 16)
+    return Batch(ids, select, ids[:, -16:], torch.ones(rows, 16, dtype=torch.bool), np.arange(rows))
+train(model, lambda step: batch(4), language_loss(), TrainSettings(1))
+large = batch(128)
+used = next(int(line.split()[1]) * 1024 for line in open("/proc/self/status") if line.startswith("VmData"))
+need = estimate_training_bytes(model.config, large.ids.numel(), supervised_tokens=large.count)
+resource.setrlimit(resource.RLIMIT_DATA, (used + need // 3,) * 2)
+print(train(model, lambda step: large, language_loss(), TrainSettings(1)).micro_batches)
+"""
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="the limit on data is Linux's")
+def test_an_allocator_that_really_refuses() -> None:
+    done = subprocess.run(
+        [sys.executable, "-c", LIMITED], capture_output=True, text=True, check=True, timeout=120,
+        env={**os.environ, "PYTHONPATH": str(Path(__file__).resolve().parent.parent)},
+    )
+    assert int(done.stdout) in (2, 4, 8, 16)
+    assert "out of memory at step 0: going on in 2 micro-batches a step" in done.stderr
 
 
 def test_a_single_row_that_does_not_fit_ends_the_run() -> None:
