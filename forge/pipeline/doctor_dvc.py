@@ -187,27 +187,29 @@ def clear_dead_locks(root: Path) -> None:
 
 
 def check_rwlock(root: Path) -> Iterator[Finding]:
-    """Is DVC's lock table readable, and does anybody in it live?"""
-    path = _table(root)
-    fault = table_fault(path) if path.is_file() else None
-    if fault is not None:
+    """Are DVC's lock tables (its own and that of experiments) readable, and does anybody in them live?"""
+    tables = [path for path in (_table(root), root / ".dvc" / "tmp" / "exps" / "rwlock") if path.is_file()]
+    found = [finding for path in tables if (finding := _check_table(root, path)) is not None]
+    yield from found or [Finding("rwlock", "ok", "no lock is left behind")]
+
+
+def _check_table(root: Path, path: Path) -> Finding | None:
+    name = path.relative_to(root)
+    if fault := table_fault(path):
         busy = processes_in(root)
-        yield Finding(
-            "rwlock", "wrong", f"{path.relative_to(root)} is damaged: {fault}", "DVC refuses to work",
+        return Finding(
+            "rwlock", "wrong", f"{name} is damaged: {fault}", "DVC refuses to work",
             f"wait for process {busy[0]}, then remove it" if busy else "remove it: no run is under way",
             None if busy else partial(remove, path),
         )
-        return
-    pids = holders(json.loads(_text(path))) if path.is_file() else set()
-    dead = sorted(pid for pid in pids if not is_alive(pid))
-    if dead and len(dead) == len(pids):
-        yield Finding(
-            "rwlock", "wrong", f"locks of dead processes ({', '.join(map(str, dead))})",
-            "a run was killed; another process that gets such a number would block the next one", "remove the table",
-            partial(remove, path),
-        )
-        return
-    yield Finding("rwlock", "ok", f"held by process {max(pids)}" if pids else "nobody holds a lock")
+    pids = holders(json.loads(_text(path)))
+    if not pids or any(is_alive(pid) for pid in pids):
+        return None
+    return Finding(
+        "rwlock", "wrong", f"{name} holds locks of dead processes ({', '.join(map(str, sorted(pids)))})",
+        "a run was killed; another process that gets such a number would block the next one", "remove it",
+        partial(remove, path),
+    )
 
 
 # ---- experiments and queue ---------------------------------------------------------------------------------
