@@ -31,11 +31,17 @@ def merge_command(
     ] = None,
     seed: Annotated[int | None, typer.Option(min=0, help="dare: which entries are dropped, default 0.")] = None,
     align: Annotated[
-        bool, typer.Option("--align", help="Reorder heads, units and channels to match the first; TinyTitans only.")
+        bool, typer.Option("--align", help="Reorder heads and units to match the first; TinyTitans only.")
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")] = False,
 ) -> None:
-    """Merge models of one architecture into one."""
+    """Merge models of one architecture into one.
+
+    \b
+    Examples:
+      agent-forge merge --method linear --model A --model B --weight 0.6 --weight 0.4 -o OUT
+      agent-forge merge --method ties --base TRUNK --model A --model B --density 0.5 -o OUT
+    """
     if out.exists():
         raise ForgeError(f"{out}: exists already; name a new directory")
     for directory in (*model, *([] if base is None else [base])):

@@ -54,7 +54,13 @@ def metrics_command(
     ] = False,
     as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")] = False,
 ) -> None:
-    """List the metrics: declared, observed by the last run, value."""
+    """List the metrics: declared, observed by the last run, value.
+
+    \b
+    Examples:
+      agent-forge metrics --phase forge
+      agent-forge metrics --missing
+    """
     from forge.pipeline.catalog import COUNTS, implied
 
     if phase is not None and phase not in COUNTS:

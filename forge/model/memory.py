@@ -101,7 +101,7 @@ class NeuralMemory(nn.Module):
     def mixed_keys(self, raw: Tensor, before: Tensor) -> Tensor:
         """Keys (b,h,t,m) mixed with those of the token before, ``before`` (b,h,1,m) first; of length 1."""
         share = self.key_shift.view(self.heads, 1, self.head_dim).to(raw.dtype)
-        return unit(torch.lerp(raw, torch.cat((before, raw[:, :, :-1]), dim=2), share))
+        return unit(torch.lerp(raw, torch.cat((before.to(raw.dtype), raw[:, :, :-1]), dim=2), share))
 
     def _rates(self, raw: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Data-dependent theta, eta, alpha, each (b,h,t); padding gets (0,1,0), which changes nothing."""
