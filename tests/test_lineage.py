@@ -237,6 +237,9 @@ def test_a_clone_alone_tells_the_whole_ancestry(clone: Path, call: Any) -> None:
     assert nodes["models/trunk"]["model_id"].startswith("trunk_tinytitan_trunk_")
     assert told.json["commit"] == sh(clone, "git", "rev-parse", "HEAD").strip()
     tree = call("lineage", "models/edge").out
+    (edge,) = [line for line in tree.splitlines() if "models/edge edge@v0.0.1" in line]
+    assert edge.endswith("]"), "a pipe gets whole lines"
+    assert not [line for line in tree.splitlines() if line != line.rstrip()]
     for words in ("models/trunk trunk@v0.0.1", "trunk.value=1", "data.value=3", "data/own [source", "see above"):
         assert words in tree, tree
     assert "trunk.value=1" not in call("lineage", "models/edge", "--no-params").out

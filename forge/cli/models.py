@@ -5,6 +5,8 @@
 
 from __future__ import annotations
 
+import io
+import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
@@ -17,6 +19,8 @@ from forge.errors import ForgeError
 
 if TYPE_CHECKING:
     from rich.tree import Tree
+
+_ENDLESS = 100_000
 
 models_app = typer.Typer(no_args_is_help=True, help="Find, register, trace and check models.")
 
@@ -197,8 +201,15 @@ def lineage_command(
     if as_json:
         emit_json(found)
         return
-    console = Console()
-    console.print(_tree(found, params), soft_wrap=not console.is_terminal, highlight=False)
+    tree = _tree(found, params)
+    if sys.stdout.isatty():
+        Console().print(tree, highlight=False)
+        return
+    # A pipe has no width: whole lines, as long as they are.
+    console = Console(file=io.StringIO(), width=_ENDLESS)
+    with console.capture() as captured:
+        console.print(tree, highlight=False)
+    say("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
 def _tree(found: dict[str, Any], params: bool) -> Tree:
