@@ -93,7 +93,8 @@ def main() -> None:
     parser.add_argument("--vocabulary", type=int, default=32768)
     given = parser.parse_args()
     base, *three = models(shapes(given.hidden, given.vocabulary), 3)
-    copying = min(timed(lambda: {name: w.clone() for name, w in base.items()})[0] for _ in range(5))
+    target = {name: torch.empty_like(w) for name, w in base.items()}
+    copying = min(timed(lambda: {name: target[name].copy_(w) for name, w in base.items()})[0] for _ in range(5))
     report: dict[str, Any] = {"parameters": sum(w.numel() for w in base.values()), "threads": torch.get_num_threads()}
     total = [0.0, 0.0]
     for method, sides in contestants(base, three).items():

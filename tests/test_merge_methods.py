@@ -349,6 +349,7 @@ def test_barrier_counts_its_calls_and_refuses_nonsense() -> None:
 def test_large_tensors_are_merged_as_mergekit_merges_them(oracle, threads, monkeypatch) -> None:
     """Several pieces, an odd last one, numbers drawn ahead on a second thread or not."""
     monkeypatch.setattr(arithmetic, "PIECE", 1000)
+    monkeypatch.setattr(arithmetic, "_DRAWN", 500)
     monkeypatch.setattr(arithmetic, "_AHEAD", 3000)
     monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
     generator = torch.Generator().manual_seed(1)

@@ -18,16 +18,17 @@ from torch import Tensor
 
 Rescale = Literal["inverse", "l1"]
 
-PIECE = 1 << 16  # entries: 256 kB in float32; larger than the 32,768 below which torch stays on one thread
+PIECE = 1 << 16  # entries: 256 kB in float32; more than the 32,768 up to which torch stays on one thread
 PARALLEL = 0.9995  # beyond this cosine the arc is a line in float32, and sin(theta) no safe divisor
-_AHEAD = 16 * PIECE  # random numbers that are drawn ahead
+_DRAWN = 1 << 15  # entries of a piece beside which random numbers are drawn: that needs the other thread
+_AHEAD = 1 << 20  # random numbers that are drawn ahead
 _TINY_NORM = 1e-8
 _TINY_L1 = 1e-7
 
 
-def pieces(*tensors: Tensor) -> Iterator[tuple[Tensor, ...]]:
+def pieces(*tensors: Tensor, size: int | None = None) -> Iterator[tuple[Tensor, ...]]:
     """The tensors side by side as flat pieces; pieces of a contiguous tensor are views of it."""
-    return zip(*(tensor.reshape(-1).split(PIECE) for tensor in tensors), strict=True)
+    return zip(*(tensor.reshape(-1).split(size or PIECE) for tensor in tensors), strict=True)
 
 
 def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
@@ -86,7 +87,8 @@ def drop(model: Tensor, base: Tensor, density: float, generator: torch.Generator
         return weighted_sum((model, base), (1.0, -1.0))
     delta = torch.empty_like(base, memory_format=torch.contiguous_format)
     before = after = 0.0
-    for (out, x, origin), drawn in zip(pieces(delta, model, base), _uniform(base.numel(), generator), strict=True):
+    parts = pieces(delta, model, base, size=_DRAWN)
+    for (out, x, origin), drawn in zip(parts, _uniform(base.numel(), generator), strict=True):
         torch.sub(x, origin, out=out)
         before += float(torch.linalg.vector_norm(out, 1)) if rescale == "l1" else 0.0
         out.mul_(drawn.lt_(density))
@@ -97,14 +99,14 @@ def drop(model: Tensor, base: Tensor, density: float, generator: torch.Generator
 
 
 def _uniform(size: int, generator: torch.Generator) -> Iterator[Tensor]:
-    """``size`` float32 numbers in [0, 1), a piece at a time; a piece is lost when the next is asked for.
+    """``size`` float32 numbers in [0, 1), a piece of `_DRAWN` at a time; a piece is lost when the next is asked for.
 
     Drawing is most of what DARE costs and cannot be split, so with a thread to spare the next numbers are drawn while
     these are used. They are the same either way.
     """
     if torch.get_num_threads() == 1 or size < 2 * _AHEAD:
-        buffer = torch.empty(min(size, PIECE))
-        for start in range(0, max(size, 1), PIECE):  # an empty tensor is one empty piece
+        buffer = torch.empty(min(size, _DRAWN))
+        for start in range(0, max(size, 1), _DRAWN):  # an empty tensor is one empty piece
             yield buffer[: size - start].uniform_(generator=generator)
         return
     buffers = [torch.empty(_AHEAD) for _ in range(2)]
@@ -115,4 +117,4 @@ def _uniform(size: int, generator: torch.Generator) -> Iterator[Tensor]:
             drawn = waiting.result()
             if following is not None:
                 waiting = helper.submit(following.uniform_, generator=generator)
-            yield from drawn.split(PIECE)
+            yield from drawn.split(_DRAWN)
