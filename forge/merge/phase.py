@@ -11,13 +11,13 @@ from forge.data.dataset import EncodedSet
 from forge.errors import Interrupted
 from forge.evals.claims import Claim, compare
 from forge.evals.measure import Measurement, solved
-from forge.files import atomic_write_json, read_json
 from forge.merge.barrier import loss_barrier
 from forge.merge.evolve import EvolutionResult, EvolveSettings, evolve
 from forge.merge.genome import Layout, express, uniform_average
 from forge.merge.selection import StateDict, barrier_loss, evaluator, fitness_batch
 from forge.merge.state import EvolutionState
 from forge.model import TinyTitanForCausalLM
+from forge.train.checkpoint import load_checkpoint, save_checkpoint
 
 
 @dataclass(frozen=True)
@@ -48,7 +48,16 @@ def run_evolution(
         mutation_sigma=p.mutation_sigma,
         diversity_threshold=p.diversity_threshold,
     )
-    saved = run.checkpoint_dir / "evolution.json"
+    folder = run.checkpoint_dir / "evolution"
+
+    def save(state: EvolutionState) -> None:
+        # Both only grow, and either does with every evaluation: the newest state has the highest number.
+        save_checkpoint(folder, state.lookups + len(state.records), {}, state.to_dict())
+
+    def after_evaluation(state: EvolutionState) -> None:
+        if run.stop_requested:
+            save(state)
+            raise Interrupted(max(0, state.generation), p.generations)
 
     def after_generation(row: dict[str, float], state: EvolutionState) -> None:
         generation = int(row["generation"])
@@ -63,12 +72,13 @@ def run_evolution(
         run.progress(generation, p.generations, f"best {row['best_fitness']:.3f}")
         stopping = run.stop_requested and generation < p.generations
         if stopping or generation % p.checkpoint_every == 0:
-            atomic_write_json(saved, state.to_dict())
+            save(state)
         if stopping:
             raise Interrupted(generation, p.generations)
 
-    state = EvolutionState.from_dict(read_json(saved)) if saved.is_file() else None
-    result = evolve(base, states, evaluate, settings, run.seed, after_generation, state=state)
+    saved = load_checkpoint(folder)
+    state = EvolutionState.from_dict(saved[1]) if saved is not None else None
+    result = evolve(base, states, evaluate, settings, run.seed, after_generation, after_evaluation, state)
     loss = barrier_loss(model, batch)
     barriers = {
         f"{names[i]}~{names[j]}": loss_barrier(states[i], states[j], loss)
