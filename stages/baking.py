@@ -26,6 +26,7 @@ def main() -> None:
                 count=p.trajectories,
                 temperature=p.temperature,
                 seed=run.seed,
+                run=run,
             )
         model, half, result = bake(run, teacher, tokenizer, trajectories)
         before, after = (measure_run(run, m, tokenizer, prompted=False) for m in (teacher, model))
