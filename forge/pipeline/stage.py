@@ -7,6 +7,7 @@ failed, 130: interrupted after saving). See `forge.pipeline.locate` for the two 
 
 from __future__ import annotations
 
+import errno
 import os
 import platform
 import random
@@ -25,7 +26,7 @@ from pydantic import BaseModel
 from forge.config import Params, load_params
 from forge.config.schema import EvaluationParams
 from forge.errors import ForgeError, Interrupted
-from forge.files import atomic_write_json, read_json, verify_manifest
+from forge.files import atomic_write_json, read_json, remove_leftovers, verify_manifest
 from forge.pipeline.checkpoints import CheckpointHome, fingerprint
 from forge.pipeline.contracts import check_handoff, contract_into
 from forge.pipeline.locate import (
@@ -41,6 +42,8 @@ from forge.pipeline.phases import Phase, phase_named
 from forge.pipeline.publish import building, describe, open_draft, read_metadata, seal, write_extra
 from forge.pipeline.signals import StopRequest, stop_on_signals
 from forge.pipeline.tracking import Tracker, finite_numbers, stay_offline
+
+_NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
 
 class Run:
@@ -239,8 +242,12 @@ class Run:
     # ---- the lifecycle, driven by `stage` ----
 
     def begin(self) -> None:
-        """Take the checkpoint lock, check the handoff, seed everything, open the records."""
+        """Take the checkpoint lock, sweep up after a killed run, check the handoff, seed everything, open the
+        records.
+        """
         self._checkpoints.open()
+        for folder in {Path(path).parent for path in self.phase.records(self.branch)}:
+            remove_leftovers(folder)
         self._check_inputs()
         _seed_everything(self.seed, torch_too=self.phase.name not in ("data", "report"))
         if self.phase.name != "report":
@@ -272,7 +279,9 @@ class Run:
 
         Raises:
             ForgeError: a declared output is missing.
+            Interrupted: DVC is dead. It will have this stage run again, which the checkpoints, kept, make short.
         """
+        self._stop.settle()
         if self._tracker is not None:
             self._headline["phase/duration_seconds"] = round(self.seconds, 3)
             self._summary["phase/duration_seconds"] = round(self.seconds, 3)
@@ -283,6 +292,8 @@ class Run:
         for path in (*self.phase.outputs(self.branch), *self.phase.records(self.branch)):
             if not Path(path).exists():
                 raise ForgeError(f"{self.name} ended without writing {path}")
+        if self._stop.orphaned:
+            raise Interrupted(self._stop.step, self._stop.total)
         if self._tracker is not None:
             self._tracker.status("done")
         self._checkpoints.discard()
@@ -304,6 +315,7 @@ class Run:
 
     def give_up(self, state: str, note: str) -> None:
         """Close the records of a run that did not complete; checkpoints stay."""
+        self._stop.settle()
         if self._tracker is not None:
             self._tracker.abandon(state, self._stop.step, self._stop.total, note)
 
@@ -380,9 +392,14 @@ def stage(name: str, branch: str | None = None, *, params: str | Path = "params.
             print(f"{label}: {error}", file=sys.stderr)
             raise SystemExit(1) from error
         except BaseException as error:
+            full = isinstance(error, OSError) and error.errno in _NO_SPACE
+            note = f"no space left to write on ({error})" if full else f"{type(error).__name__}: {error}"
             if run is not None:
-                run.give_up("failed", f"{type(error).__name__}: {error}")
-            raise
+                run.give_up("failed", note)
+            if not full:
+                raise
+            print(f"{label}: {note}", file=sys.stderr)
+            raise SystemExit(1) from error
         finally:
             if run is not None:
                 run.release()
