@@ -22,7 +22,7 @@ def main() -> None:
         rows = read_rows(run.data_dir / "train.jsonl")
         with Toolbox(run.workspace_dir) as toolbox:
             options = {"count": p.trajectories, "temperature": p.temperature, "seed": run.seed}
-            trajectories = sample_trajectories(teacher, tokenizer, rows, toolbox, **options)
+            trajectories = sample_trajectories(teacher, tokenizer, rows, toolbox, run=run, **options)
         curve = ToolCurve(run, tokenizer)
         model, half, result = bake(run, teacher, tokenizer, trajectories, curve.watch)
         before, after = (measure_run(run, m, tokenizer, prompted=False) for m in (teacher, model))

@@ -16,6 +16,7 @@ from forge.bake.evaluate import baking_claims, forgetting_percent, persona_score
 from forge.data.build import Row, encode_rows
 from forge.data.dialogues import PERSONA_PROMPTS
 from forge.data.render import ID, encode
+from forge.errors import Interrupted
 from forge.evals import PersonaScore, ToolScore
 from forge.model import TinyTitanForCausalLM
 from forge.model.engine import Generation
@@ -101,7 +102,7 @@ class Answers:
         self.prompts: list[list[int]] = []
 
     def __call__(self, model: Any, prompts: list[list[int]], **options: Any) -> list[Generation]:
-        self.prompts = prompts
+        self.prompts += prompts
         tokenizer = options["tokenizer"]
         return [self.answer(tokenizer.decode(prompt)) for prompt in prompts]
 
@@ -187,6 +188,35 @@ def test_a_model_that_knows_nothing_learns_from_references(monkeypatch: pytest.M
     assert first.kept == 0.0
     assert sum("<|call|>" in text for text in texts(first.prompted)) == 6
     assert (first.prompted.ids == second.prompted.ids).all()
+
+
+def test_sampling_stops_between_batches_and_goes_on_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROWS_AT_ONCE", 5)
+    rows = [*tool_rows(12), conversation("direct", 99)]
+
+    def sampled(run: StubRun) -> tuple[module.Trajectories, int]:
+        with Toolbox() as toolbox:
+            made = sample_trajectories(
+                tiny_model(), tiny_tokenizer(), rows, toolbox, count=100, temperature=0.5, seed=1, run=run
+            )
+        return made, len(answers.prompts)
+
+    answers = Answers({})
+    monkeypatch.setattr(module, "generate", answers)
+    whole, asked = sampled(StubRun(tmp_path / "whole"))
+    assert asked == 12
+    answers.prompts.clear()
+    run = StubRun(tmp_path / "stopped")
+    run.stop_at = 10
+    with pytest.raises(Interrupted, match="step 10 of 12"):
+        sampled(run)
+    assert len(answers.prompts) == 10
+    resumed, asked = sampled(run)
+    assert asked == 12, "only the last two are asked"
+    assert texts(resumed.bare) == texts(whole.bare)
+    assert resumed.kept == whole.kept
 
 
 def test_prompted_and_bare_sets_supervise_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:

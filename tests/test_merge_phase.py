@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -16,6 +15,7 @@ import torch
 from forge.data.dataset import KINDS
 from forge.errors import Interrupted
 from forge.evals.likelihood import likelihood
+from forge.merge import evolve as evolve_module
 from forge.merge.fitness import WEIGHTS
 from forge.merge.phase import Keeper, Merged, equal_compute_steps, merge_claims, run_evolution, weights_of
 from forge.merge.selection import (
@@ -28,6 +28,7 @@ from forge.merge.selection import (
 )
 from forge.merge.state import EvolutionState, Record
 from forge.model import TinyTitanForCausalLM, save_model
+from forge.train.checkpoint import load_checkpoint
 from tests.stub_run import StubRun, measured, random_set
 from tests.tiny_models import tiny_model
 
@@ -171,7 +172,9 @@ def test_an_evolution_stopped_in_mid_generation_resumes_to_the_same(
     monkeypatch.setattr(Keeper, "after_evaluation", count)
     with pytest.raises(Interrupted):
         evolved(run)
-    assert len(json.loads((run.checkpoint_dir / "evolution.json").read_text())["records"]) == evaluations
+    saved = load_checkpoint(run.checkpoint_dir / "evolution")
+    assert saved is not None
+    assert len(saved[1]["records"]) == evaluations
     resumed = evolved(run)
     assert len(seen) == len(whole.result.state.records)
     assert same(resumed.champion, whole.champion)
@@ -188,6 +191,13 @@ def test_a_long_generation_is_saved_on_the_way(tmp_path: Path, monkeypatch: pyte
     assert [state.generation for state in saved if state is not None] == [-1, -1]
 
 
+def saved_generation(run: StubRun) -> int:
+    saved = load_checkpoint(run.checkpoint_dir / "evolution")
+    assert saved is not None
+    generation: int = saved[1]["generation"]
+    return generation
+
+
 @pytest.mark.parametrize("generation", [1, 2])
 def test_a_stopped_evolution_resumes_to_the_same_champion(tmp_path: Path, whole: Merged, generation: int) -> None:
     run = StubRun(tmp_path, **PARAMS)
@@ -195,8 +205,7 @@ def test_a_stopped_evolution_resumes_to_the_same_champion(tmp_path: Path, whole:
     with pytest.raises(Interrupted) as stopped:
         evolved(run)
     assert (stopped.value.step, stopped.value.total) == (generation, 3)
-    saved = json.loads((run.checkpoint_dir / "evolution.json").read_text())
-    assert saved["generation"] == generation
+    assert saved_generation(run) == generation
     before, run.stop_at, run.stop_requested = len(run.logged), -1, False
     resumed = evolved(run)
     assert [step for step, _ in run.logged[before:]] == list(range(generation + 1, 4))
@@ -211,7 +220,30 @@ def test_the_last_generation_is_not_interrupted(tmp_path: Path, whole: Merged) -
     assert same(evolved(run).champion, whole.champion)
     assert [step for step, _ in run.logged] == [0, 1, 2, 3]
     assert set(run.logged[0][1]) == {"fitness/best", "fitness/average", "fitness/diversity"}
-    assert json.loads((run.checkpoint_dir / "evolution.json").read_text())["generation"] == 2
+    assert saved_generation(run) == 2
+
+
+def test_a_stop_inside_a_generation_repeats_no_evaluation(
+    tmp_path: Path, whole: Merged, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    judged: list[str] = []
+    original = evolve_module._Run.judge
+
+    def judge(self: Any, genome: Any) -> Any:
+        judged.append(genome.key())
+        run.stop_requested = len(judged) in (3, 11)
+        return original(self, genome)
+
+    monkeypatch.setattr(evolve_module._Run, "judge", judge)
+    run = StubRun(tmp_path, **PARAMS)
+    for generation in (0, 0):
+        with pytest.raises(Interrupted) as stopped:
+            evolved(run)
+        assert stopped.value.step == generation
+    resumed = evolved(run)
+    assert same(resumed.champion, whole.champion)
+    assert resumed.result.history == whole.result.history
+    assert len(judged) == len(set(judged)) == len(whole.result.state.records)
 
 
 # ---- controls and claims -------------------------------------------------------------------------------------

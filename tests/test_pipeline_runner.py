@@ -38,6 +38,8 @@ with stage("data") as run:
         if open("mode").read() == "fast":
             break
         time.sleep(0.05)
+        if open("mode").read() == "deaf" and run.stop_requested:
+            break
         if run.stop_requested:
             raise Interrupted(step, 400)
     for target in ("data/prepared", "data/workspace"):
@@ -160,6 +162,19 @@ def test_a_lock_of_the_living_stays(project: Path) -> None:
         runner.clear_dead_locks(project)
         assert table.exists() is stays
     dead.wait()
+
+
+def test_a_stop_at_the_end_of_a_stage_begins_no_other(dvc_project: Path) -> None:
+    """A stage that is about to end when it is told to stop ends well; DVC by itself would go on with the next."""
+    Path("mode").write_text("deaf")
+    run = subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, text=True)
+    wait_for_step(dvc_project, 1)
+    run.send_signal(signal.SIGINT)
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == 130, output
+    assert Path("data/prepared").is_dir()
+    assert not Path("edge.txt").exists()
+    assert run_pipeline().ran == ["edge"]
 
 
 def test_the_scale_is_written_into_the_file(dvc_project: Path) -> None:

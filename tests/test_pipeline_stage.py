@@ -290,6 +290,33 @@ def test_handlers_are_given_back() -> None:
     assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
 
 
+def test_an_orphan_that_has_published_keeps_its_checkpoints(
+    prepared: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is left to write the result into dvc.lock, so the stage will run again."""
+    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+        atomic_write_json(run.checkpoint_dir / "state.json", {"step": 9})
+        run.log(9, **{"train/loss": 1.0})
+        run.progress(9, 9)
+        fill_model(run)
+        run.publish(metadata={})
+        monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert leaves(130, capsys, caught) == "trunk: paused at step 9 of 9; run again to resume"
+    assert list(Path(".forge/checkpoints/trunk").glob("*/state.json"))
+
+
+def test_what_a_killed_writer_left_is_swept_up(prepared: Path) -> None:
+    stray = [Path("results/trunk/.claims.json.k3x9.tmp"), Path("results/trunk/.hidden"), Path("results/data/.x.tmp")]
+    for path in stray:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
+    with stage("trunk") as run:
+        run.log(1, **{"train/loss": 1.0})
+        fill_model(run)
+        run.publish(metadata={})
+    assert [path.exists() for path in stray] == [False, True, True]
+
+
 def test_another_thread_can_run_a_stage_without_signals() -> None:
     seen: list[bool] = []
 

@@ -13,7 +13,6 @@ from forge.data.dataset import EncodedSet
 from forge.errors import Interrupted
 from forge.evals.claims import Claim, compare
 from forge.evals.measure import Measurement, solved
-from forge.files import atomic_write_json, read_json
 from forge.merge.barrier import loss_barrier
 from forge.merge.evolve import EvolutionResult, evolve
 from forge.merge.genome import Layout, express, uniform_average
@@ -22,6 +21,7 @@ from forge.merge.selection import StateDict, barrier_loss, evaluator, fitness_ba
 from forge.merge.settings import EvolveSettings
 from forge.merge.state import EvolutionState, Record
 from forge.model import TinyTitanForCausalLM
+from forge.train.checkpoint import load_checkpoint, save_checkpoint
 
 _SAVE_SECONDS = 20.0  # between saves in mid-generation: what a killed run loses at most
 
@@ -91,12 +91,13 @@ class Keeper:
 
     def __init__(self, run: Any, generations: int, every: int) -> None:
         self.run, self.generations, self.every = run, generations, every
-        self.file = run.checkpoint_dir / "evolution.json"
+        self.folder = run.checkpoint_dir / "evolution"
         self.saved_at = time.monotonic()
 
     def load(self) -> EvolutionState | None:
         """Where the run stands, None at its beginning."""
-        return EvolutionState.from_dict(read_json(self.file)) if self.file.is_file() else None
+        saved = load_checkpoint(self.folder)
+        return EvolutionState.from_dict(saved[1]) if saved is not None else None
 
     def after_evaluation(self, record: Record, state: EvolutionState) -> None:
         """Tell of a discarded merge; save now and then; stop if asked to."""
@@ -123,7 +124,8 @@ class Keeper:
 
     def save(self, state: EvolutionState) -> None:
         """Write the state, evaluations of the generation in progress included."""
-        atomic_write_json(self.file, state.to_dict())
+        # Both only grow, and either does with every evaluation: the newest state has the highest number.
+        save_checkpoint(self.folder, state.lookups + len(state.records), {}, state.to_dict())
         self.saved_at = time.monotonic()
 
 

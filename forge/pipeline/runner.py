@@ -18,11 +18,12 @@ from typing import Literal
 
 from forge.config import load_params, set_param
 from forge.errors import ForgeError
+from forge.files import verify_manifest
 from forge.pipeline.disk import check_room, disk_full_note, run_bytes, says_disk_full
 from forge.pipeline.doctor_dvc import clear_dead_locks, require_sound_lock
 from forge.pipeline.logs import logging_to
 from forge.pipeline.phases import phase_named
-from forge.pipeline.signals import die_with_parent
+from forge.pipeline.signals import LED_BY_DVC, die_with_parent
 from forge.pipeline.tracking import read_status, stay_offline
 
 LOG = logging.getLogger(__name__)
@@ -166,6 +167,12 @@ def _prepare(root: Path, target: str | None, scale: str | None) -> None:
             local.write_text("[core]\n    no_scm = true\n", encoding="utf-8")
 
 
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    """SIGINT to DVC and its stage, if they are still there."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
+
+
 @contextmanager
 def _forwarding(process: subprocess.Popen[str], stopped: list[int]) -> Iterator[None]:
     """Pass SIGINT and SIGTERM on to DVC's process group as SIGINT, which DVC survives to wait for its stage.
@@ -175,8 +182,7 @@ def _forwarding(process: subprocess.Popen[str], stopped: list[int]) -> Iterator[
 
     def forward(number: int, frame: object) -> None:
         stopped.append(number)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
+        _interrupt(process)
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -239,7 +245,7 @@ def _run(command: list[str], root: Path, on_event: Callable[[RunEvent], None]) -
     process = subprocess.Popen(
         command,
         cwd=root,
-        env=stage_environment(),
+        env=stage_environment() | {LED_BY_DVC: "1"},
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -249,7 +255,11 @@ def _run(command: list[str], root: Path, on_event: Callable[[RunEvent], None]) -
     )
     with _forwarding(process, stopped):
         for line in process.stdout or ():
+            ran = len(parser.result.ran)
             parser.feed(line.rstrip("\n"))
+            if stopped and len(parser.result.ran) > ran:
+                # The signal came when a stage was so near its end that it ended well, and DVC begins the next one.
+                _interrupt(process)
         code = process.wait()
     _conclude(parser, code, bool(stopped), root, began_at)
     parser.result.seconds = time.monotonic() - began
@@ -257,11 +267,26 @@ def _run(command: list[str], root: Path, on_event: Callable[[RunEvent], None]) -
     return parser.result
 
 
+def _check_restored(result: RunResult, root: Path) -> None:
+    """Fail the run if what DVC took from its cache is damaged: DVC does not look, and no handoff followed."""
+    for stage in result.cached:
+        name, _, branch = stage.partition("@")
+        for path in phase_named(name).outputs(branch or None):
+            try:
+                verify_manifest(root / path)
+            except ForgeError as error:
+                result.exit_code, result.failed = 1, stage
+                damaged = str(error).replace(f"{root}{os.sep}", "")
+                result.message = f"{damaged}; DVC's cache, which it was restored from, is damaged (agent-forge doctor)"
+                return
+
+
 def _conclude(parser: _Parser, code: int, stopped: bool, root: Path, began_at: float) -> None:
     """Fill in how the run ended."""
     result = parser.result
     if code == 0:
         parser.close()
+        _check_restored(result, root)
         return
     parser.fail()  # a killed dvc names no stage
     status = read_status(root / ".forge" / "runs" / result.failed) if result.failed else None

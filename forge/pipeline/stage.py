@@ -26,7 +26,7 @@ from pydantic import BaseModel
 from forge.config import Params, load_params
 from forge.config.schema import EvaluationParams
 from forge.errors import ForgeError, Interrupted
-from forge.files import atomic_write_json, read_json, verify_manifest
+from forge.files import atomic_write_json, read_json, remove_leftovers, verify_manifest
 from forge.pipeline.checkpoints import CheckpointHome, checkpoint_key, fingerprint
 from forge.pipeline.contracts import check_handoff, contract_into
 from forge.pipeline.disk import check_room, disk_full_note, is_disk_full, stage_bytes
@@ -262,11 +262,13 @@ class Run:
     # ---- the lifecycle, driven by `stage` ----
 
     def begin(self) -> None:
-        """Take the checkpoint lock, check disk and handoff, seed everything, open the records."""
+        """Take the lock, sweep up after a killed run, check disk and handoff, seed everything, open the records."""
         self._checkpoints.open()
         resumed = any(self.checkpoint_dir.iterdir())
         self._entry.start(self.all_params.file.registry, resumed=resumed)
         check_room(stage_bytes(self.phase.name, self.all_params), self.name, Path.cwd(), state_dir())
+        for folder in {Path(path).parent for path in self.phase.records(self.branch)}:
+            remove_leftovers(folder)
         self._check_inputs()
         _seed_everything(self.seed, torch_too=self.phase.name not in ("data", "report"))
         if self.phase.name != "report":
@@ -307,7 +309,9 @@ class Run:
 
         Raises:
             ForgeError: a declared output is missing.
+            Interrupted: DVC is dead. It will have this stage run again, which the checkpoints, kept, make short.
         """
+        self._stop.settle()
         if self._tracker is not None:
             self._headline["phase/duration_seconds"] = round(self.seconds, 3)
             self._summary["phase/duration_seconds"] = round(self.seconds, 3)
@@ -320,6 +324,8 @@ class Run:
         for path in (*self.phase.outputs(self.branch), *self.phase.records(self.branch)):
             if not Path(path).exists():
                 raise ForgeError(f"{self.name} ended without writing {path}")
+        if self._stop.orphaned:
+            raise Interrupted(self._stop.step, self._stop.total)
         if self._tracker is not None:
             self._tracker.status("done")
         if self._published:
@@ -347,6 +353,7 @@ class Run:
 
     def give_up(self, state: str, note: str) -> None:
         """Close the records of a run that did not complete; checkpoints stay."""
+        self._stop.settle()
         self._entry.end(state, self._stop.step, self._stop.total, note)
         if self._tracker is not None:
             try:

@@ -166,6 +166,8 @@ class Tracker:
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": path},
+            # A signal to the stage's process group would kill it while it starts, before it can ignore any.
+            start_new_session=True,
         )
         self._recorder = recorder
         self._send(
