@@ -15,7 +15,6 @@ import torch
 from forge.data.dataset import KINDS
 from forge.errors import Interrupted
 from forge.evals.likelihood import likelihood
-from forge.merge import evolve as evolve_module
 from forge.merge.fitness import WEIGHTS
 from forge.merge.phase import Keeper, Merged, equal_compute_steps, merge_claims, run_evolution, weights_of
 from forge.merge.selection import (
@@ -221,29 +220,6 @@ def test_the_last_generation_is_not_interrupted(tmp_path: Path, whole: Merged) -
     assert [step for step, _ in run.logged] == [0, 1, 2, 3]
     assert set(run.logged[0][1]) == {"fitness/best", "fitness/average", "fitness/diversity"}
     assert saved_generation(run) == 2
-
-
-def test_a_stop_inside_a_generation_repeats_no_evaluation(
-    tmp_path: Path, whole: Merged, monkeypatch: pytest.MonkeyPatch
-) -> None:
-    judged: list[str] = []
-    original = evolve_module._Run.judge
-
-    def judge(self: Any, genome: Any) -> Any:
-        judged.append(genome.key())
-        run.stop_requested = len(judged) in (3, 11)
-        return original(self, genome)
-
-    monkeypatch.setattr(evolve_module._Run, "judge", judge)
-    run = StubRun(tmp_path, **PARAMS)
-    for generation in (0, 0):
-        with pytest.raises(Interrupted) as stopped:
-            evolved(run)
-        assert stopped.value.step == generation
-    resumed = evolved(run)
-    assert same(resumed.champion, whole.champion)
-    assert resumed.result.history == whole.result.history
-    assert len(judged) == len(set(judged)) == len(whole.result.state.records)
 
 
 # ---- controls and claims -------------------------------------------------------------------------------------

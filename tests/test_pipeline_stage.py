@@ -301,7 +301,7 @@ def test_an_orphan_that_has_published_keeps_its_checkpoints(
         fill_model(run)
         run.publish(metadata={})
         monkeypatch.setattr(os, "getppid", lambda: 1)
-    assert leaves(130, capsys, caught) == "trunk: paused at step 9 of 9; run again to resume"
+    assert leaves(130, capsys, caught) == "trunk: paused at step 9 of 9; go on with: agent-forge run"
     assert list(Path(".forge/checkpoints/trunk").glob("*/state.json"))
 
 
