@@ -94,7 +94,7 @@ def rms_norm(x: Tensor) -> Tensor:
 
 
 def turned_norm(x: Tensor, turns: Tensor) -> Tensor:
-    """:func:`rms_norm`, then rotary embedding: x (...,t,h,e) by ``turns`` (t,1,e/2) or (b,t,1,e/2)."""
+    """:func:`rms_norm`, then rotary embedding of x (...,e); ``turns`` broadcast to (...,e/2)."""
     return cast(Tensor, _TurnedNorm.apply(_whole(x), turns))
 
 
@@ -231,19 +231,24 @@ class Attention(nn.Module):
     def _split(self, x: Tensor) -> Tensor:
         return x.unflatten(-1, (self.heads, self.head_dim))
 
+    def _by_head(self, x: Tensor) -> Tensor:
+        # Laid out as attention reads it before anything is kept for the backward pass, so that it is kept once.
+        return self._split(x).transpose(1, 2).contiguous()
+
     def keys_values(self, x: Tensor, turns: Tensor) -> KeyValue:
         """(b,t,d) -> rotated, normalised keys and values, each (b,h,t,e)."""
-        return turned_norm(self._split(self.k(x)), turns).transpose(1, 2), self._split(self.v(x)).transpose(1, 2)
+        return turned_norm(self._by_head(self.k(x)), turns.transpose(-3, -2)), self._by_head(self.v(x))
 
     def attend(
         self, x: Tensor, turns: Tensor, kv: KeyValue, bias: Tensor | None, places: Places | None = None
     ) -> Tensor:
         """Queries from x (b,t,d), or (n,d) at ``places``, over kv; ``bias`` as in :func:`softmax_attention`."""
-        query = turned_norm(self._split(self.q(x)), turns)
-        query = query if places is None else places.spread(query)
+        if places is None:
+            query = turned_norm(self._by_head(self.q(x)), turns.transpose(-3, -2))
+        else:
+            query = places.spread(turned_norm(self._split(self.q(x)), turns)).transpose(1, 2)
         # Normalised queries and keys bound the logits at sqrt(e); sqrt(2) more lets a head copy sharply.
-        scale = (2.0 / self.head_dim) ** 0.5
-        out = softmax_attention(query.transpose(1, 2), kv, bias, scale).transpose(1, 2)
+        out = softmax_attention(query, kv, bias, (2.0 / self.head_dim) ** 0.5).transpose(1, 2)
         return (out if places is None else places.collect(out)).flatten(-2)
 
 

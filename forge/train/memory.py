@@ -92,8 +92,9 @@ def saved_floats(config: TinyTitanConfig, tokens: int, supervised: int) -> int:
         inner = heads * config.head_dim
         # A quantised input is kept beside the normalised one: four projections' inputs.
         extra = 2 * config.hidden_size + inner + width if config.act_bits else 0
-        # Norms of both inputs; q and k before and after rotation, v, output, its norm; the two halves of squared ReLU.
-        first += 2 * config.hidden_size + 7 * inner + 2 * width + extra
+        # Norms of both inputs; the two halves of squared ReLU; of attention q, k, v and, for long rows, its output and
+        # what the fused kernel keeps: 3 to 6 times its width, taken in the middle.
+        first += 2 * config.hidden_size + round(4.5 * inner) + 2 * width + extra
         later += 2 * config.hidden_size + 4 * inner + 2 * width + extra + config.window
     if titan and config.memory:
         side, chunk = config.memory_head_dim, config.memory_chunk
