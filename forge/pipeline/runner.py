@@ -271,7 +271,7 @@ def _check_restored(result: RunResult, root: Path) -> None:
     """Fail the run if what DVC took from its cache is damaged: DVC does not look, and no handoff followed."""
     for stage in result.cached:
         name, _, branch = stage.partition("@")
-        for path in phase_named(name).outputs(branch or None):
+        for path in filter(lambda path: (root / path).is_dir(), phase_named(name).outputs(branch or None)):
             try:
                 verify_manifest(root / path)
             except ForgeError as error:
