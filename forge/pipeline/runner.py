@@ -20,7 +20,7 @@ from forge.config import Params, load_params, set_param
 from forge.errors import ForgeError
 from forge.files import read_json, verify_manifest
 from forge.pipeline.phases import phase_named
-from forge.pipeline.signals import LED_BY_DVC, die_with_parent
+from forge.pipeline.signals import die_with_parent
 from forge.pipeline.tracking import read_status, stay_offline
 
 Kind = Literal["start", "skip", "cached", "output", "done", "failed"]
@@ -33,6 +33,7 @@ _FAILED = re.compile(r"ERROR: failed to reproduce '(?:[^']*:)?([^':]+)'")
 _BYTES_A_PARAMETER = (
     4 * 60
 )  # fp32, some thirteen models, each in the workspace, the cache, and two checkpoints with state
+_TABLE_SECONDS = 1.0  # writing DVC's lock table takes a millisecond
 _BASE_BYTES = 500 * 2**20
 
 
@@ -172,17 +173,27 @@ def _prepare(root: Path, target: str | None, scale: str | None) -> None:
 
 
 def clear_zombie_locks(root: Path) -> None:
-    """Remove DVC's lock table if every process in it is dead.
+    """Remove DVC's lock table if every process in it is dead, or if it stays unreadable.
 
-    DVC does so itself, unless a dead process is still in the process table because nobody collected its exit
-    code, as in a container whose first process is no init.
+    DVC removes the locks of the dead itself, unless a dead process is still in the process table because nobody
+    collected its exit code, as in a container whose first process is no init. It writes the table in place, so a DVC
+    that was killed then leaves half of it, on which every later one would fail.
     """
     import psutil
 
     table = root / ".dvc" / "tmp" / "rwlock"
     if not table.is_file():
         return
-    locks = read_json(table)  # {"read": {path: [holder, ...]}, "write": {path: holder}}
+    deadline = time.monotonic() + _TABLE_SECONDS
+    while True:
+        try:
+            locks = read_json(table)  # {"read": {path: [holder, ...]}, "write": {path: holder}}
+            break
+        except ForgeError:
+            if time.monotonic() > deadline or not table.is_file():
+                table.unlink(missing_ok=True)
+                return
+            time.sleep(0.05)
     holders = [*locks.get("write", {}).values()]
     holders += [holder for readers in locks.get("read", {}).values() for holder in readers]
     for pid in {holder["pid"] for holder in holders}:
@@ -260,7 +271,7 @@ def run_pipeline(
     process = subprocess.Popen(
         command,
         cwd=root,
-        env=stage_environment() | {LED_BY_DVC: "1"},
+        env=stage_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

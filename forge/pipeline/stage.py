@@ -30,6 +30,7 @@ from forge.files import atomic_write_json, read_json, remove_leftovers, verify_m
 from forge.pipeline.checkpoints import CheckpointHome, fingerprint
 from forge.pipeline.contracts import check_handoff, contract_into
 from forge.pipeline.locate import (
+    OWN,
     PREPARED,
     RESULTS,
     WORKSPACE,
@@ -41,7 +42,7 @@ from forge.pipeline.locate import (
 from forge.pipeline.phases import Phase, phase_named
 from forge.pipeline.publish import building, describe, open_draft, read_metadata, seal, write_extra
 from forge.pipeline.signals import StopRequest, stop_on_signals
-from forge.pipeline.tracking import Tracker, finite_numbers, stay_offline
+from forge.pipeline.tracking import SERIES, Tracker, finite_numbers, stay_offline
 
 _NO_SPACE = (errno.ENOSPC, errno.EDQUOT, errno.EFBIG)
 
@@ -95,12 +96,12 @@ class Run:
 
     @property
     def data_dir(self) -> Path:
-        """`data/prepared`, its manifest verified at the first use."""
+        """`data/prepared`, its manifest verified when the stage began."""
         return self._verify(PREPARED)
 
     @property
     def workspace_dir(self) -> Path:
-        """`data/workspace` (the tools' documents, files and database), verified at the first use."""
+        """`data/workspace` (the tools' documents, files and database), verified when the stage began."""
         return self._verify(WORKSPACE)
 
     def _verify(self, directory: Path) -> Path:
@@ -253,11 +254,20 @@ class Run:
         if self.phase.name != "report":
             config = {"scale": self.all_params.scale, **self._decisive}
             resumed = any(self.checkpoint_dir.iterdir())
-            self._tracker = Tracker(self.name, run_dir(self.name), config=config, resumed=resumed)
+            kept = self.checkpoint_dir / SERIES
+            self._tracker = Tracker(self.name, run_dir(self.name), config=config, resumed=resumed, kept=kept)
 
     def _check_inputs(self) -> None:
-        if not self.phase.inputs:
-            return
+        """Verify all that the stage reads before it spends hours on it: the handoff by its contract, the rest by
+        manifest.
+        """
+        if self.phase.inputs:
+            self._check_handoff()
+        if self.phase.outputs(self.branch) and self.phase.data != (OWN.as_posix(),):
+            for path in self.phase.reads():
+                self._verify(Path(path))
+
+    def _check_handoff(self) -> None:
         source = self.phase.inputs[0]
         directories = {str(name): model_path(source, name) for name in phase_named(source).branches}
         contract = contract_into(self.phase.name)
@@ -323,6 +333,9 @@ class Run:
         """Let go of the lock and of a half-built directory."""
         if self._draft is not None:
             shutil.rmtree(self._draft, ignore_errors=True)
+        kept = self.checkpoint_dir / SERIES
+        if self.checkpoint_dir.is_dir() and list(self.checkpoint_dir.iterdir()) == [kept]:
+            kept.unlink()  # points without a checkpoint are points of nothing
         self._checkpoints.close()
 
 

@@ -98,18 +98,26 @@ class Tracker:
         directory: where JSONL, summary and status go.
         config: parameters, shown in W&B.
         resumed: continue the series of an interrupted run instead of starting anew.
+        kept: a second copy of the series, among the checkpoints: a resumed run goes on with that one, whatever ran
+            in between with other parameters.
     """
 
-    def __init__(self, stage: str, directory: Path, *, config: Mapping[str, Any], resumed: bool) -> None:
+    def __init__(
+        self, stage: str, directory: Path, *, config: Mapping[str, Any], resumed: bool, kept: Path | None = None
+    ) -> None:
         self.stage = stage
         self.directory = directory
         self._last_status = 0.0
         self._started = time.time()
         self._pace: tuple[float, int] | None = None  # time and step of the first progress of this process
         directory.mkdir(parents=True, exist_ok=True)
+        shown = directory / SERIES
         if resumed:
-            drop_partial_line(directory / SERIES)
-        self._series = open(directory / SERIES, "a" if resumed else "w", encoding="utf-8")  # noqa: SIM115
+            drop_partial_line(kept or shown)
+            if kept is not None:
+                shown.write_bytes(kept.read_bytes() if kept.is_file() else b"")
+        files = [shown] if kept is None else [kept, shown]
+        self._series = [open(path, "a" if resumed else "w", encoding="utf-8") for path in files]  # noqa: SIM115
         self._recorder: subprocess.Popen[str] | None = self._start_recorder(config)
         self.status("running")
 
@@ -152,9 +160,14 @@ class Tracker:
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append one point of each series."""
         numbers = finite_numbers(metrics)
-        self._series.write(json.dumps({"step": step, "time": round(time.time(), 3), **numbers}) + "\n")
-        self._series.flush()
+        for file in self._series:
+            file.write(json.dumps({"step": step, "time": round(time.time(), 3), **numbers}) + "\n")
+            file.flush()
         self._send({"event": "log", "step": step, "metrics": numbers})
+
+    def _close_series(self) -> None:
+        for file in self._series:
+            file.close()
 
     def status(
         self, state: str, step: int = 0, total: int = 0, note: str = "", *, throttle: bool = False
@@ -200,7 +213,7 @@ class Tracker:
             ForgeError: the recorder failed, or the stage never logged the series that its plot shows.
         """
         atomic_write_json(self.directory / SUMMARY, dict(summary))
-        self._series.close()
+        self._close_series()
         message = {
             "event": "finish",
             "summary": dict(summary),
@@ -222,7 +235,7 @@ class Tracker:
 
     def abandon(self, state: str, step: int = 0, total: int = 0, note: str = "") -> None:
         """Close the series of a run that did not finish; the recorder closes its W&B run on its own."""
-        self._series.close()
+        self._close_series()
         if self._recorder is not None and self._recorder.stdin is not None:
             self._recorder.communicate()
             self._recorder = None
