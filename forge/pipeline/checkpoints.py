@@ -54,6 +54,7 @@ class CheckpointHome:
     def __init__(self, stage: str, key: str, wait: float = LOCK_WAIT_SECONDS) -> None:
         parent = state_dir() / "checkpoints" / stage
         self.path = parent / key[:32]
+        self._discarded = parent / f"{key[:32]}.discarded"
         self._lock_path = parent / f"{key[:32]}.lock"
         self._wait = wait
         self._descriptor: int | None = None
@@ -73,6 +74,8 @@ class CheckpointHome:
                 holder = self._lock_path.read_text(encoding="utf-8").strip() or "unknown"
                 raise ForgeError(f"{self._lock_path}: process {holder} is already working on this stage")
             time.sleep(0.1)
+        if self._discarded.exists():
+            shutil.rmtree(self._discarded)
         self.path.mkdir(exist_ok=True)
         return self.path
 
@@ -102,7 +105,8 @@ class CheckpointHome:
         self._descriptor = None
 
     def discard(self) -> None:
-        """Remove the checkpoints (the stage has published), then `close`."""
-        shutil.rmtree(self.path)
+        """Remove the checkpoints (the stage has published), then `close`. A kill leaves all of them or none."""
+        self.path.rename(self._discarded)
+        shutil.rmtree(self._discarded)
         self.path.mkdir()
         self.close()

@@ -149,7 +149,7 @@ class Lab:
         self, project: Path, phase: str, branch: str | None = None, trap: Trap | None = None, **options: Any
     ) -> Running:
         """Fork a stage. Options: `grace` (seconds), `file_limit` (bytes a file), `small_disk` (`directory`, `kib`),
-        `environment`.
+        `measured` (answers at full length, so that figures are those of a real run), `environment`.
         """
         name = f"{phase}@{branch}" if branch else phase
         environment = {"DVC_ROOT": str(project), "DVC_STAGE": name, **options.pop("environment", {})}
@@ -159,7 +159,8 @@ class Lab:
         request = {
             "phase": phase, "branch": branch, "directory": str(project), "environment": environment, "log": str(log),
             "trace": str(trace), "trap": None if trap is None else {**vars(trap), "signal": int(SIGNALS[trap.signal])},
-            "grace": None, "file_limit": None, "small_disk": None, **options,
+            "grace": None, "file_limit": None, "small_disk": None, "measured": False,
+            **options,
         }
         return Running(self, log, trace, **self._ask(do="start", **request))
 

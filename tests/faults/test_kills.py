@@ -19,7 +19,7 @@ from tests.faults.torture import torture
 
 SEED = int(os.environ.get("FAULTS_SEED", "11"))
 LONG = ("trunk", "cognate", "evomerge", "quietstar", "bitnet", "forge", "baking", "edge", "compress")
-KILLS = {"data": 2, **dict.fromkeys(LONG, 5)}
+KILLS = {"data": 2, **dict.fromkeys(LONG, 4), "trunk": 6, "cognate": 6, "quietstar": 6}
 pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, PDEATHSIG and subreapers"),
