@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from forge.errors import ForgeError
-from forge.merge.arithmetic import Rescale, drop, slerp_tensor, trim, weighted_sum
+from forge.merge.arithmetic import Rescale, drop, fresh, slerp_tensor, trim, weighted_sum
 
 StateDict = dict[str, Tensor]
 Model = Mapping[str, Tensor]
@@ -165,7 +165,7 @@ def ties(
     shares, kept = _weights(weights, len(models)), _densities(density, len(models))
 
     def keep_greatest(tensor: Tensor, origin: Tensor, index: int) -> Tensor:
-        return trim(tensor - origin, kept[index])
+        return trim(torch.sub(tensor, origin, out=fresh(origin)), kept[index])
 
     return _merge_deltas(base, models, shares, keep_greatest, elect_sign=True, normalize=normalize, lam=lam)
 
@@ -242,7 +242,7 @@ def _elected_sum(deltas: Sequence[Tensor], weights: Sequence[float], normalize: 
     """
     # Comparisons that write floats (ge_, sign, eq with out=) are several times faster than boolean ones.
     sign = weighted_sum(deltas, weights).ge_(0).mul_(2).sub_(1)
-    mixed, divisor = torch.zeros_like(sign), torch.zeros_like(sign)
+    mixed, divisor = fresh(sign).zero_(), fresh(sign).zero_()
     for delta, weight in zip(deltas, weights, strict=True):
         agreeing = (delta.mul_(sign) if weight >= 0 else delta.mul_(sign).neg_()).clamp_(min=0)
         mixed.add_(agreeing, alpha=abs(weight))
