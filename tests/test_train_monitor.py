@@ -138,7 +138,7 @@ def test_weight_norm_and_perplexity() -> None:
 
 
 def test_models_read_in_turns() -> None:
-    small, large = tiny_model(), tiny_model(vocab_size=60, low_ffn=[4000, 24])
+    small, large = tiny_model(), tiny_model(vocab_size=60, low_ffn=[20000, 24])
     times = reading_ms([small, large], tokens=64, turns=3)
     assert times[0] < times[1]
     assert speedup(large, small) > 1
