@@ -1,6 +1,6 @@
 """Merging three state dicts of 25 million parameters: ours against mergekit, alternating in one process.
 
-    python benchmarks/merge_speed.py [--repeats 3] [--hidden 512] [--vocabulary 32768]
+    python benchmarks/merge_speed.py [--repeats 3] [--methods linear slerp ties dare] [--hidden 512]
 
 Both take the same dicts in memory and give a new dict; linear, TIES and DARE merge three models (the latter two onto a
 base), SLERP the two that it is defined for. DARE draws the same masks on both sides. The best time of each side counts:
@@ -89,6 +89,7 @@ def main() -> None:
     """Run the comparison."""
     parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
     parser.add_argument("--repeats", type=int, default=3)
+    parser.add_argument("--methods", nargs="+", choices=list(INPUTS), default=list(INPUTS))
     parser.add_argument("--hidden", type=int, default=512)
     parser.add_argument("--vocabulary", type=int, default=32768)
     given = parser.parse_args()
@@ -98,6 +99,8 @@ def main() -> None:
     report: dict[str, Any] = {"parameters": sum(w.numel() for w in base.values()), "threads": torch.get_num_threads()}
     total = [0.0, 0.0]
     for method, sides in contestants(base, three).items():
+        if method not in given.methods:
+            continue
         best, differing = [float("inf")] * 2, 0
         for _ in range(given.repeats):
             (ours, mine), (theirs, other) = (timed(side) for side in sides)

@@ -18,10 +18,12 @@ from torch import Tensor
 
 Rescale = Literal["inverse", "l1"]
 
-PIECE = 1 << 16  # entries: 256 kB in float32; more than the 32,768 up to which torch stays on one thread
+PIECE = 1 << 18  # entries: 1 MB in float32; more than the 32,768 up to which torch stays on one thread
 PARALLEL = 0.9995  # beyond this cosine the arc is a line in float32, and sin(theta) no safe divisor
 _DRAWN = 1 << 15  # entries of a piece beside which random numbers are drawn: that needs the other thread
 _AHEAD = 1 << 20  # random numbers that are drawn ahead
+_LARGE = 1 << 22  # bytes from which numpy asks for huge pages
+_NUMPY = {torch.float32: np.float32, torch.float64: np.float64}
 _TINY_NORM = 1e-8
 _TINY_L1 = 1e-7
 
@@ -31,13 +33,25 @@ def pieces(*tensors: Tensor, size: int | None = None) -> Iterator[tuple[Tensor, 
     return zip(*(tensor.reshape(-1).split(size or PIECE) for tensor in tensors), strict=True)
 
 
-def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    """sum(weight * tensor) as a new tensor."""
-    total = torch.empty_like(tensors[0], memory_format=torch.contiguous_format)
-    for out, first, *others in pieces(total, *tensors):
-        torch.mul(first, weights[0], out=out)
+def scratch(like: Tensor) -> Tensor:
+    """An uninitialised contiguous tensor like another one, for what lives as long as one tensor's merge.
+
+    Large ones take numpy's memory, for which it asks huge pages: fetching 25,000 small ones takes longer than the
+    arithmetic. It pays where memory goes back and forth; the first huge pages may have to be cleared of others' small
+    ones, so results that stay take plain memory.
+    """
+    if like.device.type != "cpu" or like.nbytes < _LARGE or like.dtype not in _NUMPY:
+        return torch.empty_like(like, memory_format=torch.contiguous_format)
+    return torch.from_numpy(np.empty(like.shape, _NUMPY[like.dtype]))
+
+
+def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float], out: Tensor | None = None) -> Tensor:
+    """sum(weight * tensor), in a new tensor unless ``out`` is given."""
+    total = torch.empty_like(tensors[0], memory_format=torch.contiguous_format) if out is None else out
+    for part, first, *others in pieces(total, *tensors):
+        torch.mul(first, weights[0], out=part)
         for piece, weight in zip(others, weights[1:], strict=True):
-            out.add_(piece, alpha=weight)
+            part.add_(piece, alpha=weight)
     return total
 
 
@@ -64,7 +78,7 @@ def trim(delta: Tensor, density: float) -> Tensor:
         return delta.clone()
     dropped = size - max(1, int(density * size))
     # numpy's partition finds the k-th value about ten times faster than torch's kthvalue or topk on a CPU.
-    magnitude = delta.abs().reshape(-1).cpu().numpy()
+    magnitude = torch.abs(delta, out=scratch(delta)).reshape(-1).cpu().numpy()
     magnitude.partition(dropped)
     threshold = magnitude[dropped]
     if threshold == 0:
@@ -78,14 +92,17 @@ def trim(delta: Tensor, density: float) -> Tensor:
     return kept
 
 
-def drop(model: Tensor, base: Tensor, density: float, generator: torch.Generator, rescale: Rescale) -> Tensor:
-    """The task vector ``model - base`` with each entry kept with probability ``density`` and rescaled; a new tensor.
+def drop(
+    model: Tensor, base: Tensor, density: float, generator: torch.Generator, rescale: Rescale
+) -> tuple[Tensor, float]:
+    """The task vector ``model - base``, each entry kept with probability ``density``, as a new tensor, and the factor
+    that rescales it.
 
     Draws what torch.bernoulli on a full tensor of probabilities draws, at a fifth of its time.
     """
     if density >= 1.0:
-        return weighted_sum((model, base), (1.0, -1.0))
-    delta = torch.empty_like(base, memory_format=torch.contiguous_format)
+        return weighted_sum((model, base), (1.0, -1.0), scratch(base)), 1.0
+    delta = scratch(base)
     before = after = 0.0
     parts = pieces(delta, model, base, size=_DRAWN)
     for (out, x, origin), drawn in zip(parts, _uniform(base.numel(), generator), strict=True):
@@ -94,8 +111,8 @@ def drop(model: Tensor, base: Tensor, density: float, generator: torch.Generator
         out.mul_(drawn.lt_(density))
         after += float(torch.linalg.vector_norm(out, 1)) if rescale == "l1" else 0.0
     if rescale == "inverse":
-        return delta.div_(density)
-    return delta if min(before, after) < _TINY_L1 else delta.mul_(before / after)
+        return delta, 1.0 / density
+    return delta, 1.0 if min(before, after) < _TINY_L1 else before / after
 
 
 def _uniform(size: int, generator: torch.Generator) -> Iterator[Tensor]:

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from forge.errors import ForgeError
-from forge.merge.arithmetic import Rescale, drop, slerp_tensor, trim, weighted_sum
+from forge.merge.arithmetic import Rescale, drop, scratch, slerp_tensor, trim, weighted_sum
 
 StateDict = dict[str, Tensor]
 Model = Mapping[str, Tensor]
@@ -164,8 +164,8 @@ def ties(
     """
     shares, kept = _weights(weights, len(models)), _densities(density, len(models))
 
-    def keep_greatest(tensor: Tensor, origin: Tensor, index: int) -> Tensor:
-        return trim(tensor - origin, kept[index])
+    def keep_greatest(tensor: Tensor, origin: Tensor, index: int) -> tuple[Tensor, float]:
+        return trim(torch.sub(tensor, origin, out=scratch(origin)), kept[index]), 1.0
 
     return _merge_deltas(base, models, shares, keep_greatest, elect_sign=True, normalize=normalize, lam=lam)
 
@@ -204,7 +204,7 @@ def dare(
     shares, kept = _weights(weights, len(models)), _densities(density, len(models))
     source = torch.Generator().manual_seed(generator) if isinstance(generator, int) else generator
 
-    def drop_some(tensor: Tensor, origin: Tensor, index: int) -> Tensor:
+    def drop_some(tensor: Tensor, origin: Tensor, index: int) -> tuple[Tensor, float]:
         return drop(tensor, origin, kept[index], source, rescale)
 
     return _merge_deltas(base, models, shares, drop_some, elect_sign=elect_sign, normalize=False, lam=lam)
@@ -214,14 +214,14 @@ def _merge_deltas(
     base: Model,
     models: Sequence[Model],
     weights: Sequence[float],
-    sparsify: Callable[[Tensor, Tensor, int], Tensor],
+    sparsify: Callable[[Tensor, Tensor, int], tuple[Tensor, float]],
     *,
     elect_sign: bool,
     normalize: bool,
     lam: float,
 ) -> StateDict:
-    """base + lam * merged task vectors, each made sparse by ``sparsify(tensor, base tensor,
-    model index)``.
+    """base + lam * merged task vectors, each made sparse by ``sparsify(tensor, base tensor, model index)``, which also
+    gives the factor that rescales it.
     """
     check_mergeable((base, *models))
     if not models:
@@ -229,8 +229,10 @@ def _merge_deltas(
 
     def merged(name: str, origin: Tensor) -> Tensor:
         origin = _work(origin)
-        deltas = [sparsify(_work(model[name]), origin, index) for index, model in enumerate(models)]
-        mixed = _elected_sum(deltas, weights, normalize) if elect_sign else weighted_sum(deltas, weights)
+        sparse = [sparsify(_work(model[name]), origin, index) for index, model in enumerate(models)]
+        deltas = [delta for delta, _ in sparse]
+        shares = [weight * factor for weight, (_, factor) in zip(weights, sparse, strict=True)]
+        mixed = _elected_sum(deltas, shares, normalize) if elect_sign else weighted_sum(deltas, shares)
         return torch.add(origin, mixed, alpha=lam, out=mixed)
 
     return _per_tensor(base, merged)
@@ -241,8 +243,8 @@ def _elected_sum(deltas: Sequence[Tensor], weights: Sequence[float], normalize: 
     weights that took part. Uses up ``deltas``.
     """
     # Comparisons that write floats (ge_, sign, eq with out=) are several times faster than boolean ones.
-    sign = weighted_sum(deltas, weights).ge_(0).mul_(2).sub_(1)
-    mixed, divisor = torch.zeros_like(sign), torch.zeros_like(sign)
+    sign = weighted_sum(deltas, weights, scratch(deltas[0])).ge_(0).mul_(2).sub_(1)
+    mixed, divisor = torch.zeros_like(sign), scratch(sign).zero_()
     for delta, weight in zip(deltas, weights, strict=True):
         agreeing = (delta.mul_(sign) if weight >= 0 else delta.mul_(sign).neg_()).clamp_(min=0)
         mixed.add_(agreeing, alpha=abs(weight))
