@@ -14,7 +14,7 @@ from forge.data.dataset import EncodedSet
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.train import TrainResult, TrainSettings, fit, language_loss
 
-BRANCH_RATE = 0.5  # peak learning rate of a branch against the trunk's: it leaves the trunk, it does not start over
+BRANCH_RATE = 0.2  # peak learning rate of a branch against the trunk's: it leaves the trunk, it does not start over
 
 
 def new_model(params: Any, vocab_size: int, seed: int) -> TinyTitanForCausalLM:
