@@ -19,6 +19,7 @@ from forge.model.blocks import (
     softmax_attention,
     squared_relu_norm,
     turned_norm,
+    whole_precision,
 )
 
 torch.set_num_threads(1)
@@ -63,6 +64,17 @@ def test_norms_of_half_precision_are_computed_in_float32() -> None:
     x = torch.full((1, 64), 300.0, dtype=torch.float16)  # its square overflows
     assert rms_norm(x).dtype == torch.float32
     torch.testing.assert_close(rms_norm(x), torch.ones(1, 64))
+
+
+def test_the_memory_keeps_float32_under_autocast() -> None:
+    x = torch.randn(2, 3)
+    with torch.autocast("cpu", torch.bfloat16):
+        assert (x @ x.T).dtype == torch.bfloat16
+        with whole_precision(x):
+            assert (x @ x.T).dtype == torch.float32
+        assert (x @ x.T).dtype == torch.bfloat16
+    with whole_precision(x):
+        assert (x @ x.T).dtype == torch.float32
 
 
 @pytest.mark.parametrize("masked", ["causal", "window", "chosen"])

@@ -23,7 +23,7 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from forge.edge.importance import refuse_deltas
-from forge.model.blocks import Block, KeyValue, Places, turn
+from forge.model.blocks import Block, KeyValue, Places, softmax_attention, turn
 from forge.model.memory import ERROR_LIMIT, MemoryState, NeuralMemory, unit
 from forge.model.quantizers import fake_int8_activation
 from forge.model.titan import TinyTitanForCausalLM
@@ -79,17 +79,22 @@ class FusedBlock(nn.Module):
     def keys_values(self, x: Tensor, turns: Tensor) -> tuple[Tensor, KeyValue]:
         """Normalised input and the keys and values made from it; the queries wait for :meth:`forward`."""
         normed, h = self._input(x), self.heads
-        made = F.linear(normed, self.qkv).unflatten(-1, (3 * h, self.head_dim))
-        turned = turn(_norm(made[..., : 2 * h, :]), turns)
-        self._waiting = (normed, turned[..., :h, :])
-        return normed, (turned[..., h:, :].transpose(1, 2), made[..., 2 * h :, :].transpose(1, 2))
+        made = self._by_head(F.linear(normed, self.qkv))
+        turned = turn(_norm(made[:, : 2 * h]), turns.transpose(-3, -2))
+        self._waiting = (normed, turned[:, :h])
+        return normed, (turned[:, h:], made[:, 2 * h :])
 
-    def _query(self, normed: Tensor, turns: Tensor) -> Tensor:
+    def _by_head(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2).contiguous()
+
+    def _query(self, normed: Tensor, turns: Tensor, places: Places | None) -> Tensor:
         waiting, self._waiting = self._waiting, None
         if waiting is not None and waiting[0] is normed:
             return waiting[1]
         made = F.linear(normed, self.qkv[: self.heads * self.head_dim])
-        return turn(_norm(made.unflatten(-1, (self.heads, self.head_dim))), turns)
+        if places is None:
+            return turn(_norm(self._by_head(made)), turns.transpose(-3, -2))
+        return places.spread(turn(_norm(made.unflatten(-1, (-1, self.head_dim))), turns)).transpose(1, 2)
 
     def forward(
         self,
@@ -102,12 +107,8 @@ class FusedBlock(nn.Module):
         places: Places | None = None,
     ) -> Tensor:
         """x (b,t,d) -> (b,t,d), as the block it was made from."""
-        query = self._query(self._input(x) if normed is None else normed, turns)
-        query = query if places is None else places.spread(query)
-        scale, causal = (2.0 / self.head_dim) ** 0.5, bias is None
-        seen = F.scaled_dot_product_attention(
-            query.transpose(1, 2), *kv, attn_mask=bias, is_causal=causal, scale=scale
-        ).transpose(1, 2)
+        query = self._query(self._input(x) if normed is None else normed, turns, places)
+        seen = softmax_attention(query, kv, bias, (2.0 / self.head_dim) ** 0.5).transpose(1, 2)
         seen = (seen if places is None else places.collect(seen)).flatten(-2)
         y = F.linear(self._input(seen), self.out).add_(x)
         if side is not None:

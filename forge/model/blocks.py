@@ -7,6 +7,7 @@ Shapes: b batch, t query positions, s key positions, d hidden, h heads, e head d
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
 from dataclasses import dataclass
 from functools import lru_cache
 from typing import Any, cast
@@ -83,6 +84,13 @@ class _SquaredReLUNorm(torch.autograd.Function):
         return _norm_gradient(grads[0], normed).mul_(rectified).mul_(inverse * 2)
 
 
+def whole_precision(x: Tensor) -> AbstractContextManager[Any]:
+    """Products of tensors like x stay in float32 inside, whatever autocast asks for."""
+    device = x.device.type
+    narrow = device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if narrow else nullcontext()
+
+
 def _whole(x: Tensor) -> Tensor:
     """Norms are computed in at least float32, also where products are not (autocast)."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
@@ -135,16 +143,17 @@ class CoreLinear(nn.Linear):
         return F.linear(x, self.effective_weight())
 
 
-def rotary_table(length: int, head_dim: int, theta: float) -> Tensor:
+def rotary_table(length: int, head_dim: int, theta: float, device: torch.device | None = None) -> Tensor:
     """Rotary position embedding (arXiv 2104.09864) as complex numbers of length 1: (length, 1, head_dim/2)."""
-    frequency = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
-    angle = torch.outer(torch.arange(length, dtype=torch.float32), frequency)
+    frequency = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim)
+    angle = torch.outer(torch.arange(length, dtype=torch.float32, device=device), frequency)
     return torch.polar(torch.ones_like(angle), angle).unsqueeze(1)
 
 
 def turn(x: Tensor, turns: Tensor) -> Tensor:
-    """Rotate pairs of neighbours in x (...,e), in place."""
-    return torch.view_as_real(torch.view_as_complex(x.unflatten(-1, (-1, 2))).mul_(turns)).flatten(-2)
+    """Rotate pairs of neighbours in x (...,e), which may be overwritten."""
+    pairs = torch.view_as_complex(x.contiguous().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs.mul_(turns)).flatten(-2)
 
 
 class _ShortAttention(torch.autograd.Function):

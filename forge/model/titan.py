@@ -21,7 +21,16 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
-from forge.model.blocks import Block, CoreLinear, KeyValue, Places, make_quantizer, rms_norm, rotary_table
+from forge.model.blocks import (
+    Block,
+    CoreLinear,
+    KeyValue,
+    Places,
+    make_quantizer,
+    rms_norm,
+    rotary_table,
+    whole_precision,
+)
 from forge.model.config import TinyTitanConfig
 from forge.model.memory import KEY_SHIFT, MemoryState, NeuralMemory
 from forge.model.quantizers import fake_rowwise
@@ -29,7 +38,6 @@ from forge.model.quantizers import fake_rowwise
 ROLL = 1  # channels that the token before is turned by, so that a projection can tell it from the token itself
 
 rope = lru_cache(maxsize=8)(rotary_table)
-
 
 @dataclass
 class Cache:
@@ -188,7 +196,8 @@ class TinyTitanForCausalLM(PreTrainedModel):
         c = self.config
         embedded = rms_norm(F.embedding(ids, table))
         x, positions = self._shifted(embedded, lengths, cache)
-        turns = rope(_round_up(int(positions.max()) + 1), c.head_dim, c.rope_theta)[positions]
+        longest = ids.shape[1] if cache is None else int(positions.max()) + 1
+        turns = rope(_round_up(longest), c.head_dim, c.rope_theta, ids.device)[positions]
         decoding = cache is not None and ids.shape[1] == 1 and bool((cache.lengths > 0).all())
         trace = Trace(x, x, turns, self._bias(positions, cache if decoding else None, x.dtype))
         writer = _Writer(cache, decoding)
@@ -218,8 +227,8 @@ class TinyTitanForCausalLM(PreTrainedModel):
         time = torch.arange(embedded.shape[1], device=embedded.device)
         if cache is None:
             return x, time
-        last = embedded[:, -1] if lengths is None else embedded[torch.arange(len(lengths)), lengths - 1]
-        cache.last_embed = last
+        rows = torch.arange(len(embedded), device=embedded.device)
+        cache.last_embed = embedded[:, -1] if lengths is None else embedded[rows, lengths - 1]
         return x, cache.lengths[:, None] + time
 
     def _bias(self, positions: Tensor, cache: Cache | None, dtype: torch.dtype) -> Tensor | None:
@@ -249,7 +258,8 @@ class TinyTitanForCausalLM(PreTrainedModel):
             trace.kv.append(writer.store(len(trace.kv), kv))
             side = None
             if blocks is self.low and i == len(blocks) - 1 and hasattr(self, "memory"):
-                side, trace.memory = self.memory(normed, state, lengths)
+                with whole_precision(x):  # the memory adds up over the whole sequence
+                    side, trace.memory = self.memory(normed, state, lengths)
             x = block(x, trace.turns, trace.kv[-1], trace.bias, normed, side)
         return x
 
@@ -318,7 +328,7 @@ class TinyTitanForCausalLM(PreTrainedModel):
     def decide(self, trace: Trace, steps: int | None = None) -> tuple[Tensor, Tensor]:
         """Run positions until they halt: (final hidden (b,s,d), steps taken (b,s)); ``steps`` fixes those."""
         limit = self.steps if steps is None else steps
-        taken = torch.ones(trace.high.shape[:2], dtype=torch.long)
+        taken = torch.ones(trace.high.shape[:2], dtype=torch.long, device=trace.high.device)
         final, going = trace.high, torch.ones_like(taken, dtype=torch.bool)
         for _ in range(1, limit):
             if steps is None and hasattr(self, "halt"):
@@ -381,7 +391,7 @@ class _Writer:
         if not self.decoding:
             keys[:, :, : k.shape[2]], values[:, :, : v.shape[2]] = k, v
             return kv
-        rows, lengths = torch.arange(len(k)), self.cache.lengths
+        rows, lengths = torch.arange(len(k), device=k.device), self.cache.lengths
         keys[rows, :, lengths], values[rows, :, lengths] = k[:, :, 0], v[:, :, 0]
         stop = int(lengths.max()) + 1
         return keys[:, :, :stop], values[:, :, :stop]

@@ -14,6 +14,7 @@ import psutil
 import torch
 
 from forge.errors import ForgeError
+from forge.model.blocks import SHORT
 from forge.model.config import TinyTitanConfig
 from forge.model.titan import TinyTitanForCausalLM, core_weight_names
 
@@ -24,6 +25,7 @@ OPTIMIZER_STATE = {"hybrid": (1, 2), "hybrid+grokfast": (2, 3)}
 MUON_WORKSPACE = 4
 # Share of a batch's tokens that is supervised, where the caller does not know: about that of the trunk's diet.
 SUPERVISED_SHARE = 0.25
+ROW_TOKENS = 64  # tokens of a row, where the caller does not know: attention keeps weights of short rows
 # What the allocator and the batches themselves take on top of what is counted.
 OVERHEAD = 1.15
 RESERVE = 256 * 2**20  # left to everyone else
@@ -35,6 +37,7 @@ def estimate_training_bytes(
     *,
     optimizer: str = "hybrid",
     supervised_tokens: int | None = None,
+    row_tokens: int = ROW_TOKENS,
     teacher: bool = False,
 ) -> int:
     """Bytes that training adds, at its peak, to a process that has loaded the libraries.
@@ -44,6 +47,7 @@ def estimate_training_bytes(
         batch_tokens: tokens of one micro-batch, padding included.
         optimizer: a key of :data:`OPTIMIZER_STATE`.
         supervised_tokens: tokens of that micro-batch that have a target; a quarter where None.
+        row_tokens: tokens of one row of it.
         teacher: a second model of the same shape gives targets (distillation).
 
     Raises:
@@ -60,7 +64,7 @@ def estimate_training_bytes(
     quantized += config.vocab_size * config.hidden_size if config.embed_bits else 0
     # The gradient of the tied table is made once a step and added up: one more copy.
     forward = quantized + config.vocab_size * config.hidden_size
-    forward += saved_floats(config, batch_tokens, supervised) + _logit_floats(config, supervised, teacher)
+    forward += saved_floats(config, batch_tokens, supervised, row_tokens) + _logit_floats(config, supervised, teacher)
     return round(OVERHEAD * FLOAT * (resting + max(forward, MUON_WORKSPACE * largest, rest)))
 
 
@@ -79,29 +83,35 @@ def _weights(config: TinyTitanConfig) -> tuple[int, int, int]:
     return sum(groups.values()), rest, max(groups.values())
 
 
-def saved_floats(config: TinyTitanConfig, tokens: int, supervised: int) -> int:
+def saved_floats(config: TinyTitanConfig, tokens: int, supervised: int, row_tokens: int = ROW_TOKENS) -> int:
     """Values that autograd keeps from the forward pass to the backward one, logits left out.
 
-    Step 1 runs over all ``tokens``, later steps over the ``supervised`` ones (:mod:`forge.model.titan`).
+    Step 1 runs over all ``tokens``, its last block beyond keys and values and later steps over the
+    ``supervised`` ones (:mod:`forge.model.titan`).
     """
+    d, quantized = config.hidden_size, bool(config.act_bits)
     blocks = [*zip(config.low_heads, config.low_ffn, strict=True)]
     blocks += [*zip(config.high_heads, config.high_ffn, strict=True)]
     titan = config.architecture == "titan"
-    first = later = 4 * config.hidden_size  # embedding, shift, the two outputs
-    for heads, width in blocks:
+    everywhere, last, later = 2 * d, 2 * d, 4 * d  # embedding and shift; the two outputs; both once more
+    for place, (heads, width) in enumerate(blocks):
         inner = heads * config.head_dim
-        # A quantised input is kept beside the normalised one: four projections' inputs.
-        extra = 2 * config.hidden_size + inner + width if config.act_bits else 0
-        # Norms of both inputs; the two halves of squared ReLU; of attention q, k, v and, for long rows, its output and
-        # what the fused kernel keeps: 3 to 6 times its width, taken in the middle.
-        first += 2 * config.hidden_size + round(4.5 * inner) + 2 * width + extra
-        later += 2 * config.hidden_size + 4 * inner + 2 * width + extra + config.window
+        # The input's norm (a quantised input is kept beside it), keys, values.
+        written = (2 if quantized else 1) * d + 2 * inner
+        # Queries, weights or what stands for them in the fused kernel, the output's norm; the two halves of squared
+        # ReLU and the norm before them; quantised inputs of the three projections.
+        weights = heads * row_tokens if row_tokens <= SHORT else inner + heads
+        rest = 2 * inner + weights + d + 2 * width + ((d + inner + width) if quantized else 0)
+        chosen = rest + inner + (2 if quantized else 1) * d  # queries in rows again, the input's norm again
+        everywhere += written + (rest if place < len(blocks) - 1 else 0)
+        last += chosen if place == len(blocks) - 1 else 0
+        later += chosen
     if titan and config.memory:
         side, chunk = config.memory_head_dim, config.memory_chunk
         # Keys, queries, values and errors; matrices at the chunks' edges; products of rates within a chunk.
-        first += round(config.memory_heads * (19 * side + 3 * side * side / chunk + 7.5 * chunk + 24))
+        everywhere += round(config.memory_heads * (19 * side + 3 * side * side / chunk + 7.5 * chunk + 24))
     steps = config.max_steps if titan else 1
-    return tokens * first + supervised * later * (steps - 1)
+    return tokens * everywhere + supervised * (last + later * (steps - 1))
 
 
 def _logit_floats(config: TinyTitanConfig, supervised: int, teacher: bool) -> int:
@@ -161,6 +171,7 @@ def check_training_memory(
     *,
     optimizer: str = "hybrid",
     supervised_tokens: int | None = None,
+    row_tokens: int = ROW_TOKENS,
     teacher: bool = False,
     device: str = "cpu",
     dial: str = "batch_tokens",
@@ -177,7 +188,7 @@ def check_training_memory(
     def need(tokens: int) -> int:
         share = None if supervised_tokens is None else round(supervised_tokens * tokens / batch_tokens)
         return estimate_training_bytes(
-            config, tokens, optimizer=optimizer, supervised_tokens=share, teacher=teacher
+            config, tokens, optimizer=optimizer, supervised_tokens=share, row_tokens=row_tokens, teacher=teacher
         )
 
     needed, available = need(batch_tokens), available_bytes(device) - RESERVE

@@ -16,13 +16,14 @@ LOG = logging.getLogger(__name__)
 
 
 class Progress:
-    """Context manager around one training run of ``total`` steps, of which ``begin`` are done."""
+    """Context manager around one training run of ``total`` steps, of which ``begin`` are done. Silent unless
+    ``shown``."""
 
-    def __init__(self, name: str, total: int, begin: int = 0) -> None:
-        self.name, self.total, self.begin = name, total, begin
+    def __init__(self, name: str, total: int, begin: int = 0, *, shown: bool = True) -> None:
+        self.name, self.total, self.begin, self.shown = name, total, begin, shown
         console = Console(stderr=True)
         self.bar = None
-        if console.is_terminal:
+        if shown and console.is_terminal:
             columns = (
                 TextColumn("{task.description}"),
                 BarColumn(),
@@ -60,6 +61,8 @@ class Progress:
 
     def _tell(self, line: str, step: int) -> None:
         """Into the log, and to stderr where no bar shows it."""
+        if not self.shown:
+            return
         LOG.info("%s", line, extra={"step": step})
         if self.bar is None:
             print(line, file=sys.stderr, flush=True)
