@@ -162,6 +162,10 @@ def test_a_lock_of_the_living_stays(project: Path) -> None:
         runner.clear_dead_locks(project)
         assert table.exists() is stays
     dead.wait()
+    for half in ('{"write": {"models/edge": {"pid": 1', ""):
+        table.write_text(half)
+        runner.clear_dead_locks(project)
+        assert not table.exists(), "its writer was killed"
 
 
 def test_a_stop_at_the_end_of_a_stage_begins_no_other(dvc_project: Path) -> None:

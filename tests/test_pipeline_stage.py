@@ -215,11 +215,15 @@ def test_a_bug_keeps_its_traceback_and_gives_the_lock_back(prepared: Path) -> No
     train_trunk()
 
 
-def test_tampered_data_is_found_at_first_use(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+def test_tampered_data_is_found_before_any_work(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with stage("trunk") as run:
         assert run.workspace_dir == locate.WORKSPACE
-        Path("data/prepared/f.txt").write_text("y")
-        _ = run.data_dir
+        run.log(1, **{"train/loss": 1.0})
+        fill_model(run)
+        run.publish(metadata={})
+    Path("data/prepared/f.txt").write_text("y")
+    with pytest.raises(SystemExit) as caught, stage("trunk"):
+        pytest.fail("the block must not run")
     assert "data/prepared/f.txt: changed" in leaves(1, capsys, caught)
 
 
@@ -254,15 +258,33 @@ def test_other_parameters_do_not_resume(prepared: Path, capsys: pytest.CaptureFi
     before = Path("params.yaml").read_text()
     set_param("params.yaml", "cognate.clip", 123.5)
     with pytest.raises(SystemExit), stage("trunk") as run:
-        assert list(run.checkpoint_dir.iterdir()) == []
+        assert not (run.checkpoint_dir / "state.json").exists()
         raise Interrupted(0, 2)
     Path("params.yaml").write_text(before)
     set_param("params.yaml", "edge.prune_ratio", 0.123)
     with pytest.raises(SystemExit), stage("trunk") as run:
-        assert [p.name for p in run.checkpoint_dir.iterdir()] == ["state.json"], (
-            "edge is nothing to the trunk"
-        )
+        assert (run.checkpoint_dir / "state.json").exists(), "edge is nothing to the trunk"
         raise Interrupted(0, 2)
+
+
+def test_other_parameters_in_between_do_not_cost_the_curve(prepared: Path) -> None:
+    """Each set of parameters has its own series as it has its own checkpoints."""
+    before = Path("params.yaml").read_text()
+    for clip, steps in ((None, (1, 2)), (123.5, (7, 8)), (None, (3, 4))):
+        Path("params.yaml").write_text(before)
+        if clip is not None:
+            set_param("params.yaml", "cognate.clip", clip)
+        with pytest.raises(SystemExit), stage("trunk") as run:
+            for step in steps:
+                run.log(step, **{"train/loss": float(step)})
+            atomic_write_json(run.checkpoint_dir / "state.json", {})
+            raise Interrupted(steps[-1], 9)
+    with stage("trunk") as run:
+        fill_model(run)
+        run.publish(metadata={})
+    rows = Path("results/trunk/plots/metrics/train/loss.tsv").read_text().split("\n")[1:-1]
+    assert rows == [f"{n}\t{float(n)}" for n in (1, 2, 3, 4)]
+    assert len(Path(".forge/runs/trunk/metrics.jsonl").read_text().splitlines()) == 4
 
 
 def test_work_that_never_looks_is_left_after_the_grace(

@@ -23,6 +23,7 @@ from forge.pipeline.phases import PHASES, Phase
 
 LOCK_WAIT_SECONDS = 60.0
 _KEY_DIGITS = 32
+_DISCARDED = ".discarded"
 
 
 def home() -> Path:
@@ -69,6 +70,7 @@ class CheckpointHome:
     def __init__(self, stage: str, key: str, wait: float = LOCK_WAIT_SECONDS) -> None:
         parent = home() / stage
         self.path = parent / key[:_KEY_DIGITS]
+        self._discarded = parent / f"{key[:_KEY_DIGITS]}{_DISCARDED}"
         self._lock_path = parent / f"{key[:_KEY_DIGITS]}.lock"
         self._wait = wait
         self._descriptor: int | None = None
@@ -88,6 +90,8 @@ class CheckpointHome:
                 holder = self._lock_path.read_text(encoding="utf-8").strip() or "unknown"
                 raise ForgeError(f"{self._lock_path}: process {holder} is already working on this stage")
             time.sleep(0.1)
+        if self._discarded.exists():
+            shutil.rmtree(self._discarded)
         self.path.mkdir(exist_ok=True)
         return self.path
 
@@ -117,8 +121,9 @@ class CheckpointHome:
         self._descriptor = None
 
     def discard(self) -> None:
-        """Remove the checkpoints (the stage has published), then `close`."""
-        shutil.rmtree(self.path)
+        """Remove the checkpoints (the stage has published), then `close`. A kill leaves all of them or none."""
+        self.path.rename(self._discarded)
+        shutil.rmtree(self._discarded)
         self.path.mkdir()
         self.close()
 
@@ -139,9 +144,7 @@ def orphans(params: Params) -> list[CheckpointHome]:
     so that `open` refuses them.
     """
     live = live_keys(params)
-    found = [path for path in sorted(home().glob("*/*")) if path.is_dir()]
-    return [
-        CheckpointHome(path.parent.name, path.name, wait=0.0)
-        for path in found
-        if (path.parent.name, path.name) not in live
-    ]
+    folders = [path for path in sorted(home().glob("*/*")) if path.is_dir()]
+    # What a killed `discard` has left goes with its key: `open` removes it.
+    found = {(path.parent.name, path.name.removesuffix(_DISCARDED)): None for path in folders}
+    return [CheckpointHome(stage, key, wait=0.0) for stage, key in found if (stage, key) not in live]

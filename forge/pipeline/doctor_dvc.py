@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import time
 from collections.abc import Iterator
 from functools import partial
 from pathlib import Path
@@ -26,6 +27,7 @@ from forge.pipeline.findings import Finding
 LOCK = "dvc.lock"
 MEND = "agent-forge doctor --fix"
 _BLOCK = 1 << 20
+_TABLE_SECONDS = 1.0  # writing DVC's lock table takes a millisecond
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 _Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
@@ -169,20 +171,27 @@ def is_alive(pid: int) -> bool:
 
 
 def clear_dead_locks(root: Path) -> None:
-    """Remove DVC's lock table if every process in it is dead.
+    """Remove DVC's lock table if every process in it is dead, or if it stays unreadable and no DVC runs here.
 
-    DVC does so itself, unless a dead process is still in the process table because nobody collected its exit
-    code, as in a container whose first process is no init.
+    DVC removes the locks of the dead itself, unless a dead process is still in the process table because nobody
+    collected its exit code, as in a container whose first process is no init. It writes the table in place, so a DVC
+    that was killed then leaves half of it, on which every later one would fail.
 
     Raises:
-        ForgeError: the table is damaged; the line names the mend.
+        ForgeError: the table is damaged and somebody may use it; the line names the mend.
     """
     path = _table(root)
-    if not path.is_file():
-        return
-    if fault := table_fault(path):
-        raise ForgeError(f"DVC's lock table {path.relative_to(root)} is damaged, {fault}; mend it with: {MEND}")
-    if not any(is_alive(pid) for pid in holders(json.loads(_text(path)))):
+    deadline = time.monotonic() + _TABLE_SECONDS
+    while path.is_file() and (fault := table_fault(path)):
+        if time.monotonic() < deadline:
+            time.sleep(0.05)
+        elif busy := processes_in(root):
+            raise ForgeError(
+                f"DVC's lock table {path.relative_to(root)} is damaged, {fault}; end process {busy[0]}, then: {MEND}"
+            )
+        else:
+            path.unlink(missing_ok=True)
+    if path.is_file() and not any(is_alive(pid) for pid in holders(json.loads(_text(path)))):
         path.unlink(missing_ok=True)
 
 

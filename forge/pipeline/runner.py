@@ -23,7 +23,7 @@ from forge.pipeline.disk import check_room, disk_full_note, run_bytes, says_disk
 from forge.pipeline.doctor_dvc import clear_dead_locks, require_sound_lock
 from forge.pipeline.logs import logging_to
 from forge.pipeline.phases import phase_named
-from forge.pipeline.signals import LED_BY_DVC, die_with_parent
+from forge.pipeline.signals import die_with_parent
 from forge.pipeline.tracking import read_status, stay_offline
 
 LOG = logging.getLogger(__name__)
@@ -245,7 +245,7 @@ def _run(command: list[str], root: Path, on_event: Callable[[RunEvent], None]) -
     process = subprocess.Popen(
         command,
         cwd=root,
-        env=stage_environment() | {LED_BY_DVC: "1"},
+        env=stage_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,

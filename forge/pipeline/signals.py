@@ -16,7 +16,6 @@ from forge.errors import Interrupted
 _PR_SET_PDEATHSIG = 1
 GRACE_SECONDS = 20.0
 ORPHAN_GRACE_SECONDS = 3.0  # with nobody left to take the result, only saving what there is makes sense
-LED_BY_DVC = "AGENT_FORGE_LED_BY_DVC"  # set where DVC leads the session that its stages run in
 
 
 class StopRequest:
@@ -72,10 +71,11 @@ def die_with_dvc() -> None:
     """For the first line of a process that DVC starts, because the imports that follow take seconds.
 
     Raises:
-        SystemExit: DVC is dead already. That can be known only where it leads its session, as under `agent-forge run`.
+        SystemExit: DVC is dead already. It would share this process's session; who adopts orphans does not, but for a
+            first process of a container that leads the only session there is.
     """
     die_with_parent()
-    if LED_BY_DVC in os.environ and os.getppid() != os.getsid(0):
+    if os.getsid(os.getppid()) != os.getsid(0):
         raise SystemExit(130)
 
 

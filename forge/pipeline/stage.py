@@ -31,6 +31,7 @@ from forge.pipeline.checkpoints import CheckpointHome, checkpoint_key, fingerpri
 from forge.pipeline.contracts import check_handoff, contract_into
 from forge.pipeline.disk import check_room, disk_full_note, is_disk_full, stage_bytes
 from forge.pipeline.locate import (
+    OWN,
     PREPARED,
     RESULTS,
     WORKSPACE,
@@ -46,7 +47,7 @@ from forge.pipeline.publish import building, describe, open_draft, read_metadata
 from forge.pipeline.registry_sessions import Session
 from forge.pipeline.sampling import SystemSampler
 from forge.pipeline.signals import StopRequest, stop_on_signals
-from forge.pipeline.tracking import ALL_METRICS, Tracker, finite_numbers, stay_offline, write_all_metrics
+from forge.pipeline.tracking import ALL_METRICS, SERIES, Tracker, finite_numbers, stay_offline, write_all_metrics
 
 LOG = logging.getLogger(__name__)
 
@@ -104,12 +105,12 @@ class Run:
 
     @property
     def data_dir(self) -> Path:
-        """`data/prepared`, its manifest verified at the first use."""
+        """`data/prepared`, its manifest verified when the stage began."""
         return self._verify(PREPARED)
 
     @property
     def workspace_dir(self) -> Path:
-        """`data/workspace` (the tools' documents, files and database), verified at the first use."""
+        """`data/workspace` (the tools' documents, files and database), verified when the stage began."""
         return self._verify(WORKSPACE)
 
     def _verify(self, directory: Path) -> Path:
@@ -279,14 +280,23 @@ class Run:
                 config=config,
                 resumed=resumed,
                 prefix=metric_prefix(self.phase, self.branch),
+                kept=self.checkpoint_dir / SERIES,
             )
             self._sampler = SystemSampler(run_dir(self.name), resumed=resumed)
             self._sampler.start()
             LOG.info("%s at scale %s", "resumed" if resumed else "started", self.all_params.scale)
 
     def _check_inputs(self) -> None:
-        if not self.phase.inputs:
-            return
+        """Verify all that the stage reads before it spends hours on it: the handoff by its contract, the rest by
+        manifest.
+        """
+        if self.phase.inputs:
+            self._check_handoff()
+        if self.phase.outputs(self.branch) and self.phase.data != (OWN.as_posix(),):
+            for path in self.phase.reads():
+                self._verify(Path(path))
+
+    def _check_handoff(self) -> None:
         source = self.phase.inputs[0]
         directories = {str(name): model_path(source, name) for name in phase_named(source).branches}
         contract = contract_into(self.phase.name)
@@ -367,6 +377,9 @@ class Run:
             self._sampler.stop()
         if self._draft is not None:
             shutil.rmtree(self._draft, ignore_errors=True)
+        kept = self.checkpoint_dir / SERIES
+        if self.checkpoint_dir.is_dir() and list(self.checkpoint_dir.iterdir()) == [kept]:
+            kept.unlink()  # points without a checkpoint are points of nothing
         self._checkpoints.close()
 
 

@@ -138,10 +138,19 @@ class Tracker:
         config: parameters, shown in W&B.
         resumed: continue the series of an interrupted run instead of starting anew.
         prefix: what the names of its metrics begin with in W&B and `all_metrics.json`; the stage's name if not given.
+        kept: a second copy of the series, among the checkpoints: a resumed run goes on with that one, whatever ran
+            in between with other parameters.
     """
 
     def __init__(
-        self, stage: str, directory: Path, *, config: Mapping[str, Any], resumed: bool, prefix: str = ""
+        self,
+        stage: str,
+        directory: Path,
+        *,
+        config: Mapping[str, Any],
+        resumed: bool,
+        prefix: str = "",
+        kept: Path | None = None,
     ) -> None:
         self.stage = stage
         self.prefix = prefix or stage
@@ -150,9 +159,13 @@ class Tracker:
         self._started = time.time()
         self._pace: tuple[float, int] | None = None  # time and step of the first progress of this process
         directory.mkdir(parents=True, exist_ok=True)
+        shown = directory / SERIES
         if resumed:
-            drop_partial_line(directory / SERIES)
-        self._series = open(directory / SERIES, "a" if resumed else "w", encoding="utf-8")  # noqa: SIM115
+            drop_partial_line(kept or shown)
+            if kept is not None:
+                shown.write_bytes(kept.read_bytes() if kept.is_file() else b"")
+        files = [shown] if kept is None else [kept, shown]
+        self._series = [open(path, "a" if resumed else "w", encoding="utf-8") for path in files]  # noqa: SIM115
         self._recorder: subprocess.Popen[str] | None = self._start_recorder(config)
         self.status("running")
 
@@ -196,9 +209,14 @@ class Tracker:
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append one point of each series."""
         numbers = finite_numbers(metrics)
-        self._series.write(json.dumps({"step": step, "time": round(time.time(), 3), **numbers}) + "\n")
-        self._series.flush()
+        for file in self._series:
+            file.write(json.dumps({"step": step, "time": round(time.time(), 3), **numbers}) + "\n")
+            file.flush()
         self._send({"event": "log", "step": step, "metrics": numbers})
+
+    def _close_series(self) -> None:
+        for file in self._series:
+            file.close()
 
     def status(
         self, state: str, step: int = 0, total: int = 0, note: str = "", *, throttle: bool = False
@@ -245,7 +263,7 @@ class Tracker:
                 plot shows.
         """
         atomic_write_json(self.directory / SUMMARY, dict(summary))
-        self._series.close()
+        self._close_series()
         last: dict[str, Any] = {}
         for point in read_series(self.directory / SERIES).values():
             last.update(point)
@@ -272,7 +290,7 @@ class Tracker:
     def abandon(self, state: str, step: int = 0, total: int = 0, note: str = "") -> None:
         """Close the series of a run that did not finish; the recorder closes its W&B run on its own."""
         try:
-            self._series.close()
+            self._close_series()
         finally:
             if self._recorder is not None and self._recorder.stdin is not None:
                 self._recorder.communicate()
