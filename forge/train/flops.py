@@ -25,7 +25,7 @@ def training_flops(config: TinyTitanConfig, lengths: np.ndarray, supervised: np.
     steps = config.max_steps if titan else 1
     tokens, wanted = float(lengths.sum()), float(supervised.sum())
     all_pairs, wanted_pairs = float((lengths.astype(float) ** 2).sum()), float((lengths * supervised).sum())
-    total = 6 * wanted * steps * (config.vocab_size * d + (d if titan and config.halting else 0))
+    total: float = 6 * wanted * steps * (config.vocab_size * d + (d if titan and config.halting else 0))
     for place, (heads, width) in enumerate(blocks):
         keys_values, rest, attention = 2 * d * heads * e, 2 * d * (heads * e + width), 12 * heads * e
         last = place == len(blocks) - 1
