@@ -35,7 +35,7 @@ def training_flops(config: TinyTitanConfig, lengths: np.ndarray, supervised: np.
     if titan and config.memory:
         heads, side = config.memory_heads, config.memory_head_dim
         chunk = float(np.minimum(lengths, config.memory_chunk) @ lengths) / tokens
-        per_token = 4 * d * heads * side + 4 * d * heads  # projections and gates
+        per_token: float = 4 * d * heads * side + 4 * d * heads  # projections and gates
         per_token += heads * (chunk * chunk + 2 * chunk * side + 5 * side * side)  # within a chunk; with the matrices
         total += 6 * tokens * per_token
     return total
