@@ -33,7 +33,8 @@ from tests.stub_run import random_set
 from tests.tiny_models import tiny_model, tokens
 
 torch.set_num_threads(1)
-PARAMS = read_yaml(Path(run_stage.__file__).parent / "params.yaml")
+ABLATIONS = Path(run_stage.__file__).resolve().parent
+PARAMS = read_yaml(ABLATIONS / "params.yaml")
 RECALL, CHAINS = Recall(**PARAMS["recall"]["task"]), Chains(**PARAMS["chains"]["task"])
 
 
@@ -267,3 +268,13 @@ def test_the_table_pairs_by_seed() -> None:
     assert lines[3].startswith("| memory | 1.000 ± 0.000 | 0.500 ± 0.000 | 0.600 ± 0.248 |")
     assert lines[3].count("|") == len(COLUMNS) + 2
     assert interval([1.0]) == (1.0, math.inf)
+
+
+def test_dvc_knows_all_code_that_a_run_uses() -> None:
+    """The list in ablations/dvc.yaml names files: a new one of these packages must be added there."""
+    stages = read_yaml(ABLATIONS / "dvc.yaml")["stages"]
+    listed = {(ABLATIONS / path).resolve() for path in stages["run"]["deps"]}
+    packages = [ABLATIONS.parent / "forge" / name for name in ("data", "evals", "model", "train")]
+    code = {path for package in packages for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"}
+    code |= {ABLATIONS.parent / "forge/ablation" / name for name in ("problems.py", "variants.py")}
+    assert listed - {ABLATIONS / "run.py", ABLATIONS.parent / "data/prepared"} == code

@@ -8,12 +8,14 @@ import os
 import signal
 import subprocess
 import sys
+import textwrap
 import time
 from pathlib import Path
 
 import pytest
 
 from forge.pipeline.signals import stop_on_signals
+from forge.pipeline.tracking import read_status
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -48,3 +50,37 @@ def test_a_stage_that_comes_after_dvcs_death_leaves_at_once(started_by_dvc: bool
         check=False,
     )
     assert done.returncode == code
+
+
+ORPHAN = textwrap.dedent(
+    """
+    import os, sys, time
+    from forge.errors import Interrupted
+    from forge.pipeline.stage import stage
+    with stage("data") as run:
+        print(os.getpid(), flush=True)
+        while not run.stop_requested:
+            time.sleep(0.02)
+        raise Interrupted(1, 2)
+    """
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PDEATHSIG is Linux's")
+def test_a_stage_does_not_outlive_its_parent(project: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {ORPHAN!r}])"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while read_status(project / ".forge/runs/data")["state"] != "paused":  # type: ignore[index]
+        assert time.monotonic() < deadline, f"process {child} lives on"
+        time.sleep(0.05)
+    parent.stdout.close()

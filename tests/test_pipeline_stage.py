@@ -5,9 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import subprocess
-import sys
-import textwrap
 import threading
 import time
 from pathlib import Path
@@ -481,37 +478,3 @@ def test_seconds_of_earlier_stages_add_up(project: Path) -> None:
         for name in ("headline.json", "ladder.json", "ladder.svg", "report.json", "report.md"):
             atomic_write_text(run.results_dir / name, "x")
     assert not Path("results/report").exists()
-
-
-ORPHAN = textwrap.dedent(
-    """
-    import os, sys, time
-    from forge.errors import Interrupted
-    from forge.pipeline.stage import stage
-    with stage("data") as run:
-        print(os.getpid(), flush=True)
-        while not run.stop_requested:
-            time.sleep(0.02)
-        raise Interrupted(1, 2)
-    """
-)
-
-
-@pytest.mark.skipif(sys.platform != "linux", reason="PDEATHSIG is Linux's")
-def test_a_stage_does_not_outlive_its_parent(project: Path) -> None:
-    parent = subprocess.Popen(
-        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {ORPHAN!r}])"],
-        stdout=subprocess.PIPE,
-        stderr=subprocess.DEVNULL,
-        text=True,
-        env={**os.environ, "PYTHONPATH": str(ROOT)},
-    )
-    assert parent.stdout is not None
-    child = int(parent.stdout.readline())
-    parent.kill()
-    parent.wait()
-    deadline = time.monotonic() + 20
-    while read_status(project / ".forge/runs/data")["state"] != "paused":  # type: ignore[index]
-        assert time.monotonic() < deadline, f"process {child} lives on"
-        time.sleep(0.05)
-    parent.stdout.close()

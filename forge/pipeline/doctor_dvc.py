@@ -12,6 +12,7 @@ import os
 import re
 import shutil
 import subprocess
+import sys
 import time
 from collections.abc import Iterator
 from functools import partial
@@ -60,7 +61,9 @@ def processes_in(root: Path) -> list[int]:
 
 
 def lock_fault(text: str) -> str | None:
-    """What is wrong with the text of a `dvc.lock`; None where DVC would accept it."""
+    """What is wrong with the text of a `dvc.lock`; None where it is as DVC writes it."""
+    if text and not text.endswith("\n"):
+        return "cut off in its last line"
     try:
         found = yaml.load(text, Loader=_Loader)
     except yaml.YAMLError as error:
@@ -73,7 +76,7 @@ def lock_fault(text: str) -> str | None:
     for name, stage in stages.items():
         if not isinstance(stage, dict) or not isinstance(stage.get("cmd"), str | list):
             return f"cut off in stage {name}"
-        if not all(_sound_entries(stage.get(group, [])) for group in ("deps", "outs")):
+        if "outs" not in stage or not all(_sound_entries(stage.get(group, [])) for group in ("deps", "outs")):
             return f"cut off in stage {name}"
         params = stage.get("params", {})
         if not isinstance(params, dict) or not all(isinstance(values, dict) for values in params.values()):
@@ -191,6 +194,7 @@ def clear_dead_locks(root: Path) -> None:
             )
         else:
             path.unlink(missing_ok=True)
+            print(f"removed DVC's lock table, which a killed process left damaged: {fault}", file=sys.stderr)
     if path.is_file() and not any(is_alive(pid) for pid in holders(json.loads(_text(path)))):
         path.unlink(missing_ok=True)
 
