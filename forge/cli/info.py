@@ -170,7 +170,7 @@ def report_command(
         emit_json(report)
         return
     table(
-        ("phase", "bytes", "parameters", "BPB", "suite, no tools", "suite, tools", "minutes"),
+        ("phase", "bytes", "parameters", "BPB", "suite, no tools", "suite, tools", "explained", "minutes"),
         [
             (
                 row["phase"],
@@ -179,6 +179,7 @@ def report_command(
                 f"{row['bpb']:.3f}",
                 f"{row['accuracy_no_tools']:.3f}",
                 f"{row['accuracy_tools']:.3f}",
+                "" if (explained := row.get("accuracy_tools_prompted")) is None else f"{explained:.3f}",
                 f"{row['seconds'] / 60:.1f}",
             )
             for row in report["ledger"]

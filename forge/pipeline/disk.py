@@ -62,7 +62,7 @@ def check_room(needed: int, who: str, *folders: Path) -> None:
 
 def is_disk_full(error: BaseException) -> bool:
     """Whether an exception, of Python or of a library that only passes the words on, says that no space is left."""
-    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT):
+    if isinstance(error, OSError) and error.errno in (errno.ENOSPC, errno.EDQUOT, errno.EFBIG):
         return True
     return says_disk_full(str(error))
 
@@ -72,7 +72,8 @@ def says_disk_full(text: str) -> bool:
     return "No space left on device" in text or "Disk quota exceeded" in text
 
 
-def disk_full_note(file: str | None = None) -> str:
-    """One line for the user: nothing is broken, and what to do."""
-    where = f" (at {file})" if file else ""
+def disk_full_note(error: BaseException | None = None) -> str:
+    """One line for the user: what the system says, that nothing is broken, and what to do."""
+    words, file = getattr(error, "strerror", None), getattr(error, "filename", None)
+    where = f" ({words or error}{f': {file}' if file else ''})" if error else ""
     return f"the disk is full{where}; nothing half-written was kept: {_MENDS}, then run again"

@@ -184,6 +184,7 @@ def _ledger_lines(report: Mapping[str, Any]) -> list[str]:
         "BPB",
         "suite, no tools",
         "suite, tools",
+        "suite, tools explained",
         "minutes",
         "file",
     )
@@ -195,6 +196,7 @@ def _ledger_lines(report: Mapping[str, Any]) -> list[str]:
             f"{row['bpb']:.3f}",
             f"{row['accuracy_no_tools']:.3f}",
             f"{row['accuracy_tools']:.3f}",
+            "" if row["accuracy_tools_prompted"] is None else f"{row['accuracy_tools_prompted']:.3f}",
             f"{row['seconds'] / 60:.1f}",
             f"`{row['file']}`",
         )

@@ -466,6 +466,5 @@ def _ending(error: BaseException) -> tuple[str, str, int | None]:
     if isinstance(error, ForgeError):
         return "failed", str(error), 1
     if is_disk_full(error):
-        file = getattr(error, "filename", None)
-        return "failed", disk_full_note(None if file is None else str(file)), 1
+        return "failed", disk_full_note(error), 1
     return "failed", f"{type(error).__name__}: {error}", None

@@ -16,7 +16,7 @@ from forge.files import atomic_write_json, read_json
 from forge.pipeline.locate import stage_name
 from tests.faults.lab import STAGES, Lab, Running, link_project, make_project
 from tests.faults.torture import Reference, Victim, uninterrupted
-from tests.test_pipeline_smoke import clone
+from tests.smoke_runs import clone
 
 
 @dataclass

@@ -45,6 +45,7 @@ class Life:
         self.count = 0
         self.trap = trap
         self.closed = False
+        self.process = os.getpid()
         self.trace = os.open(trace, os.O_WRONLY | os.O_CREAT | os.O_APPEND)
 
     def note(self, line: str) -> None:
@@ -52,7 +53,9 @@ class Life:
         os.write(self.trace, f"{line}\n".encode())
 
     def moment(self, what: str) -> None:
-        """One more event; perhaps the last."""
+        """One more event; perhaps the last. What worker processes do is none of the stage's own."""
+        if os.getpid() != self.process:
+            return
         self.count += 1
         if self.trap is not None and self.count == self.trap["event"]:
             self.spring(what)
@@ -96,13 +99,15 @@ class Life:
 def _watch_work(life: Life) -> None:
     """Training loops with the step they begin at, their steps, evaluations of merges, batches of trajectories."""
     from forge.bake import trajectories
-    from forge.merge.evolve import _Run
+    from forge.merge.evolve import Judge
+    from forge.merge.phase import Keeper
     from forge.train.loop import Trainer
     from forge.train.progress import Progress
 
     life.watch(Progress, "__init__", lambda bar, name, total, begin=0: f"loop {name} {begin} {total}")
     life.watch(Trainer, "update", lambda trainer, step, batch: f"step {step}")
-    life.watch(_Run, "judge", lambda run, genome: f"merge {genome.key()}")
+    life.watch(Judge, "__call__", lambda judge, genome: f"merge {genome.key()}")  # in a worker process: no event
+    life.watch(Keeper, "after_evaluation", lambda keeper, record, state: f"evaluated {len(state.records)}")
     life.watch(trajectories, "generate", lambda model, prompts: f"sample {len(prompts)}")
 
 

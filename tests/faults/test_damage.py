@@ -91,7 +91,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
     share = {"trunk": 0.6, "evomerge": 0.4, "baking": 0.4}[phase]
     for spoiled in (1, 2):
         whole = sorted(step for step, good in interrupted(victim, share)[loop].items() if good)
-        assert len(whole) == 2
+        assert len(whole) in (2, 3), "three where it was killed between writing one and removing another"
         home = victim.project / ".forge" / "checkpoints" / victim.name
         for step in whole[-spoiled:]:
             (file,) = home.glob(f"*/{loop}/step-{step:08d}/state.safetensors")
@@ -136,7 +136,7 @@ def test_a_full_disk_stops_the_stage(
         pytest.skip("mounting is not allowed here")
     line = one_line(run)
     assert line.startswith("trunk: "), line
-    assert "No space left on device" in line
+    assert "No space left on device" in line or "GiB free on the disk of" in line
     assert victim.outputs() == {}
     blow = victim.finish()
     assert not blow.faults, blow

@@ -6,6 +6,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import sys
 import time
@@ -74,7 +75,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bytes(
         reached = newest(root)
         assert code == 130 if who == "agent-forge" and name != "SIGKILL" else code != 0, told
         if code == 130:
-            assert f"bitnet: paused at step {reached} of {STEPS}; run again to resume" in run.output(), told
+            assert f"bitnet: paused at step {reached} of {STEPS}; go on with: agent-forge run" in run.output(), told
         if reached and "resuming" in run.output():
             assert "train: resuming at step" in run.output()
     last = repository.start("run", "--json", "--phase", "bitnet")
@@ -97,7 +98,8 @@ def test_a_truncated_lock_file_is_named_and_mended_by_removing_it(repository: Re
     run = repository.start("run")
     assert run.wait() == 1
     assert "dvc.lock" in run.output().strip().splitlines()[-1], run.output()
-    lock.write_text(text[: place + 12])  # within a hash: a valid file that is not true
+    last_stage = [match.start() + 1 for match in re.finditer(r"\n  \S", text)][-1]
+    lock.write_text(text[:last_stage])  # between two stages: a valid file that does not know all
     for mend in (lambda: None, lock.unlink):
         mend()
         again = repository.start("run", "--json", "--phase", "edge")
