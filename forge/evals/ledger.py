@@ -16,9 +16,11 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 
 
 class LedgerRow(BaseModel):
-    """One phase's row. bytes: deployable files on disk; bpb: bits per UTF-8 byte of held-out text; accuracy_tools: tools at
-    hand and no word of them in the prompt; accuracy_tools_prompted: with the prompt that explains them (None from
-    phase 6 on, which makes it superfluous); seconds: wall clock.
+    """One phase's row.
+
+    bytes: deployable files on disk; bpb: bits per UTF-8 byte of held-out text; seconds: wall clock.
+    accuracy_tools: with tools and no word of them in the prompt. accuracy_tools_prompted: with the prompt that explains
+    them; None from phase 6 on, which makes it superfluous.
     """
 
     model_config = ConfigDict(extra="forbid")
