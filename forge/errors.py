@@ -27,6 +27,7 @@ class Interrupted(Exception):
     """
 
     def __init__(self, step: int, total: int) -> None:
-        super().__init__(f"paused at step {step} of {total}; run again to resume")
+        where = f"paused at step {step} of {total}" if total else "stopped before the first step"
+        super().__init__(f"{where}; go on with: agent-forge run")
         self.step = step
         self.total = total

@@ -50,6 +50,15 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
     fsync_directory(path.parent)
 
 
+def remove_leftovers(directory: Path) -> None:
+    """Delete the temporary files that writers killed in `atomic_write_bytes` left directly in `directory`.
+
+    To be called by whoever alone writes there.
+    """
+    for path in directory.glob(".*.tmp"):
+        path.unlink()
+
+
 def _umask() -> int:
     """The process's umask; POSIX can only read it by setting it."""
     mask = os.umask(0o022)

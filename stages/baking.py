@@ -3,7 +3,9 @@
 from __future__ import annotations
 
 from forge.bake import bake, sample_trajectories
-from forge.bake.evaluate import ask_everyone, baking_claims, baking_figures, forgetting_percent
+from forge.bake.curve import ToolCurve, tool_iterations
+from forge.bake.evaluate import ask_everyone, baking_claims, forgetting_percent, probes
+from forge.bake.figures import baking_figures, half_strength, persona_divergence
 from forge.data.build import read_rows
 from forge.evals.measure import measure_run, record_ledger
 from forge.model import load_model, load_tokenizer
@@ -17,17 +19,12 @@ def main() -> None:
     with stage("baking") as run:
         source = run.model_dir("forge")
         teacher, tokenizer, p = load_model(source), load_tokenizer(source), run.params
+        rows = read_rows(run.data_dir / "train.jsonl")
         with Toolbox(run.workspace_dir) as toolbox:
-            trajectories = sample_trajectories(
-                teacher,
-                tokenizer,
-                read_rows(run.data_dir / "train.jsonl"),
-                toolbox,
-                count=p.trajectories,
-                temperature=p.temperature,
-                seed=run.seed,
-            )
-        model, half, result = bake(run, teacher, tokenizer, trajectories)
+            options = {"count": p.trajectories, "temperature": p.temperature, "seed": run.seed}
+            trajectories = sample_trajectories(teacher, tokenizer, rows, toolbox, run=run, **options)
+        curve = ToolCurve(run, tokenizer)
+        model, half, result = bake(run, teacher, tokenizer, trajectories, curve.watch)
         before, after = (measure_run(run, m, tokenizer, prompted=False) for m in (teacher, model))
         tools, personas = ask_everyone(run, tokenizer, teacher, half, model)
         run.claims(baking_claims(run, tools, personas, before, after))
@@ -36,20 +33,18 @@ def main() -> None:
             "persona_consistency": personas["baked"].consistency,
             "forgetting_percent": forgetting_percent(before, after),
         }
-        figures = baking_figures(tools, personas)
+        figures = {
+            **curve.figures(),
+            **tool_iterations(run, trajectories),
+            **baking_figures(tools, personas, facts["forgetting_percent"]),
+            **persona_divergence(teacher, model, tokenizer, probes(run).personas),
+            **half_strength(teacher, half, model),
+        }
         trained = {"final_loss": result.final_loss, "trajectories_kept": trajectories.kept}
         run.summary(figures, headline={**trained, **facts, **after.headline()})
-        target = publish_ternary(
-            run,
-            model,
-            tokenizer,
-            {
-                "tools": sorted(tools["baked"].tools),
-                "personas": sorted(personas["baked"].personas),
-                "accuracy_tools": after.tools.mean_accuracy,
-                **facts,
-            },
-        )
+        names = {"tools": sorted(tools["baked"].tools), "personas": sorted(personas["baked"].personas)}
+        metadata = {**names, "accuracy_tools": after.tools.mean_accuracy, **facts}
+        target = publish_ternary(run, model, tokenizer, metadata)
         record_ledger(run, "baking", target, model, after)
 
 

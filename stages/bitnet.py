@@ -9,6 +9,7 @@ from forge.evals.measure import measure_run, record_ledger
 from forge.model import load_model, load_tokenizer, save_model
 from forge.pipeline.stage import stage
 from forge.quant.claims import retention_claims
+from forge.quant.figures import packed_performance, ternary_success
 from forge.quant.finetune import PACKED, distil, pack_model, packing_delta, ternary_model
 from forge.train import MIX, gather_batch
 
@@ -41,17 +42,13 @@ def main() -> None:
             "packed_logit_delta": delta,
         }
         run.claims(claims)
-        run.summary(
-            {f"compression/{k}": packed[k] for k in ("layers_compressed", "layers_preserved", "sparsity_ratio")},
-            headline={"final_loss": result.final_loss, **figures, **after.headline()},
-        )
-        target = run.publish(
-            metadata={
-                "packed_bytes": packed["packed_bytes"],
-                "compression_ratio": ratio,
-                "accuracy_retention": quality["quality/accuracy_retention"],
-            }
-        )
+        more = {f"compression/{k}": packed[k] for k in ("layers_compressed", "layers_preserved", "sparsity_ratio")}
+        more |= packed_performance(teacher, student, run.out_dir / PACKED)
+        more |= {"performance/calibration_time_seconds": packed["seconds"], "phase/success": ternary_success(figures)}
+        run.summary(more, headline={"final_loss": result.final_loss, **figures, **after.headline()})
+        kept = quality["quality/accuracy_retention"]
+        facts = {"packed_bytes": packed["packed_bytes"], "compression_ratio": ratio, "accuracy_retention": kept}
+        target = run.publish(metadata=facts)
         record_ledger(run, "bitnet", target, student, after)
 
 

@@ -10,6 +10,7 @@ from forge.model import load_model, load_tokenizer
 from forge.pipeline.stage import stage
 from forge.pretrain import train_branch
 from forge.pretrain.claims import branch_claims
+from forge.pretrain.figures import MIB, branch_figures
 
 
 def main() -> None:
@@ -21,14 +22,16 @@ def main() -> None:
         source = run.model_dir("trunk")
         trunk, tokenizer = load_model(source), load_tokenizer(source)
         model = load_model(source)
-        result = train_branch(run, model, EncodedSet.load(run.data_dir / "train.safetensors"))
+        train, val, test = (EncodedSet.load(run.data_dir / f"{name}.safetensors") for name in ("train", "val", "test"))
+        result = train_branch(run, model, train)
         measured = measure_run(run, model, tokenizer)
-        run.claims(branch_claims(run, trunk, model, EncodedSet.load(run.data_dir / "test.safetensors")))
+        run.claims(branch_claims(run, trunk, model, test))
+        figures = branch_figures(run, model, train, val)
         run.summary(
-            {"train/tokens": result.tokens, "train/padding_share": result.padding},
+            {"train/tokens": result.tokens, "train/padding_share": result.padding, **figures},
             headline={"final_loss": result.final_loss, "parameters": model.num_parameters(), **measured.headline()},
         )
-        run.publish(
+        target = run.publish(
             model,
             tokenizer,
             metadata={
@@ -39,6 +42,7 @@ def main() -> None:
                 "model_name": f"TinyTitan-{branch}",
             },
         )
+        run.summary({"size_mb": (target / "model.safetensors").stat().st_size / MIB})
 
 
 if __name__ == "__main__":

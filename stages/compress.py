@@ -5,6 +5,7 @@ from __future__ import annotations
 from forge.bake.evaluate import probes, tool_score
 from forge.compress.chain import compress
 from forge.compress.claims import compression_claims
+from forge.compress.figures import file_figures
 from forge.data.build import read_rows
 from forge.evals.ledger import deployable_files
 from forge.evals.measure import measure_run, record_ledger
@@ -26,12 +27,13 @@ def main() -> None:
         tools = [
             tool_score(run, m, t, asked) for m, t in ((chain.final, chain.tokenizer), (teacher, load_tokenizer(baked)))
         ]
-        original = sum(f.stat().st_size for f in deployable_files("cognate", run.model_dir("trunk")))
-        size = path.stat().st_size
+        trunk = run.model_dir("trunk")
+        original, size = sum(f.stat().st_size for f in deployable_files("cognate", trunk)), path.stat().st_size
         run.claims(compression_claims(run, reference, final, posthoc, tools, original, size))
         kept = final.tools.mean_accuracy / max(1e-9, reference.tools.mean_accuracy)
+        first = (load_model(trunk), load_tokenizer(trunk))
         run.summary(
-            chain.figures(),
+            chain.figures() | file_figures(run, path, final, first, original),
             headline={
                 "size/final_bytes": size,
                 "size/original_bytes": original,
@@ -42,13 +44,8 @@ def main() -> None:
                 **final.headline(),
             },
         )
-        target = run.publish(
-            metadata={
-                "parameters": chain.final.num_parameters(),
-                "compression_ratio": original / size,
-                "accuracy_tools": final.tools.mean_accuracy,
-            }
-        )
+        facts = {"compression_ratio": original / size, "accuracy_tools": final.tools.mean_accuracy}
+        target = run.publish(metadata={"parameters": chain.final.num_parameters(), **facts})
         record_ledger(run, "compress", target, chain.final, final)
 
 

@@ -26,7 +26,7 @@ def main() -> None:
         save_model(student, run.out_dir)
         tokenizer.save_pretrained(str(run.out_dir))
         pack_model(student, run.out_dir / PACKED)
-        figures = edge_figures(run, tokenizer, plan, (teacher, before, source), (student, after, run.out_dir))
+        figures = edge_figures(run, tokenizer, plan, result, (teacher, before, source), (student, after, run.out_dir))
         headline = {"final_loss": result.final_loss, **{k: figures[k] for k in HEADLINE}, **after.headline()}
         run.summary(figures, headline=headline)
         kept = figures["quality/accuracy_retention"]

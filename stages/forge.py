@@ -4,10 +4,11 @@ from __future__ import annotations
 
 from forge.data.dataset import EncodedSet
 from forge.evals.likelihood import likelihood
-from forge.evals.measure import measure_run, record_ledger
+from forge.evals.measure import mean, measure_run, record_ledger, solved
 from forge.model import load_model, load_tokenizer
 from forge.pipeline.stage import stage
 from forge.quant.claims import gain_claim
+from forge.quant.figures import forge_figures, modular_comparison
 from forge.quant.finetune import publish_ternary
 from forge.quant.longrun import train_long
 from forge.train import MIX
@@ -24,31 +25,23 @@ def main() -> None:
         initial = likelihood(model, val)
         result, points = train_long(run, model, train, val, MIX)
         after, final, verdict = measure_run(run, model, tokenizer), likelihood(model, val), detect_grokking(points)
-        run.claims([gain_claim(run, "the long run improves on phase 4", after, before, "phase 4's model")])
-        grokking = {"grokking_detected": verdict.detected, "grokking_step": verdict.grokking_step}
-        run.summary(
-            {f"grokking/{key}": value for key, value in vars(verdict).items()},
-            headline={
-                "final_loss": result.final_loss,
-                "val/accuracy": final.accuracy,
-                "val/perplexity": final.perplexity,
-                "val/accuracy_before": initial.accuracy,
-                "grokking/detected": verdict.detected,
-                **after.headline(),
-            },
-        )
-        target = publish_ternary(
-            run,
-            model,
-            tokenizer,
-            {
-                "perplexity": final.perplexity,
-                "validation_accuracy": final.accuracy,
-                "initial_validation_accuracy": initial.accuracy,
-                "grokfast_lambda": run.params.grokfast_lambda,
-                **grokking,
-            },
-        )
+        gained = gain_claim(run, "the long run improves on phase 4", after, before, "phase 4's model")
+        modular, modular_claims = modular_comparison(run)
+        run.claims([gained, *modular_claims])
+        figures = forge_figures(result, points, verdict, final, train)
+        figures |= {**modular, "phase/final_accuracy": mean(solved(after)), "phase/success": gained.passed}
+        shown = ("val/accuracy", "val/perplexity", "grokking/detected", "phase/grokfast_speedup")
+        first = {"final_loss": result.final_loss, "val/accuracy_before": initial.accuracy}
+        run.summary(figures, headline={**first, **{name: figures[name] for name in shown}, **after.headline()})
+        facts = {
+            "perplexity": final.perplexity,
+            "validation_accuracy": final.accuracy,
+            "initial_validation_accuracy": initial.accuracy,
+            "grokfast_lambda": run.params.grokfast_lambda,
+            "grokking_detected": verdict.detected,
+            "grokking_step": verdict.grokking_step,
+        }
+        target = publish_ternary(run, model, tokenizer, facts)
         record_ledger(run, "forge", target, model, after)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
+from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -14,6 +15,8 @@ from forge.pipeline.tracking import stay_offline
 
 stay_offline()
 
+pytest_plugins = ("smoke_runs",)
+SHARED_RUNS = ("tests/test_pipeline_smoke.py", "tests/test_experiments.py")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -43,3 +46,17 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests first: where two processes share the files, the other one does the rest meanwhile."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: item.path not in slow)
+
+
+@pytest.hookimpl(optionalhook=True)
+def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
+    """`--dist loadfile`, but files that share the finished runs of smoke_runs.py go to one process. (pytest-xdist 3.8
+    has groups for that, but puts them where pytest 9.2 does not look.)"""
+    from xdist.scheduler import LoadFileScheduling
+
+    class Scheduling(LoadFileScheduling):
+        def _split_scope(self, nodeid: str) -> str:
+            file = super()._split_scope(nodeid)
+            return SHARED_RUNS[0] if file in SHARED_RUNS else file
+
+    return Scheduling(config, log)

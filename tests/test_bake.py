@@ -12,10 +12,11 @@ import torch
 
 from forge.bake import add_lora, bake, bare_view, merge_lora, sample_trajectories, without_prompt
 from forge.bake import trajectories as module
-from forge.bake.evaluate import baking_claims, baking_figures, forgetting_percent, persona_score, probes, tool_score
+from forge.bake.evaluate import baking_claims, forgetting_percent, persona_score, probes, tool_score
 from forge.data.build import Row, encode_rows
 from forge.data.dialogues import PERSONA_PROMPTS
 from forge.data.render import ID, encode
+from forge.errors import Interrupted
 from forge.evals import PersonaScore, ToolScore
 from forge.model import TinyTitanForCausalLM
 from forge.model.engine import Generation
@@ -101,7 +102,7 @@ class Answers:
         self.prompts: list[list[int]] = []
 
     def __call__(self, model: Any, prompts: list[list[int]], **options: Any) -> list[Generation]:
-        self.prompts = prompts
+        self.prompts += prompts
         tokenizer = options["tokenizer"]
         return [self.answer(tokenizer.decode(prompt)) for prompt in prompts]
 
@@ -153,6 +154,7 @@ def test_a_trajectory_is_kept_only_if_its_one_call_gave_the_reference(monkeypatc
     assert all("<|call|>calculator 30+" in text for text in kept)
     assert made.without_call.sum() == len(made.bare) - 7 == 3
     assert not made.without_call[:7].any()
+    assert made.callers == ["calculator"] * 7 + [None] * 3
 
 
 def test_a_persona_is_kept_if_it_ended_without_a_call(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -186,6 +188,35 @@ def test_a_model_that_knows_nothing_learns_from_references(monkeypatch: pytest.M
     assert first.kept == 0.0
     assert sum("<|call|>" in text for text in texts(first.prompted)) == 6
     assert (first.prompted.ids == second.prompted.ids).all()
+
+
+def test_sampling_stops_between_batches_and_goes_on_from_there(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(module, "ROWS_AT_ONCE", 5)
+    rows = [*tool_rows(12), conversation("direct", 99)]
+
+    def sampled(run: StubRun) -> tuple[module.Trajectories, int]:
+        with Toolbox() as toolbox:
+            made = sample_trajectories(
+                tiny_model(), tiny_tokenizer(), rows, toolbox, count=100, temperature=0.5, seed=1, run=run
+            )
+        return made, len(answers.prompts)
+
+    answers = Answers({})
+    monkeypatch.setattr(module, "generate", answers)
+    whole, asked = sampled(StubRun(tmp_path / "whole"))
+    assert asked == 12
+    answers.prompts.clear()
+    run = StubRun(tmp_path / "stopped")
+    run.stop_at = 10
+    with pytest.raises(Interrupted, match="step 10 of 12"):
+        sampled(run)
+    assert len(answers.prompts) == 10
+    resumed, asked = sampled(run)
+    assert asked == 12, "only the last two are asked"
+    assert texts(resumed.bare) == texts(whole.bare)
+    assert resumed.kept == whole.kept
 
 
 def test_prompted_and_bare_sets_supervise_the_same_tokens(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -296,21 +327,3 @@ def test_baking_claims_follow_the_figures(tmp_path: Path) -> None:
     assert forgetting_percent(measured([1.0, 1.0], many), measured([1.0, 0.0], many)) == 50.0
     assert forgetting_percent(measured([1.0, 0.0], many), measured([1.0, 1.0], many)) == 0.0
     assert forgetting_percent(measured(none, many), measured(none, many)) == 0.0
-
-
-def test_baking_figures_name_every_tool_and_persona() -> None:
-    tools = {
-        name: ToolScore({"search": {"success": x}}, x, 0.0, 0.0, [])
-        for name, x in {"baked": 0.9, "prompted": 0.8, "unbaked": 0.1, "half": 0.4}.items()
-    }
-    personas = {
-        name: PersonaScore({"teacher": {"consistency": x}}, x, 0.0, 0.0, 1.0, [])
-        for name, x in {"baked": 0.7, "none": 0.2}.items()
-    }
-    assert baking_figures(tools, personas) == {
-        "tool_search/zero_shot_success_rate": 0.9,
-        "persona_teacher/consistency_score": 0.7,
-        "phase/prompted_success_rate": 0.8,
-        "phase/unbaked_success_rate": 0.1,
-        "phase/half_success_rate": 0.4,
-    }

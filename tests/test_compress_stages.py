@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import copy
+import math
 from pathlib import Path
 from typing import Any
 
@@ -13,9 +14,11 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.bake.trajectories import bare_view
 from forge.compress import chain as module
+from forge.compress import figures as figures_module
 from forge.compress.chain import Chain, ValidationScore, compress, rounded
 from forge.compress.claims import compression_claims
 from forge.compress.container import component_sizes, read_agent
+from forge.compress.figures import Perplexity, file_figures, plain_bytes
 from forge.compress.stages import gate, prune_to, read_file, settle_vocabulary, train_codes, write_file
 from forge.compress.vq import FrozenVQ, VQState
 from forge.data.render import encode
@@ -23,6 +26,7 @@ from forge.errors import Interrupted
 from forge.evals import ToolScore
 from forge.model import TinyTitanForCausalLM
 from forge.tools import build_workspace
+from tests.declared import declared
 from tests.stub_run import StubRun, conversation, conversations, measured
 from tests.test_bake import write_rows
 from tests.tiny_models import tiny_model, tiny_tokenizer, tokens
@@ -207,6 +211,7 @@ def run_chain(
 ) -> tuple[Chain, Path, Script]:
     script = Script(*scores)
     monkeypatch.setattr(module, "ValidationScore", lambda run: script)
+    write_rows(folder / "val.jsonl", conversations(2))
     run, path = StubRun(folder, **{**PARAMS, "steps": 2, **changes}), folder / "agent.forge"
     chain = compress(run, ternary(), tiny_tokenizer(), ROWS, path)
     assert not script.scores
@@ -282,6 +287,65 @@ def test_gates_ask_the_validation_split(tmp_path: Path, monkeypatch: pytest.Monk
     run = StubRun(tmp_path)
     assert ValidationScore(run)(ternary(), tiny_tokenizer()) == 0.5 * (0.5 + 0.5)
     assert (asked["split"], asked["tools"], asked["n"], asked["answer"]) == ("val", True, 2, "7")
+
+
+# ---- figures -------------------------------------------------------------------------------------------------
+
+
+def test_the_chain_and_the_file_record_their_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain, path, _ = run_chain(tmp_path, monkeypatch, 0.5, 0.5, 0.49, 0.45)
+    build_workspace(tmp_path / "workspace")
+    write_rows(tmp_path / "test.jsonl", conversations(2))
+    monkeypatch.setattr(figures_module, "score_suite", lambda *given, **options: measured([0.0], [0.5, 0.5]).tools)
+    first = (tiny_model(vocab_size=VOCAB), tiny_tokenizer())
+    found = chain.figures() | file_figures(StubRun(tmp_path), path, measured([1.0], [1.0]), first, 2**20)
+    assert declared("compress") <= set(found)
+    assert all(math.isfinite(value) for value in found.values())
+    ratios = [found[f"compression/{stage}_ratio"] for stage in ("seedlm", "vptq", "hyper")]
+    assert math.prod(ratios) == pytest.approx(found["seedlm/size_mb_in"] / found["hyper/size_mb_out"])
+    assert found["hyper/size_mb_out"] == found["size/final_mb"] == path.stat().st_size / 2**20
+    assert found["seedlm/size_mb_out"] == found["vptq/size_mb_in"]
+    assert found["compression/seedlm_vocab_size"] == len(chain.tokenizer)
+    assert 2 <= found["compression/vptq_codebook_size"] <= 32
+    assert (found["phase/stages_completed"], found["phase/rollbacks"], found["seedlm/gate_passed"]) == (3, 0, 1.0)
+    assert found["quality/accuracy_vs_phase1"] == 2.0
+    assert found["phase/final_compression_level"] == 8 * path.stat().st_size / first[0].num_parameters()
+
+
+def test_an_undone_stage_saves_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    chain, _, _ = run_chain(tmp_path, monkeypatch, 0.5, 0.4, 0.4, 0.1, 0.1, 0.5)
+    found = chain.figures()
+    for stage in ("seedlm", "vptq"):
+        assert found[f"compression/{stage}_ratio"] == 1.0
+        assert found[f"{stage}/gate_passed"] == 0.0
+    assert (found["compression/vptq_codebook_size"], found["phase/stages_completed"]) == (0, 1)
+    assert found["compression/hyper_ratio"] > 1
+    assert found["phase/rollbacks"] == 4
+
+
+def test_plain_bytes_by_hand() -> None:
+    model = ternary()
+    core = sum(linear.weight.numel() for linear in model.core_linears().values())
+    rest = sum(w.numel() for w in state(model).values()) - core - model.embed.weight.numel()
+    bits = core * 1.6 + 32 * len(model.core_linears()) + model.embed.weight.numel() * 8 + VOCAB * 16 + rest * 16
+    spelled = len(tiny_tokenizer().backend_tokenizer.to_str().encode())
+    assert plain_bytes(model, tiny_tokenizer(), None, 8) == math.ceil(bits / 8) + spelled
+    assert plain_bytes(model, tiny_tokenizer(), None, 4) < plain_bytes(model, tiny_tokenizer(), None, 8)
+
+
+def test_perplexity_does_not_depend_on_how_text_is_cut(tmp_path: Path) -> None:
+    """A uniform model over v tokens pays log v for each of its own tokens, counted per original token."""
+    write_rows(tmp_path / "val.jsonl", ROWS)
+    measure = Perplexity(StubRun(tmp_path), tiny_tokenizer(), "val")
+    model = ternary()
+    with torch.no_grad():
+        model.embed.weight.zero_()
+    assert measure(model, tiny_tokenizer()) == pytest.approx(VOCAB, rel=1e-4)
+    small, tokenizer = prune_to(model, tiny_tokenizer(), [conversation("direct", 1)], 290)
+    data = bare_view(tokenizer, measure.rows)
+    wanted = len(tokenizer) ** (data.mask.sum() / measure.tokens)
+    assert measure(small, tokenizer) == pytest.approx(wanted, rel=1e-4)
+    assert wanted != pytest.approx(len(tokenizer), rel=1e-3)
 
 
 # ---- claims --------------------------------------------------------------------------------------------------

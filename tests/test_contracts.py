@@ -8,14 +8,15 @@ from typing import Any
 
 import numpy as np
 import pytest
+from jsonschema import Draft202012Validator
 from safetensors.numpy import save_file
 
 from forge.config.thresholds import ContractThresholds
 from forge.errors import ForgeError
 from forge.files import atomic_write_json, read_json, write_manifest
-from forge.pipeline import contracts
-from forge.pipeline.contracts import CONTRACTS, Contract, check_handoff, contract_into, contracts_document
-from forge.pipeline.locate import handoff_log
+from forge.pipeline import contract_schemas, contracts
+from forge.pipeline.contract_schemas import contract_schema
+from forge.pipeline.contracts import CONTRACTS, Contract, Rule, check_handoff, contract_into
 from forge.pipeline.phases import BRANCHES, PHASES
 from forge.pipeline.publish import count_parameters, describe, read_metadata, tensor_shapes
 
@@ -69,11 +70,18 @@ def make_model(
     return directory
 
 
-def check(target: str, models: dict[str, Path], *, results: Path = Path("results/edge")) -> Any:
+def check(target: str, models: dict[str, Path], record: Any = lambda outcome: None) -> Any:
     contract = contract_into(target)
     assert contract is not None
     thresholds = ContractThresholds.model_validate(BOUNDS)
-    return check_handoff(contract, models, thresholds=thresholds, parameters_target=12, results=results)
+    return check_handoff(
+        contract,
+        models,
+        thresholds=thresholds,
+        parameters_target=12,
+        results=Path("results") / contract.source,
+        record=record,
+    )
 
 
 @pytest.fixture
@@ -95,10 +103,9 @@ def test_one_contract_for_each_pair_of_neighbours() -> None:
     assert contract_into("trunk") is None
 
 
-def test_contracts_are_data_with_a_schema() -> None:
-    document = json.loads(json.dumps(contracts_document()))
-    assert document["schema"]["properties"]["rules"]["type"] == "array"
-    assert tuple(Contract.model_validate(entry) for entry in document["contracts"]) == CONTRACTS
+def test_contracts_are_data() -> None:
+    document = json.loads(json.dumps([contract.model_dump(mode="json") for contract in CONTRACTS]))
+    assert tuple(Contract.model_validate(entry) for entry in document) == CONTRACTS
 
 
 def test_every_threshold_is_used_and_every_used_one_exists() -> None:
@@ -114,9 +121,10 @@ def test_every_threshold_is_used_and_every_used_one_exists() -> None:
 @pytest.mark.parametrize("target", [contract.target for contract in CONTRACTS])
 def test_good_models_pass_and_the_outcome_is_recorded(project: Path, target: str) -> None:
     atomic_write_json("results/edge/metrics.json", {"performance": {"inference_latency_ms": 3.5}})
-    found = check(target, models_for(target, GOOD))
+    outcomes: list[Any] = []
+    found = check(target, models_for(target, GOOD), outcomes.append)
     assert [m.parameters for m in found] == [12] * len(found)
-    record = json.loads(handoff_log().read_text())
+    (record,) = outcomes
     assert record["passed"] is True
     assert record["target"] == target
     assert record["models"] == [m.model_id for m in found]
@@ -157,14 +165,13 @@ def test_a_breach_names_rule_value_and_file(
 ) -> None:
     atomic_write_json("results/edge/metrics.json", {"performance": {"inference_latency_ms": 3.5}})
     models = models_for(target, GOOD | change)
+    outcomes: list[Any] = []
     with pytest.raises(ForgeError) as caught:
-        check(target, models)
+        check(target, models, outcomes.append)
     line = str(caught.value)
     assert rule in line
     assert f"in {next(iter(models.values()))}/metadata.json" in line
-    record = json.loads(handoff_log().read_text())
-    assert record["passed"] is False
-    assert record["breach"] == line
+    assert [(record["passed"], record["breach"]) for record in outcomes] == [(False, line)]
 
 
 def test_latency_is_looked_up_in_the_results(project: Path) -> None:
@@ -196,6 +203,115 @@ def test_the_branches_must_belong_together(project: Path, change: Any, model: An
     assert f"models/{BRANCHES[2]}" in str(caught.value)
 
 
+def broken(target: str, rule: Rule) -> list[tuple[Any, str]]:
+    """Values that break a rule, each with the words that must come."""
+    key = f"`{rule.key}`"
+    cases: list[tuple[Any, str]] = [(None, f"{key} must be there")]
+    if rule.op == "count":
+        number = int(rule.bound or 0)
+        return [*cases, (list(range(number - 1)), key), (list(range(number + 1)), key), ([1] * number, key)]
+    if rule.op == "present":
+        return cases
+    cases += [(text, f"{key} must be a finite number") for text in ("1", True, [1.0])]
+    if rule.op == "finite":
+        return cases
+    bounds = BOUNDS[target]
+    bound = bounds[rule.bound_from] if rule.bound_from else rule.bound
+    if rule.than:
+        bound = GOOD[rule.than] - bounds.get(rule.margin_from, 0.0)
+    assert bound is not None
+    beyond = {">=": bound - 1e-6, "<=": bound + 1e-6, ">": bound}[rule.op]
+    return [*cases, (beyond, f"{key} must be {rule.op} ")]
+
+
+@pytest.mark.usefixtures("no_ternary_check")
+@pytest.mark.parametrize(
+    ("target", "rule"),
+    [(contract.target, rule) for contract in CONTRACTS for rule in contract.rules if rule.key != "size_mb"],
+    ids=lambda value: value if isinstance(value, str) else f"{value.key} {value.op}",
+)
+def test_every_rule_can_be_broken(project: Path, target: str, rule: Rule) -> None:
+    atomic_write_json("results/edge/metrics.json", {"performance": {"inference_latency_ms": 3.5}})
+    models = models_for(target, GOOD)
+    check(target, models)
+    (*_, last) = models.values()
+    metadata = read_json(last / "metadata.json")
+    for value, words in broken(target, rule):
+        changed = json.loads(json.dumps(metadata))
+        if rule.source == "results":
+            atomic_write_json("results/edge/metrics.json", {"performance": {"inference_latency_ms": value}})
+        else:
+            (changed if rule.key in changed else changed["metrics"])[rule.key] = value
+        atomic_write_json(last / "metadata.json", changed)
+        write_manifest(last)
+        with pytest.raises(ForgeError) as caught:
+            check(target, models)
+        assert words in str(caught.value)
+
+
+def test_a_model_that_is_too_big_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    atomic_write_json("results/edge/metrics.json", {"performance": {"inference_latency_ms": 3.5}})
+    models = models_for("compress", GOOD)
+    monkeypatch.setitem(BOUNDS["compress"], "max_size_mb", 1e-6)
+    with pytest.raises(ForgeError, match=r"`size_mb` must be <= 1e-06 .*max_size_mb"):
+        check("compress", models)
+
+
+@pytest.mark.usefixtures("no_ternary_check")
+@pytest.mark.parametrize("target", [contract.target for contract in CONTRACTS])
+def test_one_model_too_many_or_none_is_refused(project: Path, target: str) -> None:
+    atomic_write_json("results/edge/metrics.json", {"performance": {"inference_latency_ms": 3.5}})
+    models = models_for(target, GOOD)
+    count = len(models)
+    for wrong in ({}, {**models, "more": make_model(Path("models/more"), GOOD)}):
+        with pytest.raises(ForgeError, match=f"number of models is {count}: found {len(wrong)}"):
+            check(target, wrong)
+
+
+@pytest.mark.parametrize("target", [contract.target for contract in CONTRACTS if contract.ternary])
+def test_contracts_that_ask_for_ternary_weights_look_at_them(project: Path, target: str) -> None:
+    models = models_for(target, GOOD)
+    for directory in models.values():
+        atomic_write_json(directory / "config.json", {"weight_quant": "none"})
+        write_manifest(directory)
+    with pytest.raises(ForgeError, match="`weight_quant` must be ternary or frozen"):
+        check(target, models)
+
+
+# ---- schemas ----
+
+
+def test_the_committed_schemas_are_those_of_the_contracts(tmp_path: Path) -> None:
+    contract_schemas.main(tmp_path)
+    committed = Path(__file__).resolve().parent.parent / contract_schemas.SCHEMAS
+    written = {path.name: path.read_text() for path in tmp_path.iterdir()}
+    assert len(written) == len(CONTRACTS)
+    assert {path.name: path.read_text() for path in committed.iterdir()} == written, (
+        "run: python -m forge.pipeline.contract_schemas"
+    )
+
+
+@pytest.mark.parametrize("contract", CONTRACTS, ids=lambda contract: contract.target)
+def test_a_schema_accepts_and_refuses_as_the_contract_does(project: Path, contract: Contract) -> None:
+    """As far as JSON Schema can say it: presence, type and fixed bounds."""
+    schema = contract_schema(contract)
+    Draft202012Validator.check_schema(schema)
+    validator = Draft202012Validator(schema)
+    metadata = read_json(make_model(Path("models/m"), GOOD) / "metadata.json")
+    assert validator.is_valid(metadata)
+    for rule in contract.rules:
+        if rule.source == "results":
+            continue
+        fixed = not (rule.bound_from or rule.than)
+        for value, words in broken(contract.target, rule):
+            if fixed or "must be there" in words or "finite" in words:
+                changed = json.loads(json.dumps(metadata))
+                (changed if rule.key in changed else changed["metrics"])[rule.key] = value
+                assert not validator.is_valid(changed), (rule, value)
+        del (changed if rule.key in changed else changed["metrics"])[rule.key]
+        assert not validator.is_valid(changed), f"{rule.key} is absent"
+
+
 def test_the_number_of_models_counts(project: Path) -> None:
     models = three({})
     check("evomerge", models)
@@ -205,14 +321,15 @@ def test_the_number_of_models_counts(project: Path) -> None:
 
 
 def test_a_flipped_byte_stops_the_handoff(project: Path) -> None:
+    outcomes: list[Any] = []
     models = three({})
     weights = models["reasoning"] / "model.safetensors"
     blob = bytearray(weights.read_bytes())
     blob[-1] ^= 1
     weights.write_bytes(blob)
     with pytest.raises(ForgeError, match=r"handoff cognate -> evomerge: .*model\.safetensors: changed"):
-        check("evomerge", models)
-    assert json.loads(handoff_log().read_text())["passed"] is False
+        check("evomerge", models, outcomes.append)
+    assert [record["passed"] for record in outcomes] == [False]
 
 
 @pytest.mark.parametrize(

@@ -25,10 +25,12 @@ from forge.edge import (
     latency,
     max_output_delta,
 )
+from forge.edge.figures import techniques_applied
 from forge.edge.prune import PruningPlan
 from forge.errors import ForgeError
 from forge.model import TinyTitanForCausalLM
 from forge.model.engine import generate
+from tests.declared import LIFECYCLE, declared
 
 TERNARY = {"weight_quant": "ternary", "act_bits": 8, "embed_bits": 8}
 CASES: list[dict[str, Any]] = [
@@ -150,13 +152,13 @@ def test_real_models_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 def test_memory_of_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     asked = []
 
-    def bench(path: Path, *, repeats: int, seed: int, rounds: int) -> dict[str, float]:
-        asked.append((path.name, repeats))
-        return {"peak_ram_mb": 300.0 + len(path.name)}
+    def bench(*paths: Path, repeats: int, seed: int, rounds: int) -> list[dict[str, float]]:
+        asked.append(([path.name for path in paths], repeats))
+        return [{"peak_ram_mb": 300.0 + len(path.name)} for path in paths]
 
     monkeypatch.setattr(latency, "bench_isolated", bench)
     assert isolated_ram_mb([tmp_path / "a", tmp_path / "bcd"]) == [301.0, 303.0]
-    assert sorted(asked) == [("a", 1), ("bcd", 1)]
+    assert asked == [(["a", "bcd"], 1)]
 
 
 def test_a_missing_model_fails_in_one_line(tmp_path: Path) -> None:
@@ -212,6 +214,7 @@ def test_the_28_metrics_are_there_and_add_up() -> None:
     groups = [name.split("/")[0] for name in found]
     counts = {group: groups.count(group) for group in groups}
     assert counts == {"optimization": 6, "performance": 11, "quality": 6, "deployment": 3, "phase": 2}
+    assert set(found) == declared("edge") | LIFECYCLE
     assert found["optimization/pruning_ratio"] == pytest.approx(0.35)
     assert found["performance/speedup"] == 2
     assert found["performance/size_reduction"] == pytest.approx(1.2)
@@ -223,6 +226,15 @@ def test_the_28_metrics_are_there_and_add_up() -> None:
     assert (missed["deployment/target_met"], missed["deployment/targets_passed"]) == (False, 4)
     nothing = metrics(quality=(Quality(0.0, 9.0, 0.0), Quality(0.0, 9.0, 0.0)))
     assert nothing["quality/accuracy_retention"] == 1
+
+
+def test_techniques_count_if_they_changed_something() -> None:
+    nothing, something = SimpleNamespace(removed_share=0.0), SimpleNamespace(removed_share=0.3)
+    trained, untrained = SimpleNamespace(tokens=10), SimpleNamespace(tokens=0)
+    whole: Any = (something, trained, Fusion(3, 2))
+    assert techniques_applied(*whole) == ["structured pruning", "distillation", "fusion", "operators"]
+    none: Any = (nothing, untrained, Fusion(0, 0))
+    assert techniques_applied(*none) == []
 
 
 def test_figures_that_were_not_measured_are_refused() -> None:

@@ -15,16 +15,17 @@ from typing import Any
 import pytest
 
 from forge.config import load_params, read_yaml
+from forge.files import read_json
 from forge.pipeline.phases import BRANCHES, PHASES, Phase, stage_names
 
 ROOT = Path(__file__).resolve().parent.parent
-SOURCES = sorted(p for folder in ("forge", "stages") for p in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(p for folder in ("forge", "stages", "ablations") for p in (ROOT / folder).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAX_FUNCTION, MAX_FILE = 60, 500
 FLOORS = {
     **dict.fromkeys(("errors", "files", "config", "tools", "data", "model"), 0),
     **dict.fromkeys(("train", "evals"), 1),
-    **dict.fromkeys(("merge", "thought", "quant", "bake", "edge", "compress", "runtime", "pretrain"), 2),
+    **dict.fromkeys(("merge", "thought", "quant", "bake", "edge", "compress", "runtime", "pretrain", "ablation"), 2),
     "pipeline": 3,
     "cli": 4,
 }
@@ -40,8 +41,15 @@ HARMLESS = {
     "forge/pipeline/__init__.py",
     "forge/pipeline/checkpoints.py",
     "forge/pipeline/contracts.py",
+    "forge/pipeline/disk.py",
     "forge/pipeline/locate.py",
+    "forge/pipeline/lockfile.py",
+    "forge/pipeline/logs.py",
     "forge/pipeline/phases.py",
+    "forge/pipeline/registry.py",
+    "forge/pipeline/registry_models.py",
+    "forge/pipeline/registry_sessions.py",
+    "forge/pipeline/sampling.py",
     "forge/pipeline/signals.py",
     "stages/__init__.py",
 }
@@ -56,6 +64,10 @@ BRANCHES_NOT_TAKEN: dict[str, tuple[str, ...]] = {
     # Thoughts are switched on by a person at the command line.
     "forge/runtime/agent.py": ("forge.thought",),
 }
+
+
+# Parameters that say how or where, never what: no stage depends on them.
+INDIFFERENT = {"evomerge.backend"}
 
 
 def relative(path: Path) -> str:
@@ -108,7 +120,7 @@ def test_stages_are_thin(path: Path) -> None:
 @pytest.mark.parametrize("path", [p for p in SOURCES if relative(p) != "forge/__init__.py"], ids=relative)
 def test_rooms_import_no_higher_floor(path: Path) -> None:
     parts = relative(path).split("/")
-    own = 5 if parts[0] == "stages" else FLOORS[parts[1].removesuffix(".py")]
+    own = 5 if parts[0] in ("stages", "ablations") else FLOORS[parts[1].removesuffix(".py")]
     for name in imported_modules(path):
         target = name.split(".")
         floor = 5 if target[0] == "stages" else FLOORS.get(target[1], 0) if len(target) > 1 else 0
@@ -250,7 +262,7 @@ def test_every_parameter_is_somebodys() -> None:
         for branch in phase.branches
         for key in phase.params
     }
-    tree = {key: value for key, value in params.file.model_dump().items() if key != "scales"}
+    tree = {key: value for key, value in params.file.model_dump().items() if key not in ("scales", "registry")}
     tree["scales"] = {scale: params.file.scales[scale].model_dump()}
 
     def leaves(node: Any, prefix: str) -> list[str]:
@@ -265,7 +277,7 @@ def test_every_parameter_is_somebodys() -> None:
     loose = [
         leaf
         for leaf in leaves(tree, "")
-        if not any(leaf == key or leaf.startswith(key + ".") for key in keys)
+        if leaf not in INDIFFERENT and not any(leaf == key or leaf.startswith(key + ".") for key in keys)
     ]
     assert not loose
     assert params.select(sorted(keys)), "every declared key must exist"
@@ -281,16 +293,18 @@ def test_artifacts_and_plots_point_at_outputs() -> None:
         for out in phase.outputs(b)
     }
     assert {entry["path"] for entry in document["artifacts"].values()} == models
+    records = [record for phase in PHASES for branch in phase.branches for record in phase.records(branch)]
     for plot in document["plots"]:
-        for source in next(iter(plot.values()))["y"]:
-            stage_plots = [
-                r
-                for phase in PHASES
-                for b in phase.branches
-                for r in phase.records(b)
-                if r.endswith("/plots")
-            ]
-            assert any(source.startswith(path + "/") for path in stage_plots), source
+        for source in [plot] if isinstance(plot, str) else next(iter(plot.values()))["y"]:
+            assert source in records or any(source.startswith(f"{path}/") for path in records), source
+
+
+def test_only_the_headline_is_a_metric() -> None:
+    """Every key of a DVC metric is a column of `dvc exp show`."""
+    tabulated = {stage: entry["metrics"] for stage, entry in dvc_stages().items() if "metrics" in entry}
+    assert {stage: paths(entries) for stage, entries in tabulated.items()} == {"report": ["results/headline.json"]}
+    assert "metrics" not in read_yaml(ROOT / "dvc.yaml")
+    assert len(read_json(ROOT / "results/headline.json")) < 9
 
 
 # ---- packaging ---------------------------------------------------------------------------------------------

@@ -33,6 +33,8 @@ def _reference(memory: NeuralMemory, x: Tensor, chunk: int, capacity: int) -> tu
     raw = torch.sigmoid(x @ memory.gate.weight.T + memory.gate.bias)
     out = torch.zeros_like(x)
     final_m, final_s = [], []
+    keys = x @ memory.k.weight.T
+    keys = torch.lerp(keys, torch.cat((torch.zeros_like(keys[:1]), keys[:-1])), memory.key_shift)
     read = torch.zeros(len(x), HEADS * SIZE, dtype=x.dtype)
     for head in range(HEADS):
         rows = slice(head * SIZE, (head + 1) * SIZE)
@@ -41,7 +43,8 @@ def _reference(memory: NeuralMemory, x: Tensor, chunk: int, capacity: int) -> tu
         for t in range(len(x)):
             if t % chunk == 0:
                 start = m
-            q, k, v = (proj.weight[rows] @ x[t] for proj in (memory.q, memory.k, memory.v))
+            q, v = (proj.weight[rows] @ x[t] for proj in (memory.q, memory.v))
+            k = keys[t, rows]
             q, k = q / q.norm(), k / k.norm()
             theta, eta, alpha, gate = (raw[t, part * HEADS + head] for part in range(4))
             error = ERROR_LIMIT * torch.tanh((v - start @ k) / ERROR_LIMIT)
@@ -143,3 +146,55 @@ def test_gradients_reach_every_parameter() -> None:
         assert parameter.grad is not None, name
         assert float(parameter.grad.abs().sum()) > 0, name
     assert torch.autograd.gradcheck(lambda y: memory(y)[0], (_input(1, 6).requires_grad_(),))
+
+
+@torch.no_grad()
+def test_segments_of_four_thousand_tokens_are_one_pass() -> None:
+    memory, x = _memory(chunk=64, capacity=512), _input(1, 4096)
+    whole, last = memory(x)
+    state: MemoryState | None = None
+    pieces = []
+    for segment in x.split((1024, 1000, 1, 1047, 1024), dim=1):
+        part, state = memory(segment, state)
+        pieces.append(part)
+    assert state is not None
+    torch.testing.assert_close(torch.cat(pieces, dim=1), whole, atol=1e-9, rtol=0)
+    torch.testing.assert_close(state.matrix, last.matrix, atol=1e-9, rtol=0)
+    assert bool(torch.isfinite(whole).all())
+    assert state.length.item() == 4096
+
+
+@torch.no_grad()
+def test_the_worst_input_stays_bounded() -> None:
+    """One token over and over at the highest rates: every write of a chunk repeats the same correction."""
+    memory = _memory(chunk=32, capacity=32).float()
+    memory.gate.weight.zero_()
+    for part, bias in zip(memory.gate.bias.chunk(4), (20.0, 20.0, 0.0, 20.0), strict=True):
+        part.fill_(bias)
+    out, state = memory(_input(1, 1).float().expand(1, 4096, HIDDEN) * 100)
+    assert bool(torch.isfinite(out).all())
+    # Each write is at most the error limit, momentum makes it ten, forgetting a quarter a token makes it forty.
+    assert float(state.matrix.abs().max()) <= ERROR_LIMIT * 10 * 4 * 1.01
+
+
+def test_no_gradient_crosses_the_border_of_a_segment() -> None:
+    memory, x = _memory(), _input(1, 8).requires_grad_(True)
+    _, state = memory(x)
+    later = _input(1, 8, seed=2).requires_grad_(True)
+    memory(later, state)[0].sum().backward()
+    assert x.grad is None
+    assert later.grad is not None
+
+
+def test_a_key_is_mixed_with_the_one_before_it() -> None:
+    memory, x = _memory(), _input(2, 6)
+    raw = memory.k(x).view(2, 6, HEADS, SIZE).transpose(1, 2)
+    before = torch.zeros(2, HEADS, 1, SIZE, dtype=torch.float64)
+    with torch.no_grad():
+        memory.key_shift.fill_(1.0)
+    keys = memory.mixed_keys(raw, before)
+    torch.testing.assert_close(keys[:, :, 1:], raw[:, :, :-1] / raw[:, :, :-1].norm(dim=-1, keepdim=True))
+    assert float(keys[:, :, 0].abs().max()) == 0.0
+    loss = memory(x)[0].square().sum()
+    loss.backward()
+    assert all(bool(torch.isfinite(p.grad).all()) for p in memory.parameters() if p.grad is not None)

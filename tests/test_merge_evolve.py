@@ -1,91 +1,22 @@
-"""Genomes and evolution on toy models whose best merge is known to lie between the parents."""
+"""Evolution on toy models whose best merge is known to lie between the parents."""
 
 from __future__ import annotations
 
-import json
 import math
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import replace
-from itertools import combinations, pairwise
-from random import Random
+from itertools import pairwise
 
 import pytest
-import torch
 from torch import Tensor
 
 from forge.errors import ForgeError, Interrupted
-from forge.merge.evolve import EvolutionResult, EvolveSettings, convergence, evolve, success_rates
-from forge.merge.fitness import Fitness, Measured, combine
-from forge.merge.genome import (
-    RANGES,
-    TECHNIQUES,
-    Genome,
-    GroupGenes,
-    Layout,
-    distance,
-    express,
-    group_of,
-    parent_genome,
-    uniform_average,
-)
-from forge.merge.layers import Junction
-from forge.merge.methods import all_finite, dare, linear, ties
-from forge.merge.operators import (
-    MutationSettings,
-    crossover,
-    diversity,
-    generation_zero,
-    mutate,
-    random_genome,
-    tournament,
-)
+from forge.merge.evolve import EvolutionResult, convergence, evolve, success_rates
+from forge.merge.fitness import Fitness
+from forge.merge.genome import TECHNIQUES, express
+from forge.merge.methods import all_finite
+from forge.merge.settings import EvolveSettings
 from forge.merge.state import EvolutionState, Record
-
-HIDDEN, WIDTH = 6, 9
-
-
-def toy(seed: int, spread: float = 1.0) -> dict[str, Tensor]:
-    generator = torch.Generator().manual_seed(seed)
-    shapes: dict[str, tuple[int, ...]] = {
-        "embed.weight": (11, HIDDEN),
-        "low_init": (HIDDEN,),
-        "halt.bias": (1,),
-    }
-    for prefix in ("low.0.", "low.1.", "high.0.", "high.1."):
-        shapes |= {f"{prefix}attn.{part}.weight": (HIDDEN, HIDDEN) for part in "qkvo"}
-        shapes |= {f"{prefix}ffn.up.weight": (WIDTH, HIDDEN), f"{prefix}ffn.down.weight": (HIDDEN, WIDTH)}
-    return {name: spread * torch.randn(shape, generator=generator) for name, shape in shapes.items()}
-
-
-BASE = toy(0)
-PARENTS = [{name: BASE[name] + delta for name, delta in toy(seed, 0.1).items()} for seed in (1, 2, 3)]
-# What evolution looks for: mostly parent 1, some of parent 3, further from the base than their average.
-TARGET = {n: BASE[n] + 0.9 * (PARENTS[0][n] - BASE[n]) + 0.4 * (PARENTS[2][n] - BASE[n]) for n in BASE}
-LAYOUT = Layout.of(BASE, PARENTS)
-REFERENCE = Measured(perplexity=3.0, accuracy=0.5, flops=1.0, bytes=1.0)
-SHORT = EvolveSettings(generations=4)
-
-
-def evaluate(model: dict[str, Tensor]) -> Fitness:
-    """Fitness that falls with the distance from the target; accuracy rises with how near it is."""
-    error = sum(float((model[name] - TARGET[name]).square().sum()) for name in TARGET)
-    size = sum(tensor.numel() for tensor in TARGET.values())
-    return combine(math.exp(100 * error / size), 1 / (1 + 50 * error / size), 1.0, 1.0, REFERENCE)
-
-
-def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
-    return list(a) == list(b) and all(torch.equal(a[name], b[name]) for name in a)
-
-
-def through_json(state: EvolutionState) -> EvolutionState:
-    return EvolutionState.from_dict(json.loads(json.dumps(state.to_dict(), sort_keys=True, allow_nan=False)))
-
-
-def outcome(result: EvolutionResult) -> tuple[object, ...]:
-    return (
-        result.champion, result.archive, result.history, result.success_rate, result.generation_zero,
-        result.state.population, result.state.random,
-    )  # fmt: skip
+from tests.toy_merge import BASE, PARENTS, SHORT, TARGET, evaluate, outcome, through_json
 
 
 @pytest.fixture(scope="module")
@@ -97,194 +28,6 @@ def finished() -> EvolutionResult:
 def whole() -> EvolutionResult:
     """A short run without a stop, seed 5."""
     return evolve(BASE, PARENTS, evaluate, SHORT, seed=5)
-
-
-# --- genome
-
-
-@pytest.mark.parametrize("index", range(3))
-def test_parent_genome_is_the_parent_bit_for_bit(index) -> None:
-    genome = parent_genome(LAYOUT, index)
-    assert same(express(genome, BASE, PARENTS), PARENTS[index])
-    assert genome.label == "parent"
-    assert genome.techniques == ()
-    assert same(express(replace(genome, interpolation="slerp"), BASE, PARENTS), PARENTS[index])
-
-
-def test_uniform_average_is_the_average() -> None:
-    assert same(express(uniform_average(LAYOUT), BASE, PARENTS), linear(PARENTS, [1, 1, 1]))
-    assert uniform_average(LAYOUT).label == "linear"
-
-
-def test_identity_path_leaves_the_merge_bit_for_bit() -> None:
-    plain = express(uniform_average(LAYOUT), BASE, PARENTS)
-    for recombination in ("frankenmerge", "dfs"):
-        genome = replace(uniform_average(LAYOUT), recombination=recombination)
-        assert same(express(genome, BASE, PARENTS), plain)
-
-
-def test_stage_two_alone_is_the_sparse_merge() -> None:
-    genes = GroupGenes((0.5, 0.25, 0.25), density=0.6, lam=1.2, blend=1.0)
-    genome = replace(uniform_average(LAYOUT), sparsifier="ties", groups=(genes,) * 4)
-    expected = ties(BASE, PARENTS, genes.weights, 0.6, lam=1.2)
-    result = express(genome, BASE, PARENTS)
-    assert all(torch.allclose(result[name], expected[name], atol=1e-6) for name in BASE)
-    genome = replace(genome, sparsifier="dare", seed=4)
-    embeds = [{"embed.weight": model["embed.weight"]} for model in (BASE, *PARENTS)]
-    only_embed = dare(embeds[0], embeds[1:], genes.weights, 0.6, 4, lam=1.2)
-    result = express(genome, BASE, PARENTS)
-    assert torch.allclose(result["embed.weight"], only_embed["embed.weight"], atol=1e-6)
-
-
-def test_t_moves_along_the_line_from_the_base() -> None:
-    genome = replace(uniform_average(LAYOUT), groups=(GroupGenes((0.0, 1.0, 0.0), t=0.5),) * 4)
-    result = express(genome, BASE, PARENTS)
-    for name in BASE:
-        assert torch.allclose(result[name], (BASE[name] + PARENTS[1][name]) / 2, atol=1e-6)
-    assert not genome.is_parent
-
-
-def test_groups_lean_on_their_own_parents() -> None:
-    ones = [GroupGenes(tuple(float(i == j) for j in range(3))) for i in (0, 1, 2, 1)]
-    genome = replace(uniform_average(LAYOUT), groups=tuple(ones))
-    result = express(genome, BASE, PARENTS)
-    for name, index in (("embed.weight", 0), ("low.1.ffn.up.weight", 1), ("high.0.attn.q.weight", 2),
-                        ("low_init", 1), ("halt.bias", 1)):  # fmt: skip
-        assert torch.equal(result[name], PARENTS[index][name])
-    assert group_of("low_init") == group_of("memory.q.weight") == "rest"
-
-
-def test_a_dead_parent_without_weight_does_no_harm() -> None:
-    dead = {name: torch.full_like(tensor, math.nan) for name, tensor in BASE.items()}
-    genes = GroupGenes((1.0, 1.0, 0.0))
-    genome = replace(uniform_average(LAYOUT), sparsifier="dare", groups=(genes,) * 4)
-    assert all_finite(express(genome, BASE, [*PARENTS[:2], dead]))
-
-
-def test_the_eight_combinations_are_distinct_finite_and_near_the_parents() -> None:
-    first = generation_zero(LAYOUT, Random(0))
-    assert len(first) == 8 + 3 + 1
-    assert {"linear+dare+frankenmerge", "slerp+ties+dfs", "parent_1", "parent_3", "uniform_average"} < set(
-        first
-    )
-    models = {name: express(genome, BASE, PARENTS) for name, genome in first.items()}
-    for (name, a), (other, b) in combinations(models.items(), 2):
-        gap = max(float((a[tensor] - b[tensor]).abs().max()) for tensor in a)
-        assert gap > 1e-3, (name, other)
-    spread = float(torch.cat([(PARENTS[0][n] - BASE[n]).flatten() for n in BASE]).norm())
-    for model in models.values():
-        assert all_finite(model)
-        assert float(torch.cat([(model[n] - BASE[n]).flatten() for n in BASE]).norm()) < 2.5 * spread
-
-
-def test_each_technique_changes_the_model() -> None:
-    genome = generation_zero(LAYOUT, Random(0))["linear+dare+frankenmerge"]
-    model = express(genome, BASE, PARENTS)
-    for change in ({"interpolation": "slerp"}, {"sparsifier": "ties"}, {"sparsifier": "none"},
-                   {"recombination": "none"}, {"seed": genome.seed + 1}):  # fmt: skip
-        other = replace(genome, **change)
-        assert other.key() != genome.key()
-        assert not same(express(other, BASE, PARENTS), model)
-
-
-def test_key_ignores_genes_without_effect_and_json_keeps_the_genome() -> None:
-    genome = uniform_average(LAYOUT)
-    moved = replace(genome, seed=99, low=(Junction(2, 1, 1.2), Junction(1, 0, 0.8)))
-    assert moved.key() == genome.key()
-    assert distance(moved, genome) == 0.0
-    assert replace(moved, recombination="frankenmerge").key() != genome.key()
-    assert replace(moved, sparsifier="dare").key() != replace(genome, sparsifier="dare").key()
-    assert Genome.from_dict(json.loads(json.dumps(moved.to_dict()))) == moved
-    assert len({genome, moved, Genome.from_dict(moved.to_dict())}) == 2
-
-
-def test_impossible_genomes_are_refused() -> None:
-    genome = uniform_average(LAYOUT)
-    for change, words in (
-        ({"interpolation": "cubic"}, "'cubic' is not one of linear, slerp"),
-        ({"groups": genome.groups[:2]}, "2 groups of coefficients"),
-        ({"groups": (GroupGenes((0.0, 0.0)),) * 4}, "not all 0"),
-    ):
-        with pytest.raises(ForgeError, match=words):
-            replace(genome, **change)
-    with pytest.raises(ForgeError, match="made for 3 parents, 2 given"):
-        express(genome, BASE, PARENTS[:2])
-    with pytest.raises(ForgeError, match="no parents"):
-        Layout.of(BASE, [])
-    with pytest.raises(ForgeError, match="no blocks named"):
-        Layout.of({"w": torch.ones(1)}, [{"w": torch.ones(1)}])
-
-
-# --- operators
-
-
-def test_distance_is_a_normalised_measure() -> None:
-    rng = Random(1)
-    genomes = [random_genome(LAYOUT, rng) for _ in range(12)]
-    for a, b in combinations(genomes, 2):
-        assert 0.0 < distance(a, b) <= 1.0
-        assert distance(a, b) == distance(b, a)
-    assert distance(genomes[0], genomes[0]) == 0.0
-    assert diversity(genomes[:1] * 3) == 0.0
-    assert diversity(genomes) > diversity(
-        [mutate(genomes[0], LAYOUT, rng, MutationSettings()) for _ in range(12)]
-    )
-
-
-def test_mutants_stay_in_range_and_every_kind_of_gene_moves() -> None:
-    rng, genome = Random(2), uniform_average(LAYOUT)
-    strong = MutationSettings(gene_rate=1.0, mutation_sigma=1.0, category_rate=0.5)
-    mutants = [mutate(genome, LAYOUT, rng, strong) for _ in range(100)]
-    for mutant in mutants:
-        for genes in mutant.groups:
-            assert sum(genes.weights) > 0
-            for name in ("t", "density", "lam", "blend"):
-                assert RANGES[name][0] <= getattr(genes, name) <= RANGES[name][1]
-        for junction in (*mutant.low, *mutant.high):
-            assert 0 <= junction.donor <= 3
-            assert 0 <= junction.block < 2
-            assert RANGES["scale"][0] <= junction.scale <= RANGES["scale"][1]
-        assert all_finite(express(mutant, BASE, PARENTS))
-    assert {m.interpolation for m in mutants} == {"linear", "slerp"}
-    assert {m.sparsifier for m in mutants} == {"dare", "ties", "none"}
-    assert {m.recombination for m in mutants} == {"frankenmerge", "dfs", "none"}
-    assert {j.donor for m in mutants for j in m.low} == {0, 1, 2, 3}
-    assert any(m.low[0].block == 1 for m in mutants)
-    assert len({m.seed for m in mutants}) > 25
-    together = [len(set(m.groups)) == 1 for m in mutants]
-    assert 20 < sum(together) < 80  # about half move all layer groups alike
-
-
-def test_no_mutation_at_rate_zero() -> None:
-    still = MutationSettings(gene_rate=0.0, mutation_sigma=0.5, category_rate=0.0)
-    genome = random_genome(LAYOUT, Random(4))
-    assert mutate(genome, LAYOUT, Random(5), still) == genome
-
-
-def test_a_child_has_only_its_parents_genes() -> None:
-    a, b = (random_genome(LAYOUT, Random(seed)) for seed in (1, 2))
-    children = [crossover(a, b, Random(seed)) for seed in range(60)]
-    for child in children:
-        assert child.sparsifier in (a.sparsifier, b.sparsifier)
-        assert child.seed in (a.seed, b.seed)
-        for index, junction in enumerate(child.high):
-            assert junction in (a.high[index], b.high[index])
-        for genes, x, y in zip(child.groups, a.groups, b.groups, strict=True):
-            assert min(x.t, y.t) - 1e-4 <= genes.t <= max(x.t, y.t) + 1e-4
-    assert len({child.key() for child in children}) > 50
-    assert crossover(a, a, Random(0)).high == a.high
-
-
-def test_tournament_prefers_the_better() -> None:
-    rng = Random(0)
-    picks = [tournament(range(5), 2, rng) for _ in range(1000)]
-    assert set(picks) == set(range(5))
-    assert sum(picks) / 1000 == pytest.approx(
-        1.2, abs=0.15
-    )  # mean of the least of two of 0..4; of one it is 2
-
-
-# --- evolution
 
 
 def test_best_never_falls_and_the_search_gains(finished) -> None:
@@ -378,7 +121,7 @@ def test_resumed_after_a_generation_ends_the_same(stop, whole) -> None:
 def test_resumed_in_mid_generation_ends_the_same_without_double_work(stop, whole) -> None:
     saved: list[EvolutionState] = []
 
-    def interrupt(state: EvolutionState) -> None:
+    def interrupt(record: Record, state: EvolutionState) -> None:
         if len(state.records) == stop:
             saved.append(through_json(state))
             raise Interrupted(0, 1)
@@ -393,11 +136,6 @@ def test_resumed_in_mid_generation_ends_the_same_without_double_work(stop, whole
     assert len(calls) == len(whole.state.records) - stop
 
 
-def test_a_parallel_mapper_changes_nothing(whole) -> None:
-    with ThreadPoolExecutor(2) as pool:
-        assert outcome(evolve(BASE, PARENTS, evaluate, SHORT, seed=5, mapper=pool.map)) == outcome(whole)
-
-
 def test_a_dead_parent_is_caught_counted_and_replaced() -> None:
     dead = {name: tensor.clone() for name, tensor in PARENTS[2].items()}
     dead["high.1.ffn.up.weight"][0, 0] = math.inf
@@ -407,12 +145,18 @@ def test_a_dead_parent_is_caught_counted_and_replaced() -> None:
         seen.append(model)
         return evaluate(model)
 
-    result = evolve(BASE, [*PARENTS[:2], dead], guarded, replace(SHORT, generations=10), seed=1)
+    told: list[str] = []
+    result = evolve(
+        BASE, [*PARENTS[:2], dead], guarded, replace(SHORT, generations=10), seed=1,
+        on_evaluation=lambda record, state: told.append(record.failure) if record.fitness is None else None,
+    )  # fmt: skip
+    assert set(told) == {"the merged weights are not finite"}
+    assert len(told) == result.history[-1]["failures"]
     assert all(all_finite(model) for model in seen)
     assert result.generation_zero["parent_3"] is None
     assert result.generation_zero["uniform_average"] is None
     assert result.generation_zero["parent_1"] is not None
-    assert result.history[0]["failures"] >= 9
+    assert result.history[0]["failures"] >= 5
     assert math.isfinite(result.champion.fitness.value)
     assert len(result.state.population) == 8
     assert result.success_rate["frankenmerge"] < 1.0

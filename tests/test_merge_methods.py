@@ -12,6 +12,8 @@ from hypothesis import strategies as st
 from torch import Tensor
 
 from forge.errors import ForgeError
+from forge.merge import arithmetic
+from forge.merge.arithmetic import slerp_tensor, trim
 from forge.merge.barrier import loss_barrier
 from forge.merge.methods import (
     all_finite,
@@ -20,9 +22,7 @@ from forge.merge.methods import (
     linear,
     slerp,
     slerp_deltas,
-    slerp_tensor,
     ties,
-    trim,
 )
 
 SHAPES = {"a.weight": (24, 17), "b.weight": (9,), "c.weight": (5, 40), "d.bias": (1,)}
@@ -340,3 +340,63 @@ def test_barrier_counts_its_calls_and_refuses_nonsense() -> None:
         loss_barrier(a, b, lambda m: math.nan)
     with pytest.raises(ForgeError, match="at least 3"):
         loss_barrier(a, b, lambda m: 0.0, points=2)
+
+
+# --- large tensors: the pieces and the threads leave no trace
+
+
+@pytest.mark.parametrize("threads", [1, 2])
+def test_large_tensors_are_merged_as_mergekit_merges_them(oracle, threads, monkeypatch) -> None:
+    """Several pieces, an odd last one, numbers drawn ahead on a second thread or not."""
+    monkeypatch.setattr(arithmetic, "PIECE", 1000)
+    monkeypatch.setattr(arithmetic, "_DRAWN", 500)
+    monkeypatch.setattr(arithmetic, "_AHEAD", 3000)
+    monkeypatch.setattr(torch, "get_num_threads", lambda: threads)
+    generator = torch.Generator().manual_seed(1)
+    base = {"w": torch.randn(101, 167, generator=generator), "b": torch.randn(6001, generator=generator)}
+    others = [{n: t + 0.1 * torch.randn(t.shape, generator=generator) for n, t in base.items()} for _ in range(2)]
+    weights = [0.6, 0.4]
+    assert_close(linear(others, weights), oracle(others, "linear", parameters={"weight": weights, "normalize": True}))
+    assert_close(slerp(*others, 0.3), oracle(others, "slerp", base=0, parameters={"t": 0.3}))
+    parameters = {"weight": weights, "density": 0.4, "normalize": True}
+    assert_close(ties(base, others, weights, 0.4), oracle([base, *others], "ties", base=0, parameters=parameters))
+    torch.manual_seed(5)
+    parameters = {"weight": weights, "density": 0.4, "rescale": True}
+    theirs = oracle([base, *others], "dare_linear", base=0, parameters=parameters)
+    assert_close(dare(base, others, weights, 0.4, 5, rescale="l1"), theirs)
+
+
+def test_merges_agree_with_mergekit_tensor_by_tensor(oracle) -> None:
+    from mergekit.merge_methods import merge_tensors
+
+    for name in ("a.weight", "b.weight"):
+        base, one, two = (m[name] for m in (BASE, *PARENTS[:2]))
+        ours = {
+            "linear": linear([{"w": one}, {"w": two}], [0.3, 0.7]),
+            "slerp": slerp({"w": base}, {"w": one}, 0.35),
+            "ties": ties({"w": base}, [{"w": one}, {"w": two}], [0.6, 0.4], 0.5),
+        }
+        theirs = {
+            "linear": merge_tensors([one, two], "linear", parameters={"weight": [0.3, 0.7], "normalize": True}),
+            "slerp": merge_tensors([base, one], "slerp", parameters={"t": 0.35}, base_index=0),
+            "ties": merge_tensors(
+                [base, one, two], "ties", base_index=0,
+                parameters={"weight": [0.6, 0.4], "density": 0.5, "normalize": True, "lambda": 1.0},
+            ),
+        }  # fmt: skip
+        for method, merged in ours.items():
+            torch.testing.assert_close(merged["w"], theirs[method], rtol=1e-5, atol=1e-5)
+
+
+def test_dare_in_double_precision_draws_mergekits_masks(oracle) -> None:
+    base, *others = ({name: tensor.double() for name, tensor in m.items()} for m in (BASE, *PARENTS[:2]))
+    torch.manual_seed(9)
+    parameters = {"weight": [0.6, 0.4], "density": 0.5, "rescale": True}
+    theirs = oracle([base, *others], "dare_linear", base=0, parameters=parameters)
+    assert_close(dare(base, others, [0.6, 0.4], 0.5, 9, rescale="l1"), theirs)
+
+
+def test_empty_tensors_are_merged() -> None:
+    empty = {"w": torch.zeros(0, 4)}
+    for name, merge in MERGES.items():
+        assert merge(empty, [empty, empty])["w"].shape == (0, 4), name

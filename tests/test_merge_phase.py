@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from pathlib import Path
@@ -17,7 +16,7 @@ from forge.data.dataset import KINDS
 from forge.errors import Interrupted
 from forge.evals.likelihood import likelihood
 from forge.merge.fitness import WEIGHTS
-from forge.merge.phase import Merged, equal_compute_steps, merge_claims, run_evolution, weights_of
+from forge.merge.phase import Keeper, Merged, equal_compute_steps, merge_claims, run_evolution, weights_of
 from forge.merge.selection import (
     StateDict,
     barrier_loss,
@@ -26,16 +25,25 @@ from forge.merge.selection import (
     fitness_batch,
     measure_merge,
 )
+from forge.merge.state import EvolutionState, Record
 from forge.model import TinyTitanForCausalLM, save_model
+from forge.train.checkpoint import load_checkpoint
 from tests.stub_run import StubRun, measured, random_set
 from tests.tiny_models import tiny_model
 
 PARAMS: dict[str, Any] = {
     "generations": 3,
     "population": 4,
+    "search": "ga",
+    "grouping": "module",
     "elites": 1,
+    "crossover_rate": 0.6,
     "mutation_sigma": 0.15,
     "diversity_threshold": 0.0,
+    "reseed": 2,
+    "archive": 5,
+    "patience": 0,
+    "backend": "serial",
     "fitness_samples": 10,
     "checkpoint_every": 100,
     "fitness": SimpleNamespace(model_dump=lambda: dict(WEIGHTS)),
@@ -86,7 +94,7 @@ def test_a_merge_is_measured_by_likelihood_and_counts() -> None:
     assert (found.perplexity, found.accuracy) == (scored.perplexity, scored.accuracy)
     assert found.bytes == 4 * sum(w.numel() for w in PARENTS["two"].values())
     core = sum(w.numel() for n, w in PARENTS["two"].items() if n.startswith(("low.", "high.", "memory.")))
-    core -= sum(w.numel() for n, w in PARENTS["two"].items() if "gate" in n)
+    core -= sum(w.numel() for n, w in PARENTS["two"].items() if "gate" in n or "key_shift" in n)
     assert found.flops == pytest.approx(2 * core * np.average(scored.steps, weights=scored.tokens))
 
 
@@ -133,6 +141,62 @@ def test_an_evolution_reports_its_champion_and_controls(whole: Merged) -> None:
     assert evaluate(whole.champion).value == whole.result.champion.fitness.value
 
 
+def test_a_merge_that_only_guesses_is_dead(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """It counts as a failure with its reason, unless the parents guess as well."""
+    batch = fitness_batch(VAL, 10, 1)
+    evaluate, _ = evaluator(tiny_model(), batch, list(PARENTS.values()), WEIGHTS)
+    assert evaluate.reference.perplexity > 48
+    assert evaluate(PARENTS["two"]).finite
+    sane = replace(evaluate, reference=replace(evaluate.reference, perplexity=5.0))
+    found = sane(PARENTS["two"])
+    assert not found.finite
+    assert "the model is dead: perplexity" in found.fault
+    keeper = Keeper(StubRun(tmp_path), 3, 1)
+    keeper.after_evaluation(Record(["linear", "ties"], None, found.fault, 2), EvolutionState.start(0))
+    assert capsys.readouterr().err == f"generation 2: linear+ties discarded: {found.fault}\n"
+
+
+@pytest.mark.parametrize("evaluations", [1, 13])
+def test_an_evolution_stopped_in_mid_generation_resumes_to_the_same(
+    tmp_path: Path, whole: Merged, evaluations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, seen = StubRun(tmp_path, **PARAMS), []
+    told = Keeper.after_evaluation
+
+    def count(keeper: Keeper, record: Record, state: EvolutionState) -> None:
+        seen.append(record)
+        run.stop_requested = len(seen) == evaluations
+        told(keeper, record, state)
+
+    monkeypatch.setattr(Keeper, "after_evaluation", count)
+    with pytest.raises(Interrupted):
+        evolved(run)
+    saved = load_checkpoint(run.checkpoint_dir / "evolution")
+    assert saved is not None
+    assert len(saved[1]["records"]) == evaluations
+    resumed = evolved(run)
+    assert len(seen) == len(whole.result.state.records)
+    assert same(resumed.champion, whole.champion)
+    assert resumed.result.history == whole.result.history
+
+
+def test_a_long_generation_is_saved_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forge.merge.phase._SAVE_SECONDS", 0.0)
+    run, saved = StubRun(tmp_path, **PARAMS), []
+    keeper = Keeper(run, 3, 100)
+    for _ in range(2):
+        keeper.after_evaluation(Record([], None, "for a test"), EvolutionState.start(0))
+        saved.append(keeper.load())
+    assert [state.generation for state in saved if state is not None] == [-1, -1]
+
+
+def saved_generation(run: StubRun) -> int:
+    saved = load_checkpoint(run.checkpoint_dir / "evolution")
+    assert saved is not None
+    generation: int = saved[1]["generation"]
+    return generation
+
+
 @pytest.mark.parametrize("generation", [1, 2])
 def test_a_stopped_evolution_resumes_to_the_same_champion(tmp_path: Path, whole: Merged, generation: int) -> None:
     run = StubRun(tmp_path, **PARAMS)
@@ -140,9 +204,8 @@ def test_a_stopped_evolution_resumes_to_the_same_champion(tmp_path: Path, whole:
     with pytest.raises(Interrupted) as stopped:
         evolved(run)
     assert (stopped.value.step, stopped.value.total) == (generation, 3)
-    saved = json.loads((run.checkpoint_dir / "evolution.json").read_text())
-    assert saved["generation"] == generation
-    before, run.stop_at = len(run.logged), -1
+    assert saved_generation(run) == generation
+    before, run.stop_at, run.stop_requested = len(run.logged), -1, False
     resumed = evolved(run)
     assert [step for step, _ in run.logged[before:]] == list(range(generation + 1, 4))
     assert same(resumed.champion, whole.champion)
@@ -156,7 +219,7 @@ def test_the_last_generation_is_not_interrupted(tmp_path: Path, whole: Merged) -
     assert same(evolved(run).champion, whole.champion)
     assert [step for step, _ in run.logged] == [0, 1, 2, 3]
     assert set(run.logged[0][1]) == {"fitness/best", "fitness/average", "fitness/diversity"}
-    assert json.loads((run.checkpoint_dir / "evolution.json").read_text())["generation"] == 2
+    assert saved_generation(run) == 2
 
 
 # ---- controls and claims -------------------------------------------------------------------------------------
@@ -179,14 +242,15 @@ def test_the_control_trains_the_parent_on(tmp_path: Path) -> None:
 
 def test_claims_name_every_control(tmp_path: Path, whole: Merged) -> None:
     run, good, bad = StubRun(tmp_path), measured([1.0] * 20, [1.0] * 20), measured([0.0] * 20, [1.0] * 20)
-    claims = merge_claims(run, good, {"the average": bad, "a twin": good}, whole.result)
-    assert [claim.control for claim in claims] == ["the average", "a twin", "mean of generation 0"]
-    assert [claim.passed for claim in claims[:2]] == [True, False]
+    claims = merge_claims(run, good, {"the average": bad, "a twin": good}, whole.result, "a twin")
+    assert [claim.control for claim in claims] == ["the average", "a twin", "a twin", "mean of generation 0"]
+    assert [claim.passed for claim in claims[:3]] == [True, False, True]
+    assert "best of generation 0" in claims[3].note
     assert (claims[0].value, claims[0].control_value) == (1.0, 0.5)
     start = [v for v in whole.result.generation_zero.values() if v is not None]
-    assert claims[2].control_value == pytest.approx(sum(start) / len(start))
-    assert claims[2].passed == (whole.result.champion.fitness.value > 1.2 * claims[2].control_value)
-    assert claims[2].n == len(start)
+    assert claims[3].control_value == pytest.approx(sum(start) / len(start))
+    assert claims[3].passed == (whole.result.champion.fitness.value > 1.2 * claims[3].control_value)
+    assert claims[3].n == len(start)
 
 
 def test_equal_compute() -> None:

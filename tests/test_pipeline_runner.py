@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 import os
+import re
 import shutil
 import signal
 import subprocess
@@ -18,6 +19,7 @@ import pytest
 from forge.config import load_params, set_param
 from forge.errors import ForgeError
 from forge.pipeline import runner
+from forge.pipeline.logs import latest_lines
 from forge.pipeline.runner import RunEvent, _Parser, run_pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -29,11 +31,15 @@ from forge.pipeline.stage import stage
 with stage("data") as run:
     if open("mode").read() == "fail":
         raise ForgeError("the disk is made of cheese")
+    if open("mode").read() == "full":
+        raise OSError(28, "No space left on device", "w.bin")
     for step in range(400):
         run.progress(step, 400)
         if open("mode").read() == "fast":
             break
         time.sleep(0.05)
+        if open("mode").read() == "deaf" and run.stop_requested:
+            break
         if run.stop_requested:
             raise Interrupted(step, 400)
     for target in ("data/prepared", "data/workspace"):
@@ -146,16 +152,33 @@ def test_a_run_beside_another_is_refused_in_one_line(dvc_project: Path) -> None:
 
 def test_a_lock_of_the_living_stays(project: Path) -> None:
     table = project / ".dvc/tmp/rwlock"
-    runner.clear_zombie_locks(project)
+    runner.clear_dead_locks(project)
     table.parent.mkdir(parents=True)
     dead = subprocess.Popen([sys.executable, "-c", ""])
     gone(dead.pid)  # dead, and a zombie until it is waited for
     for holders, stays in (([dead.pid], False), ([dead.pid, os.getpid()], True), ([2**22 + 1], False)):
         reads = [{"pid": pid, "cmd": "x"} for pid in holders]
         table.write_text(json.dumps({"read": {"a": reads}, "write": {"b": reads[0]}}))
-        runner.clear_zombie_locks(project)
+        runner.clear_dead_locks(project)
         assert table.exists() is stays
     dead.wait()
+    for half in ('{"write": {"models/edge": {"pid": 1', ""):
+        table.write_text(half)
+        runner.clear_dead_locks(project)
+        assert not table.exists(), "its writer was killed"
+
+
+def test_a_stop_at_the_end_of_a_stage_begins_no_other(dvc_project: Path) -> None:
+    """A stage that is about to end when it is told to stop ends well; DVC by itself would go on with the next."""
+    Path("mode").write_text("deaf")
+    run = subprocess.Popen([sys.executable, "-c", RUN], stdout=subprocess.PIPE, text=True)
+    wait_for_step(dvc_project, 1)
+    run.send_signal(signal.SIGINT)
+    output, _ = run.communicate(timeout=60)
+    assert run.returncode == 130, output
+    assert Path("data/prepared").is_dir()
+    assert not Path("edge.txt").exists()
+    assert run_pipeline().ran == ["edge"]
 
 
 def test_the_scale_is_written_into_the_file(dvc_project: Path) -> None:
@@ -182,13 +205,6 @@ def test_refusals_come_before_any_work(
     with pytest.raises(ForgeError, match=message):
         run_pipeline(**options)  # type: ignore[arg-type]
     assert Path("params.yaml").read_bytes() == before
-
-
-def test_a_full_disk_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    usage = shutil.disk_usage(project)._replace(free=2**20)
-    monkeypatch.setattr(runner.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(ForgeError, match=r"scale smoke needs 0\.5 GiB free on disk, there are 0\.0"):
-        runner.check_disk(load_params(), project)
 
 
 def test_another_directory_is_refused(tmp_path: Path) -> None:
@@ -272,6 +288,31 @@ def test_a_killed_dvc_is_told_as_a_pause(dvc_project: Path) -> None:
     killer.join()
     assert (result.exit_code, result.failed) == (130, "data")
     assert "paused at step" in result.message
+
+
+def test_a_killed_stage_is_told_with_its_step_and_goes_on(dvc_project: Path) -> None:
+    Path("mode").write_text("slow")
+    killer = threading.Thread(target=lambda: os.kill(wait_for_step(dvc_project, 1), signal.SIGKILL))
+    killer.start()
+    result = run_pipeline("data")
+    killer.join()
+    assert (result.exit_code, result.failed) == (1, "data")
+    assert re.match(r"data: killed at step \d+ of 400, by hand or by the system for want of memory", result.message)
+    assert result.message.endswith("go on with: agent-forge run")
+
+
+def test_a_full_disk_is_told_and_logged(dvc_project: Path) -> None:
+    Path("mode").write_text("full")
+    result = run_pipeline("data")
+    assert (result.exit_code, result.failed) == (1, "data")
+    assert result.message.startswith("data: the disk is full (No space left on device: w.bin); nothing")
+    lines = latest_lines(dvc_project / ".forge/logs", 9)
+    assert [line["stage"] for line in lines if line["level"] == "error"] == ["data"]
+    assert lines[-1]["message"] == result.message
+    parser = _Parser(lambda event: None)
+    parser.feed("ERROR: unexpected error - [Errno 28] No space left on device: 'models/x'")
+    runner._conclude(parser, 255, False, dvc_project, 0.0)
+    assert parser.result.message.startswith("pipeline: the disk is full")
 
 
 def test_lines_of_dvc_are_understood() -> None:

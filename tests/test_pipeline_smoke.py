@@ -7,15 +7,12 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-import shutil
 import subprocess
 import sys
-import time
-from collections.abc import Iterator
-from dataclasses import dataclass
 from pathlib import Path
 
 import pytest
+from smoke_runs import GIT, Ran
 
 from forge.config import set_param
 from forge.evals.ledger import PHASES as LEDGER_PHASES
@@ -23,98 +20,14 @@ from forge.files import read_json, verify_manifest
 from forge.pipeline.contracts import CONTRACTS
 from forge.pipeline.phases import PHASES, stage_names
 from forge.pipeline.publish import read_metadata
-from forge.pipeline.runner import RunResult, run_pipeline, stage_environment
+from forge.pipeline.registry import reading, rows
+from forge.pipeline.runner import run_pipeline, stage_environment
 
-ROOT = Path(__file__).resolve().parent.parent
-pytestmark = pytest.mark.slow
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
 NOOP_SECONDS = 5.0
 # The goal is 90; two idle cores took about 125, of which more than half are imports of torch and transformers in 13
 # processes (docs/lab.md). The bound catches a stage that grows, on machines that are not idle.
 SMOKE_SECONDS = 180.0
-GIT = ("git", "-c", "user.name=smoke", "-c", "user.email=smoke@example.org", "-c", "commit.gpgsign=false")
-
-
-def copy_tree(target: Path) -> Path:
-    """Copy the project's own files (tracked or new, not ignored) into `target`."""
-    listed = subprocess.run(
-        ["git", "ls-files", "-z", "--cached", "--others", "--exclude-standard"],
-        cwd=ROOT,
-        capture_output=True,
-        check=True,
-    ).stdout.decode()
-    for name in filter(None, listed.split("\0")):
-        if (ROOT / name).is_file():
-            (target / name).parent.mkdir(parents=True, exist_ok=True)
-            shutil.copy2(ROOT / name, target / name)
-    return target
-
-
-def clone(target: Path) -> Path:
-    """The tree as a repository of its own, set to scale smoke and committed; nothing of earlier runs comes
-    along.
-    """
-    copy_tree(target)
-    (target / "dvc.lock").unlink(missing_ok=True)
-    shutil.rmtree(target / "results", ignore_errors=True)
-    set_param(target / "params.yaml", "scale", "smoke")
-    for arguments in (("init", "-q", "-b", "main"), ("add", "-A"), ("commit", "-q", "-m", "smoke")):
-        subprocess.run([*GIT, *arguments], cwd=target, check=True)
-    return target
-
-
-@pytest.fixture(scope="session")
-def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
-    """DVC's machine-wide files in a temporary place, and the environment of a user outside any stage."""
-    place = tmp_path_factory.mktemp("dvc")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DVC_SITE_CACHE_DIR", str(place / "site"))
-        patch.setenv("DVC_GLOBAL_CONFIG_DIR", str(place / "global"))
-        for name in ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "PYTHONPATH"):
-            patch.delenv(name, raising=False)
-        yield
-
-
-@dataclass
-class Ran:
-    """A clone whose pipeline ran."""
-
-    root: Path
-    result: RunResult
-
-
-@pytest.fixture(scope="session")
-def first(_own_caches: None, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """One clone, run under whatever measures coverage."""
-    root = clone(tmp_path_factory.mktemp("first") / "coverage-clone")
-    result = run_pipeline(root=root)
-    assert result.exit_code == 0, result.message
-    return Ran(root, result)
-
-
-@pytest.fixture(scope="session")
-def second(first: Ran, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """Another clone, run as a user runs it: a process of its own, no coverage."""
-    root = clone(tmp_path_factory.mktemp("second") / "clone")
-    environment = {k: v for k, v in stage_environment().items() if not k.startswith("COVERAGE_")}
-    began = time.monotonic()
-    done = subprocess.run(
-        [sys.executable, "-m", "forge.cli.main", "run", "--json"],
-        cwd=root,
-        env=environment,
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stderr[-2000:]
-    return Ran(root, RunResult(seconds=time.monotonic() - began))
-
-
-@pytest.fixture(autouse=True)
-def _untraced(monkeypatch: pytest.MonkeyPatch) -> None:
-    """Only the first clone's run, made by its session fixture, is measured for coverage: tracing DVC line by line is
-    not what a user waits for, and the second clone's lines would count as another tree's."""
-    for name in [key for key in os.environ if key.startswith("COVERAGE_")]:
-        monkeypatch.delenv(name)
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -163,10 +76,16 @@ def test_lineage_leads_back_to_the_trunk(first: Ran) -> None:
                 assert read_metadata(known[parent]).phase_name == source
 
 
-def test_all_handoffs_were_checked(first: Ran) -> None:
-    records = [json.loads(line) for line in (first.root / ".forge/handoffs.jsonl").read_text().splitlines()]
+def test_the_registry_knows_handoffs_sessions_and_models(first: Ran) -> None:
+    with reading(first.root / ".forge/registry.db") as connection:
+        records = rows(connection, "SELECT * FROM handoffs")
+        sessions = rows(connection, "SELECT * FROM sessions")
+        models = rows(connection, "SELECT * FROM models")
     passed = {(record["source"], record["target"]) for record in records if record["passed"]}
     assert passed == {(contract.source, contract.target) for contract in CONTRACTS}
+    assert {session["stage"] for session in sessions if session["status"] == "done"} == set(stage_names())
+    published = {read_metadata(path.parent).model_id for path in first.root.glob("models/**/metadata.json")}
+    assert published <= {model["model_id"] for model in models}
 
 
 def test_the_report_has_a_row_and_a_claim_for_each_phase(first: Ran) -> None:
@@ -186,7 +105,11 @@ def test_the_report_has_a_row_and_a_claim_for_each_phase(first: Ran) -> None:
 
 
 def test_dvc_shows_metrics_and_plots(first: Ran) -> None:
-    for arguments in (["metrics", "show", "--json"], ["plots", "show", "--json"]):
+    """The headline is the one file of figures in DVC's tables; phases have plots."""
+    for arguments, expected in (
+        (["metrics", "show", "--json"], "results/headline.json"),
+        (["plots", "show", "--json"], "results/compress/"),
+    ):
         shown = subprocess.run(
             [sys.executable, "-m", "dvc", *arguments],
             cwd=first.root,
@@ -196,8 +119,32 @@ def test_dvc_shows_metrics_and_plots(first: Ran) -> None:
             check=True,
         )
         assert "error" not in json.loads(shown.stdout)
-        assert "results/compress/" in shown.stdout
+        assert expected in shown.stdout
     assert list((first.root / ".forge/wandb").glob("offline-run-*/*.wandb"))
+
+
+def test_every_declared_metric_was_observed(first: Ran) -> None:
+    """And DVC's tables hold none of those that are not headlines."""
+    asked = subprocess.run(
+        [sys.executable, "-m", "forge.cli.main", "metrics", "--missing"],
+        cwd=first.root,
+        env=stage_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert (asked.returncode, asked.stdout, asked.stderr) == (0, "", "")
+    rows = read_json(first.root / "results/evomerge/all_metrics.json")
+    assert len(rows) > 3 * 7
+    shown = subprocess.run(
+        [sys.executable, "-m", "dvc", "metrics", "show", "--json"],
+        cwd=first.root,
+        env=stage_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert "generation_0" not in shown.stdout
 
 
 def test_nothing_that_git_should_not_see_is_left(first: Ran) -> None:

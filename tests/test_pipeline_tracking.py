@@ -12,6 +12,7 @@ import types
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
@@ -19,14 +20,16 @@ from hypothesis import strategies as st
 from forge.errors import ForgeError
 from forge.files import read_json
 from forge.pipeline import recorder
-from forge.pipeline.recorder import read_series, record, thin, write_headline
+from forge.pipeline.recorder import record, thin, write_headline
 from forge.pipeline.tracking import (
     Tracker,
     drop_partial_line,
     finite_numbers,
     nest,
+    read_series,
     read_status,
     stay_offline,
+    write_all_metrics,
 )
 
 
@@ -36,7 +39,7 @@ def lines(*messages: dict[str, Any]) -> list[str]:
 
 def start(directory: Path) -> dict[str, Any]:
     directory.mkdir(parents=True, exist_ok=True)
-    return {"event": "start", "stage": "edge", "directory": str(directory), "config": {"a": 1}}
+    return {"event": "start", "stage": "edge", "prefix": "edge", "directory": str(directory), "config": {"a": 1}}
 
 
 def finish(results: Path, curve: str | None = None, **headline: Any) -> dict[str, Any]:
@@ -72,8 +75,6 @@ def test_nesting_keeps_every_value_or_refuses(flat: dict[str, int]) -> None:
 
 
 def test_numbers_become_plain() -> None:
-    import numpy as np
-
     plain = finite_numbers({"a": np.float32(0.5), "b": True, "c": 3})
     assert plain == {"a": 0.5, "b": 1, "c": 3}
     assert {type(value) for value in plain.values()} == {float, int}
@@ -139,8 +140,9 @@ def test_the_recorder_ends_with_its_input(monkeypatch: pytest.MonkeyPatch, tmp_p
 
 
 def fake_wandb(monkeypatch: pytest.MonkeyPatch, fail_at: str = "") -> list[tuple[str, Any]]:
-    """A W&B that notes what it is told and raises at one of its calls."""
+    """A W&B that notes what it is told (axes apart) and raises at one of its calls."""
     told: list[tuple[str, Any]] = []
+    axes: list[tuple[str, str | None]] = []
 
     class Summary(dict[str, Any]):
         pass
@@ -148,8 +150,11 @@ def fake_wandb(monkeypatch: pytest.MonkeyPatch, fail_at: str = "") -> list[tuple
     class FakeRun:
         summary = Summary()
 
-        def log(self, metrics: dict[str, Any], step: int) -> None:
-            told.append(("log", (step, metrics)))
+        def define_metric(self, name: str, step_metric: str | None = None) -> None:
+            axes.append((name, step_metric))
+
+        def log(self, metrics: dict[str, Any]) -> None:
+            told.append(("log", metrics))
             if fail_at == "log":
                 raise OSError("disk full")
 
@@ -164,7 +169,7 @@ def fake_wandb(monkeypatch: pytest.MonkeyPatch, fail_at: str = "") -> list[tuple
             raise OSError("disk full")
         return FakeRun()
 
-    fake = types.SimpleNamespace(init=init, Settings=lambda **options: options)
+    fake = types.SimpleNamespace(init=init, Settings=lambda **options: options, axes=axes, summary=FakeRun.summary)
     monkeypatch.setitem(sys.modules, "wandb", fake)
     monkeypatch.setenv("WANDB_MODE", "offline")
     return told
@@ -191,6 +196,33 @@ def test_wandb_failing_does_not_fail_the_stage(
     assert Path(told[0][1]["dir"]) == tmp_path
 
 
+def test_names_carry_the_phase_and_have_an_axis(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    told, run = fake_wandb(monkeypatch), tmp_path / "runs" / "cognate@reasoning"
+    begin = {**start(run), "prefix": "cognate/model_1"}
+    (run / "metrics.jsonl").write_text("")
+    record(lines(begin, log_line(7), finish(tmp_path / "r")))
+    fake = sys.modules["wandb"]
+    assert fake.axes == [("cognate/model_1/global_step", None), ("cognate/model_1/*", "cognate/model_1/global_step")]
+    assert told[1] == ("log", {"cognate/model_1/a": 7, "cognate/model_1/global_step": 7})
+    assert fake.summary == {"cognate/model_1/all": 1}
+
+
+def test_all_metrics_are_a_list_of_a_line_each(tmp_path: Path) -> None:
+    path, values = tmp_path / "all.json", {"b/x": np.float32(0.5), "a": True, "name": "cpu", "ladder": [1], "map": {}}
+    write_all_metrics(path, "edge", values)
+    wanted = [("edge/a", 1), ("edge/b/x", 0.5), ("edge/name", "cpu")]
+    assert [(row["metric"], row["value"]) for row in read_json(path)] == wanted
+    assert len(path.read_text().splitlines()) == 2 + len(wanted)
+    before = path.read_bytes()
+    write_all_metrics(path, "edge", dict(reversed(values.items())))
+    assert path.read_bytes() == before
+    with pytest.raises(ForgeError, match="'late' is not a finite number"):
+        write_all_metrics(path, "edge", {"late": float("nan")})
+    assert path.read_bytes() == before
+    write_all_metrics(path, "edge", {})
+    assert read_json(path) == []
+
+
 def test_an_unfinished_run_is_marked_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = fake_wandb(monkeypatch)
     record(lines(start(tmp_path / "runs" / "edge"), log_line(0)))
@@ -208,8 +240,11 @@ def test_wandb_really_records_offline(tmp_path: Path, monkeypatch: pytest.Monkey
     tracker.finish({"detail/y": 2}, {"quality/x": 3}, tmp_path / "results/edge", "train/loss")
     (log,) = (tmp_path / ".forge/wandb").glob("offline-run-*/*.wandb")
     content = log.read_bytes()
-    assert b"detail/x" in content
-    assert b"detail/y" in content
+    assert b"edge/detail/x" in content
+    assert b"edge/detail/y" in content
+    assert b"edge/global_step" in content
+    kept = {row["metric"]: row["value"] for row in read_json(tmp_path / "results/edge/all_metrics.json")}
+    assert kept == {"edge/train/loss": 0.5, "edge/detail/x": 1, "edge/detail/y": 2}
     assert read_json(tmp_path / "results/edge/metrics.json")["quality"] == {"x": 3}
 
 

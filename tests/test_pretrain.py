@@ -10,14 +10,16 @@ import numpy as np
 import pytest
 import torch
 
+from forge.data.build import multi_step_tasks
+from forge.data.dataset import EncodedSet
 from forge.evals.likelihood import likelihood
 from forge.pretrain import claims as module
 from forge.pretrain import new_model, train_branch, train_trunk
-from forge.pretrain.claims import branch_claims, halting_claim
-from forge.pretrain.cognate import BRANCH_RATE, cognate_settings
+from forge.pretrain.claims import branch_claims, difference_claims, halting_claim
+from forge.pretrain.cognate import BRANCH_RATE, cognate_settings, emphasised
 from forge.train import Batch, language_loss
 from tests.stub_run import StubRun, random_set
-from tests.tiny_models import SHAPE, tiny_model
+from tests.tiny_models import SHAPE, tiny_model, tokens
 
 BOOT = {"n_boot": 200, "seed": 0}
 SIZES: dict[str, Any] = {
@@ -33,8 +35,10 @@ def mixture(**shares: float) -> SimpleNamespace:
 
 def params(**changes: Any) -> dict[str, Any]:
     branches = {
-        "reasoning": SimpleNamespace(memory_capacity=64, ponder_cost=0.0, mix=mixture(direct=1.0)),
-        "memory_integration": SimpleNamespace(memory_capacity=128, ponder_cost=0.5, mix=mixture(recall=1.0)),
+        "reasoning": SimpleNamespace(memory_capacity=64, ponder_cost=0.0, multi_step=3, mix=mixture(direct=1.0)),
+        "memory_integration": SimpleNamespace(
+            memory_capacity=128, ponder_cost=0.5, multi_step=1, mix=mixture(recall=1.0)
+        ),
     }
     rates = {"muon_lr": 0.02, "adam_lr": 0.01, "weight_decay": 0.01, "clip": 1.0, "halt_weight": 0.1}
     pace = {"warmup_fraction": 0.0, "decay_fraction": 0.5, "checkpoint_every": 50, "batch_tokens": 150}
@@ -93,18 +97,26 @@ def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeyp
     assert prices[1:] == [(0.1,)]
 
 
-def test_a_branch_starts_at_half_the_rate() -> None:
+def test_a_branch_starts_gently() -> None:
     p = SimpleNamespace(**params())
     trunk, branch = cognate_settings(p, 10, 1.0), cognate_settings(p, 10, BRANCH_RATE)
-    assert (branch.muon_lr, branch.adam_lr) == (trunk.muon_lr / 2, trunk.adam_lr / 2)
+    assert (branch.muon_lr, branch.adam_lr) == (trunk.muon_lr * BRANCH_RATE, trunk.adam_lr * BRANCH_RATE)
+    assert BRANCH_RATE < 0.5
     assert (trunk.steps, trunk.clip, trunk.decay_fraction) == (10, 1.0, 0.5)
 
 
 # ---- claims --------------------------------------------------------------------------------------------------
 
 
-def test_a_branch_is_compared_with_the_trunk_on_its_own_kind(tmp_path: Path) -> None:
-    run, test = StubRun(tmp_path), random_set(60)
+def held_out() -> EncodedSet:
+    """A random set in which every other problem is of a multi-step family."""
+    test = random_set(60)
+    test.task[::2] = multi_step_tasks()[0]
+    return test
+
+
+def test_a_branch_is_compared_with_the_trunk_at_what_it_is_for(tmp_path: Path) -> None:
+    run, test = StubRun(tmp_path), held_out()
     trunk, model = tiny_model(), tiny_model()
     same = branch_claims(run, trunk, model, test)
     assert len(same) == 2
@@ -114,13 +126,41 @@ def test_a_branch_is_compared_with_the_trunk_on_its_own_kind(tmp_path: Path) -> 
         trunk.embed.weight.mul_(4)  # confident nonsense
     better = branch_claims(run, trunk, model, test)[0]
     assert better.passed
-    assert better.n == len(test.where("direct")) == 10
-    assert better.value == pytest.approx(likelihood(model, test, test.where("direct")).mean_loss.mean())
+    index = test.where("direct", "tooled")
+    index = index[np.isin(test.task[index], multi_step_tasks())]
+    assert better.n == len(index) < len(test.where("direct", "tooled"))
+    assert better.value == pytest.approx(likelihood(model, test, index).mean_loss.mean())
     run.branch = "memory_integration"
-    assert "recall" in branch_claims(run, trunk, model, test)[0].claim
+    recall = branch_claims(run, trunk, model, test)[0]
+    assert "recalls" in recall.claim
+    assert recall.n == len(test.where("recall"))
     assert set(module.FOCUS) == {"reasoning", "memory_integration", "adaptive_computation"}
     single = tiny_model(max_steps=1)
     assert len(branch_claims(run, single, single, test)) == 1
+
+
+def test_every_branch_is_compared_with_every_other(tmp_path: Path) -> None:
+    """One branch answers at once and one never halts: only the claim about compute tells them apart."""
+    test, branches = held_out(), {name: tiny_model() for name in module.FOCUS}
+    with torch.no_grad():
+        for name, bias in zip(branches, (-50.0, -50.0, 50.0), strict=True):
+            branches[name].halt.weight.zero_()
+            branches[name].halt.bias.fill_(bias)
+    claims = difference_claims(StubRun(tmp_path), branches, test)
+    assert len(claims) == 6
+    assert len({claim.claim for claim in claims}) == 6
+    fewer = [c for c in claims if c.metric == module.STEPS]
+    assert [(c.passed, c.value, c.control_value) for c in fewer] == [(True, 1.0, 3.0)] * 2
+    assert not any(c.passed for c in claims if "recalls" in c.claim and "reasoning" in c.control)
+
+
+def test_multi_step_problems_are_repeated() -> None:
+    data = held_out()
+    assert emphasised(data, 1) is data
+    thrice = emphasised(data, 3)
+    assert len(thrice) == len(data) + 2 * int((data.task > 0).sum())
+    assert np.array_equal(thrice.row(len(data))[0], data.row(0)[0])
+    assert (thrice.task[len(data) :] > 0).all()
 
 
 def test_the_halting_claim_tells_what_is_saved() -> None:
@@ -134,7 +174,7 @@ def test_the_halting_claim_tells_what_is_saved() -> None:
 
     never, always = claim(-50.0), claim(50.0)
     assert never.passed
-    assert never.note.startswith("1.00 of the steps; ")
+    assert never.note.startswith("1.00 of the steps; accuracy after 1 to 3 steps: ")
     assert never.note.endswith(" 0.00")
     assert always.note.startswith("0.33 of the steps; ")
     index = test.where("direct", "tooled")
@@ -145,6 +185,9 @@ def test_the_halting_claim_tells_what_is_saved() -> None:
 def test_the_halting_claim_sees_that_harder_takes_longer() -> None:
     test, model = random_set(60), tiny_model(halt_threshold=0.5)
     index = test.where("direct", "tooled")
+    with torch.no_grad():
+        ids = tokens(4, 9)
+        model.halt.bias -= model.halt_logits(model.read(ids, model.table()).high).median()
     steps = likelihood(model, test, index).steps
     test.difficulty[index] = np.argsort(np.argsort(steps, kind="stable")) / len(index)
     assert len(np.unique(steps)) > 2

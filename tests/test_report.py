@@ -140,3 +140,23 @@ def test_ladder_names_phases_and_sizes_and_follows_the_rows() -> None:
     for words in ("1 cognate", "2 compress", "4 MiB", "90 KiB"):
         assert words in svg
     assert ladder_svg([_row("cognate", 4 << 20, 0.5), _row("compress", 90 << 10, 0.7)]) != svg
+
+
+def test_the_headline_and_the_ladder_are_the_reports_figures(results: Path) -> None:
+    report = write_report(results, scale="smoke", seed=3)
+    told = json.loads((results / "headline.json").read_text())
+    last = report["ledger"][-1]
+    assert told["bytes"] == last["bytes"] == 4_000_000 >> 7
+    assert told["compression"] == 128.0
+    assert (told["bpb"], told["accuracy"], told["accuracy_tools"]) == (2.25, 0.2, last["accuracy_tools"])
+    assert told["claims_passed"] == report["claims_passed"]
+    assert told["minutes"] == 4.0
+    points = json.loads((results / "ladder.json").read_text())
+    assert [point["phase"] for point in points] == [f"{i + 1} {phase}" for i, phase in enumerate(PHASES)]
+    assert [point["bytes"] for point in points] == [row["bytes"] for row in report["ledger"]]
+
+
+def test_an_unfinished_run_has_no_headline(results: Path) -> None:
+    (results / "compress" / "ledger.json").unlink()
+    write_report(results, scale="smoke", seed=3, partial=True)
+    assert json.loads((results / "headline.json").read_text()) == {}

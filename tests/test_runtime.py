@@ -7,11 +7,13 @@ import shutil
 import struct
 import subprocess
 import sys
+import time
 from collections.abc import Iterator
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
+import psutil
 import pytest
 import torch
 from toy_agent import build_toy
@@ -28,6 +30,8 @@ from forge.runtime.load import load_agent
 from forge.runtime.size import count_parameters, safetensors_header, size_report
 from forge.runtime.units import human_bytes, human_seconds
 from forge.tools import build_workspace
+
+ROOT = Path(__file__).resolve().parent.parent
 
 
 @pytest.fixture(scope="module")
@@ -296,11 +300,39 @@ def test_bench_measures_in_the_units_that_it_names(home: Path) -> None:
 
 def test_bench_in_its_own_process_does_not_count_the_callers_memory(home: Path) -> None:
     ballast = torch.ones(150_000_000)
-    apart = bench_isolated(home / "toy", repeats=1)
+    (apart,) = bench_isolated(home / "toy", repeats=1)
     assert ballast.sum() > 0
     assert apart["peak_ram_mb"] < machine.peak_ram_mb() - 200
     with pytest.raises(ForgeError, match=r"bench of .*gone failed: .*no such model"):
         bench_isolated(home / "gone")
+
+
+def test_devices_are_told_the_fastest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    (processor,) = machine.devices()
+    assert (processor["device"], processor["capability"]) == ("cpu", None)
+    assert processor["memory_gib"] > 0
+    card = SimpleNamespace(name="Card", total_memory=24 * 2**30, major=8, minor=9)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: card)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 2**33)
+    found = machine.devices()
+    assert [each["device"] for each in found] == ["cuda:0", "cuda:1", "mps", "cpu"]
+    assert found[0] == {"device": "cuda:0", "name": "Card", "capability": "8.9", "memory_gib": 24.0}
+
+
+def test_a_bench_does_not_outlive_whoever_asked_for_it(home: Path) -> None:
+    code = f"from forge.runtime.bench import bench_isolated; bench_isolated({str(home / 'toy')!r}, repeats=100000)"
+    caller = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not (children := psutil.Process(caller.pid).children()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    caller.kill()
+    caller.wait()
+    assert psutil.wait_procs(children, timeout=30)[1] == []
 
 
 def test_machine_says_nothing_that_identifies_it() -> None:

@@ -79,6 +79,18 @@ def test_training_is_deterministic_and_files_hold_everything(tmp_path: Path) -> 
     assert (loaded.pad_token, loaded.eos_token) == ("<|pad|>", "<|end|>")
 
 
+@pytest.mark.parametrize("offline", [True, False])
+def test_how_a_tokenizer_was_loaded_is_not_saved_with_it(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, offline: bool
+) -> None:
+    """transformers adds what it was told on loading, such as to stay off the network."""
+    monkeypatch.setattr("transformers.tokenization_utils_base.is_offline_mode", lambda: offline)
+    save_tokenizer(tiny_tokenizer(), tmp_path / "first")
+    load_tokenizer(tmp_path / "first").save_pretrained(str(tmp_path / "second"))
+    config = "tokenizer_config.json"
+    assert (tmp_path / "second" / config).read_bytes() == (tmp_path / "first" / config).read_bytes()
+
+
 def test_phrases_are_the_repeated_word_sequences() -> None:
     prompts = [f"Find the sum of {n} and {n + 1} and give only the final number please" for n in range(50)]
     prompts += [f"Something quite different without repetition number {n}" for n in "abc"]

@@ -5,7 +5,6 @@ from __future__ import annotations
 
 import functools
 import io
-import math
 import shutil
 from collections.abc import Callable
 from dataclasses import replace
@@ -20,7 +19,7 @@ from tiny_models import tiny_model, tokens
 
 from forge.data.dataset import EncodedSet, build_set
 from forge.data.render import ID
-from forge.errors import ForgeError, Interrupted
+from forge.errors import Interrupted
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.train import (
     Batch,
@@ -284,7 +283,7 @@ def stopped(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, TinyTitanFo
 
 @pytest.mark.parametrize("damage", ["truncate", "flip", "no manifest", "delete"])
 def test_a_damaged_checkpoint_gives_way_to_the_older(
-    stopped: tuple[Path, TinyTitanForCausalLM], tmp_path: Path, damage: str, capsys: pytest.CaptureFixture[str]
+    stopped: tuple[Path, TinyTitanForCausalLM], tmp_path: Path, damage: str, caplog: pytest.LogCaptureFixture
 ) -> None:
     folder, straight = stopped
     shutil.copytree(folder, tmp_path, dirs_exist_ok=True)
@@ -302,7 +301,7 @@ def test_a_damaged_checkpoint_gives_way_to_the_older(
         state.unlink()
     resumed = tiny_model(seed=5, **SMALL)
     assert _run(tmp_path, resumed).resumed_from == 4
-    assert "step-00000008 is damaged" in capsys.readouterr().out
+    assert "step-00000008 is damaged" in caplog.text
     assert _same(resumed, straight)
 
 
@@ -319,20 +318,6 @@ def test_checkpoints_hold_what_was_given_and_two_stay(tmp_path: Path) -> None:
     assert tensors["a"].tolist() == [100.0, 100.0]
     assert int(tensors["b"]) == 100
     assert scalars == {"x": 1 / 3}
-
-
-def test_a_loss_that_is_not_finite_stops_the_run() -> None:
-    def broken(model: TinyTitanForCausalLM, batch: Batch) -> tuple[torch.Tensor, dict[str, float]]:
-        total, metrics = language_loss()(model, batch)
-        return total * math.nan, metrics | {"loss": math.nan}
-
-    with pytest.raises(ForgeError, match="training diverged at step 0"):
-        train(tiny_model(**SMALL), lambda step: _batch(step), broken, TrainSettings(2))
-    model = tiny_model(**SMALL)
-    with torch.no_grad():
-        model.embed.weight[20] = math.inf
-    with pytest.raises(ForgeError, match="diverged"):
-        train(model, lambda step: _batch(step), language_loss(), TrainSettings(2))
 
 
 def _copy_batch(step: int) -> Batch:

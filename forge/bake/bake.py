@@ -4,6 +4,7 @@ trajectories."""
 from __future__ import annotations
 
 import copy
+from collections.abc import Callable
 from typing import Any
 
 import torch
@@ -18,11 +19,21 @@ from forge.train import Batch, TrainResult, TrainSettings, distillation_loss, fi
 
 KD_WEIGHT = 0.8  # the rest is cross-entropy on the trajectory's own tokens, which its verifier has accepted
 
+SHARES = {"tooled": 0.35, "tool": 0.35, "persona": 0.22, "direct": 0.08}
+OnStep = Callable[[int, dict[str, float]], None]
+
 
 def bake(
-    run: Any, teacher: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, trajectories: Trajectories
+    run: Any,
+    teacher: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    trajectories: Trajectories,
+    watch: Callable[[TinyTitanForCausalLM], OnStep] | None = None,
 ) -> tuple[TinyTitanForCausalLM, TinyTitanForCausalLM, TrainResult]:
-    """The baked model, the half-baked control and the training's result; ``teacher`` stays as it is."""
+    """The baked model, the half-baked control and the training's result; ``teacher`` stays as it is.
+
+    ``watch`` gets the student with its adapters and returns what is called after each of its steps.
+    """
     p = run.params
     student = copy.deepcopy(teacher)
     start_handles(student, tokenizer)
@@ -35,8 +46,8 @@ def bake(
         teacher.eval(), KD_WEIGHT, teacher_batch=with_prompt, without_call=trajectories.without_call
     )
     settings = TrainSettings(steps=p.steps, adam_lr=p.lr, decay_fraction=0.7, checkpoint_every=p.checkpoint_every)
-    shares = {"tooled": 0.35, "tool": 0.35, "persona": 0.22, "direct": 0.08}
-    result = fit(run, student, trajectories.bare, shares, loss, settings, p.batch_tokens)
+    on_step = watch(student) if watch is not None else None
+    result = fit(run, student, trajectories.bare, SHARES, loss, settings, p.batch_tokens, on_step=on_step, teacher=True)
     half = copy.deepcopy(student)
     merge_lora(half, p.half_bake)
     merge_lora(student)

@@ -137,12 +137,3 @@ def forgetting_percent(before: Measurement, after: Measurement) -> float:
     """Share of the no-tools accuracy that was lost, in percent, at least 0."""
     held = before.no_tools.mean_accuracy
     return max(0.0, 100 * (held - after.no_tools.mean_accuracy) / held) if held else 0.0
-
-
-def baking_figures(tools: dict[str, ToolScore], personas: dict[str, PersonaScore]) -> dict[str, float]:
-    """The phase's figures per tool and per persona, and the success rates of the controls."""
-    figures = {f"tool_{name}/zero_shot_success_rate": row["success"] for name, row in tools["baked"].tools.items()}
-    for name, row in personas["baked"].personas.items():
-        figures[f"persona_{name}/consistency_score"] = row["consistency"]
-    rates = {f"phase/{name}_success_rate": tools[name].success for name in ("prompted", "unbaked", "half")}
-    return figures | rates

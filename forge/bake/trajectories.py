@@ -14,9 +14,13 @@ from transformers import PreTrainedTokenizerFast
 from forge.data.build import Row, encode_rows
 from forge.data.dataset import KINDS, EncodedSet
 from forge.data.render import render
+from forge.errors import Interrupted
+from forge.evals.tool_use import expected_call
 from forge.model import TinyTitanForCausalLM
-from forge.model.engine import Generation, generate
+from forge.model.engine import ROWS_AT_ONCE, Generation, generate
 from forge.tools import Toolbox
+from forge.train.checkpoint import load_checkpoint, save_checkpoint
+from forge.train.fit import Watcher
 
 MAX_NEW_TOKENS = 72
 MIN_KEPT = 0.5  # below this share of usable trajectories, references fill the gaps
@@ -26,11 +30,12 @@ PERSONA_SHARE = 4  # one trajectory in so many is a persona's
 @dataclass(frozen=True)
 class Trajectories:
     """Examples with the prompt (for the teacher) and without it (for the student), in the same order; ``kept`` is the
-    share of sampled tool trajectories that passed."""
+    share of sampled tool trajectories that passed; ``callers`` the tool that each example calls, or None."""
 
     prompted: EncodedSet
     bare: EncodedSet
     kept: float
+    callers: list[str | None]
 
     @property
     def without_call(self) -> np.ndarray:
@@ -48,8 +53,11 @@ def sample_trajectories(
     count: int,
     temperature: float,
     seed: int,
+    run: Watcher | None = None,
 ) -> Trajectories:
     """``count`` prompted trajectories sampled at ``temperature``, tools executed, and as many plain answers for replay.
+
+    With ``run``, batches already sampled are kept among its checkpoints, and a request to stop is met between two.
 
     A tool trajectory is kept if its one call ran and its answer is the reference's; a persona's if it ended. Where
     fewer than half are, the reference dialogues stand in for the others.
@@ -64,15 +72,7 @@ def sample_trajectories(
         *personas,
     ]
     prompts = [render(tokenizer, _prompt(row), generation_prompt=True)[0] for row in wanted]
-    made = generate(
-        model,
-        prompts,
-        max_new_tokens=MAX_NEW_TOKENS,
-        tokenizer=tokenizer,
-        execute=toolbox.execute,
-        temperature=temperature,
-        seed=seed,
-    )
+    made = _sample(model, tokenizer, prompts, toolbox, temperature, seed, run)
     sampled = [_trajectory(row, g) for row, g in zip(wanted, made, strict=True)]
     tools = [row for row in sampled if row is not None and row["kind"] != "persona"]
     taken = [row for row in sampled if row is not None]
@@ -83,7 +83,45 @@ def sample_trajectories(
     prompted = [*taken, *replay]
     bare = [{**row, "messages": without_prompt(row)} for row in prompted]
     asked = max(1, sum(row["kind"] != "persona" for row in wanted))
-    return Trajectories(encode_rows(tokenizer, prompted), encode_rows(tokenizer, bare), len(tools) / asked)
+    callers = [_caller(row) for row in prompted]
+    return Trajectories(encode_rows(tokenizer, prompted), encode_rows(tokenizer, bare), len(tools) / asked, callers)
+
+
+def _caller(row: Row) -> str | None:
+    call = expected_call(row["messages"])
+    return call if call is None else call.split(" ", 1)[0]
+
+
+def _sample(
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    prompts: Sequence[Sequence[int]],
+    toolbox: Toolbox,
+    temperature: float,
+    seed: int,
+    run: Watcher | None,
+) -> list[Generation]:
+    """An answer to each prompt, in batches of like length that each have a seed of their own."""
+    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
+    folder = run.checkpoint_dir / "trajectories" if run is not None else None
+    saved = load_checkpoint(folder) if folder is not None else None
+    done = [Generation(**made) for made in saved[1]["made"]] if saved is not None else []
+    for start in range(len(done), len(order), ROWS_AT_ONCE):
+        done += generate(
+            model,
+            [prompts[i] for i in order[start : start + ROWS_AT_ONCE]],
+            max_new_tokens=MAX_NEW_TOKENS,
+            tokenizer=tokenizer,
+            execute=toolbox.execute,
+            temperature=temperature,
+            seed=seed + start,
+        )
+        if run is not None and folder is not None:
+            save_checkpoint(folder, len(done), {}, {"made": [vars(made) for made in done]})
+            run.progress(len(done), len(order), "sampling")
+            if run.stop_requested and len(done) < len(order):
+                raise Interrupted(len(done), len(order))
+    return [made for _, made in sorted(zip(order, done, strict=True), key=lambda pair: pair[0])]
 
 
 def without_prompt(row: Row) -> list[dict[str, str]]:

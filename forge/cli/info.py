@@ -14,7 +14,7 @@ from forge.errors import ForgeError
 JSON = Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")]
 AGENT_FILE = Path("models/compress/agent.forge")
 
-config_app = typer.Typer(no_args_is_help=True, help="Show or check params.yaml.")
+config_app = typer.Typer(no_args_is_help=True, help="Show, check or edit params.yaml.")
 
 
 def read_small_json(path: Path) -> Any:
@@ -28,7 +28,13 @@ def read_small_json(path: Path) -> Any:
 
 
 def status_command(as_json: JSON = False) -> None:
-    """Tell which stages are fresh, which are stale and why."""
+    """Tell which stages are fresh, which are stale and why.
+
+    \b
+    Examples:
+      agent-forge status
+      agent-forge status --json
+    """
     from forge.cli.state import lookup, read_yaml, stage_states
 
     states = stage_states()
@@ -48,7 +54,12 @@ def status_command(as_json: JSON = False) -> None:
 
 
 def phases_command(as_json: JSON = False) -> None:
-    """List the phases, what each does, and what it reached when it last ran."""
+    """List the phases, what each does, and what it reached when it last ran.
+
+    \b
+    Examples:
+      agent-forge phases
+    """
     from forge.pipeline.phases import PHASES
 
     rows: list[dict[str, Any]] = []
@@ -78,7 +89,13 @@ def config_show(
     scale: Annotated[str | None, typer.Option(help="Another scale than the active one.")] = None,
     as_json: JSON = False,
 ) -> None:
-    """Show the parameters that a run would use: the active scale merged into each phase's block."""
+    """Show the parameters that a run would use: the active scale merged into each phase's block.
+
+    \b
+    Examples:
+      agent-forge config show
+      agent-forge config show --phase bitnet --scale spec
+    """
     from forge.cli.state import read_yaml
 
     tree = read_yaml(Path("params.yaml"))
@@ -110,7 +127,13 @@ def config_validate(
     file: Annotated[Path, typer.Argument(help="The file to check.")] = Path("params.yaml"),
     as_json: JSON = False,
 ) -> None:
-    """Check every block of params.yaml, the scales that are not active too."""
+    """Check every block of params.yaml, the scales that are not active too.
+
+    \b
+    Examples:
+      agent-forge config validate
+      agent-forge config validate other.yaml
+    """
     from forge.config import load_params
 
     params = load_params(file)
@@ -126,7 +149,13 @@ def report_command(
     ] = False,
     as_json: JSON = False,
 ) -> None:
-    """Show the report of the last run, and where it is."""
+    """Show the report of the last run, and where it is.
+
+    \b
+    Examples:
+      agent-forge report
+      agent-forge report --rebuild
+    """
     results = Path("results")
     if rebuild:
         from forge.config import load_params
@@ -141,7 +170,7 @@ def report_command(
         emit_json(report)
         return
     table(
-        ("phase", "bytes", "parameters", "BPB", "suite, no tools", "suite, tools", "minutes"),
+        ("phase", "bytes", "parameters", "BPB", "suite, no tools", "suite, tools", "explained", "minutes"),
         [
             (
                 row["phase"],
@@ -150,6 +179,7 @@ def report_command(
                 f"{row['bpb']:.3f}",
                 f"{row['accuracy_no_tools']:.3f}",
                 f"{row['accuracy_tools']:.3f}",
+                "" if (explained := row.get("accuracy_tools_prompted")) is None else f"{explained:.3f}",
                 f"{row['seconds'] / 60:.1f}",
             )
             for row in report["ledger"]

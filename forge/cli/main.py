@@ -9,7 +9,14 @@ from typing import Annotated, Any
 
 import typer
 
-from forge.cli import info, use
+from forge.cli import edit, info, use
+from forge.cli.clean import clean_command
+from forge.cli.compare import compare_command
+from forge.cli.doctor import doctor_command
+from forge.cli.logs import logs_command
+from forge.cli.merge import merge_command
+from forge.cli.metrics import metrics_command
+from forge.cli.models import models_app
 from forge.cli.output import fail
 from forge.cli.run import run_command
 from forge.errors import ForgeError, Interrupted
@@ -22,7 +29,6 @@ UsageError: Any = typer.BadParameter.__bases__[0]
 
 app = typer.Typer(
     no_args_is_help=True,
-    add_completion=False,
     pretty_exceptions_enable=False,
     rich_markup_mode=None,
     help="Forge a small agent in eight measured phases, and talk to it.",
@@ -30,13 +36,21 @@ app = typer.Typer(
 app.command("run")(run_command)
 app.command("status")(info.status_command)
 app.command("phases")(info.phases_command)
+info.config_app.command("edit")(edit.config_edit)
 app.add_typer(info.config_app, name="config")
+app.add_typer(models_app, name="models")
 app.command("eval")(use.eval_command)
 app.command("generate")(use.generate_command)
 app.command("chat")(use.chat_command)
 app.command("bench")(use.bench_command)
 app.command("size")(use.size_command)
+app.command("merge")(merge_command)
 app.command("report")(info.report_command)
+app.command("metrics")(metrics_command)
+app.command("compare")(compare_command)
+app.command("logs")(logs_command)
+app.command("doctor")(doctor_command)
+app.command("clean")(clean_command)
 
 
 @app.callback()

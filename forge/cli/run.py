@@ -144,7 +144,16 @@ def run_command(
     scale: Annotated[str | None, typer.Option(help="smoke, tiny or spec; written to params.yaml.")] = None,
     as_json: JSON = False,
 ) -> None:
-    """Run what is stale, and nothing else."""
+    """Run what is stale, and nothing else.
+
+    Ctrl-C saves and pauses; the same command goes on from there.
+
+    \b
+    Examples:
+      agent-forge run
+      agent-forge run --phase edge
+      agent-forge run --scale smoke
+    """
     from forge.cli.state import read_yaml
     from forge.pipeline.runner import run_pipeline
 

@@ -8,41 +8,16 @@ tampered output is therefore `dvc repro`'s to find, and the manifest check's.
 
 from __future__ import annotations
 
-import hashlib
-import json
 import re
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from forge.errors import ForgeError
+from forge.pipeline.doctor_dvc import require_sound_lock
+from forge.pipeline.lockfile import md5_path, overlaps, read_yaml
 
 _FIELD = re.compile(r"\$\{\s*([^}]+?)\s*\}")
-_SKIPPED = {"__pycache__", ".git", ".dvc"}
-
-
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """PyYAML reads 1e-05 as text (YAML 1.1); DVC writes it as a number (YAML 1.2)."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
-def read_yaml(path: Path) -> dict[str, Any]:
-    """A YAML mapping. Raises ForgeError that names the file when it is missing, broken or something else."""
-    try:
-        found = yaml.load(path.read_text(encoding="utf-8"), Loader=_Loader)
-    except FileNotFoundError as error:
-        raise ForgeError(f"{path}: no such file; run this command in the project's folder") from error
-    except (OSError, UnicodeDecodeError, yaml.YAMLError) as error:
-        raise ForgeError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(found, dict):
-        raise ForgeError(f"{path}: expected a mapping at the top")
-    return found
 
 
 @dataclass(frozen=True)
@@ -120,28 +95,6 @@ def _expand(name: str, body: dict[str, Any], values: dict[str, Any]) -> list[_St
     return stages
 
 
-def _md5(path: Path, known: dict[Path, str]) -> str:
-    """DVC's hash of a file or folder: a folder is the MD5 of the JSON list of its files' hashes. `known`
-    remembers.
-    """
-    if path not in known:
-        known[path] = _read_md5(path, known)
-    return known[path]
-
-
-def _read_md5(path: Path, known: dict[Path, str]) -> str:
-    if path.is_file():
-        return hashlib.md5(path.read_bytes(), usedforsecurity=False).hexdigest()
-    files = [p for p in path.rglob("*") if p.is_file() and not _SKIPPED & set(p.parts) and p.suffix != ".pyc"]
-    listing = sorted(
-        ({"md5": _md5(p, known), "relpath": p.relative_to(path).as_posix()} for p in files),
-        key=lambda row: row["relpath"],
-    )
-    return (
-        hashlib.md5(json.dumps(listing, sort_keys=True).encode(), usedforsecurity=False).hexdigest() + ".dir"
-    )
-
-
 @dataclass
 class _Project:
     """What all stages are compared with: folder, parameters, locked hashes of outputs, hashes of sources read
@@ -167,7 +120,7 @@ def _why_stale(stage: _Stage, lock: dict[str, Any], project: _Project) -> str:
                 return f"input {path} changed"
         elif not (project.root / path).exists():
             return f"input {path} is missing"
-        elif _md5(project.root / path, project.known) != locked[path].get("md5"):
+        elif md5_path(project.root / path, project.known) != locked[path].get("md5"):
             return f"input {path} changed"
     for name, keys in stage.params.items():
         current = project.values if name == "params.yaml" else read_yaml(project.root / name)
@@ -185,7 +138,7 @@ def _sources(stage: _Stage, producers: dict[str, str]) -> list[str]:
     found = []
     for path in stage.deps:
         for out, name in producers.items():
-            if path == out or path.startswith(f"{out}/") or out.startswith(f"{path}/"):
+            if overlaps(path, out):
                 found.append(name)
     return list(dict.fromkeys(found))
 
@@ -202,6 +155,7 @@ def stage_states(root: Path | str = ".", *, scale: str | None = None) -> list[St
         values["scale"] = scale
     table = read_yaml(folder / "dvc.yaml").get("stages", {})
     lock_path = folder / "dvc.lock"
+    require_sound_lock(folder)
     locked = read_yaml(lock_path).get("stages", {}) if lock_path.is_file() else {}
     stages = _in_order([stage for name, body in table.items() for stage in _expand(name, body, values)])
     made = {o["path"]: o.get("md5", "") for entry in locked.values() for o in entry.get("outs", [])}

@@ -54,7 +54,14 @@ def eval_command(
     workspace: WORKSPACE = None,
     as_json: JSON = False,
 ) -> None:
-    """Score a model on fresh problems that no training split holds."""
+    """Score a model on fresh problems that no training split holds.
+
+    \b
+    Examples:
+      agent-forge eval models/compress/agent.forge
+      agent-forge eval models/baking --tasks gcd,lcm --n 200 --seed 7
+      agent-forge eval models/forge --no-tools --json
+    """
     from forge.data.dialogues import TOOL_PROMPT
     from forge.evals import bits_per_byte, held_out_texts, score_suite
     from forge.evals.suite import suite_tasks
@@ -98,7 +105,13 @@ def generate_command(
     workspace: WORKSPACE = None,
     as_json: JSON = False,
 ) -> None:
-    """Answer one prompt."""
+    """Answer one prompt.
+
+    \b
+    Examples:
+      agent-forge generate models/compress/agent.forge "What is 17 * 23?"
+      agent-forge generate models/baking "Explain the moon." --persona teacher
+    """
     if not prompt.strip():
         raise ForgeError("the prompt is empty")
     with _agent(model, workspace) as agent:
@@ -130,7 +143,13 @@ def chat_command(
     workspace: WORKSPACE = None,
     as_json: JSON = False,
 ) -> None:
-    """Talk to a model. /help lists the commands, /quit or end of input ends."""
+    """Talk to a model. /help lists the commands, /quit or end of input ends.
+
+    \b
+    Examples:
+      agent-forge chat models/compress/agent.forge
+      printf 'What is 2+3?\\n' | agent-forge chat models/baking --json
+    """
     from forge.runtime.chat import ChatSession
 
     with _agent(model, workspace) as agent:
@@ -190,7 +209,12 @@ def bench_command(
     seed: Annotated[int, typer.Option(min=0, help="Seed of the random prompt.")] = 0,
     as_json: JSON = False,
 ) -> None:
-    """Measure loading, prefill, decoding and memory on this machine."""
+    """Measure loading, prefill, decoding and memory on this machine.
+
+    \b
+    Examples:
+      agent-forge bench models/compress/agent.forge --repeats 5
+    """
     from forge.runtime.bench import bench
 
     figures = bench(model, repeats=repeats, seed=seed)
@@ -201,7 +225,12 @@ def bench_command(
 
 
 def size_command(model: MODEL, as_json: JSON = False) -> None:
-    """Weigh a model, part by part."""
+    """Weigh a model, part by part.
+
+    \b
+    Examples:
+      agent-forge size models/compress/agent.forge
+    """
     from forge.runtime.size import size_report
     from forge.runtime.units import human_bytes
 

@@ -10,6 +10,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from forge.bake.trajectories import bare_view
+from forge.compress.figures import StageMeter, codes_in_use, plain_bytes, stages_in_file
 from forge.compress.stages import (
     Gate,
     codebook_role,
@@ -45,22 +46,25 @@ class Verdicts:
 
 @dataclass(frozen=True)
 class Chain:
-    """What the chain made: verdicts, sizes by component, the file's model and tokenizer as read back, and the control
-    whose codebooks were fitted without training."""
+    """What the chain made: verdicts, figures of its stages, sizes by component, the file's model and tokenizer as read
+    back, and the control whose codebooks were fitted without training."""
 
     verdicts: Verdicts
+    measured: dict[str, float]
     sizes: dict[str, int]
     final: TinyTitanForCausalLM
     tokenizer: PreTrainedTokenizerFast
     posthoc: TinyTitanForCausalLM
 
     def figures(self) -> dict[str, float]:
-        """Bytes by component, and of each stage's last attempt what it kept and whether its gate let it pass."""
-        out: dict[str, float] = {f"bytes/{name}": count for name, count in self.sizes.items()}
+        """Bytes by component and stage, and of each stage's last attempt what it kept and whether its gate let it
+        pass."""
+        out = {**self.measured, **{f"bytes/{name}": count for name, count in self.sizes.items()}}
         for verdict in self.verdicts.gates:
-            for key in ("accuracy", "retention", "passed"):
-                out[f"{verdict.stage}/{key}"] = float(getattr(verdict, key))
-        return out
+            out[f"{verdict.stage}/accuracy"] = verdict.accuracy
+            out[f"{verdict.stage}/retention"] = verdict.retention
+            out[f"{verdict.stage}/gate_passed"] = float(verdict.passed)
+        return {**out, "phase/rollbacks": self.verdicts.rollbacks}
 
 
 def compress(
@@ -69,8 +73,8 @@ def compress(
     """Squeeze ``model`` into the file ``path``. Gates judge on the validation split what each stage keeps of its
     input."""
     p, score = run.params, ValidationScore(run)
-    verdicts = Verdicts(before=score(model, tokenizer))
-    small, tokens, kept = _vocabulary(run, verdicts, score, model, tokenizer, rows)
+    verdicts, meter = Verdicts(before=score(model, tokenizer)), StageMeter(run, model, tokenizer)
+    small, tokens, kept = _vocabulary(run, verdicts, meter, score, model, tokenizer, rows)
     data = bare_view(tokens, rows)
     codes: FrozenVQ | None = None
     final = small
@@ -78,23 +82,34 @@ def compress(
     for group in dict.fromkeys((p.vq_groups, max(1, p.vq_groups * 3 // 4))):
         trained, frozen = train_codes(run, small, data, group=group)
         write_file(path, trained, tokens, frozen, p.embed_bits, {})
-        reached = score(*read_file(path))
+        judged = read_file(path)
+        reached = score(*judged)
+        meter.attempt("vptq", *judged, plain_bytes(trained, tokens, frozen, p.embed_bits))
         setting = f"{p.vq_codebook} codes of {group} weights"
         threshold = max(p.gates[1], p.cumulative_gate * verdicts.before / kept if kept > 0 else 0.0)
         if verdicts.judge(gate("vptq", setting, reached, kept, threshold), p.budget_mb is not None):
             final, codes, kept = trained, frozen, reached
             break
+    meter.done("vptq", codes is not None)
     note = {"phase": "compress", "stages": [vars(g) for g in verdicts.gates]}
     sizes = write_file(path, final, tokens, codes, p.embed_bits, note)
     read_model, read_tokens = read_file(path)
+    meter.attempt("hyper", read_model, read_tokens, path.stat().st_size)
     verdicts.judge(gate("hyper", "entropy coding", score(read_model, read_tokens), kept, p.gates[2]), True)
     posthoc = rounded(small, p.vq_groups, p.vq_codebook, run.seed)
-    return Chain(verdicts, sizes, read_model, read_tokens, posthoc)
+    measured = {
+        **meter.figures(),
+        "compression/seedlm_vocab_size": len(read_tokens),
+        "compression/vptq_codebook_size": codes_in_use(codes),
+        "phase/stages_completed": stages_in_file((len(tokenizer), len(read_tokens)), codes),
+    }
+    return Chain(verdicts, measured, sizes, read_model, read_tokens, posthoc)
 
 
 def _vocabulary(
     run: Any,
     verdicts: Verdicts,
+    meter: StageMeter,
     score: ValidationScore,
     model: TinyTitanForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
@@ -106,9 +121,12 @@ def _vocabulary(
         small, tokens = prune_to(model, tokenizer, rows, size)
         settle_vocabulary(run, small, bare_view(tokens, rows), name=f"vocabulary-{size}")
         reached = score(small, tokens)
+        meter.attempt("seedlm", small, tokens, plain_bytes(small, tokens, None, p.embed_bits))
         verdict = gate("seedlm", f"{len(tokens)} tokens", reached, before, p.gates[0])
         if verdicts.judge(verdict, p.budget_mb is not None):
+            meter.done("seedlm", True)
             return small, tokens, reached
+    meter.done("seedlm", False)
     return model, tokenizer, before
 
 

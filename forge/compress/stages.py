@@ -115,7 +115,7 @@ def train_codes(
         checkpoint_every=p.checkpoint_every,
     )
     name = f"train-{group}" if group != p.vq_groups else "train"
-    fit(run, student, data, MIX, loss, settings, p.batch_tokens, name=name, on_step=reassign)
+    fit(run, student, data, MIX, loss, settings, p.batch_tokens, name=name, on_step=reassign, teacher=True)
     return settle(student, vq)
 
 

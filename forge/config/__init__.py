@@ -1,6 +1,6 @@
 """Parameters: `params.yaml` read into pydantic models that refuse what cannot work."""
 
-from forge.config.load import Params, load_params, read_yaml, set_param
+from forge.config.load import Params, load_params, parse_yaml, read_yaml, set_param
 from forge.config.schema import (
     BakingParams,
     BitnetParams,
@@ -29,6 +29,7 @@ __all__ = [
     "Params",
     "QuietstarParams",
     "load_params",
+    "parse_yaml",
     "read_yaml",
     "set_param",
 ]

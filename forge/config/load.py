@@ -85,24 +85,36 @@ def _lookup(tree: Any, key: str) -> Any:
     return tree
 
 
-def read_yaml(path: str | Path) -> Any:
-    """Parse a YAML 1.2 file into plain dicts, lists, numbers and strings.
+def parse_yaml(text: str, name: str | Path) -> Any:
+    """YAML 1.2 text as plain dicts, lists, numbers and strings; `name` is for the message.
 
     Raises:
-        ForgeError: missing or malformed; the message names file and line.
+        ForgeError: malformed; the message names file and line.
     """
     from ruamel.yaml import YAML
     from ruamel.yaml.error import MarkedYAMLError, YAMLError
 
     try:
-        return YAML(typ="safe", pure=True).load(Path(path).read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ForgeError(f"{path}: no such file") from error
+        return YAML(typ="safe", pure=True).load(text)
     except MarkedYAMLError as error:
         mark = error.problem_mark
         where = f", line {mark.line + 1}" if mark else ""
-        raise ForgeError(f"{path}{where}: not valid YAML: {error.problem}") from error
-    except (YAMLError, UnicodeDecodeError) as error:
+        raise ForgeError(f"{name}{where}: not valid YAML: {error.problem}") from error
+    except YAMLError as error:
+        raise ForgeError(f"{name}: not valid YAML: {error}") from error
+
+
+def read_yaml(path: str | Path) -> Any:
+    """Parse a YAML 1.2 file.
+
+    Raises:
+        ForgeError: missing or malformed; the message names file and line.
+    """
+    try:
+        return parse_yaml(Path(path).read_text(encoding="utf-8"), path)
+    except FileNotFoundError as error:
+        raise ForgeError(f"{path}: no such file") from error
+    except UnicodeDecodeError as error:
         raise ForgeError(f"{path}: not valid YAML: {error}") from error
 
 

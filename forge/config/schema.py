@@ -94,6 +94,7 @@ class Branch(Strict):
     seed: Count
     memory_capacity: Positive
     ponder_cost: Weight
+    multi_step: Positive
     mix: Mix
 
 
@@ -176,12 +177,19 @@ class FitnessWeights(Strict):
 
 
 class EvomergeBase(Checkpointed):
-    """Evomerge: selection and mutation."""
+    """Evomerge: selection and search. ``backend`` says where, not what: no result depends on it."""
 
     fitness: FitnessWeights
+    search: Literal["ga", "cma"]
+    grouping: Literal["module", "block"]
     elites: Positive
+    crossover_rate: Fraction
     mutation_sigma: Annotated[float, Field(gt=0.0)]
     diversity_threshold: Fraction
+    reseed: Count
+    archive: Positive
+    patience: Count
+    backend: Literal["serial", "process", "ray"]
 
     @field_validator("fitness")
     @classmethod
@@ -274,9 +282,11 @@ class ForgeBase(Checkpointed):
 
 
 class ForgeScale(Budget):
-    """Forge: budget."""
+    """Forge: budget; steps and seeds of Grokfast's comparison on modular addition."""
 
     eval_every: Positive
+    modular_steps: Positive
+    modular_seeds: Annotated[int, Field(ge=2)]  # an interval needs two
 
 
 class ForgeParams(ForgeBase, ForgeScale):
@@ -295,9 +305,10 @@ class BakingBase(Checkpointed):
 
 
 class BakingScale(Budget):
-    """Baking: budget."""
+    """Baking: budget; steps between measurements of tool use."""
 
     trajectories: Positive
+    eval_every: Positive
 
 
 class BakingParams(BakingBase, BakingScale):
@@ -365,6 +376,17 @@ class EvaluationParams(EvaluationBase, EvaluationScale):
     """How much of the test split every phase is measured on."""
 
 
+# ---- the registry ----------------------------------------------------------------------------------------------
+
+
+class RegistryParams(Strict):
+    """How long the registry remembers sessions, in days and in number; no result depends on it."""
+
+    keep_days: Positive
+    keep_failed_days: Positive
+    keep_sessions: Positive
+
+
 # ---- the file ----------------------------------------------------------------------------------------------
 
 
@@ -407,6 +429,7 @@ class ParamsFile(Strict):
     edge: EdgeBase
     compress: CompressBase
     evaluation: EvaluationBase
+    registry: RegistryParams
     scales: Annotated[dict[str, Scale], Field(min_length=1)]
 
     @field_validator("scales")

@@ -24,6 +24,11 @@ MAX_PHRASES = 40
 TASKS = (*SUITE, *TOOL_NAMES, *PERSONA_PROMPTS, "recall", "text", "own")
 
 
+def multi_step_tasks() -> list[int]:
+    """Places in TASKS of the families that take several steps to solve."""
+    return [TASKS.index(name) for name, spec in SUITE.items() if spec.multi_step]
+
+
 def build_data(params: Any, seed: int, prepared: Path, workspace: Path) -> dict[str, Any]:
     """Write ``prepared`` (tokenizer, splits as .jsonl and .safetensors, summary.json) and ``workspace``."""
     build_workspace(workspace)

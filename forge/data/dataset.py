@@ -64,6 +64,11 @@ class EncodedSet:
             [self.row(int(i)) for i in index], self.kind[index], self.task[index], self.difficulty[index]
         )
 
+    def sample(self, count: int, seed: int, *kinds: str) -> EncodedSet:
+        """At most ``count`` examples of some kinds (default all), drawn by ``seed``, in the order of the set."""
+        pool = self.where(*(kinds or KINDS))
+        return self.subset(np.sort(np.random.default_rng(seed).choice(pool, min(count, len(pool)), replace=False)))
+
     def save(self, path: Path) -> None:
         """Write the set."""
         arrays = {

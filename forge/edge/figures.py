@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.bake.evaluate import probes, tool_score
 from forge.data.dataset import EncodedSet
-from forge.edge.fuse import fuse, fusion_of, max_output_delta
+from forge.edge.fuse import Fusion, fuse, fusion_of, max_output_delta
 from forge.edge.latency import compare_speed, isolated_ram_mb
 from forge.edge.metrics import Quality, check_targets, edge_metrics, retention
 from forge.edge.prune import PruningPlan
@@ -18,9 +18,8 @@ from forge.evals.ledger import deployable_files
 from forge.evals.likelihood import likelihood
 from forge.evals.measure import Measurement
 from forge.model import TinyTitanForCausalLM
-from forge.train import gather_batch
+from forge.train import TrainResult, gather_batch
 
-TECHNIQUES = ("structured pruning", "distillation", "QKV fusion")
 HEADLINE = (
     "optimization/pruning_ratio",
     "optimization/max_output_delta",
@@ -35,7 +34,12 @@ Subject = tuple[TinyTitanForCausalLM, Measurement, Path]
 
 
 def edge_figures(
-    run: Any, tokenizer: PreTrainedTokenizerFast, plan: PruningPlan, before: Subject, after: Subject
+    run: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    plan: PruningPlan,
+    recovery: TrainResult,
+    before: Subject,
+    after: Subject,
 ) -> dict[str, Any]:
     """The figures of ``before`` and ``after`` (model, suite scores, directory with the deployable files)."""
     test = EncodedSet.load(run.data_dir / "test.safetensors").without_system()
@@ -74,6 +78,18 @@ def edge_figures(
         quality=(old, new),
         targets=targets,
         device="cpu",
-        techniques=TECHNIQUES,
+        techniques=techniques_applied(plan, recovery, fusion_of(fused)),
         seconds=run.seconds,
     )
+
+
+def techniques_applied(plan: PruningPlan, recovery: TrainResult, fusion: Fusion) -> list[str]:
+    """The optimisations that changed something: weights removed, tokens distilled, projections fused, operators
+    replaced."""
+    done = {
+        "structured pruning": plan.removed_share > 0,
+        "distillation": recovery.tokens > 0,
+        "fusion": fusion.fused_layers > 0,
+        "operators": fusion.optimized_operators > 0,
+    }
+    return [name for name, applied in done.items() if applied]

@@ -23,8 +23,8 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from forge.edge.importance import refuse_deltas
-from forge.model.blocks import Block, KeyValue, rotate
-from forge.model.memory import ERROR_LIMIT, MemoryState, NeuralMemory
+from forge.model.blocks import Block, KeyValue, Places, softmax_attention, turn
+from forge.model.memory import ERROR_LIMIT, MemoryState, NeuralMemory, unit
 from forge.model.quantizers import fake_int8_activation
 from forge.model.titan import TinyTitanForCausalLM
 
@@ -76,39 +76,41 @@ class FusedBlock(nn.Module):
         normed = _norm(x)
         return fake_int8_activation(normed) if self.act_bits else normed
 
-    def _split(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:2], -1, self.head_dim).transpose(1, 2)
-
-    def keys_values(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, KeyValue]:
+    def keys_values(self, x: Tensor, turns: Tensor) -> tuple[Tensor, KeyValue]:
         """Normalised input and the keys and values made from it; the queries wait for :meth:`forward`."""
         normed, h = self._input(x), self.heads
-        made = self._split(F.linear(normed, self.qkv))
-        turned = rotate(_norm(made[:, : 2 * h]), cos, sin)
+        made = self._by_head(F.linear(normed, self.qkv))
+        turned = turn(_norm(made[:, : 2 * h]), turns.transpose(-3, -2))
         self._waiting = (normed, turned[:, :h])
         return normed, (turned[:, h:], made[:, 2 * h :])
 
-    def _query(self, normed: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
+    def _by_head(self, x: Tensor) -> Tensor:
+        return x.unflatten(-1, (-1, self.head_dim)).transpose(1, 2).contiguous()
+
+    def _query(self, normed: Tensor, turns: Tensor, places: Places | None) -> Tensor:
         waiting, self._waiting = self._waiting, None
         if waiting is not None and waiting[0] is normed:
             return waiting[1]
-        rows = self.heads * self.head_dim
-        return rotate(_norm(self._split(F.linear(normed, self.qkv[:rows]))), cos, sin)
+        made = F.linear(normed, self.qkv[: self.heads * self.head_dim])
+        if places is None:
+            return turn(_norm(self._by_head(made)), turns.transpose(-3, -2))
+        return places.spread(turn(_norm(made.unflatten(-1, (-1, self.head_dim))), turns)).transpose(1, 2)
 
     def forward(
         self,
         x: Tensor,
-        cos: Tensor,
-        sin: Tensor,
+        turns: Tensor,
         kv: KeyValue,
-        mask: Tensor | None,
+        bias: Tensor | None,
         normed: Tensor | None = None,
         side: Tensor | None = None,
+        places: Places | None = None,
     ) -> Tensor:
         """x (b,t,d) -> (b,t,d), as the block it was made from."""
-        query = self._query(self._input(x) if normed is None else normed, cos, sin)
-        scale = (2.0 / self.head_dim) ** 0.5
-        seen = F.scaled_dot_product_attention(query, *kv, attn_mask=mask, is_causal=mask is None, scale=scale)
-        y = F.linear(self._input(seen.transpose(1, 2).flatten(2)), self.out).add_(x)
+        query = self._query(self._input(x) if normed is None else normed, turns, places)
+        seen = softmax_attention(query, kv, bias, (2.0 / self.head_dim) ** 0.5).transpose(1, 2)
+        seen = (seen if places is None else places.collect(seen)).flatten(-2)
+        y = F.linear(self._input(seen), self.out).add_(x)
         if side is not None:
             y.add_(side)
         hidden = F.linear(self._input(y), self.up).relu_().square_()
@@ -130,6 +132,7 @@ class FusedMemory(NeuralMemory):
         for part in ("q", "k", "v", "o"):
             getattr(self, part).weight = _fixed(getattr(memory, part).effective_weight())
         self.gate.load_state_dict(memory.gate.state_dict())
+        self.key_shift = memory.key_shift
         self.requires_grad_(False)
         weights = torch.cat([self.q.weight, self.k.weight, self.v.weight])
         self.register_buffer("qkv", weights, persistent=False)
@@ -147,8 +150,8 @@ class FusedMemory(NeuralMemory):
         plain factors."""
         h, chunk_begins = self.heads, state.length % self.chunk == 0
         made = F.linear(x, self.qkv).view(len(x), 1, 3 * h, self.head_dim).transpose(1, 2)
-        unit, value = F.normalize(made[:, : 2 * h], dim=-1), made[:, 2 * h :]
-        query, key = unit[:, :h], unit[:, h:]
+        query, raw_key, value = made.chunk(3, dim=1)
+        query, key = unit(query), self.mixed_keys(raw_key, state.last_key)
         theta, eta, alpha, gate = self.gate(x).sigmoid().transpose(1, 2).unsqueeze(-1).chunk(4, dim=1)
         start = torch.where(chunk_begins[:, None, None, None], state.matrix, state.chunk_start)
         error = value - key @ start.transpose(-1, -2)
@@ -160,7 +163,7 @@ class FusedMemory(NeuralMemory):
         read = read + momentum * (query @ state.momentum.transpose(-1, -2))
         read = read + (query @ key.transpose(-1, -2)) * error
         write, kept = error.transpose(-1, -2) * key, momentum * state.momentum
-        after = MemoryState(start, forget * state.matrix + kept + write, kept + write, state.length + 1)
+        after = MemoryState(start, forget * state.matrix + kept + write, kept + write, raw_key, state.length + 1)
         mixed = (_norm(read) * gate).transpose(1, 2).flatten(2)
         return F.linear(mixed, self.o.weight), after
 

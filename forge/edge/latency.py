@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -72,6 +71,5 @@ def isolated_ram_mb(directories: Sequence[Path | str], *, seed: int = 0) -> list
 
     All run side by side: the time they take is not what is measured. ForgeError when one cannot be run.
     """
-    with ThreadPoolExecutor(max_workers=max(1, len(directories))) as pool:
-        found = list(pool.map(lambda path: bench_isolated(path, repeats=1, seed=seed, rounds=1), directories))
+    found = bench_isolated(*directories, repeats=1, seed=seed, rounds=1)
     return [float(figures["peak_ram_mb"]) for figures in found]

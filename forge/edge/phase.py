@@ -42,7 +42,7 @@ def recover(run: Any, student: TinyTitanForCausalLM, teacher: TinyTitanForCausal
         steps=p.steps, muon_lr=p.lr, adam_lr=p.lr * ADAM_RATIO, decay_fraction=0.8, checkpoint_every=p.checkpoint_every
     )
     loss = distillation_loss(teacher.eval(), KD_WEIGHT, without_call=answers_without_tools(data))
-    return fit(run, student, data, MIX, loss, settings, p.batch_tokens)
+    return fit(run, student, data, MIX, loss, settings, p.batch_tokens, teacher=True)
 
 
 def edge_claims(run: Any, before: Measurement, broken: Measurement, after: Measurement) -> list[Claim]:

@@ -196,6 +196,7 @@ def _cut_memory(state: dict[str, Tensor], kept: list[int], heads: int, head_dim:
     for part in "qkv":
         state[f"memory.{part}.weight"] = state[f"memory.{part}.weight"][rows]
     state["memory.o.weight"] = state["memory.o.weight"][:, rows]
+    state["memory.key_shift"] = state["memory.key_shift"][rows]
     gates = (torch.arange(_RATES)[:, None] * heads + torch.tensor(kept)).flatten()
     for part in ("weight", "bias"):
         state[f"memory.gate.{part}"] = state[f"memory.gate.{part}"][gates]

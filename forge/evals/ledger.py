@@ -16,8 +16,11 @@ TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_ma
 
 
 class LedgerRow(BaseModel):
-    """One phase's row. bytes: deployable files on disk; bpb: bits per UTF-8 byte of held-out text; seconds:
-    wall clock.
+    """One phase's row.
+
+    bytes: deployable files on disk; bpb: bits per UTF-8 byte of held-out text; seconds: wall clock.
+    accuracy_tools: with tools and no word of them in the prompt. accuracy_tools_prompted: with the prompt that explains
+    them; None from phase 6 on, which makes it superfluous.
     """
 
     model_config = ConfigDict(extra="forbid")
@@ -28,6 +31,7 @@ class LedgerRow(BaseModel):
     bpb: FiniteFloat
     accuracy_no_tools: float = Field(ge=0.0, le=1.0)
     accuracy_tools: float = Field(ge=0.0, le=1.0)
+    accuracy_tools_prompted: float | None = Field(default=None, ge=0.0, le=1.0)
     seconds: float = Field(ge=0.0)
     files: list[str] = Field(min_length=1)
 
@@ -64,6 +68,7 @@ def ledger_row(
     accuracy_no_tools: float,
     accuracy_tools: float,
     seconds: float,
+    accuracy_tools_prompted: float | None = None,
 ) -> LedgerRow:
     """Build a row; `bytes` is measured on disk here and cannot be passed in."""
     paths = [Path(path) for path in deployable_files]
@@ -79,6 +84,7 @@ def ledger_row(
         bpb=bpb,
         accuracy_no_tools=accuracy_no_tools,
         accuracy_tools=accuracy_tools,
+        accuracy_tools_prompted=accuracy_tools_prompted,
         seconds=seconds,
         files=[_shown(path) for path in paths],
     )

@@ -55,7 +55,7 @@ def likelihood(
     for start in range(0, len(order), ROWS):
         places = order[start : start + ROWS]
         batch = gather_batch(data, chosen[places])
-        trace = model.at(model.read(batch.ids, table), batch.select)
+        trace = model.read(batch.ids, table, select=batch.select)
         high, taken = model.decide(trace, steps)
         logits = F.linear(high, table)
         loss = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="none").view_as(batch.targets)

@@ -94,4 +94,5 @@ def record_ledger(
     without, with_tools = measured.no_tools.mean_accuracy, measured.tools.mean_accuracy
     spent = run.seconds if seconds is None else seconds
     files = deployable_files(phase, directory)
-    run.ledger(ledger_row(phase, files, model.num_parameters(), measured.bpb, without, with_tools, spent))
+    shown = None if measured.prompted is None else measured.prompted.mean_accuracy
+    run.ledger(ledger_row(phase, files, model.num_parameters(), measured.bpb, without, with_tools, spent, shown))

@@ -7,7 +7,7 @@ work on any state dicts of equal shapes; `forge.merge.genome` composes them into
 """
 
 from forge.merge.barrier import loss_barrier
-from forge.merge.evolve import EvolutionResult, EvolveSettings, evolve
+from forge.merge.evolve import EvolutionResult, evolve
 from forge.merge.fitness import Fitness, Measured, best_parent, combine
 from forge.merge.genome import (
     TECHNIQUES,
@@ -21,6 +21,7 @@ from forge.merge.genome import (
 )
 from forge.merge.layers import Junction, dataflow, frankenmerge, input_scale_gains
 from forge.merge.methods import all_finite, check_mergeable, dare, linear, slerp, slerp_deltas, ties
+from forge.merge.settings import EvolveSettings
 from forge.merge.state import EvolutionState, Individual, Record
 
 __all__ = [

@@ -1,8 +1,8 @@
 """Evolution of merges: generations of genomes, scored, kept, varied; resumable after every single evaluation.
 
 Generation 0 holds the eight combinations of techniques, the parents and the uniform average, so the
-champion is never worse than any of them. Each later generation keeps the elites and fills up with mutated
-children of tournament winners. A model is built and scored once a genome (`EvolutionState.records` is the
+champion is never worse than any of them. Each later generation keeps the elites and fills up with what the search
+(`forge.merge.search`) proposes. A model is built and scored once a genome (`EvolutionState.records` is the
 cache). All chance comes from one generator whose state is part of `EvolutionState`: a run that is stopped
 and resumed ends exactly like one that is not.
 """
@@ -11,78 +11,23 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Callable, Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from random import Random
 
 from forge.errors import ForgeError
 from forge.merge.fitness import Fitness
 from forge.merge.genome import TECHNIQUES, Genome, Layout, express
 from forge.merge.methods import Model, StateDict, all_finite
-from forge.merge.operators import (
-    MutationSettings,
-    crossover,
-    diversity,
-    generation_zero,
-    mutate,
-    random_genome,
-    tournament,
-)
+from forge.merge.operators import diversity, generation_zero, mutate, random_genome, tournament
+from forge.merge.parallel import Map, population_map
+from forge.merge.search import Search, search_of
+from forge.merge.settings import EvolveSettings
 from forge.merge.state import EvolutionState, Individual, Record
 
 Evaluate = Callable[[StateDict], Fitness]
-Mapper = Callable[[Callable[[Genome], Record], Iterable[Genome]], Iterable[Record]]
 
-_LEAST = {
-    "generations": 0,
-    "population": 2,
-    "elites": 1,
-    "tournament": 1,
-    "archive": 1,
-    "reseed": 0,
-    "patience": 0,
-}
 _CONVERGENCE_WINDOW = 5
 _REPLACEMENTS = 3  # rounds in which discarded individuals are replaced before the population is left smaller
-_FRESH_TRIES = 8  # mutations of a child that is already in the population
-
-
-@dataclass(frozen=True)
-class EvolveSettings(MutationSettings):
-    """Settings of a run; mutation's are inherited.
-
-    Attributes:
-        generations: how many after generation 0.
-        population: individuals a generation (generation 0 has its own number).
-        elites: best individuals that stay as they are.
-        tournament: size of the tournament that picks a child's parents.
-        crossover_rate: chance that a child has two parents.
-        diversity_threshold: below this mean distance of genomes the worst are replaced by random genomes.
-        reseed: how many are then replaced at most; elites never are.
-        archive: size of the archive of the best genomes ever seen.
-        patience: stop after so many generations without a better champion; 0 never stops early.
-    """
-
-    generations: int = 50
-    population: int = 8
-    elites: int = 2
-    tournament: int = 3
-    crossover_rate: float = 0.6
-    diversity_threshold: float = 0.05
-    reseed: int = 2
-    archive: int = 5
-    patience: int = 0
-
-    def __post_init__(self) -> None:
-        self.check_rates(
-            "gene_rate", "mutation_sigma", "category_rate", "crossover_rate", "diversity_threshold"
-        )
-        for name, least in _LEAST.items():
-            if getattr(self, name) < least:
-                raise ForgeError(f"evolution: {name} must be at least {least}, not {getattr(self, name)}")
-        if self.elites >= self.population:
-            raise ForgeError(
-                f"evolution: {self.elites} elites leave no room in a population of {self.population}"
-            )
 
 
 @dataclass(frozen=True)
@@ -112,6 +57,7 @@ class EvolutionResult:
 
 
 OnGeneration = Callable[[dict[str, float], EvolutionState], None]
+OnEvaluation = Callable[[Record, EvolutionState], None]
 
 
 def evolve(
@@ -121,9 +67,10 @@ def evolve(
     settings: EvolveSettings | None = None,
     seed: int = 0,
     on_generation: OnGeneration | None = None,
-    on_evaluation: Callable[[EvolutionState], None] | None = None,
+    on_evaluation: OnEvaluation | None = None,
     state: EvolutionState | None = None,
-    mapper: Mapper = map,
+    backend: str = "serial",
+    workers: int | None = None,
 ) -> EvolutionResult:
     """Search for the best merge of ``parents``.
 
@@ -132,42 +79,59 @@ def evolve(
         parents: state dicts with the base's names and shapes.
         evaluate: scores a state dict on validation data; must be deterministic. What it is given it may keep.
         settings: see `EvolveSettings`.
-        seed: of all chance; unused when resuming.
+        seed: of all chance. When resuming, the genetic search has no use for it; CMA-ES needs the same one.
         on_generation: called after every generation with its history row and the state, for logging and
             saving. It may raise (for instance `Interrupted`) to stop the run.
-        on_evaluation: called after every new evaluation with the state; saving it there resumes in
-            mid-generation.
+        on_evaluation: called after every new evaluation with its record and the state; saving the state there
+            resumes in mid-generation. It may raise as well.
         state: where to resume; must come from a run with the same arguments.
-        mapper: applies the scoring function to genomes in order; ``map`` of an executor evaluates in
-            parallel.
+        backend: where genomes are scored, see `population_map`; changes nothing but the time.
+        workers: how many at once; default: as many as there are cores.
 
     Raises:
         ForgeError: models do not match, or no model of generation 0 has a finite fitness.
     """
-    run = _Run(base, parents, evaluate, settings or EvolveSettings(), mapper, on_evaluation)
+    settings = settings or EvolveSettings()
+    layout = Layout.of(base, parents, settings.grouping)
     state = EvolutionState.start(seed) if state is None else state
-    while state.generation < run.settings.generations and not run.stalled(state):
-        run.advance(state)
-        if on_generation is not None:
-            on_generation(state.history[-1], state)
+    with population_map(Judge(base, parents, evaluate), backend, workers) as score:
+        run = _Run(layout, settings, search_of(layout, settings, seed), score, on_evaluation)
+        while state.generation < settings.generations and not run.stalled(state):
+            run.advance(state)
+            if on_generation is not None:
+                on_generation(state.history[-1], state)
     return run.result(state)
+
+
+@dataclass(frozen=True)
+class Judge:
+    """Builds and evaluates the model of a genome. If it is not finite or not alive, that is recorded as a failure."""
+
+    base: Model
+    parents: Sequence[Model]
+    evaluate: Evaluate
+
+    def __call__(self, genome: Genome) -> Record:
+        techniques = list(genome.techniques)
+        model = express(genome, self.base, self.parents)
+        if not all_finite(model):
+            return Record(techniques, None, "the merged weights are not finite")
+        fitness = self.evaluate(model)
+        if not fitness.finite:
+            return Record(techniques, None, fitness.fault or "the fitness is not finite")
+        return Record(techniques, fitness)
 
 
 @dataclass
 class _Run:
     """The fixed part of a run and the steps of a generation."""
 
-    base: Model
-    parents: Sequence[Model]
-    evaluate: Evaluate
+    layout: Layout
     settings: EvolveSettings
-    mapper: Mapper
-    on_evaluation: Callable[[EvolutionState], None] | None
-    layout: Layout = field(init=False)
+    search: Search
+    judged: Map[Genome, Record]
+    on_evaluation: OnEvaluation | None
     lookups: int = 0  # scores asked for in the generation in progress
-
-    def __post_init__(self) -> None:
-        self.layout = Layout.of(self.base, self.parents)
 
     def advance(self, state: EvolutionState) -> None:
         """One generation. Until its end only `records` of the state changes, so a stop inside replays."""
@@ -178,7 +142,7 @@ class _Run:
             names = {name: genome.key() for name, genome in first.items()}
             genomes = list(first.values())
         else:
-            genomes = self.offspring(state.population, rng)
+            genomes = self.search.propose(state, rng)
         self.lookups = 0
         population = self.alive(genomes, state, generation, rng)
         if not population:
@@ -194,6 +158,7 @@ class _Run:
         state.names, state.generation, state.population = names, generation, population
         state.lookups, state.reseeded = state.lookups + self.lookups, state.reseeded + reseeded
         state.keep_best(population, self.settings.archive)
+        state.origin = state.origin or population[0]
         state.set_rng(rng)
         state.history.append(self.row(state, spread))
 
@@ -229,40 +194,13 @@ class _Run:
         """The living among ``genomes``; what is not in the cache is built and evaluated."""
         self.lookups += len(genomes)
         unknown = {genome.key(): genome for genome in genomes if genome.key() not in state.records}
-        for key, record in zip(unknown, self.mapper(self.judge, unknown.values()), strict=True):
+        for key, record in zip(unknown, self.judged(unknown.values()), strict=True):
             record.generation = generation
             state.records[key] = record
             if self.on_evaluation is not None:
-                self.on_evaluation(state)
+                self.on_evaluation(record, state)
         found = [(genome, state.records[genome.key()]) for genome in genomes]
         return [Individual(genome, r.fitness, r.generation) for genome, r in found if r.fitness is not None]
-
-    def judge(self, genome: Genome) -> Record:
-        """Build and evaluate one model. If it or its fitness is not finite, that is recorded as a failure."""
-        techniques = list(genome.techniques)
-        model = express(genome, self.base, self.parents)
-        if not all_finite(model):
-            return Record(techniques, None, "the merged weights are not finite")
-        fitness = self.evaluate(model)
-        if not fitness.finite:
-            return Record(techniques, None, "the fitness is not finite")
-        return Record(techniques, fitness)
-
-    def offspring(self, population: list[Individual], rng: Random) -> list[Genome]:
-        """Elites and mutated children, all distinct as long as mutation finds something new."""
-        genomes = [individual.genome for individual in population[: self.settings.elites]]
-        seen = {genome.key() for genome in genomes}
-        while len(genomes) < self.settings.population:
-            child = tournament(population, self.settings.tournament, rng).genome
-            if rng.random() < self.settings.crossover_rate:
-                child = crossover(child, tournament(population, self.settings.tournament, rng).genome, rng)
-            for _ in range(_FRESH_TRIES):
-                child = mutate(child, self.layout, rng, self.settings)
-                if child.key() not in seen:
-                    break
-            seen.add(child.key())
-            genomes.append(child)
-        return genomes
 
     def row(self, state: EvolutionState, spread: float) -> dict[str, float]:
         """History row of the generation that has just been committed."""

@@ -41,19 +41,20 @@ class Measured:
 
 @dataclass(frozen=True)
 class Fitness:
-    """Fitness (higher is better) and the measurements that it was made from."""
+    """Fitness (higher is better), the measurements that it was made from, and why it may not count."""
 
     value: float
     measured: Measured
+    fault: str = ""
 
     @property
     def finite(self) -> bool:
         """Whether the fitness can be ranked."""
-        return math.isfinite(self.value)
+        return not self.fault and math.isfinite(self.value)
 
     def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values; see `from_dict`."""
-        return asdict(self)
+        """As JSON-able values; see `from_dict`. A fitness with a fault is not kept."""
+        return {"value": self.value, "measured": asdict(self.measured)}
 
     @classmethod
     def from_dict(cls, data: Mapping[str, Any]) -> Fitness:
@@ -88,7 +89,7 @@ def combine(
     measured = Measured(perplexity=perplexity, accuracy=accuracy, flops=flops, bytes=bytes)
     _check_costs("reference", reference)
     if not all(math.isfinite(number) for number in asdict(measured).values()):
-        return Fitness(math.nan, measured)
+        return Fitness(math.nan, measured, "the fitness is not finite")
     _check_costs("model", measured)
     ratios = {
         "perplexity": reference.perplexity / perplexity,

@@ -7,9 +7,9 @@
 3. *recombination* (``frankenmerge`` | ``dfs`` | ``none``): blocks of {the result so far, the parents} put in
    place of others.
 
-All coefficients exist once a layer group, so embeddings, fast module and slow module may lean on different
-parents. Every stage has a setting that changes nothing, bit for bit: t = 1, blend = 0 or ``none``, the
-identity path.
+All coefficients exist once a layer group (`GROUPINGS`), so embeddings, fast module, slow module and memory may
+lean on different parents. Every stage has a setting that changes nothing, bit for bit: t = 1, blend = 0 or
+``none``, the identity path.
 """
 
 from __future__ import annotations
@@ -31,15 +31,17 @@ SPARSIFIERS = ("dare", "ties", "none")
 RECOMBINATIONS = ("frankenmerge", "dfs", "none")
 TECHNIQUES = ("linear", "slerp", "ties", "dare", "frankenmerge", "dfs")
 
-GROUPS = ("embed", "low", "high", "rest")
-# Ranges that evolution keeps to: moderate, because parents of one trunk are good and merges must stay near.
+# Layer groups: by module, or every block on its own. A tensor outside the named ones belongs to `REST`.
+GROUPINGS = ("module", "block")
+REST = "rest"
+# Ranges that evolution keeps to; t and lam beyond 1 extrapolate along the task vectors.
 RANGES: Mapping[str, tuple[float, float]] = {
     "weight": (0.0, 1.0),
-    "t": (0.5, 1.5),
+    "t": (0.25, 1.75),
     "density": (0.1, 1.0),
     "lam": (0.3, 2.0),
     "blend": (0.0, 1.0),
-    "scale": (0.7, 1.4),
+    "scale": (0.6, 1.6),
 }
 _SPARSE_GENES = ("density", "lam")
 
@@ -71,17 +73,21 @@ class GroupGenes:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a genome must know of the models: how many, and which blocks may sit where (`interchangeable`)."""
+    """What a genome must know of the models: how many, which blocks may sit where (`interchangeable`), and the
+    layer groups that have tensors."""
 
     parents: int
     low: tuple[tuple[int, ...], ...]
     high: tuple[tuple[int, ...], ...]
+    groups: tuple[str, ...]
 
     @classmethod
-    def of(cls, base: Model, parents: Sequence[Model]) -> Layout:
+    def of(cls, base: Model, parents: Sequence[Model], grouping: str = "module") -> Layout:
         """Layout of models that have been checked to match; `ForgeError` if they do not, if there are no
-        parents or no blocks.
+        parents or no blocks, or for a grouping that is not one of `GROUPINGS`.
         """
+        if grouping not in GROUPINGS:
+            raise ForgeError(f"evolution: grouping '{grouping}' is not one of {', '.join(GROUPINGS)}")
         check_mergeable((base, *parents))
         if not parents:
             raise ForgeError("evolution: no parents given")
@@ -90,7 +96,14 @@ class Layout:
             raise ForgeError(
                 f"evolution: the models have no blocks named {' or '.join(f'{m}.0.*' for m in MODULES)}"
             )
-        return cls(len(parents), low, high)
+        modules = {module: len(blocks) for module, blocks in zip(MODULES, (low, high), strict=True)}
+        if grouping == "block":
+            stacks = [f"{module}.{index}" for module, depth in modules.items() for index in range(depth)]
+        else:
+            stacks = list(modules)
+        named = ("embed", *stacks, "memory", REST)
+        used = {group_of(name, named) for name in base}
+        return cls(len(parents), low, high, tuple(group for group in named if group in used))
 
     def identity(self) -> dict[str, tuple[Junction, ...]]:
         """The paths that leave every block of model 0 where it is."""
@@ -107,7 +120,8 @@ class Genome:
         interpolation: one of `INTERPOLATIONS`.
         sparsifier: one of `SPARSIFIERS`.
         recombination: one of `RECOMBINATIONS`.
-        groups: coefficients, one set a group of `GROUPS`.
+        names: the layer groups (`Layout.groups`).
+        groups: coefficients, one set a layer group.
         low: path of the fast module; donor 0 is the result of stages 1 and 2, donor i the i-th parent.
         high: path of the slow module.
         seed: of DARE's masks.
@@ -116,6 +130,7 @@ class Genome:
     interpolation: str
     sparsifier: str
     recombination: str
+    names: tuple[str, ...]
     groups: tuple[GroupGenes, ...]
     low: tuple[Junction, ...] = ()
     high: tuple[Junction, ...] = ()
@@ -129,9 +144,9 @@ class Genome:
         ):
             if value not in allowed:
                 raise ForgeError(f"genome: '{value}' is not one of {', '.join(allowed)}")
-        if len(self.groups) != len(GROUPS):
+        if len(self.groups) != len(self.names):
             raise ForgeError(
-                f"genome: {len(self.groups)} groups of coefficients, there are {len(GROUPS)} layer groups"
+                f"genome: {len(self.groups)} groups of coefficients, there are {len(self.names)} layer groups"
             )
         for genes in self.groups:
             if not genes.weights or min(genes.weights) < 0.0 or sum(genes.weights) <= 0.0:
@@ -178,7 +193,8 @@ class Genome:
         }
         stages = (self.interpolation, self.sparsifier, self.recombination)
         seed = self.seed if self.sparsifier == "dare" else None
-        return hashlib.sha256(json.dumps([stages, groups, paths, seed], sort_keys=True).encode()).hexdigest()
+        genes = [stages, self.names, groups, paths, seed]
+        return hashlib.sha256(json.dumps(genes, sort_keys=True).encode()).hexdigest()
 
     def to_dict(self) -> dict[str, Any]:
         """As JSON-able values; see `from_dict`."""
@@ -192,7 +208,7 @@ class Genome:
             GroupGenes(**{**genes, "weights": tuple(genes["weights"])}) for genes in data["groups"]
         )
         paths = {module: tuple(Junction(**junction) for junction in data[module]) for module in MODULES}
-        return cls(**{**data, "groups": groups, **paths})
+        return cls(**{**data, "names": tuple(data["names"]), "groups": groups, **paths})
 
 
 def with_paths(genome: Genome, paths: Mapping[str, tuple[Junction, ...]]) -> Genome:
@@ -203,20 +219,19 @@ def with_paths(genome: Genome, paths: Mapping[str, tuple[Junction, ...]]) -> Gen
 def parent_genome(layout: Layout, index: int) -> Genome:
     """The genome that returns parent ``index`` bit for bit."""
     weights = tuple(float(i == index) for i in range(layout.parents))
-    groups = (GroupGenes(weights),) * len(GROUPS)
-    return with_paths(Genome("linear", "none", "none", groups), layout.identity())
+    groups = (GroupGenes(weights),) * len(layout.groups)
+    return with_paths(Genome("linear", "none", "none", layout.groups, groups), layout.identity())
 
 
 def uniform_average(layout: Layout) -> Genome:
     """The genome that returns the plain average of all parents."""
-    groups = (GroupGenes((1.0,) * layout.parents),) * len(GROUPS)
-    return with_paths(Genome("linear", "none", "none", groups), layout.identity())
+    groups = (GroupGenes((1.0,) * layout.parents),) * len(layout.groups)
+    return with_paths(Genome("linear", "none", "none", layout.groups, groups), layout.identity())
 
 
-def group_of(name: str) -> str:
-    """Layer group of a tensor: its first name part if that is one, else ``rest`` (memory, halting, ...)."""
-    head = name.split(".", 1)[0]
-    return head if head in GROUPS else "rest"
+def group_of(name: str, groups: Sequence[str]) -> str:
+    """Layer group of a tensor: the one that its name begins with, else ``rest`` (start state, halting, ...)."""
+    return next((group for group in groups if name.startswith(f"{group}.")), REST)
 
 
 def express(genome: Genome, base: Model, parents: Sequence[Model]) -> StateDict:
@@ -237,8 +252,13 @@ def express(genome: Genome, base: Model, parents: Sequence[Model]) -> StateDict:
         raise ForgeError(f"genome: made for {len(genome.groups[0].weights)} parents, {len(parents)} given")
     generator = torch.Generator().manual_seed(genome.seed)
     merged: StateDict = {}
-    for group, genes in zip(GROUPS, genome.groups, strict=True):
-        names = [name for name in base if group_of(name) == group]
+    members_of: dict[str, list[str]] = {group: [] for group in genome.names}
+    for name in base:
+        group = group_of(name, genome.names)
+        if group not in members_of:
+            raise ForgeError(f"genome: made for other models, it has no layer group for '{name}'")
+        members_of[group].append(name)
+    for genes, names in zip(genome.groups, members_of.values(), strict=True):
         trunk, *members = ({name: model[name] for name in names} for model in (base, *parents))
         merged |= _merge_group(genome, genes, trunk, members, generator)
     merged = {name: merged[name] for name in base}

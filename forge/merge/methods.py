@@ -10,23 +10,18 @@ old L1 norm (mergekit).
 
 from __future__ import annotations
 
-import math
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
 
-import numpy as np
 import torch
 from torch import Tensor
 
 from forge.errors import ForgeError
+from forge.merge.arithmetic import Rescale, drop, scratch, slerp_tensor, trim, weighted_sum
 
 StateDict = dict[str, Tensor]
 Model = Mapping[str, Tensor]
-Rescale = Literal["inverse", "l1"]
 
-PARALLEL = 0.9995  # beyond this cosine the arc is a line in float32, and sin(theta) no safe divisor
-_TINY_NORM = 1e-8
-_TINY_L1 = 1e-7
+_TINY_SUM = 1e-8
 
 
 def check_mergeable(models: Sequence[Model]) -> None:
@@ -77,7 +72,7 @@ def linear(models: Sequence[Model], weights: Sequence[float], normalize: bool = 
     shares = _weights(weights, len(models))
     if normalize:
         total = sum(shares)
-        if abs(total) < _TINY_NORM:
+        if abs(total) < _TINY_SUM:
             raise ForgeError("merge: the weights of a normalised linear merge add up to zero")
         shares = [share / total for share in shares]
     used = [(model, share) for model, share in zip(models, shares, strict=True) if share != 0.0] or [
@@ -88,7 +83,7 @@ def linear(models: Sequence[Model], weights: Sequence[float], normalize: bool = 
 
     return _per_tensor(
         models[0],
-        lambda name, first: _weighted_sum(
+        lambda name, first: weighted_sum(
             [_work(model[name]) for model, _ in used], [share for _, share in used]
         ),
     )
@@ -108,18 +103,6 @@ def slerp(a: Model, b: Model, t: float) -> StateDict:
     if t in (0, 1):
         return copy_model(b if t else a)
     return _per_tensor(a, lambda name, first: slerp_tensor(_work(first), _work(b[name]), t))
-
-
-def slerp_tensor(a: Tensor, b: Tensor, t: float) -> Tensor:
-    """SLERP of two tensors of equal shape and dtype; see `slerp`."""
-    norm_a, norm_b = (norm if norm > _TINY_NORM else 1.0 for norm in (_norm(a), _norm(b)))
-    cosine = float(a.reshape(-1).dot(b.reshape(-1))) / (norm_a * norm_b)
-    if not math.isfinite(cosine) or abs(cosine) > PARALLEL:
-        from_a, from_b = 1.0 - t, t
-    else:
-        angle = math.acos(cosine)
-        from_a, from_b = (math.sin(part * angle) / math.sin(angle) for part in (1.0 - t, t))
-    return a.mul(from_a).add_(b, alpha=from_b)
 
 
 def slerp_deltas(base: Model, models: Sequence[Model], weights: Sequence[float]) -> StateDict:
@@ -181,8 +164,8 @@ def ties(
     """
     shares, kept = _weights(weights, len(models)), _densities(density, len(models))
 
-    def keep_greatest(delta: Tensor, index: int) -> Tensor:
-        return trim(delta, kept[index])
+    def keep_greatest(tensor: Tensor, origin: Tensor, index: int) -> tuple[Tensor, float]:
+        return trim(torch.sub(tensor, origin, out=scratch(origin)), kept[index]), 1.0
 
     return _merge_deltas(base, models, shares, keep_greatest, elect_sign=True, normalize=normalize, lam=lam)
 
@@ -221,75 +204,38 @@ def dare(
     shares, kept = _weights(weights, len(models)), _densities(density, len(models))
     source = torch.Generator().manual_seed(generator) if isinstance(generator, int) else generator
 
-    def drop(delta: Tensor, index: int) -> Tensor:
-        return _drop_(delta, kept[index], source, rescale)
+    def drop_some(tensor: Tensor, origin: Tensor, index: int) -> tuple[Tensor, float]:
+        return drop(tensor, origin, kept[index], source, rescale)
 
-    return _merge_deltas(base, models, shares, drop, elect_sign=elect_sign, normalize=False, lam=lam)
-
-
-def trim(delta: Tensor, density: float) -> Tensor:
-    """A copy with all but the k = max(1, int(density * size)) entries of greatest magnitude set to zero."""
-    size = delta.numel()
-    if density >= 1.0 or size == 0:
-        return delta.clone()
-    dropped = size - max(1, int(density * size))
-    # numpy's partition finds the k-th value about ten times faster than torch's kthvalue or topk on a CPU.
-    magnitude = delta.abs().reshape(-1).cpu().numpy()
-    magnitude.partition(dropped)
-    threshold = magnitude[dropped]
-    if threshold == 0:
-        return delta.clone()
-    # hardshrink drops what is not above its bound, so the bound is the number just below the threshold.
-    kept = torch.nn.functional.hardshrink(delta, float(np.nextafter(threshold, magnitude.dtype.type(0))))
-    surplus = int(np.count_nonzero(magnitude[:dropped] == threshold))
-    if surplus:
-        tied = (delta.abs().reshape(-1) == float(threshold)).nonzero().flatten()
-        kept.view(-1)[tied[tied.numel() - surplus :]] = 0.0
-    return kept
-
-
-def _drop_(delta: Tensor, density: float, generator: torch.Generator, rescale: Rescale) -> Tensor:
-    """Keep each entry with probability ``density`` and rescale, in place."""
-    if density >= 1.0:
-        return delta
-    before = float(delta.abs().sum()) if rescale == "l1" else 0.0
-    # The same draws as torch.bernoulli on a full tensor of probabilities, at a third of its time.
-    delta.mul_(torch.rand(delta.shape, generator=generator, dtype=delta.dtype).lt_(density))
-    if rescale == "inverse":
-        return delta.div_(density)
-    after = float(delta.abs().sum())
-    return delta if min(before, after) < _TINY_L1 else delta.mul_(before / after)
+    return _merge_deltas(base, models, shares, drop_some, elect_sign=elect_sign, normalize=False, lam=lam)
 
 
 def _merge_deltas(
     base: Model,
     models: Sequence[Model],
     weights: Sequence[float],
-    sparsify: Callable[[Tensor, int], Tensor],
+    sparsify: Callable[[Tensor, Tensor, int], tuple[Tensor, float]],
     *,
     elect_sign: bool,
     normalize: bool,
     lam: float,
 ) -> StateDict:
-    """base + lam * merged task vectors, each made sparse by ``sparsify(delta, model index)``."""
+    """base + lam * merged task vectors, each made sparse by ``sparsify(tensor, base tensor, model index)``, which also
+    gives the factor that rescales it.
+    """
     check_mergeable((base, *models))
     if not models:
         raise ForgeError("merge: no models given besides the base")
 
     def merged(name: str, origin: Tensor) -> Tensor:
         origin = _work(origin)
-        deltas = [sparsify(_work(model[name]) - origin, index) for index, model in enumerate(models)]
-        mixed = _elected_sum(deltas, weights, normalize) if elect_sign else _weighted_sum(deltas, weights)
+        sparse = [sparsify(_work(model[name]), origin, index) for index, model in enumerate(models)]
+        deltas = [delta for delta, _ in sparse]
+        shares = [weight * factor for weight, (_, factor) in zip(weights, sparse, strict=True)]
+        mixed = _elected_sum(deltas, shares, normalize) if elect_sign else weighted_sum(deltas, shares)
         return torch.add(origin, mixed, alpha=lam, out=mixed)
 
     return _per_tensor(base, merged)
-
-
-def _weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float]) -> Tensor:
-    total = tensors[0].mul(weights[0])
-    for tensor, weight in zip(tensors[1:], weights[1:], strict=True):
-        total.add_(tensor, alpha=weight)
-    return total
 
 
 def _elected_sum(deltas: Sequence[Tensor], weights: Sequence[float], normalize: bool) -> Tensor:
@@ -297,8 +243,8 @@ def _elected_sum(deltas: Sequence[Tensor], weights: Sequence[float], normalize: 
     weights that took part. Uses up ``deltas``.
     """
     # Comparisons that write floats (ge_, sign, eq with out=) are several times faster than boolean ones.
-    sign = _weighted_sum(deltas, weights).ge_(0).mul_(2).sub_(1)
-    mixed, divisor = torch.zeros_like(sign), torch.zeros_like(sign)
+    sign = weighted_sum(deltas, weights, scratch(deltas[0])).ge_(0).mul_(2).sub_(1)
+    mixed, divisor = torch.zeros_like(sign), scratch(sign).zero_()
     for delta, weight in zip(deltas, weights, strict=True):
         agreeing = (delta.mul_(sign) if weight >= 0 else delta.mul_(sign).neg_()).clamp_(min=0)
         mixed.add_(agreeing, alpha=abs(weight))
@@ -322,10 +268,6 @@ def _work(tensor: Tensor) -> Tensor:
     """The tensor in the precision of the arithmetic (no copy for float32 and float64)."""
     tensor = tensor.detach()
     return tensor if tensor.dtype == torch.float64 else tensor.float()
-
-
-def _norm(tensor: Tensor) -> float:
-    return float(torch.linalg.vector_norm(tensor))
 
 
 def _weights(weights: Sequence[float], count: int) -> list[float]:

@@ -7,14 +7,11 @@ do not change a model's fitness measurably, and the recipe stays readable.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, replace
 from itertools import combinations, product
 from random import Random
 from typing import TypeVar
 
-from forge.errors import ForgeError
 from forge.merge.genome import (
-    GROUPS,
     INTERPOLATIONS,
     RANGES,
     RECOMBINATIONS,
@@ -28,84 +25,70 @@ from forge.merge.genome import (
     with_paths,
 )
 from forge.merge.layers import MODULES, Junction
+from forge.merge.settings import MutationSettings
 
 T = TypeVar("T")
 _SCALARS = ("t", "density", "lam", "blend")
 _SEEDS = 1 << 31
-
-
-@dataclass(frozen=True)
-class MutationSettings:
-    """Strength of mutation.
-
-    Attributes:
-        gene_rate: chance that a coefficient, or a junction of the path, changes.
-        mutation_sigma: standard deviation of a change in units of the gene's range, before the
-            child's own step size.
-        category_rate: chance that a technique, or the seed, is drawn anew.
-    """
-
-    gene_rate: float = 0.3
-    mutation_sigma: float = 0.15
-    category_rate: float = 0.1
-
-    def __post_init__(self) -> None:
-        self.check_rates("gene_rate", "mutation_sigma", "category_rate")
-
-    def check_rates(self, *names: str) -> None:
-        """Raise `ForgeError` naming the first of these settings that does not lie between 0 and 1."""
-        for name in names:
-            if not 0.0 <= getattr(self, name) <= 1.0:
-                raise ForgeError(f"evolution: {name} must lie between 0 and 1, not {getattr(self, name)}")
+# Of random genomes: share of the junctions whose block is drawn, and the spread of scalings in units of their range.
+_MOVED, _SCALE_SPREAD = 0.5, 0.15
+_TRIES = 50  # draws until a path recombines; where there is one block a module, DFS never does
 
 
 def generation_zero(layout: Layout, rng: Random) -> dict[str, Genome]:
     """The first individuals by name: the eight combinations, every parent, the uniform average.
 
-    The combinations share moderate coefficients (all parents alike, density 0.7, half of each stage), so
-    they are compared on equal terms; they differ in technique, in the DARE seed, and in the one block that
-    a parent gives. DFS scales every junction by a few percent besides.
+    The combinations are drawn from the whole search space, as `random_genome` draws: coefficients, donors, data-flow
+    paths and scalings differ as widely as the search may move them. So generation 0 shows what merging does when nobody
+    has chosen anything yet, with the parents and the average beside it.
     """
     individuals: dict[str, Genome] = {}
-    groups = (GroupGenes((1.0,) * layout.parents),) * len(GROUPS)
-    for interpolation, sparsifier, recombination in product(
-        ("linear", "slerp"), ("dare", "ties"), ("frankenmerge", "dfs")
-    ):
-        paths = layout.identity()
-        module, depth = rng.choice([(m, i) for m in MODULES for i in range(len(paths[m]))])
-        donated = Junction(rng.randint(1, layout.parents), depth)
-        paths[module] = (*paths[module][:depth], donated, *paths[module][depth + 1 :])
-        if recombination == "dfs":
-            paths = {
-                m: tuple(replace(j, scale=_gauss("scale", 1.0, 0.05, rng)) for j in p)
-                for m, p in paths.items()
-            }
-        genome = Genome(interpolation, sparsifier, recombination, groups, seed=rng.randrange(_SEEDS))
-        genome = with_paths(genome, paths)
+    for stages in product(("linear", "slerp"), ("dare", "ties"), ("frankenmerge", "dfs")):
+        genome = random_genome(layout, rng, stages)
         individuals[genome.label] = genome
     for index in range(layout.parents):
         individuals[f"parent_{index + 1}"] = parent_genome(layout, index)
     return individuals | {"uniform_average": uniform_average(layout)}
 
 
-def random_genome(layout: Layout, rng: Random) -> Genome:
-    """A genome drawn from the whole space of techniques, with coefficients around the moderate ones."""
+def random_genome(layout: Layout, rng: Random, stages: tuple[str, str, str] | None = None) -> Genome:
+    """A genome drawn from the whole search space: coefficients uniform in `RANGES`, donors and half of the blocks
+    uniform, scalings around 1; techniques too unless given. Where it can, its third stage recombines something.
+    """
+    if stages is None:
+        stages = (rng.choice(INTERPOLATIONS), rng.choice(SPARSIFIERS), rng.choice(RECOMBINATIONS))
     groups = tuple(
         GroupGenes(
-            weights=_usable(round(rng.random(), 4) for _ in range(layout.parents)),
-            t=round(rng.uniform(0.8, 1.2), 4),
-            density=round(rng.uniform(0.3, 1.0), 4),
-            lam=round(rng.uniform(0.7, 1.4), 4),
-            blend=round(rng.random(), 4),
+            weights=usable_weights(_uniform("weight", rng) for _ in range(layout.parents)),
+            **{name: _uniform(name, rng) for name in _SCALARS},
         )
-        for _ in GROUPS
+        for _ in layout.groups
     )
-    paths = {
-        module: _mutated_path(path, module, layout, rng, 0.1, 0.3)
-        for module, path in layout.identity().items()
-    }
-    stages = [rng.choice(options) for options in (INTERPOLATIONS, SPARSIFIERS, RECOMBINATIONS)]
-    return with_paths(Genome(stages[0], stages[1], stages[2], groups, seed=rng.randrange(_SEEDS)), paths)
+    genome = Genome(*stages, layout.groups, groups, seed=rng.randrange(_SEEDS))
+    for _ in range(_TRIES):
+        genome = with_paths(genome, {module: _random_path(module, layout, rng) for module in MODULES})
+        if _recombines(genome):
+            break
+    return genome
+
+
+def _random_path(module: str, layout: Layout, rng: Random) -> tuple[Junction, ...]:
+    return tuple(
+        Junction(
+            rng.randint(0, layout.parents),
+            rng.choice(options) if rng.random() < _MOVED else depth,
+            _gauss("scale", 1.0, _SCALE_SPREAD, rng),
+        )
+        for depth, options in enumerate(getattr(layout, module))
+    )
+
+
+def _recombines(genome: Genome) -> bool:
+    """Whether the third stage really does what its name says: a block from elsewhere, for DFS at another depth too."""
+    steps = [step for module in MODULES for step in enumerate(genome.effective_path(module))]
+    if genome.recombination == "dfs":
+        return any(junction.block != depth for depth, junction in steps)
+    return genome.recombination == "none" or any(junction.donor != 0 for _, junction in steps)
 
 
 def mutate(genome: Genome, layout: Layout, rng: Random, settings: MutationSettings) -> Genome:
@@ -135,7 +118,7 @@ def mutate(genome: Genome, layout: Layout, rng: Random, settings: MutationSettin
         for module in MODULES
     }
     seed = rng.randrange(_SEEDS) if rng.random() < settings.category_rate else genome.seed
-    return with_paths(Genome(stages[0], stages[1], stages[2], groups, seed=seed), paths)
+    return with_paths(Genome(stages[0], stages[1], stages[2], genome.names, groups, seed=seed), paths)
 
 
 def crossover(a: Genome, b: Genome, rng: Random) -> Genome:
@@ -150,7 +133,7 @@ def crossover(a: Genome, b: Genome, rng: Random) -> Genome:
             groups.append(either(left, right))
             continue
         share = rng.random()
-        weights = _usable(_between(x, y, share) for x, y in zip(left.shares, right.shares, strict=True))
+        weights = usable_weights(_between(x, y, share) for x, y in zip(left.shares, right.shares, strict=True))
         scalars = {name: _between(getattr(left, name), getattr(right, name), share) for name in _SCALARS}
         groups.append(GroupGenes(weights, **scalars))
     paths = {
@@ -161,6 +144,7 @@ def crossover(a: Genome, b: Genome, rng: Random) -> Genome:
         either(a.interpolation, b.interpolation),
         either(a.sparsifier, b.sparsifier),
         either(a.recombination, b.recombination),
+        a.names,
         tuple(groups),
         seed=either(a.seed, b.seed),
     )
@@ -182,7 +166,7 @@ def _mutated_group(genes: GroupGenes, rng: Random, rate: float, sigma: float) ->
     def step(gene: str, value: float) -> float:
         return _gauss(gene, value, sigma, rng) if rng.random() < rate else value
 
-    weights = _usable(step("weight", weight) for weight in genes.weights)
+    weights = usable_weights(step("weight", weight) for weight in genes.weights)
     return GroupGenes(weights, **{name: step(name, getattr(genes, name)) for name in _SCALARS})
 
 
@@ -203,6 +187,10 @@ def _mutated_path(
     return tuple(result)
 
 
+def _uniform(gene: str, rng: Random) -> float:
+    return round(rng.uniform(*RANGES[gene]), 4)
+
+
 def _gauss(gene: str, value: float, sigma: float, rng: Random) -> float:
     low, high = RANGES[gene]
     return round(min(high, max(low, rng.gauss(value, sigma * (high - low)))), 4)
@@ -212,7 +200,7 @@ def _between(x: float, y: float, share: float) -> float:
     return round(share * x + (1.0 - share) * y, 4)
 
 
-def _usable(weights: Iterable[float]) -> tuple[float, ...]:
+def usable_weights(weights: Iterable[float]) -> tuple[float, ...]:
     """Weights as a tuple; equal ones where all have become zero."""
     values = tuple(weights)
     return values if sum(values) > 0.0 else (1.0,) * len(values)

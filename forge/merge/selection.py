@@ -4,6 +4,7 @@ split."""
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -12,6 +13,7 @@ from torch import Tensor
 from forge.data.dataset import EncodedSet
 from forge.evals.likelihood import likelihood
 from forge.merge.fitness import Fitness, Measured, best_parent, combine
+from forge.merge.parallel import one_thread
 from forge.model.titan import TinyTitanForCausalLM
 
 StateDict = dict[str, Tensor]
@@ -36,19 +38,33 @@ def measure_merge(model: TinyTitanForCausalLM, weights: StateDict, batch: Encode
     return Measured(scored.perplexity, scored.accuracy, 2.0 * core * mean_steps, float(size))
 
 
+@dataclass(frozen=True)
+class Evaluator:
+    """The fitness function: measured on one batch, relative to the best parent. It can be sent to worker processes."""
+
+    model: TinyTitanForCausalLM
+    batch: EncodedSet
+    reference: Measured
+    weights: Mapping[str, float]
+
+    def __call__(self, state_dict: StateDict) -> Fitness:
+        m = measure_merge(self.model, state_dict, self.batch)
+        fitness = combine(m.perplexity, m.accuracy, m.flops, m.bytes, self.reference, self.weights)
+        guessing = self.model.config.vocab_size
+        if fitness.finite and m.perplexity >= guessing > self.reference.perplexity:
+            fault = f"the model is dead: perplexity {m.perplexity:.0f}, guessing among all tokens has {guessing}"
+            return replace(fitness, fault=fault)
+        return fitness
+
+
 def evaluator(
     model: TinyTitanForCausalLM, batch: EncodedSet, parents: list[StateDict], weights: Mapping[str, float]
-) -> tuple[Callable[[StateDict], Fitness], int]:
+) -> tuple[Evaluator, int]:
     """The fitness function, normalised to the best parent, and that parent's place."""
-    measured = [measure_merge(model, parent, batch) for parent in parents]
+    with one_thread():
+        measured = [measure_merge(model, parent, batch) for parent in parents]
     best = best_parent(measured, weights)
-    reference = measured[best]
-
-    def evaluate(state_dict: StateDict) -> Fitness:
-        m = measure_merge(model, state_dict, batch)
-        return combine(m.perplexity, m.accuracy, m.flops, m.bytes, reference, weights)
-
-    return evaluate, best
+    return Evaluator(model, batch, measured[best], weights), best
 
 
 def barrier_loss(model: TinyTitanForCausalLM, batch: EncodedSet) -> Callable[[StateDict], float]:

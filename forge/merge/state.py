@@ -66,6 +66,7 @@ class EvolutionState:
         archive: the best distinct individuals ever, best first.
         records: every evaluation by genome key, those of a generation in progress included: the cache.
         names: genome keys of generation 0 by name.
+        origin: the best of generation 0.
         history: one row a generation.
         lookups: scores asked for, from the cache or not.
         reseeded: individuals replaced for lack of diversity.
@@ -77,6 +78,7 @@ class EvolutionState:
     archive: list[Individual] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
     names: dict[str, str] = field(default_factory=dict)
+    origin: Individual | None = None
     history: list[dict[str, float]] = field(default_factory=list)
     lookups: int = 0
     reseeded: int = 0
@@ -118,6 +120,7 @@ class EvolutionState:
             "archive": [individual.to_dict() for individual in self.archive],
             "records": {key: record.to_dict() for key, record in self.records.items()},
             "history": [dict(row) for row in self.history],
+            "origin": None if self.origin is None else self.origin.to_dict(),
         }
 
     @classmethod
@@ -129,5 +132,6 @@ class EvolutionState:
                 "population": [Individual.from_dict(entry) for entry in data["population"]],
                 "archive": [Individual.from_dict(entry) for entry in data["archive"]],
                 "records": {key: Record.from_dict(entry) for key, entry in data["records"].items()},
+                "origin": None if data["origin"] is None else Individual.from_dict(data["origin"]),
             }
         )

@@ -59,4 +59,8 @@ def load_tokenizer(directory: Path | str) -> PreTrainedTokenizerFast:
     folder = Path(directory)
     if not (folder / "tokenizer.json").is_file():
         raise ForgeError(f"{folder}: no tokenizer.json")
-    return PreTrainedTokenizerFast.from_pretrained(str(folder))
+    tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder))
+    for trace in ("is_local", "local_files_only"):
+        # How it was loaded would be saved with it, and the latter depends on the environment.
+        tokenizer.init_kwargs.pop(trace, None)
+    return tokenizer

@@ -7,6 +7,9 @@ Shapes: b batch, t query positions, s key positions, d hidden, h heads, e head d
 from __future__ import annotations
 
 from collections.abc import Callable
+from contextlib import AbstractContextManager, nullcontext
+from dataclasses import dataclass
+from functools import lru_cache
 from typing import Any, cast
 
 import torch
@@ -18,27 +21,94 @@ from forge.model.quantizers import fake_int8_activation, fake_ternary
 KeyValue = tuple[Tensor, Tensor]
 
 
+def _norm(x: Tensor) -> tuple[Tensor, Tensor]:
+    """x over its root mean square along the last axis, and the factor (..., 1) that did it."""
+    inverse = x.shape[-1] ** 0.5 / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_(min=1e-6)
+    return x * inverse, inverse
+
+
+def _norm_gradient(grad: Tensor, normed: Tensor) -> Tensor:
+    """The gradient before the norm, up to its factor. It holds for a rotated norm and its gradient as well: a
+    rotation keeps products."""
+    along = torch.linalg.vecdot(grad, normed).unsqueeze(-1).div_(-normed.shape[-1])
+    return torch.addcmul(grad, normed, along)
+
+
 class _RMSNorm(torch.autograd.Function):
     """Written out because the composite one makes twice the passes over memory, and on CPU those passes are
-    what it costs."""
+    what it costs. The same goes for the two functions below."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        inverse = x.shape[-1] ** 0.5 / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_(min=1e-6)
-        normed = x * inverse
+        normed, inverse = _norm(x)
         ctx.save_for_backward(normed, inverse)
         return normed
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         normed, inverse = ctx.saved_tensors
-        along = torch.linalg.vecdot(grads[0], normed).unsqueeze(-1).div_(-normed.shape[-1])
-        return torch.addcmul(grads[0], normed, along).mul_(inverse)
+        return _norm_gradient(grads[0], normed).mul_(inverse)
+
+
+class _TurnedNorm(torch.autograd.Function):
+    """RMSNorm, then rotation, of x (..., e); ``turns`` are complex, of shapes that broadcast to (..., e/2)."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor, turns: Tensor) -> Tensor:
+        normed, inverse = _norm(x)
+        turned = turn(normed, turns)
+        ctx.save_for_backward(turned, inverse, turns)
+        return turned
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
+        turned, inverse, turns = ctx.saved_tensors
+        return turn(_norm_gradient(grads[0], turned).mul_(inverse), turns.conj()), None
+
+
+class _SquaredReLUNorm(torch.autograd.Function):
+    """RMSNorm of relu(x) squared."""
+
+    @staticmethod
+    def forward(ctx: Any, x: Tensor) -> Tensor:
+        rectified = F.relu(x)
+        normed = rectified * rectified
+        inverse = normed.shape[-1] ** 0.5 / torch.linalg.vector_norm(normed, dim=-1, keepdim=True).clamp_(min=1e-6)
+        normed.mul_(inverse)
+        ctx.save_for_backward(rectified, normed, inverse)
+        return normed
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> Tensor:
+        rectified, normed, inverse = ctx.saved_tensors
+        return _norm_gradient(grads[0], normed).mul_(rectified).mul_(inverse * 2)
+
+
+def whole_precision(x: Tensor) -> AbstractContextManager[Any]:
+    """Products of tensors like x stay in float32 inside, whatever autocast asks for."""
+    device = x.device.type
+    narrow = device in ("cpu", "cuda") and torch.is_autocast_enabled(device)
+    return torch.autocast(device, enabled=False) if narrow else nullcontext()
+
+
+def _whole(x: Tensor) -> Tensor:
+    """Norms are computed in at least float32, also where products are not (autocast)."""
+    return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def rms_norm(x: Tensor) -> Tensor:
     """RMSNorm over the last axis without a gain: nothing to store, nothing to fold away at deployment."""
-    return cast(Tensor, _RMSNorm.apply(x))
+    return cast(Tensor, _RMSNorm.apply(_whole(x)))
+
+
+def turned_norm(x: Tensor, turns: Tensor) -> Tensor:
+    """:func:`rms_norm`, then rotary embedding of x (...,e); ``turns`` broadcast to (...,e/2)."""
+    return cast(Tensor, _TurnedNorm.apply(_whole(x), turns))
+
+
+def squared_relu_norm(x: Tensor) -> Tensor:
+    """:func:`rms_norm` of the squared ReLU (arXiv 2109.08668) of x."""
+    return cast(Tensor, _SquaredReLUNorm.apply(_whole(x)))
 
 
 class CoreLinear(nn.Linear):
@@ -73,17 +143,85 @@ class CoreLinear(nn.Linear):
         return F.linear(x, self.effective_weight())
 
 
-def rotary_table(length: int, head_dim: int, theta: float) -> tuple[Tensor, Tensor]:
-    """Cosines and sines (length, head_dim/2) of rotary position embedding (arXiv 2104.09864)."""
-    frequency = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float32) / head_dim)
-    angle = torch.outer(torch.arange(length, dtype=torch.float32), frequency)
-    return angle.cos(), angle.sin()
+def rotary_table(length: int, head_dim: int, theta: float, device: torch.device | None = None) -> Tensor:
+    """Rotary position embedding (arXiv 2104.09864) as complex numbers of length 1: (length, 1, head_dim/2)."""
+    frequency = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim)
+    angle = torch.outer(torch.arange(length, dtype=torch.float32, device=device), frequency)
+    return torch.polar(torch.ones_like(angle), angle).unsqueeze(1)
 
 
-def rotate(x: Tensor, cos: Tensor, sin: Tensor) -> Tensor:
-    """Rotate x (b,h,t,e) by tables of shape (t,e/2) or (b,1,t,e/2)."""
-    left, right = x.chunk(2, dim=-1)
-    return torch.cat((left * cos - right * sin, left * sin + right * cos), dim=-1)
+def turn(x: Tensor, turns: Tensor) -> Tensor:
+    """Rotate pairs of neighbours in x (...,e), which may be overwritten."""
+    pairs = torch.view_as_complex(x.contiguous().unflatten(-1, (-1, 2)))
+    return torch.view_as_real(pairs.mul_(turns)).flatten(-2)
+
+
+class _ShortAttention(torch.autograd.Function):
+    """Softmax attention that keeps its weights. On CPU the fused kernel's backward pass does not fill two cores
+    on short rows: this takes half its time up to 64 keys and breaks even at 128.
+
+    q (b,h,t,e), k and v (b,h,s,e); ``bias`` (t,s) or (b,1,t,s) holds 0 or -inf.
+    """
+
+    @staticmethod
+    def forward(ctx: Any, q: Tensor, k: Tensor, v: Tensor, bias: Tensor, scale: float) -> Tensor:
+        batch, heads = q.shape[:2]
+        q, k, v = (x.reshape(batch * heads, x.shape[2], x.shape[3]) for x in (q, k, v))
+        if bias.dim() == 4:
+            bias = bias.expand(batch, heads, *bias.shape[2:]).reshape(batch * heads, *bias.shape[2:])
+        weights = torch.softmax(torch.baddbmm(bias, q, k.transpose(1, 2), alpha=scale), dim=-1)
+        ctx.save_for_backward(q, k, v, weights)
+        ctx.scale, ctx.batch = scale, batch
+        return torch.bmm(weights, v).unflatten(0, (batch, heads))
+
+    @staticmethod
+    def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor | None, ...]:
+        q, k, v, weights = ctx.saved_tensors
+        grad = grads[0].flatten(0, 1)
+        on_v = torch.bmm(weights.transpose(1, 2), grad)
+        on_weights = torch.bmm(grad, v.transpose(1, 2))
+        on_logits = torch._softmax_backward_data(on_weights, weights, -1, weights.dtype).mul_(ctx.scale)
+        made = (torch.bmm(on_logits, k), torch.bmm(on_logits.transpose(1, 2), q), on_v)
+        return *(x.unflatten(0, (ctx.batch, -1)) for x in made), None, None
+
+
+SHORT = 128  # keys
+
+
+def softmax_attention(query: Tensor, kv: KeyValue, bias: Tensor | None, scale: float) -> Tensor:
+    """Attention of query (b,h,t,e) over keys and values (b,h,s,e); ``bias`` (t,s) or (b,1,t,s) of 0 and -inf,
+    None is square causal."""
+    plain = query.is_cpu and not torch.is_autocast_enabled("cpu")
+    if plain and query.requires_grad and torch.is_grad_enabled() and kv[0].shape[2] <= SHORT:
+        bias = causal_bias(query.shape[2], query.dtype) if bias is None else bias.to(query.dtype)
+        return cast(Tensor, _ShortAttention.apply(query, *kv, bias, scale))
+    causal = bias is None
+    return F.scaled_dot_product_attention(query, *kv, attn_mask=bias, is_causal=causal, scale=scale)
+
+
+@lru_cache(maxsize=2 * SHORT)
+def causal_bias(time: int, dtype: torch.dtype) -> Tensor:
+    """(time, time): 0 on and below the diagonal, -inf above."""
+    return torch.full((time, time), -torch.inf, dtype=dtype).triu_(1)
+
+
+@dataclass(frozen=True)
+class Places:
+    """Chosen positions that lie side by side, without padding, where only attention needs them in rows:
+    ``index`` (n) numbers them in a grid of ``rows`` x ``columns``."""
+
+    index: Tensor
+    rows: int
+    columns: int
+
+    def spread(self, x: Tensor) -> Tensor:
+        """(n,...) -> (rows, columns, ...), zeros elsewhere."""
+        grid = x.new_zeros(self.rows * self.columns, *x.shape[1:]).index_copy(0, self.index, x)
+        return grid.unflatten(0, (self.rows, self.columns))
+
+    def collect(self, x: Tensor) -> Tensor:
+        """(rows, columns, ...) -> (n,...)."""
+        return x.flatten(0, 1).index_select(0, self.index)
 
 
 class Attention(nn.Module):
@@ -100,19 +238,27 @@ class Attention(nn.Module):
         self.o = CoreLinear(heads * head_dim, hidden)
 
     def _split(self, x: Tensor) -> Tensor:
-        return x.view(*x.shape[:2], self.heads, self.head_dim).transpose(1, 2)
+        return x.unflatten(-1, (self.heads, self.head_dim))
 
-    def keys_values(self, x: Tensor, cos: Tensor, sin: Tensor) -> KeyValue:
+    def _by_head(self, x: Tensor) -> Tensor:
+        # Laid out as attention reads it before anything is kept for the backward pass, so that it is kept once.
+        return self._split(x).transpose(1, 2).contiguous()
+
+    def keys_values(self, x: Tensor, turns: Tensor) -> KeyValue:
         """(b,t,d) -> rotated, normalised keys and values, each (b,h,t,e)."""
-        return rotate(rms_norm(self._split(self.k(x))), cos, sin), self._split(self.v(x))
+        return turned_norm(self._by_head(self.k(x)), turns.transpose(-3, -2)), self._by_head(self.v(x))
 
-    def attend(self, x: Tensor, cos: Tensor, sin: Tensor, kv: KeyValue, mask: Tensor | None) -> Tensor:
-        """Queries from x (b,t,d) over kv; boolean ``mask`` broadcasts to (b,h,t,s), None is square causal."""
-        query = rotate(rms_norm(self._split(self.q(x))), cos, sin)
+    def attend(
+        self, x: Tensor, turns: Tensor, kv: KeyValue, bias: Tensor | None, places: Places | None = None
+    ) -> Tensor:
+        """Queries from x (b,t,d), or (n,d) at ``places``, over kv; ``bias`` as in :func:`softmax_attention`."""
+        if places is None:
+            query = turned_norm(self._by_head(self.q(x)), turns.transpose(-3, -2))
+        else:
+            query = places.spread(turned_norm(self._split(self.q(x)), turns)).transpose(1, 2)
         # Normalised queries and keys bound the logits at sqrt(e); sqrt(2) more lets a head copy sharply.
-        scale = (2.0 / self.head_dim) ** 0.5
-        out = F.scaled_dot_product_attention(query, *kv, attn_mask=mask, is_causal=mask is None, scale=scale)
-        return out.transpose(1, 2).flatten(2)
+        out = softmax_attention(query, kv, bias, (2.0 / self.head_dim) ** 0.5).transpose(1, 2)
+        return (out if places is None else places.collect(out)).flatten(-2)
 
 
 class FeedForward(nn.Module):
@@ -137,28 +283,29 @@ class Block(nn.Module):
         normed = rms_norm(x)
         return fake_int8_activation(normed) if self.act_bits else normed
 
-    def keys_values(self, x: Tensor, cos: Tensor, sin: Tensor) -> tuple[Tensor, KeyValue]:
+    def keys_values(self, x: Tensor, turns: Tensor) -> tuple[Tensor, KeyValue]:
         """Normalised input and the keys and values made from it."""
         normed = self._input(x)
-        return normed, self.attn.keys_values(normed, cos, sin)
+        return normed, self.attn.keys_values(normed, turns)
 
     def forward(
         self,
         x: Tensor,
-        cos: Tensor,
-        sin: Tensor,
+        turns: Tensor,
         kv: KeyValue,
-        mask: Tensor | None,
+        bias: Tensor | None,
         normed: Tensor | None = None,
         side: Tensor | None = None,
+        places: Places | None = None,
     ) -> Tensor:
-        """x (b,t,d) -> (b,t,d). ``normed``: its norm, if known; ``side`` is added beside the attention."""
+        """x (b,t,d) or, at ``places``, (n,d) -> the same shape. ``normed``: its norm, if known; ``side`` is added
+        beside the attention."""
         normed = self._input(x) if normed is None else normed
-        x = x + self.attn.o(self._input(self.attn.attend(normed, cos, sin, kv, mask)))
+        x = x + self.attn.o(self._input(self.attn.attend(normed, turns, kv, bias, places)))
         if side is not None:
             x = x + side
-        hidden = F.relu(self.ffn.up(self._input(x))).square()
-        return x + self.ffn.down(self._input(hidden))
+        hidden = squared_relu_norm(self.ffn.up(self._input(x)))
+        return x + self.ffn.down(fake_int8_activation(hidden) if self.act_bits else hidden)
 
 
 def make_quantizer(weight_quant: str) -> Callable[[Tensor], Tensor] | None:

@@ -106,7 +106,7 @@ class _Decoder:
         for i, prompt in enumerate(prompts):
             ids[i, : len(prompt)] = torch.tensor(prompt)
         cache = model.empty_cache(len(prompts), int(lengths.max()) + max_new_tokens)
-        trace = model.at(model.read(ids, table, lengths, cache), (lengths - 1)[:, None])
+        trace = model.read(ids, table, lengths, cache, (lengths - 1)[:, None])
         rows = [_Row(Generation()) for _ in prompts]
         live = list(range(len(rows)))
         for _ in range(max_new_tokens):

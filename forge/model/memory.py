@@ -1,8 +1,9 @@
 """Titans neural memory in chunked parallel form, gated into the residual stream (MAG; arXiv 2501.00663,
 sections 3 and 4.2).
 
-The memory is a matrix M per head, trained while the sequence is read. With normalised key k, value v and
-rates in [0,1]:
+The memory is a matrix M per head, trained while the sequence is read. With normalised key k (mixed with the
+token before, the short convolution of section 4.4: a value's position knows its key), value v and rates in
+[0,1]:
 
     surprise   u_t = theta_t * (v_t - M_c k_t) k_t^T        (minus the gradient of |M k - v|^2 / 2)
     momentum   S_t = eta_t S_{t-1} + u_t
@@ -10,13 +11,14 @@ rates in [0,1]:
     read       y_t = M_t q_t
 
 As in the paper's chunked form, gradients inside a chunk are taken at the weights of its start, M_c (section
-3.2); then both recurrences are linear and a chunk is a few matrix products. Shapes: b batch, h heads, t time,
-m head dimension.
+3.2); then both recurrences are linear inside a chunk. All that depends on the input alone is computed for all
+chunks at once; what must wait for M_c is a loop over chunks of two products of (c,m) by (m,m). Shapes: b batch,
+h heads, t time, n chunks of c tokens, m head dimension.
 """
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+from dataclasses import dataclass, fields
 
 import torch
 import torch.nn.functional as F
@@ -25,22 +27,28 @@ from torch import Tensor, nn
 from forge.model.blocks import CoreLinear, rms_norm
 
 ERROR_LIMIT = 4.0  # soft clamp of the surprise: one outlier must not blow up the matrix
+KEY_SHIFT = 0.5  # where the share of the token before starts
+KEY_FLOOR = 1e-2  # keys and queries shorter than this stay short instead of becoming noise of length 1
 
 
 @dataclass
 class MemoryState:
-    """M at the start of the current chunk, M and momentum now (each b,h,m,m), tokens read per row (b)."""
+    """M at the start of the current chunk, M and momentum now (each b,h,m,m), the last token's key before
+    mixing (b,h,1,m), tokens read per row (b)."""
 
     chunk_start: Tensor
     matrix: Tensor
     momentum: Tensor
+    last_key: Tensor
     length: Tensor
 
     def rows(self, index: Tensor) -> MemoryState:
         """The state of some rows of the batch."""
-        return MemoryState(
-            self.chunk_start[index], self.matrix[index], self.momentum[index], self.length[index]
-        )
+        return MemoryState(*(getattr(self, f.name)[index] for f in fields(self)))
+
+    def detach(self) -> MemoryState:
+        """The same numbers without their history: gradients end at the border of a segment."""
+        return MemoryState(*(getattr(self, f.name).detach() for f in fields(self)))
 
 
 class NeuralMemory(nn.Module):
@@ -55,84 +63,133 @@ class NeuralMemory(nn.Module):
         self.v = CoreLinear(hidden, heads * head_dim)
         self.o = CoreLinear(heads * head_dim, hidden)
         self.gate = nn.Linear(hidden, 4 * heads)
+        # Share of the token before in a key, per channel.
+        self.key_shift = nn.Parameter(torch.full((heads * head_dim,), KEY_SHIFT))
 
     def empty_state(self, batch: int) -> MemoryState:
         """Nothing read yet."""
         zero = self.gate.weight.new_zeros(batch, self.heads, self.head_dim, self.head_dim)
-        return MemoryState(zero, zero, zero, torch.zeros(batch, dtype=torch.long, device=zero.device))
+        length = torch.zeros(batch, dtype=torch.long, device=zero.device)
+        return MemoryState(zero, zero, zero, zero[:, :, :1], length)
 
     def forward(
         self, x: Tensor, state: MemoryState | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, MemoryState]:
-        """x (b,t,d), normalised. ``lengths`` (b) masks right padding, which leaves the state alone."""
+        """x (b,t,d), normalised. ``lengths`` (b) masks right padding, which leaves the state alone.
+
+        No gradient flows into ``state``. Rows of a call of several tokens start at the same phase of a chunk;
+        a call of one token meets each row at its own.
+        """
         batch, time, _ = x.shape
-        state = self.empty_state(batch) if state is None else state
+        state = self.empty_state(batch) if state is None else state.detach()
         split = lambda y: y.view(batch, time, self.heads, self.head_dim).transpose(1, 2)  # noqa: E731
-        query = F.normalize(split(self.q(x)), dim=-1)
-        key = F.normalize(split(self.k(x)), dim=-1)
-        value = split(self.v(x))
+        raw_key, value = split(self.k(x)), split(self.v(x))
+        query, key = unit(split(self.q(x))), self.mixed_keys(raw_key, state.last_key)
         valid = torch.ones(batch, time, dtype=torch.bool, device=x.device)
         if lengths is not None:
             valid = torch.arange(time, device=x.device) < lengths[:, None]
-        rates = self._rates(x, valid)
-        outputs = []
-        # Rows of a longer call start at the same phase of a chunk; a call of one token meets each at its own.
-        phase, start = int(state.length[0]) % self.chunk, 0
-        while start < time:
-            stop = min(time, start + self.chunk - (phase + start) % self.chunk) if time > 1 else 1
-            piece = slice(start, stop)
-            read, state = self._chunk(query[:, :, piece], key[:, :, piece], value[:, :, piece],
-                                      tuple(r[:, :, piece] for r in rates), valid[:, piece], state)
-            outputs.append(read)
-            start = stop
-        out = torch.cat(outputs, dim=2)
-        gate = torch.sigmoid(self.gate(x)[..., 3 * self.heads :]).transpose(1, 2).unsqueeze(-1)
-        mixed = (rms_norm(out) * gate).transpose(1, 2).flatten(2)
-        return self.o(mixed), state
+        raw_gates = self.gate(x).transpose(1, 2)
+        read, after = self._scan(query, key, value, self._rates(raw_gates, valid), valid, state)
+        count = valid.sum(dim=1)
+        rows = torch.arange(batch, device=x.device)
+        newest = raw_key[rows, :, (count - 1).clamp(min=0)].unsqueeze(2)
+        after.last_key = torch.where((count > 0)[:, None, None, None], newest, state.last_key)
+        gate = torch.sigmoid(raw_gates[:, 3 * self.heads :]).unsqueeze(-1)
+        mixed = (rms_norm(read) * gate).transpose(1, 2).flatten(2)
+        return self.o(mixed), after
 
-    def _rates(self, x: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def mixed_keys(self, raw: Tensor, before: Tensor) -> Tensor:
+        """Keys (b,h,t,m) mixed with those of the token before, ``before`` (b,h,1,m) first; of length 1."""
+        share = self.key_shift.view(self.heads, 1, self.head_dim).to(raw.dtype)
+        return unit(torch.lerp(raw, torch.cat((before.to(raw.dtype), raw[:, :, :-1]), dim=2), share))
+
+    def _rates(self, raw: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Data-dependent theta, eta, alpha, each (b,h,t); padding gets (0,1,0), which changes nothing."""
-        raw = self.gate(x)[..., : 3 * self.heads].transpose(1, 2)
-        theta, eta, alpha = raw.sigmoid().chunk(3, dim=1)
+        theta, eta, alpha = raw[:, : 3 * self.heads].sigmoid().chunk(3, dim=1)
         keep = valid[:, None]
         decay = min(1.0, self.chunk / self.capacity)
         return theta * keep, torch.where(keep, eta * 0.9, 1.0), alpha * (0.5 * decay) * keep
 
-    def _chunk(
-        self,
-        query: Tensor,
-        key: Tensor,
-        value: Tensor,
-        rates: tuple[Tensor, ...],
-        valid: Tensor,
+    def _scan(
+        self, query: Tensor, key: Tensor, value: Tensor, rates: tuple[Tensor, ...], valid: Tensor,
         state: MemoryState,
     ) -> tuple[Tensor, MemoryState]:
-        """One piece of a chunk: y_t = a_t M q_t + b_t S q_t + sum_r W_tr (k_r . q_t) theta_r error_r."""
-        theta, eta, alpha = rates
-        at_start = (state.length % self.chunk == 0)[:, None, None, None]
-        chunk_start = torch.where(at_start, state.matrix, state.chunk_start)
-        error = value - key @ chunk_start.transpose(-1, -2)
-        error = ERROR_LIMIT * torch.tanh(error / ERROR_LIMIT) * theta.unsqueeze(-1)
+        """y_t = a_t M q_t + b_t S q_t + sum_r W_tr (k_r . q_t) theta_r error_r, chunk by chunk.
+
+        Returns the reads (b,h,t,m) and the state after them.
+        """
+        time = query.shape[2]
+        phase = int(state.length[0]) % self.chunk if time > 1 else 0
+        # A call inside one chunk is one shorter chunk; otherwise idle tokens fill up both ends.
+        size, front = (time, 0) if phase + time <= self.chunk else (self.chunk, phase)
+        count = -(-(front + time) // size)
+        pad = (front, count * size - front - time)
+        cut = lambda y: F.pad(y, (0, 0, *pad)).unflatten(2, (count, size))  # noqa: E731
+        query, key, value = cut(query), cut(key), cut(value)
+        theta, eta, alpha = (
+            F.pad(r, pad, value=v).unflatten(2, (count, size)) for r, v in zip(rates, (0.0, 1.0, 0.0), strict=True)
+        )
+        real = F.pad(valid, pad).unflatten(1, (count, size))
         forget, momentum = _decay_products(1 - alpha), _decay_products(eta)
-        writes = forget[..., 1:] * valid[:, None, None, :]
+        writes = forget[..., 1:] * real[:, None, :, None]
         weight = writes @ momentum[..., 1:]
-        on_momentum = (writes @ momentum[..., :1])
-        read = forget[..., :1] * (query @ state.matrix.transpose(-1, -2))
-        read = read + on_momentum * (query @ state.momentum.transpose(-1, -2))
-        read = read + (weight * (query @ key.transpose(-1, -2))) @ error
-        last = weight[..., -1:, :].transpose(-1, -2)
-        matrix = forget[..., -1:, :1] * state.matrix + on_momentum[..., -1:, :] * state.momentum
-        matrix = matrix + (error * last).transpose(-1, -2) @ key
-        moved = momentum[..., -1:, 1:].transpose(-1, -2)
-        new_momentum = momentum[..., -1:, :1] * state.momentum + (error * moved).transpose(-1, -2) @ key
-        length = state.length + valid.sum(dim=1)
-        return read, MemoryState(chunk_start, matrix, new_momentum, length)
+        on_momentum = writes @ momentum[..., :1]
+        starts, matrices, momenta, errors = self._chunks(
+            key, value, theta, (forget, momentum, weight, on_momentum), state
+        )
+        inside = (weight * (query @ key.transpose(-1, -2))) @ errors
+        read = forget[..., :1] * (query @ matrices[:, :, :-1].transpose(-1, -2)) + inside
+        read = read + on_momentum * (query @ momenta[:, :, :-1].transpose(-1, -2))
+        read = read.flatten(2, 3)[:, :, front : front + time]
+        return read, self._after(starts, matrices, momenta, valid.sum(dim=1), front, size, state)
+
+    def _chunks(
+        self, key: Tensor, value: Tensor, theta: Tensor, products: tuple[Tensor, ...], state: MemoryState
+    ) -> tuple[Tensor, ...]:
+        """What waits for M_c: weights at which chunks take their gradients (b,h,n,m,m), M and S at every border
+        (b,h,n+1,m,m), errors (b,h,n,c,m)."""
+        forget, momentum, weight, on_momentum = products
+        at_start = (state.length % self.chunk == 0)[:, None, None, None]
+        start, matrix, speed = torch.where(at_start, state.matrix, state.chunk_start), state.matrix, state.momentum
+        # Keys weighted by what their error still counts for at the end of the chunk, in M and in S.
+        final = torch.stack((weight[..., -1, :], momentum[..., -1, 1:]), dim=3).unsqueeze(-1) * key.unsqueeze(3)
+        final = final.permute(0, 1, 2, 4, 3, 5).flatten(4)  # (b,h,n,c,2m)
+        keep, keep_speed = forget[..., -1:, :1], momentum[..., -1:, :1]
+        starts: list[Tensor] = []
+        errors: list[Tensor] = []
+        matrices, speeds = [matrix], [speed]
+        for n in range(key.shape[2]):
+            start = start if n == 0 else matrix
+            error = value[:, :, n] - key[:, :, n] @ start.transpose(-1, -2)
+            error = ERROR_LIMIT * torch.tanh(error / ERROR_LIMIT) * theta[:, :, n].unsqueeze(-1)
+            moved, pushed = (error.transpose(-1, -2) @ final[:, :, n]).chunk(2, dim=-1)
+            matrix = keep[:, :, n] * matrix + on_momentum[:, :, n, -1:] * speed + moved
+            speed = keep_speed[:, :, n] * speed + pushed
+            for kept, new in ((starts, start), (matrices, matrix), (speeds, speed), (errors, error)):
+                kept.append(new)
+        return tuple(torch.stack(part, dim=2) for part in (starts, matrices, speeds, errors))
+
+    def _after(
+        self, starts: Tensor, matrices: Tensor, momenta: Tensor, count: Tensor, front: int, size: int,
+        state: MemoryState,
+    ) -> MemoryState:
+        """The state after ``count`` (b) real tokens; the chunk of a row's last token is its current one."""
+        rows = torch.arange(len(count), device=count.device)
+        chunk = (front + count - 1).clamp(min=0) // size
+        current = torch.where((count > 0)[:, None, None, None], starts[rows, :, chunk], state.chunk_start)
+        return MemoryState(
+            current, matrices[:, :, -1], momenta[:, :, -1], state.last_key, state.length + count
+        )
+
+
+def unit(x: Tensor) -> Tensor:
+    """x scaled to length 1 over the last axis; finite, gradient too, where x is nearly nothing."""
+    return F.normalize(x, dim=-1, eps=KEY_FLOOR)
 
 
 def _decay_products(rate: Tensor) -> Tensor:
-    """(b,h,t) -> (b,h,t,t+1): entry [i,0] is the product of rates 0..i, [i,j+1] the product of rates j+1..i,
+    """(...,t) -> (...,t,t+1): entry [i,0] is the product of rates 0..i, [i,j+1] the product of rates j+1..i,
     0 above the diagonal."""
-    time = rate.shape[-1]
     logs = torch.cumsum(torch.log(rate.clamp(min=1e-6)), dim=-1)
     inside = torch.tril(torch.exp(torch.tril(logs.unsqueeze(-1) - logs.unsqueeze(-2))))
-    return torch.cat((torch.exp(logs).unsqueeze(-1), inside[..., :time]), dim=-1)
+    return torch.cat((torch.exp(logs).unsqueeze(-1), inside), dim=-1)

@@ -10,7 +10,7 @@ Shapes: b batch, t tokens, s chosen positions, d hidden, v vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, cast
@@ -21,13 +21,23 @@ from torch import Tensor, nn
 from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
-from forge.model.blocks import Block, CoreLinear, KeyValue, make_quantizer, rms_norm, rotary_table
+from forge.model.blocks import (
+    Block,
+    CoreLinear,
+    KeyValue,
+    Places,
+    make_quantizer,
+    rms_norm,
+    rotary_table,
+    whole_precision,
+)
 from forge.model.config import TinyTitanConfig
-from forge.model.memory import MemoryState, NeuralMemory
+from forge.model.memory import KEY_SHIFT, MemoryState, NeuralMemory
 from forge.model.quantizers import fake_rowwise
 
-rope = lru_cache(maxsize=8)(rotary_table)
+ROLL = 1  # channels that the token before is turned by, so that a projection can tell it from the token itself
 
+rope = lru_cache(maxsize=8)(rotary_table)
 
 @dataclass
 class Cache:
@@ -48,15 +58,16 @@ class Cache:
 
 @dataclass
 class Trace:
-    """Hidden states at some positions and all that a further recurrence step needs."""
+    """Hidden states at some positions, (b,s,d) or at ``places`` (n,d), and all that a further recurrence step
+    needs."""
 
     low: Tensor
     high: Tensor
-    cos: Tensor
-    sin: Tensor
-    mask: Tensor | None
+    turns: Tensor
+    bias: Tensor | None
     kv: list[KeyValue] = field(default_factory=list)
     memory: MemoryState | None = None
+    places: Places | None = None
 
 
 class TinyTitanForCausalLM(PreTrainedModel):
@@ -112,6 +123,7 @@ class TinyTitanForCausalLM(PreTrainedModel):
         if hasattr(self, "memory"):
             nn.init.normal_(self.memory.o.weight, std=0.002)
             nn.init.zeros_(self.memory.gate.weight)
+            nn.init.constant_(self.memory.key_shift, KEY_SHIFT)
             for part, value in zip(self.memory.gate.bias.chunk(4), (0.0, -2.0, -2.0, 0.0), strict=True):
                 nn.init.constant_(part, value)
 
@@ -167,28 +179,36 @@ class TinyTitanForCausalLM(PreTrainedModel):
     # ---- recurrence ----------------------------------------------------------------------------------------
 
     def read(
-        self, ids: Tensor, table: Tensor, lengths: Tensor | None = None, cache: Cache | None = None
+        self,
+        ids: Tensor,
+        table: Tensor,
+        lengths: Tensor | None = None,
+        cache: Cache | None = None,
+        select: Tensor | None = None,
+        valid: Tensor | None = None,
     ) -> Trace:
         """Recurrence step 1 over ids (b,t). ``lengths`` (b) marks right padding. With a cache whose rows hold
-        tokens already, t must be 1 and each row goes on at its own position; an empty cache is filled."""
+        tokens already, t must be 1 and each row goes on at its own position; an empty cache is filled.
+
+        ``select`` and ``valid`` as in :meth:`at`: the trace is there alone, and the last block, whose output
+        nobody else reads, works there alone.
+        """
         c = self.config
         embedded = rms_norm(F.embedding(ids, table))
         x, positions = self._shifted(embedded, lengths, cache)
-        cos, sin = rope(_round_up(int(positions.max()) + 1), c.head_dim, c.rope_theta)
-        cos, sin = cos[positions], sin[positions]
-        if positions.dim() == 2:
-            cos, sin = cos[:, None], sin[:, None]
+        longest = ids.shape[1] if cache is None else int(positions.max()) + 1
+        turns = rope(_round_up(longest), c.head_dim, c.rope_theta, ids.device)[positions]
         decoding = cache is not None and ids.shape[1] == 1 and bool((cache.lengths > 0).all())
-        mask = self._mask(positions, cache if decoding else None)
-        trace = Trace(x, x, cos, sin, mask, [])
+        trace = Trace(x, x, turns, self._bias(positions, cache if decoding else None, x.dtype))
         writer = _Writer(cache, decoding)
         if c.architecture == "plain":
             x = self._stack_step(self.low, x, trace, writer)
-            trace.high = rms_norm(self._stack_step(self.high, x, trace, writer))
         else:
             state = cache.memory if cache is not None else None
             trace.low = rms_norm(self._stack_step(self.low, x + self.low_init, trace, writer, state, lengths))
-            trace.high = rms_norm(self._stack_step(self.high, x + trace.low, trace, writer))
+            x = x + trace.low
+        x = self._stack_step(list(self.high)[:-1], x, trace, writer)
+        trace = self._last_step(x, trace, writer, select, valid)
         if cache is not None:
             step = torch.full_like(cache.lengths, ids.shape[1]) if lengths is None else lengths
             cache.lengths = cache.lengths + step
@@ -203,68 +223,84 @@ class TinyTitanForCausalLM(PreTrainedModel):
         before = torch.zeros_like(embedded[:, :1]) if cache is None else cache.last_embed[:, None]
         x = embedded
         if self.config.token_shift:
-            x = embedded + self.shift * torch.cat((before, embedded[:, :-1]), dim=1)
+            x = embedded + self.shift * torch.cat((before, embedded[:, :-1]), dim=1).roll(ROLL, dims=-1)
         time = torch.arange(embedded.shape[1], device=embedded.device)
         if cache is None:
             return x, time
-        last = embedded[:, -1] if lengths is None else embedded[torch.arange(len(lengths)), lengths - 1]
-        cache.last_embed = last
+        rows = torch.arange(len(embedded), device=embedded.device)
+        cache.last_embed = embedded[:, -1] if lengths is None else embedded[rows, lengths - 1]
         return x, cache.lengths[:, None] + time
 
-    def _mask(self, positions: Tensor, cache: Cache | None) -> Tensor | None:
-        """Boolean attention mask, or None where plain square causal attention is meant."""
+    def _bias(self, positions: Tensor, cache: Cache | None, dtype: torch.dtype) -> Tensor | None:
+        """What attention adds to its logits, 0 or -inf; None where plain square causal attention is meant."""
         window = self.config.window
         if cache is None:
             time = positions.shape[-1]
             if time <= window:
                 return None
-            offset = torch.arange(time)[:, None] - torch.arange(time)
-            return (offset >= 0) & (offset < window)
-        keys = torch.arange(int(positions.max()) + 1)
-        offset = positions[:, :, None] - keys
-        return ((offset >= 0) & (offset < window))[:, None]
+            places = torch.arange(time, device=positions.device)
+            return _bias_of(places[:, None] - places, window, dtype)
+        keys = torch.arange(int(positions.max()) + 1, device=positions.device)
+        return _bias_of(positions[:, :, None] - keys, window, dtype)[:, None]
 
     def _stack_step(
         self,
-        blocks: nn.ModuleList,
+        blocks: Sequence[nn.Module] | nn.ModuleList,
         x: Tensor,
         trace: Trace,
         writer: _Writer,
         state: MemoryState | None = None,
         lengths: Tensor | None = None,
     ) -> Tensor:
-        """A module's blocks, once, with keys and values made; the last low block carries the memory."""
+        """Blocks of a module, once, with keys and values made; the last low block carries the memory."""
         for i, block in enumerate(cast(Iterable[Block], blocks)):
-            normed, kv = block.keys_values(x, trace.cos, trace.sin)
-            kv = writer.store(len(trace.kv), kv)
-            trace.kv.append(kv)
+            normed, kv = block.keys_values(x, trace.turns)
+            trace.kv.append(writer.store(len(trace.kv), kv))
             side = None
             if blocks is self.low and i == len(blocks) - 1 and hasattr(self, "memory"):
-                side, trace.memory = self.memory(normed, state, lengths)
-            x = block(x, trace.cos, trace.sin, kv, trace.mask, normed, side)
+                with whole_precision(x):  # the memory adds up over the whole sequence
+                    side, trace.memory = self.memory(normed, state, lengths)
+            x = block(x, trace.turns, trace.kv[-1], trace.bias, normed, side)
         return x
 
-    def at(self, trace: Trace, select: Tensor) -> Trace:
-        """The trace at positions ``select`` (b,s), so that later steps run there alone."""
+    def _last_step(
+        self, x: Tensor, trace: Trace, writer: _Writer, select: Tensor | None, valid: Tensor | None
+    ) -> Trace:
+        """The last block: keys and values of every position, its output at the chosen ones."""
+        block = cast(Block, self.high[-1])
+        normed, kv = block.keys_values(x, trace.turns)
+        trace.kv.append(writer.store(len(trace.kv), kv))
+        if select is None:
+            trace.high = rms_norm(block(x, trace.turns, trace.kv[-1], trace.bias, normed))
+            return trace
+        trace = self.at(replace(trace, high=x), select, valid)
+        trace.high = rms_norm(block(trace.high, trace.turns, trace.kv[-1], trace.bias, places=trace.places))
+        return trace
+
+    def at(self, trace: Trace, select: Tensor, valid: Tensor | None = None) -> Trace:
+        """The trace at positions ``select`` (b,s), so that later steps run there alone. With ``valid`` (b,s) only
+        the n valid ones are kept, side by side."""
         rows = torch.arange(len(select), device=select.device)[:, None]
-        keys = torch.arange(trace.kv[0][0].shape[2], device=select.device)
-        offset = select[:, :, None] - keys
-        mask = ((offset >= 0) & (offset < self.config.window))[:, None]
+        offset = select[:, :, None] - torch.arange(trace.kv[0][0].shape[2], device=select.device)
+        bias = _bias_of(offset, self.config.window, trace.low.dtype)[:, None]
+        places = None
+        if valid is not None:
+            index = valid.flatten().nonzero().squeeze(1)
+            places = Places(index, *select.shape)
+            rows, select = index // select.shape[1], select.flatten()[index]
         low, high = trace.low[rows, select], trace.high[rows, select]
-        turns = (trace.cos, trace.sin)
-        cos, sin = (x[select][:, None] if x.dim() == 2 else x[rows, 0, select][:, None] for x in turns)
-        return replace(trace, low=low, high=high, cos=cos, sin=sin, mask=mask)
+        turns = trace.turns[select] if trace.turns.dim() == 3 else trace.turns[rows, select]
+        return replace(trace, low=low, high=high, turns=turns, bias=bias, places=places)
 
     def refine(self, trace: Trace) -> Trace:
         """One further recurrence step at the trace's positions, over the keys and values of step 1."""
-        low, high = trace.low + trace.high, None
-        depth = len(self.low)
+        low, depth = trace.low + trace.high, len(self.low)
         for block, kv in zip(self.low, trace.kv[:depth], strict=True):
-            low = block(low, trace.cos, trace.sin, kv, trace.mask)
+            low = block(low, trace.turns, kv, trace.bias, places=trace.places)
         low = rms_norm(low)
         high = trace.high + low
         for block, kv in zip(self.high, trace.kv[depth:], strict=True):
-            high = block(high, trace.cos, trace.sin, kv, trace.mask)
+            high = block(high, trace.turns, kv, trace.bias, places=trace.places)
         return replace(trace, low=low, high=rms_norm(high))
 
     # ---- predictions ---------------------------------------------------------------------------------------
@@ -281,19 +317,18 @@ class TinyTitanForCausalLM(PreTrainedModel):
         ids (b,t), select (b,s) positions to predict from, valid (b,s) marks the real ones among them.
         """
         table = self.table()
-        trace = self.at(self.read(ids, table), select)
+        trace = self.read(ids, table, select=select, valid=valid)
         out = []
         for step in range(steps or self.steps):
             trace = trace if step == 0 else self.refine(trace)
-            high = trace.high[valid]
-            halt = self.halt_logits(high) if hasattr(self, "halt") else None
-            out.append((F.linear(high, table), halt))
+            halt = self.halt_logits(trace.high) if hasattr(self, "halt") else None
+            out.append((F.linear(trace.high, table), halt))
         return out
 
     def decide(self, trace: Trace, steps: int | None = None) -> tuple[Tensor, Tensor]:
         """Run positions until they halt: (final hidden (b,s,d), steps taken (b,s)); ``steps`` fixes those."""
         limit = self.steps if steps is None else steps
-        taken = torch.ones(trace.high.shape[:2], dtype=torch.long)
+        taken = torch.ones(trace.high.shape[:2], dtype=torch.long, device=trace.high.device)
         final, going = trace.high, torch.ones_like(taken, dtype=torch.bool)
         for _ in range(1, limit):
             if steps is None and hasattr(self, "halt"):
@@ -313,9 +348,8 @@ class TinyTitanForCausalLM(PreTrainedModel):
             low=trace.low[rows],
             high=trace.high[rows],
             kv=[(k[rows], v[rows]) for k, v in trace.kv],
-            mask=trace.mask if trace.mask is None or trace.mask.dim() == 2 else trace.mask[rows],
-            cos=trace.cos if trace.cos.dim() == 2 else trace.cos[rows],
-            sin=trace.sin if trace.sin.dim() == 2 else trace.sin[rows],
+            bias=trace.bias if trace.bias is None or trace.bias.dim() == 2 else trace.bias[rows],
+            turns=trace.turns if trace.turns.dim() == 3 else trace.turns[rows],
         )
         part = self.refine(part)
         low, high = trace.low.clone(), trace.high.clone()
@@ -357,10 +391,16 @@ class _Writer:
         if not self.decoding:
             keys[:, :, : k.shape[2]], values[:, :, : v.shape[2]] = k, v
             return kv
-        rows, lengths = torch.arange(len(k)), self.cache.lengths
+        rows, lengths = torch.arange(len(k), device=k.device), self.cache.lengths
         keys[rows, :, lengths], values[rows, :, lengths] = k[:, :, 0], v[:, :, 0]
         stop = int(lengths.max()) + 1
         return keys[:, :, :stop], values[:, :, :stop]
+
+
+def _bias_of(offset: Tensor, window: int, dtype: torch.dtype) -> Tensor:
+    """0 where a key lies ``offset`` tokens back inside the window, -inf elsewhere."""
+    hidden = (offset < 0) | (offset >= window)
+    return torch.zeros(offset.shape, dtype=dtype, device=offset.device).masked_fill_(hidden, -torch.inf)
 
 
 def _round_up(length: int, step: int = 128) -> int:

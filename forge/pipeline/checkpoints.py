@@ -15,11 +15,20 @@ from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
+from forge.config import Params
 from forge.errors import ForgeError
 from forge.files import MANIFEST, canonical_json, directory_files, sha256_file
-from forge.pipeline.locate import state_dir
+from forge.pipeline.locate import stage_name, state_dir
+from forge.pipeline.phases import PHASES, Phase
 
 LOCK_WAIT_SECONDS = 60.0
+_KEY_DIGITS = 32
+_DISCARDED = ".discarded"
+
+
+def home() -> Path:
+    """The directory of all stages' checkpoints."""
+    return state_dir() / "checkpoints"
 
 
 def digest_path(path: Path) -> str:
@@ -48,13 +57,21 @@ def fingerprint(stage: str, params: Any, paths: Iterable[str]) -> str:
     return hashlib.sha256(canonical_json([stage, params, contents]).encode()).hexdigest()
 
 
+def checkpoint_key(phase: Phase, branch: str | None, params: Params) -> str:
+    """What a stage's checkpoints are found by: its parameters, its inputs and its code as they are now."""
+    keys = [key.format(scale=params.scale, branch=branch) for key in phase.params]
+    paths = (*phase.reads(), *phase.code())
+    return fingerprint(stage_name(phase.name, branch), params.select(keys), paths)
+
+
 class CheckpointHome:
     """A checkpoint directory held under an exclusive lock, from `open` until `close` or `discard`."""
 
     def __init__(self, stage: str, key: str, wait: float = LOCK_WAIT_SECONDS) -> None:
-        parent = state_dir() / "checkpoints" / stage
-        self.path = parent / key[:32]
-        self._lock_path = parent / f"{key[:32]}.lock"
+        parent = home() / stage
+        self.path = parent / key[:_KEY_DIGITS]
+        self._discarded = parent / f"{key[:_KEY_DIGITS]}{_DISCARDED}"
+        self._lock_path = parent / f"{key[:_KEY_DIGITS]}.lock"
         self._wait = wait
         self._descriptor: int | None = None
 
@@ -73,6 +90,8 @@ class CheckpointHome:
                 holder = self._lock_path.read_text(encoding="utf-8").strip() or "unknown"
                 raise ForgeError(f"{self._lock_path}: process {holder} is already working on this stage")
             time.sleep(0.1)
+        if self._discarded.exists():
+            shutil.rmtree(self._discarded)
         self.path.mkdir(exist_ok=True)
         return self.path
 
@@ -102,7 +121,30 @@ class CheckpointHome:
         self._descriptor = None
 
     def discard(self) -> None:
-        """Remove the checkpoints (the stage has published), then `close`."""
-        shutil.rmtree(self.path)
+        """Remove the checkpoints (the stage has published), then `close`. A kill leaves all of them or none."""
+        self.path.rename(self._discarded)
+        shutil.rmtree(self._discarded)
         self.path.mkdir()
         self.close()
+
+
+def live_keys(params: Params) -> set[tuple[str, str]]:
+    """(stage, name of its directory) of the checkpoints that the next run of each stage would resume from."""
+    return {
+        (stage_name(phase.name, branch), checkpoint_key(phase, branch, params)[:_KEY_DIGITS])
+        for phase in PHASES
+        for branch in phase.branches
+    }
+
+
+def orphans(params: Params) -> list[CheckpointHome]:
+    """Checkpoints that no stage would resume from as things are: parameters, inputs or code have changed since.
+
+    Those of a run under way are among them where it is an experiment with parameters of its own; they are locked,
+    so that `open` refuses them.
+    """
+    live = live_keys(params)
+    folders = [path for path in sorted(home().glob("*/*")) if path.is_dir()]
+    # What a killed `discard` has left goes with its key: `open` removes it.
+    found = {(path.parent.name, path.name.removesuffix(_DISCARDED)): None for path in folders}
+    return [CheckpointHome(stage, key, wait=0.0) for stage, key in found if (stage, key) not in live]

@@ -1,18 +1,16 @@
 """The seven handoff contracts, as data, and their check.
 
 A contract binds two neighbours. It is checked when the receiving stage opens its inputs; a breach stops the
-stage with one line that names the rule, the value and the file, and either outcome is kept in
-`.forge/handoffs.jsonl`. Bounds that a small scale may miss are not here but in `params.yaml`
-(`scales.<name>.contracts`), under the names that `Rule.bound_from` gives.
+stage with one line that names the rule, the value and the file, and either outcome is recorded. Bounds that a
+small scale may miss are not here but in `params.yaml` (`scales.<name>.contracts`), under the names that
+`Rule.bound_from` gives.
 """
 
 from __future__ import annotations
 
 import json
 import math
-import os
-import time
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any, Literal
 
@@ -21,7 +19,6 @@ from pydantic import BaseModel, ConfigDict
 from forge.config.thresholds import ContractThresholds
 from forge.errors import ForgeError
 from forge.files import read_json, verify_manifest
-from forge.pipeline.locate import handoff_log
 from forge.pipeline.publish import METADATA, ModelMetadata, read_metadata, tensor_shapes
 
 
@@ -145,14 +142,6 @@ CONTRACTS: tuple[Contract, ...] = (
 )
 
 
-def contracts_document() -> dict[str, Any]:
-    """The contracts with the JSON Schema of their form."""
-    return {
-        "schema": Contract.model_json_schema(),
-        "contracts": [contract.model_dump(mode="json", exclude_defaults=True) for contract in CONTRACTS],
-    }
-
-
 def contract_into(target: str) -> Contract | None:
     """The contract that `target` receives under; None before the first handoff and for the report."""
     return next((contract for contract in CONTRACTS if contract.target == target), None)
@@ -173,6 +162,7 @@ def check_handoff(
     thresholds: ContractThresholds,
     parameters_target: int,
     results: Path,
+    record: Callable[[Mapping[str, Any]], None],
 ) -> list[ModelMetadata]:
     """Check a handoff, record the outcome, and return the models' metadata in the order given.
 
@@ -182,6 +172,8 @@ def check_handoff(
         thresholds: bounds of the active scale.
         parameters_target: parameters that phase 1 aims at, of the active scale.
         results: the source's results directory.
+        record: called once with the outcome: source, target, models (their ids, as far as read), passed, and the
+            breach, None if there is none.
 
     Raises:
         ForgeError: naming the first rule that does not hold, the value and the file.
@@ -207,26 +199,14 @@ def check_handoff(
         line = (
             f"handoff {contract.source} -> {contract.target}: {breach.rule}: found {shown} in {breach.file}"
         )
-        _record({**outcome, "passed": False, "breach": line})
+        record({**outcome, "passed": False, "breach": line})
         raise ForgeError(line) from breach
     except ForgeError as error:
         line = f"handoff {contract.source} -> {contract.target}: {error}"
-        _record({**outcome, "passed": False, "breach": line})
+        record({**outcome, "passed": False, "breach": line})
         raise ForgeError(line) from error
-    _record({**outcome, "passed": True, "breach": None})
+    record({**outcome, "passed": True, "breach": None})
     return found
-
-
-def _record(outcome: Mapping[str, Any]) -> None:
-    """Append one line to the handoff log; a single O_APPEND write, so that two stages cannot mix theirs."""
-    path = handoff_log()
-    path.parent.mkdir(parents=True, exist_ok=True)
-    line = json.dumps({"time": time.time(), **outcome}, sort_keys=True) + "\n"
-    descriptor = os.open(path, os.O_WRONLY | os.O_APPEND | os.O_CREAT, 0o644)
-    try:
-        os.write(descriptor, line.encode())
-    finally:
-        os.close(descriptor)
 
 
 def _value_of(rule: Rule, directory: Path, metadata: ModelMetadata, results: Path) -> tuple[Any, Path]:

@@ -1,7 +1,7 @@
 """Where things are.
 
 Two roots. What a run reads and publishes lives in the *workspace*, the current directory: an experiment of
-DVC runs in a temporary copy of the project. What outlives a run (checkpoints, logs, handoff records) lives in
+DVC runs in a temporary copy of the project. What outlives a run (checkpoints, logs, the registry) lives in
 the *main repository*, which DVC names in `DVC_ROOT`, so that a killed experiment resumes from another
 temporary copy.
 """
@@ -49,8 +49,3 @@ def run_dir(stage: str) -> Path:
     if Path.cwd().resolve() != root.resolve():
         return root / ".forge" / "experiments" / os.environ.get("DVC_EXP_NAME", "unnamed") / stage
     return root / ".forge" / "runs" / stage
-
-
-def handoff_log() -> Path:
-    """One JSON line for every handoff ever checked."""
-    return state_dir() / "handoffs.jsonl"

@@ -72,13 +72,16 @@ class Phase:
     def records(self, branch: str | None = None) -> tuple[str, ...]:
         """Small files and plots that Git tracks."""
         if self.name == "report":
-            return tuple(results_path(name).as_posix() for name in ("ladder.svg", "report.json", "report.md"))
+            names = ["headline.json", "ladder.json", "ladder.svg", "report.json", "report.md"]
+            return tuple(results_path(name).as_posix() for name in names)
         results = results_path(self.name, branch)
-        names = ["metrics.json", "run.json"]
+        names = ["all_metrics.json", "metrics.json", "run.json"]
         if self.name != "data":
             names += ["claims.json", "plots"]
-        ledgers = [results_path(phase) / "ledger.json" for phase in self.ledger]
-        return tuple(sorted(p.as_posix() for p in [*(results / name for name in names), *ledgers]))
+        paths = {results / name for name in names} | {results_path(phase) / "ledger.json" for phase in self.ledger}
+        # The phase that measures another one as a whole also writes that one's metrics.
+        paths |= {results_path(phase) / "all_metrics.json" for phase in self.ledger}
+        return tuple(sorted(path.as_posix() for path in paths))
 
     def code(self) -> tuple[str, ...]:
         """Files and directories of code that it depends on."""
@@ -127,6 +130,23 @@ _COGNATE_COMMON = tuple(
         "weight_decay",
     )
 )
+# All but `backend`, which says where merges are evaluated and cannot change a byte of the result.
+_EVOMERGE = tuple(
+    f"evomerge.{key}"
+    for key in (
+        "archive",
+        "checkpoint_every",
+        "crossover_rate",
+        "diversity_threshold",
+        "elites",
+        "fitness",
+        "grouping",
+        "mutation_sigma",
+        "patience",
+        "reseed",
+        "search",
+    )
+)
 _COGNATE_SCALED = ("scales.{scale}.cognate", "evaluation", "scales.{scale}.evaluation")
 
 PHASES: tuple[Phase, ...] = (
@@ -157,8 +177,15 @@ PHASES: tuple[Phase, ...] = (
         inputs=("cognate", "trunk"),
         rooms=(*_LEARNING, "forge/merge", "forge/pretrain"),
         # Its control trains the best parent further, with phase 1's settings.
-        params=_keys(
-            "evomerge", "scales.{scale}.contracts.evomerge", *_COGNATE_COMMON, "scales.{scale}.cognate"
+        params=(
+            "seed",
+            *_EVOMERGE,
+            "scales.{scale}.evomerge",
+            "scales.{scale}.contracts.evomerge",
+            *_COGNATE_COMMON,
+            "scales.{scale}.cognate",
+            "evaluation",
+            "scales.{scale}.evaluation",
         ),
         curve="fitness/best",
         # It is the first to hold all three branches, so it also measures phase 1 for the ledger.

@@ -68,11 +68,16 @@ def read_metadata(directory: Path) -> ModelMetadata:
         ForgeError: missing, not JSON, or a field is missing or of the wrong type.
     """
     path = directory / METADATA
+    return parse_metadata(read_json(path), str(path))
+
+
+def parse_metadata(values: Any, name: str) -> ModelMetadata:
+    """Metadata from parsed JSON. Raises ForgeError, with the name given, when a field is missing or wrong."""
     try:
-        return ModelMetadata.model_validate(read_json(path))
+        return ModelMetadata.model_validate(values)
     except ValidationError as error:
         fault = error.errors()[0]
-        raise ForgeError(f"{path}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
+        raise ForgeError(f"{name}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
 
 
 def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:

@@ -18,17 +18,23 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.pipeline.tracking import SERIES, stay_offline
+from forge.pipeline.tracking import SERIES, read_series, stay_offline
 
 MAX_POINTS = 200  # of a plotted curve: DVCLive opens its file once a point
 CURVES = ("train/loss", "val/loss", "val/accuracy", "train/reward", "fitness/best", "fitness/mean")
 
 
 class WandbRun:
-    """One offline W&B run that never raises: after the first failure it is silent."""
+    """One offline W&B run that never raises: after the first failure it is silent.
+
+    Names carry the phase (``forge/train/loss``), and each phase has an axis of its own, ``<prefix>/global_step``:
+    runs of several phases then share a dashboard.
+    """
 
     def __init__(self, start: Mapping[str, Any]) -> None:
         self._run: Any = None
+        self._prefix = start["prefix"]
+        self._axis = f"{self._prefix}/global_step"
         if os.environ["WANDB_MODE"] == "disabled":
             return
         state = Path(start["directory"]).parent.parent
@@ -52,6 +58,8 @@ class WandbRun:
                 config=dict(start["config"]),
                 settings=settings,
             )
+            self._run.define_metric(self._axis)
+            self._run.define_metric(f"{self._prefix}/*", step_metric=self._axis)
         except Exception as error:  # noqa: BLE001 - whatever W&B raises
             self._fail(error)
 
@@ -64,7 +72,7 @@ class WandbRun:
         if self._run is None:
             return
         try:
-            self._run.log(dict(metrics), step=step)
+            self._run.log({**{f"{self._prefix}/{name}": value for name, value in metrics.items()}, self._axis: step})
         except Exception as error:  # noqa: BLE001 - whatever W&B raises
             self._fail(error)
 
@@ -73,20 +81,10 @@ class WandbRun:
         if self._run is None:
             return
         try:
-            self._run.summary.update(dict(summary or {}))
+            self._run.summary.update({f"{self._prefix}/{name}": value for name, value in (summary or {}).items()})
             self._run.finish(exit_code=0 if summary is not None else 1)
         except Exception as error:  # noqa: BLE001 - whatever W&B raises
             self._fail(error)
-
-
-def read_series(path: Path) -> dict[int, dict[str, float]]:
-    """All points of a JSONL file by step; of a step logged twice (after a resume) the last counts."""
-    points: dict[int, dict[str, float]] = {}
-    for line in path.read_text(encoding="utf-8").splitlines():
-        row = json.loads(line)
-        row.pop("time")
-        points.setdefault(row.pop("step"), {}).update(row)
-    return dict(sorted(points.items()))
 
 
 def thin(steps: list[int], limit: int = MAX_POINTS) -> list[int]:
@@ -151,7 +149,7 @@ def main() -> int:
     os.chdir(os.sep)
     try:
         record(sys.stdin)
-    except ForgeError as error:
+    except (ForgeError, OSError) as error:
         print(error)
         return 1
     return 0

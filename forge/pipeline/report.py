@@ -14,6 +14,7 @@ from forge.errors import ForgeError
 from forge.evals.claims import read_claims
 from forge.evals.ledger import PHASES, LedgerRow, read_ledger
 from forge.files import atomic_write_json, atomic_write_text, read_json
+from forge.pipeline.tracking import flat
 from forge.runtime.machine import environment
 
 
@@ -49,26 +50,13 @@ def _claims(results: Path) -> list[dict[str, Any]]:
     return found
 
 
-def _flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """Nested metrics as one level of `a/b/c` names; lists are series, not headlines, and are left in their
-    file.
-    """
-    flat: dict[str, Any] = {}
-    for name, value in values.items():
-        if isinstance(value, Mapping):
-            flat.update(_flat(value, f"{prefix}{name}/"))
-        elif isinstance(value, bool | int | float | str):
-            flat[f"{prefix}{name}"] = value
-    return flat
-
-
 def _metrics(results: Path) -> list[dict[str, Any]]:
     tables: list[dict[str, Any]] = []
     for path in _ordered(results.glob("**/metrics.json"), results):
         raw = read_json(path)
         if not isinstance(raw, dict):
             raise ForgeError(f"{path}: a metrics file holds an object")
-        tables.append({"phase": _phase_of(path, results), "file": path.as_posix(), "values": _flat(raw)})
+        tables.append({"phase": _phase_of(path, results), "file": path.as_posix(), "values": flat(raw)})
     return tables
 
 
@@ -138,6 +126,34 @@ def gather(
     }
 
 
+def headline(report: Mapping[str, Any]) -> dict[str, float | int]:
+    """The few figures that stand for a whole run; the only file that DVC tabulates, so that `dvc exp show` can be read.
+
+    bytes, bpb and both accuracies are the last phase's; compression is over phase 1. Empty until that phase ran.
+    """
+    last = next((row for row in report["ledger"] if row["phase"] == "compress"), None)
+    summary = report["summary"]
+    if last is None or "times_smaller_than_phase_1" not in summary:
+        return {}
+    return {
+        "bytes": last["bytes"],
+        "compression": round(summary["times_smaller_than_phase_1"]["value"], 2),
+        "bpb": round(last["bpb"], 4),
+        "accuracy": last["accuracy_no_tools"],
+        "accuracy_tools": last["accuracy_tools"],
+        "claims_passed": report["claims_passed"],
+        "minutes": round(sum(run["seconds"] for run in report["runs"]) / 60, 2),
+    }
+
+
+def ladder(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The ledger as points to plot, phases numbered so that a plot keeps their order."""
+    return [
+        {"phase": f"{place} {row['phase']}", **{key: row[key] for key in ("bytes", "bpb", "accuracy_tools")}}
+        for place, row in enumerate(report["ledger"], start=1)
+    ]
+
+
 def _number(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -168,6 +184,7 @@ def _ledger_lines(report: Mapping[str, Any]) -> list[str]:
         "BPB",
         "suite, no tools",
         "suite, tools",
+        "suite, tools explained",
         "minutes",
         "file",
     )
@@ -179,6 +196,7 @@ def _ledger_lines(report: Mapping[str, Any]) -> list[str]:
             f"{row['bpb']:.3f}",
             f"{row['accuracy_no_tools']:.3f}",
             f"{row['accuracy_tools']:.3f}",
+            "" if row["accuracy_tools_prompted"] is None else f"{row['accuracy_tools_prompted']:.3f}",
             f"{row['seconds'] / 60:.1f}",
             f"`{row['file']}`",
         )
@@ -283,8 +301,8 @@ def to_markdown(report: Mapping[str, Any]) -> str:
 def write_report(
     results: Path | str = "results", *, scale: str, seed: int, partial: bool = False
 ) -> dict[str, Any]:
-    """Write report.json, report.md and ladder.svg into `results` and return the report. Errors as in
-    `gather`.
+    """Write report.json, report.md, headline.json and the ladder (json, svg) into `results` and return the report.
+    Errors as in `gather`.
     """
     folder = Path(results)
     report = gather(folder, scale=scale, seed=seed, partial=partial)
@@ -298,4 +316,6 @@ def write_report(
         atomic_write_text(folder / "ladder.svg", ladder_svg(rows))
     atomic_write_text(folder / "report.md", to_markdown(report))
     atomic_write_json(folder / "report.json", report)
+    atomic_write_json(folder / "headline.json", headline(report))
+    atomic_write_json(folder / "ladder.json", ladder(report))
     return report

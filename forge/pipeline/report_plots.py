@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 import io
+import math
 from collections.abc import Sequence
 
 from forge.errors import ForgeError
 from forge.evals.ledger import LedgerRow
 from forge.runtime.units import human_bytes
 
-_BYTES, _PLAIN, _TOOLS = "#c9d3dd", "#1f6feb", "#c2410c"
+_BYTES, _PLAIN, _TOOLS, _EXPLAINED = "#c9d3dd", "#1f6feb", "#c2410c", "#7a8f2a"
 
 
 def ladder_svg(rows: Sequence[LedgerRow]) -> str:
@@ -44,11 +45,13 @@ def ladder_svg(rows: Sequence[LedgerRow]) -> str:
         for label, color, values in (
             ("suite accuracy, no tools", _PLAIN, [row.accuracy_no_tools for row in rows]),
             ("suite accuracy, tools", _TOOLS, [row.accuracy_tools for row in rows]),
+            ("suite accuracy, tools explained", _EXPLAINED, [row.accuracy_tools_prompted for row in rows]),
         ):
-            quality_axis.plot(places, values, marker="o", color=color, label=label)
+            drawn = [math.nan if value is None else value for value in values]
+            quality_axis.plot(places, drawn, marker="o", color=color, label=label)
         quality_axis.set_ylim(0, 1.02)
         quality_axis.set_ylabel("exact match on held-out problems")
-        figure.legend(loc="outside upper center", ncols=3, frameon=False, fontsize=9)
+        figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)
         stream = io.BytesIO()
         figure.savefig(stream, format="svg", metadata={"Date": None})
     return stream.getvalue().decode("utf-8")

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
+import logging
 import os
 import re
-import shutil
 import signal
 import subprocess
 import sys
@@ -16,13 +16,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Literal
 
-from forge.config import Params, load_params, set_param
+from forge.config import load_params, set_param
 from forge.errors import ForgeError
-from forge.files import read_json
+from forge.files import verify_manifest
+from forge.pipeline.disk import check_room, disk_full_note, run_bytes, says_disk_full
+from forge.pipeline.doctor_dvc import clear_dead_locks, require_sound_lock
+from forge.pipeline.logs import logging_to
 from forge.pipeline.phases import phase_named
 from forge.pipeline.signals import die_with_parent
 from forge.pipeline.tracking import read_status, stay_offline
 
+LOG = logging.getLogger(__name__)
 Kind = Literal["start", "skip", "cached", "output", "done", "failed"]
 
 _STARTED = re.compile(r"Running stage '(?:[^']*:)?([^':]+)':")
@@ -30,10 +34,14 @@ _SKIPPED = re.compile(r"Stage '(?:[^']*:)?([^':]+)' didn't change, skipping")
 _CACHED = re.compile(r"Stage '(?:[^']*:)?([^':]+)' is cached - skipping run")
 _BLOCKER = re.compile(r"^\s*\(PID (\d+)\): ")
 _FAILED = re.compile(r"ERROR: failed to reproduce '(?:[^']*:)?([^':]+)'")
-_BYTES_A_PARAMETER = (
-    4 * 60
-)  # fp32, some thirteen models, each in the workspace, the cache, and two checkpoints with state
-_BASE_BYTES = 500 * 2**20
+_WORDS = {
+    "start": "started by the run",
+    "skip": "skipped: nothing that it reads has changed",
+    "cached": "skipped: restored from an earlier run with the same inputs",
+    "done": "ended after {:.1f} s",
+    "failed": "failed or stopped after {:.1f} s",
+}
+_KILLED = re.compile(r"failed to run: .*exited with (-9|137)\b")
 
 
 @dataclass(frozen=True)
@@ -138,20 +146,6 @@ def stage_environment() -> dict[str, str]:
     return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
-def check_disk(params: Params, root: Path) -> None:
-    """Refuse to start a run that would fill the disk.
-
-    Raises:
-        ForgeError: less is free than the active scale's models, cache and checkpoints take.
-    """
-    needed = _BASE_BYTES + params.phase("cognate").parameters_target * _BYTES_A_PARAMETER
-    free = shutil.disk_usage(root).free
-    if free < needed:
-        raise ForgeError(
-            f"scale {params.scale} needs {needed / 2**30:.1f} GiB free on disk, there are {free / 2**30:.1f}"
-        )
-
-
 def _prepare(root: Path, target: str | None, scale: str | None) -> None:
     """Everything that can be refused before work starts."""
     if not (root / "dvc.yaml").is_file():
@@ -162,8 +156,10 @@ def _prepare(root: Path, target: str | None, scale: str | None) -> None:
             raise ForgeError(f"no stage named {target!r}")
     if scale is not None and load_params(root / "params.yaml").scale != scale:
         set_param(root / "params.yaml", "scale", scale)
-    check_disk(load_params(root / "params.yaml"), root)
-    clear_zombie_locks(root)
+    params = load_params(root / "params.yaml")
+    check_room(run_bytes(params), f"scale {params.scale}", root)
+    require_sound_lock(root)
+    clear_dead_locks(root)
     if not (root / ".git").exists():
         # Unpacked from an archive: DVC works without Git if told so, in the file that is not versioned.
         local = root / ".dvc" / "config.local"
@@ -171,27 +167,10 @@ def _prepare(root: Path, target: str | None, scale: str | None) -> None:
             local.write_text("[core]\n    no_scm = true\n", encoding="utf-8")
 
 
-def clear_zombie_locks(root: Path) -> None:
-    """Remove DVC's lock table if every process in it is dead.
-
-    DVC does so itself, unless a dead process is still in the process table because nobody collected its exit
-    code, as in a container whose first process is no init.
-    """
-    import psutil
-
-    table = root / ".dvc" / "tmp" / "rwlock"
-    if not table.is_file():
-        return
-    locks = read_json(table)  # {"read": {path: [holder, ...]}, "write": {path: holder}}
-    holders = [*locks.get("write", {}).values()]
-    holders += [holder for readers in locks.get("read", {}).values() for holder in readers]
-    for pid in {holder["pid"] for holder in holders}:
-        try:
-            if psutil.Process(pid).status() != psutil.STATUS_ZOMBIE:
-                return
-        except psutil.NoSuchProcess:
-            continue
-    table.unlink(missing_ok=True)
+def _interrupt(process: subprocess.Popen[str]) -> None:
+    """SIGINT to DVC and its stage, if they are still there."""
+    if process.poll() is None:
+        os.killpg(process.pid, signal.SIGINT)
 
 
 @contextmanager
@@ -203,8 +182,7 @@ def _forwarding(process: subprocess.Popen[str], stopped: list[int]) -> Iterator[
 
     def forward(number: int, frame: object) -> None:
         stopped.append(number)
-        if process.poll() is None:
-            os.killpg(process.pid, signal.SIGINT)
+        _interrupt(process)
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -250,7 +228,19 @@ def run_pipeline(
         *(["--force"] if force else []),
         *([target] if target else []),
     ]
-    parser, began, began_at = _Parser(on_event), time.monotonic(), time.time()
+    with logging_to("run", directory=root / ".forge" / "logs", stderr=False):
+        return _run(command, root, on_event)
+
+
+def _run(command: list[str], root: Path, on_event: Callable[[RunEvent], None]) -> RunResult:
+    """Start DVC, follow it to its end, and log what happens to the stages."""
+
+    def emit(event: RunEvent) -> None:
+        if event.kind != "output":
+            LOG.info("%s", _WORDS[event.kind].format(event.seconds), extra={"stage": event.stage or "run"})
+        on_event(event)
+
+    parser, began, began_at = _Parser(emit), time.monotonic(), time.time()
     stopped: list[int] = []
     process = subprocess.Popen(
         command,
@@ -265,11 +255,30 @@ def run_pipeline(
     )
     with _forwarding(process, stopped):
         for line in process.stdout or ():
+            ran = len(parser.result.ran)
             parser.feed(line.rstrip("\n"))
+            if stopped and len(parser.result.ran) > ran:
+                # The signal came when a stage was so near its end that it ended well, and DVC begins the next one.
+                _interrupt(process)
         code = process.wait()
     _conclude(parser, code, bool(stopped), root, began_at)
     parser.result.seconds = time.monotonic() - began
+    LOG.info("%s", parser.result.message or f"all done in {parser.result.seconds:.1f} s")
     return parser.result
+
+
+def _check_restored(result: RunResult, root: Path) -> None:
+    """Fail the run if what DVC took from its cache is damaged: DVC does not look, and no handoff followed."""
+    for stage in result.cached:
+        name, _, branch = stage.partition("@")
+        for path in filter(lambda path: (root / path).is_dir(), phase_named(name).outputs(branch or None)):
+            try:
+                verify_manifest(root / path)
+            except ForgeError as error:
+                result.exit_code, result.failed = 1, stage
+                damaged = str(error).replace(f"{root}{os.sep}", "")
+                result.message = f"{damaged}; DVC's cache, which it was restored from, is damaged (agent-forge doctor)"
+                return
 
 
 def _conclude(parser: _Parser, code: int, stopped: bool, root: Path, began_at: float) -> None:
@@ -277,6 +286,7 @@ def _conclude(parser: _Parser, code: int, stopped: bool, root: Path, began_at: f
     result = parser.result
     if code == 0:
         parser.close()
+        _check_restored(result, root)
         return
     parser.fail()  # a killed dvc names no stage
     status = read_status(root / ".forge" / "runs" / result.failed) if result.failed else None
@@ -292,6 +302,14 @@ def _conclude(parser: _Parser, code: int, stopped: bool, root: Path, began_at: f
         result.message = f"another run is at work here (process {parser.blocker}); wait for it or stop it"
     elif status is not None and status["state"] == "failed":
         result.message = f"{result.failed}: {status['note']}"
+    elif any(says_disk_full(line) for line in (*parser.tail, *parser.errors)):
+        result.message = f"{result.failed or 'pipeline'}: {disk_full_note()}"
+    elif any(_KILLED.search(line) for line in parser.errors):
+        where = f" at step {status['step']} of {status['total']}" if status is not None and status["total"] else ""
+        result.message = (
+            f"{result.failed}: killed{where}, by hand or by the system for want of memory (then set a smaller"
+            " batch_tokens); go on with: agent-forge run"
+        )
     else:
         said = [*parser.tail[-1:], *parser.errors[-1:]]
         result.message = said[-1] if said else f"dvc repro failed with exit code {code}"

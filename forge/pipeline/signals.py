@@ -15,13 +15,15 @@ from forge.errors import Interrupted
 
 _PR_SET_PDEATHSIG = 1
 GRACE_SECONDS = 20.0
+ORPHAN_GRACE_SECONDS = 3.0  # with nobody left to take the result, only saving what there is makes sense
 
 
 class StopRequest:
-    """Set by the first SIGINT or SIGTERM; later ones change nothing (a group signal often arrives twice).
+    """Set by the first SIGINT or SIGTERM; later ones change nothing (a group signal often arrives twice), unless they
+    say that the parent is dead.
 
     Code that polls `requested` leaves in its own time. Work that has nothing to save (scoring, say) does not
-    poll: after `grace` seconds it is left by an `Interrupted` raised in the main thread.
+    poll: after `grace` seconds it is left by an `Interrupted` raised in the main thread, unless `settle` was called.
     """
 
     def __init__(self, grace: float = GRACE_SECONDS) -> None:
@@ -29,16 +31,29 @@ class StopRequest:
         self.step = 0
         self.total = 0
         self._grace = grace
+        self._parent = os.getppid()
+        self._settled = False
+
+    @property
+    def orphaned(self) -> bool:
+        """Whether the process that started this one is dead."""
+        return os.getppid() != self._parent
 
     def on_signal(self, number: int, frame: FrameType | None) -> None:
         """Handler of SIGINT and SIGTERM."""
-        if not self.requested:
+        grace = min(self._grace, ORPHAN_GRACE_SECONDS) if self.orphaned else self._grace
+        if not self.requested or grace < signal.getitimer(signal.ITIMER_REAL)[0]:
             self.requested = True
-            signal.setitimer(signal.ITIMER_REAL, self._grace)
+            signal.setitimer(signal.ITIMER_REAL, grace)
 
     def on_alarm(self, number: int, frame: FrameType | None) -> None:
         """Handler of SIGALRM: the grace is over."""
-        raise Interrupted(self.step, self.total)
+        if not self._settled:
+            raise Interrupted(self.step, self.total)
+
+    def settle(self) -> None:
+        """From here on nothing is interrupted: what follows is short, and must not stay half done."""
+        self._settled = True
 
 
 def die_with_parent(number: int = signal.SIGTERM) -> None:
@@ -50,6 +65,18 @@ def die_with_parent(number: int = signal.SIGTERM) -> None:
         libc = ctypes.CDLL(None, use_errno=True)
         if libc.prctl(_PR_SET_PDEATHSIG, int(number), 0, 0, 0) != 0:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
+
+
+def die_with_dvc() -> None:
+    """For the first line of a process that DVC starts, because the imports that follow take seconds.
+
+    Raises:
+        SystemExit: DVC is dead already. It would share this process's session; who adopts orphans does not, but for a
+            first process of a container that leads the only session there is.
+    """
+    die_with_parent()
+    if os.getsid(os.getppid()) != os.getsid(0):
+        raise SystemExit(130)
 
 
 @contextmanager
@@ -68,9 +95,8 @@ def stop_on_signals(grace: float = GRACE_SECONDS) -> Iterator[StopRequest]:
         signal.SIGALRM: request.on_alarm,
     }
     previous = {number: signal.signal(number, handler) for number, handler in wanted.items()}
-    parent = os.getppid()
     die_with_parent()
-    if os.getppid() != parent:  # it died before the kernel knew that we care
+    if request.orphaned:  # it died before the kernel knew that we care
         request.on_signal(signal.SIGTERM, None)
     try:
         yield request

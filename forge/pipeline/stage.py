@@ -7,6 +7,7 @@ failed, 130: interrupted after saving). See `forge.pipeline.locate` for the two 
 
 from __future__ import annotations
 
+import logging
 import os
 import platform
 import random
@@ -25,10 +26,12 @@ from pydantic import BaseModel
 from forge.config import Params, load_params
 from forge.config.schema import EvaluationParams
 from forge.errors import ForgeError, Interrupted
-from forge.files import atomic_write_json, read_json, verify_manifest
-from forge.pipeline.checkpoints import CheckpointHome, fingerprint
+from forge.files import atomic_write_json, read_json, remove_leftovers, verify_manifest
+from forge.pipeline.checkpoints import CheckpointHome, checkpoint_key, fingerprint
 from forge.pipeline.contracts import check_handoff, contract_into
+from forge.pipeline.disk import check_room, disk_full_note, is_disk_full, stage_bytes
 from forge.pipeline.locate import (
+    OWN,
     PREPARED,
     RESULTS,
     WORKSPACE,
@@ -36,17 +39,26 @@ from forge.pipeline.locate import (
     results_path,
     run_dir,
     stage_name,
+    state_dir,
 )
+from forge.pipeline.logs import JsonLinesHandler, logging_to
 from forge.pipeline.phases import Phase, phase_named
 from forge.pipeline.publish import building, describe, open_draft, read_metadata, seal, write_extra
+from forge.pipeline.registry_sessions import Session
+from forge.pipeline.sampling import SystemSampler
 from forge.pipeline.signals import StopRequest, stop_on_signals
-from forge.pipeline.tracking import Tracker, finite_numbers, stay_offline
+from forge.pipeline.tracking import ALL_METRICS, SERIES, Tracker, finite_numbers, stay_offline, write_all_metrics
+
+LOG = logging.getLogger(__name__)
 
 
 class Run:
     """One run of one stage: what it may read, where it writes, what it records. Made by `stage`."""
 
-    def __init__(self, phase: Phase, branch: str | None, params: Params, stop: StopRequest) -> None:
+    def __init__(
+        self, phase: Phase, branch: str | None, params: Params, stop: StopRequest, log: JsonLinesHandler
+    ) -> None:
+        self._log = log
         self.phase = phase
         self.branch = branch
         self.name = stage_name(phase.name, branch)
@@ -66,12 +78,13 @@ class Run:
         self._headline: dict[str, Any] = {}
         self._claims: list[dict[str, Any]] = []
         self._tracker: Tracker | None = None
+        self._sampler: SystemSampler | None = None
+        self._system: dict[str, float] = {}
         keys = [key.format(scale=params.scale, branch=branch) for key in phase.params]
         self._decisive = params.select(keys)
         self.session = fingerprint(self.name, self._decisive, phase.reads())
-        self._checkpoints = CheckpointHome(
-            self.name, fingerprint(self.name, self._decisive, (*phase.reads(), *phase.code()))
-        )
+        self._entry = Session(self.name, self.session, params.scale)
+        self._checkpoints = CheckpointHome(self.name, checkpoint_key(phase, branch, params))
 
     # ---- what it reads ----
 
@@ -92,12 +105,12 @@ class Run:
 
     @property
     def data_dir(self) -> Path:
-        """`data/prepared`, its manifest verified at the first use."""
+        """`data/prepared`, its manifest verified when the stage began."""
         return self._verify(PREPARED)
 
     @property
     def workspace_dir(self) -> Path:
-        """`data/workspace` (the tools' documents, files and database), verified at the first use."""
+        """`data/workspace` (the tools' documents, files and database), verified when the stage began."""
         return self._verify(WORKSPACE)
 
     def _verify(self, directory: Path) -> Path:
@@ -122,6 +135,7 @@ class Run:
         """Tell watchers how far the work is; cheap enough to be called every step."""
         self._stop.step, self._stop.total = step, total
         self._tracking.status("running", step, total, note, throttle=True)
+        self._entry.progress(step, total, note)
 
     # ---- what it records ----
 
@@ -145,6 +159,16 @@ class Run:
         self._summary.update(values)
         self._headline.update(headline or {})
         self._summary.update(headline or {})
+
+    def phase_metrics(self, phase: str, values: Mapping[str, Any]) -> None:
+        """Write the metrics of a phase that no stage of its own measures as a whole, as phase 1 with its branches.
+
+        Raises:
+            ForgeError: this stage does not declare that phase's row of the ledger, or a number is not finite.
+        """
+        if phase not in self.phase.ledger:
+            raise ForgeError(f"{self.name} does not declare the metrics of {phase!r}")
+        write_all_metrics(results_path(phase) / ALL_METRICS, phase, values)
 
     def claims(self, claims: Sequence[BaseModel | Mapping[str, Any]]) -> None:
         """Claims for `results/<phase>/claims.json`; may be called again to add more."""
@@ -239,18 +263,40 @@ class Run:
     # ---- the lifecycle, driven by `stage` ----
 
     def begin(self) -> None:
-        """Take the checkpoint lock, check the handoff, seed everything, open the records."""
+        """Take the lock, sweep up after a killed run, check disk and handoff, seed everything, open the records."""
         self._checkpoints.open()
+        resumed = any(self.checkpoint_dir.iterdir())
+        self._entry.start(self.all_params.file.registry, resumed=resumed)
+        check_room(stage_bytes(self.phase.name, self.all_params), self.name, Path.cwd(), state_dir())
+        for folder in {Path(path).parent for path in self.phase.records(self.branch)}:
+            remove_leftovers(folder)
         self._check_inputs()
         _seed_everything(self.seed, torch_too=self.phase.name not in ("data", "report"))
         if self.phase.name != "report":
             config = {"scale": self.all_params.scale, **self._decisive}
-            resumed = any(self.checkpoint_dir.iterdir())
-            self._tracker = Tracker(self.name, run_dir(self.name), config=config, resumed=resumed)
+            self._tracker = Tracker(
+                self.name,
+                run_dir(self.name),
+                config=config,
+                resumed=resumed,
+                prefix=metric_prefix(self.phase, self.branch),
+                kept=self.checkpoint_dir / SERIES,
+            )
+            self._sampler = SystemSampler(run_dir(self.name), resumed=resumed)
+            self._sampler.start()
+            LOG.info("%s at scale %s", "resumed" if resumed else "started", self.all_params.scale)
 
     def _check_inputs(self) -> None:
-        if not self.phase.inputs:
-            return
+        """Verify all that the stage reads before it spends hours on it: the handoff by its contract, the rest by
+        manifest.
+        """
+        if self.phase.inputs:
+            self._check_handoff()
+        if self.phase.outputs(self.branch) and self.phase.data != (OWN.as_posix(),):
+            for path in self.phase.reads():
+                self._verify(Path(path))
+
+    def _check_handoff(self) -> None:
         source = self.phase.inputs[0]
         directories = {str(name): model_path(source, name) for name in phase_named(source).branches}
         contract = contract_into(self.phase.name)
@@ -263,6 +309,7 @@ class Run:
                 thresholds=self.all_params.contracts,
                 parameters_target=self.all_params.phase("cognate").parameters_target,
                 results=results_path(source),
+                record=self._entry.handoff,
             )
             self._verified.update(directories.values())
         self._parents = [metadata.model_id for metadata in found]
@@ -272,10 +319,14 @@ class Run:
 
         Raises:
             ForgeError: a declared output is missing.
+            Interrupted: DVC is dead. It will have this stage run again, which the checkpoints, kept, make short.
         """
+        self._stop.settle()
         if self._tracker is not None:
             self._headline["phase/duration_seconds"] = round(self.seconds, 3)
             self._summary["phase/duration_seconds"] = round(self.seconds, 3)
+            self._system = self._sampler.stop() if self._sampler is not None else {}
+            self._summary |= {f"system/{name}": value for name, value in self._system.items()}
             if "claims.json" in {Path(path).name for path in self.phase.records(self.branch)}:
                 atomic_write_json(self.results_dir / "claims.json", self._claims)
             atomic_write_json(self.results_dir / "run.json", self._run_facts())
@@ -283,8 +334,14 @@ class Run:
         for path in (*self.phase.outputs(self.branch), *self.phase.records(self.branch)):
             if not Path(path).exists():
                 raise ForgeError(f"{self.name} ended without writing {path}")
+        if self._stop.orphaned:
+            raise Interrupted(self._stop.step, self._stop.total)
         if self._tracker is not None:
             self._tracker.status("done")
+        if self._published:
+            self._entry.published(model_path(self.phase.name, self.branch))
+        self._entry.end("done", self._stop.step, self._stop.total, "")
+        LOG.info("done in %.1f s", self.seconds)
         self._checkpoints.discard()
 
     def _run_facts(self) -> dict[str, Any]:
@@ -300,18 +357,35 @@ class Run:
             "cores": os.cpu_count(),
             "python": platform.python_version(),
             "torch": version("torch"),
+            "system": self._system,
+            "warnings": self._log.warnings,
         }
 
     def give_up(self, state: str, note: str) -> None:
         """Close the records of a run that did not complete; checkpoints stay."""
+        self._stop.settle()
+        self._entry.end(state, self._stop.step, self._stop.total, note)
         if self._tracker is not None:
-            self._tracker.abandon(state, self._stop.step, self._stop.total, note)
+            try:
+                self._tracker.abandon(state, self._stop.step, self._stop.total, note)
+            except OSError as error:  # on a full disk the reason is still to be told
+                LOG.warning("the records of this run are not whole: %s", error)
 
     def release(self) -> None:
-        """Let go of the lock and of a half-built directory."""
+        """Let go of the lock, of the thread that samples, and of a half-built directory."""
+        if self._sampler is not None:
+            self._sampler.stop()
         if self._draft is not None:
             shutil.rmtree(self._draft, ignore_errors=True)
+        kept = self.checkpoint_dir / SERIES
+        if self.checkpoint_dir.is_dir() and list(self.checkpoint_dir.iterdir()) == [kept]:
+            kept.unlink()  # points without a checkpoint are points of nothing
         self._checkpoints.close()
+
+
+def metric_prefix(phase: Phase, branch: str | None) -> str:
+    """What the names of a stage's metrics begin with: `forge`, and `cognate/model_2` for the second branch."""
+    return f"{phase.name}/model_{phase.branches.index(branch) + 1}" if branch else phase.name
 
 
 def finite_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
@@ -357,32 +431,40 @@ def stage(name: str, branch: str | None = None, *, params: str | Path = "params.
         SystemExit: 1 on a `ForgeError`, 130 on `Interrupted`; one line is on stderr then.
     """
     stay_offline()
-    run: Run | None = None
     label = stage_name(name, branch)
-    with stop_on_signals() as stop:
+    with logging_to(label) as log, stop_on_signals() as stop:
+        run: Run | None = None
         try:
             phase = phase_named(name)
             if branch not in phase.branches:
                 known = ", ".join(str(b) for b in phase.branches)
                 raise ForgeError(f"{name}: no branch {branch!r}; known: {known}")
-            run = Run(phase, branch, load_params(params), stop)
+            run = Run(phase, branch, load_params(params), stop, log)
             run.begin()
             yield run
             run.complete()
-        except Interrupted as paused:
-            if run is not None:
-                run.give_up("paused", str(paused))
-            print(f"{label}: {paused}", file=sys.stderr)
-            raise SystemExit(130) from paused
-        except ForgeError as error:
-            if run is not None:
-                run.give_up("failed", str(error))
-            print(f"{label}: {error}", file=sys.stderr)
-            raise SystemExit(1) from error
         except BaseException as error:
+            state, note, code = _ending(error)
             if run is not None:
-                run.give_up("failed", f"{type(error).__name__}: {error}")
-            raise
+                run.give_up(state, note)
+            LOG.log(logging.INFO if state == "paused" else logging.ERROR, "%s", note)
+            if code is None:
+                raise
+            if state == "paused":
+                print(f"{label}: {note}", file=sys.stderr)
+            raise SystemExit(code) from error
         finally:
             if run is not None:
                 run.release()
+
+
+def _ending(error: BaseException) -> tuple[str, str, int | None]:
+    """How a stage ends that does not complete: its state, a line for the user, and the exit code; None for a fault of
+    the program, whose traceback is wanted."""
+    if isinstance(error, Interrupted):
+        return "paused", str(error), 130
+    if isinstance(error, ForgeError):
+        return "failed", str(error), 1
+    if is_disk_full(error):
+        return "failed", disk_full_note(error), 1
+    return "failed", f"{type(error).__name__}: {error}", None

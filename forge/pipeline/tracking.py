@@ -1,4 +1,4 @@
-"""Recording a run: everything to JSONL and to W&B offline, the headline to DVCLive.
+"""Recording a run: everything to JSONL, to W&B offline and to `results/.../all_metrics.json`, the headline to DVCLive.
 
 The stage itself only appends lines to `.forge/runs/<stage>/metrics.jsonl`. A companion process
 (`forge.pipeline.recorder`) gets the same lines through a pipe and feeds W&B and DVCLive: importing and
@@ -20,8 +20,9 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.files import atomic_write_json, canonical_json, read_json
+from forge.files import atomic_write_json, atomic_write_text, canonical_json, read_json
 
+ALL_METRICS = "all_metrics.json"
 SERIES = "metrics.jsonl"
 SUMMARY = "summary.json"
 STATUS = "status.json"
@@ -83,6 +84,44 @@ def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
     return tree
 
 
+def read_series(path: Path) -> dict[int, dict[str, float]]:
+    """All points of a JSONL file by step; of a step logged twice (after a resume) the last counts."""
+    points: dict[int, dict[str, float]] = {}
+    for line in path.read_text(encoding="utf-8").splitlines():
+        row = json.loads(line)
+        row.pop("time")
+        points.setdefault(row.pop("step"), {}).update(row)
+    return dict(sorted(points.items()))
+
+
+def write_all_metrics(path: Path, prefix: str, values: Mapping[str, Any]) -> None:
+    """Write every number and text of ``values`` as ``{"metric": "<prefix>/<name>", "value": ...}``, a line each.
+
+    A list, because DVC's tables leave lists out: with all metrics in them nobody could read `dvc metrics show`.
+
+    Raises:
+        ForgeError: a number is not finite.
+    """
+    texts = {name: value for name, value in values.items() if isinstance(value, str)}
+    numbers = {name: value for name, value in values.items() if not isinstance(value, str | list | tuple | dict)}
+    plain: dict[str, Any] = {**texts, **finite_numbers(numbers)}
+    rows = [
+        json.dumps({"metric": f"{prefix}/{name}", "value": plain[name]}, ensure_ascii=False) for name in sorted(plain)
+    ]
+    atomic_write_text(path, "[\n" + ",\n".join(rows) + "\n]\n")
+
+
+def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The inverse of `nest`: `{"a": {"b": 1}}` to `{"a/b": 1}`. Lists are series, not figures, and are left out."""
+    found: dict[str, Any] = {}
+    for name, value in values.items():
+        if isinstance(value, Mapping):
+            found.update(flat(value, f"{prefix}{name}/"))
+        elif isinstance(value, bool | int | float | str):
+            found[f"{prefix}{name}"] = value
+    return found
+
+
 def drop_partial_line(path: Path) -> None:
     """Cut a file back to its last line break: a killed writer may have left half a line."""
     if path.is_file():
@@ -98,18 +137,35 @@ class Tracker:
         directory: where JSONL, summary and status go.
         config: parameters, shown in W&B.
         resumed: continue the series of an interrupted run instead of starting anew.
+        prefix: what the names of its metrics begin with in W&B and `all_metrics.json`; the stage's name if not given.
+        kept: a second copy of the series, among the checkpoints: a resumed run goes on with that one, whatever ran
+            in between with other parameters.
     """
 
-    def __init__(self, stage: str, directory: Path, *, config: Mapping[str, Any], resumed: bool) -> None:
+    def __init__(
+        self,
+        stage: str,
+        directory: Path,
+        *,
+        config: Mapping[str, Any],
+        resumed: bool,
+        prefix: str = "",
+        kept: Path | None = None,
+    ) -> None:
         self.stage = stage
+        self.prefix = prefix or stage
         self.directory = directory
         self._last_status = 0.0
         self._started = time.time()
         self._pace: tuple[float, int] | None = None  # time and step of the first progress of this process
         directory.mkdir(parents=True, exist_ok=True)
+        shown = directory / SERIES
         if resumed:
-            drop_partial_line(directory / SERIES)
-        self._series = open(directory / SERIES, "a" if resumed else "w", encoding="utf-8")  # noqa: SIM115
+            drop_partial_line(kept or shown)
+            if kept is not None:
+                shown.write_bytes(kept.read_bytes() if kept.is_file() else b"")
+        files = [shown] if kept is None else [kept, shown]
+        self._series = [open(path, "a" if resumed else "w", encoding="utf-8") for path in files]  # noqa: SIM115
         self._recorder: subprocess.Popen[str] | None = self._start_recorder(config)
         self.status("running")
 
@@ -123,12 +179,15 @@ class Tracker:
             stdout=subprocess.PIPE,
             text=True,
             env={**os.environ, "PYTHONPATH": path},
+            # A signal to the stage's process group would kill it while it starts, before it can ignore any.
+            start_new_session=True,
         )
         self._recorder = recorder
         self._send(
             {
                 "event": "start",
                 "stage": self.stage,
+                "prefix": self.prefix,
                 "directory": str(self.directory.absolute()),
                 "config": config,
             }
@@ -150,9 +209,14 @@ class Tracker:
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append one point of each series."""
         numbers = finite_numbers(metrics)
-        self._series.write(json.dumps({"step": step, "time": round(time.time(), 3), **numbers}) + "\n")
-        self._series.flush()
+        for file in self._series:
+            file.write(json.dumps({"step": step, "time": round(time.time(), 3), **numbers}) + "\n")
+            file.flush()
         self._send({"event": "log", "step": step, "metrics": numbers})
+
+    def _close_series(self) -> None:
+        for file in self._series:
+            file.close()
 
     def status(
         self, state: str, step: int = 0, total: int = 0, note: str = "", *, throttle: bool = False
@@ -191,14 +255,19 @@ class Tracker:
         results: Path,
         curve: str | None,
     ) -> None:
-        """Write the summary, have the recorder write `results/.../metrics.json` and the plots, and wait for
-        it.
+        """Write the summary and `all_metrics.json`, have the recorder write `results/.../metrics.json` and the plots,
+        and wait for it.
 
         Raises:
-            ForgeError: the recorder failed, or the stage never logged the series that its plot shows.
+            ForgeError: a value is not finite, the recorder failed, or the stage never logged the series that its
+                plot shows.
         """
         atomic_write_json(self.directory / SUMMARY, dict(summary))
-        self._series.close()
+        self._close_series()
+        last: dict[str, Any] = {}
+        for point in read_series(self.directory / SERIES).values():
+            last.update(point)
+        write_all_metrics(results / ALL_METRICS, self.prefix, last | dict(summary))
         message = {
             "event": "finish",
             "summary": dict(summary),
@@ -220,10 +289,12 @@ class Tracker:
 
     def abandon(self, state: str, step: int = 0, total: int = 0, note: str = "") -> None:
         """Close the series of a run that did not finish; the recorder closes its W&B run on its own."""
-        self._series.close()
-        if self._recorder is not None and self._recorder.stdin is not None:
-            self._recorder.communicate()
-            self._recorder = None
+        try:
+            self._close_series()
+        finally:
+            if self._recorder is not None and self._recorder.stdin is not None:
+                self._recorder.communicate()
+                self._recorder = None
         self.status(state, step, total, note)
 
 

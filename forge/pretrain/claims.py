@@ -1,55 +1,96 @@
-"""What the branches claim, each against a control on held-out examples."""
+"""What the branches claim, each against the trunk and against each other on held-out examples."""
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
 from scipy.stats import spearmanr
 
+from forge.data.build import multi_step_tasks
 from forge.data.dataset import EncodedSet
 from forge.evals.claims import Claim, compare
 from forge.evals.likelihood import likelihood
 from forge.model.titan import TinyTitanForCausalLM
 
+LOSS = "answer loss (nats per token)"
+STEPS = "recurrence steps a token"
+SOLVED = ("direct", "tooled")
 FOCUS = {
-    "reasoning": ("direct", "answers suite problems more likely than the trunk does"),
-    "memory_integration": ("recall", "recalls pairs more likely than the trunk does"),
-    "adaptive_computation": ("direct", "answers suite problems more likely than the trunk does"),
+    "reasoning": ("answers problems of the multi-step families more likely", LOSS),
+    "memory_integration": ("recalls pairs more likely", LOSS),
+    "adaptive_computation": ("takes fewer steps", STEPS),
 }
 
 
+def focus_scores(branch: str, model: TinyTitanForCausalLM, test: EncodedSet) -> list[float]:
+    """What a branch is for, per held-out example; lower is better."""
+    if branch == "memory_integration":
+        return list(likelihood(model, test, test.where("recall")).mean_loss)
+    index = test.where(*SOLVED)
+    if branch == "adaptive_computation":
+        return list(likelihood(model, test, index).steps)
+    return list(likelihood(model, test, index[np.isin(test.task[index], multi_step_tasks())]).mean_loss)
+
+
 def branch_claims(run: Any, trunk: TinyTitanForCausalLM, model: TinyTitanForCausalLM, test: EncodedSet) -> list[Claim]:
-    """The branch against the trunk on its own kind of examples; halting against the full number of steps."""
-    kind, text = FOCUS[run.branch]
-    index = test.where(kind)
-    after, before = likelihood(model, test, index), likelihood(trunk, test, index)
-    boot = {"n_boot": run.evaluation.bootstrap, "seed": run.seed}
-    claims = [
-        compare(
-            f"the {run.branch} branch {text}",
-            "answer loss (nats per token)",
-            list(after.mean_loss),
-            list(before.mean_loss),
-            control_name="the trunk",
-            higher_is_better=False,
-            **boot,
-        )
-    ]
+    """The branch against the trunk at what it is for; halting against the full number of steps."""
+    claims = [_better(run, run.branch, model, {"the trunk": trunk}, test)[0]]
     if model.steps > 1 and model.config.halting:
-        claims.append(halting_claim(model, test, boot))
+        claims.append(halting_claim(model, test, _boot(run)))
     return claims
 
 
+def difference_claims(run: Any, branches: Mapping[str, TinyTitanForCausalLM], test: EncodedSet) -> list[Claim]:
+    """Every branch against each other branch at what it is for."""
+    return [
+        claim
+        for name, model in branches.items()
+        for claim in _better(
+            run, name, model, {f"the {other} branch": m for other, m in branches.items() if other != name}, test
+        )
+    ]
+
+
+def _better(
+    run: Any, branch: str, model: TinyTitanForCausalLM, controls: Mapping[str, TinyTitanForCausalLM], test: EncodedSet
+) -> list[Claim]:
+    does, metric = FOCUS[branch]
+    own = focus_scores(branch, model, test)
+    return [
+        compare(
+            f"the {branch} branch {does} than {name} does",
+            metric,
+            own,
+            focus_scores(branch, control, test),
+            control_name=name,
+            higher_is_better=False,
+            **_boot(run),
+        )
+        for name, control in controls.items()
+    ]
+
+
+def _boot(run: Any) -> dict[str, Any]:
+    return {"n_boot": run.evaluation.bootstrap, "seed": run.seed}
+
+
 def halting_claim(model: TinyTitanForCausalLM, test: EncodedSet, boot: dict[str, Any]) -> Claim:
-    """Halting keeps exact match within 2 points of always taking every step; the note says what it saves and whether
-    harder problems take more steps."""
-    index = test.where("direct", "tooled")
-    adaptive, full = likelihood(model, test, index), likelihood(model, test, index, steps=model.steps)
+    """Halting keeps exact match within 2 points of always taking every step; the note says what it saves, whether
+    harder problems take more steps, and how accurate every step count is."""
+    index = test.where(*SOLVED)
+    adaptive = likelihood(model, test, index)
+    fixed = [likelihood(model, test, index, steps=steps) for steps in range(1, model.steps + 1)]
+    full = fixed[-1]
     share = float((adaptive.steps * adaptive.tokens).sum() / (full.steps * full.tokens).sum())
     constant = len(np.unique(adaptive.steps)) < 2
     rank = 0.0 if constant else float(spearmanr(adaptive.steps, test.difficulty[index]).statistic)
-    note = f"{share:.2f} of the steps; rank correlation of steps with difficulty within families {rank:.2f}"
+    each = ", ".join(f"{scored.accuracy:.3f}" for scored in fixed)
+    note = (
+        f"{share:.2f} of the steps; accuracy after 1 to {model.steps} steps: {each}; "
+        f"rank correlation of steps with difficulty within families {rank:.2f}"
+    )
     return compare(
         "learned halting keeps the accuracy of the full number of steps (within 2 points)",
         "teacher-forced exact match",

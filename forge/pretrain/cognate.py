@@ -6,13 +6,15 @@ from __future__ import annotations
 
 from typing import Any
 
+import numpy as np
 import torch
 
+from forge.data.build import multi_step_tasks
 from forge.data.dataset import EncodedSet
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.train import TrainResult, TrainSettings, fit, language_loss
 
-BRANCH_RATE = 0.5  # peak learning rate of a branch against the trunk's: it leaves the trunk, it does not start over
+BRANCH_RATE = 0.2  # peak learning rate of a branch against the trunk's: it leaves the trunk, it does not start over
 
 
 def new_model(params: Any, vocab_size: int, seed: int) -> TinyTitanForCausalLM:
@@ -53,7 +55,15 @@ def train_branch(run: Any, model: TinyTitanForCausalLM, data: EncodedSet) -> Tra
     model.set_memory_capacity(branch.memory_capacity)
     settings = cognate_settings(p, p.branch_steps, BRANCH_RATE)
     loss = language_loss(p.halt_weight, branch.ponder_cost)
-    return fit(run, model, data, branch.mix.model_dump(), loss, settings, p.batch_tokens)
+    return fit(run, model, emphasised(data, branch.multi_step), branch.mix.model_dump(), loss, settings, p.batch_tokens)
+
+
+def emphasised(data: EncodedSet, times: int) -> EncodedSet:
+    """The set with the problems of multi-step families in it ``times`` times."""
+    if times == 1:
+        return data
+    repeated = np.flatnonzero(np.isin(data.task, multi_step_tasks()))
+    return data.subset(np.concatenate((np.arange(len(data)), np.tile(repeated, times - 1))))
 
 
 def cognate_settings(p: Any, steps: int, rate: float) -> TrainSettings:

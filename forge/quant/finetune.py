@@ -8,6 +8,7 @@ straight-through gradient, and int8 activations. The deployable file holds five 
 from __future__ import annotations
 
 import copy
+import time
 from pathlib import Path
 from typing import Any
 
@@ -50,14 +51,16 @@ def distil(
         steps=p.steps, muon_lr=p.lr, adam_lr=p.lr * ADAM_RATIO, decay_fraction=0.7, checkpoint_every=p.checkpoint_every
     )
     loss = distillation_loss(teacher.eval(), kd_weight, temperature)
-    return fit(run, student, data, shares, loss, settings, p.batch_tokens, name=name)
+    return fit(run, student, data, shares, loss, settings, p.batch_tokens, name=name, teacher=kd_weight > 0)
 
 
 def pack_model(model: TinyTitanForCausalLM, path: Path) -> dict[str, float]:
-    """Write the deployable file of a ternary model; its counts for the phase's metrics."""
+    """Write the deployable file of a ternary model; its counts for the phase's metrics, and the ``seconds`` that
+    finding all scales and codes took."""
     weights = dict(model.state_dict())
-    names = core_weight_names(model)
+    names, started = core_weight_names(model), time.perf_counter()
     packed = pack_state_dict(weights, names, model.config.embed_bits)
+    seconds = time.perf_counter() - started
     save_safetensors(path, packed, {"format": "five trits a byte"})
     codes = torch.cat(
         [(model.core_linears()[n.removesuffix(".weight")].effective_weight() == 0).flatten() for n in names]
@@ -67,6 +70,7 @@ def pack_model(model: TinyTitanForCausalLM, path: Path) -> dict[str, float]:
         "layers_preserved": len(weights) - len(names),
         "sparsity_ratio": float(codes.float().mean()),
         "packed_bytes": path.stat().st_size,
+        "seconds": seconds,
     }
 
 

@@ -5,14 +5,13 @@ from __future__ import annotations
 
 from typing import Any
 
-import numpy as np
-
 from forge.data.dataset import EncodedSet
 from forge.evals.likelihood import likelihood
-from forge.files import atomic_write_json, read_json
 from forge.model import TinyTitanForCausalLM
 from forge.train import ADAM_RATIO, TrainResult, TrainSettings, fit, language_loss
 from forge.train.grokking import Point
+from forge.train.monitor import LoopMonitor, grokfast_figures, perplexity, weight_norm
+from forge.train.points import PointFile
 
 # Easier problems first, then all of them: difficulty is the rank of a problem within its family.
 CURRICULUM = ((0.15, 0.6), (0.85, 1.0))
@@ -24,9 +23,13 @@ class AccuracyProbe:
 
     def __init__(self, run: Any, model: TinyTitanForCausalLM, train: EncodedSet, val: EncodedSet) -> None:
         self.run, self.model = run, model
-        self.sets = [_sample(train, run.seed), _sample(val, run.seed)]
-        self.path = run.checkpoint_dir / "probe.json"
-        self.points = [Point(**p) for p in read_json(self.path)] if self.path.is_file() else []
+        self.sets = [data.sample(PROBE_ROWS, run.seed, "direct", "tooled", "tool") for data in (train, val)]
+        self.file = PointFile(run.checkpoint_dir / "probe.json")
+
+    @property
+    def points(self) -> list[Point]:
+        """What was measured so far."""
+        return [Point(**point) for point in self.file.points]
 
     def __call__(self, step: int, metrics: dict[str, float]) -> None:
         """Measure if it is time."""
@@ -34,19 +37,10 @@ class AccuracyProbe:
             return
         train, val = (likelihood(self.model, sample).accuracy for sample in self.sets)
         self.model.train()
-        # A resumed run repeats the steps since its checkpoint: what was measured there before is dropped.
-        self.points = [p for p in self.points if p.step < step] + [Point(step, train, val)]
-        atomic_write_json(self.path, [vars(p) for p in self.points])
+        self.file.add(step, train_accuracy=train, val_accuracy=val)
         self.run.log(
             step, **{"val/accuracy": val, "train/accuracy_exact": train, "val/generalization_gap": train - val}
         )
-
-
-def _sample(data: EncodedSet, seed: int) -> EncodedSet:
-    pool = data.where("direct", "tooled", "tool")
-    return data.subset(
-        np.sort(np.random.default_rng(seed).choice(pool, size=min(PROBE_ROWS, len(pool)), replace=False))
-    )
 
 
 def train_long(
@@ -63,8 +57,32 @@ def train_long(
         grokfast_alpha=p.grokfast_alpha,
         grokfast_lambda=p.grokfast_lambda,
     )
-    probe = AccuracyProbe(run, model, train, val)
-    result = fit(
-        run, model, train, shares, language_loss(), settings, p.batch_tokens, curriculum=CURRICULUM, on_step=probe
-    )
+    probe, monitor = AccuracyProbe(run, model, train, val), LoopMonitor(model)
+
+    def after_step(step: int, metrics: dict[str, float]) -> None:
+        monitor()
+        if step % settings.log_every == 0 or step == settings.steps:
+            run.log(step, **_watched(model, monitor, step, metrics, p))
+        probe(step, metrics)
+        monitor.resume()
+
+    loss = monitor.loss(language_loss())
+    result = fit(run, model, train, shares, loss, settings, p.batch_tokens, curriculum=CURRICULUM, on_step=after_step)
     return result, probe.points
+
+
+def _watched(
+    model: TinyTitanForCausalLM, monitor: LoopMonitor, step: int, metrics: dict[str, float], params: Any
+) -> dict[str, float]:
+    """What `fit` does not log itself: the filter's norms, the weights', precision, the machine."""
+    slow = (
+        grokfast_figures(metrics, params.grokfast_alpha, params.grokfast_lambda) if params.grokfast_lambda else {}
+    )
+    return {
+        "train/step": step,
+        "train/perplexity": perplexity(metrics["loss"]),
+        "train/tokens_per_second": monitor.tokens_per_second,
+        "train/weight_norm": weight_norm(model),
+        **slow,
+        **monitor.figures(),
+    }

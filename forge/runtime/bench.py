@@ -3,9 +3,11 @@
 from __future__ import annotations
 
 import json
+import os
 import statistics
 import subprocess
 import sys
+import threading
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -113,23 +115,56 @@ def bench(path: Path | str, *, repeats: int = 20, seed: int = 0, rounds: int = _
 
 
 def bench_isolated(
-    path: Path | str, *, repeats: int = 20, seed: int = 0, rounds: int = _DECODE_ROUNDS
-) -> dict[str, Any]:
-    """`bench` in a process of its own, so that peak_ram_mb is the agent's and not the caller's.
+    *paths: Path | str, repeats: int = 20, seed: int = 0, rounds: int = _DECODE_ROUNDS
+) -> list[dict[str, Any]]:
+    """`bench` in a process of its own for each path, so that peak_ram_mb is the agent's and not the caller's.
 
-    Raises ForgeError with the child's last line when it fails.
+    All run side by side; none outlives the call, nor the caller if that is killed. Raises ForgeError with a child's
+    last line when it fails.
     """
-    command = [sys.executable, "-m", "forge.runtime.bench", str(path), str(repeats), str(seed), str(rounds)]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    if done.returncode != 0:
-        lines = done.stderr.strip().splitlines() or [f"exit code {done.returncode}"]
-        raise ForgeError(f"bench of {path} failed: {lines[-1]}")
-    figures: dict[str, Any] = json.loads(done.stdout.strip().splitlines()[-1])
+    # Each child lives as long as somebody holds the other end of its stdin. A session of their own keeps the signals
+    # of a terminal from them: whoever asked for the bench decides how it ends.
+    children = [
+        subprocess.Popen(
+            [sys.executable, "-m", "forge.runtime.bench", str(path), str(repeats), str(seed), str(rounds)],
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
+            stderr=subprocess.STDOUT,
+            text=True,
+            start_new_session=True,
+        )
+        for path in paths
+    ]
+    try:
+        return [_figures(child, path) for child, path in zip(children, paths, strict=True)]
+    finally:
+        for child in children:
+            child.kill()
+            child.wait()
+            for stream in (child.stdin, child.stdout):
+                if stream is not None:
+                    stream.close()
+
+
+def _figures(child: subprocess.Popen[str], path: Path | str) -> dict[str, Any]:
+    """What a child measured: the line of JSON among what it and its libraries say."""
+    assert child.stdout is not None
+    lines = child.stdout.read().strip().splitlines()
+    if child.wait() != 0:
+        raise ForgeError(f"bench of {path} failed: {lines[-1] if lines else f'exit code {child.returncode}'}")
+    figures: dict[str, Any] = json.loads(next(line for line in reversed(lines) if line.startswith("{")))
     return figures
+
+
+def _leave_with_caller() -> None:
+    """End this process when stdin does."""
+    sys.stdin.read()
+    os._exit(1)
 
 
 def _main(arguments: list[str]) -> int:
     path, repeats, seed, rounds = arguments
+    threading.Thread(target=_leave_with_caller, daemon=True).start()
     try:
         print(json.dumps(bench(path, repeats=int(repeats), seed=int(seed), rounds=int(rounds))))
     except ForgeError as error:

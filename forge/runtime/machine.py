@@ -45,6 +45,31 @@ def peak_ram_mb() -> float:
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
+def devices() -> list[dict[str, Any]]:
+    """What PyTorch can compute on, the fastest first, the processor last.
+
+    Each: `device` (`cuda:0`, `mps`, `cpu`), `name`, `capability` (CUDA's compute capability such as "8.9", else
+    None) and `memory_gib` (GiB in all; for mps what the system recommends as the limit).
+    """
+    import torch
+
+    found: list[dict[str, Any]] = []
+    for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
+        card = torch.cuda.get_device_properties(index)
+        found.append(_device(f"cuda:{index}", card.name, card.total_memory, f"{card.major}.{card.minor}"))
+    if torch.backends.mps.is_available():
+        found.append(_device("mps", cpu_name(), torch.mps.recommended_max_memory()))
+    return [*found, _device("cpu", f"{cpu_name()}, {cores()} cores", _ram_bytes())]
+
+
+def _device(device: str, name: str, memory: int, capability: str | None = None) -> dict[str, Any]:
+    return {"device": device, "name": name, "capability": capability, "memory_gib": round(memory / 2**30, 1)}
+
+
+def _ram_bytes() -> int:
+    return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
+
+
 def environment() -> dict[str, Any]:
     """JSON-ready description of the machine; ram_gib is in GiB."""
     versions: dict[str, str] = {}
@@ -53,11 +78,10 @@ def environment() -> dict[str, Any]:
             versions[name] = metadata.version(name)
         except metadata.PackageNotFoundError:
             versions[name] = "not installed"
-    memory = os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
     return {
         "cpu": cpu_name(),
         "cores": cores(),
-        "ram_gib": round(memory / 2**30, 1),
+        "ram_gib": round(_ram_bytes() / 2**30, 1),
         "system": platform.system(),
         "machine": platform.machine(),
         "python": platform.python_version(),

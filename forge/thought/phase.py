@@ -32,6 +32,7 @@ from forge.thought.train import (
 )
 from forge.train import ADAM_RATIO, MIX, TrainResult, TrainSettings, train
 from forge.train.fit import Watcher
+from forge.train.memory import check_training_memory
 
 MAX_NEW_TOKENS = 24  # the longest true answer of the suite has 12 tokens
 REPLAY = {kind: share for kind, share in MIX.items() if kind != "direct"}  # direct rows are thought about
@@ -114,6 +115,7 @@ def train_thoughts(
                                params.policy_weight, params.alone_weight, run.seed)
     loop = TrainSettings(steps=params.steps, muon_lr=params.lr, adam_lr=params.lr * ADAM_RATIO,
                          checkpoint_every=params.checkpoint_every)
+    check_thought_memory(model, data, settings)
     prepare_thought_tokens(model)
     gate = ThoughtGate(model.config.hidden_size, run.seed)
     model.think_gate = gate
@@ -131,6 +133,24 @@ def train_thoughts(
     finally:
         del model.think_gate
     return gate.eval(), result
+
+
+def check_thought_memory(model: TinyTitanForCausalLM, data: EncodedSet, settings: ThoughtSettings) -> None:
+    """Refuse thoughts that cannot fit into memory: a row a thought and one a pause for each prompt, the plain
+    rows, and the replayed ones.
+
+    Raises:
+        ForgeError: with the factor by which `quietstar.batch` must shrink.
+    """
+    pool = data.where("direct")
+    longest = int(data.lengths[pool].max(initial=1))
+    answer = max((int(data.row(int(i))[1].sum()) for i in pool), default=1)
+    rows = settings.prompts * (settings.thoughts + 1)
+    tokens = rows * (longest + settings.tokens + 2) + settings.prompts * longest + settings.replay_tokens
+    supervised = rows * (answer + settings.tokens) + settings.prompts * answer + settings.replay_tokens
+    check_training_memory(
+        model.config, tokens, supervised_tokens=supervised, device=model.device.type, dial="quietstar.batch"
+    )
 
 
 def spread(data: EncodedSet, count: int, *kinds: str) -> np.ndarray:

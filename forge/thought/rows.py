@@ -53,7 +53,7 @@ def thought_batch(prompts: Sequence[Ids], insides: Sequence[Ids], answers: Seque
 
 def final_states(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Tensor:
     """Hidden states (r,s,d) after every recurrence step, with gradients; ids (r,t), select (r,s)."""
-    trace = model.at(model.read(ids, model.table()), select)
+    trace = model.read(ids, model.table(), select=select)
     for _ in range(1, model.steps):
         trace = model.refine(trace)
     return trace.high
@@ -61,7 +61,7 @@ def final_states(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Te
 
 def decided_states(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Tensor:
     """As :func:`final_states`, each position halting where decoding would."""
-    return model.decide(model.at(model.read(ids, model.table()), select))[0]
+    return model.decide(model.read(ids, model.table(), select=select))[0]
 
 
 def token_log_probs(states: Tensor, table: Tensor, targets: Tensor) -> Tensor:

@@ -88,7 +88,7 @@ def _answer_part(
     table = model.table()
     ids, lengths = pad([*(prompts[i] for i in live), *(wrap(prompts[i], insides[i]) for i in live)])
     cache = model.empty_cache(len(ids), ids.shape[1] + max_new_tokens)
-    trace = model.at(model.read(ids, table, lengths, cache), (lengths - 1)[:, None])
+    trace = model.read(ids, table, lengths, cache, (lengths - 1)[:, None])
     for _ in range(max_new_tokens):
         base, thought = model.decide(trace)[0][:, 0].chunk(2)
         logits = F.linear(gate(base, thought)[0], table)

@@ -8,7 +8,7 @@ of the prompt's *other* thoughts (leave-one-out), without the paper's clamp at z
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -25,6 +25,7 @@ from forge.train import Batch, gather_batch, language_loss, plan_batches
 from forge.train.losses import LossFn
 
 THOUGHT_TOKENS = ("think", "/think", "pause")
+MICRO_STRIDE = 1 << 24  # between the seeds of a step's micro-batches: more than there are steps
 SORT_BATCHES = 16  # prompts are sorted by length inside windows of this many steps
 
 
@@ -54,6 +55,19 @@ class ThoughtBatch(Batch):
     answers: list[list[int]]
     replay: Batch
     step: int
+
+    def split(self, parts: int) -> list[Batch]:
+        """Micro-batches with a share of the prompts and of the other rows each; every one samples thoughts of
+        its own."""
+        parts = min(parts, len(self.ids), len(self.replay.ids))
+        rows = np.array_split(np.arange(len(self.ids)), parts)
+        made: list[Batch] = []
+        for place, (part, replay) in enumerate(zip(rows, self.replay.split(parts), strict=True)):
+            prompts, answers = [self.prompts[i] for i in part], [self.answers[i] for i in part]
+            plain = base_batch(prompts, answers)  # padded anew: its width is that of the rows with thoughts
+            made.append(replace(self, **vars(plain), prompts=prompts, answers=answers, replay=replay,
+                                step=self.step + place * MICRO_STRIDE))
+        return made
 
 
 def split_row(data: EncodedSet, index: int) -> tuple[list[int], list[int]]:

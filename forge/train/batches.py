@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
@@ -31,6 +31,14 @@ class Batch:
     def count(self) -> int:
         """Supervised tokens."""
         return int(self.valid.sum())
+
+    def to(self, device: torch.device) -> Batch:
+        """The batch on a device; from pinned memory, so that the copy does not hold up the process."""
+        if device.type == "cpu":
+            return self
+        names = ("ids", "select", "targets", "valid")
+        there = {n: getattr(self, n).pin_memory().to(device, non_blocking=True) for n in names}
+        return replace(self, **there)
 
     def split(self, parts: int) -> list[Batch]:
         """Micro-batches for gradient accumulation, at most ``parts`` of them."""

@@ -10,10 +10,14 @@ from typing import Any, Protocol
 import numpy as np
 
 from forge.data.dataset import EncodedSet
+from forge.model.blocks import SHORT
 from forge.model.titan import TinyTitanForCausalLM
 from forge.train.batches import gather_batch, padding_share, plan_batches
+from forge.train.device import training_device
+from forge.train.distributed import Ranks
 from forge.train.loop import TrainResult, TrainSettings, train
 from forge.train.losses import LossFn
+from forge.train.memory import check_training_memory
 
 # What phases 3 to 8 read, in shares of examples: the trunk's diet with a little less of everything but tools.
 MIX = {"direct": 2.0, "tooled": 4.5, "tool": 2.0, "persona": 1.2, "recall": 0.3, "text": 0.3}
@@ -48,28 +52,49 @@ def fit(
     name: str = "train",
     curriculum: Sequence[tuple[float, float]] = ((1.0, 1.0),),
     on_step: Callable[[int, dict[str, float]], None] | None = None,
+    teacher: bool = False,
 ) -> TrainResult:
     """Train on batches of ``data`` mixed by ``shares``.
 
     ``curriculum``: (fraction of the steps, highest difficulty) in order; fractions add up to 1. Checkpoints
-    go to a folder ``name`` of the run's; series are logged as ``<name>/<metric>``.
+    go to a folder ``name`` of the run's; series are logged as ``<name>/<metric>``. ``teacher``: the loss asks
+    a second model of the same shape.
+
+    Raises:
+        ForgeError: the largest batch cannot fit into memory; nothing has started then.
     """
     plan = plan_curriculum(data, shares, settings.steps, batch_tokens, run.seed, curriculum)
+    ranks = Ranks.from_environment()
+    device, parts = training_device(ranks.local), settings.accumulate * ranks.world
+    check_training_memory(
+        model.config, batch_tokens // parts, teacher=teacher, device=str(device),
+        optimizer="hybrid+grokfast" if settings.grokfast_lambda else "hybrid",
+        supervised_tokens=most_supervised(data, plan) // parts,
+        row_tokens=min(SHORT, int(data.lengths[np.concatenate(plan)].max())),
+    )
 
     def log(step: int, **metrics: float) -> None:
         run.log(step, **{f"{name}/{key}": value for key, value in metrics.items()})
 
     def watch(step: int, metrics: dict[str, float]) -> None:
-        run.progress(step, settings.steps, f"loss {metrics['loss_avg_100']:.3f}")
+        if ranks.writes:
+            run.progress(step, settings.steps, f"loss {metrics['loss_avg_100']:.3f}")
         if on_step is not None:
             on_step(step, metrics)
 
     result = train(
         model, lambda step: gather_batch(data, plan[step]), loss_fn, settings, name=name,
         checkpoint_dir=run.checkpoint_dir / name, log=log, stop=lambda: run.stop_requested,
-        on_step=watch,
+        on_step=watch, device=device,
     )
     return replace(result, padding=padding_share(data, plan))
+
+
+def most_supervised(data: EncodedSet, plan: Sequence[np.ndarray]) -> int:
+    """The most tokens with a target that a batch of the plan holds."""
+    ends = np.concatenate(([0], np.cumsum(data.mask, dtype=np.int64)))
+    each = np.diff(ends[data.offsets])
+    return max(int(each[index].sum()) for index in plan)
 
 
 def plan_curriculum(

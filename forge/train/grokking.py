@@ -14,6 +14,8 @@ from dataclasses import dataclass
 from itertools import pairwise
 
 MEMORISED = 0.95
+WINDOW = 3  # measurements that count as recent
+SETTLED = 0.02  # accuracy that moves less than this over the window has settled
 
 
 @dataclass(frozen=True)
@@ -38,7 +40,7 @@ class GrokkingVerdict:
 
 
 def detect_grokking(
-    points: Sequence[Point], gap: float = 0.2, jump: float = 0.2, window: int = 3
+    points: Sequence[Point], gap: float = 0.2, jump: float = 0.2, window: int = WINDOW
 ) -> GrokkingVerdict:
     """Judge a series of measurements in order of steps."""
     jumps = [b.val_accuracy - a.val_accuracy for a, b in pairwise(points)]
@@ -58,3 +60,25 @@ def detect_grokking(
         grokking_step=-1 if grokked is None else points[grokked].step,
         max_val_jump=max(jumps, default=0.0), gap=last_gap,
     )
+
+
+def grokking_figures(points: Sequence[Point], verdict: GrokkingVerdict) -> dict[str, float]:
+    """The verdict, and how training and validation accuracy lie to each other over the last three measurements.
+
+    ``accuracy_derivative``: validation accuracy gained per 100 steps between the first and the last of them;
+    ``improvement``: between the first and the last of all. At least one point is needed.
+    """
+    recent = points[-WINDOW:]
+    accuracies = [point.val_accuracy for point in recent]
+    steps = max(1, recent[-1].step - recent[0].step)
+    return {
+        "detected": verdict.detected,
+        "step": verdict.grokking_step,
+        "accuracy_derivative": 100 * (accuracies[-1] - accuracies[0]) / steps,
+        "improvement": points[-1].val_accuracy - points[0].val_accuracy,
+        "memorized_step": verdict.memorized_step,
+        "train_val_gap": verdict.gap,
+        "gap_window_mean": sum(point.train_accuracy - point.val_accuracy for point in recent) / len(recent),
+        "max_val_jump": verdict.max_val_jump,
+        "converged": max(accuracies) - min(accuracies) < SETTLED,
+    }

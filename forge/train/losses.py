@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import copy
 from collections.abc import Callable
+from typing import cast
 
 import numpy as np
 import torch
 import torch.nn.functional as F
-from torch import Tensor
+from torch import Tensor, nn
 
 from forge.data.dataset import KINDS, EncodedSet
 from forge.data.render import ID
@@ -23,8 +25,7 @@ def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0) -> LossFn:
     """Next-token loss on supervised tokens after every recurrence step, and the halting head's.
 
     The labels are the answer's tokens at each step, never internal states. Halting target of a step: its
-    prediction is already right, or the last step's is wrong anyway; ``ponder_cost`` adds to the loss of not
-    halting.
+    prediction is already right, or no later step's is; ``ponder_cost`` adds to the loss of not halting.
     """
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
@@ -32,19 +33,24 @@ def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0) -> LossFn:
         outputs = model.predictions(batch.ids, batch.select, batch.valid)
         losses = [F.cross_entropy(logits, targets) for logits, _ in outputs]
         total = weighted(losses)
-        right = [logits.detach().argmax(-1) == targets for logits, _ in outputs]
+        right = [hits(logits, targets) for logits, _ in outputs]
         metrics = {
             "loss": float(losses[-1].detach()),
             "accuracy": float(right[-1].float().mean()),
             "loss_first": float(losses[0].detach()),
         }
-        for (_, halt), correct in zip(outputs[:-1], right[:-1], strict=True):
-            if halt is not None:
-                total = total + halt_weight * halting_loss(halt, correct, right[-1])
-                total = total + ponder_cost * torch.sigmoid(-halt).mean()
+        for halt, correct, later in undecided(outputs, right):
+            total = total + halt_weight * halting_loss(halt, correct, later)
+            total = total + ponder_cost * torch.sigmoid(-halt).mean()
         return total, metrics
 
     return loss
+
+
+def hits(logits: Tensor, targets: Tensor) -> Tensor:
+    """Whether no token's logit (n,v) exceeds the target's (n): the argmax, at an eighth of its cost on CPU."""
+    logits = logits.detach()
+    return logits.gather(1, targets[:, None]).squeeze(1) == logits.amax(-1)
 
 
 def weighted(losses: list[Tensor]) -> Tensor:
@@ -69,14 +75,21 @@ def distillation_loss(
     for answers without tools: there the call token is left out of both distributions, so that they do not
     teach a model with baked tools to stop calling.
     """
+    # The caller's own teacher stays where it is: a copy goes where batches are.
+    teachers: dict[torch.device, TinyTitanForCausalLM] = {}
+    if teacher is not None:
+        teachers[next(teacher.parameters()).device] = teacher
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         silent = None if without_call is None else _positions(batch, without_call)
         wanted = None
         if teacher is not None and kd_weight > 0:
             seen = batch if teacher_batch is None else teacher_batch(batch)
+            there = batch.ids.device
+            if there not in teachers:
+                teachers[there] = cast(TinyTitanForCausalLM, cast(nn.Module, copy.deepcopy(teacher)).to(there))
             with torch.no_grad():
-                logits = _silence(teacher.predictions(seen.ids, seen.select, seen.valid)[-1][0], silent)
+                logits = _silence(teachers[there].predictions(seen.ids, seen.select, seen.valid)[-1][0], silent)
                 wanted = F.log_softmax(logits / temperature, dim=-1)
         targets = batch.targets[batch.valid]
         outputs = [
@@ -86,10 +99,9 @@ def distillation_loss(
         cross = [F.cross_entropy(student, targets) for student, _ in outputs]
         kl = [_kl(wanted, student, temperature) for student, _ in outputs] if wanted is not None else cross
         total = (1 - kd_weight) * weighted(cross) + kd_weight * weighted(kl)
-        right = [student.detach().argmax(-1) == targets for student, _ in outputs]
-        for (_, halt), correct in zip(outputs[:-1], right[:-1], strict=True):
-            if halt is not None:
-                total = total + HALT_WEIGHT * halting_loss(halt, correct, right[-1])
+        right = [hits(student, targets) for student, _ in outputs]
+        for halt, correct, later in undecided(outputs, right):
+            total = total + HALT_WEIGHT * halting_loss(halt, correct, later)
         accuracy = float(right[-1].float().mean())
         metrics = {"loss": float(cross[-1].detach()), "accuracy": accuracy}
         return total, metrics if wanted is None else {**metrics, "kl": float(kl[-1].detach())}
@@ -103,15 +115,27 @@ def answers_without_tools(data: EncodedSet) -> np.ndarray:
     return flags
 
 
-def halting_loss(halt: Tensor, correct: Tensor, correct_at_end: Tensor) -> Tensor:
-    """Binary cross-entropy of a step's halt logits: halt where it is right already or the last step is wrong
-    anyway."""
-    return F.binary_cross_entropy_with_logits(halt, (correct | ~correct_at_end).float())
+def undecided(
+    outputs: list[tuple[Tensor, Tensor | None]], right: list[Tensor]
+) -> list[tuple[Tensor, Tensor, Tensor]]:
+    """(halt logits, right at this step, right at some later step) of every step but the last; nothing without
+    a halting head."""
+    found, later = [], right[-1]
+    for (_, halt), correct in zip(outputs[-2::-1], right[-2::-1], strict=True):
+        if halt is not None:
+            found.append((halt, correct, later))
+        later = later | correct
+    return found
+
+
+def halting_loss(halt: Tensor, correct: Tensor, correct_later: Tensor) -> Tensor:
+    """Binary cross-entropy of a step's halt logits: halt where it is right already or no later step is."""
+    return F.binary_cross_entropy_with_logits(halt, (correct | ~correct_later).float())
 
 
 def _positions(batch: Batch, flags: np.ndarray) -> Tensor:
     """Flags of examples spread over the batch's supervised positions."""
-    rows = torch.from_numpy(flags[batch.index])
+    rows = torch.from_numpy(flags[batch.index]).to(batch.valid.device)
     return rows[:, None].expand_as(batch.valid)[batch.valid]
 
 

@@ -36,11 +36,11 @@ class HybridOptimizer:
         for name, parameter in trainable.items():
             if name in core:
                 self.groups[tuple(parameter.shape)].append((name, parameter))
-        self.buffers = {shape: torch.zeros(len(items), *shape) for shape, items in self.groups.items()}
+        self.buffers = {shape: items[0][1].new_zeros(len(items), *shape) for shape, items in self.groups.items()}
         self.adam_names = [n for n in trainable if n not in core]
         adam = [trainable[n] for n in self.adam_names]
         self.adam = (
-            torch.optim.AdamW(adam, betas=(0.9, 0.98), weight_decay=0.0, foreach=True) if adam else None
+            torch.optim.AdamW(adam, betas=(0.9, 0.98), weight_decay=0.0, fused=True) if adam else None
         )
 
     @torch.no_grad()
@@ -60,6 +60,11 @@ class HybridOptimizer:
             self.adam.step()
             self.adam.zero_grad(set_to_none=True)
 
+    @property
+    def param_groups(self) -> list[dict[str, list[Tensor]]]:
+        """All parameters, where the scaler of mixed precision looks for them."""
+        return [{"params": [p for items in self.groups.values() for _, p in items] + self._adam_parameters()}]
+
     def state(self) -> dict[str, Tensor]:
         """All state as named tensors."""
         out = {"muon." + "x".join(map(str, shape)): buffer for shape, buffer in self.buffers.items()}
@@ -70,11 +75,14 @@ class HybridOptimizer:
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Inverse of :meth:`state`."""
         for shape in self.buffers:
-            self.buffers[shape] = tensors["muon." + "x".join(map(str, shape))].clone()
+            self.buffers[shape].copy_(tensors["muon." + "x".join(map(str, shape))])
+        if self.adam is not None:
+            self.adam.state.clear()
         for name, parameter in zip(self.adam_names, self._adam_parameters(), strict=True):
             keys = ("step", "exp_avg", "exp_avg_sq")
             if f"adam.{name}.step" in tensors:
-                self.adam.state[parameter] = {k: tensors[f"adam.{name}.{k}"].clone() for k in keys}  # type: ignore[union-attr]
+                found = {k: tensors[f"adam.{name}.{k}"] for k in keys}
+                self.adam.state[parameter] = {k: v.to(parameter.device, copy=True) for k, v in found.items()}  # type: ignore[union-attr]
 
     def _adam_parameters(self) -> list[Tensor]:
         groups = self.adam.param_groups if self.adam is not None else []

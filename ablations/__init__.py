@@ -1,0 +1,1 @@
+"""Ablations: which part of a TinyTitan earns its place (`dvc repro ablations/dvc.yaml`)."""

@@ -1,0 +1,168 @@
+"""`agent-forge compare`: two experiments side by side, or all of them in one table."""
+
+from __future__ import annotations
+
+import sys
+from collections.abc import Callable, Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, Annotated, Any
+
+import typer
+
+from forge.cli.info import JSON
+from forge.cli.output import emit_json, say
+from forge.errors import ForgeError
+
+if TYPE_CHECKING:
+    from rich.console import Console
+
+PIPED_WIDTH = 120
+_HEADLINE = {  # of results/headline.json: short titles, so that the parameters have room
+    "bytes": "bytes",
+    "compression": "smaller",
+    "bpb": "BPB",
+    "accuracy": "suite",
+    "accuracy_tools": "tools",
+    "claims_passed": "claims",
+    "minutes": "min",
+}
+_NAME = "An experiment, a revision, a tag, or the word workspace."
+
+
+def compare_command(
+    a: Annotated[str | None, typer.Argument(help=_NAME)] = None,
+    b: Annotated[str | None, typer.Argument(help="What to compare it with.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="HEAD, the workspace and every experiment in one table.")
+    ] = False,
+    as_json: JSON = False,
+) -> None:
+    """Put two experiments, revisions or tags side by side: ledger, claims, metrics and parameters that differ.
+
+    Examples:
+
+      agent-forge compare HEAD workspace
+
+      agent-forge compare fewer-codes more-steps
+
+      agent-forge compare --all
+    """
+    from forge.pipeline.compare import compare, overview, snapshot
+
+    if every:
+        if a is not None:
+            raise ForgeError("compare: give two names, or --all, not both")
+        _answer({"experiments": overview(Path())}, as_json, _show_all)
+        return
+    if a is None or b is None:
+        raise ForgeError("compare: two names are needed, for example: agent-forge compare HEAD workspace; or --all")
+    _answer(compare(snapshot(Path(), a), snapshot(Path(), b)), as_json, _show)
+
+
+def _answer(facts: dict[str, Any], as_json: bool, show: Callable[[dict[str, Any]], None]) -> None:
+    if as_json:
+        emit_json(facts)
+    else:
+        show(facts)
+
+
+def _shown(value: Any) -> str:
+    """A figure for a person; "-" for one that is not there."""
+    if value is None:
+        return "-"
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    return f"{value:.4g}" if isinstance(value, float) else str(value)
+
+
+def _change(a: Any, b: Any) -> str:
+    """One figure when both are equal, else "0.5 -> 0.6"; figures that only look equal are written out."""
+    if a == b:
+        return _shown(a)
+    return f"{_shown(a)} -> {_shown(b)}" if _shown(a) != _shown(b) else f"{a!r} -> {b!r}"
+
+
+def _console() -> Console:
+    """As wide as the terminal; a pipe gets a fixed width."""
+    from rich.console import Console
+
+    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+
+
+def _table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], none: str = "") -> None:
+    """A table that wraps its cells to the width; `none` is said when it has no rows."""
+    from rich import box
+    from rich.markup import escape
+    from rich.table import Table
+
+    if not rows:
+        say(none)
+        return
+    drawn = Table(*header, title=title, title_justify="left", box=box.SIMPLE)
+    for place, column in enumerate(drawn.columns):
+        column.overflow, column.no_wrap = "fold", place == 0
+    for row in rows:
+        drawn.add_row(*map(escape, row))
+    console.print(drawn)
+
+
+def _show(both: Mapping[str, Any]) -> None:
+    console = _console()
+    for side in ("a", "b"):
+        facts = both[side]
+        where = f" ({facts['commit'][:7]})" if facts["commit"] else ""
+        say(f"{side}: {facts['name']}{where}, scale {facts['scale']}, seed {facts['seed']}")
+    changed = [(row["key"], _shown(row["a"]), _shown(row["b"])) for row in both["parameters"]]
+    _table(console, "parameters that differ", ("key", "a", "b"), changed, "no parameter differs")
+    _show_ledger(console, both["ledger"])
+    _show_claims(console, both["claims"])
+    metrics = [(row["place"], row["metric"], _shown(row["a"]), _shown(row["b"]), _gap(row)) for row in both["metrics"]]
+    header = ("of", "metric", "a", "b", "b - a")
+    _table(console, "metrics that differ", header, metrics, "no metric differs")
+
+
+def _show_ledger(console: Console, ledger: Sequence[Mapping[str, Any]]) -> None:
+    keys = ("bytes", "parameters", "bpb", "accuracy_no_tools", "accuracy_tools")
+    rows = [
+        (row["phase"], *(_change((row["a"] or {}).get(key), (row["b"] or {}).get(key)) for key in keys))
+        for row in ledger
+    ]
+    header = ("phase", "bytes", "parameters", "BPB", "suite, no tools", "suite, tools")
+    _table(console, "ledger, a -> b where they differ", header, rows, "neither has a ledger")
+
+
+def _show_claims(console: Console, claims: Sequence[Mapping[str, Any]]) -> None:
+    def verdict(claim: Mapping[str, Any] | None) -> str:
+        if claim is None:
+            return "-"
+        return f"{_shown(claim['value'])} : {_shown(claim['control_value'])} {'pass' if claim['passed'] else 'FAIL'}"
+
+    rows = [
+        (row["place"], row["claim"], verdict(row["a"]), "the same" if row["a"] == row["b"] else verdict(row["b"]))
+        for row in claims
+    ]
+    _table(console, "claims, value : control", ("of", "claim", "a", "b"), rows, "neither has a claim")
+    for side in ("a", "b"):
+        given = [row[side] for row in claims if row[side] is not None]
+        say(f"{side}: {sum(claim['passed'] for claim in given)} of {len(given)} claims passed")
+
+
+def _gap(row: Mapping[str, Any]) -> str:
+    a, b = row["a"], row["b"]
+    numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (a, b))
+    return f"{b - a:+.4g}" if numbers else ""
+
+
+def _show_all(facts: Mapping[str, Any]) -> None:
+    rows = [
+        (
+            row["name"],
+            (row["commit"] or "")[:7],
+            *(_shown(row["headline"].get(key)) for key in _HEADLINE),
+            "\n".join(f"{key}={_shown(value)}" for key, value in row["parameters"].items()),
+        )
+        for row in facts["experiments"]
+    ]
+    _table(_console(), "", ("name", "commit", *_HEADLINE.values(), "parameters unlike HEAD's"), rows)

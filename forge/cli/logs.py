@@ -1,0 +1,60 @@
+"""`agent-forge logs`: what the runs had to say."""
+
+from __future__ import annotations
+
+import json
+from typing import Annotated, Any
+
+import typer
+
+from forge.cli.info import JSON
+from forge.cli.output import emit_json, say
+from forge.errors import ForgeError
+
+
+def logs_command(
+    phase: Annotated[str | None, typer.Option(help="Only this phase, or one branch such as cognate@reasoning.")] = None,
+    follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines of the past.")] = 40,
+    as_json: JSON = False,
+) -> None:
+    """Show the log of the latest runs: what started, how far it came, warnings, how it ended.
+
+    \b
+    Examples:
+      agent-forge logs --lines 100
+      agent-forge logs --phase quietstar
+      agent-forge logs --phase cognate@reasoning --follow
+      agent-forge logs --json
+    """
+    from forge.pipeline import logs
+    from forge.pipeline.locate import stage_name
+    from forge.pipeline.phases import phase_named
+
+    if phase is not None and phase != "run":
+        known = phase_named(phase.partition("@")[0])
+        if "@" in phase and phase not in {stage_name(known.name, branch) for branch in known.branches}:
+            raise ForgeError(f"no stage named {phase!r}")
+    directory = logs.log_dir()
+    past = logs.latest_lines(directory, lines, phase) if lines else []
+    if as_json and not follow:
+        emit_json({"lines": past})
+        return
+    show = _show_json if as_json else _show
+    for line in past:
+        show(line)
+    if not past and not follow:
+        say(f"no log{' of ' + phase if phase else ''} yet; a run makes one: agent-forge run")
+    if follow:
+        for line in logs.follow(directory, phase):
+            show(line)
+
+
+def _show_json(line: dict[str, Any]) -> None:
+    print(json.dumps(line, ensure_ascii=False), flush=True)
+
+
+def _show(line: dict[str, Any]) -> None:
+    moment = str(line["time"]).replace("T", " ")[:19]
+    step = f" [{line['step']}]" if "step" in line else ""
+    say(f"{moment}  {line['level']:<7}  {line['stage']}{step}: {line['message']}")

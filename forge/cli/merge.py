@@ -1,0 +1,64 @@
+"""The command `merge`: models of one architecture into one, by the methods of phase 2."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated
+
+import typer
+
+from forge.cli.output import emit_json, say
+from forge.errors import ForgeError
+
+DIRECTORY = "directory in Hugging Face format with safetensors weights"
+
+
+def merge_command(
+    method: Annotated[str, typer.Option(help="linear, slerp, ties or dare.")],
+    out: Annotated[Path, typer.Option("--output", "-o", help="Where the merged model goes; must not exist.")],
+    model: Annotated[list[Path], typer.Option(help=f"A model to merge: a {DIRECTORY}. Give it several times.")],
+    base: Annotated[
+        Path | None, typer.Option(help="The model that the others were trained from; slerp starts at it.")
+    ] = None,
+    weight: Annotated[
+        list[float] | None, typer.Option(help="One a model, in their order; default: equal parts.")
+    ] = None,
+    density: Annotated[
+        float | None, typer.Option(help="ties, dare: share of each task vector that is kept, default 0.5.")
+    ] = None,
+    t: Annotated[
+        float | None, typer.Option("--t", help="slerp: from the base or first model (0) to the other (1), default 0.5.")
+    ] = None,
+    seed: Annotated[int | None, typer.Option(min=0, help="dare: which entries are dropped, default 0.")] = None,
+    align: Annotated[
+        bool, typer.Option("--align", help="Reorder heads and units to match the first; TinyTitans only.")
+    ] = False,
+    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")] = False,
+) -> None:
+    """Merge models of one architecture into one.
+
+    \b
+    Examples:
+      agent-forge merge --method linear --model A --model B --weight 0.6 --weight 0.4 -o OUT
+      agent-forge merge --method ties --base TRUNK --model A --model B --density 0.5 -o OUT
+    """
+    if out.exists():
+        raise ForgeError(f"{out}: exists already; name a new directory")
+    for directory in (*model, *([] if base is None else [base])):
+        if not directory.is_dir():
+            raise ForgeError(f"{directory}: no such model directory")
+    from forge.merge.directories import Recipe, merge_directories, write_merged
+    from forge.merge.methods import all_finite
+    from forge.pipeline.publish import building
+
+    weights = tuple(weight) if weight else None
+    recipe = Recipe(method, tuple(model), base, weights, density, t, seed, align)
+    merged = merge_directories(recipe)
+    if not all_finite(merged):
+        raise ForgeError("merge: the merged weights are not finite; nothing was written")
+    with building(out) as draft:
+        figures = write_merged(recipe, merged, draft)
+    if as_json:
+        emit_json({"out": str(out), "method": method, **figures})
+        return
+    say(f"{out}: {len(model)} models merged by {method}, {figures['parameters']:,} parameters")

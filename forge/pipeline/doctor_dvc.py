@@ -1,0 +1,376 @@
+"""The doctor's look at DVC's own files: lock file, lock table, experiments, queue, cache.
+
+DVC writes `dvc.lock` and its lock table in place, so a kill can truncate them, and it serves a read-only cache object
+without looking at its bytes. Only the queue and the cache's place need DVC itself, which is imported there.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+import os
+import re
+import shutil
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from functools import partial
+from pathlib import Path
+from typing import Any
+
+import yaml
+
+from forge.errors import ForgeError
+from forge.files import atomic_write_text
+from forge.pipeline.findings import Finding
+
+LOCK = "dvc.lock"
+MEND = "agent-forge doctor --fix"
+_BLOCK = 1 << 20
+_TABLE_SECONDS = 1.0  # writing DVC's lock table takes a millisecond
+_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
+_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
+
+
+def remove(path: Path) -> str:
+    """Remove a file or folder; what was done, as a finding's mend."""
+    if path.is_dir():
+        shutil.rmtree(path)
+    else:
+        path.unlink(missing_ok=True)
+    return f"removed {path}"
+
+
+def processes_in(root: Path) -> list[int]:
+    """Processes other than this one and its parents that run DVC or a stage in ``root`` or below it."""
+    import psutil
+
+    own = {os.getpid(), *(parent.pid for parent in psutil.Process().parents())}
+    found = []
+    for process in psutil.process_iter(["pid", "cmdline", "cwd"]):
+        line, place = process.info["cmdline"] or [], process.info["cwd"]
+        if process.info["pid"] in own or not place or not Path(place).is_relative_to(root):
+            continue
+        if any(Path(word).name == "dvc" or word.startswith(("stages.", "dvc")) for word in line):
+            found.append(process.info["pid"])
+    return found
+
+
+# ---- dvc.lock ----------------------------------------------------------------------------------------------
+
+
+def lock_fault(text: str) -> str | None:
+    """What is wrong with the text of a `dvc.lock`; None where it is as DVC writes it."""
+    if text and not text.endswith("\n"):
+        return "cut off in its last line"
+    try:
+        found = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        return f"not readable as YAML ({' '.join(str(error).split())})"
+    if not isinstance(found, dict) or found.get("schema") != "2.0":
+        return "empty or cut off" if not found else "its schema is not 2.0"
+    stages = found.get("stages", {})
+    if not isinstance(stages, dict):
+        return "cut off: no table of stages"
+    for name, stage in stages.items():
+        if not isinstance(stage, dict) or not isinstance(stage.get("cmd"), str | list):
+            return f"cut off in stage {name}"
+        if "outs" not in stage or not all(_sound_entries(stage.get(group, [])) for group in ("deps", "outs")):
+            return f"cut off in stage {name}"
+        params = stage.get("params", {})
+        if not isinstance(params, dict) or not all(isinstance(values, dict) for values in params.values()):
+            return f"cut off in stage {name}"
+    return None
+
+
+def _sound_entries(entries: Any) -> bool:
+    """Whether the `deps` or `outs` of a stage are whole: a path each, nothing empty, a whole hash where one is
+    announced."""
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict)
+        and "path" in entry
+        and None not in entry.values()
+        and all(isinstance(entry[name], int) for name in ("size", "nfiles") if name in entry)
+        and (entry.get("hash") != "md5" or _MD5.fullmatch(str(entry.get("md5"))))
+        for entry in entries
+    )
+
+
+def require_sound_lock(root: Path) -> None:
+    """Refuse to go on with a damaged `dvc.lock`.
+
+    Raises:
+        ForgeError: it is; the line names the mend.
+    """
+    path = root / LOCK
+    if path.is_file() and (fault := lock_fault(_text(path))):
+        raise ForgeError(f"{LOCK} is damaged, {fault}; mend it with: {MEND}")
+
+
+def _text(path: Path) -> str:
+    return path.read_text(encoding="utf-8", errors="replace")
+
+
+def check_lock(root: Path) -> Iterator[Finding]:
+    """Is dvc.lock whole?"""
+    path = root / LOCK
+    if not path.is_file():
+        yield Finding("dvc.lock", "note", "there is none", "nothing has run here yet", "agent-forge run")
+        return
+    fault = lock_fault(_text(path))
+    if fault is None:
+        yield Finding("dvc.lock", "ok", "whole")
+        return
+    yield Finding(
+        "dvc.lock", "wrong", f"damaged: {fault}", "DVC refuses to work; models and results are not touched",
+        "take the committed one, or none: the next run restores the rest from DVC's run-cache without training",
+        partial(_restore_lock, root),
+    )
+
+
+def _restore_lock(root: Path) -> str:
+    """The committed lock file where Git has a sound one, else none at all."""
+    shown = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], cwd=root, capture_output=True, text=True, check=False)
+    if shown.returncode == 0 and lock_fault(shown.stdout) is None:
+        atomic_write_text(root / LOCK, shown.stdout)
+        return f"took the committed {LOCK}; go on with: agent-forge run"
+    (root / LOCK).unlink()
+    return f"removed {LOCK}; the next run restores it from DVC's run-cache: agent-forge run"
+
+
+# ---- lock table --------------------------------------------------------------------------------------------
+
+
+def _table(root: Path) -> Path:
+    return root / ".dvc" / "tmp" / "rwlock"
+
+
+def table_fault(path: Path) -> str | None:
+    """What is wrong with DVC's lock table; None where it can be read."""
+    try:
+        table = json.loads(_text(path))
+        holders(table)
+    except (ValueError, KeyError, TypeError, AttributeError):
+        return "cut off, or not JSON"
+    return None
+
+
+def holders(table: dict[str, Any]) -> set[int]:
+    """Processes that hold a lock, from `{"read": {path: [holder, ...]}, "write": {path: holder}}`."""
+    found = [*table.get("write", {}).values()]
+    found += [holder for readers in table.get("read", {}).values() for holder in readers]
+    return {int(holder["pid"]) for holder in found}
+
+
+def is_alive(pid: int) -> bool:
+    """Whether a process runs; one that has ended and was not collected does not."""
+    import psutil
+
+    try:
+        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
+    except psutil.NoSuchProcess:
+        return False
+
+
+def clear_dead_locks(root: Path) -> None:
+    """Remove DVC's lock table if every process in it is dead, or if it stays unreadable and no DVC runs here.
+
+    DVC removes the locks of the dead itself, unless a dead process is still in the process table because nobody
+    collected its exit code, as in a container whose first process is no init. It writes the table in place, so a DVC
+    that was killed then leaves half of it, on which every later one would fail.
+
+    Raises:
+        ForgeError: the table is damaged and somebody may use it; the line names the mend.
+    """
+    path = _table(root)
+    deadline = time.monotonic() + _TABLE_SECONDS
+    while path.is_file() and (fault := table_fault(path)):
+        if time.monotonic() < deadline:
+            time.sleep(0.05)
+        elif busy := processes_in(root):
+            raise ForgeError(
+                f"DVC's lock table {path.relative_to(root)} is damaged, {fault}; end process {busy[0]}, then: {MEND}"
+            )
+        else:
+            path.unlink(missing_ok=True)
+            print(f"removed DVC's lock table, which a killed process left damaged: {fault}", file=sys.stderr)
+    if path.is_file() and not any(is_alive(pid) for pid in holders(json.loads(_text(path)))):
+        path.unlink(missing_ok=True)
+
+
+def check_rwlock(root: Path) -> Iterator[Finding]:
+    """Are DVC's lock tables (its own and that of experiments) readable, and does anybody in them live?"""
+    tables = [path for path in (_table(root), root / ".dvc" / "tmp" / "exps" / "rwlock") if path.is_file()]
+    found = [finding for path in tables if (finding := _check_table(root, path)) is not None]
+    yield from found or [Finding("rwlock", "ok", "no lock is left behind")]
+
+
+def _check_table(root: Path, path: Path) -> Finding | None:
+    name = path.relative_to(root)
+    if fault := table_fault(path):
+        busy = processes_in(root)
+        return Finding(
+            "rwlock", "wrong", f"{name} is damaged: {fault}", "DVC refuses to work",
+            f"wait for process {busy[0]}, then remove it" if busy else "remove it: no run is under way",
+            None if busy else partial(remove, path),
+        )
+    pids = holders(json.loads(_text(path)))
+    if not pids or any(is_alive(pid) for pid in pids):
+        return None
+    return Finding(
+        "rwlock", "wrong", f"{name} holds locks of dead processes ({', '.join(map(str, sorted(pids)))})",
+        "a run was killed; another process that gets such a number would block the next one", "remove it",
+        partial(remove, path),
+    )
+
+
+# ---- experiments and queue ---------------------------------------------------------------------------------
+
+
+def check_experiments(root: Path) -> Iterator[Finding]:
+    """Temporary copies of the project that killed experiments have left."""
+    folder = root / ".dvc" / "tmp" / "exps"
+    copies = [path for path in (*folder.glob("tmp*"), *folder.glob("standalone/tmp*")) if path.is_dir()]
+    if not copies:
+        yield Finding("experiments", "ok", "no copies of the project are left behind")
+        return
+    if busy := processes_in(root):
+        yield Finding("experiments", "note", f"{len(copies)} copies, and DVC is at work (process {busy[0]})")
+        return
+    for path in sorted(copies):
+        yield Finding(
+            "experiments", "wrong", f"{path.relative_to(root)} is left behind", "a killed experiment's copy of the"
+            " project; only its checkpoints, which are elsewhere, are of use", "remove it", partial(remove, path),
+        )
+
+
+def check_queue(root: Path) -> Iterator[Finding]:
+    """Tasks that the queue calls running though no worker runs."""
+    if not (root / ".dvc" / "tmp" / "exps" / "celery").is_dir():
+        return
+    active, busy = _queue(root)
+    if not active or busy:
+        yield Finding("queue", "ok", f"{len(active)} tasks are running" if active else "no task is running")
+        return
+    for name in active:
+        yield Finding(
+            "queue", "wrong", f"task {name} is called running, and no worker runs", "its worker was killed; the task"
+            " will never end", f"dvc queue kill {name}, then queue it again", partial(_kill_task, root, name),
+        )
+
+
+def _queue(root: Path) -> tuple[list[str], bool]:
+    """Names of the tasks that DVC calls running, and whether a worker runs."""
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            queue = repo.experiments.celery_queue
+            active = [str(entry.name or entry.stash_rev) for entry in queue.iter_active()]
+            return active, bool(active and queue.worker_status())
+    except DvcException as error:
+        raise ForgeError(f"{root}: {error}") from error
+
+
+def _kill_task(root: Path, name: str) -> str:
+    from dvc.repo import Repo
+
+    with Repo(str(root)) as repo:
+        repo.experiments.celery_queue.kill([name])
+    return f"marked task {name} as failed; queue it again, its checkpoints are kept"
+
+
+# ---- cache -------------------------------------------------------------------------------------------------
+
+
+def cache_root(root: Path) -> Path:
+    """DVC's cache of files, wherever its configuration puts it.
+
+    Raises:
+        ForgeError: the folder is no DVC project.
+    """
+    from dvc.exceptions import DvcException
+    from dvc.repo import Repo
+
+    try:
+        with Repo(str(root)) as repo:
+            return Path(repo.cache.local.path)
+    except DvcException as error:
+        raise ForgeError(f"{root}: {error}") from error
+
+
+def md5_file(path: Path) -> str:
+    """Hex MD5 of a file's bytes, DVC's name for it."""
+    digest = hashlib.md5(usedforsecurity=False)
+    with open(path, "rb") as stream:
+        while block := stream.read(_BLOCK):
+            digest.update(block)
+    return digest.hexdigest()
+
+
+def check_cache(root: Path) -> Iterator[Finding]:
+    """Every object of the cache against its name, and files that a full disk or a kill left half-written."""
+    cache = cache_root(root)
+    objects = sorted(path for path in cache.glob("??/*") if path.is_file())
+    half = [path for path in objects if path.name.endswith(".tmp")]
+    rotten = [path for path in objects if path not in half and not _intact(path)]
+    places = _places(root, cache) if rotten else {}
+    for path in rotten:
+        name = path.parent.name + path.name
+        users = places.get(name, [])
+        used = f" (it is {users[0].relative_to(root)})" if users else ""
+        yield Finding(
+            "cache", "wrong", f"object {name} does not have the bytes that it is named by{used}",
+            "DVC would hand the wrong bytes on without a word", "put the workspace's copy in its place if that is"
+            " whole, else remove it, so that a run makes it again",
+            partial(_replace_object, path, users),
+        )
+    if half and not processes_in(root):
+        for path in half:
+            yield Finding(
+                "cache", "wrong", f"{path.name} is half-written", "a full disk or a kill left it; it only takes room",
+                "remove it", partial(remove, path),
+            )
+    if not rotten and not half:
+        yield Finding("cache", "ok", f"{len(objects)} objects have the bytes that they are named by")
+
+
+def _intact(path: Path) -> bool:
+    return md5_file(path) == (path.parent.name + path.name).removesuffix(".dir")
+
+
+def _places(root: Path, cache: Path) -> dict[str, list[Path]]:
+    """Where in the workspace each object belongs, by dvc.lock and the listings of folders."""
+    path = root / LOCK
+    if not path.is_file() or lock_fault(_text(path)):
+        return {}
+    found: dict[str, list[Path]] = {}
+    for stage in yaml.load(_text(path), Loader=_Loader)["stages"].values():
+        for out in stage.get("outs", []):
+            name, place = str(out.get("md5")), root / out["path"]
+            found.setdefault(name, []).append(place)
+            listing = cache / name[:2] / name[2:]
+            if name.endswith(".dir") and listing.is_file() and _intact(listing):
+                for row in json.loads(_text(listing)):
+                    found.setdefault(row["md5"], []).append(place / row["relpath"])
+    return found
+
+
+def _replace_object(path: Path, users: list[Path]) -> str:
+    """Remove a rotten object; put a whole copy from the workspace in its place where there is one, and remove the
+    copies that are rotten too (a hard link shares the object's bytes)."""
+    name = path.parent.name + path.name
+    path.unlink()
+    for user in users:
+        if not user.is_file():
+            continue
+        if md5_file(user) == name:
+            draft = path.with_name(f".{path.name}.tmp")
+            shutil.copyfile(user, draft)
+            draft.chmod(0o444)  # as DVC keeps its objects
+            draft.replace(path)
+            return f"put {user} in its place"
+        user.unlink()
+    return "removed it; make it again with: agent-forge run"

@@ -1,0 +1,361 @@
+"""The doctor: every fault is found, told with its mend, and mended where that is safe."""
+
+from __future__ import annotations
+
+import json
+import os
+import shutil
+import sqlite3
+import subprocess
+import sys
+from pathlib import Path
+from types import SimpleNamespace
+
+import pytest
+
+from forge.cli.state import stage_states
+from forge.config import load_params
+from forge.errors import ForgeError
+from forge.files import atomic_write_json, atomic_write_text, write_manifest
+from forge.pipeline import disk, doctor, doctor_dvc
+from forge.pipeline.checkpoints import CheckpointHome, checkpoint_key
+from forge.pipeline.doctor import examine, mend
+from forge.pipeline.doctor_dvc import lock_fault, md5_file
+from forge.pipeline.findings import Finding
+from forge.pipeline.phases import phase_named
+from forge.pipeline.runner import run_pipeline
+
+ROOT = Path(__file__).resolve().parent.parent
+STAGES = """
+stages:
+  data:
+    cmd: python -c "import os; os.mkdir('out'); open('out/a', 'w').write('a'); open('out/b', 'w').write('b')"
+    params: [seed]
+    outs: [out]
+  edge:
+    cmd: python -c "open('edge.txt', 'w').write(open('out/a').read() * 3)"
+    deps: [out]
+    outs: [edge.txt]
+"""
+
+
+@pytest.fixture(scope="module")
+def finished(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """A project whose two stages have run; tests copy it."""
+    root = tmp_path_factory.mktemp("finished")
+    text = (ROOT / "params.yaml").read_text().replace("\nscale: tiny\n", "\nscale: smoke\n")
+    (root / "params.yaml").write_text(text)
+    (root / "dvc.yaml").write_text(STAGES)
+    (root / "data" / "own").mkdir(parents=True)
+    shutil.copytree(ROOT / ".dvc", root / ".dvc", ignore=shutil.ignore_patterns("cache", "tmp", "config.local"))
+    with pytest.MonkeyPatch.context() as patch:
+        patch.chdir(root)
+        result = run_pipeline(root=root)
+    assert result.exit_code == 0, result.message
+    return root
+
+
+@pytest.fixture
+def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    shutil.copytree(finished, tmp_path / "p", symlinks=True)
+    monkeypatch.chdir(tmp_path / "p")
+    for name in ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
+        monkeypatch.delenv(name, raising=False)
+    monkeypatch.setattr(doctor, "CHECKS", tuple(c for c in doctor.CHECKS if c is not doctor.check_packages))
+    return tmp_path / "p"
+
+
+def wrong(root: Path, check: str | None = None) -> list[Finding]:
+    return [f for f in examine(root) if f.state == "wrong" and check in (None, f.check)]
+
+
+def mended(root: Path) -> list[str]:
+    """Mend everything; what was done. Nothing is wrong afterwards."""
+    done = [finding.mend for finding in mend(examine(root)) if finding.state == "mended"]
+    assert wrong(root) == []
+    return done
+
+
+def test_a_sound_project_has_nothing_wrong(here: Path) -> None:
+    found = examine(here)
+    assert {finding.state for finding in found} == {"ok"}
+    assert {"device", "parameters", "disk", "dvc.lock", "rwlock", "experiments", "checkpoints", "cache"} == {
+        finding.check for finding in found
+    }
+    assert mend(found) == found
+
+
+# ---- dvc.lock ----------------------------------------------------------------------------------------------
+
+
+def test_a_cut_lock_file_is_told_from_a_whole_one_as_dvc_tells_them() -> None:
+    """Oracle: DVC's own schema, on a real lock file cut at many places."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from ruamel.yaml import YAML, YAMLError
+    from voluptuous import Invalid
+
+    text = (ROOT / "dvc.lock").read_text()
+    text = text[: text.index("\n  bitnet:") + 3000] if "\n  bitnet:" in text else text[:6000]
+    assert lock_fault((ROOT / "dvc.lock").read_text()) is None
+    missed, too_strict = [], []
+    for cut in [*range(0, 400, 7), *range(400, len(text), 97)]:
+        piece = text[:cut]
+        try:
+            COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(piece))
+            accepted = True
+        except (Invalid, YAMLError):
+            accepted = False
+        fault = lock_fault(piece)
+        if not accepted and fault is None:
+            missed.append((cut, piece[-60:]))
+        # DVC also accepts an entry that was cut before its hash, which no whole file holds.
+        if accepted and fault is not None and not fault.startswith("cut off in "):
+            too_strict.append((cut, fault))
+    assert not missed
+    assert not too_strict
+
+
+def test_a_truncated_lock_file_is_refused_and_restored_without_running_anything(here: Path) -> None:
+    lock = here / "dvc.lock"
+    whole = lock.read_bytes()
+    lock.write_bytes(whole[: 2 * len(whole) // 3])
+    for start in (lambda: run_pipeline(root=here), lambda: stage_states(here)):
+        with pytest.raises(ForgeError, match=r"dvc\.lock is damaged, .*; mend it with: agent-forge doctor --fix"):
+            start()
+    assert [finding.check for finding in wrong(here)] == ["dvc.lock"]
+    done = [finding.mend for finding in mend(examine(here)) if finding.state == "mended"]
+    assert done == ["removed dvc.lock; the next run restores it from DVC's run-cache: agent-forge run"]
+    result = run_pipeline(root=here)
+    assert (result.exit_code, result.ran, result.cached) == (0, [], ["data", "edge"])
+    assert lock.read_bytes() == whole
+
+
+def test_the_committed_lock_file_is_taken_where_there_is_one(here: Path) -> None:
+    whole = (here / "dvc.lock").read_text()
+    git = ["git", "-c", "user.name=a", "-c", "user.email=a@b"]
+    for command in (["init", "-q"], ["add", "dvc.lock"], ["commit", "-q", "-m", "x"]):
+        subprocess.run([*git, *command], check=True, cwd=here)
+    (here / "dvc.lock").write_text("")
+    assert mended(here) == ["took the committed dvc.lock; go on with: agent-forge run"]
+    assert (here / "dvc.lock").read_text() == whole
+
+
+# ---- locks, experiments, queue -----------------------------------------------------------------------------
+
+
+@pytest.mark.parametrize("text", ["", '{"write": {"out": {"pi', "[]", '{"write": {"out": {}}}'], ids=repr)
+def test_a_corrupt_lock_table_is_named_and_removed_unless_dvc_runs(
+    here: Path, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    table = here / ".dvc/tmp/rwlock"
+    monkeypatch.setattr(doctor_dvc, "_TABLE_SECONDS", 0.1)
+    table.write_text(text)
+    (finding,) = wrong(here)
+    assert (finding.check, finding.meaning) == ("rwlock", "DVC refuses to work")
+    assert mended(here) == [f"removed {table}"]
+    table.write_text(text)
+    with monkeypatch.context() as patch:
+        patch.setattr(doctor_dvc, "processes_in", lambda root: [77])
+        with pytest.raises(ForgeError, match=r"rwlock is damaged, .*; end process 77, then: agent-forge doctor --fix"):
+            doctor_dvc.clear_dead_locks(here)
+    doctor_dvc.clear_dead_locks(here)
+    assert not table.exists()
+    assert capsys.readouterr().err.startswith("removed DVC's lock table, which a killed process left damaged: ")
+
+
+def test_locks_of_the_dead_go_and_of_the_living_stay(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    table = here / ".dvc/tmp/rwlock"
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    for pid, state in ((dead.pid, "wrong"), (os.getpid(), "ok")):
+        table.write_text(json.dumps({"write": {"out": {"pid": pid, "cmd": "dvc repro"}}, "read": {}}))
+        assert [f.state for f in examine(here, quick=True) if f.check == "rwlock"] == [state]
+        mend(examine(here, quick=True))
+        assert table.exists() is (state == "ok")
+    table.write_text("{")
+    monkeypatch.setattr(doctor_dvc, "processes_in", lambda root: [77])
+    (finding,) = wrong(here, "rwlock")
+    assert finding.fix is None
+    assert "wait for process 77" in finding.mend
+
+
+def test_a_process_of_dvc_in_the_project_is_seen(here: Path) -> None:
+    assert doctor_dvc.processes_in(here) == []
+    sleeper = subprocess.Popen(
+        [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()", "stages.data"],
+        stdin=subprocess.PIPE, stdout=subprocess.PIPE, cwd=here / "data",
+    )
+    assert sleeper.stdout is not None
+    sleeper.stdout.readline()
+    assert doctor_dvc.processes_in(here) == [sleeper.pid]
+    sleeper.communicate()
+
+
+def test_copies_of_killed_experiments_are_removed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copies = [here / ".dvc/tmp/exps/standalone/tmpabc", here / ".dvc/tmp/exps/tmpdef"]
+    for copy in copies:
+        atomic_write_text(copy / "params.yaml", "x")
+    with monkeypatch.context() as patch:
+        patch.setattr(doctor_dvc, "processes_in", lambda root: [77])
+        assert wrong(here, "experiments") == []
+    assert len(wrong(here, "experiments")) == 2
+    assert len(mended(here)) == 2
+    assert not any(copy.exists() for copy in copies)
+
+
+def test_a_task_whose_worker_died_is_marked_as_failed(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The queue's own side (what DVC calls active, what kill does) needs a worker to be killed; here it is replaced."""
+    (here / ".dvc/tmp/exps/celery").mkdir(parents=True)
+    (here / ".dvc/config.local").unlink()
+    subprocess.run(["git", "init", "-q"], check=True, cwd=here)
+    tasks, workers = [SimpleNamespace(name="wide-net", stash_rev="abc")], {"worker": []}
+    queue = SimpleNamespace(
+        iter_active=lambda: iter(tasks), worker_status=lambda: workers,
+        kill=lambda names: tasks.clear() if names == ["wide-net"] else pytest.fail(str(names)),
+    )
+    monkeypatch.setattr("dvc.repo.experiments.Experiments.celery_queue", queue)
+    assert wrong(here, "queue") == []
+    workers.clear()
+    (finding,) = wrong(here, "queue")
+    assert "task wide-net is called running" in finding.what
+    assert mended(here) == ["marked task wide-net as failed; queue it again, its checkpoints are kept"]
+
+
+# ---- cache -------------------------------------------------------------------------------------------------
+
+
+def object_of(root: Path, path: str) -> Path:
+    name = md5_file(root / path)
+    return root / ".dvc/cache/files/md5" / name[:2] / name[2:]
+
+
+def rot(path: Path) -> None:
+    mode = path.stat().st_mode
+    path.chmod(0o644)
+    blob = bytearray(path.read_bytes())
+    blob[0] ^= 1
+    path.write_bytes(blob)
+    path.chmod(mode)
+
+
+def test_a_flipped_byte_in_the_cache_is_mended_from_the_workspace(here: Path) -> None:
+    for path in ("out/a", "edge.txt"):
+        rot(object_of(here, path))
+    found = wrong(here)
+    assert [finding.check for finding in found] == ["cache", "cache"]
+    assert any("(it is out/a)" in finding.what for finding in found)
+    assert all("put " in line and "in its place" in line for line in mended(here))
+    (here / "edge.txt").unlink()
+    result = run_pipeline(root=here)
+    assert (result.exit_code, result.ran) == (0, [])
+    assert (here / "edge.txt").read_text() == "aaa"
+
+
+def test_a_flipped_byte_everywhere_is_removed_and_made_again(here: Path) -> None:
+    victim = object_of(here, "edge.txt")
+    rot(victim)
+    rot(here / "edge.txt")
+    assert mended(here) == ["removed it; make it again with: agent-forge run"]
+    assert not victim.exists()
+    result = run_pipeline(root=here)
+    assert (result.exit_code, result.ran) == (0, ["edge"])
+    assert (here / "edge.txt").read_text() == "aaa"
+
+
+def test_a_rotten_listing_and_half_written_objects_are_found(here: Path) -> None:
+    (listing,) = (here / ".dvc/cache/files/md5").glob("*/*.dir")
+    rot(listing)
+    half = listing.parent / ".Xy12.tmp"
+    half.write_bytes(b"half")
+    assert len(wrong(here, "cache")) == 2
+    assert len(mended(here)) == 2
+    assert not half.exists()
+    assert run_pipeline(root=here).exit_code == 0
+    assert wrong(here) == []
+
+
+# ---- what runs leave ---------------------------------------------------------------------------------------
+
+
+def checkpoint(stage: str, key: str) -> Path:
+    home = CheckpointHome(stage, key)
+    folder = home.open() / "train" / "step-00000004"
+    atomic_write_text(folder / "state.safetensors", "tensors")
+    write_manifest(folder)
+    home.close()
+    return folder
+
+
+def test_checkpoints_are_orphans_when_nothing_would_resume_from_them(here: Path) -> None:
+    live = checkpoint("bitnet", checkpoint_key(phase_named("bitnet"), None, load_params()))
+    checkpoint("bitnet", "ab" * 32)
+    (note,) = [f for f in examine(here, quick=True) if f.check == "checkpoints"]
+    assert (note.state, note.what.split(",")[0], note.mend) == ("note", "1 orphans", "agent-forge clean")
+    rot(live / "state.safetensors")
+    half = live.with_name("step-00000008")
+    half.mkdir()
+    assert sorted(f.what.split(":")[0] for f in wrong(here, "checkpoints")) == ["damaged", "half-written"]
+    assert len(mended(here)) == 2
+    assert not half.exists()
+    assert not live.exists()
+
+
+def test_drafts_and_killed_stages_are_told(here: Path) -> None:
+    for path in ("models/.edge.building/f", "data/.prepared.building/f", "results/edge/.run.json.abc.tmp"):
+        atomic_write_text(here / path, "x")
+    dead = subprocess.Popen([sys.executable, "-c", ""])
+    dead.wait()
+    status = {"stage": "forge", "state": "running", "step": 3, "total": 9, "pid": dead.pid}
+    atomic_write_json(here / ".forge/runs/forge/status.json", status)
+    notes = [f.what for f in examine(here, quick=True) if f.state == "note"]
+    assert notes == ["forge: its process was killed at step 3 of 9"]
+    assert len(wrong(here, "drafts")) == 3
+    assert len(mended(here)) == 3
+
+
+def test_a_damaged_registry_is_set_aside(here: Path) -> None:
+    path = here / ".forge" / "registry.db"
+    path.parent.mkdir(exist_ok=True)
+    connection = sqlite3.connect(path)
+    connection.execute("CREATE TABLE models (name TEXT)")
+    connection.executemany("INSERT INTO models VALUES (?)", [("x" * 200,)] * 500)
+    connection.commit()
+    connection.close()
+    assert [f.state for f in examine(here, quick=True) if f.check == "registry"] == ["ok"]
+    blob = bytearray(path.read_bytes())
+    blob[4096:12000] = bytes(len(blob[4096:12000]))
+    path.write_bytes(blob)
+    assert len(wrong(here, "registry")) == 1
+    assert "agent-forge models reindex" in mended(here)[0]
+    assert sorted(p.name for p in path.parent.glob("*registry.db")) == ["damaged-registry.db"]
+
+
+# ---- the rest ----------------------------------------------------------------------------------------------
+
+
+def test_packages_parameters_and_disk(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    (here / "requirements.lock").write_text("torch==0.1\nno-such-package==1.0\n# comment\n")
+    (finding,) = [f for f in doctor.check_packages(here) if f.state == "wrong"]
+    assert "torch 2" in finding.what
+    assert "instead of 0.1, no-such-package absent instead of 1.0" in finding.what
+    monkeypatch.setattr(doctor, "OLDEST_PYTHON", (9, 0))
+    assert "make PYTHON=python3.11" in next(iter(doctor.check_packages(here))).mend
+    usage = shutil.disk_usage(here)._replace(free=2**20)
+    with monkeypatch.context() as patch:
+        patch.setattr(disk.shutil, "disk_usage", lambda path: usage)
+        assert [f.check for f in wrong(here)] == ["disk"]
+    (here / "params.yaml").write_text("scale: [")
+    assert {f.check for f in wrong(here)} == {"parameters", "checkpoints"}
+
+
+def test_a_mend_that_fails_says_so(here: Path) -> None:
+    def fails() -> str:
+        raise OSError("read-only")
+
+    (after,) = mend([Finding("x", "wrong", "w", "m", "do it", fails)])
+    assert (after.state, after.mend) == ("wrong", "do it (tried, in vain: read-only)")
+
+
+def test_a_folder_that_is_no_project_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    assert {"parameters", "cache"} <= {finding.check for finding in wrong(tmp_path)}
