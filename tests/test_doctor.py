@@ -20,8 +20,8 @@ from forge.files import atomic_write_json, atomic_write_text, write_manifest
 from forge.pipeline import disk, doctor, doctor_dvc
 from forge.pipeline.checkpoints import CheckpointHome, checkpoint_key
 from forge.pipeline.doctor import examine, mend
-from forge.pipeline.doctor_dvc import lock_fault, md5_file
 from forge.pipeline.findings import Finding
+from forge.pipeline.lockfile import Cache, md5_file
 from forge.pipeline.phases import phase_named
 from forge.pipeline.runner import run_pipeline
 
@@ -86,33 +86,6 @@ def test_a_sound_project_has_nothing_wrong(here: Path) -> None:
 
 
 # ---- dvc.lock ----------------------------------------------------------------------------------------------
-
-
-def test_a_cut_lock_file_is_told_from_a_whole_one_as_dvc_tells_them() -> None:
-    """Oracle: DVC's own schema, on a real lock file cut at many places."""
-    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-    from ruamel.yaml import YAML, YAMLError
-    from voluptuous import Invalid
-
-    text = (ROOT / "dvc.lock").read_text()
-    text = text[: text.index("\n  bitnet:") + 3000] if "\n  bitnet:" in text else text[:6000]
-    assert lock_fault((ROOT / "dvc.lock").read_text()) is None
-    missed, too_strict = [], []
-    for cut in [*range(0, 400, 7), *range(400, len(text), 97)]:
-        piece = text[:cut]
-        try:
-            COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(piece))
-            accepted = True
-        except (Invalid, YAMLError):
-            accepted = False
-        fault = lock_fault(piece)
-        if not accepted and fault is None:
-            missed.append((cut, piece[-60:]))
-        # DVC also accepts an entry that was cut before its hash, which no whole file holds.
-        if accepted and fault is not None and not fault.startswith("cut off in "):
-            too_strict.append((cut, fault))
-    assert not missed
-    assert not too_strict
 
 
 def test_a_truncated_lock_file_is_refused_and_restored_without_running_anything(here: Path) -> None:
@@ -225,8 +198,7 @@ def test_a_task_whose_worker_died_is_marked_as_failed(here: Path, monkeypatch: p
 
 
 def object_of(root: Path, path: str) -> Path:
-    name = md5_file(root / path)
-    return root / ".dvc/cache/files/md5" / name[:2] / name[2:]
+    return Cache(root / ".dvc/cache/files/md5").object(md5_file(root / path))
 
 
 def rot(path: Path) -> None:

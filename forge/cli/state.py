@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.pipeline.doctor_dvc import require_sound_lock
-from forge.pipeline.lockfile import md5_path, overlaps, read_yaml
+from forge.pipeline.lockfile import LOCK, Lock, md5_path, overlaps, read_yaml
 
 _FIELD = re.compile(r"\$\{\s*([^}]+?)\s*\}")
 
@@ -147,16 +146,14 @@ def stage_states(root: Path | str = ".", *, scale: str | None = None) -> list[St
     """Every stage in the order in which they run, with its state; `scale` asks for another one than
     params.yaml names.
 
-    Raises ForgeError when dvc.yaml or params.yaml is unreadable.
+    Raises ForgeError when dvc.yaml, params.yaml or dvc.lock is unreadable.
     """
     folder = Path(root)
     values = read_yaml(folder / "params.yaml")
     if scale is not None:
         values["scale"] = scale
     table = read_yaml(folder / "dvc.yaml").get("stages", {})
-    lock_path = folder / "dvc.lock"
-    require_sound_lock(folder)
-    locked = read_yaml(lock_path).get("stages", {}) if lock_path.is_file() else {}
+    locked = Lock.read(folder).stages if (folder / LOCK).is_file() else {}
     stages = _in_order([stage for name, body in table.items() for stage in _expand(name, body, values)])
     made = {o["path"]: o.get("md5", "") for entry in locked.values() for o in entry.get("outs", [])}
     producers = {path: stage.name for stage in stages for path in stage.outs}
