@@ -23,6 +23,7 @@ from forge.pipeline.doctor import examine, mend
 from forge.pipeline.findings import Finding
 from forge.pipeline.lockfile import Cache, md5_file
 from forge.pipeline.phases import phase_named
+from forge.pipeline.registry import event_row, put, registry_path, writing
 from forge.pipeline.runner import run_pipeline
 
 ROOT = Path(__file__).resolve().parent.parent
@@ -285,21 +286,24 @@ def test_drafts_and_killed_stages_are_told(here: Path) -> None:
     assert len(mended(here)) == 3
 
 
-def test_a_damaged_registry_is_set_aside(here: Path) -> None:
-    path = here / ".forge" / "registry.db"
-    path.parent.mkdir(exist_ok=True)
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE models (name TEXT)")
-    connection.executemany("INSERT INTO models VALUES (?)", [("x" * 200,)] * 500)
-    connection.commit()
-    connection.close()
+def test_a_damaged_registry_is_made_anew_with_what_is_sound_in_it(here: Path) -> None:
+    event = event_row("a" * 32, None, 1.0, "indexed", "edge", "x" * 40)
+    with writing() as connection:
+        put(connection, "events", event)
+        put(connection, "events", {**event, "id": "b" * 32})
+    path = registry_path()
     assert [f.state for f in examine(here, quick=True) if f.check == "registry"] == ["ok"]
-    blob = bytearray(path.read_bytes())
-    blob[4096:12000] = bytes(len(blob[4096:12000]))
-    path.write_bytes(blob)
-    assert len(wrong(here, "registry")) == 1
-    assert "agent-forge models reindex" in mended(here)[0]
-    assert sorted(p.name for p in path.parent.glob("*registry.db")) == ["damaged-registry.db"]
+    with sqlite3.connect(path) as outside:  # SQLite itself finds nothing wrong with this
+        outside.execute("UPDATE events SET note = 'y' WHERE id LIKE 'b%'")
+    outside.close()
+    (finding,) = wrong(here, "registry")
+    assert "was changed from outside" in finding.what
+    (done,) = mended(here)
+    assert done.endswith("from the old one were saved 0 sessions, 0 handoffs, 1 events")
+    assert len(list(path.parent.glob("registry.db.damaged-????????"))) == 1
+    path.write_bytes(b"nothing like it" * 99)
+    assert "cannot be read" in wrong(here, "registry")[0].what
+    assert len(mended(here)) == 1
 
 
 # ---- the rest ----------------------------------------------------------------------------------------------
