@@ -9,7 +9,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -20,6 +19,7 @@ from typing import Any
 from forge.errors import ForgeError
 from forge.files import atomic_write_text
 from forge.pipeline.findings import Finding
+from forge.pipeline.gitrepo import file_at
 from forge.pipeline.lockfile import LOCK, MEND, Cache, Lock, half_written, intact, lock_fault, md5_file
 
 _TABLE_SECONDS = 1.0  # writing DVC's lock table takes a millisecond
@@ -75,9 +75,12 @@ def check_lock(root: Path) -> Iterator[Finding]:
 
 def _restore_lock(root: Path) -> str:
     """The committed lock file where Git has a sound one, else none at all."""
-    shown = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], cwd=root, capture_output=True, text=True, check=False)
-    if shown.returncode == 0 and lock_fault(shown.stdout) is None:
-        atomic_write_text(root / LOCK, shown.stdout)
+    try:
+        committed = file_at(root, "HEAD", LOCK)
+    except ForgeError:
+        committed = ""
+    if lock_fault(committed) is None:
+        atomic_write_text(root / LOCK, committed)
         return f"took the committed {LOCK}; go on with: agent-forge run"
     (root / LOCK).unlink()
     return f"removed {LOCK}; the next run restores it from DVC's run-cache: agent-forge run"
