@@ -25,6 +25,7 @@ from forge.pipeline.lockfile import Cache, md5_file
 from forge.pipeline.phases import phase_named
 from forge.pipeline.registry import event_row, put, registry_path, writing
 from forge.pipeline.runner import run_pipeline
+from tests.rot import flip
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = """
@@ -202,18 +203,9 @@ def object_of(root: Path, path: str) -> Path:
     return Cache(root / ".dvc/cache/files/md5").object(md5_file(root / path))
 
 
-def rot(path: Path) -> None:
-    mode = path.stat().st_mode
-    path.chmod(0o644)
-    blob = bytearray(path.read_bytes())
-    blob[0] ^= 1
-    path.write_bytes(blob)
-    path.chmod(mode)
-
-
 def test_a_flipped_byte_in_the_cache_is_mended_from_the_workspace(here: Path) -> None:
     for path in ("out/a", "edge.txt"):
-        rot(object_of(here, path))
+        flip(object_of(here, path))
     found = wrong(here)
     assert [finding.check for finding in found] == ["cache", "cache"]
     assert any("(it is out/a)" in finding.what for finding in found)
@@ -226,8 +218,8 @@ def test_a_flipped_byte_in_the_cache_is_mended_from_the_workspace(here: Path) ->
 
 def test_a_flipped_byte_everywhere_is_removed_and_made_again(here: Path) -> None:
     victim = object_of(here, "edge.txt")
-    rot(victim)
-    rot(here / "edge.txt")
+    flip(victim)
+    flip(here / "edge.txt")
     assert mended(here) == ["removed it; make it again with: agent-forge run"]
     assert not victim.exists()
     result = run_pipeline(root=here)
@@ -237,7 +229,7 @@ def test_a_flipped_byte_everywhere_is_removed_and_made_again(here: Path) -> None
 
 def test_a_rotten_listing_and_half_written_objects_are_found(here: Path) -> None:
     (listing,) = (here / ".dvc/cache/files/md5").glob("*/*.dir")
-    rot(listing)
+    flip(listing)
     half = listing.parent / ".Xy12.tmp"
     half.write_bytes(b"half")
     assert len(wrong(here, "cache")) == 2
@@ -264,7 +256,7 @@ def test_checkpoints_are_orphans_when_nothing_would_resume_from_them(here: Path)
     checkpoint("bitnet", "ab" * 32)
     (note,) = [f for f in examine(here, quick=True) if f.check == "checkpoints"]
     assert (note.state, note.what.split(",")[0], note.mend) == ("note", "1 orphans", "agent-forge clean")
-    rot(live / "state.safetensors")
+    flip(live / "state.safetensors")
     half = live.with_name("step-00000008")
     half.mkdir()
     assert sorted(f.what.split(":")[0] for f in wrong(here, "checkpoints")) == ["damaged", "half-written"]

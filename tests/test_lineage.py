@@ -18,6 +18,7 @@ from forge.pipeline.lineage import lineage
 from forge.pipeline.lockfile import Cache, Lock
 from forge.pipeline.registry_index import reindex
 from forge.pipeline.versions import find_version, register, versions
+from tests.rot import flip
 from tests.toy_project import build_project, commit, identify, sh
 
 
@@ -66,16 +67,6 @@ def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Any]:
         return SimpleNamespace(code=code, out=out, err=err, json=found)
 
     return run_it
-
-
-def flip(path: Path, place: int = -1) -> None:
-    """Change one byte and leave name, size and mode as they are."""
-    mode = path.stat().st_mode
-    path.chmod(0o644)
-    blob = bytearray(path.read_bytes())
-    blob[place] ^= 1
-    path.write_bytes(blob)
-    path.chmod(mode)
 
 
 def cached(project: Path, path: str, name: str | None = None) -> Path:

@@ -8,23 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from forge.cli.output import emit_json, say, table
+from forge.cli.output import JSON, emit_json, say, table
 from forge.errors import ForgeError
+from forge.files import read_json
 
-JSON = Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")]
 AGENT_FILE = Path("models/compress/agent.forge")
 
 config_app = typer.Typer(no_args_is_help=True, help="Show, check or edit params.yaml.")
 
 
 def read_small_json(path: Path) -> Any:
-    """A small JSON file, or None when it is not there."""
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ForgeError(f"{path}: not readable as JSON ({error})") from error
+    """A small JSON file, or None when it is not there. Raises ForgeError that names it when it is not JSON."""
+    return read_json(path) if path.is_file() else None
 
 
 def status_command(as_json: JSON = False) -> None:

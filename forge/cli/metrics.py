@@ -9,20 +9,19 @@ from typing import Annotated, Any
 import typer
 
 from forge.cli.info import read_small_json
-from forge.cli.output import emit_json, say, table
+from forge.cli.output import JSON, emit_json, say, table
 from forge.errors import ForgeError
+from forge.pipeline.locate import RESULTS
 
-RESULTS = Path("results")
 
-
-def observed(results: Path = RESULTS) -> dict[str, Any]:
+def observed() -> dict[str, Any]:
     """Everything that stages recorded, by full name, from `results/**/all_metrics.json`.
 
     Raises:
         ForgeError: a file is not a list of `{"metric", "value"}`.
     """
     found: dict[str, Any] = {}
-    for path in sorted(results.glob("**/all_metrics.json")):
+    for path in sorted(RESULTS.glob("**/all_metrics.json")):
         rows = read_small_json(path)
         try:
             found.update({str(row["metric"]): row["value"] for row in rows})
@@ -31,18 +30,18 @@ def observed(results: Path = RESULTS) -> dict[str, Any]:
     return found
 
 
-def active_parameters(file: Path = Path("params.yaml")) -> tuple[str, dict[str, Mapping[str, Any]]]:
+def active_parameters() -> tuple[str, dict[str, Mapping[str, Any]]]:
     """The active scale's name and each phase's block with that scale merged in.
 
     Raises:
-        ForgeError: the file is missing, broken or has no such scale.
+        ForgeError: params.yaml is missing, broken or has no such scale.
     """
     from forge.cli.state import read_yaml
 
-    tree = read_yaml(file)
+    tree = read_yaml(Path("params.yaml"))
     scale, scales = str(tree.get("scale")), tree.get("scales")
     if not isinstance(scales, dict) or not isinstance(scales.get(scale), dict):
-        raise ForgeError(f"{file}: no scale {scale!r}")
+        raise ForgeError(f"params.yaml: no scale {scale!r}")
     own = {name: block for name, block in tree.items() if isinstance(block, dict) and name != "scales"}
     return scale, {name: {**own.get(name, {}), **(block or {})} for name, block in scales[scale].items()}
 
@@ -52,7 +51,7 @@ def metrics_command(
     missing: Annotated[
         bool, typer.Option("--missing", help="Only what was declared and not observed; exit code 1 if there is any.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")] = False,
+    as_json: JSON = False,
 ) -> None:
     """List the metrics: declared, observed by the last run, value.
 
