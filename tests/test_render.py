@@ -11,8 +11,6 @@ from forge.data.render import ID, encode, encode_many, render, render_text
 from forge.data.tokenizer import SPECIAL_TOKENS
 from forge.errors import ForgeError
 
-Part = tuple[str | int, int]
-
 
 def _expected(parts: list[tuple[str, int]]) -> tuple[list[int], list[int]]:
     """Ids and mask from (text or <|role|>, mask) pieces."""
