@@ -91,22 +91,13 @@ def config_show(
       agent-forge config show
       agent-forge config show --phase bitnet --scale spec
     """
-    from forge.cli.state import read_yaml
+    from forge.cli.state import read_yaml, scaled_parameters
 
     tree = read_yaml(Path("params.yaml"))
-    active = scale or tree.get("scale")
-    scales = tree.get("scales")
-    if not isinstance(scales, dict) or not isinstance(scales.get(active), dict):
-        known = ", ".join(scales) if isinstance(scales, dict) else "none"
-        raise ForgeError(f"params.yaml: no scale {active!r}; known: {known}")
-    blocks = scales[active]
-    own = {name: block for name, block in tree.items() if isinstance(block, dict) and name != "scales"}
-    names = [name for name in dict.fromkeys([*own, *blocks]) if phase in (None, name)]
-    if not names:
-        raise ForgeError(
-            f"params.yaml: no phase {phase!r}; known: {', '.join(dict.fromkeys([*own, *blocks]))}"
-        )
-    merged = {name: {**own.get(name, {}), **blocks.get(name, {})} for name in names}
+    active, blocks = scaled_parameters(tree, scale)
+    if phase not in (None, *blocks):
+        raise ForgeError(f"params.yaml: no phase {phase!r}; known: {', '.join(blocks)}")
+    merged = {name: block for name, block in blocks.items() if phase in (None, name)}
     if as_json:
         emit_json({"scale": active, "seed": tree.get("seed"), "phases": merged})
         return

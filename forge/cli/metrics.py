@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -30,22 +29,6 @@ def observed() -> dict[str, Any]:
     return found
 
 
-def active_parameters() -> tuple[str, dict[str, Mapping[str, Any]]]:
-    """The active scale's name and each phase's block with that scale merged in.
-
-    Raises:
-        ForgeError: params.yaml is missing, broken or has no such scale.
-    """
-    from forge.cli.state import read_yaml
-
-    tree = read_yaml(Path("params.yaml"))
-    scale, scales = str(tree.get("scale")), tree.get("scales")
-    if not isinstance(scales, dict) or not isinstance(scales.get(scale), dict):
-        raise ForgeError(f"params.yaml: no scale {scale!r}")
-    own = {name: block for name, block in tree.items() if isinstance(block, dict) and name != "scales"}
-    return scale, {name: {**own.get(name, {}), **(block or {})} for name, block in scales[scale].items()}
-
-
 def metrics_command(
     phase: Annotated[str | None, typer.Option(help="Only this phase.")] = None,
     missing: Annotated[
@@ -60,11 +43,12 @@ def metrics_command(
       agent-forge metrics --phase forge
       agent-forge metrics --missing
     """
+    from forge.cli.state import read_yaml, scaled_parameters
     from forge.pipeline.catalog import COUNTS, implied
 
     if phase is not None and phase not in COUNTS:
         raise ForgeError(f"no metrics of a phase {phase!r}; known: {', '.join(COUNTS)}")
-    scale, parameters = active_parameters()
+    scale, parameters = scaled_parameters(read_yaml(Path("params.yaml")))
     values = observed()
     rows: list[dict[str, Any]] = [
         {

@@ -94,6 +94,21 @@ def _expand(name: str, body: dict[str, Any], values: dict[str, Any]) -> list[_St
     return stages
 
 
+def scaled_parameters(tree: dict[str, Any], scale: str | None = None) -> tuple[str, dict[str, dict[str, Any]]]:
+    """A scale's name, the active one's by default, and each block of params.yaml with that scale merged in.
+
+    Raises:
+        ForgeError: there is no such scale.
+    """
+    active, scales = str(scale or tree.get("scale")), tree.get("scales")
+    if not isinstance(scales, dict) or not isinstance(scales.get(active), dict):
+        known = ", ".join(scales) if isinstance(scales, dict) else "none"
+        raise ForgeError(f"params.yaml: no scale {active!r}; known: {known}")
+    scaled = scales[active]
+    own = {name: block for name, block in tree.items() if isinstance(block, dict) and name != "scales"}
+    return active, {name: {**own.get(name, {}), **(scaled.get(name) or {})} for name in dict.fromkeys([*own, *scaled])}
+
+
 @dataclass
 class _Project:
     """What all stages are compared with: folder, parameters, locked hashes of outputs, hashes of sources read
