@@ -15,7 +15,7 @@ from forge.pipeline.tracking import stay_offline
 
 stay_offline()
 
-pytest_plugins = ("smoke_runs",)
+pytest_plugins = ("tests.smoke_runs",)
 SHARED_RUNS = ("tests/test_pipeline_smoke.py", "tests/test_experiments.py")
 ROOT = Path(__file__).resolve().parent.parent
 

@@ -12,7 +12,6 @@ from types import SimpleNamespace
 from typing import Any
 
 import pytest
-from toy_agent import build_toy
 
 from forge.cli import output, run, use
 from forge.cli.main import main
@@ -23,6 +22,7 @@ from forge.evals.ledger import PHASES, LedgerRow, write_ledger
 from forge.files import atomic_write_json
 from forge.pipeline.phases import PHASES as STAGES
 from forge.pipeline.runner import RunEvent, RunResult
+from tests.toy_agent import build_toy
 
 ROOT = Path(__file__).parents[1]
 

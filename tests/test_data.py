@@ -11,7 +11,6 @@ import numpy as np
 import pyarrow as pa
 import pytest
 from pyarrow import parquet
-from tiny_models import tiny_tokenizer
 
 from forge.data.build import TASKS, build_data, encode_rows, read_rows, tooled_row
 from forge.data.dataset import KINDS, EncodedSet, build_set
@@ -21,6 +20,7 @@ from forge.data.texts import book_chunks, chunk_text, own_rows, recall_dialogues
 from forge.errors import ForgeError
 from forge.model import load_tokenizer
 from forge.tools import Toolbox
+from tests.tiny_models import tiny_tokenizer
 
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 

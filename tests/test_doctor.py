@@ -20,10 +20,12 @@ from forge.files import atomic_write_json, atomic_write_text, write_manifest
 from forge.pipeline import disk, doctor, doctor_dvc
 from forge.pipeline.checkpoints import CheckpointHome, checkpoint_key
 from forge.pipeline.doctor import examine, mend
-from forge.pipeline.doctor_dvc import lock_fault, md5_file
 from forge.pipeline.findings import Finding
+from forge.pipeline.lockfile import Cache, md5_file
 from forge.pipeline.phases import phase_named
+from forge.pipeline.registry import event_row, put, registry_path, writing
 from forge.pipeline.runner import run_pipeline
+from tests.rot import flip
 
 ROOT = Path(__file__).resolve().parent.parent
 STAGES = """
@@ -86,33 +88,6 @@ def test_a_sound_project_has_nothing_wrong(here: Path) -> None:
 
 
 # ---- dvc.lock ----------------------------------------------------------------------------------------------
-
-
-def test_a_cut_lock_file_is_told_from_a_whole_one_as_dvc_tells_them() -> None:
-    """Oracle: DVC's own schema, on a real lock file cut at many places."""
-    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
-    from ruamel.yaml import YAML, YAMLError
-    from voluptuous import Invalid
-
-    text = (ROOT / "dvc.lock").read_text()
-    text = text[: text.index("\n  bitnet:") + 3000] if "\n  bitnet:" in text else text[:6000]
-    assert lock_fault((ROOT / "dvc.lock").read_text()) is None
-    missed, too_strict = [], []
-    for cut in [*range(0, 400, 7), *range(400, len(text), 97)]:
-        piece = text[:cut]
-        try:
-            COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(piece))
-            accepted = True
-        except (Invalid, YAMLError):
-            accepted = False
-        fault = lock_fault(piece)
-        if not accepted and fault is None:
-            missed.append((cut, piece[-60:]))
-        # DVC also accepts an entry that was cut before its hash, which no whole file holds.
-        if accepted and fault is not None and not fault.startswith("cut off in "):
-            too_strict.append((cut, fault))
-    assert not missed
-    assert not too_strict
 
 
 def test_a_truncated_lock_file_is_refused_and_restored_without_running_anything(here: Path) -> None:
@@ -225,22 +200,12 @@ def test_a_task_whose_worker_died_is_marked_as_failed(here: Path, monkeypatch: p
 
 
 def object_of(root: Path, path: str) -> Path:
-    name = md5_file(root / path)
-    return root / ".dvc/cache/files/md5" / name[:2] / name[2:]
-
-
-def rot(path: Path) -> None:
-    mode = path.stat().st_mode
-    path.chmod(0o644)
-    blob = bytearray(path.read_bytes())
-    blob[0] ^= 1
-    path.write_bytes(blob)
-    path.chmod(mode)
+    return Cache(root / ".dvc/cache/files/md5").object(md5_file(root / path))
 
 
 def test_a_flipped_byte_in_the_cache_is_mended_from_the_workspace(here: Path) -> None:
     for path in ("out/a", "edge.txt"):
-        rot(object_of(here, path))
+        flip(object_of(here, path))
     found = wrong(here)
     assert [finding.check for finding in found] == ["cache", "cache"]
     assert any("(it is out/a)" in finding.what for finding in found)
@@ -253,8 +218,8 @@ def test_a_flipped_byte_in_the_cache_is_mended_from_the_workspace(here: Path) ->
 
 def test_a_flipped_byte_everywhere_is_removed_and_made_again(here: Path) -> None:
     victim = object_of(here, "edge.txt")
-    rot(victim)
-    rot(here / "edge.txt")
+    flip(victim)
+    flip(here / "edge.txt")
     assert mended(here) == ["removed it; make it again with: agent-forge run"]
     assert not victim.exists()
     result = run_pipeline(root=here)
@@ -264,7 +229,7 @@ def test_a_flipped_byte_everywhere_is_removed_and_made_again(here: Path) -> None
 
 def test_a_rotten_listing_and_half_written_objects_are_found(here: Path) -> None:
     (listing,) = (here / ".dvc/cache/files/md5").glob("*/*.dir")
-    rot(listing)
+    flip(listing)
     half = listing.parent / ".Xy12.tmp"
     half.write_bytes(b"half")
     assert len(wrong(here, "cache")) == 2
@@ -291,7 +256,7 @@ def test_checkpoints_are_orphans_when_nothing_would_resume_from_them(here: Path)
     checkpoint("bitnet", "ab" * 32)
     (note,) = [f for f in examine(here, quick=True) if f.check == "checkpoints"]
     assert (note.state, note.what.split(",")[0], note.mend) == ("note", "1 orphans", "agent-forge clean")
-    rot(live / "state.safetensors")
+    flip(live / "state.safetensors")
     half = live.with_name("step-00000008")
     half.mkdir()
     assert sorted(f.what.split(":")[0] for f in wrong(here, "checkpoints")) == ["damaged", "half-written"]
@@ -313,21 +278,24 @@ def test_drafts_and_killed_stages_are_told(here: Path) -> None:
     assert len(mended(here)) == 3
 
 
-def test_a_damaged_registry_is_set_aside(here: Path) -> None:
-    path = here / ".forge" / "registry.db"
-    path.parent.mkdir(exist_ok=True)
-    connection = sqlite3.connect(path)
-    connection.execute("CREATE TABLE models (name TEXT)")
-    connection.executemany("INSERT INTO models VALUES (?)", [("x" * 200,)] * 500)
-    connection.commit()
-    connection.close()
+def test_a_damaged_registry_is_made_anew_with_what_is_sound_in_it(here: Path) -> None:
+    event = event_row("a" * 32, None, 1.0, "indexed", "edge", "x" * 40)
+    with writing() as connection:
+        put(connection, "events", event)
+        put(connection, "events", {**event, "id": "b" * 32})
+    path = registry_path()
     assert [f.state for f in examine(here, quick=True) if f.check == "registry"] == ["ok"]
-    blob = bytearray(path.read_bytes())
-    blob[4096:12000] = bytes(len(blob[4096:12000]))
-    path.write_bytes(blob)
-    assert len(wrong(here, "registry")) == 1
-    assert "agent-forge models reindex" in mended(here)[0]
-    assert sorted(p.name for p in path.parent.glob("*registry.db")) == ["damaged-registry.db"]
+    with sqlite3.connect(path) as outside:  # SQLite itself finds nothing wrong with this
+        outside.execute("UPDATE events SET note = 'y' WHERE id LIKE 'b%'")
+    outside.close()
+    (finding,) = wrong(here, "registry")
+    assert "was changed from outside" in finding.what
+    (done,) = mended(here)
+    assert done.endswith("from the old one were saved 0 sessions, 0 handoffs, 1 events")
+    assert len(list(path.parent.glob("registry.db.damaged-????????"))) == 1
+    path.write_bytes(b"nothing like it" * 99)
+    assert "cannot be read" in wrong(here, "registry")[0].what
+    assert len(mended(here)) == 1
 
 
 # ---- the rest ----------------------------------------------------------------------------------------------

@@ -7,12 +7,12 @@ from typing import Any
 
 import pytest
 import torch
-from tiny_models import tiny_model, tiny_tokenizer, tokens
 
 from forge.data.render import ID, encode, render
 from forge.model import TinyTitanForCausalLM, engine
 from forge.model.engine import MAX_CALLS, generate
 from forge.tools import Toolbox
+from tests.tiny_models import tiny_model, tiny_tokenizer, tokens
 
 torch.set_num_threads(1)
 VOCAB = len(tiny_tokenizer())

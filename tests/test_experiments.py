@@ -15,10 +15,10 @@ from pathlib import Path
 
 import psutil
 import pytest
-from smoke_runs import ROOT, Ran
 
 from forge.files import read_json
 from forge.pipeline.runner import stage_environment
+from tests.smoke_runs import ROOT, Ran
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
 NAMES = ("four-bits", "softer", "fewer-codes", "fewest-codes")

@@ -10,7 +10,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_models import tiny_model, tokens
 from torch import Tensor
 from transformers import AutoModelForCausalLM
 
@@ -26,6 +25,7 @@ from forge.model import (
 )
 from forge.model.blocks import rms_norm
 from forge.model.titan import ROLL, Trace
+from tests.tiny_models import tiny_model, tokens
 
 torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[1]

@@ -7,7 +7,6 @@ from typing import Any
 import pytest
 import torch
 import torch.nn.functional as F
-from tiny_models import tiny_model, tokens
 from torch import Tensor
 
 from forge.model.blocks import (
@@ -21,6 +20,7 @@ from forge.model.blocks import (
     turned_norm,
     whole_precision,
 )
+from tests.tiny_models import tiny_model, tokens
 
 torch.set_num_threads(1)
 

@@ -5,10 +5,10 @@ from __future__ import annotations
 import copy
 
 import torch
-from tiny_models import tiny_model
 from torch import Tensor
 
 from forge.model.blocks import CoreLinear, rms_norm
+from tests.tiny_models import tiny_model
 
 torch.set_num_threads(1)
 

@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import pytest
 import torch
-from tiny_models import tiny_model, tokens
 from torch import Tensor
 
 from forge.model import core_weight_names
 from forge.train import Grokfast, HybridOptimizer, orthogonalise, schedule
+from tests.tiny_models import tiny_model, tokens
 
 torch.set_num_threads(1)
 

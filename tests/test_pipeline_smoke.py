@@ -12,7 +12,6 @@ import sys
 from pathlib import Path
 
 import pytest
-from smoke_runs import GIT, Ran
 
 from forge.config import set_param
 from forge.evals.ledger import PHASES as LEDGER_PHASES
@@ -22,6 +21,7 @@ from forge.pipeline.phases import PHASES, stage_names
 from forge.pipeline.publish import read_metadata
 from forge.pipeline.registry import reading, rows
 from forge.pipeline.runner import run_pipeline, stage_environment
+from tests.smoke_runs import GIT, Ran
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
 NOOP_SECONDS = 5.0

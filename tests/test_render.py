@@ -5,13 +5,11 @@ from __future__ import annotations
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import tiny_tokenizer
 
 from forge.data.render import ID, encode, encode_many, render, render_text
 from forge.data.tokenizer import SPECIAL_TOKENS
 from forge.errors import ForgeError
-
-Part = tuple[str | int, int]
+from tests.tiny_models import tiny_tokenizer
 
 
 def _expected(parts: list[tuple[str, int]]) -> tuple[list[int], list[int]]:

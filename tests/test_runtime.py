@@ -16,7 +16,6 @@ from typing import Any
 import psutil
 import pytest
 import torch
-from toy_agent import build_toy
 
 from forge.compress.container import encode_agent, write_agent
 from forge.data.render import render
@@ -30,6 +29,7 @@ from forge.runtime.load import load_agent
 from forge.runtime.size import count_parameters, safetensors_header, size_report
 from forge.runtime.units import human_bytes, human_seconds
 from forge.tools import build_workspace
+from tests.toy_agent import build_toy
 
 ROOT = Path(__file__).resolve().parent.parent
 

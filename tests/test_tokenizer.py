@@ -7,7 +7,6 @@ from pathlib import Path
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
-from tiny_models import PHRASES, tiny_tokenizer
 
 from forge.data.dialogues import PERSONA_PROMPTS
 from forge.data.render import encode
@@ -19,6 +18,7 @@ from forge.data.tokenizer import (
     train_tokenizer,
 )
 from forge.model import load_tokenizer
+from tests.tiny_models import PHRASES, tiny_tokenizer
 
 
 @given(st.text(alphabet=st.characters(max_codepoint=127), max_size=60))

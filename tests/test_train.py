@@ -15,7 +15,6 @@ import numpy as np
 import pytest
 import torch
 from rich.console import Console
-from tiny_models import tiny_model, tokens
 
 from forge.data.dataset import EncodedSet, build_set
 from forge.data.render import ID
@@ -37,6 +36,7 @@ from forge.train import (
 from forge.train import progress as progress_module
 from forge.train.fit import fit, plan_curriculum
 from forge.train.losses import EARLY_WEIGHT, weighted
+from tests.tiny_models import tiny_model, tokens
 
 torch.set_num_threads(1)
 SMALL: dict[str, Any] = {

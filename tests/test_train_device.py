@@ -10,12 +10,12 @@ import numpy as np
 import pytest
 import torch
 from test_train import SMALL, _batch
-from tiny_models import tiny_model, tokens
 
 from forge.errors import ForgeError
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.train import Trainer, TrainSettings, language_loss, train
 from forge.train.device import VARIABLE, AmpState, MixedPrecision, keep_freed_memory, moved, training_device
+from tests.tiny_models import tiny_model, tokens
 
 torch.set_num_threads(1)
 

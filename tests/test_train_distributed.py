@@ -13,12 +13,12 @@ import pytest
 import torch
 from safetensors.torch import load_file
 from test_train import SMALL
-from tiny_models import tiny_model, tokens
 
 from forge.errors import ForgeError, Interrupted
 from forge.files import save_safetensors
 from forge.train import Batch, TrainResult, TrainSettings, collate, language_loss, train
 from forge.train.distributed import Ranks, joined
+from tests.tiny_models import tiny_model, tokens
 
 torch.set_num_threads(1)
 SECONDS = 120

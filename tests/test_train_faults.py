@@ -16,7 +16,6 @@ import numpy as np
 import pytest
 import torch
 from test_train import SMALL, _batch, _same, _stop_at, _without_time
-from tiny_models import tiny_model
 
 from forge.errors import ForgeError, Interrupted
 from forge.model import TinyTitanForCausalLM
@@ -33,6 +32,7 @@ from forge.train import (
 )
 from forge.train.checkpoint import checkpoints
 from forge.train.faults import RECENT, WARM_UP, Care, Diverged, is_out_of_memory
+from tests.tiny_models import tiny_model
 
 torch.set_num_threads(1)
 Loss = Callable[[TinyTitanForCausalLM, Batch], tuple[torch.Tensor, dict[str, float]]]

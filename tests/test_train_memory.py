@@ -9,8 +9,6 @@ from typing import Any
 import numpy as np
 import pytest
 import torch
-from stub_run import StubRun, random_set
-from tiny_models import tiny_model
 
 from forge.errors import ForgeError
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
@@ -27,6 +25,8 @@ from forge.train.memory import (
     saved_floats,
 )
 from forge.train.optim import HybridOptimizer
+from tests.stub_run import StubRun, random_set
+from tests.tiny_models import tiny_model
 
 torch.set_num_threads(1)
 SHAPE: dict[str, Any] = {

@@ -9,8 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forge.cli.info import JSON
-from forge.cli.output import emit_json, say
+from forge.cli.output import JSON, emit_json, say
 from forge.errors import ForgeError
 
 if TYPE_CHECKING:

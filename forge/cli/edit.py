@@ -11,8 +11,7 @@ from typing import Annotated
 
 import typer
 
-from forge.cli.info import JSON
-from forge.cli.output import emit_json, fail, say
+from forge.cli.output import JSON, emit_json, fail, say
 from forge.errors import ForgeError
 
 

@@ -8,23 +8,18 @@ from typing import Annotated, Any
 
 import typer
 
-from forge.cli.output import emit_json, say, table
+from forge.cli.output import JSON, emit_json, say, table
 from forge.errors import ForgeError
+from forge.files import read_json
 
-JSON = Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")]
 AGENT_FILE = Path("models/compress/agent.forge")
 
 config_app = typer.Typer(no_args_is_help=True, help="Show, check or edit params.yaml.")
 
 
 def read_small_json(path: Path) -> Any:
-    """A small JSON file, or None when it is not there."""
-    if not path.is_file():
-        return None
-    try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except ValueError as error:
-        raise ForgeError(f"{path}: not readable as JSON ({error})") from error
+    """A small JSON file, or None when it is not there. Raises ForgeError that names it when it is not JSON."""
+    return read_json(path) if path.is_file() else None
 
 
 def status_command(as_json: JSON = False) -> None:
@@ -96,22 +91,13 @@ def config_show(
       agent-forge config show
       agent-forge config show --phase bitnet --scale spec
     """
-    from forge.cli.state import read_yaml
+    from forge.cli.state import read_yaml, scaled_parameters
 
     tree = read_yaml(Path("params.yaml"))
-    active = scale or tree.get("scale")
-    scales = tree.get("scales")
-    if not isinstance(scales, dict) or not isinstance(scales.get(active), dict):
-        known = ", ".join(scales) if isinstance(scales, dict) else "none"
-        raise ForgeError(f"params.yaml: no scale {active!r}; known: {known}")
-    blocks = scales[active]
-    own = {name: block for name, block in tree.items() if isinstance(block, dict) and name != "scales"}
-    names = [name for name in dict.fromkeys([*own, *blocks]) if phase in (None, name)]
-    if not names:
-        raise ForgeError(
-            f"params.yaml: no phase {phase!r}; known: {', '.join(dict.fromkeys([*own, *blocks]))}"
-        )
-    merged = {name: {**own.get(name, {}), **blocks.get(name, {})} for name in names}
+    active, blocks = scaled_parameters(tree, scale)
+    if phase not in (None, *blocks):
+        raise ForgeError(f"params.yaml: no phase {phase!r}; known: {', '.join(blocks)}")
+    merged = {name: block for name, block in blocks.items() if phase in (None, name)}
     if as_json:
         emit_json({"scale": active, "seed": tree.get("seed"), "phases": merged})
         return

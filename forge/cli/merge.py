@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from forge.cli.output import emit_json, say
+from forge.cli.output import JSON, emit_json, say
 from forge.errors import ForgeError
 
 DIRECTORY = "directory in Hugging Face format with safetensors weights"
@@ -33,7 +33,7 @@ def merge_command(
     align: Annotated[
         bool, typer.Option("--align", help="Reorder heads and units to match the first; TinyTitans only.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")] = False,
+    as_json: JSON = False,
 ) -> None:
     """Merge models of one architecture into one.
 

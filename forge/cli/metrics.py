@@ -2,27 +2,25 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
 from forge.cli.info import read_small_json
-from forge.cli.output import emit_json, say, table
+from forge.cli.output import JSON, emit_json, say, table
 from forge.errors import ForgeError
+from forge.pipeline.locate import RESULTS
 
-RESULTS = Path("results")
 
-
-def observed(results: Path = RESULTS) -> dict[str, Any]:
+def observed() -> dict[str, Any]:
     """Everything that stages recorded, by full name, from `results/**/all_metrics.json`.
 
     Raises:
         ForgeError: a file is not a list of `{"metric", "value"}`.
     """
     found: dict[str, Any] = {}
-    for path in sorted(results.glob("**/all_metrics.json")):
+    for path in sorted(RESULTS.glob("**/all_metrics.json")):
         rows = read_small_json(path)
         try:
             found.update({str(row["metric"]): row["value"] for row in rows})
@@ -31,28 +29,12 @@ def observed(results: Path = RESULTS) -> dict[str, Any]:
     return found
 
 
-def active_parameters(file: Path = Path("params.yaml")) -> tuple[str, dict[str, Mapping[str, Any]]]:
-    """The active scale's name and each phase's block with that scale merged in.
-
-    Raises:
-        ForgeError: the file is missing, broken or has no such scale.
-    """
-    from forge.cli.state import read_yaml
-
-    tree = read_yaml(file)
-    scale, scales = str(tree.get("scale")), tree.get("scales")
-    if not isinstance(scales, dict) or not isinstance(scales.get(scale), dict):
-        raise ForgeError(f"{file}: no scale {scale!r}")
-    own = {name: block for name, block in tree.items() if isinstance(block, dict) and name != "scales"}
-    return scale, {name: {**own.get(name, {}), **(block or {})} for name, block in scales[scale].items()}
-
-
 def metrics_command(
     phase: Annotated[str | None, typer.Option(help="Only this phase.")] = None,
     missing: Annotated[
         bool, typer.Option("--missing", help="Only what was declared and not observed; exit code 1 if there is any.")
     ] = False,
-    as_json: Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")] = False,
+    as_json: JSON = False,
 ) -> None:
     """List the metrics: declared, observed by the last run, value.
 
@@ -61,11 +43,12 @@ def metrics_command(
       agent-forge metrics --phase forge
       agent-forge metrics --missing
     """
+    from forge.cli.state import read_yaml, scaled_parameters
     from forge.pipeline.catalog import COUNTS, implied
 
     if phase is not None and phase not in COUNTS:
         raise ForgeError(f"no metrics of a phase {phase!r}; known: {', '.join(COUNTS)}")
-    scale, parameters = active_parameters()
+    scale, parameters = scaled_parameters(read_yaml(Path("params.yaml")))
     values = observed()
     rows: list[dict[str, Any]] = [
         {

@@ -13,8 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from forge.cli.info import JSON
-from forge.cli.output import emit_json, fail, say, table
+from forge.cli.output import JSON, emit_json, fail, say, table
 from forge.errors import ForgeError
 
 if TYPE_CHECKING:

@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forge.cli.info import AGENT_FILE, JSON, read_small_json
-from forge.cli.output import emit_json, fail, say
+from forge.cli.info import AGENT_FILE, read_small_json
+from forge.cli.output import JSON, emit_json, fail, say
 from forge.cli.state import StageState, stage_states
 from forge.errors import ForgeError
 from forge.pipeline.locate import run_dir

@@ -14,8 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.pipeline.doctor_dvc import require_sound_lock
-from forge.pipeline.lockfile import md5_path, overlaps, read_yaml
+from forge.pipeline.lockfile import LOCK, Lock, md5_path, overlaps, read_yaml
 
 _FIELD = re.compile(r"\$\{\s*([^}]+?)\s*\}")
 
@@ -95,6 +94,21 @@ def _expand(name: str, body: dict[str, Any], values: dict[str, Any]) -> list[_St
     return stages
 
 
+def scaled_parameters(tree: dict[str, Any], scale: str | None = None) -> tuple[str, dict[str, dict[str, Any]]]:
+    """A scale's name, the active one's by default, and each block of params.yaml with that scale merged in.
+
+    Raises:
+        ForgeError: there is no such scale.
+    """
+    active, scales = str(scale or tree.get("scale")), tree.get("scales")
+    if not isinstance(scales, dict) or not isinstance(scales.get(active), dict):
+        known = ", ".join(scales) if isinstance(scales, dict) else "none"
+        raise ForgeError(f"params.yaml: no scale {active!r}; known: {known}")
+    scaled = scales[active]
+    own = {name: block for name, block in tree.items() if isinstance(block, dict) and name != "scales"}
+    return active, {name: {**own.get(name, {}), **(scaled.get(name) or {})} for name in dict.fromkeys([*own, *scaled])}
+
+
 @dataclass
 class _Project:
     """What all stages are compared with: folder, parameters, locked hashes of outputs, hashes of sources read
@@ -147,16 +161,14 @@ def stage_states(root: Path | str = ".", *, scale: str | None = None) -> list[St
     """Every stage in the order in which they run, with its state; `scale` asks for another one than
     params.yaml names.
 
-    Raises ForgeError when dvc.yaml or params.yaml is unreadable.
+    Raises ForgeError when dvc.yaml, params.yaml or dvc.lock is unreadable.
     """
     folder = Path(root)
     values = read_yaml(folder / "params.yaml")
     if scale is not None:
         values["scale"] = scale
     table = read_yaml(folder / "dvc.yaml").get("stages", {})
-    lock_path = folder / "dvc.lock"
-    require_sound_lock(folder)
-    locked = read_yaml(lock_path).get("stages", {}) if lock_path.is_file() else {}
+    locked = Lock.read(folder).stages if (folder / LOCK).is_file() else {}
     stages = _in_order([stage for name, body in table.items() for stage in _expand(name, body, values)])
     made = {o["path"]: o.get("md5", "") for entry in locked.values() for o in entry.get("outs", [])}
     producers = {path: stage.name for stage in stages for path in stage.outs}

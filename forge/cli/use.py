@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forge.cli.output import emit_json, fail, say, table
+from forge.cli.output import JSON, emit_json, fail, say, table
 from forge.errors import ForgeError
 
 if TYPE_CHECKING:
@@ -18,7 +18,6 @@ if TYPE_CHECKING:
     from forge.runtime.chat import ChatSession
 
 MODEL = Annotated[str, typer.Argument(help="A directory of models/, or an agent.forge file.")]
-JSON = Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")]
 TOOLS = Annotated[
     bool, typer.Option("--tools/--no-tools", help="Allow tool calls, which are really executed.")
 ]

@@ -45,7 +45,7 @@ Grokfast is off there is no `forge/grokfast/*`: `--missing` asks only for what t
 | where | what |
 |---|---|
 | `results/<phase>/all_metrics.json` | all of a phase, committed; the branches of phase 1 have files of their own |
-| `results/<phase>/metrics.json` | the headline ones, which DVC compares |
+| `results/<phase>/metrics.json` | the headline ones; `dvc metrics diff --targets` compares such a file |
 | `.forge/runs/<stage>/metrics.jsonl` | every point of every series |
 | `.forge/wandb/` | all, for Weights & Biases, offline; [dashboards](wandb.md) |"""
 

@@ -10,7 +10,6 @@ from __future__ import annotations
 import difflib
 import json
 import re
-import subprocess
 from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
@@ -19,6 +18,7 @@ from typing import Any
 from forge.config import parse_yaml
 from forge.config.load import PARAMS_FILE
 from forge.errors import ForgeError
+from forge.pipeline.gitrepo import commit_of, git, git_bytes
 from forge.pipeline.locate import RESULTS
 from forge.pipeline.phases import PHASES
 from forge.pipeline.tracking import flat
@@ -58,35 +58,14 @@ class Snapshot:
         return {"name": self.name, "commit": self.commit, **settings}
 
 
-def _git(root: Path, *arguments: str, text: str = "") -> bytes:
-    """Output of a Git command in `root`, fed with `text`. Raises ForgeError with Git's own first line."""
-    try:
-        done = subprocess.run(["git", *arguments], cwd=root, input=text.encode(), capture_output=True, check=True)
-    except FileNotFoundError as error:
-        raise ForgeError("git is not installed; experiments and revisions are read through it") from error
-    except subprocess.CalledProcessError as error:
-        said = error.stderr.decode(errors="replace").strip().splitlines()
-        raise ForgeError(f"git {arguments[0]}: {said[0] if said else f'exit code {error.returncode}'}") from error
-    return done.stdout
-
-
 def experiments(root: Path) -> dict[str, dict[str, str]]:
     """Experiments that have ended: name to {baseline commit: commit}. A name may recur over another baseline."""
     found: dict[str, dict[str, str]] = {}
-    for line in _git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").decode().splitlines():
+    for line in git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
         commit, _, reference = line.partition(" ")
         if match := _EXPERIMENT.fullmatch(reference):
             found.setdefault(match[2], {})[match[1].replace("/", "")] = commit
     return found
-
-
-def _commit_of(root: Path, name: str) -> str | None:
-    """The commit that Git knows by a name, None if there is none."""
-    try:
-        found = _git(root, "rev-parse", "--verify", "--quiet", "--end-of-options", f"{name}^{{commit}}")
-    except ForgeError:
-        return None
-    return found.decode().strip()
 
 
 def resolve(root: Path, name: str) -> str | None:
@@ -97,17 +76,17 @@ def resolve(root: Path, name: str) -> str | None:
     """
     if name == WORKSPACE:
         return None
-    if (commit := _commit_of(root, name)) is not None:
+    if (commit := commit_of(root, name)) is not None:
         return commit
     known = experiments(root)
     if name in known:
         by_baseline = known[name]
-        here = by_baseline.get(_commit_of(root, "HEAD") or "")
+        here = by_baseline.get(commit_of(root, "HEAD") or "")
         if here is None and len(by_baseline) > 1:
             commits = ", ".join(commit[:7] for commit in by_baseline.values())
             raise ForgeError(f"several experiments are named {name!r}; name one by its commit: {commits}")
         return here or next(iter(by_baseline.values()))
-    named = _git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").decode().splitlines()
+    named = git(root, "for-each-ref", "--format=%(refname:short)", "refs/heads", "refs/tags").splitlines()
     near = difflib.get_close_matches(name, [*known, *named, WORKSPACE, "HEAD"])
     hint = f"did you mean {', '.join(near)}?" if near else "dvc exp list names the experiments"
     raise ForgeError(f"no experiment, revision or tag named {name!r}; {hint}")
@@ -115,11 +94,11 @@ def resolve(root: Path, name: str) -> str | None:
 
 def _committed_files(root: Path, commit: str) -> dict[str, bytes]:
     """The files that are compared, from a commit's tree; names are relative to `root`."""
-    listed = _git(root, "ls-tree", "-r", "-z", "--name-only", commit, "--", PARAMS_FILE, RESULTS.as_posix())
-    names = [name for name in listed.decode().split("\0") if _FILES.fullmatch(name)]
+    listed = git(root, "ls-tree", "-r", "-z", "--name-only", commit, "--", PARAMS_FILE, RESULTS.as_posix())
+    names = [name for name in listed.split("\0") if _FILES.fullmatch(name)]
     if not names:
         return {}
-    stream = _git(root, "cat-file", "--batch", text="".join(f"{commit}:./{name}\n" for name in names))
+    stream = git_bytes(root, "cat-file", "--batch", text="".join(f"{commit}:./{name}\n" for name in names))
     files: dict[str, bytes] = {}
     for name in names:
         head, _, stream = stream.partition(b"\n")  # "<object> blob <bytes>"

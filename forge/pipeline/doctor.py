@@ -6,10 +6,8 @@ What a mend removes can always be made again: by DVC's run-cache, by a run, or f
 
 from __future__ import annotations
 
-import os
 import platform
 import re
-import sqlite3
 import sys
 from collections.abc import Callable, Iterator
 from dataclasses import replace
@@ -20,11 +18,12 @@ from pathlib import Path
 from forge.config import load_params
 from forge.errors import ForgeError
 from forge.files import MANIFEST, verify_manifest
-from forge.pipeline import doctor_dvc
+from forge.pipeline import doctor_dvc, registry
 from forge.pipeline.checkpoints import home
 from forge.pipeline.disk import check_room, run_bytes
 from forge.pipeline.findings import Finding
 from forge.pipeline.locate import state_dir
+from forge.pipeline.registry_index import reindex
 from forge.pipeline.retention import orphan_checkpoints
 from forge.pipeline.tracking import read_status
 from forge.runtime.machine import devices
@@ -167,11 +166,9 @@ def _damaged_checkpoints() -> Iterator[Finding]:
 
 def check_runs(root: Path) -> Iterator[Finding]:
     """Stages that say they are running though their process is gone."""
-    import psutil
-
     for folder in sorted((state_dir() / "runs").glob("*")):
         status = read_status(folder)
-        if status is not None and status["state"] == "running" and not psutil.pid_exists(status["pid"]):
+        if status is not None and status["state"] == "running" and not doctor_dvc.is_alive(status["pid"]):
             yield Finding(
                 "runs", "note", f"{status['stage']}: its process was killed at step {status['step']} of"
                 f" {status['total']}", "it goes on from its newest checkpoint", "agent-forge run",
@@ -194,39 +191,25 @@ def check_drafts(root: Path) -> Iterator[Finding]:
 
 
 def check_registry(root: Path) -> Iterator[Finding]:
-    """SQLite's own check of the registry."""
-    path = state_dir() / "registry.db"
+    """The registry's own check, of its pages and of every row."""
+    path = registry.registry_path()
     if not path.is_file():
         return
-    faults = _integrity(path)
+    faults = registry.faults(path)
     if not faults:
         yield Finding("registry", "ok", "registry.db is whole")
         return
 
-    def set_aside() -> str:
-        for suffix in ("", "-wal", "-shm"):
-            part = path.with_name(path.name + suffix)
-            if part.exists():
-                os.replace(part, path.with_name("damaged-" + part.name))
-        return f"moved to {path.with_name('damaged-' + path.name)}; make a new one with: agent-forge models reindex"
+    def rebuild() -> str:
+        found = reindex(root)
+        saved = ", ".join(f"{count} {name}" for name, count in found["saved"].items())
+        return f"moved it to {found['damaged']} and made a new one; from the old one were saved {saved}"
 
     yield Finding(
-        "registry", "wrong", f"registry.db is damaged: {faults[0]}", "models and sessions cannot be looked up;"
-        " models, tags and results are not touched by it", "set it aside, then: agent-forge models reindex", set_aside,
+        "registry", "wrong", f"damaged: {faults[0].removeprefix(f'{path}: ')}", "what it lists is incomplete or wrong;"
+        " models, tags and results are not touched by it", "set it aside and make a new one, with all that is still"
+        " sound in the old one: agent-forge models reindex", rebuild,
     )
-
-
-def _integrity(path: Path) -> list[str]:
-    """What `PRAGMA integrity_check` complains of; nothing where the file is whole."""
-    try:
-        connection = sqlite3.connect(f"file:{path}?mode=ro", uri=True, timeout=5.0)
-        try:
-            rows = [str(row[0]) for row in connection.execute("PRAGMA integrity_check")]
-        finally:
-            connection.close()
-    except sqlite3.DatabaseError as error:
-        return [str(error)]
-    return [] if rows == ["ok"] else rows
 
 
 CHECKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (

@@ -6,12 +6,9 @@ without looking at its bytes. Only the queue and the cache's place need DVC itse
 
 from __future__ import annotations
 
-import hashlib
 import json
 import os
-import re
 import shutil
-import subprocess
 import sys
 import time
 from collections.abc import Iterator
@@ -19,18 +16,13 @@ from functools import partial
 from pathlib import Path
 from typing import Any
 
-import yaml
-
 from forge.errors import ForgeError
 from forge.files import atomic_write_text
 from forge.pipeline.findings import Finding
+from forge.pipeline.gitrepo import file_at
+from forge.pipeline.lockfile import LOCK, MEND, Cache, Lock, half_written, intact, lock_fault, md5_file
 
-LOCK = "dvc.lock"
-MEND = "agent-forge doctor --fix"
-_BLOCK = 1 << 20
 _TABLE_SECONDS = 1.0  # writing DVC's lock table takes a millisecond
-_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
-_Loader = getattr(yaml, "CSafeLoader", yaml.SafeLoader)
 
 
 def remove(path: Path) -> str:
@@ -57,59 +49,11 @@ def processes_in(root: Path) -> list[int]:
     return found
 
 
-# ---- dvc.lock ----------------------------------------------------------------------------------------------
-
-
-def lock_fault(text: str) -> str | None:
-    """What is wrong with the text of a `dvc.lock`; None where it is as DVC writes it."""
-    if text and not text.endswith("\n"):
-        return "cut off in its last line"
-    try:
-        found = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        return f"not readable as YAML ({' '.join(str(error).split())})"
-    if not isinstance(found, dict) or found.get("schema") != "2.0":
-        return "empty or cut off" if not found else "its schema is not 2.0"
-    stages = found.get("stages", {})
-    if not isinstance(stages, dict):
-        return "cut off: no table of stages"
-    for name, stage in stages.items():
-        if not isinstance(stage, dict) or not isinstance(stage.get("cmd"), str | list):
-            return f"cut off in stage {name}"
-        if "outs" not in stage or not all(_sound_entries(stage.get(group, [])) for group in ("deps", "outs")):
-            return f"cut off in stage {name}"
-        params = stage.get("params", {})
-        if not isinstance(params, dict) or not all(isinstance(values, dict) for values in params.values()):
-            return f"cut off in stage {name}"
-    return None
-
-
-def _sound_entries(entries: Any) -> bool:
-    """Whether the `deps` or `outs` of a stage are whole: a path each, nothing empty, a whole hash where one is
-    announced."""
-    return isinstance(entries, list) and all(
-        isinstance(entry, dict)
-        and "path" in entry
-        and None not in entry.values()
-        and all(isinstance(entry[name], int) for name in ("size", "nfiles") if name in entry)
-        and (entry.get("hash") != "md5" or _MD5.fullmatch(str(entry.get("md5"))))
-        for entry in entries
-    )
-
-
-def require_sound_lock(root: Path) -> None:
-    """Refuse to go on with a damaged `dvc.lock`.
-
-    Raises:
-        ForgeError: it is; the line names the mend.
-    """
-    path = root / LOCK
-    if path.is_file() and (fault := lock_fault(_text(path))):
-        raise ForgeError(f"{LOCK} is damaged, {fault}; mend it with: {MEND}")
-
-
 def _text(path: Path) -> str:
     return path.read_text(encoding="utf-8", errors="replace")
+
+
+# ---- dvc.lock ----------------------------------------------------------------------------------------------
 
 
 def check_lock(root: Path) -> Iterator[Finding]:
@@ -131,9 +75,12 @@ def check_lock(root: Path) -> Iterator[Finding]:
 
 def _restore_lock(root: Path) -> str:
     """The committed lock file where Git has a sound one, else none at all."""
-    shown = subprocess.run(["git", "show", f"HEAD:./{LOCK}"], cwd=root, capture_output=True, text=True, check=False)
-    if shown.returncode == 0 and lock_fault(shown.stdout) is None:
-        atomic_write_text(root / LOCK, shown.stdout)
+    try:
+        committed = file_at(root, "HEAD", LOCK)
+    except ForgeError:
+        committed = ""
+    if lock_fault(committed) is None:
+        atomic_write_text(root / LOCK, committed)
         return f"took the committed {LOCK}; go on with: agent-forge run"
     (root / LOCK).unlink()
     return f"removed {LOCK}; the next run restores it from DVC's run-cache: agent-forge run"
@@ -285,38 +232,13 @@ def _kill_task(root: Path, name: str) -> str:
 # ---- cache -------------------------------------------------------------------------------------------------
 
 
-def cache_root(root: Path) -> Path:
-    """DVC's cache of files, wherever its configuration puts it.
-
-    Raises:
-        ForgeError: the folder is no DVC project.
-    """
-    from dvc.exceptions import DvcException
-    from dvc.repo import Repo
-
-    try:
-        with Repo(str(root)) as repo:
-            return Path(repo.cache.local.path)
-    except DvcException as error:
-        raise ForgeError(f"{root}: {error}") from error
-
-
-def md5_file(path: Path) -> str:
-    """Hex MD5 of a file's bytes, DVC's name for it."""
-    digest = hashlib.md5(usedforsecurity=False)
-    with open(path, "rb") as stream:
-        while block := stream.read(_BLOCK):
-            digest.update(block)
-    return digest.hexdigest()
-
-
 def check_cache(root: Path) -> Iterator[Finding]:
     """Every object of the cache against its name, and files that a full disk or a kill left half-written."""
-    cache = cache_root(root)
-    objects = sorted(path for path in cache.glob("??/*") if path.is_file())
-    half = [path for path in objects if path.name.endswith(".tmp")]
-    rotten = [path for path in objects if path not in half and not _intact(path)]
-    places = _places(root, cache) if rotten else {}
+    cache = Cache.of(root)
+    objects = list(cache.objects())
+    half = [path for path in objects if half_written(path)]
+    rotten = [path for path in objects if path not in half and not intact(path)]
+    places = _users(root, cache) if rotten else {}
     for path in rotten:
         name = path.parent.name + path.name
         users = places.get(name, [])
@@ -337,25 +259,13 @@ def check_cache(root: Path) -> Iterator[Finding]:
         yield Finding("cache", "ok", f"{len(objects)} objects have the bytes that they are named by")
 
 
-def _intact(path: Path) -> bool:
-    return md5_file(path) == (path.parent.name + path.name).removesuffix(".dir")
-
-
-def _places(root: Path, cache: Path) -> dict[str, list[Path]]:
-    """Where in the workspace each object belongs, by dvc.lock and the listings of folders."""
+def _users(root: Path, cache: Cache) -> dict[str, list[Path]]:
+    """Where in the workspace each object's bytes belong, as far as dvc.lock is whole."""
     path = root / LOCK
     if not path.is_file() or lock_fault(_text(path)):
         return {}
-    found: dict[str, list[Path]] = {}
-    for stage in yaml.load(_text(path), Loader=_Loader)["stages"].values():
-        for out in stage.get("outs", []):
-            name, place = str(out.get("md5")), root / out["path"]
-            found.setdefault(name, []).append(place)
-            listing = cache / name[:2] / name[2:]
-            if name.endswith(".dir") and listing.is_file() and _intact(listing):
-                for row in json.loads(_text(listing)):
-                    found.setdefault(row["md5"], []).append(place / row["relpath"])
-    return found
+    found = cache.users(Lock.read(root).outs().values())
+    return {md5: [root / place for place in places] for md5, places in found.items()}
 
 
 def _replace_object(path: Path, users: list[Path]) -> str:

@@ -8,30 +8,37 @@ from pathlib import Path
 from forge.errors import ForgeError
 
 
-def git(root: Path, *arguments: str) -> str:
-    """The output of a git command, run in `root`.
+def git_bytes(root: Path, *arguments: str, text: str = "") -> bytes:
+    """The output of a git command, run in `root` and fed with `text`.
 
     Raises:
-        ForgeError: it failed; the line is Git's own.
+        ForgeError: there is no git, or it failed; the line is Git's own.
     """
-    done = subprocess.run(["git", "-C", str(root), *arguments], capture_output=True, text=True, check=False)
+    try:
+        done = subprocess.run(
+            ["git", "-C", str(root), *arguments], input=text.encode(), capture_output=True, check=False
+        )
+    except FileNotFoundError as error:
+        raise ForgeError("git is not installed; revisions, tags and experiments are read through it") from error
     if done.returncode != 0:
-        said = done.stderr.strip().splitlines()
-        raise ForgeError(f"git {arguments[0]}: {said[-1] if said else f'exit code {done.returncode}'}")
+        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
+        named = [line for line in said if line.startswith(("fatal:", "error:"))]  # hints stand around them
+        reason = [*named, *reversed(said), f"exit code {done.returncode}"][0]
+        raise ForgeError(f"git {arguments[0]}: {reason}")
     return done.stdout
 
 
-def is_repository(root: Path) -> bool:
-    """Whether `root` lies in a Git repository that has a commit."""
-    command = ["git", "-C", str(root), "rev-parse", "--quiet", "--verify", "HEAD"]
-    return subprocess.run(command, capture_output=True, check=False).returncode == 0
+def git(root: Path, *arguments: str) -> str:
+    """The output of a git command as text, run in `root`. Raises ForgeError as `git_bytes` does."""
+    return git_bytes(root, *arguments).decode("utf-8", "replace")
 
 
-def commit_of_tag(root: Path, tag: str) -> str | None:
-    """The commit that a tag names; None if there is no such tag."""
-    command = ["git", "-C", str(root), "rev-parse", "--quiet", "--verify", f"refs/tags/{tag}^{{commit}}"]
-    done = subprocess.run(command, capture_output=True, text=True, check=False)
-    return done.stdout.strip() if done.returncode == 0 else None
+def commit_of(root: Path, name: str) -> str | None:
+    """The commit that Git knows by a name; None if there is none, or no repository."""
+    try:
+        return git(root, "rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}").strip()
+    except ForgeError:
+        return None
 
 
 def file_at(root: Path, revision: str, path: str) -> str:

@@ -14,7 +14,7 @@ from forge.errors import ForgeError
 from forge.files import MANIFEST, sha256_file, verify_manifest
 from forge.pipeline import registry
 from forge.pipeline.locate import RESULTS
-from forge.pipeline.lockfile import LOCK, Cache, Lock, Out, intact, md5_path
+from forge.pipeline.lockfile import LOCK, Cache, Lock, Out, half_written, intact, md5_path
 from forge.pipeline.versions import versions
 
 
@@ -41,7 +41,7 @@ def verify(root: Path) -> dict[str, Any]:
     # Plots and metrics are Git's, which looks after them itself.
     outs = [out for out in Lock.read(root).outs().values() if RESULTS not in Path(out.path).parents]
     absent = [out.path for out in outs if not (root / out.path).exists()]
-    objects, users = list(cache.objects()), _users(outs, cache)
+    objects, users = list(cache.objects()), cache.users(outs)
     present = {out.md5 for out in outs if cache.object(out.md5).is_file() and intact(cache.object(out.md5))}
     damaged = [damage for out in outs if out.path not in absent and (damage := _check_out(root, out))]
     damaged += [damage for path in objects if (damage := _check_object(path, users))]
@@ -64,28 +64,16 @@ def _check_out(root: Path, out: Out) -> Damage | None:
     return None
 
 
-def _users(outs: list[Out], cache: Cache) -> dict[str, str]:
-    """Which output in the workspace's dvc.lock needs an object, by MD5."""
-    found: dict[str, str] = {}
-    for out in outs:
-        found[out.md5] = out.path
-        path = cache.object(out.md5)
-        if path.is_file() and intact(path):
-            for name, md5 in (cache.listing(out.md5) or {}).items():
-                found.setdefault(md5, f"{out.path}/{name}")
-    return found
-
-
-def _check_object(path: Path, users: dict[str, str]) -> Damage | None:
+def _check_object(path: Path, users: dict[str, list[str]]) -> Damage | None:
     md5 = path.parent.name + path.name
-    if path.name.endswith(".tmp") or path.name.startswith("."):
+    if half_written(path):
         return Damage(path.as_posix(), "half-written, by a run that was killed or still works", f"rm {path}")
     if intact(path):
         return None
-    user = users.get(md5)
     what = f"its bytes do not have the MD5 {md5.removesuffix('.dir')} that it is named by"
-    if user is None:
+    if md5 not in users:
         return Damage(path.as_posix(), what, f"rm {path}   (nothing in {LOCK} uses it; an older version may)")
+    user = users[md5][0]
     otherwise = "without a remote: dvc commit, if the workspace is whole, else dvc repro"
     mend = f"rm -f {path} && dvc fetch {user}   ({otherwise})"
     return Damage(path.as_posix(), f"{what}; it is {user}", mend)

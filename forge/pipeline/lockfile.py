@@ -9,7 +9,7 @@ from __future__ import annotations
 import hashlib
 import json
 import re
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
@@ -19,8 +19,10 @@ import yaml
 from forge.errors import ForgeError
 
 LOCK = "dvc.lock"
+MEND = "agent-forge doctor --fix"
 _SKIPPED = {"__pycache__", ".git", ".dvc"}
 _BLOCK = 1 << 20
+_MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
 class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
@@ -96,6 +98,70 @@ def overlaps(first: str, second: str) -> bool:
     return first == second or first.startswith(f"{second}/") or second.startswith(f"{first}/")
 
 
+# ---- dvc.lock ----------------------------------------------------------------------------------------------
+
+
+def lock_fault(text: str) -> str | None:
+    """What is wrong with the text of a `dvc.lock`; None where it is as DVC writes it."""
+    try:
+        _stages(text)
+    except ForgeError as error:
+        return str(error)
+    return None
+
+
+def _stages(text: str) -> dict[str, Any]:
+    """The stages of a `dvc.lock`. Raises ForgeError that says how the text is not as DVC writes it."""
+    if text and not text.endswith("\n"):
+        raise ForgeError("cut off in its last line")
+    try:
+        found = yaml.load(text, Loader=_Loader)
+    except yaml.YAMLError as error:
+        raise ForgeError(f"not readable as YAML ({' '.join(str(error).split())})") from error
+    if not isinstance(found, dict) or found.get("schema") != "2.0":
+        raise ForgeError("empty or cut off" if not found else "its schema is not 2.0")
+    stages = found.get("stages", {})
+    if not isinstance(stages, dict):
+        raise ForgeError("cut off: no table of stages")
+    for name, stage in stages.items():
+        if not _is_whole(stage):
+            raise ForgeError(f"cut off in stage {name}")
+    return stages
+
+
+def _is_whole(stage: Any) -> bool:
+    """Whether a stage of a `dvc.lock` has all that DVC writes of one."""
+    if not isinstance(stage, dict) or not isinstance(stage.get("cmd"), str | list):
+        return False
+    if "outs" not in stage or not all(_sound_entries(stage.get(group, [])) for group in ("deps", "outs")):
+        return False
+    params = stage.get("params", {})
+    return isinstance(params, dict) and all(isinstance(values, dict) for values in params.values())
+
+
+def _sound_entries(entries: Any) -> bool:
+    """Whether the `deps` or `outs` of a stage are whole: a path each, nothing empty, a whole hash where one is
+    announced."""
+    return isinstance(entries, list) and all(
+        isinstance(entry, dict)
+        and "path" in entry
+        and None not in entry.values()
+        and all(isinstance(entry[name], int) for name in ("size", "nfiles") if name in entry)
+        and (entry.get("hash") != "md5" or _MD5.fullmatch(str(entry.get("md5"))))
+        for entry in entries
+    )
+
+
+def require_sound_lock(root: Path) -> None:
+    """Refuse to go on with a damaged `dvc.lock`; there may be none.
+
+    Raises:
+        ForgeError: it is damaged; the line names the mend.
+    """
+    if (root / LOCK).is_file():
+        Lock.read(root)
+
+
 @dataclass(frozen=True)
 class Out:
     """One output in dvc.lock. md5: DVC's hash, ending in `.dir` for a folder. size: bytes."""
@@ -114,19 +180,22 @@ class Lock:
 
     @classmethod
     def parse(cls, text: str, name: str = LOCK) -> Lock:
-        """Raises ForgeError when the text is not a dvc.lock, for instance half of one."""
-        stages = parse_yaml(text, name).get("stages")
-        if not isinstance(stages, dict):
-            raise ForgeError(f"{name}: names no stages; is it damaged? (git checkout {LOCK}, or dvc repro)")
-        return cls(stages)
+        """Raises ForgeError when the text is not a whole dvc.lock, for instance half of one."""
+        try:
+            return cls(_stages(text))
+        except ForgeError as error:
+            raise ForgeError(f"{name} is damaged, {error}") from error
 
     @classmethod
     def read(cls, root: Path) -> Lock:
-        """The workspace's dvc.lock. Raises ForgeError when it is missing or damaged."""
+        """The workspace's dvc.lock. Raises ForgeError, with the mend, when it is missing or damaged."""
         path = root / LOCK
         if not path.is_file():
             raise ForgeError(f"{path}: no such file; nothing has run here yet (agent-forge run)")
-        return cls.parse(path.read_text(encoding="utf-8"), str(path))
+        try:
+            return cls.parse(path.read_text(encoding="utf-8", errors="replace"))
+        except ForgeError as error:
+            raise ForgeError(f"{error}; mend it with: {MEND}") from error
 
     def outs(self) -> dict[str, Out]:
         """Every output by its path."""
@@ -171,6 +240,9 @@ class Lock:
                     found.append(parent)
                     waiting.append(parent)
         return found
+
+
+# ---- cache -------------------------------------------------------------------------------------------------
 
 
 @dataclass(frozen=True)
@@ -236,6 +308,25 @@ class Cache:
         """A JSON file of a cached folder; None if it is not there or damaged."""
         path = self.file(md5, name)
         return None if path is None else json.loads(path.read_text(encoding="utf-8"))
+
+    def users(self, outs: Iterable[Out]) -> dict[str, list[str]]:
+        """Which outputs, and which files of folders among them, have each object's bytes: paths by MD5.
+
+        A folder whose listing is absent or damaged stands there alone.
+        """
+        found: dict[str, list[str]] = {}
+        for out in outs:
+            found.setdefault(out.md5, []).append(out.path)
+            path = self.object(out.md5)
+            if out.md5.endswith(".dir") and path.is_file() and intact(path):
+                for name, md5 in (self.listing(out.md5) or {}).items():
+                    found.setdefault(md5, []).append(f"{out.path}/{name}")
+        return found
+
+
+def half_written(path: Path) -> bool:
+    """Whether a file of the cache is a draft that DVC, or a mend, has not yet given its name."""
+    return path.name.endswith(".tmp") or path.name.startswith(".")
 
 
 def intact(path: Path) -> bool:

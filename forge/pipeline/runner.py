@@ -20,7 +20,8 @@ from forge.config import load_params, set_param
 from forge.errors import ForgeError
 from forge.files import verify_manifest
 from forge.pipeline.disk import check_room, disk_full_note, run_bytes, says_disk_full
-from forge.pipeline.doctor_dvc import clear_dead_locks, require_sound_lock
+from forge.pipeline.doctor_dvc import clear_dead_locks
+from forge.pipeline.lockfile import require_sound_lock
 from forge.pipeline.logs import logging_to
 from forge.pipeline.phases import phase_named
 from forge.pipeline.signals import die_with_parent

@@ -18,7 +18,7 @@ from typing import Any, Literal
 
 from forge.errors import ForgeError
 from forge.files import MANIFEST, canonical_json, fsync_directory, sha256_file, verify_manifest
-from forge.pipeline.gitrepo import commit_of_tag, file_at, git, is_repository, uncommitted
+from forge.pipeline.gitrepo import commit_of, file_at, git, uncommitted
 from forge.pipeline.lockfile import LOCK, Cache, Lock, Out, artifact_paths, intact, md5_path, parse_yaml
 from forge.pipeline.publish import METADATA, open_draft, read_metadata
 from forge.pipeline.registry_models import artifact_names, headline_of, results_of
@@ -60,7 +60,7 @@ class Version:
 
 def versions(root: Path) -> list[Version]:
     """Every version that is registered and not deprecated, the oldest first; none outside a Git repository."""
-    if not is_repository(root):
+    if commit_of(root, "HEAD") is None:
         return []
     from gto import api
 
@@ -104,7 +104,7 @@ def find_version(root: Path, ref: str) -> Version:
     known = versions(root)
     name, _, stage = ref.partition("#")
     if "#" in stage:  # `edge#prod#1`: the tag itself says which
-        commit = commit_of_tag(root, ref)
+        commit = commit_of(root, f"refs/tags/{ref}")
         matching = [version for version in known if version.artifact == name and version.commit == commit]
     else:
         matching = [v for v in known if v.tag == ref or (v.artifact == name and (not stage or stage in v.stages))]
@@ -127,7 +127,7 @@ def register(root: Path, phase: str, *, bump: Bump = "patch", push: bool = False
         ForgeError: refused, with the reason; no tag is made then.
     """
     name, path = _named(root, phase)
-    if not is_repository(root):
+    if commit_of(root, "HEAD") is None:
         raise ForgeError(f"{root.absolute()}: no Git repository with a commit, so nothing can be tagged")
     if changed := uncommitted(root, *DECISIVE, results_of(path).as_posix()):
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
@@ -230,7 +230,7 @@ def _tag(root: Path, name: str, version: str, facts: dict[str, Any]) -> str:
     except GTOException as error:
         raise ForgeError(f"refused to register {name}: {error}") from error
     tag = f"{name}@{version}"
-    if commit_of_tag(root, tag) is None:
+    if commit_of(root, f"refs/tags/{tag}") is None:
         raise ForgeError(f"{tag}: the tag was not made")
     return tag
 
