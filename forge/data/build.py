@@ -70,7 +70,8 @@ def split_rows(params: Any, seed: int, split: str, toolbox: Toolbox) -> list[Row
         for row in tool_dialogues(small(params.train_tool), seed, cast(Split, split))
     ]
     rows += persona_dialogues(small(params.train_persona), seed, cast(Split, split))
-    rows += recall_dialogues(small(params.train_recall), seed, split)
+    # Pairs differ more than other rows in how hard they are: three times as many for the claims.
+    rows += recall_dialogues(small(params.train_recall) * (3 if split == "test" else 1), seed, split)
     rows += [{"kind": "text", "task": "text", "text": chunk, "difficulty": 0.5}
              for chunk in book_chunks()[: params.train_text or None] if text_split(chunk) == split]
     return rows
