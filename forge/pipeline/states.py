@@ -157,14 +157,16 @@ def _sources(stage: _Stage, producers: dict[str, str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def stage_states(root: Path | str = ".", *, scale: str | None = None) -> list[StageState]:
+def stage_states(
+    root: Path | str = ".", *, scale: str | None = None, parameters: dict[str, Any] | None = None
+) -> list[StageState]:
     """Every stage in the order in which they run, with its state; `scale` asks for another one than
-    params.yaml names.
+    params.yaml names, `parameters` for others than it holds.
 
     Raises ForgeError when dvc.yaml, params.yaml or dvc.lock is unreadable.
     """
     folder = Path(root)
-    values = read_yaml(folder / "params.yaml")
+    values = read_yaml(folder / "params.yaml") if parameters is None else dict(parameters)
     if scale is not None:
         values["scale"] = scale
     table = read_yaml(folder / "dvc.yaml").get("stages", {})
