@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -23,7 +23,7 @@ def metrics_command(
       agent-forge metrics --phase forge
       agent-forge metrics --missing
     """
-    from forge.pipeline.observed import metric_rows
+    from forge.pipeline.observed import metric_rows, value_text
 
     scale, rows = metric_rows(phase)
     lost = [row["metric"] for row in rows if not row["observed"]]
@@ -34,14 +34,8 @@ def metrics_command(
         for name in lost:
             say(name)
     else:
-        shown = [(row["metric"], "yes" if row["observed"] else "no", _value(row["value"]), row["unit"]) for row in rows]
+        shown = [(row["metric"], "yes" if row["observed"] else "no", value_text(row["value"]), row["unit"]) for row in rows]
         table(("metric", "observed", "value", "unit"), shown)
         say(f"scale {scale}: {len(rows) - len(lost)} of {len(rows)} metrics observed")
     if missing and lost:
         raise typer.Exit(1)
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

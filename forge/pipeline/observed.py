@@ -52,3 +52,10 @@ def metric_rows(phase: str | None = None) -> tuple[str, list[dict[str, Any]]]:
         for metric in implied(parameters, phase)
     ]
     return scale, rows
+
+
+def value_text(value: Any) -> str:
+    """A metric's value for a table; empty when there is none."""
+    if value is None:
+        return ""
+    return f"{value:.6g}" if isinstance(value, float) else str(value)

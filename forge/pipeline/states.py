@@ -188,6 +188,16 @@ def stage_states(
     return list(states.values())
 
 
+def made_stale(parameters: dict[str, Any], root: Path | str = ".") -> list[StageState]:
+    """The stages that are fresh and would be so no more with other parameters than params.yaml holds.
+
+    Raises:
+        ForgeError: dvc.yaml, params.yaml or dvc.lock is unreadable.
+    """
+    fresh = {state.name for state in stage_states(root) if state.state == "fresh"}
+    return [s for s in stage_states(root, parameters=parameters) if s.name in fresh and s.state != "fresh"]
+
+
 def _in_order(stages: list[_Stage]) -> list[_Stage]:
     """Producers before consumers, otherwise the order of dvc.yaml."""
     producers = {path: stage.name for stage in stages for path in stage.outs}
