@@ -34,7 +34,7 @@ def metrics_command(
         for name in lost:
             say(name)
     else:
-        shown = [(row["metric"], "yes" if row["observed"] else "no", value_text(row["value"]), row["unit"]) for row in rows]
+        shown = [(r["metric"], "yes" if r["observed"] else "no", value_text(r["value"]), r["unit"]) for r in rows]
         table(("metric", "observed", "value", "unit"), shown)
         say(f"scale {scale}: {len(rows) - len(lost)} of {len(rows)} metrics observed")
     if missing and lost:

@@ -37,7 +37,8 @@ def curves(stage: str) -> Curves:
     phase, _, branch = stage.partition("@")
     kept = results_path(phase, branch or None) / "plots" / "metrics"
     files = sorted(kept.rglob("*.tsv"))
-    return Curves(kept if files else None, {path.relative_to(kept).with_suffix("").as_posix(): _kept(path) for path in files})
+    series = {path.relative_to(kept).with_suffix("").as_posix(): _kept(path) for path in files}
+    return Curves(kept if files else None, series)
 
 
 def _of_run(path: Path) -> Curves:

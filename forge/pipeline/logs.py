@@ -142,7 +142,8 @@ def latest_lines(directory: Path, count: int, phase: str | None = None) -> list[
         # Runs overlap, but a file that was last written before the oldest line that is wanted has none to add.
         if len(found) >= count and path.stat().st_mtime < _seconds(str(found[-count]["time"])):
             continue
-        lines = [line for line in parse_lines(path.read_text(encoding="utf-8", errors="replace")) if _belongs(line, phase)]
+        text = path.read_text(encoding="utf-8", errors="replace")
+        lines = [line for line in parse_lines(text) if _belongs(line, phase)]
         found = sorted([*found, *lines], key=lambda line: str(line["time"]))
     return found[-count:]
 
