@@ -146,7 +146,7 @@ def _editor() -> None:
 def page() -> None:
     """Two ways to edit, one way to save."""
     st.title("Configuration")
-    st.caption("Saved only when it is valid, like agent-forge config edit; comments stay. A stage reads it as it starts.")
+    st.caption("Only what is valid is saved, as agent-forge config edit does; comments stay.")
     if told := st.session_state.pop("told", None):
         st.success(plain(told))
     if _state()["opened"] != FILE.read_bytes():
