@@ -14,6 +14,7 @@ import time
 import urllib.request
 from collections.abc import Iterator
 from contextlib import contextmanager
+from importlib import import_module
 from pathlib import Path
 from typing import Any
 
@@ -35,6 +36,9 @@ from tests.rot import flip
 from tests.toy_project import build_project
 
 ROOT = Path(__file__).resolve().parent.parent
+for name in PAGES:
+    # Streamlit runs a page as `__main__`; coverage must have met it under its own name first.
+    import_module(f"forge.monitor.views.{name}")
 
 
 @pytest.fixture

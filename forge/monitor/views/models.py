@@ -74,7 +74,7 @@ def _lineage(models: list[dict[str, Any]]) -> None:
     st.subheader("Lineage")
     tags = [version["tag"] for model in models for version in model["versions"]]
     refs = list(dict.fromkeys([*artifact_names(Path()).values(), *tags]))
-    ref = st.selectbox("made from what", refs, index=None, key="lineage", placeholder="a model or a version")
+    ref = st.selectbox("of a model or a version", refs, index=None, key="lineage")
     if ref is None:
         return
     try:
