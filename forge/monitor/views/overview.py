@@ -37,12 +37,15 @@ def _headline(found: dict[str, Any]) -> None:
     states = [row["state"] for row in found["stages"]]
     fresh = states.count("fresh")
     left = found["seconds_left"]
-    outlook = "unknown: a stage has never run at this scale" if left is None else f"about {human_seconds(left)}"
-    scale, done, rest, agent = st.columns([1, 1, 2, 2])
-    scale.metric("scale", f"{found['scale']}, seed {found['seed']}")
+    outlook = "unknown" if left is None else human_seconds(left)
+    scale, seed, done, rest = st.columns(4)
+    scale.metric("scale", found["scale"])
+    seed.metric("seed", str(found["seed"]))
     done.metric("stages fresh", f"{fresh} of {len(states)}")
-    rest.metric("time left", "nothing to do" if fresh == len(states) else outlook)
-    agent.metric("agent", found["agent"] or "none yet")
+    rest.metric("time left", "none, all fresh" if fresh == len(states) else outlook)
+    if left is None:
+        st.caption("Time left is unknown as long as a stage that is to run has never run at this scale.")
+    st.caption(plain(f"Agent: {found['agent'] or 'none yet; make one with: agent-forge run'}"))
     if states:
         st.progress(fresh / len(states))
     for row in found["stages"]:
