@@ -28,6 +28,7 @@ from forge.files import atomic_write_json
 from forge.monitor import launch
 from forge.monitor.app import PAGES
 from forge.pipeline import sampling, states, watching
+from forge.pipeline.curves import Curves, curves
 from forge.pipeline.lockfile import md5_path
 from forge.pipeline.registry_index import reindex
 from forge.pipeline.sampling import SystemSampler
@@ -189,6 +190,9 @@ def test_a_phase_shows_curves_claims_and_metrics_of_its_results(finished: Path) 
     assert all(row["description"] for row in metrics)
     shown(app.text_input(key="metrics of bitnet").set_value("no such metric").run())
     assert "0 of " in said(app)
+    kept = Path("results/bitnet/plots/metrics/train/loss.tsv")
+    kept.write_text(kept.read_text() + "many\tfew\n")
+    assert "loss.tsv: expected a column of steps and one of numbers" in said(shown(app.run()))
     shown(app.selectbox(key="phase").set_value("cognate").run())
     shown(app.selectbox(key="branch").set_value("adaptive_computation").run())
     assert "results/cognate/adaptive_computation/run.json" in said(app)
@@ -210,6 +214,7 @@ def test_models_are_listed_traced_and_checked(toy: Path, tmp_path: Path, monkeyp
     copy = tmp_path / "copy"
     shutil.copytree(toy, copy, symlinks=True)
     monkeypatch.chdir(copy)
+    assert curves("edge") == Curves(None, {})
     app = opened("models")
     rows = {row["model"]: row for row in tables(app)[0]}
     assert set(rows) == {"trunk", "edge"}
@@ -345,6 +350,23 @@ def test_the_text_is_saved_as_it_is_and_never_over_somebody_elses(two_stages: Pa
     press(app, "Open it again")
     assert app.text_area[0].value == theirs
     assert not app.warning
+
+
+def test_a_broken_file_is_mended_as_text(two_stages: Path) -> None:
+    before = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(before.replace("seed: 0", "seed: [0"))
+    app = opened("configuration")
+    assert "not valid YAML" in said(app)
+    shown(app.segmented_control(key="way").set_value("text").run())
+    assert not app.error
+    app.text_area[0].set_value(before)
+    press(app, "Save")
+    assert "Saved. Which stages become stale is not known: params.yaml" in said(app)
+    assert Path("params.yaml").read_text() == before
+    Path("params.yaml").write_text("- a list\n")
+    assert "must be a mapping" in said(opened("configuration"))
+    Path("params.yaml").unlink()
+    assert "params.yaml: no such file" in said(opened("configuration"))
 
 
 # ---- the command ----

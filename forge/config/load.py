@@ -212,6 +212,17 @@ def _editor() -> Any:
     return editor
 
 
+def _inline(value: Any) -> Any:
+    """A list that is written in its line, as the lists of params.yaml are."""
+    from ruamel.yaml.comments import CommentedSeq
+
+    if not isinstance(value, list):
+        return value
+    listed = CommentedSeq(value)
+    listed.fa.set_flow_style()
+    return listed
+
+
 def edited(text: str, changes: Mapping[str, Any]) -> str:
     """The text of a params file with other values for existing dotted keys; comments and layout stay. Not validated.
 
@@ -227,7 +238,7 @@ def edited(text: str, changes: Mapping[str, Any]) -> str:
         node = tree
         for part in parents:
             node = node[part]
-        node[last] = value
+        node[last] = _inline(value)
     stream = StringIO()
     editor.dump(tree, stream)
     return stream.getvalue()

@@ -44,7 +44,10 @@ def _text() -> str:
 def _outcome(after: str) -> str:
     """Which stages another text of the file makes stale, in a sentence. Raises ForgeError when it is not valid."""
     parse_params(after, FILE)
-    stale = made_stale(lockfile.parse_yaml(after, str(FILE)))
+    try:
+        stale = made_stale(lockfile.parse_yaml(after, str(FILE)))
+    except ForgeError as error:  # of the file as it is, say, which this text mends
+        return f"Which stages become stale is not known: {error}."
     if not stale:
         return "No fresh stage becomes stale."
     return f"Stale now: {'; '.join(f'{stage.name} ({stage.why})' for stage in stale)}."
