@@ -15,13 +15,14 @@ import pytest
 
 from forge.cli import output, run, use
 from forge.cli.main import main
-from forge.cli.run import Watcher, last_seconds
-from forge.cli.state import StageState
+from forge.cli.run import Watcher
 from forge.errors import Interrupted
 from forge.evals.ledger import PHASES, LedgerRow, write_ledger
 from forge.files import atomic_write_json
 from forge.pipeline.phases import PHASES as STAGES
 from forge.pipeline.runner import RunEvent, RunResult
+from forge.pipeline.states import StageState
+from forge.pipeline.watching import last_seconds
 from tests.toy_agent import build_toy
 
 ROOT = Path(__file__).parents[1]

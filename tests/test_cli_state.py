@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from forge.cli.state import _expand, lookup, read_yaml, stage_states
 from forge.errors import ForgeError
+from forge.pipeline.states import _expand, lookup, read_yaml, stage_states
 
 PARAMS = """scale: tiny
 seed: 0

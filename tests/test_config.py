@@ -195,6 +195,14 @@ def test_an_edit_touches_one_line(params_file: Path) -> None:
     assert load_params(params_file).phase("edge").steps == 98765
 
 
+def test_an_edited_list_stays_in_its_line(params_file: Path) -> None:
+    before = params_file.read_text()
+    set_param(params_file, "data.own_data", ["data/own/a.txt", "data/own/b.txt"])
+    after = params_file.read_text()
+    assert after == before.replace("  own_data: []", "  own_data: [data/own/a.txt, data/own/b.txt]")
+    assert load_params(params_file).file.data.own_data == ["data/own/a.txt", "data/own/b.txt"]
+
+
 @pytest.mark.parametrize(
     ("key", "value"), [("scales.tiny.edge.steps", 0), ("scale", "nope"), ("edge.prune", 1)]
 )

@@ -13,7 +13,6 @@ from types import SimpleNamespace
 
 import pytest
 
-from forge.cli.state import stage_states
 from forge.config import load_params
 from forge.errors import ForgeError
 from forge.files import atomic_write_json, atomic_write_text, write_manifest
@@ -25,6 +24,7 @@ from forge.pipeline.lockfile import Cache, md5_file
 from forge.pipeline.phases import phase_named
 from forge.pipeline.registry import event_row, put, registry_path, writing
 from forge.pipeline.runner import run_pipeline
+from forge.pipeline.states import stage_states
 from tests.rot import flip
 
 ROOT = Path(__file__).resolve().parent.parent

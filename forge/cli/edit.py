@@ -28,7 +28,7 @@ def config_edit(
       agent-forge config edit
       EDITOR='code --wait' agent-forge config edit
     """
-    from forge.config import load_params
+    from forge.config import load_params, replace_params
     from forge.files import atomic_write_bytes
 
     if not file.is_file():
@@ -51,16 +51,15 @@ def config_edit(
             fail(reason)
             if not typer.confirm("Edit again?", default=True):
                 raise ForgeError(f"{file} is as it was, your edit is kept in {draft}") from error
-    if file.read_bytes() != before:
-        raise ForgeError(f"{file} was changed by somebody else meanwhile; your edit is kept in {draft}")
-    after = draft.read_bytes()
-    if after != before:
-        atomic_write_bytes(file, after)
+    try:
+        changed = replace_params(file, before, draft.read_bytes())
+    except ForgeError as error:
+        raise ForgeError(f"{error}; your edit is kept in {draft}") from error
     draft.unlink()
     if as_json:
-        emit_json({"changed": after != before, "file": file.as_posix(), "scale": params.scale, "seed": params.seed})
+        emit_json({"changed": changed, "file": file.as_posix(), "scale": params.scale, "seed": params.seed})
         return
-    say(f"{file}: {'changed and valid' if after != before else 'not changed'} (scale {params.scale})")
+    say(f"{file}: {'changed and valid' if changed else 'not changed'} (scale {params.scale})")
 
 
 def _open_editor(path: Path) -> None:

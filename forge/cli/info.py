@@ -10,16 +10,9 @@ import typer
 
 from forge.cli.output import JSON, emit_json, say, table
 from forge.errors import ForgeError
-from forge.files import read_json
-
-AGENT_FILE = Path("models/compress/agent.forge")
+from forge.pipeline.watching import AGENT_FILE, read_small_json
 
 config_app = typer.Typer(no_args_is_help=True, help="Show, check or edit params.yaml.")
-
-
-def read_small_json(path: Path) -> Any:
-    """A small JSON file, or None when it is not there. Raises ForgeError that names it when it is not JSON."""
-    return read_json(path) if path.is_file() else None
 
 
 def status_command(as_json: JSON = False) -> None:
@@ -30,7 +23,7 @@ def status_command(as_json: JSON = False) -> None:
       agent-forge status
       agent-forge status --json
     """
-    from forge.cli.state import lookup, read_yaml, stage_states
+    from forge.pipeline.states import lookup, read_yaml, stage_states
 
     states = stage_states()
     scale = str(lookup(read_yaml(Path("params.yaml")), "scale"))
@@ -91,7 +84,7 @@ def config_show(
       agent-forge config show
       agent-forge config show --phase bitnet --scale spec
     """
-    from forge.cli.state import read_yaml, scaled_parameters
+    from forge.pipeline.states import read_yaml, scaled_parameters
 
     tree = read_yaml(Path("params.yaml"))
     active, blocks = scaled_parameters(tree, scale)

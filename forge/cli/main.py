@@ -17,6 +17,7 @@ from forge.cli.logs import logs_command
 from forge.cli.merge import merge_command
 from forge.cli.metrics import metrics_command
 from forge.cli.models import models_app
+from forge.cli.monitor import monitor_command
 from forge.cli.output import fail
 from forge.cli.run import run_command
 from forge.errors import ForgeError, Interrupted
@@ -48,6 +49,7 @@ app.command("merge")(merge_command)
 app.command("report")(info.report_command)
 app.command("metrics")(metrics_command)
 app.command("compare")(compare_command)
+app.command("monitor")(monitor_command)
 app.command("logs")(logs_command)
 app.command("doctor")(doctor_command)
 app.command("clean")(clean_command)

@@ -2,31 +2,11 @@
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from forge.cli.info import read_small_json
 from forge.cli.output import JSON, emit_json, say, table
-from forge.errors import ForgeError
-from forge.pipeline.locate import RESULTS
-
-
-def observed() -> dict[str, Any]:
-    """Everything that stages recorded, by full name, from `results/**/all_metrics.json`.
-
-    Raises:
-        ForgeError: a file is not a list of `{"metric", "value"}`.
-    """
-    found: dict[str, Any] = {}
-    for path in sorted(RESULTS.glob("**/all_metrics.json")):
-        rows = read_small_json(path)
-        try:
-            found.update({str(row["metric"]): row["value"] for row in rows})
-        except (KeyError, TypeError) as error:
-            raise ForgeError(f"{path}: expected a list of metrics with their values") from error
-    return found
 
 
 def metrics_command(
@@ -43,23 +23,9 @@ def metrics_command(
       agent-forge metrics --phase forge
       agent-forge metrics --missing
     """
-    from forge.cli.state import read_yaml, scaled_parameters
-    from forge.pipeline.catalog import COUNTS, implied
+    from forge.pipeline.observed import metric_rows, value_text
 
-    if phase is not None and phase not in COUNTS:
-        raise ForgeError(f"no metrics of a phase {phase!r}; known: {', '.join(COUNTS)}")
-    scale, parameters = scaled_parameters(read_yaml(Path("params.yaml")))
-    values = observed()
-    rows: list[dict[str, Any]] = [
-        {
-            "metric": metric.name,
-            "unit": metric.unit,
-            "observed": metric.holds(values.get(metric.name)),
-            "value": values.get(metric.name) if metric.holds(values.get(metric.name)) else None,
-            "description": metric.description,
-        }
-        for metric in implied(parameters, phase)
-    ]
+    scale, rows = metric_rows(phase)
     lost = [row["metric"] for row in rows if not row["observed"]]
     if as_json:
         counts = {"scale": scale, "declared": len(rows), "observed": len(rows) - len(lost), "missing": lost}
@@ -68,14 +34,8 @@ def metrics_command(
         for name in lost:
             say(name)
     else:
-        shown = [(row["metric"], "yes" if row["observed"] else "no", _value(row["value"]), row["unit"]) for row in rows]
+        shown = [(r["metric"], "yes" if r["observed"] else "no", value_text(r["value"]), r["unit"]) for r in rows]
         table(("metric", "observed", "value", "unit"), shown)
         say(f"scale {scale}: {len(rows) - len(lost)} of {len(rows)} metrics observed")
     if missing and lost:
         raise typer.Exit(1)
-
-
-def _value(value: Any) -> str:
-    if value is None:
-        return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)

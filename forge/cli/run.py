@@ -11,11 +11,11 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forge.cli.info import AGENT_FILE, read_small_json
 from forge.cli.output import JSON, emit_json, fail, say
-from forge.cli.state import StageState, stage_states
 from forge.errors import ForgeError
 from forge.pipeline.locate import run_dir
+from forge.pipeline.states import StageState, stage_states
+from forge.pipeline.watching import AGENT_FILE, last_seconds, read_small_json, time_left
 from forge.runtime.units import human_seconds
 
 if TYPE_CHECKING:
@@ -29,16 +29,6 @@ _DVC_TALK = re.compile(
     r"|^\s*dvc config core|^Use `dvc push`|^Verifying data sources|^Data and pipelines are up to date"
     r"|^Running stage|^ERROR: "
 )
-
-
-def last_seconds(root: Path, scale: str) -> dict[str, float]:
-    """Seconds that each stage took when it last ran at this scale, from results/**/run.json."""
-    found: dict[str, float] = {}
-    for path in sorted((root / "results").glob("**/run.json")):
-        run = read_small_json(path)
-        if isinstance(run, dict) and run.get("scale") == scale and "stage" in run and "seconds" in run:
-            found[str(run["stage"])] = float(run["seconds"])
-    return found
 
 
 class Watcher:
@@ -91,15 +81,12 @@ class Watcher:
         """Seconds until the end by earlier runs, or None when a stage that will run has never run at this
         scale.
         """
-        left = 0.0
-        for name in self.names:
-            if name in self.over or (not self.why[name] and name != self.current):
-                continue
-            if name not in self.expected:
-                return None
-            spent = time.monotonic() - self._since if name == self.current else 0.0
-            left += max(0.0, self.expected[name] - spent)
-        return left
+        spent = {
+            name: time.monotonic() - self._since if name == self.current else 0.0
+            for name in self.names
+            if name not in self.over and (self.why[name] or name == self.current)
+        }
+        return time_left(spent, self.expected)
 
     def _outlook(self) -> str:
         left = self.seconds_left()
@@ -154,8 +141,8 @@ def run_command(
       agent-forge run --phase edge
       agent-forge run --scale smoke
     """
-    from forge.cli.state import read_yaml
     from forge.pipeline.runner import run_pipeline
+    from forge.pipeline.states import read_yaml
 
     shown = str(scale or read_yaml(Path("params.yaml")).get("scale"))
     states = _planned(stage_states(scale=scale), phase)

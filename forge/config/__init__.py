@@ -1,5 +1,23 @@
 """Parameters: `params.yaml` read into pydantic models that refuse what cannot work."""
 
-from forge.config.load import Params, load_params, parse_yaml, read_yaml, set_param
+from forge.config.load import (
+    Params,
+    edited,
+    load_params,
+    parse_params,
+    parse_yaml,
+    read_yaml,
+    replace_params,
+    set_param,
+)
 
-__all__ = ["Params", "load_params", "parse_yaml", "read_yaml", "set_param"]
+__all__ = [
+    "Params",
+    "edited",
+    "load_params",
+    "parse_params",
+    "parse_yaml",
+    "read_yaml",
+    "replace_params",
+    "set_param",
+]

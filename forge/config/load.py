@@ -5,6 +5,7 @@ YAML 1.2 throughout (ruamel): DVC writes `1e-05`, which YAML 1.1 parsers take fo
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -14,7 +15,7 @@ from pydantic import BaseModel, ValidationError
 
 from forge.config import schema
 from forge.errors import ForgeError
-from forge.files import atomic_write_text
+from forge.files import atomic_write_bytes
 
 PARAMS_FILE = "params.yaml"
 _PHASES: dict[str, type[BaseModel]] = {
@@ -124,7 +125,19 @@ def load_params(path: str | Path = PARAMS_FILE) -> Params:
     Raises:
         ForgeError: one line that names the first offending key, and how many more there are.
     """
-    tree = read_yaml(path)
+    return _checked(read_yaml(path), path)
+
+
+def parse_params(text: str, name: str | Path = PARAMS_FILE) -> Params:
+    """Check the text of a `params.yaml`; `name` is for the message.
+
+    Raises:
+        ForgeError: as `load_params` does.
+    """
+    return _checked(parse_yaml(text, name), name)
+
+
+def _checked(tree: Any, path: str | Path) -> Params:
     if not isinstance(tree, dict):
         raise ForgeError(f"{path}: must be a mapping of parameters")
     try:
@@ -135,6 +148,32 @@ def load_params(path: str | Path = PARAMS_FILE) -> Params:
         known = ", ".join(parsed.scales)
         raise ForgeError(f"{Path(path).name}: scale: {parsed.scale!r} is not one of {known}")
     return Params(parsed)
+
+
+def replace_params(path: str | Path, before: bytes, after: bytes) -> bool:
+    """Put an edited text in a params file's place, in one rename, if it is valid and nobody else changed the file.
+
+    Args:
+        path: the params file.
+        before: what it held when the editor got it.
+        after: what the editor left.
+
+    Returns:
+        Whether the file was changed.
+
+    Raises:
+        ForgeError: the text is not valid, or the file does not hold `before` any more; the file is then as it was.
+    """
+    path = Path(path)
+    try:
+        parse_params(after.decode("utf-8"), path)
+    except UnicodeDecodeError as error:
+        raise ForgeError(f"{path}: not valid YAML: {error}") from error
+    if path.read_bytes() != before:
+        raise ForgeError(f"{path} was changed by somebody else meanwhile")
+    if after != before:
+        atomic_write_bytes(path, after)
+    return after != before
 
 
 def _first_fault(file: str, error: ValidationError) -> str:
@@ -173,6 +212,38 @@ def _editor() -> Any:
     return editor
 
 
+def _inline(value: Any) -> Any:
+    """A list that is written in its line, as the lists of params.yaml are."""
+    from ruamel.yaml.comments import CommentedSeq
+
+    if not isinstance(value, list):
+        return value
+    listed = CommentedSeq(value)
+    listed.fa.set_flow_style()
+    return listed
+
+
+def edited(text: str, changes: Mapping[str, Any]) -> str:
+    """The text of a params file with other values for existing dotted keys; comments and layout stay. Not validated.
+
+    Raises:
+        ForgeError: not YAML, or there is no such key.
+    """
+    plain = parse_yaml(text, PARAMS_FILE)
+    editor = _editor()
+    tree = editor.load(text)
+    for key, value in changes.items():
+        _lookup(plain, key)
+        *parents, last = key.split(".")
+        node = tree
+        for part in parents:
+            node = node[part]
+        node[last] = _inline(value)
+    stream = StringIO()
+    editor.dump(tree, stream)
+    return stream.getvalue()
+
+
 def set_param(path: str | Path, key: str, value: Any) -> None:
     """Change one existing value, keeping comments and layout, and write only if the result is valid.
 
@@ -184,24 +255,6 @@ def set_param(path: str | Path, key: str, value: Any) -> None:
     Raises:
         ForgeError: unknown key, or the change makes the file invalid; the file is then as it was.
     """
-    path = Path(path)
-    _lookup(read_yaml(path), key)
-    editor = _editor()
-    tree = editor.load(path.read_text(encoding="utf-8"))
-    *parents, last = key.split(".")
-    node = tree
-    for part in parents:
-        node = node[part]
-    node[last] = value
-    stream = StringIO()
-    editor.dump(tree, stream)
-    candidate = path.with_name(f".{path.name}.candidate")
-    try:
-        atomic_write_text(candidate, stream.getvalue())
-        try:
-            load_params(candidate)
-        except ForgeError as error:
-            raise ForgeError(str(error).replace(candidate.name, path.name)) from error
-        candidate.replace(path)
-    finally:
-        candidate.unlink(missing_ok=True)
+    read_yaml(path)  # names the file if it is not there or not YAML
+    before = Path(path).read_bytes()
+    replace_params(path, before, edited(before.decode("utf-8"), {key: value}).encode("utf-8"))

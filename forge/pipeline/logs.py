@@ -122,8 +122,8 @@ def _belongs(line: dict[str, Any], phase: str | None) -> bool:
     return phase is None or phase in (stage, stage.partition("@")[0])
 
 
-def _parse(text: str) -> list[dict[str, Any]]:
-    """Whole lines of a log; the half line of a killed writer is left out."""
+def parse_lines(text: str) -> list[dict[str, Any]]:
+    """The objects of JSON lines; the half line of a killed writer is left out."""
     found = []
     for line in text.splitlines():
         try:
@@ -142,7 +142,8 @@ def latest_lines(directory: Path, count: int, phase: str | None = None) -> list[
         # Runs overlap, but a file that was last written before the oldest line that is wanted has none to add.
         if len(found) >= count and path.stat().st_mtime < _seconds(str(found[-count]["time"])):
             continue
-        lines = [line for line in _parse(path.read_text(encoding="utf-8", errors="replace")) if _belongs(line, phase)]
+        text = path.read_text(encoding="utf-8", errors="replace")
+        lines = [line for line in parse_lines(text) if _belongs(line, phase)]
         found = sorted([*found, *lines], key=lambda line: str(line["time"]))
     return found[-count:]
 
@@ -164,7 +165,7 @@ def follow(
                 fresh = stream.read()
             whole = fresh[: fresh.rfind(b"\n") + 1]
             places[path] = places.get(path, 0) + len(whole)
-            yield from (line for line in _parse(whole.decode(errors="replace")) if _belongs(line, phase))
+            yield from (line for line in parse_lines(whole.decode(errors="replace")) if _belongs(line, phase))
         if ending:
             return
         time.sleep(poll)

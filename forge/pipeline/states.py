@@ -157,14 +157,16 @@ def _sources(stage: _Stage, producers: dict[str, str]) -> list[str]:
     return list(dict.fromkeys(found))
 
 
-def stage_states(root: Path | str = ".", *, scale: str | None = None) -> list[StageState]:
+def stage_states(
+    root: Path | str = ".", *, scale: str | None = None, parameters: dict[str, Any] | None = None
+) -> list[StageState]:
     """Every stage in the order in which they run, with its state; `scale` asks for another one than
-    params.yaml names.
+    params.yaml names, `parameters` for others than it holds.
 
     Raises ForgeError when dvc.yaml, params.yaml or dvc.lock is unreadable.
     """
     folder = Path(root)
-    values = read_yaml(folder / "params.yaml")
+    values = read_yaml(folder / "params.yaml") if parameters is None else dict(parameters)
     if scale is not None:
         values["scale"] = scale
     table = read_yaml(folder / "dvc.yaml").get("stages", {})
@@ -184,6 +186,16 @@ def stage_states(root: Path | str = ".", *, scale: str | None = None) -> list[St
             why = f"after {waits}"
         states[stage.name] = StageState(stage.name, "stale" if why else "fresh", why)
     return list(states.values())
+
+
+def made_stale(parameters: dict[str, Any], root: Path | str = ".") -> list[StageState]:
+    """The stages that are fresh and would be so no more with other parameters than params.yaml holds.
+
+    Raises:
+        ForgeError: dvc.yaml, params.yaml or dvc.lock is unreadable.
+    """
+    fresh = {state.name for state in stage_states(root) if state.state == "fresh"}
+    return [s for s in stage_states(root, parameters=parameters) if s.name in fresh and s.state != "fresh"]
 
 
 def _in_order(stages: list[_Stage]) -> list[_Stage]:

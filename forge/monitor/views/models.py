@@ -1,0 +1,120 @@
+"""Models: what the registry knows, what a model was made from, and whether all is still whole."""
+
+from __future__ import annotations
+
+import json
+import time
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from forge.errors import ForgeError
+from forge.monitor.frame import plain
+from forge.pipeline.integrity import verify
+from forge.pipeline.lineage import lineage
+from forge.pipeline.registry_models import artifact_names, list_models
+from forge.pipeline.tracking import flat
+
+_SHAPES = {"model": "box", "data": "cylinder", "source": "note"}
+
+
+def _row(model: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "model": model["artifact"] or model["path"],
+        "phase": model["phase"],
+        "versions": ", ".join(version["tag"] for version in model["versions"]),
+        "in use as": ", ".join(stage for version in model["versions"] for stage in version["stages"]),
+        "id": model["model_id"],
+        "parameters": model["parameters"],
+        "MiB": round(model["size_mb"], 2),
+        "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(model["recorded"])),
+        "manifest SHA-256": model["manifest_sha256"],
+    }
+
+
+def _list() -> list[dict[str, Any]]:
+    query = st.text_input("text in a name, a tag or a headline metric", key="query")
+    models = list_models(query=query or None)
+    if models:
+        st.dataframe([_row(model) for model in models], hide_index=True)
+    elif query:
+        st.info("No model like that.")
+    else:
+        st.info("The registry knows no model; after a run or in a fresh clone: agent-forge models reindex")
+    return models
+
+
+def _details(models: list[dict[str, Any]]) -> None:
+    names = {f"{model['artifact'] or model['path']} {model['model_id']}": model for model in models}
+    chosen = st.selectbox("details of", list(names), index=None, key="details")
+    if chosen is None:
+        return
+    model = names[chosen]
+    st.caption(plain(f"Parents: {', '.join(model['parents']) or 'none'}. Tags: {', '.join(model['tags']) or 'none'}."))
+    figures = flat(model["metrics"])
+    if figures:
+        st.dataframe([{"metric": name, "value": str(value)} for name, value in figures.items()], hide_index=True)
+    else:
+        st.info("No headline metrics were recorded with it.")
+
+
+def dot(found: dict[str, Any]) -> str:
+    """An ancestry in Graphviz's language, parents above their descendants."""
+    lines = ["digraph {", "node [fontsize=10 fontname=sans]"]
+    for node in found["nodes"]:
+        names = [node["path"], *node.get("versions", []), node.get("model_id") or ""]
+        label = "\n".join([*filter(None, names), f"md5 {node['md5'].removesuffix('.dir')[:12]}"])
+        lines.append(f"{json.dumps(node['path'])} [shape={_SHAPES[node['kind']]} label={json.dumps(label)}]")
+        lines += [f"{json.dumps(parent)} -> {json.dumps(node['path'])}" for parent in node["parents"]]
+    return "\n".join([*lines, "}"])
+
+
+def _lineage(models: list[dict[str, Any]]) -> None:
+    st.subheader("Lineage")
+    tags = [version["tag"] for model in models for version in model["versions"]]
+    refs = list(dict.fromkeys([*artifact_names(Path()).values(), *tags]))
+    ref = st.selectbox("of a model or a version", refs, index=None, key="lineage")
+    if ref is None:
+        return
+    try:
+        found = lineage(Path(), ref)
+    except ForgeError as error:
+        st.error(plain(str(error)))
+        return
+    st.caption(plain(f"As {'commit ' + found['commit'][:12] if found['tag'] else 'dvc.lock of the workspace'} has it."))
+    st.graphviz_chart(dot(found))
+    with_parameters = [node for node in found["nodes"] if node.get("params")]
+    node = st.selectbox("parameters of", [node["path"] for node in with_parameters], index=None, key="parameters")
+    if node is not None:
+        st.json(next(each["params"] for each in with_parameters if each["path"] == node))
+
+
+def _verify() -> None:
+    st.subheader("Checksums")
+    st.caption("Hashes models, data, DVC's cache and the registry again, as agent-forge models verify does.")
+    if not st.button("Verify now", key="verify"):
+        return
+    with st.spinner("hashing"):
+        found = verify(Path())
+    counts = ", ".join(f"{count} {name}" for name, count in found["checked"].items())
+    if found["damaged"]:
+        st.error(f"Checked {counts}: {len(found['damaged'])} damaged.")
+        st.dataframe(found["damaged"], hide_index=True)
+    else:
+        st.success(f"Checked {counts}: none damaged.")
+    if found["absent"]:
+        st.info(plain(f"Named in dvc.lock and not here: {', '.join(found['absent'])}"))
+
+
+def page() -> None:
+    """The list, one model's details, a lineage, and the checksums on demand."""
+    st.title("Models")
+    models = _list()
+    _details(models)
+    _lineage(models)
+    _verify()
+
+
+if __name__ == "__main__":
+    page()

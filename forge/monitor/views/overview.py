@@ -1,0 +1,100 @@
+"""Overview: the stages as they are at this moment, the ledger, the ladder."""
+
+from __future__ import annotations
+
+import json
+from typing import Any
+
+import streamlit as st
+
+from forge.evals.ledger import LedgerRow
+from forge.monitor.frame import live, plain
+from forge.pipeline.report_plots import ladder_svg
+from forge.pipeline.watching import overview
+from forge.runtime.units import human_seconds
+
+
+@live
+def stages_and_ledger() -> None:
+    """All of the page: one look at the project, so that its parts agree."""
+    found = overview()
+    _headline(found)
+    st.dataframe(
+        [_stage_row(row) for row in found["stages"]],
+        hide_index=True,
+        column_config={"progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent")},
+    )
+    st.subheader("Ledger")
+    if not found["ledger"]:
+        st.info("No phase has results yet; a run makes them: agent-forge run")
+        return
+    st.dataframe([_ledger_row(row) for row in found["ledger"]], hide_index=True)
+    st.caption(f"Claims: {found['claims_passed']} passed, {found['claims_failed']} failed.")
+    st.image(_ladder(json.dumps(found["ledger"])), width="stretch")
+
+
+def _headline(found: dict[str, Any]) -> None:
+    states = [row["state"] for row in found["stages"]]
+    fresh = states.count("fresh")
+    left = found["seconds_left"]
+    outlook = "unknown" if left is None else human_seconds(left)
+    scale, seed, done, rest = st.columns(4)
+    scale.metric("scale", found["scale"])
+    seed.metric("seed", str(found["seed"]))
+    done.metric("stages fresh", f"{fresh} of {len(states)}")
+    rest.metric("time left", "none, all fresh" if fresh == len(states) else outlook)
+    if left is None:
+        st.caption("Time left is unknown as long as a stage that is to run has never run at this scale.")
+    st.caption(plain(f"Agent: {found['agent'] or 'none yet; make one with: agent-forge run'}"))
+    if states:
+        st.progress(fresh / len(states))
+    for row in found["stages"]:
+        if row["state"] == "running":
+            run = row["run"]
+            share = min(1.0, run["step"] / run["total"]) if run["total"] else 0.0
+            st.progress(share, plain(f"{row['stage']}: {_steps(run) or 'starting'} {run['note']}".strip()))
+
+
+def _steps(run: dict[str, Any] | None) -> str:
+    return f"{run['step']} of {run['total']}" if run is not None and run["total"] else ""
+
+
+def _stage_row(row: dict[str, Any]) -> dict[str, Any]:
+    """Progress and time left are those of the latest run, as long as its end is not reached."""
+    run = row["run"] if row["state"] in ("running", "paused", "failed", "killed") else None
+    left = run["seconds_left"] if run is not None else None
+    return {
+        "stage": row["stage"],
+        "state": row["state"],
+        "progress": run["step"] / run["total"] if run is not None and run["total"] else None,
+        "steps": _steps(run),
+        "time left": "" if left is None else human_seconds(left),
+        "note": run["note"] if run is not None else "",
+        "why": row["why"],
+    }
+
+
+def _ledger_row(row: dict[str, Any]) -> dict[str, Any]:
+    return {
+        "phase": row["phase"],
+        "bytes": row["bytes"],
+        "parameters": row["parameters"],
+        "BPB": round(row["bpb"], 3),
+        "suite, no tools": round(row["accuracy_no_tools"], 3),
+        "suite, tools": round(row["accuracy_tools"], 3),
+        "suite, explained": None if (told := row["accuracy_tools_prompted"]) is None else round(told, 3),
+        "minutes": round(row["seconds"] / 60, 1),
+        "file": row["file"],
+    }
+
+
+@st.cache_data(max_entries=4, show_spinner=False)
+def _ladder(ledger: str) -> str:
+    """The report's picture, of the rows of this moment."""
+    rows = [LedgerRow.model_validate({k: v for k, v in row.items() if k != "file"}) for row in json.loads(ledger)]
+    return ladder_svg(rows)
+
+
+if __name__ == "__main__":
+    st.title("Overview")
+    stages_and_ledger()

@@ -1,0 +1,85 @@
+"""System: the machine at this moment, and while a stage ran."""
+
+from __future__ import annotations
+
+import shutil
+import time
+from pathlib import Path
+from typing import Any
+
+import streamlit as st
+
+from forge.monitor.frame import live, plain
+from forge.pipeline.curves import samples
+from forge.pipeline.phases import stage_names
+from forge.pipeline.sampling import Probe, find_probes
+from forge.pipeline.watching import latest_run
+
+FIGURES = {
+    "cpu_percent": "processor, % of all cores",
+    "process_cpu_percent": "processor, % of one core, of the stage",
+    "ram_used_gb": "memory in use, GB",
+    "rss_gb": "memory of the stage, GB",
+    "gpu_utilization": "GPU, %",
+    "vram_used_gb": "GPU memory, GB",
+}
+_SETTLE = 0.2  # seconds; a percentage counts from the question before
+
+
+@st.cache_resource(show_spinner=False)
+def _probes() -> list[Probe]:
+    found = find_probes()
+    time.sleep(_SETTLE)
+    return found
+
+
+@live
+def now() -> None:
+    """What the probes of a run find when they are asked here."""
+    import psutil
+
+    figures = {name: value for probe in _probes() for name, value in probe().items()}
+    memory, disk = psutil.virtual_memory().total, shutil.disk_usage(Path.cwd())
+    processor, ram, storage, gpu = st.columns(4)
+    processor.metric("processor", f"{figures['cpu_percent']:.0f} % of {psutil.cpu_count()} cores")
+    ram.metric("memory in use", f"{figures['ram_used_gb']:.1f} of {memory / 1e9:.1f} GB")
+    storage.metric("disk free, of this directory", f"{disk.free / 1e9:.1f} of {disk.total / 1e9:.1f} GB")
+    if "gpu_utilization" in figures:
+        gpu.metric("GPU", f"{figures['gpu_utilization']:.0f} %, {figures['vram_used_gb']:.1f} GB in use")
+    else:
+        gpu.metric("GPU", "none found")
+
+
+@live
+def of_a_run() -> None:
+    """The samples that a stage's latest run left."""
+    st.subheader("While a stage ran")
+    runs = {name: run for name in stage_names() if (run := latest_run(name)) is not None}
+    if not runs:
+        st.info("No run is remembered here.")
+        return
+    names = sorted(runs, key=lambda name: -runs[name]["updated"])
+    stage = str(st.selectbox("stage", names, key="stage", format_func=lambda name: f"{name}, {runs[name]['state']}"))
+    rows = samples(stage)
+    if not rows:
+        st.info("This run left no samples.")
+        return
+    _draw(rows)
+    when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(rows[-1]["time"]))
+    st.caption(plain(f"{stage}: {runs[stage]['state']}; the last sample is of {when}."))
+
+
+def _draw(rows: list[dict[str, Any]]) -> None:
+    seconds = [row["time"] - rows[0]["time"] for row in rows]
+    known = [name for name in FIGURES if any(name in row for row in rows)]
+    columns = st.columns(2)
+    for place, name in enumerate(known):
+        column = columns[place % 2]
+        column.caption(FIGURES[name])
+        column.line_chart({"seconds": seconds, name: [row.get(name) for row in rows]}, x="seconds", y=name, height=200)
+
+
+if __name__ == "__main__":
+    st.title("System")
+    now()
+    of_a_run()
