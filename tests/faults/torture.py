@@ -58,9 +58,14 @@ class Blow:
 
 
 def checkpoints(project: Path, stage: str) -> dict[str, dict[int, bool]]:
-    """Checkpoints of an unfinished stage: by loop, step and whether they are whole."""
+    """Checkpoints of an unfinished stage: by loop, step and whether they are whole.
+
+    Those that a stage was about to remove when it was killed, its outputs published, are none any more.
+    """
     found: dict[str, dict[int, bool]] = {}
     for folder in sorted((project / ".forge" / "checkpoints" / stage).glob("*/*/step-*")):
+        if folder.parents[1].suffix == ".discarded":
+            continue
         try:
             verify_manifest(folder)
             whole = True
@@ -161,8 +166,10 @@ class Victim:
         return outputs(self.project, self.phase.name, self.branch)
 
     def inspect_retention(self, blow: Blow) -> None:
-        """Two checkpoints a loop, a third one while it is written; none once the stage is done."""
-        killed = blow.signal == "SIGKILL"
+        """Two checkpoints a loop, a third one while it is written (a stage whose grace is over stops there as well);
+        none once the stage is done.
+        """
+        killed = blow.code not in (0, 130)
         for loop, steps in checkpoints(self.project, self.name).items():
             if len(steps) > 2 + killed:
                 blow.faults.append(f"{loop} keeps checkpoints {sorted(steps)}")
