@@ -78,6 +78,8 @@ def checkpoints(project: Path, stage: str) -> dict[str, dict[int, bool]]:
 def evaluated(project: Path, stage: str) -> set[str]:
     """Merges whose evaluation is in the newest whole checkpoint."""
     for folder in sorted((project / ".forge" / "checkpoints" / stage).glob("*/evolution/step-*"), reverse=True):
+        if folder.parents[1].suffix == ".discarded":
+            continue
         try:
             verify_manifest(folder)
             with safe_open(folder / "state.safetensors", framework="np") as file:
