@@ -18,6 +18,7 @@ import pytest
 
 from forge.config import set_param
 from forge.pipeline.runner import RunResult, run_pipeline, stage_environment
+from tests.toy_project import outside_stages
 
 ROOT = Path(__file__).resolve().parent.parent
 GIT = ("git", "-c", "user.name=smoke", "-c", "user.email=smoke@example.org", "-c", "commit.gpgsign=false")
@@ -55,11 +56,8 @@ def clone(target: Path) -> Path:
 def _own_caches(tmp_path_factory: pytest.TempPathFactory) -> Iterator[None]:
     """DVC's machine-wide files in a temporary place, and the environment of a user outside any stage."""
     place = tmp_path_factory.mktemp("dvc")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DVC_SITE_CACHE_DIR", str(place / "site"))
-        patch.setenv("DVC_GLOBAL_CONFIG_DIR", str(place / "global"))
-        for name in ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME", "PYTHONPATH"):
-            patch.delenv(name, raising=False)
+    with outside_stages(place) as patch:
+        patch.delenv("PYTHONPATH", raising=False)
         yield
 
 

@@ -19,18 +19,14 @@ from forge.pipeline.lockfile import Cache, Lock
 from forge.pipeline.registry_index import reindex
 from forge.pipeline.versions import find_version, register, versions
 from tests.rot import flip
-from tests.toy_project import build_project, commit, identify, sh
+from tests.toy_project import build_project, commit, identify, outside_stages, sh
 
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A project with `trunk@v0.0.1` and `edge@v0.0.1` registered and pushed to both remotes."""
     place = tmp_path_factory.mktemp("toy")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DVC_SITE_CACHE_DIR", str(place / "site"))
-        patch.setenv("DVC_GLOBAL_CONFIG_DIR", str(place / "global"))
-        for name in ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
-            patch.delenv(name, raising=False)
+    with outside_stages(place) as patch:
         project = build_project(place)
         patch.chdir(project)
         register(Path(), "trunk")

@@ -16,7 +16,7 @@ from forge.merge.genome import TECHNIQUES, express
 from forge.merge.methods import all_finite
 from forge.merge.settings import EvolveSettings
 from forge.merge.state import EvolutionState, Record
-from tests.toy_merge import BASE, PARENTS, SHORT, TARGET, evaluate, outcome, through_json
+from tests.toy_merge import BASE, PARENTS, SHORT, TARGET, evaluate, interrupted_after, outcome, through_json
 
 
 @pytest.fixture(scope="module")
@@ -119,18 +119,10 @@ def test_resumed_after_a_generation_ends_the_same(stop, whole) -> None:
 
 @pytest.mark.parametrize("stop", [1, 12, 15])
 def test_resumed_in_mid_generation_ends_the_same_without_double_work(stop, whole) -> None:
-    saved: list[EvolutionState] = []
-
-    def interrupt(record: Record, state: EvolutionState) -> None:
-        if len(state.records) == stop:
-            saved.append(through_json(state))
-            raise Interrupted(0, 1)
-
-    with pytest.raises(Interrupted):
-        evolve(BASE, PARENTS, evaluate, SHORT, seed=5, on_evaluation=interrupt)
+    saved = interrupted_after(stop, SHORT)
     calls: list[int] = []
     resumed = evolve(
-        BASE, PARENTS, lambda m: (calls.append(1), evaluate(m))[1], SHORT, seed=5, state=saved[0]
+        BASE, PARENTS, lambda m: (calls.append(1), evaluate(m))[1], SHORT, seed=5, state=saved
     )
     assert outcome(resumed) == outcome(whole)
     assert len(calls) == len(whole.state.records) - stop

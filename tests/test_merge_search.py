@@ -26,8 +26,7 @@ from forge.merge.operators import generation_zero, random_genome
 from forge.merge.parallel import one_thread, population_map
 from forge.merge.search import CmaSearch, decode, encode
 from forge.merge.settings import EvolveSettings
-from forge.merge.state import EvolutionState, Record
-from tests.toy_merge import BASE, LAYOUT, PARENTS, SHORT, evaluate, outcome, same, through_json
+from tests.toy_merge import BASE, LAYOUT, PARENTS, SHORT, evaluate, interrupted_after, outcome, same
 
 ROOT = Path(__file__).parents[1]
 CMA = replace(SHORT, search="cma")
@@ -82,7 +81,7 @@ def test_a_worker_that_is_killed_is_told_in_one_line() -> None:
 
 
 def _tell_and_wait(number: int) -> None:
-    print(os.getpid(), flush=True)
+    os.write(1, f"{os.getpid()}\n".encode())  # one write: two workers share the pipe, and print may take two
     threading.Event().wait(120)
 
 
@@ -188,17 +187,9 @@ def test_cma_gains_and_never_falls() -> None:
 
 @pytest.mark.parametrize("stop", [12, 15, 20])
 def test_cma_resumes_in_mid_generation_by_replay(stop: int, cma: EvolutionResult) -> None:
-    saved: list[EvolutionState] = []
-
-    def interrupt(record: Record, state: EvolutionState) -> None:
-        if len(state.records) == stop:
-            saved.append(through_json(state))
-            raise Interrupted(0, 1)
-
-    with pytest.raises(Interrupted):
-        evolve(BASE, PARENTS, evaluate, CMA, seed=5, on_evaluation=interrupt)
+    saved = interrupted_after(stop, CMA)
     calls: list[int] = []
-    resumed = evolve(BASE, PARENTS, lambda m: (calls.append(1), evaluate(m))[1], CMA, seed=5, state=saved[0])
+    resumed = evolve(BASE, PARENTS, lambda m: (calls.append(1), evaluate(m))[1], CMA, seed=5, state=saved)
     assert outcome(resumed) == outcome(cma)
     assert len(calls) == len(cma.state.records) - stop
 

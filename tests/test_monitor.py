@@ -34,7 +34,7 @@ from forge.pipeline.registry_index import reindex
 from forge.pipeline.sampling import SystemSampler
 from forge.pipeline.versions import register
 from tests.rot import flip
-from tests.toy_project import build_project
+from tests.toy_project import build_project, outside_stages
 
 ROOT = Path(__file__).resolve().parent.parent
 for name in PAGES:
@@ -78,11 +78,7 @@ def two_stages(project: Path) -> Path:
 def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
     """A small project that was run, with `trunk@v0.0.1` registered."""
     place = tmp_path_factory.mktemp("toy")
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setenv("DVC_SITE_CACHE_DIR", str(place / "site"))
-        patch.setenv("DVC_GLOBAL_CONFIG_DIR", str(place / "global"))
-        for name in ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
-            patch.delenv(name, raising=False)
+    with outside_stages(place) as patch:
         folder = build_project(place)
         patch.chdir(folder)
         register(Path(), "trunk")

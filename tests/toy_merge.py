@@ -5,14 +5,16 @@ from __future__ import annotations
 import json
 import math
 
+import pytest
 import torch
 from torch import Tensor
 
-from forge.merge.evolve import EvolutionResult
+from forge.errors import Interrupted
+from forge.merge.evolve import EvolutionResult, evolve
 from forge.merge.fitness import Fitness, Measured, combine
 from forge.merge.genome import Layout
 from forge.merge.settings import EvolveSettings
-from forge.merge.state import EvolutionState
+from forge.merge.state import EvolutionState, Record
 
 HIDDEN, WIDTH = 6, 9
 
@@ -59,3 +61,17 @@ def outcome(result: EvolutionResult) -> tuple[object, ...]:
         result.champion, result.archive, result.history, result.success_rate, result.generation_zero,
         result.state.population, result.state.random,
     )  # fmt: skip
+
+
+def interrupted_after(evaluations: int, settings: EvolveSettings) -> EvolutionState:
+    """The state, as a checkpoint keeps it, of a run that was stopped after so many evaluations."""
+    saved: list[EvolutionState] = []
+
+    def interrupt(record: Record, state: EvolutionState) -> None:
+        if len(state.records) == evaluations:
+            saved.append(through_json(state))
+            raise Interrupted(0, 1)
+
+    with pytest.raises(Interrupted):
+        evolve(BASE, PARENTS, evaluate, settings, seed=5, on_evaluation=interrupt)
+    return saved[0]

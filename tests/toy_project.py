@@ -5,7 +5,11 @@ from __future__ import annotations
 import os
 import subprocess
 import sys
+from collections.abc import Iterator
+from contextlib import contextmanager
 from pathlib import Path
+
+import pytest
 
 ROOT = Path(__file__).resolve().parent.parent
 
@@ -57,6 +61,17 @@ artifacts:
   gone: {path: models/gone, type: model}
 """
 PARAMS = "seed: 0\ndata: {value: 3}\ntrunk: {value: 1}\nedge: {value: 2}\n"
+
+
+@contextmanager
+def outside_stages(place: Path) -> Iterator[pytest.MonkeyPatch]:
+    """The environment of a user outside any stage, DVC's machine-wide files being in a place of their own."""
+    with pytest.MonkeyPatch.context() as patch:
+        patch.setenv("DVC_SITE_CACHE_DIR", str(place / "site"))
+        patch.setenv("DVC_GLOBAL_CONFIG_DIR", str(place / "global"))
+        for name in ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
+            patch.delenv(name, raising=False)
+        yield patch
 
 
 def sh(folder: Path, *command: str) -> str:

@@ -41,12 +41,15 @@ class Reference:
 
 @dataclass
 class Blow:
-    """One signal and what came of it. ``faults``: what should not be, in words. ``skipped``: work not repeated."""
+    """One signal and what came of it. ``grace``: seconds, where it was cut. ``faults``: what should not be, in words.
+    ``skipped``: work not repeated.
+    """
 
     stage: str
     moment: str
     signal: str
     target: str
+    grace: float | None = None
     code: int | None = None
     delivered: bool = False
     skipped: int = 0
@@ -116,7 +119,7 @@ class Victim:
         seconds = rng.uniform(0.0, self.reference.seconds)
         timed = not first and rng.random() < 0.3
         moment = f"after {seconds:.2f} s" if timed else f"at event {event}"
-        blow = Blow(self.name, moment, name, target)
+        blow = Blow(self.name, moment, name, target, grace)
         before = checkpoints(self.project, self.name), evaluated(self.project, self.name)
         self.clear()
         run = self.lab.start(
@@ -171,7 +174,8 @@ class Victim:
         """Two checkpoints a loop, a third one while it is written (a stage whose grace is over stops there as well);
         none once the stage is done.
         """
-        killed = blow.code not in (0, 130)
+        cut_short = blow.grace is not None and blow.code not in (0, 130)
+        killed = blow.signal == "SIGKILL" or cut_short
         for loop, steps in checkpoints(self.project, self.name).items():
             if len(steps) > 2 + killed:
                 blow.faults.append(f"{loop} keeps checkpoints {sorted(steps)}")
