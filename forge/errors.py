@@ -18,8 +18,11 @@ class ForgeError(Exception):
         return " ".join(super().__str__().split())
 
 
-class Interrupted(Exception):
+class Interrupted(BaseException):
     """A training or evolving loop stopped on a signal after saving its state. Exit code 130.
+
+    Like KeyboardInterrupt no `Exception`: a signal's handler raises it anywhere, and libraries turn every `Exception`
+    that passes through them into errors of their own.
 
     Args:
         step: steps (or generations) completed and saved.

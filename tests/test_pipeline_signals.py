@@ -14,6 +14,7 @@ from pathlib import Path
 
 import pytest
 
+from forge.errors import Interrupted
 from forge.pipeline.signals import stop_on_signals
 from forge.pipeline.tracking import read_status
 
@@ -28,6 +29,20 @@ def test_nothing_is_interrupted_once_it_has_settled() -> None:
         while signal.getitimer(signal.ITIMER_REAL)[0] and time.monotonic() < deadline:
             time.sleep(0.01)
         assert stop.requested
+
+
+def test_the_end_of_the_grace_passes_through_code_that_catches_every_exception() -> None:
+    """torch's `load_state_dict`, for one, turns whatever happens inside it into a RuntimeError."""
+
+    def library() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except Exception as error:
+            raise RuntimeError("something went wrong") from error
+
+    with pytest.raises(Interrupted), stop_on_signals(grace=0.01):
+        library()
 
 
 def test_an_orphan_gets_little_grace(monkeypatch: pytest.MonkeyPatch) -> None:
