@@ -10,11 +10,13 @@ import subprocess
 import sys
 import textwrap
 import time
+from contextlib import suppress
 from pathlib import Path
 
 import pytest
 
 from forge.errors import Interrupted
+from forge.pipeline import signals
 from forge.pipeline.signals import stop_on_signals
 from forge.pipeline.tracking import read_status
 
@@ -43,6 +45,29 @@ def test_the_end_of_the_grace_passes_through_code_that_catches_every_exception()
 
     with pytest.raises(Interrupted), stop_on_signals(grace=0.01):
         library()
+
+
+def test_an_end_of_the_grace_that_a_library_swallows_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "REMINDER_SECONDS", 0.05)
+    with pytest.raises(Interrupted), stop_on_signals(grace=0.01):
+        os.kill(os.getpid(), signal.SIGTERM)
+        with suppress(BaseException):
+            time.sleep(5)
+        time.sleep(5)
+
+
+def test_an_error_that_the_end_of_the_grace_became_is_a_pause() -> None:
+    """Compiled code clears what is raised inside it and fails in words of its own."""
+    fault = ValueError("could not determine the shape")
+    with stop_on_signals(grace=0.01) as stop:
+        stop.step, stop.total = 3, 9
+        assert stop.cause(fault) is fault
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.cause(fault) is fault, "the grace is not over"
+        with suppress(Interrupted):
+            time.sleep(5)
+        stop.settle()
+        assert str(stop.cause(fault)) == str(Interrupted(3, 9))
 
 
 def test_an_orphan_gets_little_grace(monkeypatch: pytest.MonkeyPatch) -> None:

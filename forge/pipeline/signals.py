@@ -15,6 +15,7 @@ from forge.errors import Interrupted
 
 _PR_SET_PDEATHSIG = 1
 GRACE_SECONDS = 20.0
+REMINDER_SECONDS = 1.0  # between alarms once the grace is over
 ORPHAN_GRACE_SECONDS = 3.0  # with nobody left to take the result, only saving what there is makes sense
 
 
@@ -33,6 +34,7 @@ class StopRequest:
         self._grace = grace
         self._parent = os.getppid()
         self._settled = False
+        self._expired = False
 
     @property
     def orphaned(self) -> bool:
@@ -44,12 +46,19 @@ class StopRequest:
         grace = min(self._grace, ORPHAN_GRACE_SECONDS) if self.orphaned else self._grace
         if not self.requested or grace < signal.getitimer(signal.ITIMER_REAL)[0]:
             self.requested = True
-            signal.setitimer(signal.ITIMER_REAL, grace)
+            signal.setitimer(signal.ITIMER_REAL, grace, REMINDER_SECONDS)
 
     def on_alarm(self, number: int, frame: FrameType | None) -> None:
-        """Handler of SIGALRM: the grace is over."""
+        """Handler of SIGALRM: the grace is over. It comes again, in case a library swallows what is raised here."""
         if not self._settled:
+            self._expired = True
             raise Interrupted(self.step, self.total)
+
+    def cause(self, error: BaseException) -> BaseException:
+        """What ended the work that raised ``error``: the end of the grace once that has come, since compiled code may
+        make an error of its own of it.
+        """
+        return Interrupted(self.step, self.total) if self._expired else error
 
     def settle(self) -> None:
         """From here on nothing is interrupted: what follows is short, and must not stay half done."""

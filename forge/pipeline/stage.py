@@ -363,7 +363,6 @@ class Run:
 
     def give_up(self, state: str, note: str) -> None:
         """Close the records of a run that did not complete; checkpoints stay."""
-        self._stop.settle()
         self._entry.end(state, self._stop.step, self._stop.total, note)
         if self._tracker is not None:
             try:
@@ -444,7 +443,8 @@ def stage(name: str, branch: str | None = None, *, params: str | Path = "params.
             yield run
             run.complete()
         except BaseException as error:
-            state, note, code = _ending(error)
+            stop.settle()
+            state, note, code = _ending(stop.cause(error))
             if run is not None:
                 run.give_up(state, note)
             LOG.log(logging.INFO if state == "paused" else logging.ERROR, "%s", note)
