@@ -126,7 +126,8 @@ def test_later_steps_on_some_rows_by_hand() -> None:
     batch = _batch(rows=12)
     full, model = (tiny_model(dtype=torch.float64, refine_every=every) for every in (1, 3))
     deep, wanted = Predicted.of(model, batch), Predicted.of(full, batch)
-    assert deep.part is not None and 0 < len(deep.part) < batch.count
+    assert deep.part is not None
+    assert 0 < len(deep.part) < batch.count
     rows = torch.repeat_interleave(torch.arange(12), batch.valid.sum(1))
     assert set(rows[deep.part].tolist()).isdisjoint(rows[np.setdiff1d(np.arange(batch.count), deep.part)].tolist())
     targets, losses = batch.targets[batch.valid], []
