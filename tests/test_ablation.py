@@ -51,16 +51,6 @@ def test_recall_answers_are_the_values_of_the_keys() -> None:
         assert max(ids) < RECALL.vocabulary
 
 
-def test_the_suite_is_learned_in_the_shape_of_scale_tiny() -> None:
-    tiny = read_yaml(ABLATIONS.parent / "params.yaml")
-    scale, suite = tiny["scales"]["tiny"]["cognate"], dict(PARAMS["suite"])
-    capacity = suite["shape"].pop("memory_capacity")
-    assert suite["shape"] == {name: scale[name] for name in suite["shape"]}
-    assert capacity == max(branch["memory_capacity"] for branch in tiny["cognate"]["branches"].values())
-    assert suite["batch_tokens"] == scale["batch_tokens"]
-    assert suite["mix"] == tiny["cognate"]["trunk_mix"]
-
-
 def test_recall_lies_beyond_what_windows_can_hand_on() -> None:
     shape = PARAMS["recall"]["shape"]
     blocks = len(shape["low_heads"]) + len(shape["high_heads"])

@@ -30,7 +30,7 @@ VARIANTS: dict[str, dict[str, Any]] = {
     "all": {"memory": True, "halting": True},
 }
 CURRICULUM = 0.7
-COUNTED = 12  # batches whose FLOPs stand for all
+COUNTED = 3  # batches whose FLOPs stand for all
 ROLLOUTS, NOISE = 8, 0.3  # at inference, in units of the latent's own size
 HELD_OUT = 10_000  # added to a seed: held-out problems come from another stream
 Source = Callable[[int, int], Batch]  # (step, of how many) -> batch
