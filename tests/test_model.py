@@ -278,8 +278,8 @@ def test_every_position_stops_at_its_first_halt() -> None:
 def test_steps_override_the_halting_head() -> None:
     model, ids = tiny_model(max_steps=3), tokens(2, 9)
     model.halt.bias.fill_(50.0)
-    outputs = model.predictions(ids, torch.tensor([[8], [8]]), torch.ones(2, 1, dtype=torch.bool))
-    assert len(outputs) == 3
+    outputs = model.predictions(ids, torch.tensor([[8], [8]]), torch.ones(2, 1, dtype=torch.bool), steps=4)
+    assert len(outputs) == 4
     for steps, (logits, _) in enumerate(outputs, 1):
         _, taken = model.decide(model.read(ids, model.table()), steps)
         assert bool((taken == steps).all())

@@ -26,7 +26,6 @@ SIZES: dict[str, Any] = {
     **{key: value for key, value in SHAPE.items() if key not in ("vocab_size", "memory_capacity")},
     "memory": True,
     "halting": True,
-    "refine_every": 2,
 }
 
 

@@ -22,7 +22,7 @@ from forge.quant.claims import gain_claim, retention_claims
 from forge.quant.finetune import PACKED, distil, load_packed, pack_model, packing_delta, publish_ternary, ternary_model
 from forge.quant.longrun import AccuracyProbe, train_long
 from forge.train import Batch, distillation_loss, gather_batch, language_loss
-from forge.train.losses import HALT_WEIGHT, halting_loss
+from forge.train.losses import HALT_WEIGHT, halting_loss, weighted
 from tests.stub_run import StubRun, measured, random_set
 from tests.tiny_models import tiny_model, tiny_tokenizer, tokens
 
@@ -130,6 +130,7 @@ def test_halting_targets() -> None:
     # Right already, hopeless, worth another step, right now and wrong later.
     wanted = F.binary_cross_entropy_with_logits(halt, torch.tensor([1.0, 1.0, 0.0, 1.0]))
     assert torch.equal(halting_loss(halt, now, end), wanted)
+    assert weighted([torch.tensor(3.0), torch.tensor(5.0), torch.tensor(1.0)]) == pytest.approx(2.5)
 
 
 def test_thinking_has_its_price() -> None:

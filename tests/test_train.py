@@ -35,7 +35,7 @@ from forge.train import (
 )
 from forge.train import progress as progress_module
 from forge.train.fit import fit, plan_curriculum
-from forge.train.losses import HALT_WEIGHT, Predicted, halting_loss
+from forge.train.losses import EARLY_WEIGHT, weighted
 from tests.tiny_models import tiny_model, tokens
 
 torch.set_num_threads(1)
@@ -87,7 +87,8 @@ def test_language_loss_by_hand() -> None:
         halting = (
             halting - 0.3 * (wanted * p.log() + (1 - wanted) * (1 - p).log()).mean() + 0.2 * (1 - p).mean()
         )
-    torch.testing.assert_close(total, sum(cross) / 3 + halting)
+    expected = (EARLY_WEIGHT * (cross[0] + cross[1]) + cross[2]) / (2 * EARLY_WEIGHT + 1) + halting
+    torch.testing.assert_close(total, expected)
     assert metrics["loss"] == pytest.approx(cross[2].item())
     assert metrics["loss_first"] == pytest.approx(cross[0].item())
     assert metrics["accuracy"] == pytest.approx(1 - wrong_at_last.double().mean().item())
@@ -99,7 +100,7 @@ def test_language_loss_without_anything_to_halt(changes: dict[str, Any]) -> None
     total, metrics = language_loss(halt_weight=5.0, ponder_cost=5.0)(model, batch)
     outputs = model.predictions(batch.ids, batch.select, batch.valid)
     cross = [torch.nn.functional.cross_entropy(x, batch.targets[batch.valid]) for x, _ in outputs]
-    torch.testing.assert_close(total, sum(cross) / len(cross))
+    torch.testing.assert_close(total, weighted(cross))
     assert metrics["loss"] == pytest.approx(cross[-1].item())
 
 
@@ -121,56 +122,10 @@ def test_the_halting_head_receives_gradient_and_learns_its_target() -> None:
     assert means[20.0] > means[0.0]
 
 
-def test_later_steps_on_some_rows_by_hand() -> None:
-    """Logits are those of the full run, every prediction counts alike, figures are of each token's last prediction."""
-    batch = _batch(rows=12)
-    full, model = (tiny_model(dtype=torch.float64, refine_every=every) for every in (1, 3))
-    deep, wanted = Predicted.of(model, batch), Predicted.of(full, batch)
-    assert deep.part is not None
-    assert 0 < len(deep.part) < batch.count
-    rows = torch.repeat_interleave(torch.arange(12), batch.valid.sum(1))
-    assert set(rows[deep.part].tolist()).isdisjoint(rows[np.setdiff1d(np.arange(batch.count), deep.part)].tolist())
-    targets, losses = batch.targets[batch.valid], []
-    for step in range(3):
-        logits = deep.there(wanted.logits[step], step)
-        torch.testing.assert_close(deep.logits[step], logits, rtol=0, atol=1e-12)
-        losses.append(torch.nn.functional.cross_entropy(logits, deep.there(targets, step), reduction="none"))
-    total, metrics = language_loss(halt_weight=0.0)(model, batch)
-    torch.testing.assert_close(total, sum(loss.sum() for loss in losses) / (batch.count * (1 + 2 / 3)))
-    final = losses[0].detach().clone()
-    final[deep.part] = losses[2].detach()
-    assert metrics["loss"] == pytest.approx(final.mean().item())
-    assert metrics["loss_first"] == pytest.approx(losses[0].mean().item())
-    right = [logits.argmax(-1) == deep.there(targets, k) for k, logits in enumerate(deep.logits)]
-    first = halting_loss(deep.halt[0][deep.part], right[0][deep.part], right[1] | right[2])
-    second = halting_loss(deep.halt[1], right[1], right[2])
-    share = 3 * len(deep.part) / batch.count
-    torch.testing.assert_close(deep.halting(right, HALT_WEIGHT), HALT_WEIGHT * share * (first + second))
-
-
-@pytest.mark.parametrize("index", [range(12), range(1)], ids=["some rows", "no row"])
-def test_later_steps_run_on_the_same_rows_however_a_batch_is_split(index: range) -> None:
-    model, batch = tiny_model(refine_every=4, dtype=torch.float64), _batch(rows=len(index))
-    loss, teacher = language_loss(0.3, 0.2), distillation_loss(tiny_model(1, dtype=torch.float64), 0.7)
-    for one in (loss, teacher):
-        whole, metrics = one(model, batch)
-        parts = [(one(model, part), part.count / batch.count) for part in batch.split(5)]
-        torch.testing.assert_close(whole, sum(share * part[0] for part, share in parts))
-        assert metrics["loss"] == pytest.approx(sum(share * part[1]["loss"] for part, share in parts))
-    whole.backward()
-    assert torch.isfinite(model.embed.weight.grad).all()
-
-
-def test_rows_of_later_steps_are_a_fair_share() -> None:
-    """Whatever turns in the data's order: examples 0, 4, 8 .. may all be of one persona."""
-    model, every = tiny_model(refine_every=4, max_steps=2), 4
-    for turn in (1, 2, 3, 4, 5, 8, 12):
-        for start in range(min(turn, 4)):
-            batch = _batch(rows=400)
-            batch.index = start + turn * np.arange(400)
-            part = Predicted.of(model, batch).part
-            assert part is not None
-            assert len(part) / batch.count == pytest.approx(1 / every, abs=0.08)
+def test_weights_of_the_steps() -> None:
+    one, two = torch.tensor(3.0), torch.tensor(6.0)
+    assert weighted([two]).item() == 6.0
+    assert weighted([one, two]).item() == pytest.approx((EARLY_WEIGHT * 3 + 6) / (EARLY_WEIGHT + 1))
 
 
 def test_distillation_pulls_to_the_teacher() -> None:

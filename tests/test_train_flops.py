@@ -13,7 +13,6 @@ from torch.utils.flop_counter import FlopCounterMode
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.train import collate, language_loss
 from forge.train.flops import training_flops
-from forge.train.losses import Predicted
 
 torch.set_num_threads(1)
 SHAPE: dict[str, Any] = {"vocab_size": 300, "hidden_size": 64, "head_dim": 16, "memory_chunk": 16}
@@ -32,25 +31,6 @@ def test_the_count_is_what_runs(changes: dict[str, Any], length: int, supervised
         language_loss()(model, batch)[0].backward()
     counted = training_flops(config, np.full(rows, length), np.full(rows, supervised))
     assert counted == pytest.approx(counter.get_total_flops(), rel=0.02)
-
-
-def test_later_steps_count_for_their_share_of_rows() -> None:
-    """Half the rows, where one in two is meant."""
-    config, length = TinyTitanConfig(**SHAPE, max_steps=3, refine_every=2), 24
-    model = TinyTitanForCausalLM(config).train()
-    index = np.arange(40)
-    ids = np.random.default_rng(0).integers(14, 300, (len(index), length))
-    batch = collate([(row, np.arange(length) >= 12) for row in ids], index)
-    part = Predicted.of(model, batch).part
-    assert part is not None
-    with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
-        language_loss()(model, batch)[0].backward()
-    expected, ran = 0.5, len(part) / batch.count
-    assert 0.3 < ran < 0.7
-    one = TinyTitanConfig(**SHAPE, max_steps=1)
-    counts = [training_flops(c, np.full(40, length), np.full(40, 12)) for c in (one, config)]
-    wanted = counts[0] + (counts[1] - counts[0]) * ran / expected
-    assert counter.get_total_flops() == pytest.approx(wanted, rel=0.02)
 
 
 def test_rows_add_up() -> None:

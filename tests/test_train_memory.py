@@ -16,7 +16,6 @@ from forge.thought.phase import check_thought_memory
 from forge.thought.train import ThoughtSettings
 from forge.train import Batch, TrainSettings, fit, language_loss, memory
 from forge.train.fit import most_supervised, plan_curriculum
-from forge.train.losses import Predicted
 from forge.train.memory import (
     OPTIMIZER_STATE,
     available_bytes,
@@ -36,9 +35,9 @@ SHAPE: dict[str, Any] = {
 }
 
 
-def kept_by_autograd(config: TinyTitanConfig, rows: int, time: int, supervised: int) -> tuple[int, int]:
+def kept_by_autograd(config: TinyTitanConfig, rows: int, time: int, supervised: int) -> int:
     """Bytes of distinct storages that a forward pass saves for the backward one, parameters and what has the
-    vocabulary's width left out; and how many tokens went through later steps."""
+    vocabulary's width left out."""
     model = TinyTitanForCausalLM(config).train()
     known = {p.untyped_storage().data_ptr() for p in model.parameters()}
     kept: dict[int, torch.UntypedStorage] = {}
@@ -55,33 +54,20 @@ def kept_by_autograd(config: TinyTitanConfig, rows: int, time: int, supervised: 
     batch = Batch(ids, select, ids[:, -supervised:], valid, np.arange(rows))
     with torch.autograd.graph.saved_tensors_hooks(pack, lambda tensor: tensor):
         language_loss()(model, batch)
-    part = Predicted.of(model, batch).part
-    return sum(storage.nbytes() for storage in kept.values()), batch.count if part is None else len(part)
+    return sum(storage.nbytes() for storage in kept.values())
 
 
 @pytest.mark.parametrize(
     "changes",
     [{"max_steps": 1}, {"max_steps": 3}, {"max_steps": 2, "memory": False}, {"max_steps": 2, "act_bits": 8},
-     {"architecture": "plain", "memory": False, "halting": False}, {"window": 16},
-     {"max_steps": 3, "refine_every": 3}],
+     {"architecture": "plain", "memory": False, "halting": False}, {"window": 16}],
     ids=str,
 )
 def test_the_count_follows_what_autograd_keeps(changes: dict[str, Any]) -> None:
     config = TinyTitanConfig(**{**SHAPE, **changes})
     for rows, time, supervised in ((7, 32, 8), (8, 128, 16), (4, 160, 16)):
-        kept, refined = kept_by_autograd(config, rows, time, supervised)
-        counted = 4 * saved_floats(config, rows * time, rows * supervised, time, refined)
-        assert counted == pytest.approx(kept, rel=0.15)
-
-
-@pytest.mark.parametrize("rows", [8, 30, 500])
-def test_the_estimate_covers_a_batch_with_many_refined_rows(rows: int) -> None:
-    """Hardly a batch of many refines more rows than is counted on, and the count is not all of them."""
-    share = memory._later_share(TinyTitanConfig(**SHAPE, refine_every=4), rows)
-    drawn = np.random.default_rng(0).binomial(rows, 0.25, 2000)
-    assert (drawn > share * rows).mean() < 0.005
-    assert share < 0.75
-    assert memory._later_share(TinyTitanConfig(**SHAPE), rows) == 1.0
+        counted = 4 * saved_floats(config, rows * time, rows * supervised, time)
+        assert counted == pytest.approx(kept_by_autograd(config, rows, time, supervised), rel=0.15)
 
 
 def test_the_optimizers_state_is_counted() -> None:

@@ -130,7 +130,6 @@ class CognateScale(Strict):
     high_heads: Widths
     high_ffn: Widths
     max_steps: Annotated[int, Field(ge=1, le=64)]
-    refine_every: Annotated[int, Field(ge=1, le=64)]
     window: Positive
     memory: bool
     memory_heads: Positive

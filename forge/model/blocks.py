@@ -223,15 +223,6 @@ class Places:
         """(rows, columns, ...) -> (n,...)."""
         return x.flatten(0, 1).index_select(0, self.index)
 
-    def among(self, rows: Tensor) -> tuple[Tensor, Places]:
-        """Which of the n places lie in some of the rows, by number, and where they are in a grid of those alone."""
-        number = rows.new_full((self.rows,), -1)
-        number[rows] = torch.arange(len(rows), device=rows.device)
-        row = number[self.index // self.columns]
-        kept = (row >= 0).nonzero().squeeze(1)
-        index = row[kept] * self.columns + self.index[kept] % self.columns
-        return kept, Places(index, len(rows), self.columns)
-
 
 class Attention(nn.Module):
     """Causal multi-head attention. Keys and values are made once, at the first recurrence step, and shared by

@@ -15,9 +15,8 @@ class TinyTitanConfig(PretrainedConfig):
     """Configuration of :class:`forge.model.titan.TinyTitanForCausalLM`.
 
     ``low_*`` describes the fast module L, ``high_*`` the slow module H (HRM, arXiv 2506.21734, section 2);
-    lists hold one entry per block. ``max_steps`` counts recurrence steps; those after the first are trained on
-    one row in ``refine_every`` (:mod:`forge.train.losses`). ``window`` and ``memory_*`` are in tokens. With
-    ``architecture="plain"`` the same blocks form an ordinary decoder stack: the baseline.
+    lists hold one entry per block. ``max_steps`` counts recurrence steps, ``window`` and ``memory_*`` are in
+    tokens. With ``architecture="plain"`` the same blocks form an ordinary decoder stack: the baseline.
     """
 
     model_type = "tinytitan"
@@ -32,7 +31,6 @@ class TinyTitanConfig(PretrainedConfig):
         low_ffn: list[int] | None = None,
         high_ffn: list[int] | None = None,
         max_steps: int = 2,
-        refine_every: int = 1,
         window: int = 256,
         token_shift: bool = True,
         memory: bool = True,
@@ -57,7 +55,6 @@ class TinyTitanConfig(PretrainedConfig):
         self.low_ffn = [128, 128] if low_ffn is None else list(low_ffn)
         self.high_ffn = [128, 128] if high_ffn is None else list(high_ffn)
         self.max_steps = max_steps
-        self.refine_every = refine_every
         self.window = window
         self.token_shift = token_shift
         self.memory = memory
@@ -93,5 +90,3 @@ class TinyTitanConfig(PretrainedConfig):
                 )
         if self.max_steps < 1:
             raise ForgeError(f"max_steps: {self.max_steps} must be at least 1")
-        if self.refine_every < 1:
-            raise ForgeError(f"refine_every: {self.refine_every} must be at least 1")

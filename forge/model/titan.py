@@ -69,18 +69,6 @@ class Trace:
     memory: MemoryState | None = None
     places: Places | None = None
 
-    def rows(self, index: Tensor) -> Trace:
-        """The trace of some rows, in the order of ``index``; none twice. Without the memory's state."""
-        kept, places, turns = index, None, self.turns
-        if self.places is not None:
-            kept, places = self.places.among(index)
-        if places is not None or turns.dim() == 4:
-            turns = turns.index_select(0, kept)
-        bias = self.bias if self.bias is None or self.bias.dim() == 2 else self.bias.index_select(0, index)
-        kv = [(k.index_select(0, index), v.index_select(0, index)) for k, v in self.kv]
-        low, high = self.low.index_select(0, kept), self.high.index_select(0, kept)
-        return Trace(low, high, turns, bias, kv, places=places)
-
 
 class TinyTitanForCausalLM(PreTrainedModel):
     """Causal language model; see :class:`TinyTitanConfig` for the switches of its parts."""
@@ -322,19 +310,16 @@ class TinyTitanForCausalLM(PreTrainedModel):
         return self.halt(high).squeeze(-1)
 
     def predictions(
-        self, ids: Tensor, select: Tensor, valid: Tensor, rows: Tensor | None = None
+        self, ids: Tensor, select: Tensor, valid: Tensor, steps: int | None = None
     ) -> list[tuple[Tensor, Tensor | None]]:
         """For training: (logits (n,v), halt logits (n) or None) after every step at the n chosen positions.
 
-        ids (b,t), select (b,s) positions to predict from, valid (b,s) marks the real ones among them. With ``rows``
-        (increasing) steps after the first run there alone, and so do their predictions; none run where it is empty.
+        ids (b,t), select (b,s) positions to predict from, valid (b,s) marks the real ones among them.
         """
         table = self.table()
         trace = self.read(ids, table, select=select, valid=valid)
         out = []
-        for step in range(self.steps if rows is None or len(rows) else 1):
-            if step == 1 and rows is not None:
-                trace = trace.rows(rows)
+        for step in range(steps or self.steps):
             trace = trace if step == 0 else self.refine(trace)
             halt = self.halt_logits(trace.high) if hasattr(self, "halt") else None
             out.append((F.linear(trace.high, table), halt))
@@ -358,7 +343,15 @@ class TinyTitanForCausalLM(PreTrainedModel):
         return final, taken
 
     def _refine_rows(self, trace: Trace, rows: Tensor) -> Trace:
-        part = self.refine(trace.rows(rows))
+        part = replace(
+            trace,
+            low=trace.low[rows],
+            high=trace.high[rows],
+            kv=[(k[rows], v[rows]) for k, v in trace.kv],
+            bias=trace.bias if trace.bias is None or trace.bias.dim() == 2 else trace.bias[rows],
+            turns=trace.turns if trace.turns.dim() == 3 else trace.turns[rows],
+        )
+        part = self.refine(part)
         low, high = trace.low.clone(), trace.high.clone()
         low[rows], high[rows] = part.low, part.high
         return replace(trace, low=low, high=high)

@@ -30,7 +30,6 @@ def new_model(params: Any, vocab_size: int, seed: int) -> TinyTitanForCausalLM:
         low_ffn=params.low_ffn,
         high_ffn=params.high_ffn,
         max_steps=params.max_steps,
-        refine_every=params.refine_every,
         window=params.window,
         memory=params.memory,
         memory_heads=params.memory_heads,

@@ -13,7 +13,7 @@ def training_flops(config: TinyTitanConfig, lengths: np.ndarray, supervised: np.
     6 for each parameter and each token that it multiplies, plus attention: 12 * heads * head_dim for each query and
     each key of its row (Chowdhery et al., arXiv 2204.02311, appendix B), plus the memory's products. Tokens of step 1
     go through every block; its last block beyond keys and values, later steps and the output layer are worked at the
-    supervised tokens alone, later steps on one row in ``refine_every``.
+    supervised tokens alone.
 
     Args:
         lengths: tokens of each row.
@@ -22,7 +22,7 @@ def training_flops(config: TinyTitanConfig, lengths: np.ndarray, supervised: np.
     blocks = [*zip(config.low_heads, config.low_ffn, strict=True)]
     blocks += [*zip(config.high_heads, config.high_ffn, strict=True)]
     titan, d, e = config.architecture == "titan", config.hidden_size, config.head_dim
-    steps = 1 + (config.max_steps - 1) / config.refine_every if titan else 1  # on average
+    steps = config.max_steps if titan else 1
     tokens, wanted = float(lengths.sum()), float(supervised.sum())
     all_pairs, wanted_pairs = float((lengths.astype(float) ** 2).sum()), float((lengths * supervised).sum())
     total: float = 6 * wanted * steps * (config.vocab_size * d + (d if titan and config.halting else 0))

@@ -8,7 +8,6 @@ from __future__ import annotations
 
 import contextlib
 import copy
-import math
 from pathlib import Path
 
 import psutil
@@ -65,9 +64,7 @@ def estimate_training_bytes(
     quantized += config.vocab_size * config.hidden_size if config.embed_bits else 0
     # The gradient of the tied table is made once a step and added up: one more copy.
     forward = quantized + config.vocab_size * config.hidden_size
-    later = round(supervised * _later_share(config, max(1, batch_tokens // row_tokens)))
-    forward += saved_floats(config, batch_tokens, supervised, row_tokens, later)
-    forward += _logit_floats(config, supervised, later, teacher)
+    forward += saved_floats(config, batch_tokens, supervised, row_tokens) + _logit_floats(config, supervised, teacher)
     return round(OVERHEAD * FLOAT * (resting + max(forward, MUON_WORKSPACE * largest, rest)))
 
 
@@ -86,19 +83,11 @@ def _weights(config: TinyTitanConfig) -> tuple[int, int, int]:
     return sum(groups.values()), rest, max(groups.values())
 
 
-def _later_share(config: TinyTitanConfig, rows: int) -> float:
-    """The largest share of ``rows`` that later steps are likely to run on: three standard deviations over its mean."""
-    every = config.refine_every
-    return min(1.0, 1 / every + 3 * math.sqrt((every - 1) / rows) / every)
-
-
-def saved_floats(
-    config: TinyTitanConfig, tokens: int, supervised: int, row_tokens: int = ROW_TOKENS, refined: int | None = None
-) -> int:
+def saved_floats(config: TinyTitanConfig, tokens: int, supervised: int, row_tokens: int = ROW_TOKENS) -> int:
     """Values that autograd keeps from the forward pass to the backward one, logits left out.
 
-    Step 1 runs over all ``tokens``, its last block beyond keys and values over the ``supervised`` ones, later steps
-    over ``refined`` of those, all where None (:mod:`forge.model.titan`).
+    Step 1 runs over all ``tokens``, its last block beyond keys and values and later steps over the
+    ``supervised`` ones (:mod:`forge.model.titan`).
     """
     d, quantized = config.hidden_size, bool(config.act_bits)
     blocks = [*zip(config.low_heads, config.low_ffn, strict=True)]
@@ -122,15 +111,14 @@ def saved_floats(
         # Keys, queries, values and errors; matrices at the chunks' edges; products of rates within a chunk.
         everywhere += round(config.memory_heads * (19 * side + 3 * side * side / chunk + 7.5 * chunk + 24))
     steps = config.max_steps if titan else 1
-    return tokens * everywhere + supervised * last + (supervised if refined is None else refined) * later * (steps - 1)
+    return tokens * everywhere + supervised * (last + later * (steps - 1))
 
 
-def _logit_floats(config: TinyTitanConfig, supervised: int, refined: int, teacher: bool) -> int:
+def _logit_floats(config: TinyTitanConfig, supervised: int, teacher: bool) -> int:
     """Logits and log-probabilities of all steps at the end of the forward pass, and two more of one step for
     its gradient; the distance to a teacher keeps two more a step."""
     steps = config.max_steps if config.architecture == "titan" else 1
-    each = 4 if teacher else 2
-    return config.vocab_size * (2 * each * supervised + each * (steps - 1) * refined)
+    return supervised * config.vocab_size * ((4 if teacher else 2) * steps + (4 if teacher else 2))
 
 
 # ---- what there is -----------------------------------------------------------------------------------------
