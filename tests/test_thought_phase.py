@@ -346,14 +346,10 @@ def test_controls_stand_where_thoughts_do(
 
 
 @pytest.mark.usefixtures("two_families")
-def test_true_answers_do_not_reach_the_thoughts(
-    model: TinyTitanForCausalLM, tokenizer: Any, thinker: Thinker
-) -> None:
+def test_true_answers_do_not_reach_the_thoughts(model: TinyTitanForCausalLM, tokenizer: Any, thinker: Thinker) -> None:
     problems = suite_problems(tokenizer, 2, 7, "test")
     swapped = [replace(p, answer=[40, 41, ID["end"]]) for p in problems]
-    one, two = (
-        evaluate_thoughts(model, tokenizer, thinker, p, max_new_tokens=3, seed=1) for p in (problems, swapped)
-    )
+    one, two = (evaluate_thoughts(model, tokenizer, thinker, p, max_new_tokens=3, seed=1) for p in (problems, swapped))
     assert np.array_equal(one.coherence, two.coherence)
     assert np.array_equal(one.correct["on"], two.correct["on"])
     assert not np.array_equal(one.log_likelihood["off"], two.log_likelihood["off"])

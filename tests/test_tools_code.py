@@ -52,7 +52,7 @@ def sandbox(
         first = executor.run("print(3**4)")
         if first != "81":
             executor.close()
-            pytest.skip(f"this machine cannot sandbox that way: {first}")
+            pytest.skip(f"no sandbox of this kind here: {first}")
         yield executor
         executor.close()
 

@@ -23,18 +23,14 @@ _MAX_STARTS = 2
 _ZYGOTE = Path(__file__).with_name("zygote.py")
 # Run inside a fresh sandbox with the path of a file that the caller can read. Prints what it could do.
 _PROBE = """
-import socket
+import contextlib, socket
 done = []
-try:
+with contextlib.suppress(OSError):
     open({canary!r}).read()
     done.append("read a file outside")
-except OSError:
-    pass
-try:
+with contextlib.suppress(OSError):
     socket.create_connection(("127.0.0.1", {port}), 0.2)
     done.append("reached the network")
-except OSError:
-    pass
 print("; ".join(done) or "closed")
 """
 
