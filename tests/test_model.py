@@ -11,7 +11,7 @@ import pytest
 import torch
 import torch.nn.functional as F
 from torch import Tensor
-from transformers import AutoModelForCausalLM
+from transformers import AutoModelForCausalLM, PreTrainedModel
 
 from forge.config import load_params
 from forge.errors import ForgeError
@@ -329,6 +329,8 @@ def test_embeddings_are_tied_and_survive_files(tmp_path: Path) -> None:
         assert torch.equal(load_model(tmp_path)(ids).logits, expected)
         through_auto = AutoModelForCausalLM.from_pretrained(str(tmp_path)).eval()
         assert isinstance(through_auto, TinyTitanForCausalLM)
+        assert isinstance(through_auto, PreTrainedModel)
+        assert through_auto.num_parameters(only_trainable=True) == model.num_parameters()
         assert torch.equal(through_auto(ids).logits, expected)
         through_auto.save_pretrained(str(tmp_path / "again"))
         assert torch.equal(load_model(tmp_path / "again")(ids).logits, expected)
@@ -336,6 +338,20 @@ def test_embeddings_are_tied_and_survive_files(tmp_path: Path) -> None:
     model(ids, labels=ids).loss.backward()
     unread = next(i for i in range(48) if i not in ids)
     assert float(model.embed.weight.grad[unread].abs().sum()) > 0
+
+
+def test_what_auto_classes_make_is_the_same_model() -> None:
+    plain = tiny_model()
+    torch.manual_seed(7)
+    ours = TinyTitanForCausalLM(plain.config).state_dict()
+    torch.manual_seed(7)
+    made = AutoModelForCausalLM.from_config(plain.config)
+    assert isinstance(made, PreTrainedModel)
+    assert all(torch.equal(tensor, ours[name]) for name, tensor in made.state_dict().items())
+    assert made.state_dict().keys() == ours.keys()
+    assert type(TinyTitanForCausalLM._from_config(plain.config)) is type(made)
+    made.set_input_embeddings(torch.nn.Embedding(48, 24))
+    assert made.get_input_embeddings() is made.embed
 
 
 def test_saving_twice_gives_equal_bytes(tmp_path: Path) -> None:
@@ -396,8 +412,6 @@ def test_labels_give_the_shifted_cross_entropy() -> None:
     by_hand = -sum(log_probs[row, t - 1, labels[row, t]] for row, t in chosen) / len(chosen)
     torch.testing.assert_close(out.loss, by_hand)
     assert model(ids).loss is None
-    model.set_input_embeddings(torch.nn.Embedding(48, 24))
-    assert model.get_input_embeddings() is model.embed
 
 
 def test_fresh_models_start_as_an_embedding_model() -> None:

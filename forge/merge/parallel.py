@@ -101,8 +101,7 @@ def _become_worker(work: Callable[[Any], Any], deterministic: bool) -> None:
 
 def _settle(deterministic: bool) -> None:
     torch.set_num_threads(1)
-    if torch.are_deterministic_algorithms_enabled() != deterministic:  # the setter imports torch's compiler
-        torch.use_deterministic_algorithms(deterministic)
+    torch.set_deterministic_debug_mode("error" if deterministic else "default")
 
 
 def _end_with_parent() -> None:

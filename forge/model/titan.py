@@ -18,7 +18,6 @@ from typing import Any, cast
 import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
-from transformers import PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutput
 
 from forge.model.blocks import (
@@ -70,17 +69,39 @@ class Trace:
     places: Places | None = None
 
 
-class TinyTitanForCausalLM(PreTrainedModel):
-    """Causal language model; see :class:`TinyTitanConfig` for the switches of its parts."""
+class TinyTitanForCausalLM(nn.Module):
+    """Causal language model; see :class:`TinyTitanConfig` for the switches of its parts.
+
+    A plain module, since transformers' ``PreTrainedModel`` takes longer to import than torch does.
+    ``from_pretrained``, and with it ``AutoModelForCausalLM``, gives one that is a ``PreTrainedModel`` as well.
+    """
 
     config_class = TinyTitanConfig
-    config: TinyTitanConfig
     # Further 2-D parameters that an optimizer for matrices should treat like the core, by name.
     extra_matrices: tuple[str, ...] = ()
-    base_model_prefix = ""
 
     def __init__(self, config: TinyTitanConfig) -> None:
-        super().__init__(config)
+        super().__init__()
+        self.config = config
+        self._add_parts(config)
+        self.apply(self._init_weights)
+        self._init_outputs()
+
+    @classmethod
+    def from_pretrained(cls, *arguments: Any, **keywords: Any) -> TinyTitanForCausalLM:
+        """See ``PreTrainedModel.from_pretrained``."""
+        from forge.model.hugging_face import TinyTitanForCausalLM as PreTrained
+
+        return PreTrained.from_pretrained(*arguments, **keywords)
+
+    @classmethod
+    def _from_config(cls, *arguments: Any, **keywords: Any) -> TinyTitanForCausalLM:
+        """What ``AutoModelForCausalLM.from_config`` asks for."""
+        from forge.model.hugging_face import TinyTitanForCausalLM as PreTrained
+
+        return PreTrained._from_config(*arguments, **keywords)
+
+    def _add_parts(self, config: TinyTitanConfig) -> None:
         self.embed = nn.Embedding(config.vocab_size, config.hidden_size)
         self.low = self._stack(config.low_heads, config.low_ffn)
         self.high = self._stack(config.high_heads, config.high_ffn)
@@ -95,8 +116,6 @@ class TinyTitanForCausalLM(PreTrainedModel):
         if titan and config.halting:
             self.halt = nn.Linear(config.hidden_size, 1)
         self.set_weight_quant(config.weight_quant)
-        self.post_init()
-        self._init_outputs()
 
     def _stack(self, heads: list[int], widths: list[int]) -> nn.ModuleList:
         c = self.config
@@ -138,11 +157,9 @@ class TinyTitanForCausalLM(PreTrainedModel):
 
     # ---- parts ---------------------------------------------------------------------------------------------
 
-    def get_input_embeddings(self) -> nn.Module:
-        return self.embed
-
-    def set_input_embeddings(self, value: nn.Module) -> None:
-        self.embed = cast(nn.Embedding, value)
+    def num_parameters(self) -> int:
+        """How many numbers the model learns; the tied table counts once."""
+        return sum(parameter.numel() for parameter in self.parameters())
 
     def core_linears(self) -> dict[str, CoreLinear]:
         """Every projection of the core by module name, in a fixed order."""

@@ -128,6 +128,8 @@ def record(lines: Iterable[str]) -> None:
     if start is None:
         return
     run = WandbRun(start)
+    import dvclive  # noqa: F401 - while the stage works: at its end, it would wait for this
+
     finish: Mapping[str, Any] | None = None
     for message in messages:
         if message["event"] == "log":

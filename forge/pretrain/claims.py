@@ -6,7 +6,6 @@ from collections.abc import Mapping
 from typing import Any
 
 import numpy as np
-from scipy.stats import spearmanr
 
 from forge.data.build import multi_step_tasks
 from forge.data.dataset import EncodedSet
@@ -79,6 +78,8 @@ def _boot(run: Any) -> dict[str, Any]:
 def halting_claim(model: TinyTitanForCausalLM, test: EncodedSet, boot: dict[str, Any]) -> Claim:
     """Halting keeps exact match within 2 points of always taking every step; the note says what it saves, whether
     harder problems take more steps, and how accurate every step count is."""
+    from scipy.stats import spearmanr  # here, because it takes a second to import
+
     index = test.where(*SOLVED)
     adaptive = likelihood(model, test, index)
     fixed = [likelihood(model, test, index, steps=steps) for steps in range(1, model.steps + 1)]

@@ -148,8 +148,9 @@ def check_thought_memory(model: TinyTitanForCausalLM, data: EncodedSet, settings
     rows = settings.prompts * (settings.thoughts + 1)
     tokens = rows * (longest + settings.tokens + 2) + settings.prompts * longest + settings.replay_tokens
     supervised = rows * (answer + settings.tokens) + settings.prompts * answer + settings.replay_tokens
+    device = model.embed.weight.device.type
     check_training_memory(
-        model.config, tokens, supervised_tokens=supervised, device=model.device.type, dial="quietstar.batch"
+        model.config, tokens, supervised_tokens=supervised, device=device, dial="quietstar.batch"
     )
 
 
