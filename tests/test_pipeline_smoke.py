@@ -26,9 +26,9 @@ from tests.smoke_runs import GIT, ROOT, Ran
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
 NOOP_SECONDS = 5.0
-# The goal is 90 s on two idle cores of 110 GFLOP/s, where one start takes about 2 s (docs/lab.md). Counted in starts of
-# the same run the bound is as tight on a machine that is slow or busy; it catches a stage that grows.
-SMOKE_STARTS = 80
+# The goal is 90 s on two idle cores of 110 GFLOP/s, where one start takes about 2 s (docs/lab.md). It is counted in
+# starts of the same run, about 55, because a slow or busy machine is that for both; the bound catches a stage that grows.
+SMOKE_STARTS = 100
 
 
 def digests(root: Path) -> dict[str, str]:
