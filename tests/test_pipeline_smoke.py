@@ -27,7 +27,7 @@ from tests.smoke_runs import GIT, ROOT, Ran
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
 NOOP_SECONDS = 5.0
 # The goal is 90 s on two idle cores of 110 GFLOP/s, where one start takes about 2 s (docs/lab.md). It is counted in
-# starts of the same run, about 55, because a slow or busy machine is that for both; the bound catches a stage that grows.
+# starts of the same run, about 55, because what slows one slows the other; the bound catches a stage that grows.
 SMOKE_STARTS = 100
 
 
