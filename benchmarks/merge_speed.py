@@ -6,8 +6,9 @@ Both take the same dicts in memory and give a new dict; linear, TIES and DARE me
 base), SLERP the two that it is defined for. DARE draws the same masks on both sides. The best time of each side counts:
 other load on a machine only ever adds. ``floor`` is what it takes to read a method's inputs and to copy one of them
 into new memory, or for DARE, where that takes longer, to draw its random numbers: whatever gives a new dict in memory
-from torch's allocator takes longer, so mergekit's time over the floor is more than can be gained. Entries that differ:
-at the threshold of TIES mergekit breaks ties in no fixed order. Prints a line a method; the last line is JSON.
+from torch's allocator takes longer, so mergekit's time over the floor bounds what can be gained, as exactly as the
+machine is quiet. Entries that differ: at the threshold of TIES mergekit breaks ties in no fixed order. Prints a line a
+method; the last line is JSON.
 """
 
 from __future__ import annotations
@@ -26,7 +27,7 @@ from forge.merge.methods import copy_model, dare, linear, slerp, ties
 
 Dict = dict[str, Tensor]
 INPUTS = {"linear": 3, "slerp": 2, "ties": 4, "dare": 4}
-DRAWN = 1 << 15
+DRAWN = 1 << 15  # random numbers at a time: they stay in cache
 WEIGHTS, DENSITY, SLERP_T = [0.5, 0.3, 0.2], 0.5, 0.35
 
 

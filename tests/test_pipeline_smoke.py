@@ -22,13 +22,14 @@ from forge.pipeline.phases import PHASES, stage_names
 from forge.pipeline.publish import read_metadata
 from forge.pipeline.registry import reading, rows
 from forge.pipeline.runner import run_pipeline, stage_environment
-from tests.smoke_runs import GIT, ROOT, Ran
+from tests.smoke_runs import GIT, Ran
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
 NOOP_SECONDS = 5.0
-# The goal is 90 s on two idle cores of 110 GFLOP/s, where one start takes about 2 s (docs/lab.md). It is counted in
-# starts of the same run, about 55, because what slows one slows the other; the bound catches a stage that grows.
-SMOKE_STARTS = 100
+# The goal is 90 s; two idle cores took 125 on a machine where importing torch took 1.4 (docs/lab.md, 2026-11-22). On a
+# slower one both take longer in proportion: 282 s and 3.0. The bound catches a stage that grows.
+SMOKE_SECONDS = 180.0
+TORCH_SECONDS = 1.4
 
 
 def digests(root: Path) -> dict[str, str]:
@@ -167,16 +168,16 @@ def test_two_clones_give_the_same_bytes(first: Ran, second: Ran) -> None:
     assert [name for name in sorted(ours) if ours[name] != theirs[name]] == []
 
 
-def start_seconds() -> float:
-    """How long Python takes here to start and import the model."""
+def torch_seconds() -> float:
+    """How long a fresh Python takes here to import torch."""
     began = time.perf_counter()
-    subprocess.run([sys.executable, "-c", "import forge.model"], cwd=ROOT, check=True)
+    subprocess.run([sys.executable, "-c", "import torch"], check=True)
     return time.perf_counter() - began
 
 
 def test_the_pipeline_is_quick(second: Ran) -> None:
-    start = statistics.median(start_seconds() for _ in range(5))
-    assert second.result.seconds < SMOKE_STARTS * start
+    slowness = statistics.median(torch_seconds() for _ in range(5)) / TORCH_SECONDS
+    assert second.result.seconds < SMOKE_SECONDS * max(1.0, slowness)
 
 
 def test_running_again_does_nothing_and_is_fast(second: Ran) -> None:
