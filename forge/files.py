@@ -142,9 +142,16 @@ def verify_manifest(directory: str | Path) -> None:
     DVC trusts a read-only cache object without re-hashing it, so this is the check that finds rotten bytes.
 
     Raises:
-        ForgeError: names the first missing, changed or extra file, in order of path.
+        ForgeError: names the first missing, changed or extra file, in order of path; also where another process
+            removes the directory meanwhile, as stages do with their older checkpoints.
     """
-    root = Path(directory)
+    try:
+        _compare_with_manifest(Path(directory))
+    except FileNotFoundError as error:
+        raise ForgeError(f"{error.filename}: removed while it was verified") from None
+
+
+def _compare_with_manifest(root: Path) -> None:
     manifest = read_json(root / MANIFEST)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise ForgeError(f"{root / MANIFEST}: has no table of files")

@@ -6,6 +6,7 @@ import hashlib
 import json
 import os
 import random
+import shutil
 from pathlib import Path
 
 import pytest
@@ -21,6 +22,7 @@ from forge.files import (
     atomic_write_json,
     atomic_write_text,
     canonical_json,
+    directory_files,
     read_json,
     save_safetensors,
     sha256_file,
@@ -136,6 +138,17 @@ def test_manifest_lists_every_other_file(published: Path) -> None:
 def test_every_harm_is_found(published: Path, harm: object, message: str) -> None:
     harm(published)  # type: ignore[operator]
     with pytest.raises(ForgeError, match=message):
+        verify_manifest(published)
+
+
+def test_a_directory_that_is_removed_meanwhile_is_damaged(published: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    def listed(directory: str | Path) -> list[Path]:
+        found = directory_files(directory)
+        shutil.rmtree(directory)
+        return found
+
+    monkeypatch.setattr(files, "directory_files", listed)
+    with pytest.raises(ForgeError, match=r"a\.txt: removed while it was verified"):
         verify_manifest(published)
 
 

@@ -14,6 +14,7 @@ import shutil
 import time
 from collections.abc import Iterator
 from dataclasses import dataclass, field
+from glob import glob
 from pathlib import Path
 
 from safetensors import SafetensorError, safe_open
@@ -60,13 +61,19 @@ class Blow:
         return f"{self.stage}: {self.signal} to {self.target} {self.moment}: code {self.code}, {faults}"
 
 
+def _folders(project: Path, stage: str, pattern: str) -> list[Path]:
+    # Path.glob stumbles where a running stage removes a folder that it is about to enter.
+    root = project / ".forge" / "checkpoints" / stage
+    return [root / found for found in sorted(glob(pattern, root_dir=root))]
+
+
 def checkpoints(project: Path, stage: str) -> dict[str, dict[int, bool]]:
     """Checkpoints of an unfinished stage: by loop, step and whether they are whole.
 
     Those that a stage was about to remove when it was killed, its outputs published, are none any more.
     """
     found: dict[str, dict[int, bool]] = {}
-    for folder in sorted((project / ".forge" / "checkpoints" / stage).glob("*/*/step-*")):
+    for folder in _folders(project, stage, "*/*/step-*"):
         if folder.parents[1].suffix == ".discarded":
             continue
         try:
@@ -80,7 +87,7 @@ def checkpoints(project: Path, stage: str) -> dict[str, dict[int, bool]]:
 
 def evaluated(project: Path, stage: str) -> set[str]:
     """Merges whose evaluation is in the newest whole checkpoint."""
-    for folder in sorted((project / ".forge" / "checkpoints" / stage).glob("*/evolution/step-*"), reverse=True):
+    for folder in reversed(_folders(project, stage, "*/evolution/step-*")):
         if folder.parents[1].suffix == ".discarded":
             continue
         try:
