@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import math
 import os
+import re
 import tempfile
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -169,6 +171,31 @@ def _compare_with_manifest(root: Path) -> None:
             raise ForgeError(f"{present[name]}: size differs from the manifest")
         if sha256_file(present[name]) != entry.get("sha256"):
             raise ForgeError(f"{present[name]}: changed since the manifest was written (SHA-256 differs)")
+
+
+def tensor_entries(path: str | Path) -> dict[str, tuple[tuple[int, ...], int]]:
+    """Shape and bytes of every tensor in a safetensors file; none is read, torch is not imported.
+
+    Raises:
+        ForgeError: missing, malformed or truncated.
+    """
+    from safetensors import SafetensorError, safe_open
+
+    try:
+        with safe_open(path, framework="np") as stored:
+            slices = {name: stored.get_slice(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
+            shapes = {name: tuple(entry.get_shape()) for name, entry in slices.items()}
+            kinds = {name: str(entry.get_dtype()) for name, entry in slices.items()}
+    except (OSError, SafetensorError) as error:
+        raise ForgeError(f"{path}: not readable as safetensors ({error})") from error
+    # The first number in a type's name is its width: F32, U8, F8_E4M3. BOOL, without one, takes a byte.
+    bits = {name: int(width[0]) if (width := re.search(r"\d+", kind)) else 8 for name, kind in kinds.items()}
+    return {name: (shape, math.prod(shape) * bits[name] // 8) for name, shape in shapes.items()}
+
+
+def count_parameters(path: str | Path) -> int:
+    """Number of values in a safetensors file; tied weights are stored, and counted, once."""
+    return sum(math.prod(shape) for shape, _ in tensor_entries(path).values())
 
 
 def save_safetensors(

@@ -31,7 +31,9 @@ class StubRun:
         self.checkpoint_dir, self.data_dir, self.workspace_dir = folder / "checkpoints", folder, folder / "workspace"
         self.checkpoint_dir.mkdir(parents=True, exist_ok=True)
         self.seed, self.params, self.stop_at = seed, SimpleNamespace(**params), -1
-        self.evaluation = SimpleNamespace(bootstrap=200, seed=7, suite_n=2, tool_n=1, persona_n=1, text_chars=200)
+        self.evaluation = SimpleNamespace(
+            bootstrap=200, seed=7, suite_n=2, tool_n=1, persona_n=1, answer_tokens=96, text_chars=200
+        )
         self.stop_requested = False
         self.logged: list[tuple[int, dict[str, Any]]] = []
 

@@ -305,7 +305,7 @@ def test_probes_are_asked_of_a_model(tmp_path: Path) -> None:
     asked = probes(run)
     score = tool_score(run, model, tiny_tokenizer(), asked)
     assert len(score.correct) == 1
-    found = persona_score(model, tiny_tokenizer(), asked, handles=True)
+    found = persona_score(run, model, tiny_tokenizer(), asked, handles=True)
     assert len(found.correct) == len(PERSONA_PROMPTS)
     assert found.ceiling == 1.0
 

@@ -283,7 +283,7 @@ def test_gates_ask_the_validation_split(tmp_path: Path, monkeypatch: pytest.Monk
         return measured([1.0, 0.0], [1.0, 0.0]).tools
 
     monkeypatch.setattr(module, "score_suite", suite)
-    monkeypatch.setattr(module, "score_tools", lambda m, t, box, rows: ToolScore({}, len(rows) / 10, 0.0, 0.0, []))
+    monkeypatch.setattr(module, "score_tools", lambda m, t, box, rows, **_: ToolScore({}, len(rows) / 10, 0.0, 0.0, []))
     run = StubRun(tmp_path)
     assert ValidationScore(run)(ternary(), tiny_tokenizer()) == 0.5 * (0.5 + 0.5)
     assert (asked["split"], asked["tools"], asked["n"], asked["answer"]) == ("val", True, 2, "7")

@@ -18,7 +18,7 @@ from forge.pipeline import contract_schemas, contracts
 from forge.pipeline.contract_schemas import contract_schema
 from forge.pipeline.contracts import CONTRACTS, Contract, Rule, check_handoff, contract_into
 from forge.pipeline.phases import BRANCHES, PHASES
-from forge.pipeline.publish import count_parameters, describe, read_metadata, tensor_shapes
+from forge.pipeline.publish import describe, read_metadata
 
 SESSION = "0123456789abcdef" * 4
 BOUNDS = {
@@ -388,15 +388,6 @@ def test_broken_metadata_and_weights_are_named(project: Path) -> None:
     atomic_write_json(directory / "metadata.json", {**read_json(directory / "metadata.json"), "extra": 1})
     with pytest.raises(ForgeError, match=r"metadata\.json: extra: "):
         read_metadata(directory)
-    for blob in (b"", b"\xff" * 16, b"\x02\0\0\0\0\0\0\0[]"):
-        (directory / "model.safetensors").write_bytes(blob)
-        with pytest.raises(ForgeError, match="not readable as safetensors"):
-            tensor_shapes(directory / "model.safetensors")
-
-
-def test_scalars_count_as_one_parameter(tmp_path: Path) -> None:
-    save_file({"a": np.zeros((), np.float32), "b": np.zeros((2, 3), np.float32)}, tmp_path / "m.safetensors")
-    assert count_parameters(tmp_path / "m.safetensors") == 7
 
 
 def test_nothing_to_describe_is_an_error(tmp_path: Path) -> None:

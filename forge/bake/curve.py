@@ -38,9 +38,10 @@ class ToolCurve:
             if step % self.run.params.eval_every and step != self.run.params.steps:
                 return
             with Toolbox(self.run.workspace_dir) as toolbox:
-                tools = score_tools(model, self.tokenizer, toolbox, self.dialogues).tools
+                longest = self.run.evaluation.answer_tokens
+                score = score_tools(model, self.tokenizer, toolbox, self.dialogues, max_new_tokens=longest)
             model.train()
-            success = {name: row["success"] for name, row in tools.items()}
+            success = {name: row["success"] for name, row in score.tools.items()}
             self.file.add(step, success=success)
             self.run.log(step, **{f"tool_{name}/success_rate": rate for name, rate in success.items()})
 

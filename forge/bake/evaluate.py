@@ -43,14 +43,23 @@ def tool_score(
 ) -> ToolScore:
     """Zero-shot (or prompted) tool use on held-out phrasings."""
     with Toolbox(run.workspace_dir) as toolbox:
-        return score_tools(model, tokenizer, toolbox, asked.tools, prompted=prompted)
+        return score_tools(
+            model, tokenizer, toolbox, asked.tools, prompted=prompted, max_new_tokens=run.evaluation.answer_tokens
+        )
 
 
 def persona_score(
-    model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, asked: Probes, handles: bool
+    run: Any, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, asked: Probes, handles: bool
 ) -> PersonaScore:
     """Persona consistency by handle, or with nothing at all as the control."""
-    return score_personas(model, tokenizer, asked.persona_train, asked.personas, handles=handles)
+    return score_personas(
+        model,
+        tokenizer,
+        asked.persona_train,
+        asked.personas,
+        handles=handles,
+        max_new_tokens=run.evaluation.answer_tokens,
+    )
 
 
 def ask_everyone(
@@ -68,7 +77,7 @@ def ask_everyone(
         "unbaked": tool_score(run, teacher, tokenizer, asked),
         "prompted": tool_score(run, teacher, tokenizer, asked, prompted=True),
     }
-    return tools, {name: persona_score(baked, tokenizer, asked, name == "baked") for name in ("baked", "none")}
+    return tools, {name: persona_score(run, baked, tokenizer, asked, name == "baked") for name in ("baked", "none")}
 
 
 def baking_claims(

@@ -142,9 +142,10 @@ class ValidationScore:
         e = self.evaluation
         with Toolbox(self.workspace) as toolbox:
             suite = score_suite(
-                model, tokenizer, n=e.suite_n, seed=e.seed, split="val", tools=True, execute=toolbox.execute
-            )
-            tools = score_tools(model, tokenizer, toolbox, self.dialogues)
+                model, tokenizer, n=e.suite_n, seed=e.seed, split="val", tools=True, execute=toolbox.execute,
+                max_new_tokens=e.answer_tokens,
+            )  # fmt: skip
+            tools = score_tools(model, tokenizer, toolbox, self.dialogues, max_new_tokens=e.answer_tokens)
         return 0.5 * (suite.mean_accuracy + tools.success)
 
 

@@ -107,7 +107,10 @@ def file_figures(
     model, tokenizer = read_file(path)
     size, e = path.stat().st_size, run.evaluation
     with Toolbox(run.workspace_dir) as toolbox:
-        options = {"n": e.suite_n, "seed": e.seed, "tools": True, "execute": toolbox.execute, "system": TOOL_PROMPT}
+        options = {
+            "n": e.suite_n, "seed": e.seed, "tools": True, "execute": toolbox.execute, "system": TOOL_PROMPT,
+            "max_new_tokens": e.answer_tokens,
+        }  # fmt: skip
         phase1 = score_suite(*first, **options).mean_accuracy
     return {
         "quality/final_accuracy": final.tools.mean_accuracy,

@@ -364,11 +364,12 @@ class EvaluationBase(Strict):
 
 
 class EvaluationScale(Strict):
-    """Evaluation: sample sizes."""
+    """Evaluation: sample sizes and the longest answer."""
 
     suite_n: Positive
     tool_n: Positive
     persona_n: Positive
+    answer_tokens: Positive
     text_chars: Positive
 
 

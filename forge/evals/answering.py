@@ -18,6 +18,7 @@ if TYPE_CHECKING:
 Message = dict[str, str]
 END = "<|end|>"
 CALL = "<|call|>"
+MAX_NEW_TOKENS = 96  # of an answer that is measured
 
 
 def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:

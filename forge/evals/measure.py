@@ -45,13 +45,14 @@ def measure(
     workspace: Path,
     n: int,
     seed: int,
+    max_new_tokens: int,
     text_chars: int,
     prompted: bool = True,
     split: str = "test",
 ) -> Measurement:
     """Score a model on ``n`` problems a family; ``prompted`` adds the run under the tool prompt."""
     with Toolbox(workspace) as toolbox:
-        common: dict[str, Any] = {"n": n, "seed": seed, "split": split}
+        common: dict[str, Any] = {"n": n, "seed": seed, "split": split, "max_new_tokens": max_new_tokens}
         without = score_suite(model, tokenizer, tools=False, **common)
         with_tools = score_suite(model, tokenizer, tools=True, execute=toolbox.execute, **common)
         shown = (
@@ -71,6 +72,7 @@ def measure_run(run: Any, model: Any, tokenizer: PreTrainedTokenizerFast, prompt
         workspace=run.workspace_dir,
         n=e.suite_n,
         seed=e.seed,
+        max_new_tokens=e.answer_tokens,
         text_chars=e.text_chars,
         prompted=prompted,
     )

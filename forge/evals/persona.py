@@ -13,13 +13,12 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
-from forge.evals.answering import Message, answer_all, prompt_messages, token_id
+from forge.evals.answering import MAX_NEW_TOKENS, Message, answer_all, prompt_messages, token_id
 from forge.evals.bootstrap import mean_interval
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-MAX_NEW_TOKENS = 96
 
 
 @dataclass(frozen=True)

@@ -10,12 +10,11 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
-from forge.evals.answering import answer_all, prompt_messages
+from forge.evals.answering import MAX_NEW_TOKENS, answer_all, prompt_messages
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-MAX_NEW_TOKENS = 80
 _FULL_SCORE = 1.0 - 1e-9
 
 

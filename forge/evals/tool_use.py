@@ -11,7 +11,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
-from forge.evals.answering import Message, answer_all
+from forge.evals.answering import MAX_NEW_TOKENS, Message, answer_all
 from forge.evals.bootstrap import mean_interval
 
 if TYPE_CHECKING:
@@ -19,7 +19,6 @@ if TYPE_CHECKING:
 
     from forge.tools import Toolbox
 
-MAX_NEW_TOKENS = 96
 _ERROR = "error:"
 
 

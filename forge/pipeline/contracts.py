@@ -18,8 +18,8 @@ from pydantic import BaseModel, ConfigDict
 
 from forge.config.thresholds import ContractThresholds
 from forge.errors import ForgeError
-from forge.files import read_json, verify_manifest
-from forge.pipeline.publish import METADATA, ModelMetadata, read_metadata, tensor_shapes
+from forge.files import read_json, tensor_entries, verify_manifest
+from forge.pipeline.publish import METADATA, ModelMetadata, read_metadata
 
 
 class Rule(BaseModel):
@@ -289,7 +289,10 @@ def _check_form(
 
 def _check_shapes(reference: Path, directory: Path) -> None:
     file = directory / "model.safetensors"
-    expected, shapes = tensor_shapes(reference / "model.safetensors"), tensor_shapes(file)
+    expected, shapes = (
+        {name: shape for name, (shape, _) in tensor_entries(path).items()}
+        for path in (reference / "model.safetensors", file)
+    )
     for name in sorted(expected.keys() | shapes.keys()):
         if expected.get(name) != shapes.get(name):
             rule = f"`{name}` must have the shape it has in {reference} ({expected.get(name)})"

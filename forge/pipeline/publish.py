@@ -7,7 +7,6 @@ specification's example has a time, and its `session_id` is derived from paramet
 
 from __future__ import annotations
 
-import json
 import os
 import shutil
 import uuid
@@ -22,6 +21,7 @@ from forge.errors import ForgeError
 from forge.files import (
     atomic_write_bytes,
     atomic_write_json,
+    count_parameters,
     directory_files,
     fsync_directory,
     read_json,
@@ -78,34 +78,6 @@ def parse_metadata(values: Any, name: str) -> ModelMetadata:
     except ValidationError as error:
         fault = error.errors()[0]
         raise ForgeError(f"{name}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
-
-
-def tensor_shapes(path: Path) -> dict[str, tuple[int, ...]]:
-    """Shapes by name from a safetensors header; no tensor is read.
-
-    Raises:
-        ForgeError: missing or malformed.
-    """
-    try:
-        with open(path, "rb") as stream:
-            length = int.from_bytes(stream.read(8), "little")
-            if length > path.stat().st_size:
-                raise ValueError("the header is longer than the file")
-            header = json.loads(stream.read(length))
-        return {name: tuple(entry["shape"]) for name, entry in header.items() if name != "__metadata__"}
-    except (OSError, ValueError, KeyError, TypeError, AttributeError) as error:
-        raise ForgeError(f"{path}: not readable as safetensors ({error})") from error
-
-
-def count_parameters(path: Path) -> int:
-    """Number of values in a safetensors file."""
-    total = 0
-    for shape in tensor_shapes(path).values():
-        size = 1
-        for side in shape:
-            size *= side
-        total += size
-    return total
 
 
 def describe(

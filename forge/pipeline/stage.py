@@ -410,7 +410,8 @@ def _seed_everything(seed: int, *, torch_too: bool) -> None:
 
     np.random.seed(seed % 2**32)
     torch.manual_seed(seed)
-    # The same flag as use_deterministic_algorithms, which imports torch's compiler besides: 2 s that nobody needs.
+    # The same flag as use_deterministic_algorithms, which imports torch's compiler besides: a second or two, for
+    # nothing in a stage without an optimizer (torch.optim imports it too).
     torch.set_deterministic_debug_mode("error")
     # Filling fresh memory with NaN would find reads of uninitialised values, at the cost of a pass a tensor.
     torch.utils.deterministic.fill_uninitialized_memory = False  # type: ignore[attr-defined]

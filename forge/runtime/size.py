@@ -4,31 +4,14 @@ imported.
 
 from __future__ import annotations
 
-import json
-import math
-import struct
 from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
 from forge.evals.ledger import TOKENIZER_FILES
+from forge.files import count_parameters, tensor_entries
 
 _GROUPS = ("embed", "shift", "low", "high", "memory", "halt", "think_gate")
-_MAX_HEADER = 100_000_000  # the limit of the safetensors format itself
-
-
-def safetensors_header(path: Path) -> dict[str, Any]:
-    """Names, dtypes, shapes and offsets of a safetensors file. Raises ForgeError when it is not one."""
-    try:
-        with path.open("rb") as stream:
-            (length,) = struct.unpack("<Q", stream.read(8))
-            if length > _MAX_HEADER:
-                raise ValueError(f"header of {length} bytes")
-            header = json.loads(stream.read(length))
-    except (OSError, struct.error, ValueError) as error:
-        raise ForgeError(f"{path}: not a safetensors file ({error})") from error
-    header.pop("__metadata__", None)
-    return dict(header)
 
 
 def _group(name: str) -> str:
@@ -39,16 +22,10 @@ def _group(name: str) -> str:
 def _weights_by_group(path: Path) -> dict[str, int]:
     """Bytes per part of the model in a safetensors file; header and padding are their own part."""
     parts: dict[str, int] = {}
-    for name, entry in safetensors_header(path).items():
-        begin, end = entry["data_offsets"]
-        parts[_group(name)] = parts.get(_group(name), 0) + end - begin
+    for name, (_, size) in tensor_entries(path).items():
+        parts[_group(name)] = parts.get(_group(name), 0) + size
     parts["header"] = path.stat().st_size - sum(parts.values())
     return parts
-
-
-def count_parameters(path: Path) -> int:
-    """Number of weights in a model.safetensors; tied weights are stored, and counted, once."""
-    return sum(math.prod(entry["shape"]) for entry in safetensors_header(path).values())
 
 
 def _directory_size(folder: Path) -> dict[str, Any]:

@@ -37,7 +37,7 @@ MICRO: dict[str, dict[str, Any]] = {
     "baking": {"trajectories": 8, "steps": 5, "batch_tokens": 256},
     "edge": {"steps": 5, "batch_tokens": 256, "latency_repeats": 1},
     "compress": {"steps": 4, "batch_tokens": 256},
-    "evaluation": {"suite_n": 1, "tool_n": 1, "persona_n": 1, "text_chars": 300},
+    "evaluation": {"suite_n": 1, "tool_n": 1, "persona_n": 1, "answer_tokens": 8, "text_chars": 300},
 }
 CHECKPOINT_EVERY = {"cognate": 2, "evomerge": 1, "quietstar": 1, "bitnet": 2, "forge": 2, "baking": 1, "edge": 2,
                     "compress": 1}
@@ -149,7 +149,7 @@ class Lab:
         self, project: Path, phase: str, branch: str | None = None, trap: Trap | None = None, **options: Any
     ) -> Running:
         """Fork a stage. Options: `grace` (seconds), `file_limit` (bytes a file), `small_disk` (`directory`, `kib`),
-        `measured` (answers at full length, so that figures are those of a real run), `environment`.
+        `environment`.
         """
         name = f"{phase}@{branch}" if branch else phase
         environment = {"DVC_ROOT": str(project), "DVC_STAGE": name, **options.pop("environment", {})}
@@ -159,7 +159,7 @@ class Lab:
         request = {
             "phase": phase, "branch": branch, "directory": str(project), "environment": environment, "log": str(log),
             "trace": str(trace), "trap": None if trap is None else {**vars(trap), "signal": int(SIGNALS[trap.signal])},
-            "grace": None, "file_limit": None, "small_disk": None, "measured": False,
+            "grace": None, "file_limit": None, "small_disk": None,
             **options,
         }
         return Running(self, log, trace, **self._ask(do="start", **request))

@@ -113,19 +113,14 @@ def _watch_work(life: Life) -> None:
 
 def _stand_in(request: dict[str, Any]) -> None:
     """What a test cannot wait for: twenty seconds of grace; two more interpreters that import everything to measure
-    their memory; hundreds of trajectories before the first batch is full; models that know nothing, and write on to
-    the last token allowed when they are measured.
+    their memory; hundreds of trajectories before the first batch is full.
     """
     from forge.bake import trajectories
     from forge.edge import figures
-    from forge.evals import score_personas, score_suite, score_tools
     from forge.pipeline import signals, stage
 
     if (grace := request["grace"]) is not None:
         stage.stop_on_signals = functools.partial(signals.stop_on_signals, grace=grace)
-    if not request["measured"]:
-        for scorer in (score_personas, score_suite, score_tools):
-            scorer.__kwdefaults__["max_new_tokens"] = 8
     figures.isolated_ram_mb = lambda directories: [1.0 for _ in directories]
     trajectories.ROWS_AT_ONCE = 3
 

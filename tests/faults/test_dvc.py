@@ -57,7 +57,7 @@ def test_a_run_killed_again_and_again_ends_with_the_same_bytes(
     shutil.rmtree(calm / "models/bitnet")
     for project in (root, calm):
         set_param(project / "params.yaml", "scales.smoke.bitnet.steps", STEPS)
-    reference = uninterrupted(lab, calm, "bitnet", None, measured=True)
+    reference = uninterrupted(lab, calm, "bitnet", None)
     reached = 0
     for who, name, target, step in KILLS:
         clear_dead_locks(root)  # as `agent-forge run` does: DVC may have died while it wrote the table

@@ -224,10 +224,10 @@ def outputs(project: Path, phase: str, branch: str | None) -> dict[str, dict[str
     return {path: digests(project / path) for path in (*stage.outputs(branch), *curves) if (project / path).is_dir()}
 
 
-def uninterrupted(lab: Lab, project: Path, phase: str, branch: str | None, measured: bool = False) -> Reference:
+def uninterrupted(lab: Lab, project: Path, phase: str, branch: str | None) -> Reference:
     """Run a stage in peace."""
     began = time.monotonic()
-    run = lab.start(project, phase, branch, measured=measured)
+    run = lab.start(project, phase, branch)
     assert run.wait() == 0, run.output()[-2000:]
     seconds = time.monotonic() - began
     assert lab.living() == []
