@@ -25,10 +25,10 @@ def _row(model: dict[str, Any]) -> dict[str, Any]:
         "phase": model["phase"],
         "versions": ", ".join(version["tag"] for version in model["versions"]),
         "in use as": ", ".join(stage for version in model["versions"] for stage in version["stages"]),
-        "id": model["model_id"],
         "parameters": model["parameters"],
         "MiB": round(model["size_mb"], 2),
         "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(model["recorded"])),
+        "id": model["model_id"],
         "manifest SHA-256": model["manifest_sha256"],
     }
 
@@ -37,7 +37,8 @@ def _list() -> list[dict[str, Any]]:
     query = st.text_input("text in a name, a tag or a headline metric", key="query")
     models = list_models(query=query or None)
     if models:
-        st.dataframe([_row(model) for model in models], hide_index=True)
+        wide = {"model": st.column_config.Column(width=230)}
+        st.dataframe([_row(model) for model in models], hide_index=True, column_config=wide)
     elif query:
         st.info("No model like that.")
     else:

@@ -21,8 +21,12 @@ def stages_and_ledger() -> None:
     _headline(found)
     st.dataframe(
         [_stage_row(row) for row in found["stages"]],
+        height="content",
         hide_index=True,
-        column_config={"progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent")},
+        column_config={
+            "stage": st.column_config.Column(width=230),  # pixels: the longest name, cognate@memory_integration
+            "progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent"),
+        },
     )
     st.subheader("Ledger")
     if not found["ledger"]:
@@ -42,7 +46,7 @@ def _headline(found: dict[str, Any]) -> None:
     scale.metric("scale", found["scale"])
     seed.metric("seed", str(found["seed"]))
     done.metric("stages fresh", f"{fresh} of {len(states)}")
-    rest.metric("time left", "none, all fresh" if fresh == len(states) else outlook)
+    rest.metric("time left", "none" if fresh == len(states) else outlook)
     if left is None:
         st.caption("Time left is unknown as long as a stage that is to run has never run at this scale.")
     st.caption(plain(f"Agent: {found['agent'] or 'none yet; make one with: agent-forge run'}"))

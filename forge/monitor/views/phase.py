@@ -44,7 +44,8 @@ def draw_curves(stage: str, preferred: str | None) -> None:
     for place, column in zip(chosen, st.columns(max(1, min(2, len(chosen)))) * len(chosen), strict=False):
         steps, values = found.series[place]
         column.caption(plain(place))
-        column.line_chart({"step": steps, "value": values}, x="step", y="value")
+        chart = column.line_chart if len(steps) > 1 else column.scatter_chart  # one point makes no line
+        chart({"step": steps, "value": values}, x="step", y="value")
     st.caption(plain(f"From {found.source}"))
 
 

@@ -41,9 +41,9 @@ def now() -> None:
     figures = {name: value for probe in _probes() for name, value in probe().items()}
     memory, disk = psutil.virtual_memory().total, shutil.disk_usage(Path.cwd())
     processor, ram, storage, gpu = st.columns(4)
-    processor.metric("processor", f"{figures['cpu_percent']:.0f} % of {psutil.cpu_count()} cores")
-    ram.metric("memory in use", f"{figures['ram_used_gb']:.1f} of {memory / 1e9:.1f} GB")
-    storage.metric("disk free, of this directory", f"{disk.free / 1e9:.1f} of {disk.total / 1e9:.1f} GB")
+    processor.metric(f"processor, % of {psutil.cpu_count()} cores", f"{figures['cpu_percent']:.0f}")
+    ram.metric("memory in use, GB", f"{figures['ram_used_gb']:.1f} of {memory / 1e9:.1f}")
+    storage.metric("disk free here, GB", f"{disk.free / 1e9:.0f} of {disk.total / 1e9:.0f}")
     if "gpu_utilization" in figures:
         gpu.metric("GPU", f"{figures['gpu_utilization']:.0f} %, {figures['vram_used_gb']:.1f} GB in use")
     else:
