@@ -26,8 +26,8 @@ from tests.smoke_runs import GIT, Ran
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
 NOOP_SECONDS = 5.0
-# The goal is 90 s; two cores took 127 on a machine where importing torch took 1.4 (docs/lab.md, 2026-11-27). On a slower
-# one both take longer in proportion. The bound catches a stage that grows.
+# The goal is 90 s; two cores took 127 on a machine where importing torch took 1.4 (docs/lab.md, 2026-11-27). On a
+# slower one both take longer in proportion. The bound catches a stage that grows.
 SMOKE_SECONDS = 180.0
 TORCH_SECONDS = 1.4
 
