@@ -7,13 +7,28 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
+import pytest
 
 from forge.data.build import TASKS, Row
 from forge.data.dataset import KINDS, EncodedSet, build_set
 from forge.data.dialogues import PERSONA_PROMPTS, TOOL_PROMPT
+from forge.evals import answering, persona, tool_use
 from forge.evals.measure import Measurement
 from forge.evals.suite import SuiteScore
 from tests.tiny_models import tokens
+
+
+def watch_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
+    """Room for an answer, in tokens, of every scoring of tools and personas from now on; answers are given as ever."""
+    lengths: list[int] = []
+
+    def answer_all(*given: Any, max_new_tokens: int, **options: Any) -> Any:
+        lengths.append(max_new_tokens)
+        return answering.answer_all(*given, max_new_tokens=max_new_tokens, **options)
+
+    for scorer in (tool_use, persona):
+        monkeypatch.setattr(scorer, "answer_all", answer_all)
+    return lengths
 
 
 class StubRun:
@@ -32,7 +47,7 @@ class StubRun:
         self.checkpoint_dir.mkdir(parents=True, exist_ok=True)
         self.seed, self.params, self.stop_at = seed, SimpleNamespace(**params), -1
         self.evaluation = SimpleNamespace(
-            bootstrap=200, seed=7, suite_n=2, tool_n=1, persona_n=1, answer_tokens=96, text_chars=200
+            bootstrap=200, seed=7, suite_n=2, tool_n=1, persona_n=1, answer_tokens=24, text_chars=200
         )
         self.stop_requested = False
         self.logged: list[tuple[int, dict[str, Any]]] = []

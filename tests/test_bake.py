@@ -22,7 +22,7 @@ from forge.model import TinyTitanForCausalLM
 from forge.model.engine import Generation
 from forge.tools import TOOL_NAMES, Toolbox, build_workspace
 from forge.train import TrainSettings, gather_batch, language_loss, train
-from tests.stub_run import StubRun, conversation, conversations, measured, random_set
+from tests.stub_run import StubRun, conversation, conversations, measured, random_set, watch_lengths
 from tests.tiny_models import tiny_model, tiny_tokenizer, tokens
 
 MODES = pytest.mark.parametrize("mode", ["none", "ternary"])
@@ -294,8 +294,9 @@ def test_probes_take_each_tool_and_each_persona(tmp_path: Path) -> None:
     assert [row["kind"] for row in asked.persona_train] == ["persona"]
 
 
-def test_probes_are_asked_of_a_model(tmp_path: Path) -> None:
+def test_probes_are_asked_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build_workspace(tmp_path / "workspace")
+    lengths = watch_lengths(monkeypatch)
     run, model = StubRun(tmp_path), tiny_model(vocab_size=320, max_steps=1)
     personas = [{**conversation("persona", 5), "task": name} for name in PERSONA_PROMPTS]
     for name, row in zip(PERSONA_PROMPTS, personas, strict=True):
@@ -308,6 +309,7 @@ def test_probes_are_asked_of_a_model(tmp_path: Path) -> None:
     found = persona_score(run, model, tiny_tokenizer(), asked, handles=True)
     assert len(found.correct) == len(PERSONA_PROMPTS)
     assert found.ceiling == 1.0
+    assert lengths == [run.evaluation.answer_tokens] * 2
 
 
 def test_baking_claims_follow_the_figures(tmp_path: Path) -> None:

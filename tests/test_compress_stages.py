@@ -21,6 +21,7 @@ from forge.compress.container import component_sizes, read_agent
 from forge.compress.figures import Perplexity, file_figures, plain_bytes
 from forge.compress.stages import gate, prune_to, read_file, settle_vocabulary, train_codes, write_file
 from forge.compress.vq import FrozenVQ, VQState
+from forge.data.build import Row
 from forge.data.render import encode
 from forge.errors import Interrupted
 from forge.evals import ToolScore
@@ -283,10 +284,15 @@ def test_gates_ask_the_validation_split(tmp_path: Path, monkeypatch: pytest.Monk
         return measured([1.0, 0.0], [1.0, 0.0]).tools
 
     monkeypatch.setattr(module, "score_suite", suite)
-    monkeypatch.setattr(module, "score_tools", lambda m, t, box, rows, **_: ToolScore({}, len(rows) / 10, 0.0, 0.0, []))
+    def tools(model: Any, tokenizer: Any, box: Any, rows: list[Row], *, max_new_tokens: int) -> ToolScore:
+        asked["tool_tokens"] = max_new_tokens
+        return ToolScore({}, len(rows) / 10, 0.0, 0.0, [])
+
+    monkeypatch.setattr(module, "score_tools", tools)
     run = StubRun(tmp_path)
     assert ValidationScore(run)(ternary(), tiny_tokenizer()) == 0.5 * (0.5 + 0.5)
     assert (asked["split"], asked["tools"], asked["n"], asked["answer"]) == ("val", True, 2, "7")
+    assert asked["max_new_tokens"] == asked["tool_tokens"] == run.evaluation.answer_tokens
 
 
 # ---- figures -------------------------------------------------------------------------------------------------
@@ -296,9 +302,16 @@ def test_the_chain_and_the_file_record_their_metrics(tmp_path: Path, monkeypatch
     chain, path, _ = run_chain(tmp_path, monkeypatch, 0.5, 0.5, 0.49, 0.45)
     build_workspace(tmp_path / "workspace")
     write_rows(tmp_path / "test.jsonl", conversations(2))
-    monkeypatch.setattr(figures_module, "score_suite", lambda *given, **options: measured([0.0], [0.5, 0.5]).tools)
+    asked: dict[str, Any] = {}
+
+    def suite(*given: Any, **options: Any) -> Any:
+        asked.update(options)
+        return measured([0.0], [0.5, 0.5]).tools
+
+    monkeypatch.setattr(figures_module, "score_suite", suite)
     first = (tiny_model(vocab_size=VOCAB), tiny_tokenizer())
     found = chain.figures() | file_figures(StubRun(tmp_path), path, measured([1.0], [1.0]), first, 2**20)
+    assert asked["max_new_tokens"] == 24
     assert declared("compress") <= set(found)
     assert all(math.isfinite(value) for value in found.values())
     ratios = [found[f"compression/{stage}_ratio"] for stage in ("seedlm", "vptq", "hyper")]

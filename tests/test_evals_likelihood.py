@@ -103,7 +103,7 @@ def test_measuring_asks_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     run = StubRun(tmp_path)
     found = measure_run(run, None, tiny_tokenizer())
     assert [(a["tools"], a.get("system")) for a in asked] == [(False, None), (True, None), (True, TOOL_PROMPT)]
-    assert {(a["n"], a["seed"], a["split"]) for a in asked} == {(2, 7, "test")}
+    assert {(a["n"], a["seed"], a["split"], a["max_new_tokens"]) for a in asked} == {(2, 7, "test", 24)}
     assert "execute" not in asked[0]
     assert asked[1]["execute"]("calculator 3+4") == "7"
     assert found.headline() == {

@@ -38,7 +38,7 @@ from forge.train import MIX
 from forge.train.grokking import detect_grokking
 from forge.train.modular import CONTROLS
 from tests.declared import declared
-from tests.stub_run import StubRun, conversation, random_set
+from tests.stub_run import StubRun, conversation, random_set, watch_lengths
 from tests.test_bake import write_rows
 from tests.test_pretrain import params as cognate_params
 from tests.tiny_models import tiny_model, tiny_tokenizer
@@ -299,8 +299,9 @@ def trajectories() -> Trajectories:
     return Trajectories(data, data, 1.0, ["calculator"] * 6 + ["search"] * 2 + [None] * 4)
 
 
-def test_baking_records_its_metrics(tmp_path: Path) -> None:
+def test_baking_records_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     build_workspace(tmp_path / "workspace")
+    lengths = watch_lengths(monkeypatch)
     model = tiny_model(vocab_size=320, max_steps=1)
     rows = [{**conversation("tool", i), "task": name} for i, name in enumerate(TOOL_NAMES)]
     for row, call in zip(rows, _calls(), strict=True):
@@ -314,6 +315,7 @@ def test_baking_records_its_metrics(tmp_path: Path) -> None:
         on_step(step, {})
         assert model.training
     assert [step for step, _ in run.logged] == [3, 4]
+    assert lengths == [run.evaluation.answer_tokens] * 2
     half = copy.deepcopy(model)
     figures = {
         **curve.figures(),

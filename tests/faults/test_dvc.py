@@ -38,7 +38,7 @@ KILLS = [
 ]
 
 
-def until(true: Callable[[], bool], run: Running, seconds: float = 180.0) -> None:
+def until(true: Callable[[], bool], run: Running, seconds: float = 60.0) -> None:
     deadline = time.monotonic() + seconds
     while not true():
         assert time.monotonic() < deadline, f"it never happened: {run.output()[-1000:]}"
