@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from forge.ablation.table import markdown, plot, steps_markdown, summarise
+from forge.ablation.table import markdown, plot, steps_markdown, summarize
 from forge.config import read_yaml
 from forge.files import atomic_write_json, atomic_write_text, read_json
 
@@ -16,7 +16,7 @@ def main() -> None:
     params = read_yaml(RESULTS.parent / "params.yaml")
     names = [f"{variant}-{seed}" for variant in params["variants"] for seed in params["seeds"]]
     runs = [read_json(RESULTS / "runs" / f"{name}.json") for name in names]
-    summary = summarise(runs)
+    summary = summarize(runs)
     atomic_write_json(RESULTS / "table.json", summary)
     atomic_write_text(RESULTS / "table.md", markdown(summary) + "\n" + steps_markdown(runs))
     atomic_write_text(RESULTS / "table.svg", plot(summary))

@@ -54,13 +54,13 @@ def main(arguments: list[str] | None = None) -> int:
             print("commands.py: stages are stale here; agent-forge run first", file=sys.stderr)
             return 1
         names.append("run")
-    figures = {}
+    metrics = {}
     for name in names:
         taken = seconds(name, options.repeats)
         rounded = {"median_s": statistics.median(taken), "min_s": min(taken), "max_s": max(taken)}
-        figures[name] = {key: round(value, 3) for key, value in rounded.items()}
-        print(f"{name}: {figures[name]['median_s']:.3f} s", flush=True)
-    print(json.dumps({"repeats": options.repeats, "commands": figures}))
+        metrics[name] = {key: round(value, 3) for key, value in rounded.items()}
+        print(f"{name}: {metrics[name]['median_s']:.3f} s", flush=True)
+    print(json.dumps({"repeats": options.repeats, "commands": metrics}))
     return 0
 
 

@@ -20,8 +20,8 @@ from forge.data.dataset import EncodedSet
 from forge.merge.align import align
 from forge.merge.barrier import loss_barrier
 from forge.merge.methods import linear
-from forge.merge.selection import barrier_loss, fitness_batch
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, load_tokenizer
+from forge.phases.evomerge.selection import barrier_loss, fitness_batch
 from forge.train import MIX, TrainSettings, language_loss
 from forge.train.batches import gather_batch, plan_batches
 from forge.train.loop import train
@@ -55,9 +55,9 @@ def main() -> None:
     given = parser.parse_args()
     data = EncodedSet.load(given.data / "train.safetensors")
     vocabulary = len(load_tokenizer(given.data / "tokenizer"))
-    vessel, other = (trained(given, data, vocabulary, seed) for seed in given.seeds)
-    first, second = ({name: w.clone() for name, w in model.state_dict().items()} for model in (vessel, other))
-    loss = barrier_loss(vessel, fitness_batch(EncodedSet.load(given.data / "val.safetensors"), 300, 0))
+    scratch_model, other = (trained(given, data, vocabulary, seed) for seed in given.seeds)
+    first, second = ({name: w.clone() for name, w in model.state_dict().items()} for model in (scratch_model, other))
+    loss = barrier_loss(scratch_model, fitness_batch(EncodedSet.load(given.data / "val.safetensors"), 300, 0))
     report: dict[str, Any] = {"loss_of_parents": [loss(first), loss(second)]}
     ways: dict[str, dict[str, Tensor]] = {
         "as they are": second,

@@ -45,8 +45,7 @@ def models(sizes: dict[str, tuple[int, ...]], count: int) -> list[Dict]:
     generator = torch.Generator().manual_seed(0)
     base = {name: 0.02 * torch.randn(shape, generator=generator) for name, shape in sizes.items()}
     near = [
-        {name: w + 0.002 * torch.randn(w.shape, generator=generator) for name, w in base.items()}
-        for _ in range(count)
+        {name: w + 0.002 * torch.randn(w.shape, generator=generator) for name, w in base.items()} for _ in range(count)
     ]
     return [base, *near]
 
@@ -71,9 +70,7 @@ def contestants(base: Dict, three: list[Dict]) -> dict[str, tuple[Callable[[], D
         ),
         "ties": (
             lambda: ties(base, three, WEIGHTS, DENSITY),
-            lambda: dict(
-                merge_state_dicts([base, *three], "ties", base=0, parameters={**shared, "normalize": True})
-            ),
+            lambda: dict(merge_state_dicts([base, *three], "ties", base=0, parameters={**shared, "normalize": True})),
         ),
         "dare": (
             lambda: dare(base, three, WEIGHTS, DENSITY, generator=5, rescale="l1"),

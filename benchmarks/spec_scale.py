@@ -31,10 +31,10 @@ from forge.config import load_params
 from forge.data.dataset import EncodedSet
 from forge.errors import Interrupted
 from forge.evals.likelihood import likelihood
+from forge.host.machine import environment, peak_ram_mb
 from forge.model import TinyTitanForCausalLM, load_model, save_model
-from forge.pretrain.cognate import cognate_settings, new_model
+from forge.phases.cognate.training import cognate_settings, new_model
 from forge.runtime.bench import bench_isolated
-from forge.runtime.machine import environment, peak_ram_mb
 from forge.train import TrainSettings, gather_batch, language_loss, plan_batches, train
 from forge.train.checkpoint import load_checkpoint
 from forge.train.fit import most_supervised
@@ -74,7 +74,11 @@ class Piece:
 
 
 def run_steps(
-    model: TinyTitanForCausalLM, data: EncodedSet, settings: TrainSettings, batch_tokens: int, minutes: float,
+    model: TinyTitanForCausalLM,
+    data: EncodedSet,
+    settings: TrainSettings,
+    batch_tokens: int,
+    minutes: float,
     out: Path | None,
 ) -> dict[str, Any]:
     """Train for a piece; memory before and after against the estimate."""
@@ -82,15 +86,28 @@ def run_steps(
     plan = plan_batches(data, mix, max(settings.steps, 100), batch_tokens, 0)[: settings.steps]
     parts = settings.accumulate
     longest = int(data.lengths[np.concatenate(plan)].max())
-    estimate = estimate_training_bytes(
-        model.config, batch_tokens // parts, supervised_tokens=most_supervised(data, plan) // parts,
-        row_tokens=min(128, longest),
-    ) / 1e6
+    estimate = (
+        estimate_training_bytes(
+            model.config,
+            batch_tokens // parts,
+            supervised_tokens=most_supervised(data, plan) // parts,
+            row_tokens=min(128, longest),
+        )
+        / 1e6
+    )
     before, piece = psutil.Process().memory_info().rss / 1e6, Piece(minutes)
     done = settings.steps
     try:
-        train(model, lambda step: gather_batch(data, plan[step]), language_loss(), settings, name="steps",
-              checkpoint_dir=out, stop=piece.over, on_step=piece.mark)
+        train(
+            model,
+            lambda step: gather_batch(data, plan[step]),
+            language_loss(),
+            settings,
+            name="steps",
+            checkpoint_dir=out,
+            stop=piece.over,
+            on_step=piece.mark,
+        )
     except Interrupted as paused:
         done = paused.step
     added = peak_ram_mb() - before
@@ -98,11 +115,19 @@ def run_steps(
     rows = [(data.lengths[i], np.array([int(data.row(int(j))[1][1:].sum()) for j in i])) for i in plan[:20]]
     flops = statistics.mean(training_flops(model.config, *row) for row in rows)
     return {
-        "steps_done": done, "steps_in_this_piece": len(piece.marks) - 1, "batch_tokens": batch_tokens,
-        "micro_batches": parts, "seconds_per_step": took, "tokens_with_padding_per_step": statistics.mean(padded),
-        "useful_gflop_per_step": flops / 1e9, "useful_gflops": flops / 1e9 / took if took else None,
-        "memory_before_mb": before, "memory_added_mb": added, "memory_estimated_mb": estimate,
-        "estimate_over_measured": estimate / added, "peak_memory_mb": peak_ram_mb(),
+        "steps_done": done,
+        "steps_in_this_piece": len(piece.marks) - 1,
+        "batch_tokens": batch_tokens,
+        "micro_batches": parts,
+        "seconds_per_step": took,
+        "tokens_with_padding_per_step": statistics.mean(padded),
+        "useful_gflop_per_step": flops / 1e9,
+        "useful_gflops": flops / 1e9 / took if took else None,
+        "memory_before_mb": before,
+        "memory_added_mb": added,
+        "memory_estimated_mb": estimate,
+        "estimate_over_measured": estimate / added,
+        "peak_memory_mb": peak_ram_mb(),
     }
 
 
@@ -119,8 +144,11 @@ def finish(out: Path, model: TinyTitanForCausalLM, data_dir: Path) -> dict[str, 
         shutil.copy(file, folder / file.name)
     again = likelihood(load_model(folder), rows, chosen[:20])
     return {
-        "evaluated_rows": len(chosen), "evaluation_seconds": seconds, "perplexity": scored.perplexity,
-        "exact_match": scored.accuracy, "loaded_agrees": bool(np.allclose(again.nll, scored.nll[:20], rtol=1e-3)),
+        "evaluated_rows": len(chosen),
+        "evaluation_seconds": seconds,
+        "perplexity": scored.perplexity,
+        "exact_match": scored.accuracy,
+        "loaded_agrees": bool(np.allclose(again.nll, scored.nll[:20], rtol=1e-3)),
         "bench": bench_isolated(folder, repeats=5, rounds=1),
     }
 

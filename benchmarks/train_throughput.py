@@ -37,8 +37,8 @@ import torch
 from forge.config import load_params
 from forge.data.build import build_data
 from forge.data.dataset import EncodedSet
+from forge.host.machine import environment
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
-from forge.runtime.machine import environment
 from forge.train import Trainer, TrainSettings, gather_batch, language_loss, plan_batches
 from forge.train.batches import WINDOW_BATCHES
 from forge.train.device import keep_freed_memory
@@ -60,8 +60,11 @@ class Size:
 
 SIZES = {"1M": Size(128, 4, 4, 384, 2048, 6), "16M": Size(384, 12, 8, 1536, 8192, 1)}
 TARGETS = {
-    "plain_over_llama_1M": 1.2, "plain_over_llama_16M": 1.0,
-    "titan_over_plain_useful_1M": 0.8, "titan_over_plain_useful_16M": 0.8, "padding": 0.05,
+    "plain_over_llama_1M": 1.2,
+    "plain_over_llama_16M": 1.0,
+    "titan_over_plain_useful_1M": 0.8,
+    "titan_over_plain_useful_16M": 0.8,
+    "padding": 0.05,
 }
 
 
@@ -77,7 +80,7 @@ class Contestant:
     padding: float
     seconds: list[float] = field(default_factory=list)  # by round
 
-    def figures(self, rounds: Sequence[range], peak: float) -> dict[str, Any]:
+    def metrics(self, rounds: Sequence[range], peak: float) -> dict[str, Any]:
         """Medians over rounds."""
         rates = [sum(self.tokens[i] for i in r) / s for r, s in zip(rounds, self.seconds, strict=True)]
         useful = [sum(self.flops[i] for i in r) / s / 1e9 for r, s in zip(rounds, self.seconds, strict=True)]
@@ -112,9 +115,19 @@ def supervised_tokens(data: EncodedSet, index: np.ndarray) -> np.ndarray:
 def shape(size: Size, vocabulary: int, architecture: str, half: int, ffn: int) -> TinyTitanConfig:
     """Two modules of ``half`` blocks each."""
     return TinyTitanConfig(
-        vocab_size=vocabulary, hidden_size=size.hidden, head_dim=size.hidden // size.heads, max_steps=2, window=128,
-        low_heads=[size.heads] * half, high_heads=[size.heads] * half, low_ffn=[ffn] * half, high_ffn=[ffn] * half,
-        memory_heads=size.heads // 2, memory_head_dim=32, memory_chunk=32, memory_capacity=4096,
+        vocab_size=vocabulary,
+        hidden_size=size.hidden,
+        head_dim=size.hidden // size.heads,
+        max_steps=2,
+        window=128,
+        low_heads=[size.heads] * half,
+        high_heads=[size.heads] * half,
+        low_ffn=[ffn] * half,
+        high_ffn=[ffn] * half,
+        memory_heads=size.heads // 2,
+        memory_head_dim=32,
+        memory_chunk=32,
+        memory_capacity=4096,
         architecture=architecture,
     )
 
@@ -159,10 +172,18 @@ def llama(size: Size, data: EncodedSet, plan: list[np.ndarray], vocabulary: int)
 
     gated = size.ffn * 2 // 3  # three matrices instead of two
     torch.manual_seed(0)
-    model = LlamaForCausalLM(LlamaConfig(
-        vocab_size=vocabulary, hidden_size=size.hidden, intermediate_size=gated, num_hidden_layers=size.layers,
-        num_attention_heads=size.heads, tie_word_embeddings=True, max_position_embeddings=512, use_cache=False,
-    )).train()
+    model = LlamaForCausalLM(
+        LlamaConfig(
+            vocab_size=vocabulary,
+            hidden_size=size.hidden,
+            intermediate_size=gated,
+            num_hidden_layers=size.layers,
+            num_attention_heads=size.heads,
+            tie_word_embeddings=True,
+            max_position_embeddings=512,
+            use_cache=False,
+        )
+    ).train()
     optimizer = torch.optim.AdamW(model.parameters(), lr=1e-3)
     lengths = data.lengths
     real = [int(lengths[i].sum()) for i in plan]
@@ -252,7 +273,7 @@ def measure(name: str, data: EncodedSet, rounds: int) -> dict[str, Any]:
                 contestant.step(place)
             contestant.seconds.append(time.perf_counter() - began)
         peak = max(peak, matmul_peak())
-    found: dict[str, Any] = {n: c.figures(turns, peak) for n, c in contestants.items()}
+    found: dict[str, Any] = {n: c.metrics(turns, peak) for n, c in contestants.items()}
     step_ms = 1000 * statistics.median(contestants["plain"].seconds) / size.batches
     cost = optimizer_cost(size, vocabulary)
     cost |= {"plain_step_ms": round(step_ms, 1), "muon_share_of_step": round(cost["muon_ms"] / step_ms, 3)}
@@ -276,11 +297,15 @@ def report(name: str, size: dict[str, Any]) -> None:
     print(f"{'':16}{'parameters':>12}{'tokens/s':>10}{'GFLOP/s':>9}{'of peak':>9}{'padding':>9}{'MFLOP/token':>13}")
     for key in ("plain", "titan", "llama", "llama_bucketed"):
         row = size[key]
-        print(f"{key:16}{row['parameters']:12,}{row['tokens_per_s']:10,}{row['useful_gflops']:9.1f}"
-              f"{row['share_of_peak']:9.1%}{row['padding']:9.1%}{row['mflop_per_token']:13.2f}  {row['shape']}")
+        print(
+            f"{key:16}{row['parameters']:12,}{row['tokens_per_s']:10,}{row['useful_gflops']:9.1f}"
+            f"{row['share_of_peak']:9.1%}{row['padding']:9.1%}{row['mflop_per_token']:13.2f}  {row['shape']}"
+        )
     cost = size["optimizer"]
-    print(f"one update of the plain shape: {cost['muon_ms']} ms with Muon ({cost['muon_share_of_step']:.1%} of a step),"
-          f" {cost['adamw_ms']} ms with AdamW alone")
+    print(
+        f"one update of the plain shape: {cost['muon_ms']} ms with Muon ({cost['muon_share_of_step']:.1%} of a step),"
+        f" {cost['adamw_ms']} ms with AdamW alone"
+    )
 
 
 def main(arguments: list[str] | None = None) -> int:
@@ -297,8 +322,9 @@ def main(arguments: list[str] | None = None) -> int:
     sizes = {name: measure(name, data, options.rounds) for name in options.sizes}
     for name, size in sizes.items():
         report(name, size)
-    print(json.dumps({"threads": options.threads, "sizes": sizes, "targets": verdicts(sizes),
-                      "machine": environment()}))
+    print(
+        json.dumps({"threads": options.threads, "sizes": sizes, "targets": verdicts(sizes), "machine": environment()})
+    )
     return 0
 
 

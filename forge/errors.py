@@ -1,6 +1,6 @@
 """The two exceptions that a person may meet.
 
-Every layer raises these; only the outermost one (`forge.cli`, `forge.pipeline.stage`) turns them into a line
+Every layer raises these; only the outermost one (`forge.cli`, `forge.pipeline.lifecycle.stage`) turns them into a line
 on stderr and an exit code. Anything else that escapes is a bug and keeps its traceback.
 """
 

@@ -198,9 +198,7 @@ def count_parameters(path: str | Path) -> int:
     return sum(math.prod(shape) for shape, _ in tensor_entries(path).values())
 
 
-def save_safetensors(
-    path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None
-) -> None:
+def save_safetensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write named tensors of any shape atomically as a safetensors file; equal arguments give equal bytes.
 
     Tensors are cloned to contiguous CPU memory first: safetensors refuses views and shared storage, and tied

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from forge.bake import bake, sample_trajectories
-from forge.bake.curve import ToolCurve, tool_iterations
-from forge.bake.evaluate import ask_everyone, baking_claims, forgetting_percent, probes
-from forge.bake.figures import baking_figures, half_strength, persona_divergence
 from forge.data.build import read_rows
 from forge.evals.measure import measure_run, record_ledger
 from forge.model import load_model, load_tokenizer
-from forge.pipeline.stage import stage
-from forge.quant.finetune import publish_ternary
+from forge.phases.baking.claims import ask_everyone, baking_claims, forgetting_percent, probes
+from forge.phases.baking.curve import ToolCurve, tool_iterations
+from forge.phases.baking.metrics import baking_metrics, half_strength, persona_divergence
+from forge.phases.baking.prompt_baking import bake
+from forge.phases.baking.trajectories import sample_trajectories
+from forge.phases.bitnet.finetune import publish_ternary
+from forge.pipeline.lifecycle.stage import stage
 from forge.tools import Toolbox
 
 
@@ -33,15 +34,15 @@ def main() -> None:
             "persona_consistency": personas["baked"].consistency,
             "forgetting_percent": forgetting_percent(before, after),
         }
-        figures = {
-            **curve.figures(),
+        metrics = {
+            **curve.metrics(),
             **tool_iterations(run, trajectories),
-            **baking_figures(tools, personas, facts["forgetting_percent"]),
+            **baking_metrics(tools, personas, facts["forgetting_percent"]),
             **persona_divergence(teacher, model, tokenizer, probes(run).personas),
             **half_strength(teacher, half, model),
         }
         trained = {"final_loss": result.final_loss, "trajectories_kept": trajectories.kept}
-        run.summary(figures, headline={**trained, **facts, **after.headline()})
+        run.summary(metrics, headline={**trained, **facts, **after.headline()})
         names = {"tools": sorted(tools["baked"].tools), "personas": sorted(personas["baked"].personas)}
         metadata = {**names, "accuracy_tools": after.tools.mean_accuracy, **facts}
         target = publish_ternary(run, model, tokenizer, metadata)

@@ -7,10 +7,10 @@ import torch
 from forge.data.dataset import EncodedSet
 from forge.evals.measure import measure_run, record_ledger
 from forge.model import load_model, load_tokenizer, save_model
-from forge.pipeline.stage import stage
-from forge.quant.claims import retention_claims
-from forge.quant.figures import packed_performance, ternary_success
-from forge.quant.finetune import PACKED, distil, pack_model, packing_delta, ternary_model
+from forge.phases.bitnet.claims import retention_claims
+from forge.phases.bitnet.finetune import PACKED, distill, pack_model, packing_delta, ternary_model
+from forge.phases.bitnet.metrics import packed_performance, ternary_success
+from forge.pipeline.lifecycle.stage import stage
 from forge.train import MIX, gather_batch
 
 
@@ -25,7 +25,7 @@ def main() -> None:
         collapsed = measure_run(run, untrained, tokenizer)
         student = ternary_model(teacher, p.act_bits, p.embed_bits)
         train = EncodedSet.load(run.data_dir / "train.safetensors")
-        result = distil(run, student, teacher, train, MIX, kd_weight=p.kd_weight, temperature=p.temperature)
+        result = distill(run, student, teacher, train, MIX, kd_weight=p.kd_weight, temperature=p.temperature)
         after = measure_run(run, student, tokenizer)
         claims, quality = retention_claims(run, test, (teacher, before), (untrained, collapsed), (student, after))
         save_model(student, run.out_dir)
@@ -34,7 +34,7 @@ def main() -> None:
         delta = packing_delta(student, run.out_dir / PACKED, gather_batch(test, torch.arange(4).numpy()).ids)
         original = (source / "model.safetensors").stat().st_size
         ratio = original / packed["packed_bytes"]
-        figures = {
+        metrics = {
             "compression/compression_ratio": ratio,
             "compression/compressed_size_mb": packed["packed_bytes"] / 2**20,
             "compression/original_size_mb": original / 2**20,
@@ -44,8 +44,8 @@ def main() -> None:
         run.claims(claims)
         more = {f"compression/{k}": packed[k] for k in ("layers_compressed", "layers_preserved", "sparsity_ratio")}
         more |= packed_performance(teacher, student, run.out_dir / PACKED)
-        more |= {"performance/calibration_time_seconds": packed["seconds"], "phase/success": ternary_success(figures)}
-        run.summary(more, headline={"final_loss": result.final_loss, **figures, **after.headline()})
+        more |= {"performance/calibration_time_seconds": packed["seconds"], "phase/success": ternary_success(metrics)}
+        run.summary(more, headline={"final_loss": result.final_loss, **metrics, **after.headline()})
         kept = quality["quality/accuracy_retention"]
         facts = {"packed_bytes": packed["packed_bytes"], "compression_ratio": ratio, "accuracy_retention": kept}
         target = run.publish(metadata=facts)

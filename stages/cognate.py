@@ -1,4 +1,4 @@
-"""Phase 1, second half: one branch of the trunk specialises."""
+"""Phase 1, second half: one branch of the trunk specializes."""
 
 from __future__ import annotations
 
@@ -7,10 +7,10 @@ import argparse
 from forge.data.dataset import EncodedSet
 from forge.evals.measure import measure_run
 from forge.model import load_model, load_tokenizer
-from forge.pipeline.stage import stage
-from forge.pretrain import train_branch
-from forge.pretrain.claims import branch_claims
-from forge.pretrain.figures import MIB, branch_figures
+from forge.phases.cognate.claims import branch_claims
+from forge.phases.cognate.metrics import MIB, branch_metrics
+from forge.phases.cognate.training import train_branch
+from forge.pipeline.lifecycle.stage import stage
 
 
 def main() -> None:
@@ -26,9 +26,9 @@ def main() -> None:
         result = train_branch(run, model, train)
         measured = measure_run(run, model, tokenizer)
         run.claims(branch_claims(run, trunk, model, test))
-        figures = branch_figures(run, model, train, val)
+        metrics = branch_metrics(run, model, train, val)
         run.summary(
-            {"train/tokens": result.tokens, "train/padding_share": result.padding, **figures},
+            {"train/tokens": result.tokens, "train/padding_share": result.padding, **metrics},
             headline={"final_loss": result.final_loss, "parameters": model.num_parameters(), **measured.headline()},
         )
         target = run.publish(

@@ -2,15 +2,15 @@
 
 from __future__ import annotations
 
-from forge.bake.evaluate import probes, tool_score
-from forge.compress.chain import compress
-from forge.compress.claims import compression_claims
-from forge.compress.figures import file_figures
 from forge.data.build import read_rows
 from forge.evals.ledger import deployable_files
 from forge.evals.measure import measure_run, record_ledger
 from forge.model import load_model, load_tokenizer
-from forge.pipeline.stage import stage
+from forge.phases.baking.claims import probes, tool_score
+from forge.phases.compress.chain import compress
+from forge.phases.compress.claims import compression_claims
+from forge.phases.compress.metrics import file_metrics
+from forge.pipeline.lifecycle.stage import stage
 
 
 def main() -> None:
@@ -33,7 +33,7 @@ def main() -> None:
         kept = final.tools.mean_accuracy / max(1e-9, reference.tools.mean_accuracy)
         first = (load_model(trunk), load_tokenizer(trunk))
         run.summary(
-            chain.figures() | file_figures(run, path, final, first, original),
+            chain.metrics() | file_metrics(run, path, final, first, original),
             headline={
                 "size/final_bytes": size,
                 "size/original_bytes": original,

@@ -1,10 +1,10 @@
-"""Draw problems and dialogues, train the tokenizer, write tokenised splits and the tools' workspace."""
+"""Draw problems and dialogues, train the tokenizer, write tokenized splits and the tools' workspace."""
 
 from __future__ import annotations
 
 from forge.data.build import build_data
-from forge.pipeline.locate import PREPARED, WORKSPACE
-from forge.pipeline.stage import stage
+from forge.pipeline.layout.paths import PREPARED, WORKSPACE
+from forge.pipeline.lifecycle.stage import stage
 
 
 def main() -> None:

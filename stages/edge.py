@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from forge.bake.trajectories import bare_view
 from forge.data.build import read_rows
-from forge.edge.figures import HEADLINE, edge_figures
-from forge.edge.phase import edge_claims, pruned_copy, recover
 from forge.evals.measure import measure_run, record_ledger
 from forge.model import load_model, load_tokenizer, save_model
-from forge.pipeline.stage import stage
-from forge.quant.finetune import PACKED, pack_model
+from forge.phases.baking.trajectories import bare_view
+from forge.phases.bitnet.finetune import PACKED, pack_model
+from forge.phases.edge.metrics import HEADLINE, phase_metrics
+from forge.phases.edge.recovery import edge_claims, pruned_copy, recover
+from forge.pipeline.lifecycle.stage import stage
 
 
 def main() -> None:
@@ -26,10 +26,10 @@ def main() -> None:
         save_model(student, run.out_dir)
         tokenizer.save_pretrained(str(run.out_dir))
         pack_model(student, run.out_dir / PACKED)
-        figures = edge_figures(run, tokenizer, plan, result, (teacher, before, source), (student, after, run.out_dir))
-        headline = {"final_loss": result.final_loss, **{k: figures[k] for k in HEADLINE}, **after.headline()}
-        run.summary(figures, headline=headline)
-        kept = figures["quality/accuracy_retention"]
+        metrics = phase_metrics(run, tokenizer, plan, result, (teacher, before, source), (student, after, run.out_dir))
+        headline = {"final_loss": result.final_loss, **{k: metrics[k] for k in HEADLINE}, **after.headline()}
+        run.summary(metrics, headline=headline)
+        kept = metrics["quality/accuracy_retention"]
         target = run.publish(metadata={"accuracy_retention": kept, "accuracy_tools": after.tools.mean_accuracy})
         record_ledger(run, "edge", target, student, after)
 

@@ -6,13 +6,13 @@ from forge.data.dataset import EncodedSet
 from forge.evals.likelihood import likelihood
 from forge.evals.measure import mean, measure_run, record_ledger, solved
 from forge.model import load_model, load_tokenizer
-from forge.pipeline.stage import stage
-from forge.quant.claims import gain_claim
-from forge.quant.figures import forge_figures, modular_comparison
-from forge.quant.finetune import publish_ternary
-from forge.quant.longrun import train_long
+from forge.phases.bitnet.claims import gain_claim
+from forge.phases.bitnet.finetune import publish_ternary
+from forge.phases.bitnet.metrics import forge_metrics, modular_comparison
+from forge.phases.forge.grokking import detect_grokking
+from forge.phases.forge.training import train_long
+from forge.pipeline.lifecycle.stage import stage
 from forge.train import MIX
-from forge.train.grokking import detect_grokking
 
 
 def main() -> None:
@@ -28,11 +28,11 @@ def main() -> None:
         gained = gain_claim(run, "the long run improves on phase 4", after, before, "phase 4's model")
         modular, modular_claims = modular_comparison(run)
         run.claims([gained, *modular_claims])
-        figures = forge_figures(result, points, verdict, final, train)
-        figures |= {**modular, "phase/final_accuracy": mean(solved(after)), "phase/success": gained.passed}
+        metrics = forge_metrics(result, points, verdict, final, train)
+        metrics |= {**modular, "phase/final_accuracy": mean(solved(after)), "phase/success": gained.passed}
         shown = ("val/accuracy", "val/perplexity", "grokking/detected", "phase/grokfast_speedup")
         first = {"final_loss": result.final_loss, "val/accuracy_before": initial.accuracy}
-        run.summary(figures, headline={**first, **{name: figures[name] for name in shown}, **after.headline()})
+        run.summary(metrics, headline={**first, **{name: metrics[name] for name in shown}, **after.headline()})
         facts = {
             "perplexity": final.perplexity,
             "validation_accuracy": final.accuracy,

@@ -5,8 +5,9 @@ from __future__ import annotations
 from forge.data.dataset import EncodedSet
 from forge.evals.measure import measure_run, record_ledger
 from forge.model import load_model, load_tokenizer
-from forge.pipeline.stage import stage
-from forge.thought import FILE, quiet_star
+from forge.phases.quietstar.method import quiet_star
+from forge.pipeline.lifecycle.stage import stage
+from forge.thinking.thinker import FILE
 
 
 def main() -> None:

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from forge.pipeline.report import write_report
-from forge.pipeline.stage import stage
+from forge.pipeline.lifecycle.stage import stage
+from forge.pipeline.report.gather import write_report
 
 
 def main() -> None:

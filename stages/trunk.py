@@ -5,8 +5,8 @@ from __future__ import annotations
 from forge.data.dataset import EncodedSet
 from forge.evals.measure import measure_run
 from forge.model import load_tokenizer
-from forge.pipeline.stage import stage
-from forge.pretrain import new_model, train_trunk
+from forge.phases.cognate.training import new_model, train_trunk
+from forge.pipeline.lifecycle.stage import stage
 
 
 def main() -> None:

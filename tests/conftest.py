@@ -11,12 +11,12 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 
-from forge.pipeline.tracking import stay_offline
+from forge.pipeline.records.tracking import stay_offline
 
 stay_offline()
 
-pytest_plugins = ("tests.smoke_runs",)
-SHARED_RUNS = ("tests/test_pipeline_smoke.py", "tests/test_experiments.py")
+pytest_plugins = ("tests.support.smoke_runs",)
+SHARED_RUNS = ("tests/whole/test_smoke.py", "tests/whole/test_experiments.py")
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -31,9 +31,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     """An empty project at scale smoke, as the current directory; W&B is switched off."""
     text = (ROOT / "params.yaml").read_text(encoding="utf-8")
     assert "\nscale: tiny\n" in text
-    (tmp_path / "params.yaml").write_text(
-        text.replace("\nscale: tiny\n", "\nscale: smoke\n"), encoding="utf-8"
-    )
+    (tmp_path / "params.yaml").write_text(text.replace("\nscale: tiny\n", "\nscale: smoke\n"), encoding="utf-8")
     (tmp_path / "data" / "own").mkdir(parents=True)
     monkeypatch.chdir(tmp_path)
     for name in ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):

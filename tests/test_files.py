@@ -55,9 +55,7 @@ def test_written_files_are_as_readable_as_any(tmp_path: Path) -> None:
 
 
 @pytest.mark.parametrize("broken", ["fsync", "replace"])
-def test_a_failed_write_leaves_the_old_content(
-    tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str
-) -> None:
+def test_a_failed_write_leaves_the_old_content(tmp_path: Path, monkeypatch: pytest.MonkeyPatch, broken: str) -> None:
     target = tmp_path / "f"
     atomic_write_bytes(target, b"old")
 
@@ -73,9 +71,7 @@ def test_a_failed_write_leaves_the_old_content(
 
 
 @given(
-    st.dictionaries(
-        st.text(), st.one_of(st.integers(), st.text(), st.floats(allow_nan=False, allow_infinity=False))
-    )
+    st.dictionaries(st.text(), st.one_of(st.integers(), st.text(), st.floats(allow_nan=False, allow_infinity=False)))
 )
 def test_json_depends_on_content_only(values: dict[str, object]) -> None:
     shuffled = list(values.items())

@@ -55,7 +55,7 @@ def by_variant(runs: list[Run]) -> dict[str, list[Run]]:
     return table
 
 
-def summarise(runs: list[Run]) -> dict[str, Any]:
+def summarize(runs: list[Run]) -> dict[str, Any]:
     """{variant: {column: {"mean", "half_width", "minus_plain", "minus_plain_half_width"}}}; differences are paired by
     seed."""
     table = by_variant(runs)

@@ -115,16 +115,18 @@ def halting_scores(
     """
     from sklearn.metrics import roc_auc_score
 
-    trace = model.at(model.read(batch.ids, model.table()), batch.select)
-    high, taken = model.decide(trace)
-    logits = torch.nn.functional.linear(high, model.table())
+    trace = model.at(model.prefill(batch.ids, model.embedding_weight()), batch.select)
+    high, taken = model.run_until_halt(trace)
+    logits = torch.nn.functional.linear(high, model.embedding_weight())
     steps = taken[batch.valid].numpy()
     outputs = model.predictions(batch.ids, batch.select, batch.valid)
     head = np.stack([halt.numpy() for _, halt in outputs[:-1] if halt is not None])
     later = np.logical_or.accumulate(right[::-1])[::-1][1:]
     stop = right[:-1] | ~later
     varied = len(np.unique(steps)) > 1
-    rolled = torch.nn.functional.linear(best_rollout(model, trace, ROLLOUTS, NOISE, seed=0)[0], model.table())
+    rolled = torch.nn.functional.linear(
+        best_rollout(model, trace, ROLLOUTS, NOISE, seed=0)[0], model.embedding_weight()
+    )
     return {
         "halting_accuracy": float((logits.argmax(-1) == batch.targets)[batch.valid].float().mean()),
         "rollouts_accuracy": float((rolled.argmax(-1) == batch.targets)[batch.valid].float().mean()),

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from forge.cli.output import JSON, emit_json, say, table
-from forge.runtime.units import human_bytes, human_seconds
+from forge.host.units import human_bytes, human_seconds
 
 
 def clean_command(
@@ -30,7 +30,7 @@ def clean_command(
       agent-forge clean --older-than 0s --json
     """
     from forge.config import load_params
-    from forge.pipeline.retention import leftovers, parse_age
+    from forge.pipeline.upkeep.retention import leftovers, parse_age
 
     age = parse_age(older_than)
     found = leftovers(load_params(), age)
@@ -42,8 +42,14 @@ def clean_command(
             {"path": shown(each.path), "kind": each.kind, "bytes": each.size, "age_seconds": round(each.age)}
             for each in gone
         ]
-        emit_json({"removed": [] if dry_run else rows, "would_remove": rows if dry_run else [], "bytes": freed,
-                   "in_use": [shown(each.path) for each in busy]})
+        emit_json(
+            {
+                "removed": [] if dry_run else rows,
+                "would_remove": rows if dry_run else [],
+                "bytes": freed,
+                "in_use": [shown(each.path) for each in busy],
+            }
+        )
         return
     if gone:
         table(

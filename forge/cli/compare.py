@@ -46,7 +46,7 @@ def compare_command(
 
       agent-forge compare --all
     """
-    from forge.pipeline.compare import compare, overview, snapshot
+    from forge.pipeline.report.compare import compare, overview, snapshot
 
     if every:
         if a is not None:
@@ -77,7 +77,7 @@ def _shown(value: Any) -> str:
 
 
 def _change(a: Any, b: Any) -> str:
-    """One figure when both are equal, else "0.5 -> 0.6"; figures that only look equal are written out."""
+    """One figure when both are equal, else "0.5 -> 0.6"; metrics that only look equal are written out."""
     if a == b:
         return _shown(a)
     return f"{_shown(a)} -> {_shown(b)}" if _shown(a) != _shown(b) else f"{a!r} -> {b!r}"

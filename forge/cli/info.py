@@ -10,7 +10,7 @@ import typer
 
 from forge.cli.output import JSON, emit_json, say, table
 from forge.errors import ForgeError
-from forge.pipeline.watching import AGENT_FILE, read_small_json
+from forge.pipeline.report.overview import AGENT_FILE, read_small_json
 
 config_app = typer.Typer(no_args_is_help=True, help="Show, check or edit params.yaml.")
 
@@ -23,7 +23,7 @@ def status_command(as_json: JSON = False) -> None:
       agent-forge status
       agent-forge status --json
     """
-    from forge.pipeline.states import lookup, read_yaml, stage_states
+    from forge.pipeline.dvc.states import lookup, read_yaml, stage_states
 
     states = stage_states()
     scale = str(lookup(read_yaml(Path("params.yaml")), "scale"))
@@ -48,14 +48,12 @@ def phases_command(as_json: JSON = False) -> None:
     Examples:
       agent-forge phases
     """
-    from forge.pipeline.phases import PHASES
+    from forge.pipeline.layout.phases import PHASES
 
     rows: list[dict[str, Any]] = []
     for phase in PHASES:
         ledger = read_small_json(Path("results") / phase.name / "ledger.json")
-        rows.append(
-            {"phase": phase.name, "title": phase.title, "reads": list(phase.reads()), "ledger": ledger}
-        )
+        rows.append({"phase": phase.name, "title": phase.title, "reads": list(phase.reads()), "ledger": ledger})
     if as_json:
         emit_json({"phases": rows})
         return
@@ -84,7 +82,7 @@ def config_show(
       agent-forge config show
       agent-forge config show --phase bitnet --scale spec
     """
-    from forge.pipeline.states import read_yaml, scaled_parameters
+    from forge.pipeline.dvc.states import read_yaml, scaled_parameters
 
     tree = read_yaml(Path("params.yaml"))
     active, blocks = scaled_parameters(tree, scale)
@@ -123,9 +121,7 @@ def config_validate(
 
 
 def report_command(
-    rebuild: Annotated[
-        bool, typer.Option(help="Gather again from results/, as far as the phases have run.")
-    ] = False,
+    rebuild: Annotated[bool, typer.Option(help="Gather again from results/, as far as the phases have run.")] = False,
     as_json: JSON = False,
 ) -> None:
     """Show the report of the last run, and where it is.
@@ -138,7 +134,7 @@ def report_command(
     results = Path("results")
     if rebuild:
         from forge.config import load_params
-        from forge.pipeline.report import write_report
+        from forge.pipeline.report.gather import write_report
 
         params = load_params()
         write_report(results, scale=params.scale, seed=params.seed, partial=True)
@@ -165,4 +161,4 @@ def report_command(
         ],
     )
     say(f"claims: {report['claims_passed']} passed, {report['claims_failed']} failed")
-    say(f"all figures and their files: {results / 'report.md'}")
+    say(f"all metrics and their files: {results / 'report.md'}")

@@ -26,9 +26,9 @@ def logs_command(
       agent-forge logs --phase cognate@reasoning --follow
       agent-forge logs --json
     """
-    from forge.pipeline import logs
-    from forge.pipeline.locate import stage_name
-    from forge.pipeline.phases import phase_named
+    from forge.pipeline.layout.paths import stage_name
+    from forge.pipeline.layout.phases import phase_named
+    from forge.pipeline.records import logs
 
     if phase is not None and phase != "run":
         known = phase_named(phase.partition("@")[0])

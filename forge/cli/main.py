@@ -57,9 +57,7 @@ app.command("clean")(clean_command)
 
 @app.callback()
 def _options(
-    debug: Annotated[
-        bool, typer.Option("--debug", help="Show the traceback of a fault; may stand anywhere.")
-    ] = False,
+    debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a fault; may stand anywhere.")] = False,
 ) -> None:
     """Forge a small agent in eight measured phases, and talk to it."""
 

@@ -49,7 +49,7 @@ def merge_command(
             raise ForgeError(f"{directory}: no such model directory")
     from forge.merge.directories import Recipe, merge_directories, write_merged
     from forge.merge.methods import all_finite
-    from forge.pipeline.publish import building
+    from forge.pipeline.handoff.publish import building
 
     weights = tuple(weight) if weight else None
     recipe = Recipe(method, tuple(model), base, weights, density, t, seed, align)
@@ -57,8 +57,8 @@ def merge_command(
     if not all_finite(merged):
         raise ForgeError("merge: the merged weights are not finite; nothing was written")
     with building(out) as draft:
-        figures = write_merged(recipe, merged, draft)
+        metrics = write_merged(recipe, merged, draft)
     if as_json:
-        emit_json({"out": str(out), "method": method, **figures})
+        emit_json({"out": str(out), "method": method, **metrics})
         return
-    say(f"{out}: {len(model)} models merged by {method}, {figures['parameters']:,} parameters")
+    say(f"{out}: {len(model)} models merged by {method}, {metrics['parameters']:,} parameters")

@@ -23,7 +23,7 @@ def metrics_command(
       agent-forge metrics --phase forge
       agent-forge metrics --missing
     """
-    from forge.pipeline.observed import metric_rows, value_text
+    from forge.pipeline.metrics.recorded import metric_rows, value_text
 
     scale, rows = metric_rows(phase)
     lost = [row["metric"] for row in rows if not row["observed"]]

@@ -48,7 +48,7 @@ def list_command(
     as_json: JSON = False,
 ) -> None:
     """List the models that runs have made or that are registered, the newest first."""
-    from forge.pipeline.registry_models import list_models
+    from forge.pipeline.registry.models import list_models
 
     found = list_models(phase, tag, query)
     if as_json:
@@ -79,7 +79,7 @@ def show_command(
     as_json: JSON = False,
 ) -> None:
     """Show one model: metadata, metrics, parents, versions, and the handoffs that it passed."""
-    from forge.pipeline.registry_models import find_model
+    from forge.pipeline.registry.models import find_model
 
     model = find_model(ref)
     if as_json:
@@ -118,7 +118,7 @@ def sessions_command(
     as_json: JSON = False,
 ) -> None:
     """List the runs of stages that are remembered, with the outcome of their handoff checks."""
-    from forge.pipeline.registry_sessions import list_sessions
+    from forge.pipeline.registry.sessions import list_sessions
 
     found = list_sessions(phase, status)
     if as_json:
@@ -145,7 +145,7 @@ def register_command(
     Refused when something that decides the model is not committed, or when workspace, manifest, dvc.lock and DVC's
     cache do not agree.
     """
-    from forge.pipeline.versions import register
+    from forge.pipeline.registry.versions import register
 
     version = register(Path(), phase, bump=bump, push=push)
     _enter()
@@ -159,7 +159,7 @@ def register_command(
 
 def _enter() -> None:
     """Bring the registry up to date. The tag is made, so a registry that cannot be written is no failure."""
-    from forge.pipeline.registry_index import index
+    from forge.pipeline.registry.index import index
 
     try:
         index(Path())
@@ -175,7 +175,7 @@ def promote_command(
     as_json: JSON = False,
 ) -> None:
     """Put a registered version in use for a stage; the tag NAME#STAGE#N records it."""
-    from forge.pipeline.versions import promote
+    from forge.pipeline.registry.versions import promote
 
     found = promote(Path(), name, version, stage)
     _enter()
@@ -194,7 +194,7 @@ def lineage_command(
     """Show all that a model was made from: models, data, parameters. A clone of the repository is enough."""
     from rich.console import Console
 
-    from forge.pipeline.lineage import lineage
+    from forge.pipeline.registry.lineage import lineage
 
     found = lineage(Path(), ref)
     if as_json:
@@ -241,18 +241,18 @@ def _tree(found: dict[str, Any], params: bool) -> Tree:
 
 @models_app.command("verify", epilog=_example("verify", "verify --json"))
 def verify_command(as_json: JSON = False) -> None:
-    """Hash models, data, DVC's cache and the registry again; tell what is damaged and how to mend it.
+    """Hash models, data, DVC's cache and the registry again; tell what is damaged and how to fix it.
 
     Exit code 1 if anything is damaged. What dvc.lock names and is not here (a fresh clone) is no damage.
     """
-    from forge.pipeline.integrity import verify
+    from forge.pipeline.upkeep.integrity import verify
 
     found = verify(Path())
     if as_json:
         emit_json(found)
     else:
         for damage in found["damaged"]:
-            say(f"damaged: {damage['path']}\n  {damage['what']}\n  mend: {damage['mend']}")
+            say(f"damaged: {damage['path']}\n  {damage['what']}\n  fix: {damage['fix']}")
         for path in found["absent"]:
             say(f"not here: {path} (dvc checkout {path}, or dvc pull {path})")
         counts = ", ".join(f"{count} {name}" for name, count in found["checked"].items())
@@ -268,7 +268,7 @@ def get_command(
     as_json: JSON = False,
 ) -> None:
     """Fetch a registered model into a directory, checked, without touching the workspace."""
-    from forge.pipeline.versions import fetch
+    from forge.pipeline.registry.versions import fetch
 
     version = fetch(Path(), ref, output)
     if as_json:
@@ -280,8 +280,8 @@ def get_command(
 
 @models_app.command("reindex", epilog=_example("reindex", "reindex --json"))
 def reindex_command(as_json: JSON = False) -> None:
-    """Rebuild the registry's models from Git's tags, dvc.lock and the manifests; mends a damaged registry."""
-    from forge.pipeline.registry_index import reindex
+    """Rebuild the registry's models from Git's tags, dvc.lock and the manifests; fixes a damaged registry."""
+    from forge.pipeline.registry.index import reindex
 
     found = reindex(Path())
     if as_json:

@@ -31,7 +31,7 @@ def monitor_command(
         if not Path(name).is_file():
             raise ForgeError(f"this is no project: there is no {name} here; run this command in the project's folder")
     if as_json:
-        from forge.pipeline.watching import overview
+        from forge.pipeline.report.overview import overview
 
         emit_json(overview())
         return

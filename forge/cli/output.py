@@ -28,7 +28,7 @@ def fail(text: str) -> None:
 
 
 def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
-    """A table: with rules and colours on a terminal, plain columns on a pipe."""
+    """A table: with rules and colors on a terminal, plain columns on a pipe."""
     listed = [list(row) for row in rows]
     if sys.stdout.isatty():
         from rich.console import Console

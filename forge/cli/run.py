@@ -13,15 +13,15 @@ import typer
 
 from forge.cli.output import JSON, emit_json, fail, say
 from forge.errors import ForgeError
-from forge.pipeline.locate import run_dir
-from forge.pipeline.states import StageState, stage_states
-from forge.pipeline.watching import AGENT_FILE, last_seconds, read_small_json, time_left
-from forge.runtime.units import human_seconds
+from forge.host.units import human_seconds
+from forge.pipeline.dvc.states import StageState, stage_states
+from forge.pipeline.layout.paths import run_dir
+from forge.pipeline.report.overview import AGENT_FILE, last_seconds, read_small_json, time_left
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
 
-    from forge.pipeline.runner import RunEvent, RunResult
+    from forge.pipeline.dvc.runner import RunEvent, RunResult
 
 # What DVC says to its own users and ours need not read.
 _DVC_TALK = re.compile(
@@ -38,9 +38,7 @@ class Watcher:
     print_line: where a line for the user goes.
     """
 
-    def __init__(
-        self, states: list[StageState], expected: dict[str, float], print_line: Callable[[str], None]
-    ) -> None:
+    def __init__(self, states: list[StageState], expected: dict[str, float], print_line: Callable[[str], None]) -> None:
         self.why = {state.name: state.why for state in states}
         self.expected = expected
         self.names = [state.name for state in states]
@@ -116,7 +114,7 @@ def _run_on_terminal(target: str | None, scale: str | None, watcher: Watcher, sh
     from rich.console import Console
     from rich.live import Live
 
-    from forge.pipeline.runner import run_pipeline
+    from forge.pipeline.dvc.runner import run_pipeline
 
     console = Console()
     with Live(console=console, get_renderable=lambda: _progress_line(watcher, shown), transient=True):
@@ -125,9 +123,7 @@ def _run_on_terminal(target: str | None, scale: str | None, watcher: Watcher, sh
 
 
 def run_command(
-    phase: Annotated[
-        str | None, typer.Option(help="Stop after this phase; what it needs is run as well.")
-    ] = None,
+    phase: Annotated[str | None, typer.Option(help="Stop after this phase; what it needs is run as well.")] = None,
     scale: Annotated[str | None, typer.Option(help="smoke, tiny or spec; written to params.yaml.")] = None,
     as_json: JSON = False,
 ) -> None:
@@ -141,8 +137,8 @@ def run_command(
       agent-forge run --phase edge
       agent-forge run --scale smoke
     """
-    from forge.pipeline.runner import run_pipeline
-    from forge.pipeline.states import read_yaml
+    from forge.pipeline.dvc.runner import run_pipeline
+    from forge.pipeline.dvc.states import read_yaml
 
     shown = str(scale or read_yaml(Path("params.yaml")).get("scale"))
     states = _planned(stage_states(scale=scale), phase)

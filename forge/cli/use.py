@@ -18,9 +18,7 @@ if TYPE_CHECKING:
     from forge.runtime.chat import ChatSession
 
 MODEL = Annotated[str, typer.Argument(help="A directory of models/, or an agent.forge file.")]
-TOOLS = Annotated[
-    bool, typer.Option("--tools/--no-tools", help="Allow tool calls, which are really executed.")
-]
+TOOLS = Annotated[bool, typer.Option("--tools/--no-tools", help="Allow tool calls, which are really executed.")]
 PERSONA = Annotated[str | None, typer.Option(help="helpful, researcher, technical or teacher.")]
 WORKSPACE = Annotated[
     Path | None, typer.Option(help="Folder that the tools may see; default: the one built into the package.")
@@ -37,9 +35,7 @@ def _agent(path: str, workspace: Path | None = None) -> Iterator[Agent]:
 
 def eval_command(
     model: MODEL,
-    tasks: Annotated[
-        str | None, typer.Option(help="Families, separated by commas; default: the whole suite.")
-    ] = None,
+    tasks: Annotated[str | None, typer.Option(help="Families, separated by commas; default: the whole suite.")] = None,
     n: Annotated[int, typer.Option(min=1, help="Fresh problems of each family.")] = 100,
     seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn problems.")] = 0,
     tools: TOOLS = True,
@@ -65,9 +61,7 @@ def eval_command(
     from forge.evals import bits_per_byte, held_out_texts, score_suite
     from forge.evals.suite import suite_tasks
 
-    names = suite_tasks(
-        None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()]
-    )
+    names = suite_tasks(None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()])
     with _agent(model, workspace) as agent:
         if thoughts is not None:
             agent.set_thoughts(thoughts)
@@ -86,9 +80,7 @@ def eval_command(
     if as_json:
         emit_json({"tasks": score.tasks, "mean_accuracy": score.mean_accuracy, "bpb": bpb})
         return
-    table(
-        ("task", "n", "accuracy"), [(k, str(v["n"]), f"{v['accuracy']:.3f}") for k, v in score.tasks.items()]
-    )
+    table(("task", "n", "accuracy"), [(k, str(v["n"]), f"{v['accuracy']:.3f}") for k, v in score.tasks.items()])
     say(f"mean accuracy {score.mean_accuracy:.3f} ({'with' if tools else 'without'} tools, seed {seed})")
     say(f"bits per byte {bpb:.3f} on held-out text")
 
@@ -216,11 +208,11 @@ def bench_command(
     """
     from forge.runtime.bench import bench
 
-    figures = bench(model, repeats=repeats, seed=seed)
+    metrics = bench(model, repeats=repeats, seed=seed)
     if as_json:
-        emit_json(figures)
+        emit_json(metrics)
         return
-    table(("what", "value"), [(k, v if isinstance(v, str) else f"{v:.2f}") for k, v in figures.items()])
+    table(("what", "value"), [(k, v if isinstance(v, str) else f"{v:.2f}") for k, v in metrics.items()])
 
 
 def size_command(model: MODEL, as_json: JSON = False) -> None:
@@ -230,8 +222,8 @@ def size_command(model: MODEL, as_json: JSON = False) -> None:
     Examples:
       agent-forge size models/compress/agent.forge
     """
+    from forge.host.units import human_bytes
     from forge.runtime.size import size_report
-    from forge.runtime.units import human_bytes
 
     report = size_report(model)
     if as_json:

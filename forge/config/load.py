@@ -202,9 +202,7 @@ def _editor() -> Any:
         pass
 
     # Plain ruamel drops the word `null`, which would touch lines that nobody edited.
-    Representer.add_representer(
-        type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null")
-    )
+    Representer.add_representer(type(None), lambda writer, _: writer.represent_scalar("tag:yaml.org,2002:null", "null"))
     editor = YAML()
     editor.Representer = Representer
     editor.preserve_quotes = True

@@ -154,9 +154,7 @@ class CognateScale(Strict):
         heads_name = str(info.field_name).replace("ffn", "heads")
         heads = info.data.get(heads_name)
         if heads is not None and len(heads) != len(value):
-            raise ValueError(
-                f"needs one width a block, as {heads_name} has {len(heads)} blocks, got {len(value)}"
-            )
+            raise ValueError(f"needs one width a block, as {heads_name} has {len(heads)} blocks, got {len(value)}")
         return value
 
 

@@ -49,9 +49,7 @@ def _bootstrap_means(values: NDArray[np.float64], n_boot: int, seed: int) -> NDA
     return means
 
 
-def paired_bootstrap(
-    a: Sequence[float], b: Sequence[float], *, n_boot: int = 2000, seed: int = 0
-) -> Interval:
+def paired_bootstrap(a: Sequence[float], b: Sequence[float], *, n_boot: int = 2000, seed: int = 0) -> Interval:
     """Interval of mean(a - b) over pairs: a[i] and b[i] must come from the same test item.
 
     Args:
@@ -68,12 +66,10 @@ def paired_bootstrap(
 
 
 def _wilson(share: float, n: int) -> Interval:
-    centre = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
+    center = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
     half = _Z95 / (1 + _Z95**2 / n) * np.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n * n))
     # min/max: rounding must not push the bound past the estimate at 0 of n and n of n
-    return Interval(
-        share, float(min(share, max(0.0, centre - half))), float(max(share, min(1.0, centre + half)))
-    )
+    return Interval(share, float(min(share, max(0.0, center - half))), float(max(share, min(1.0, center + half))))
 
 
 def mean_interval(x: Sequence[float], *, n_boot: int = 2000, seed: int = 0) -> Interval:

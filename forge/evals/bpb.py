@@ -112,6 +112,4 @@ def _total_loss(model: Any, pieces: list[list[int]], pad: int) -> float:
         ids[row, : len(piece)] = torch.tensor(piece)
         targets[row, : len(piece) - 1] = torch.tensor(piece[1:])
     logits = model(ids).logits
-    return float(
-        cross_entropy(logits.flatten(0, 1).double(), targets.flatten(), ignore_index=-100, reduction="sum")
-    )
+    return float(cross_entropy(logits.flatten(0, 1).double(), targets.flatten(), ignore_index=-100, reduction="sum"))

@@ -74,9 +74,7 @@ def ledger_row(
     paths = [Path(path) for path in deployable_files]
     missing = [path for path in paths if not path.is_file()]
     if missing or not paths:
-        raise ForgeError(
-            f"ledger: {phase} has no file {missing[0]}" if missing else f"ledger: {phase} names no file"
-        )
+        raise ForgeError(f"ledger: {phase} has no file {missing[0]}" if missing else f"ledger: {phase} names no file")
     return LedgerRow(
         phase=phase,
         bytes=sum(path.stat().st_size for path in paths),

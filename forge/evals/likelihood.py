@@ -1,4 +1,4 @@
-"""Teacher-forced figures on tokenised examples: per example, so that models can be compared pair by pair."""
+"""Teacher-forced metrics on tokenized examples: per example, so that models can be compared pair by pair."""
 
 from __future__ import annotations
 
@@ -51,12 +51,12 @@ def likelihood(
     chosen = np.arange(len(data)) if index is None else index
     out = np.zeros((4, len(chosen)))
     order = np.argsort(data.lengths[chosen], kind="stable")
-    table = model.eval().table()
+    table = model.eval().embedding_weight()
     for start in range(0, len(order), ROWS):
         places = order[start : start + ROWS]
         batch = gather_batch(data, chosen[places])
-        trace = model.read(batch.ids, table, select=batch.select)
-        high, taken = model.decide(trace, steps)
+        trace = model.prefill(batch.ids, table, select=batch.select)
+        high, taken = model.run_until_halt(trace, steps)
         logits = F.linear(high, table)
         loss = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="none").view_as(batch.targets)
         right = (logits.argmax(-1) == batch.targets) | ~batch.valid

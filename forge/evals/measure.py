@@ -1,4 +1,4 @@
-"""What every phase measures of its model, in one place: the figures of the ledger."""
+"""What every phase measures of its model, in one place: the metrics of the ledger."""
 
 from __future__ import annotations
 
@@ -26,7 +26,7 @@ class Measurement:
     bpb: float
 
     def headline(self) -> dict[str, float]:
-        """The figures that ``dvc metrics show`` lists."""
+        """The metrics that ``dvc metrics show`` lists."""
         out = {
             "accuracy_no_tools": self.no_tools.mean_accuracy,
             "accuracy_tools": self.tools.mean_accuracy,

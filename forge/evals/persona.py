@@ -20,7 +20,6 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
 
-
 @dataclass(frozen=True)
 class PersonaScore:
     """Shares in 0..1 unless named otherwise.
@@ -169,17 +168,13 @@ def score_personas(
     names = sorted({persona for persona, _, _ in test})
     unknown = set(names) - {persona for persona, _, _ in train}
     if unknown or len(names) < 2:
-        raise ForgeError(
-            f"persona evaluation: {'untrained ' + min(unknown) if unknown else 'fewer than two personas'}"
-        )
+        raise ForgeError(f"persona evaluation: {'untrained ' + min(unknown) if unknown else 'fewer than two personas'}")
     classifier = PersonaClassifier().fit([row[2] for row in train], [row[0] for row in train])
     openings = [_opening(persona, question, prompts, handles) for persona, question, _ in test]
     made = answer_all(model, tokenizer, openings, execute=None, max_new_tokens=max_new_tokens)
     answers = [answer.text for answer in made]
     hits = [float(got == row[0]) for got, row in zip(classifier.predict(answers), test, strict=True)]
-    known = [
-        float(got == row[0]) for got, row in zip(classifier.predict([r[2] for r in test]), test, strict=True)
-    ]
+    known = [float(got == row[0]) for got, row in zip(classifier.predict([r[2] for r in test]), test, strict=True)]
     ratios = _likelihood_ratios(model, tokenizer, test, names, prompts, handles)
     table = _table(names, [row[0] for row in test], hits, ratios)
     return PersonaScore(

@@ -94,12 +94,8 @@ def score_suite(
         max_new_tokens=max_new_tokens,
         thinker=thinker,
     )
-    correct = [
-        float(score(item, answer.text) >= _FULL_SCORE) for item, answer in zip(items, made, strict=True)
-    ]
-    by_task = {
-        name: [c for item, c in zip(items, correct, strict=True) if item.task == name] for name in names
-    }
+    correct = [float(score(item, answer.text) >= _FULL_SCORE) for item, answer in zip(items, made, strict=True)]
+    by_task = {name: [c for item, c in zip(items, correct, strict=True) if item.task == name] for name in names}
     table = {name: {"n": len(hits), "accuracy": sum(hits) / len(hits)} for name, hits in by_task.items()}
     steps = [float(answer.steps) for answer in made]
     return SuiteScore(

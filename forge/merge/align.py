@@ -64,7 +64,7 @@ def symmetries(model: Model, head_dim: int) -> dict[str, list[Axis]]:
 def align(model: Model, reference: Model, head_dim: int) -> StateDict:
     """Reorder ``model`` so that its weights lie as near as possible to those of ``reference``.
 
-    Coordinate descent: for one symmetry after the other the order that maximises the sum of inner products is found
+    Coordinate descent: for one symmetry after the other the order that maximizes the sum of inner products is found
     (Hungarian method), until nothing moves. The result computes what ``model`` computes, up to the order of additions;
     a reordered copy of ``reference`` comes back as ``reference``, bit for bit, where the descent finds the optimum.
 

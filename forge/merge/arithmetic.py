@@ -34,7 +34,7 @@ def pieces(*tensors: Tensor, size: int | None = None) -> Iterator[tuple[Tensor, 
 
 
 def scratch(like: Tensor) -> Tensor:
-    """An uninitialised contiguous tensor like another one, for what lives as long as one tensor's merge.
+    """An uninitialized contiguous tensor like another one, for what lives as long as one tensor's merge.
 
     Large ones take numpy's memory, for which it asks huge pages: fetching 25,000 small ones takes longer than the
     arithmetic. It pays where memory goes back and forth; the first huge pages may have to be cleared of others' small
@@ -92,7 +92,7 @@ def trim(delta: Tensor, density: float) -> Tensor:
     return kept
 
 
-def drop(
+def dare_mask(
     model: Tensor, base: Tensor, density: float, generator: torch.Generator, rescale: Rescale
 ) -> tuple[Tensor, float]:
     """The task vector ``model - base``, each entry kept with probability ``density``, as a new tensor, and the factor

@@ -24,9 +24,7 @@ def loss_barrier(a: Model, b: Model, loss: Callable[[StateDict], float], points:
             finite.
     """
     if points < 3:
-        raise ForgeError(
-            f"loss barrier: {points} points leave none between the models, at least 3 are needed"
-        )
+        raise ForgeError(f"loss barrier: {points} points leave none between the models, at least 3 are needed")
     shares = [step / (points - 1) for step in range(points)]
     losses = [loss(linear((a, b), (share, 1.0 - share))) for share in shares]
     at_b, at_a = losses[0], losses[-1]
@@ -34,6 +32,4 @@ def loss_barrier(a: Model, b: Model, loss: Callable[[StateDict], float], points:
         raise ForgeError(f"loss barrier: the losses of the two models are {at_a} and {at_b}, not finite")
     if not all(math.isfinite(value) for value in losses):
         return math.inf
-    return max(
-        value - (share * at_a + (1.0 - share) * at_b) for share, value in zip(shares, losses, strict=True)
-    )
+    return max(value - (share * at_a + (1.0 - share) * at_b) for share, value in zip(shares, losses, strict=True))

@@ -68,10 +68,7 @@ def frankenmerge(models: Sequence[Model], picks: Mapping[str, Sequence[int]], re
     Raises:
         ForgeError: a pick is out of range or their number is not the module's depth.
     """
-    paths = {
-        module: [Junction(donor, depth) for depth, donor in enumerate(donors)]
-        for module, donors in picks.items()
-    }
+    paths = {module: [Junction(donor, depth) for depth, donor in enumerate(donors)] for module, donors in picks.items()}
     return dataflow(models, paths, rest)
 
 
@@ -112,7 +109,7 @@ def input_scale_gains(scales: Sequence[float]) -> list[float]:
     factor prod(w) of its output, what the stack computes whose block p adds its contribution times
     1 / (w_0 * ... * w_p). A contribution leaves through ``attn.o.weight`` and ``ffn.down.weight`` alone and
     is linear in them, so scaling these two is exact. The overall factor is dropped: TinyTitan
-    normalises the output of each module. (What a memory adds beside the attention is not scaled.)
+    normalizes the output of each module. (What a memory adds beside the attention is not scaled.)
 
     Raises:
         ForgeError: a scale that is not positive: zero would erase the stream, a sign would only flip it.
@@ -128,9 +125,7 @@ def input_scale_gains(scales: Sequence[float]) -> list[float]:
 
 def _place(result: StateDict, prefix: str, block: Mapping[str, Tensor], gain: float) -> None:
     """Copy a block's tensors into ``result`` under ``prefix``, its output matrices times ``gain``."""
-    wanted = {
-        name.removeprefix(prefix): tensor.shape for name, tensor in result.items() if name.startswith(prefix)
-    }
+    wanted = {name.removeprefix(prefix): tensor.shape for name, tensor in result.items() if name.startswith(prefix)}
     if wanted != {name: tensor.shape for name, tensor in block.items()}:
         raise ForgeError(f"merge: a block of other shapes cannot take the place '{prefix.rstrip('.')}'")
     if gain != 1.0 and not block.keys() & set(OUTPUT_MATRICES):

@@ -16,7 +16,7 @@ import torch
 from torch import Tensor
 
 from forge.errors import ForgeError
-from forge.merge.arithmetic import Rescale, drop, scratch, slerp_tensor, trim, weighted_sum
+from forge.merge.arithmetic import Rescale, dare_mask, scratch, slerp_tensor, trim, weighted_sum
 
 StateDict = dict[str, Tensor]
 Model = Mapping[str, Tensor]
@@ -37,8 +37,7 @@ def check_mergeable(models: Sequence[Model]) -> None:
             other = model[name]
             if other.shape != tensor.shape:
                 raise ForgeError(
-                    f"merge: '{name}' is {tuple(tensor.shape)} in model 1, "
-                    f"{tuple(other.shape)} in model {number}"
+                    f"merge: '{name}' is {tuple(tensor.shape)} in model 1, {tuple(other.shape)} in model {number}"
                 )
             if not tensor.is_floating_point() and not torch.equal(tensor, other):
                 raise ForgeError(f"merge: '{name}' is not floating and differs in model {number}")
@@ -47,9 +46,7 @@ def check_mergeable(models: Sequence[Model]) -> None:
 def all_finite(model: Model) -> bool:
     """Whether no tensor holds NaN or infinity."""
     # One sum finds almost every healthy tensor healthy; only a non-finite sum needs the exact look.
-    return all(
-        bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all()) for tensor in model.values()
-    )
+    return all(bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all()) for tensor in model.values())
 
 
 def copy_model(model: Model) -> StateDict:
@@ -73,26 +70,22 @@ def linear(models: Sequence[Model], weights: Sequence[float], normalize: bool = 
     if normalize:
         total = sum(shares)
         if abs(total) < _TINY_SUM:
-            raise ForgeError("merge: the weights of a normalised linear merge add up to zero")
+            raise ForgeError("merge: the weights of a normalized linear merge add up to zero")
         shares = [share / total for share in shares]
-    used = [(model, share) for model, share in zip(models, shares, strict=True) if share != 0.0] or [
-        (models[0], 0.0)
-    ]
+    used = [(model, share) for model, share in zip(models, shares, strict=True) if share != 0.0] or [(models[0], 0.0)]
     if len(used) == 1 and used[0][1] == 1.0:
         return copy_model(used[0][0])  # bit for bit: no rounding, no -0.0 turned into 0.0
 
     return _per_tensor(
         models[0],
-        lambda name, first: weighted_sum(
-            [_work(model[name]) for model, _ in used], [share for _, share in used]
-        ),
+        lambda name, first: weighted_sum([_work(model[name]) for model, _ in used], [share for _, share in used]),
     )
 
 
 def slerp(a: Model, b: Model, t: float) -> StateDict:
     """Spherical interpolation from ``a`` (t=0) to ``b`` (t=1), each tensor taken as one flat vector.
 
-    The angle is that between the normalised tensors, the coefficients multiply the tensors as they are
+    The angle is that between the normalized tensors, the coefficients multiply the tensors as they are
     (mergekit's definition). Nearly parallel or antipodal pairs (|cos| > 0.9995) and pairs with a zero
     tensor are safe: the former are interpolated linearly, the latter count as orthogonal.
 
@@ -185,7 +178,7 @@ def dare(
     Args:
         base: the model from which all others were trained.
         models: at least one.
-        weights: one a model; not normalised: base + lam * sum(weight * sparse task vector).
+        weights: one a model; not normalized: base + lam * sum(weight * sparse task vector).
         density: share kept on average, in (0, 1]; one number for all models or one a model.
         generator: source of the masks, or a seed for one. One mask a tensor and model is drawn, tensors in
             the order of ``base``, as mergekit does; the same seed gives mergekit's masks. None is drawn at
@@ -205,7 +198,7 @@ def dare(
     source = torch.Generator().manual_seed(generator) if isinstance(generator, int) else generator
 
     def drop_some(tensor: Tensor, origin: Tensor, index: int) -> tuple[Tensor, float]:
-        return drop(tensor, origin, kept[index], source, rescale)
+        return dare_mask(tensor, origin, kept[index], source, rescale)
 
     return _merge_deltas(base, models, shares, drop_some, elect_sign=elect_sign, normalize=False, lam=lam)
 
@@ -278,9 +271,7 @@ def _weights(weights: Sequence[float], count: int) -> list[float]:
 
 
 def _densities(density: float | Sequence[float], count: int) -> list[float]:
-    values = (
-        [float(density)] * count if isinstance(density, (int, float)) else [float(value) for value in density]
-    )
+    values = [float(density)] * count if isinstance(density, (int, float)) else [float(value) for value in density]
     if len(values) != count:
         raise ForgeError(f"merge: {len(values)} densities given for {count} models")
     if not all(0.0 < value <= 1.0 for value in values):

@@ -51,19 +51,19 @@ class _RMSNorm(torch.autograd.Function):
 
 
 class _TurnedNorm(torch.autograd.Function):
-    """RMSNorm, then rotation, of x (..., e); ``turns`` are complex, of shapes that broadcast to (..., e/2)."""
+    """RMSNorm, then rotation, of x (..., e); ``cos_sin`` are complex, of shapes that broadcast to (..., e/2)."""
 
     @staticmethod
-    def forward(ctx: Any, x: Tensor, turns: Tensor) -> Tensor:
+    def forward(ctx: Any, x: Tensor, cos_sin: Tensor) -> Tensor:
         normed, inverse = _norm(x)
-        turned = turn(normed, turns)
-        ctx.save_for_backward(turned, inverse, turns)
+        turned = apply_rotary(normed, cos_sin)
+        ctx.save_for_backward(turned, inverse, cos_sin)
         return turned
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
-        turned, inverse, turns = ctx.saved_tensors
-        return turn(_norm_gradient(grads[0], turned).mul_(inverse), turns.conj()), None
+        turned, inverse, cos_sin = ctx.saved_tensors
+        return apply_rotary(_norm_gradient(grads[0], turned).mul_(inverse), cos_sin.conj()), None
 
 
 class _SquaredReLUNorm(torch.autograd.Function):
@@ -101,9 +101,9 @@ def rms_norm(x: Tensor) -> Tensor:
     return cast(Tensor, _RMSNorm.apply(_whole(x)))
 
 
-def turned_norm(x: Tensor, turns: Tensor) -> Tensor:
-    """:func:`rms_norm`, then rotary embedding of x (...,e); ``turns`` broadcast to (...,e/2)."""
-    return cast(Tensor, _TurnedNorm.apply(_whole(x), turns))
+def rotary_norm(x: Tensor, cos_sin: Tensor) -> Tensor:
+    """:func:`rms_norm`, then rotary embedding of x (...,e); ``cos_sin`` broadcast to (...,e/2)."""
+    return cast(Tensor, _TurnedNorm.apply(_whole(x), cos_sin))
 
 
 def squared_relu_norm(x: Tensor) -> Tensor:
@@ -112,7 +112,7 @@ def squared_relu_norm(x: Tensor) -> Tensor:
 
 
 class CoreLinear(nn.Linear):
-    """A bias-free projection whose weight may be seen through a low-rank delta and a quantiser.
+    """A bias-free projection whose weight may be seen through a low-rank delta and a quantizer.
 
     ``delta`` returns a tensor to add to the latent weight (LoRA); ``quantizer`` maps the latent weight to the
     one that is used (absmean ternary, BitNet b1.58 section 2, or a trained codebook). Both are None in a
@@ -126,7 +126,7 @@ class CoreLinear(nn.Linear):
         self._cached: tuple[object, Tensor] | None = None
 
     def effective_weight(self) -> Tensor:
-        """The weight that multiplies: latent + delta, quantised. Cached while no gradient is wanted."""
+        """The weight that multiplies: latent + delta, quantized. Cached while no gradient is wanted."""
         if self.delta is None and self.quantizer is None:
             return self.weight
         cacheable = not torch.is_grad_enabled() and self.delta is None
@@ -143,17 +143,17 @@ class CoreLinear(nn.Linear):
         return F.linear(x, self.effective_weight())
 
 
-def rotary_table(length: int, head_dim: int, theta: float, device: torch.device | None = None) -> Tensor:
+def rotary_cos_sin(length: int, head_dim: int, theta: float, device: torch.device | None = None) -> Tensor:
     """Rotary position embedding (arXiv 2104.09864) as complex numbers of length 1: (length, 1, head_dim/2)."""
     frequency = theta ** (-torch.arange(0, head_dim, 2, dtype=torch.float32, device=device) / head_dim)
     angle = torch.outer(torch.arange(length, dtype=torch.float32, device=device), frequency)
     return torch.polar(torch.ones_like(angle), angle).unsqueeze(1)
 
 
-def turn(x: Tensor, turns: Tensor) -> Tensor:
+def apply_rotary(x: Tensor, cos_sin: Tensor) -> Tensor:
     """Rotate pairs of neighbours in x (...,e), which may be overwritten."""
     pairs = torch.view_as_complex(x.contiguous().unflatten(-1, (-1, 2)))
-    return torch.view_as_real(pairs.mul_(turns)).flatten(-2)
+    return torch.view_as_real(pairs.mul_(cos_sin)).flatten(-2)
 
 
 class _ShortAttention(torch.autograd.Function):
@@ -244,19 +244,19 @@ class Attention(nn.Module):
         # Laid out as attention reads it before anything is kept for the backward pass, so that it is kept once.
         return self._split(x).transpose(1, 2).contiguous()
 
-    def keys_values(self, x: Tensor, turns: Tensor) -> KeyValue:
-        """(b,t,d) -> rotated, normalised keys and values, each (b,h,t,e)."""
-        return turned_norm(self._by_head(self.k(x)), turns.transpose(-3, -2)), self._by_head(self.v(x))
+    def keys_values(self, x: Tensor, cos_sin: Tensor) -> KeyValue:
+        """(b,t,d) -> rotated, normalized keys and values, each (b,h,t,e)."""
+        return rotary_norm(self._by_head(self.k(x)), cos_sin.transpose(-3, -2)), self._by_head(self.v(x))
 
     def attend(
-        self, x: Tensor, turns: Tensor, kv: KeyValue, bias: Tensor | None, places: Places | None = None
+        self, x: Tensor, cos_sin: Tensor, kv: KeyValue, bias: Tensor | None, places: Places | None = None
     ) -> Tensor:
         """Queries from x (b,t,d), or (n,d) at ``places``, over kv; ``bias`` as in :func:`softmax_attention`."""
         if places is None:
-            query = turned_norm(self._by_head(self.q(x)), turns.transpose(-3, -2))
+            query = rotary_norm(self._by_head(self.q(x)), cos_sin.transpose(-3, -2))
         else:
-            query = places.spread(turned_norm(self._split(self.q(x)), turns)).transpose(1, 2)
-        # Normalised queries and keys bound the logits at sqrt(e); sqrt(2) more lets a head copy sharply.
+            query = places.spread(rotary_norm(self._split(self.q(x)), cos_sin)).transpose(1, 2)
+        # Normalized queries and keys bound the logits at sqrt(e); sqrt(2) more lets a head copy sharply.
         out = softmax_attention(query, kv, bias, (2.0 / self.head_dim) ** 0.5).transpose(1, 2)
         return (out if places is None else places.collect(out)).flatten(-2)
 
@@ -271,7 +271,7 @@ class FeedForward(nn.Module):
 
 
 class Block(nn.Module):
-    """Pre-norm residual block; ``act_bits=8`` quantises each projection's input per token (BitNet b1.58)."""
+    """Pre-norm residual block; ``act_bits=8`` quantizes each projection's input per token (BitNet b1.58)."""
 
     def __init__(self, hidden: int, heads: int, head_dim: int, width: int, act_bits: int) -> None:
         super().__init__()
@@ -283,15 +283,15 @@ class Block(nn.Module):
         normed = rms_norm(x)
         return fake_int8_activation(normed) if self.act_bits else normed
 
-    def keys_values(self, x: Tensor, turns: Tensor) -> tuple[Tensor, KeyValue]:
-        """Normalised input and the keys and values made from it."""
+    def keys_values(self, x: Tensor, cos_sin: Tensor) -> tuple[Tensor, KeyValue]:
+        """Normalized input and the keys and values made from it."""
         normed = self._input(x)
-        return normed, self.attn.keys_values(normed, turns)
+        return normed, self.attn.keys_values(normed, cos_sin)
 
     def forward(
         self,
         x: Tensor,
-        turns: Tensor,
+        cos_sin: Tensor,
         kv: KeyValue,
         bias: Tensor | None,
         normed: Tensor | None = None,
@@ -301,7 +301,7 @@ class Block(nn.Module):
         """x (b,t,d) or, at ``places``, (n,d) -> the same shape. ``normed``: its norm, if known; ``side`` is added
         beside the attention."""
         normed = self._input(x) if normed is None else normed
-        x = x + self.attn.o(self._input(self.attn.attend(normed, turns, kv, bias, places)))
+        x = x + self.attn.o(self._input(self.attn.attend(normed, cos_sin, kv, bias, places)))
         if side is not None:
             x = x + side
         hidden = squared_relu_norm(self.ffn.up(self._input(x)))
@@ -309,5 +309,5 @@ class Block(nn.Module):
 
 
 def make_quantizer(weight_quant: str) -> Callable[[Tensor], Tensor] | None:
-    """The weight quantiser that a config asks for; None where weights are used as stored."""
+    """The weight quantizer that a config asks for; None where weights are used as stored."""
     return fake_ternary if weight_quant == "ternary" else None

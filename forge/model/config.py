@@ -85,8 +85,6 @@ class TinyTitanConfig(PretrainedConfig):
             (self.high_heads, self.high_ffn, "high"),
         ):
             if len(heads) != len(ffn) or not heads:
-                raise ForgeError(
-                    f"{name}_heads and {name}_ffn must have the same number of blocks, at least one"
-                )
+                raise ForgeError(f"{name}_heads and {name}_ffn must have the same number of blocks, at least one")
         if self.max_steps < 1:
             raise ForgeError(f"max_steps: {self.max_steps} must be at least 1")

@@ -100,28 +100,26 @@ class _Decoder:
 
     def run(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[Generation]:
         """Decode one batch of prompts."""
-        model, table = self.model, self.model.table()
+        model, table = self.model, self.model.embedding_weight()
         lengths = torch.tensor([len(p) for p in prompts])
         ids = torch.zeros(len(prompts), int(lengths.max()), dtype=torch.long)
         for i, prompt in enumerate(prompts):
             ids[i, : len(prompt)] = torch.tensor(prompt)
         cache = model.empty_cache(len(prompts), int(lengths.max()) + max_new_tokens)
-        trace = model.read(ids, table, lengths, cache, (lengths - 1)[:, None])
+        trace = model.prefill(ids, table, lengths, cache, (lengths - 1)[:, None])
         rows = [_Row(Generation()) for _ in prompts]
         live = list(range(len(rows)))
         for _ in range(max_new_tokens):
-            hidden, steps = model.decide(trace)
+            hidden, steps = model.run_until_halt(trace)
             tokens = self.sample(hidden[:, 0], table)
-            feed = [
-                self.advance(rows[r], t, int(s)) for r, t, s in zip(live, tokens, steps[:, 0], strict=True)
-            ]
+            feed = [self.advance(rows[r], t, int(s)) for r, t, s in zip(live, tokens, steps[:, 0], strict=True)]
             keep = [i for i, r in enumerate(live) if not rows[r].out.finished]
             if not keep:
                 break
             if len(keep) < len(live):
                 live, feed = [live[i] for i in keep], [feed[i] for i in keep]
                 cache = cache.rows(torch.tensor(keep))
-            trace = model.read(torch.tensor(feed)[:, None], table, None, cache)
+            trace = model.prefill(torch.tensor(feed)[:, None], table, None, cache)
         return [self._finish(row) for row in rows]
 
     def _finish(self, row: _Row) -> Generation:

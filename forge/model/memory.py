@@ -1,7 +1,7 @@
 """Titans neural memory in chunked parallel form, gated into the residual stream (MAG; arXiv 2501.00663,
 sections 3 and 4.2).
 
-The memory is a matrix M per head, trained while the sequence is read. With normalised key k (mixed with the
+The memory is a matrix M per head, trained while the sequence is read. With normalized key k (mixed with the
 token before, the short convolution of section 4.4: a value's position knows its key), value v and rates in
 [0,1]:
 
@@ -75,7 +75,7 @@ class NeuralMemory(nn.Module):
     def forward(
         self, x: Tensor, state: MemoryState | None = None, lengths: Tensor | None = None
     ) -> tuple[Tensor, MemoryState]:
-        """x (b,t,d), normalised. ``lengths`` (b) masks right padding, which leaves the state alone.
+        """x (b,t,d), normalized. ``lengths`` (b) masks right padding, which leaves the state alone.
 
         No gradient flows into ``state``. Rows of a call of several tokens start at the same phase of a chunk;
         a call of one token meets each row at its own.
@@ -84,7 +84,7 @@ class NeuralMemory(nn.Module):
         state = self.empty_state(batch) if state is None else state.detach()
         split = lambda y: y.view(batch, time, self.heads, self.head_dim).transpose(1, 2)  # noqa: E731
         raw_key, value = split(self.k(x)), split(self.v(x))
-        query, key = unit(split(self.q(x))), self.mixed_keys(raw_key, state.last_key)
+        query, key = l2_normalize(split(self.q(x))), self.mixed_keys(raw_key, state.last_key)
         valid = torch.ones(batch, time, dtype=torch.bool, device=x.device)
         if lengths is not None:
             valid = torch.arange(time, device=x.device) < lengths[:, None]
@@ -101,7 +101,7 @@ class NeuralMemory(nn.Module):
     def mixed_keys(self, raw: Tensor, before: Tensor) -> Tensor:
         """Keys (b,h,t,m) mixed with those of the token before, ``before`` (b,h,1,m) first; of length 1."""
         share = self.key_shift.view(self.heads, 1, self.head_dim).to(raw.dtype)
-        return unit(torch.lerp(raw, torch.cat((before.to(raw.dtype), raw[:, :, :-1]), dim=2), share))
+        return l2_normalize(torch.lerp(raw, torch.cat((before.to(raw.dtype), raw[:, :, :-1]), dim=2), share))
 
     def _rates(self, raw: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Data-dependent theta, eta, alpha, each (b,h,t); padding gets (0,1,0), which changes nothing."""
@@ -111,7 +111,12 @@ class NeuralMemory(nn.Module):
         return theta * keep, torch.where(keep, eta * 0.9, 1.0), alpha * (0.5 * decay) * keep
 
     def _scan(
-        self, query: Tensor, key: Tensor, value: Tensor, rates: tuple[Tensor, ...], valid: Tensor,
+        self,
+        query: Tensor,
+        key: Tensor,
+        value: Tensor,
+        rates: tuple[Tensor, ...],
+        valid: Tensor,
         state: MemoryState,
     ) -> tuple[Tensor, MemoryState]:
         """y_t = a_t M q_t + b_t S q_t + sum_r W_tr (k_r . q_t) theta_r error_r, chunk by chunk.
@@ -170,19 +175,23 @@ class NeuralMemory(nn.Module):
         return tuple(torch.stack(part, dim=2) for part in (starts, matrices, speeds, errors))
 
     def _after(
-        self, starts: Tensor, matrices: Tensor, momenta: Tensor, count: Tensor, front: int, size: int,
+        self,
+        starts: Tensor,
+        matrices: Tensor,
+        momenta: Tensor,
+        count: Tensor,
+        front: int,
+        size: int,
         state: MemoryState,
     ) -> MemoryState:
         """The state after ``count`` (b) real tokens; the chunk of a row's last token is its current one."""
         rows = torch.arange(len(count), device=count.device)
         chunk = (front + count - 1).clamp(min=0) // size
         current = torch.where((count > 0)[:, None, None, None], starts[rows, :, chunk], state.chunk_start)
-        return MemoryState(
-            current, matrices[:, :, -1], momenta[:, :, -1], state.last_key, state.length + count
-        )
+        return MemoryState(current, matrices[:, :, -1], momenta[:, :, -1], state.last_key, state.length + count)
 
 
-def unit(x: Tensor) -> Tensor:
+def l2_normalize(x: Tensor) -> Tensor:
     """x scaled to length 1 over the last axis; finite, gradient too, where x is nearly nothing."""
     return F.normalize(x, dim=-1, eps=KEY_FLOOR)
 

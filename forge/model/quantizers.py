@@ -1,6 +1,6 @@
-"""Quantisers shared by training, packing and the one-file format.
+"""Quantizers shared by training, packing and the one-file format.
 
-Every fake quantiser returns *exactly* ``codes * scale`` (not ``w + (codes*scale - w)``, which differs in the
+Every fake quantizer returns *exactly* ``codes * scale`` (not ``w + (codes*scale - w)``, which differs in the
 last bit), so the model that was trained and the model that is decoded from a packed file compute with the
 same float32 numbers. Gradients pass straight through (identity), Bengio et al. 2013, arXiv 1308.3432.
 
@@ -27,7 +27,7 @@ def ternary(w: Tensor) -> tuple[Tensor, Tensor]:
     """Absmean ternary codes of a whole tensor.
 
     ``w``: float tensor of any shape. Returns ``(codes int8 in {-1,0,1}, same shape; scale float32, 0-d)``;
-    the quantised value is ``codes * scale``. Rounding is half to even (BitNet b1.58, eq. 1-3).
+    the quantized value is ``codes * scale``. Rounding is half to even (BitNet b1.58, eq. 1-3).
     """
     with torch.no_grad():
         scale = w.abs().mean(dtype=torch.float32).clamp_(min=TERNARY_EPS)
@@ -68,7 +68,7 @@ def _row_values(w: Tensor, bits: int) -> Tensor:
 
 
 def _int8_values(x: Tensor) -> Tensor:
-    # Two plain reductions beat abs().amax() (a copy), aminmax and the infinity norm (neither is vectorised
+    # Two plain reductions beat abs().amax() (a copy), aminmax and the infinity norm (neither is vectorized
     # along the last axis): 3x to 5x on CPU with torch 2.13. No clamp of the codes is needed: |x| * 127 /
     # reach is at most 127 up to one rounding error, so it cannot round to 128.
     reach = torch.maximum(x.amax(-1, keepdim=True), x.amin(-1, keepdim=True).neg_())

@@ -27,7 +27,7 @@ from forge.model.blocks import (
     Places,
     make_quantizer,
     rms_norm,
-    rotary_table,
+    rotary_cos_sin,
     whole_precision,
 )
 from forge.model.config import TinyTitanConfig
@@ -36,7 +36,8 @@ from forge.model.quantizers import fake_rowwise
 
 ROLL = 1  # channels that the token before is turned by, so that a projection can tell it from the token itself
 
-rope = lru_cache(maxsize=8)(rotary_table)
+rope = lru_cache(maxsize=8)(rotary_cos_sin)
+
 
 @dataclass
 class Cache:
@@ -56,13 +57,13 @@ class Cache:
 
 
 @dataclass
-class Trace:
+class RecurrentState:
     """Hidden states at some positions, (b,s,d) or at ``places`` (n,d), and all that a further recurrence step
     needs."""
 
     low: Tensor
     high: Tensor
-    turns: Tensor
+    cos_sin: Tensor
     bias: Tensor | None
     kv: list[KeyValue] = field(default_factory=list)
     memory: MemoryState | None = None
@@ -111,8 +112,13 @@ class TinyTitanForCausalLM(nn.Module):
         if titan:
             self.low_init = nn.Parameter(torch.zeros(config.hidden_size))
         if titan and config.memory:
-            self.memory = NeuralMemory(config.hidden_size, config.memory_heads, config.memory_head_dim,
-                                       config.memory_chunk, config.memory_capacity)
+            self.memory = NeuralMemory(
+                config.hidden_size,
+                config.memory_heads,
+                config.memory_head_dim,
+                config.memory_chunk,
+                config.memory_capacity,
+            )
         if titan and config.halting:
             self.halt = nn.Linear(config.hidden_size, 1)
         self.set_weight_quant(config.weight_quant)
@@ -166,13 +172,13 @@ class TinyTitanForCausalLM(nn.Module):
         return {name: m for name, m in self.named_modules() if isinstance(m, CoreLinear)}
 
     def set_weight_quant(self, mode: str) -> None:
-        """Switch how core weights are seen: 'none', 'ternary' (latents, fake-quantised) or 'frozen'."""
+        """Switch how core weights are seen: 'none', 'ternary' (latents, fake-quantized) or 'frozen'."""
         self.config.weight_quant = mode
         for linear in self.core_linears().values():
             linear.quantizer = make_quantizer(mode)
 
     def set_act_bits(self, bits: int) -> None:
-        """8 quantises the input of every projection per token, 0 does not."""
+        """8 quantizes the input of every projection per token, 0 does not."""
         self.config.act_bits = bits
         for block in [*self.low, *self.high]:
             block.act_bits = bits
@@ -188,14 +194,14 @@ class TinyTitanForCausalLM(nn.Module):
         """Recurrence steps at most; a plain stack has one."""
         return self.config.max_steps if self.config.architecture == "titan" else 1
 
-    def table(self) -> Tensor:
-        """The embedding table (v,d) as it multiplies: quantised per row where the config says so."""
+    def embedding_weight(self) -> Tensor:
+        """The embedding table (v,d) as it multiplies: quantized per row where the config says so."""
         bits = self.config.embed_bits if self.config.weight_quant != "frozen" else 0
         return fake_rowwise(self.embed.weight, bits) if bits else self.embed.weight
 
     # ---- recurrence ----------------------------------------------------------------------------------------
 
-    def read(
+    def prefill(
         self,
         ids: Tensor,
         table: Tensor,
@@ -203,7 +209,7 @@ class TinyTitanForCausalLM(nn.Module):
         cache: Cache | None = None,
         select: Tensor | None = None,
         valid: Tensor | None = None,
-    ) -> Trace:
+    ) -> RecurrentState:
         """Recurrence step 1 over ids (b,t). ``lengths`` (b) marks right padding. With a cache whose rows hold
         tokens already, t must be 1 and each row goes on at its own position; an empty cache is filled.
 
@@ -214,9 +220,9 @@ class TinyTitanForCausalLM(nn.Module):
         embedded = rms_norm(F.embedding(ids, table))
         x, positions = self._shifted(embedded, lengths, cache)
         longest = ids.shape[1] if cache is None else int(positions.max()) + 1
-        turns = rope(_round_up(longest), c.head_dim, c.rope_theta, ids.device)[positions]
+        cos_sin = rope(_round_up(longest), c.head_dim, c.rope_theta, ids.device)[positions]
         decoding = cache is not None and ids.shape[1] == 1 and bool((cache.lengths > 0).all())
-        trace = Trace(x, x, turns, self._bias(positions, cache if decoding else None, x.dtype))
+        trace = RecurrentState(x, x, cos_sin, self._bias(positions, cache if decoding else None, x.dtype))
         writer = _Writer(cache, decoding)
         if c.architecture == "plain":
             x = self._stack_step(self.low, x, trace, writer)
@@ -232,9 +238,7 @@ class TinyTitanForCausalLM(nn.Module):
             cache.memory = trace.memory
         return trace
 
-    def _shifted(
-        self, embedded: Tensor, lengths: Tensor | None, cache: Cache | None
-    ) -> tuple[Tensor, Tensor]:
+    def _shifted(self, embedded: Tensor, lengths: Tensor | None, cache: Cache | None) -> tuple[Tensor, Tensor]:
         """Mix each embedding with the one before it (a short convolution of width 2); positions (t) or
         (b,t)."""
         before = torch.zeros_like(embedded[:, :1]) if cache is None else cache.last_embed[:, None]
@@ -264,37 +268,37 @@ class TinyTitanForCausalLM(nn.Module):
         self,
         blocks: Sequence[nn.Module] | nn.ModuleList,
         x: Tensor,
-        trace: Trace,
+        trace: RecurrentState,
         writer: _Writer,
         state: MemoryState | None = None,
         lengths: Tensor | None = None,
     ) -> Tensor:
         """Blocks of a module, once, with keys and values made; the last low block carries the memory."""
         for i, block in enumerate(cast(Iterable[Block], blocks)):
-            normed, kv = block.keys_values(x, trace.turns)
+            normed, kv = block.keys_values(x, trace.cos_sin)
             trace.kv.append(writer.store(len(trace.kv), kv))
             side = None
             if blocks is self.low and i == len(blocks) - 1 and hasattr(self, "memory"):
                 with whole_precision(x):  # the memory adds up over the whole sequence
                     side, trace.memory = self.memory(normed, state, lengths)
-            x = block(x, trace.turns, trace.kv[-1], trace.bias, normed, side)
+            x = block(x, trace.cos_sin, trace.kv[-1], trace.bias, normed, side)
         return x
 
     def _last_step(
-        self, x: Tensor, trace: Trace, writer: _Writer, select: Tensor | None, valid: Tensor | None
-    ) -> Trace:
+        self, x: Tensor, trace: RecurrentState, writer: _Writer, select: Tensor | None, valid: Tensor | None
+    ) -> RecurrentState:
         """The last block: keys and values of every position, its output at the chosen ones."""
         block = cast(Block, self.high[-1])
-        normed, kv = block.keys_values(x, trace.turns)
+        normed, kv = block.keys_values(x, trace.cos_sin)
         trace.kv.append(writer.store(len(trace.kv), kv))
         if select is None:
-            trace.high = rms_norm(block(x, trace.turns, trace.kv[-1], trace.bias, normed))
+            trace.high = rms_norm(block(x, trace.cos_sin, trace.kv[-1], trace.bias, normed))
             return trace
         trace = self.at(replace(trace, high=x), select, valid)
-        trace.high = rms_norm(block(trace.high, trace.turns, trace.kv[-1], trace.bias, places=trace.places))
+        trace.high = rms_norm(block(trace.high, trace.cos_sin, trace.kv[-1], trace.bias, places=trace.places))
         return trace
 
-    def at(self, trace: Trace, select: Tensor, valid: Tensor | None = None) -> Trace:
+    def at(self, trace: RecurrentState, select: Tensor, valid: Tensor | None = None) -> RecurrentState:
         """The trace at positions ``select`` (b,s), so that later steps run there alone. With ``valid`` (b,s) only
         the n valid ones are kept, side by side."""
         rows = torch.arange(len(select), device=select.device)[:, None]
@@ -306,18 +310,18 @@ class TinyTitanForCausalLM(nn.Module):
             places = Places(index, *select.shape)
             rows, select = index // select.shape[1], select.flatten()[index]
         low, high = trace.low[rows, select], trace.high[rows, select]
-        turns = trace.turns[select] if trace.turns.dim() == 3 else trace.turns[rows, select]
-        return replace(trace, low=low, high=high, turns=turns, bias=bias, places=places)
+        cos_sin = trace.cos_sin[select] if trace.cos_sin.dim() == 3 else trace.cos_sin[rows, select]
+        return replace(trace, low=low, high=high, cos_sin=cos_sin, bias=bias, places=places)
 
-    def refine(self, trace: Trace) -> Trace:
+    def recurrence_step(self, trace: RecurrentState) -> RecurrentState:
         """One further recurrence step at the trace's positions, over the keys and values of step 1."""
         low, depth = trace.low + trace.high, len(self.low)
         for block, kv in zip(self.low, trace.kv[:depth], strict=True):
-            low = block(low, trace.turns, kv, trace.bias, places=trace.places)
+            low = block(low, trace.cos_sin, kv, trace.bias, places=trace.places)
         low = rms_norm(low)
         high = trace.high + low
         for block, kv in zip(self.high, trace.kv[depth:], strict=True):
-            high = block(high, trace.turns, kv, trace.bias, places=trace.places)
+            high = block(high, trace.cos_sin, kv, trace.bias, places=trace.places)
         return replace(trace, low=low, high=rms_norm(high))
 
     # ---- predictions ---------------------------------------------------------------------------------------
@@ -333,16 +337,16 @@ class TinyTitanForCausalLM(nn.Module):
 
         ids (b,t), select (b,s) positions to predict from, valid (b,s) marks the real ones among them.
         """
-        table = self.table()
-        trace = self.read(ids, table, select=select, valid=valid)
+        table = self.embedding_weight()
+        trace = self.prefill(ids, table, select=select, valid=valid)
         out = []
         for step in range(steps or self.steps):
-            trace = trace if step == 0 else self.refine(trace)
+            trace = trace if step == 0 else self.recurrence_step(trace)
             halt = self.halt_logits(trace.high) if hasattr(self, "halt") else None
             out.append((F.linear(trace.high, table), halt))
         return out
 
-    def decide(self, trace: Trace, steps: int | None = None) -> tuple[Tensor, Tensor]:
+    def run_until_halt(self, trace: RecurrentState, steps: int | None = None) -> tuple[Tensor, Tensor]:
         """Run positions until they halt: (final hidden (b,s,d), steps taken (b,s)); ``steps`` fixes those."""
         limit = self.steps if steps is None else steps
         taken = torch.ones(trace.high.shape[:2], dtype=torch.long, device=trace.high.device)
@@ -354,21 +358,21 @@ class TinyTitanForCausalLM(nn.Module):
             if len(rows) == 0:
                 break
             # Rows in which every position has halted are dropped: this is where compute is saved.
-            trace = self.refine(trace) if len(rows) == len(going) else self._refine_rows(trace, rows)
+            trace = self.recurrence_step(trace) if len(rows) == len(going) else self._recurrence_step_rows(trace, rows)
             final = torch.where(going.unsqueeze(-1), trace.high, final)
             taken = taken + going
         return final, taken
 
-    def _refine_rows(self, trace: Trace, rows: Tensor) -> Trace:
+    def _recurrence_step_rows(self, trace: RecurrentState, rows: Tensor) -> RecurrentState:
         part = replace(
             trace,
             low=trace.low[rows],
             high=trace.high[rows],
             kv=[(k[rows], v[rows]) for k, v in trace.kv],
             bias=trace.bias if trace.bias is None or trace.bias.dim() == 2 else trace.bias[rows],
-            turns=trace.turns if trace.turns.dim() == 3 else trace.turns[rows],
+            cos_sin=trace.cos_sin if trace.cos_sin.dim() == 3 else trace.cos_sin[rows],
         )
-        part = self.refine(part)
+        part = self.recurrence_step(part)
         low, high = trace.low.clone(), trace.high.clone()
         low[rows], high[rows] = part.low, part.high
         return replace(trace, low=low, high=high)
@@ -386,8 +390,8 @@ class TinyTitanForCausalLM(nn.Module):
         self, input_ids: Tensor, labels: Tensor | None = None, steps: int | None = None, **_: Any
     ) -> CausalLMOutput:
         """Hugging Face style: logits (b,t,v) after each position has halted; labels -100 are ignored."""
-        table = self.table()
-        high, _taken = self.decide(self.read(input_ids, table), steps)
+        table = self.embedding_weight()
+        high, _taken = self.run_until_halt(self.prefill(input_ids, table), steps)
         logits = F.linear(high, table)
         loss = None
         if labels is not None:
@@ -425,5 +429,5 @@ def _round_up(length: int, step: int = 128) -> int:
 
 
 def core_weight_names(model: TinyTitanForCausalLM) -> list[str]:
-    """State-dict names of the core: every weight that phases 4 to 8 quantise."""
+    """State-dict names of the core: every weight that phases 4 to 8 quantize."""
     return [f"{name}.weight" for name in model.core_linears()]

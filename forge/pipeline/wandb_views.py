@@ -19,7 +19,7 @@ from dataclasses import asdict, dataclass
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.pipeline.catalog import expand, patterns
+from forge.pipeline.metrics.catalog import expand, patterns
 
 PROJECT = "agent-forge"
 # What is logged step by step and so makes a line; all else is one number a run and makes bars.
@@ -27,9 +27,7 @@ SERIES = re.compile(
     r"cognate/model_\d/train/|forge/(train|grokfast|amp|system)/|forge/val/generalization_gap|quietstar/step/"
     r"|baking/tool_\w+/success_rate"
 )
-SYSTEM = re.compile(
-    r"/(system|amp|performance|size)/|duration_seconds|size_mb|processing_time|tokens_per_second"
-)
+SYSTEM = re.compile(r"/(system|amp|performance|size)/|duration_seconds|size_mb|processing_time|tokens_per_second")
 
 
 @dataclass(frozen=True)

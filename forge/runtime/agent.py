@@ -96,9 +96,7 @@ class Agent:
             temperature=temperature,
             seed=seed,
         )[0]
-        return Reply(
-            made.text, [(call, result) for call, result in made.calls], len(made.ids), float(made.steps)
-        )
+        return Reply(made.text, [(call, result) for call, result in made.calls], len(made.ids), float(made.steps))
 
     def _executor(self, listen: Listener | None) -> Callable[[str], str]:
         def run(call: str) -> str:
@@ -116,7 +114,7 @@ class Agent:
 
         Raises ForgeError when thoughts are wanted of a model whose phase 3 did not hand any on.
         """
-        from forge.thought.thinker import load_thinker
+        from forge.thinking.thinker import load_thinker
 
         self.thinker = load_thinker(self.path) if on and self.kind == "directory" else None
         if on and self.thinker is None:

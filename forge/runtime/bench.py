@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
 from forge.evals.answering import CALL, END, token_id
-from forge.runtime.machine import cpu_name, peak_ram_mb
+from forge.host.machine import cpu_name, peak_ram_mb
 
 if TYPE_CHECKING:
     from forge.runtime.agent import Agent
@@ -54,9 +54,7 @@ def prefill_ms(agent: Agent, *, repeats: int, seed: int) -> list[float]:
     return times[1:]
 
 
-def decode_tokens_per_s(
-    agent: Agent, *, seed: int, tokens: int = DECODE_TOKENS, rounds: int = _DECODE_ROUNDS
-) -> float:
+def decode_tokens_per_s(agent: Agent, *, seed: int, tokens: int = DECODE_TOKENS, rounds: int = _DECODE_ROUNDS) -> float:
     """Tokens a second when writing one answer (batch 1): the median of some runs, the prompt's reading taken
     off.
     """
@@ -157,8 +155,8 @@ def _figures(child: subprocess.Popen[str], path: Path | str) -> dict[str, Any]:
     lines = child.stdout.read().strip().splitlines()
     if child.wait() != 0:
         raise ForgeError(f"bench of {path} failed: {lines[-1] if lines else f'exit code {child.returncode}'}")
-    figures: dict[str, Any] = json.loads(next(line for line in reversed(lines) if line.startswith("{")))
-    return figures
+    metrics: dict[str, Any] = json.loads(next(line for line in reversed(lines) if line.startswith("{")))
+    return metrics
 
 
 def _leave_with_caller() -> None:

@@ -41,7 +41,7 @@ def _load_directory(folder: Path, workspace: Path | None) -> Agent:
 
 
 def _load_file(path: Path, workspace: Path | None) -> Agent:
-    from forge.compress.container import decode_agent, read_agent
+    from forge.agentfile.container import decode_agent, read_agent
     from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 
     parts = read_agent(path)
@@ -50,7 +50,5 @@ def _load_file(path: Path, workspace: Path | None) -> Agent:
     try:
         model.load_state_dict(weights)
     except RuntimeError as error:
-        raise ForgeError(
-            f"{path}: its weights do not fit its configuration ({str(error).splitlines()[0]})"
-        ) from error
+        raise ForgeError(f"{path}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
     return Agent(model.eval(), tokenizer, path, "file", dict(parts.metadata), workspace)

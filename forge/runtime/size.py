@@ -52,7 +52,7 @@ def size_report(path: Path | str) -> dict[str, Any]:
         return _directory_size(target)
     if not target.exists():
         raise ForgeError(f"{target}: no such model")
-    from forge.compress.container import component_sizes
+    from forge.agentfile.container import component_sizes
 
     parts = dict(component_sizes(target))
     from forge.runtime.load import load_agent

@@ -28,9 +28,7 @@ _STOP = frozenset(_STOP_TEXT.split())
 def words(text: str) -> list[str]:
     """Lower-case content words; a final s is dropped so that `planets` finds `planet`."""
     found = re.findall(r"\w+", text.lower())
-    return [
-        word[:-1] if len(word) > 3 and word.endswith("s") else word for word in found if word not in _STOP
-    ]
+    return [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in found if word not in _STOP]
 
 
 class SearchIndex:

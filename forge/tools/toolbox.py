@@ -29,9 +29,7 @@ class Toolbox:
     Raises `ForgeError` if a given workspace is incomplete.
     """
 
-    def __init__(
-        self, workspace: Path | None = None, timeout_s: float = 2.0, *, unsafe_code: bool = False
-    ) -> None:
+    def __init__(self, workspace: Path | None = None, timeout_s: float = 2.0, *, unsafe_code: bool = False) -> None:
         self._temporary: tempfile.TemporaryDirectory[str] | None = None
         if workspace is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="workspace-", ignore_cleanup_errors=True)

@@ -44,8 +44,7 @@ MAX_FILE_BYTES = 1_000_000
 MAX_ADDRESS_SPACE = 512 * 2**20
 # what snippets commonly import; loaded once here instead of in every child
 PRELOADED = (
-    "bisect collections datetime decimal fractions functools heapq itertools json math random re statistics "
-    "string"
+    "bisect collections datetime decimal fractions functools heapq itertools json math random re statistics string"
 )
 
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID = 0x20000, 0x10000000, 0x20000000

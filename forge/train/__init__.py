@@ -5,7 +5,7 @@ from forge.train.checkpoint import load_checkpoint, save_checkpoint
 from forge.train.fit import ADAM_RATIO, MIX, fit
 from forge.train.loop import Trainer, TrainResult, TrainSettings, train
 from forge.train.losses import answers_without_tools, distillation_loss, language_loss
-from forge.train.optim import Grokfast, HybridOptimizer, orthogonalise, schedule
+from forge.train.optim import Grokfast, HybridOptimizer, orthogonalize, schedule
 
 __all__ = [
     "ADAM_RATIO",
@@ -23,7 +23,7 @@ __all__ = [
     "gather_batch",
     "language_loss",
     "load_checkpoint",
-    "orthogonalise",
+    "orthogonalize",
     "padding_share",
     "plan_batches",
     "save_checkpoint",

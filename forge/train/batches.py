@@ -43,9 +43,7 @@ class Batch:
     def split(self, parts: int) -> list[Batch]:
         """Micro-batches for gradient accumulation, at most ``parts`` of them."""
         rows = [r for r in np.array_split(np.arange(len(self.ids)), parts) if len(r)]
-        return [
-            Batch(self.ids[r], self.select[r], self.targets[r], self.valid[r], self.index[r]) for r in rows
-        ]
+        return [Batch(self.ids[r], self.select[r], self.targets[r], self.valid[r], self.index[r]) for r in rows]
 
 
 def collate(rows: Sequence[tuple[np.ndarray, np.ndarray]], index: np.ndarray) -> Batch:
@@ -86,8 +84,7 @@ def plan_batches(
     """
     rng = np.random.default_rng(seed)
     pools = {
-        kind: np.flatnonzero((data.kind == KINDS.index(kind)) & (data.difficulty <= max_difficulty))
-        for kind in shares
+        kind: np.flatnonzero((data.kind == KINDS.index(kind)) & (data.difficulty <= max_difficulty)) for kind in shares
     }
     live = {kind: share for kind, share in shares.items() if share > 0 and len(pools[kind])}
     if not live:
@@ -96,9 +93,7 @@ def plan_batches(
     lengths = data.lengths
     mean = sum(share / total * lengths[pools[kind]].mean() for kind, share in live.items())
     wanted = int(1.15 * steps * batch_tokens / mean) + 64
-    order = rng.permutation(
-        np.concatenate([_cycle(pools[k], round(wanted * s / total), rng) for k, s in live.items()])
-    )
+    order = rng.permutation(np.concatenate([_cycle(pools[k], round(wanted * s / total), rng) for k, s in live.items()]))
     batches: list[np.ndarray] = []
     window = max(64, int(WINDOW_BATCHES * batch_tokens / mean))
     while len(batches) < steps:

@@ -41,7 +41,7 @@ class Diverged(Exception):
 
 
 @dataclass
-class Care:
+class TrainingLimits:
     """What a run has learnt about its own limits.
 
     micro_batches: parts of a batch that are passed through the model one after the other. rate: factor on
@@ -81,13 +81,13 @@ class Care:
             ForgeError: it is a single row already.
         """
         if self.micro_batches >= rows:
-            raise ForgeError(
-                f"out of memory at step {step} with one row at a time ({shortage}); take a smaller scale"
-            )
+            raise ForgeError(f"out of memory at step {step} with one row at a time ({shortage}); take a smaller scale")
         self.micro_batches = min(2 * self.micro_batches, rows)
         LOG.warning(
             "out of memory at step %d: going on in %d micro-batches a step, the effective batch stays the same",
-            step, self.micro_batches, extra={"step": step},
+            step,
+            self.micro_batches,
+            extra={"step": step},
         )
 
 
@@ -99,7 +99,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def backward_within_memory(
-    care: Care,
+    care: TrainingLimits,
     step: int,
     batch: Batch,
     backward: Callable[[Sequence[Batch]], dict[str, float]],
@@ -151,7 +151,7 @@ def go_back(trainer: Trainer, fault: Diverged, directory: Path | None, start: Sn
         drop_newest(directory)
         saved = load_checkpoint(directory)
     step = trainer.restore(*(start if saved is None else saved))
-    trainer.care = Care(
+    trainer.care = TrainingLimits(
         micro_batches=max(care.micro_batches, trainer.care.micro_batches),
         rate=care.rate / 2,
         returns=care.returns + 1,
@@ -159,7 +159,11 @@ def go_back(trainer: Trainer, fault: Diverged, directory: Path | None, start: Sn
     )
     LOG.warning(
         "training diverged at step %d: %s; back to step %d at %g of the learning rate",
-        fault.step, fault, step, trainer.care.rate, extra={"step": fault.step},
+        fault.step,
+        fault,
+        step,
+        trainer.care.rate,
+        extra={"step": fault.step},
     )
     if directory is not None:
         save_checkpoint(directory, step, *trainer.state(step), version=trainer.care.returns)

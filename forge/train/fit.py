@@ -67,7 +67,10 @@ def fit(
     ranks = Ranks.from_environment()
     device, parts = training_device(ranks.local), settings.accumulate * ranks.world
     check_training_memory(
-        model.config, batch_tokens // parts, teacher=teacher, device=str(device),
+        model.config,
+        batch_tokens // parts,
+        teacher=teacher,
+        device=str(device),
         optimizer="hybrid+grokfast" if settings.grokfast_lambda else "hybrid",
         supervised_tokens=most_supervised(data, plan) // parts,
         row_tokens=min(SHORT, int(data.lengths[np.concatenate(plan)].max())),
@@ -83,9 +86,16 @@ def fit(
             on_step(step, metrics)
 
     result = train(
-        model, lambda step: gather_batch(data, plan[step]), loss_fn, settings, name=name,
-        checkpoint_dir=run.checkpoint_dir / name, log=log, stop=lambda: run.stop_requested,
-        on_step=watch, device=device,
+        model,
+        lambda step: gather_batch(data, plan[step]),
+        loss_fn,
+        settings,
+        name=name,
+        checkpoint_dir=run.checkpoint_dir / name,
+        log=log,
+        stop=lambda: run.stop_requested,
+        on_step=watch,
+        device=device,
     )
     return replace(result, padding=padding_share(data, plan))
 

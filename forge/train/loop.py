@@ -15,9 +15,9 @@ from forge.errors import Interrupted
 from forge.model.titan import TinyTitanForCausalLM
 from forge.train.batches import Batch
 from forge.train.checkpoint import load_checkpoint, save_checkpoint
-from forge.train.device import AmpState, MixedPrecision, keep_freed_memory, moved
+from forge.train.device import AmpState, MixedPrecision, keep_freed_memory, model_on_device
 from forge.train.distributed import Ranks, joined
-from forge.train.faults import Care, Diverged, Snapshot, backward_within_memory, go_back, snapshot
+from forge.train.faults import Diverged, Snapshot, TrainingLimits, backward_within_memory, go_back, snapshot
 from forge.train.losses import LossFn
 from forge.train.optim import Grokfast, HybridOptimizer, schedule
 from forge.train.progress import Progress
@@ -81,7 +81,7 @@ class Trainer:
         )
         self.first_loss = self.smooth_loss = math.nan
         self.tokens = self.clipped = 0
-        self.care = Care(settings.accumulate)
+        self.care = TrainingLimits(settings.accumulate)
 
     def update(self, step: int, batch: Batch) -> dict[str, float]:
         """Forward, backward, filter, clip, step. Returns the step's metrics.
@@ -122,9 +122,7 @@ class Trainer:
         self.first_loss = metrics["loss"] if math.isnan(self.first_loss) else self.first_loss
         # Average over about the last 100 steps, exact while there are fewer.
         keep = min(step, 99) / (min(step, 99) + 1)
-        self.smooth_loss = (
-            metrics["loss"] if step == 0 else keep * self.smooth_loss + (1 - keep) * metrics["loss"]
-        )
+        self.smooth_loss = metrics["loss"] if step == 0 else keep * self.smooth_loss + (1 - keep) * metrics["loss"]
         return metrics | {
             "gradient_norm": norm,
             "learning_rate": s.muon_lr * rate,
@@ -172,7 +170,7 @@ class Trainer:
         torch.set_rng_state(tensors["rng"])
         self.first_loss, self.smooth_loss = scalars["first_loss"], scalars["smooth_loss"]
         self.tokens, self.clipped = scalars["tokens"], scalars["clipped"]
-        self.care = Care(**scalars["care"])
+        self.care = TrainingLimits(**scalars["care"])
         self.amp.load(scalars["amp"])
         self.clear_gradients()
         return int(scalars["step"])
@@ -207,7 +205,7 @@ def train(
     keep_freed_memory()
     device = next(model.parameters()).device if device is None else device
     ranks = joined()
-    with moved(model, device):
+    with model_on_device(model, device):
         trainer = Trainer(model.train(), loss_fn, settings, MixedPrecision.on(device), ranks)
         result = _Loop(trainer, source, name, checkpoint_dir, log if ranks.writes else None, stop, on_step).run()
         model.eval()
@@ -253,9 +251,15 @@ class _Loop:
                 if stopping:
                     raise Interrupted(step, settings.steps)
         return TrainResult(
-            trainer.first_loss, trainer.smooth_loss, trainer.tokens, time.perf_counter() - started,
-            trainer.clipped / max(1, settings.steps), begin, returns=trainer.care.returns,
-            micro_batches=trainer.care.micro_batches, amp=trainer.amp.state,
+            trainer.first_loss,
+            trainer.smooth_loss,
+            trainer.tokens,
+            time.perf_counter() - started,
+            trainer.clipped / max(1, settings.steps),
+            begin,
+            returns=trainer.care.returns,
+            micro_batches=trainer.care.micro_batches,
+            amp=trainer.amp.state,
         )
 
     def _tell(self, step: int, metrics: dict[str, float], shrunk: bool) -> None:

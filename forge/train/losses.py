@@ -33,7 +33,7 @@ def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0) -> LossFn:
         outputs = model.predictions(batch.ids, batch.select, batch.valid)
         losses = [F.cross_entropy(logits, targets) for logits, _ in outputs]
         total = weighted(losses)
-        right = [hits(logits, targets) for logits, _ in outputs]
+        right = [is_correct(logits, targets) for logits, _ in outputs]
         metrics = {
             "loss": float(losses[-1].detach()),
             "accuracy": float(right[-1].float().mean()),
@@ -47,7 +47,7 @@ def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0) -> LossFn:
     return loss
 
 
-def hits(logits: Tensor, targets: Tensor) -> Tensor:
+def is_correct(logits: Tensor, targets: Tensor) -> Tensor:
     """Whether no token's logit (n,v) exceeds the target's (n): the argmax, at an eighth of its cost on CPU."""
     logits = logits.detach()
     return logits.gather(1, targets[:, None]).squeeze(1) == logits.amax(-1)
@@ -93,13 +93,12 @@ def distillation_loss(
                 wanted = F.log_softmax(logits / temperature, dim=-1)
         targets = batch.targets[batch.valid]
         outputs = [
-            (_silence(logits, silent), halt)
-            for logits, halt in model.predictions(batch.ids, batch.select, batch.valid)
+            (_silence(logits, silent), halt) for logits, halt in model.predictions(batch.ids, batch.select, batch.valid)
         ]
         cross = [F.cross_entropy(student, targets) for student, _ in outputs]
         kl = [_kl(wanted, student, temperature) for student, _ in outputs] if wanted is not None else cross
         total = (1 - kd_weight) * weighted(cross) + kd_weight * weighted(kl)
-        right = [hits(student, targets) for student, _ in outputs]
+        right = [is_correct(student, targets) for student, _ in outputs]
         for halt, correct, later in undecided(outputs, right):
             total = total + HALT_WEIGHT * halting_loss(halt, correct, later)
         accuracy = float(right[-1].float().mean())
@@ -115,9 +114,7 @@ def answers_without_tools(data: EncodedSet) -> np.ndarray:
     return flags
 
 
-def undecided(
-    outputs: list[tuple[Tensor, Tensor | None]], right: list[Tensor]
-) -> list[tuple[Tensor, Tensor, Tensor]]:
+def undecided(outputs: list[tuple[Tensor, Tensor | None]], right: list[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
     """(halt logits, right at this step, right at some later step) of every step but the last; nothing without
     a halting head."""
     found, later = [], right[-1]

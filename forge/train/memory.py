@@ -96,10 +96,10 @@ def saved_floats(config: TinyTitanConfig, tokens: int, supervised: int, row_toke
     everywhere, last, later = 2 * d, 2 * d, 4 * d  # embedding and shift; the two outputs; both once more
     for place, (heads, width) in enumerate(blocks):
         inner = heads * config.head_dim
-        # The input's norm (a quantised input is kept beside it), keys, values.
+        # The input's norm (a quantized input is kept beside it), keys, values.
         written = (2 if quantized else 1) * d + 2 * inner
         # Queries, weights or what stands for them in the fused kernel, the output's norm; the two halves of squared
-        # ReLU and the norm before them; quantised inputs of the three projections.
+        # ReLU and the norm before them; quantized inputs of the three projections.
         weights = heads * row_tokens if row_tokens <= SHORT else inner + heads
         rest = 2 * inner + weights + d + 2 * width + ((d + inner + width) if quantized else 0)
         chosen = rest + inner + (2 if quantized else 1) * d  # queries in rows again, the input's norm again
@@ -198,12 +198,12 @@ def check_training_memory(
     while batch_tokens // parts > 64 and need(batch_tokens // parts) > available:
         parts *= 2
     if need(batch_tokens // parts) > available:
-        mend = "take a smaller scale"
+        fix = "take a smaller scale"
     elif dial == "batch_tokens":
-        mend = f"set batch_tokens to {batch_tokens // parts}"
+        fix = f"set batch_tokens to {batch_tokens // parts}"
     else:
-        mend = f"divide {dial} by {parts}"
+        fix = f"divide {dial} by {parts}"
     raise ForgeError(
         f"this needs about {needed / 2**30:.2g} GiB of memory for batches of {batch_tokens} tokens and"
-        f" {max(0, available) / 2**30:.2g} GiB are available; {mend} in params.yaml"
+        f" {max(0, available) / 2**30:.2g} GiB are available; {fix} in params.yaml"
     )

@@ -13,7 +13,7 @@ from forge.model.titan import TinyTitanForCausalLM, core_weight_names
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic coefficients of Muon (K. Jordan, 2024)
 
 
-def orthogonalise(matrices: Tensor, iterations: int = 5) -> Tensor:
+def orthogonalize(matrices: Tensor, iterations: int = 5) -> Tensor:
     """Nearest semi-orthogonal matrix of each (n,r,c), approximately, by Newton-Schulz; one batched product
     per iteration."""
     x = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.transpose(1, 2)
@@ -39,9 +39,7 @@ class HybridOptimizer:
         self.buffers = {shape: items[0][1].new_zeros(len(items), *shape) for shape, items in self.groups.items()}
         self.adam_names = [n for n in trainable if n not in core]
         adam = [trainable[n] for n in self.adam_names]
-        self.adam = (
-            torch.optim.AdamW(adam, betas=(0.9, 0.98), weight_decay=0.0, fused=True) if adam else None
-        )
+        self.adam = torch.optim.AdamW(adam, betas=(0.9, 0.98), weight_decay=0.0, fused=True) if adam else None
 
     @torch.no_grad()
     def step(self, muon_lr: float, adam_lr: float) -> None:
@@ -49,7 +47,7 @@ class HybridOptimizer:
         for shape, items in self.groups.items():
             grads = torch.stack([torch.zeros_like(p) if p.grad is None else p.grad for _, p in items])
             buffer = self.buffers[shape].lerp_(grads, 1 - self.momentum)
-            update = orthogonalise(grads.lerp_(buffer, self.momentum))
+            update = orthogonalize(grads.lerp_(buffer, self.momentum))
             scale = max(1.0, shape[0] / shape[1]) ** 0.5
             for (_, parameter), delta in zip(items, update, strict=True):
                 parameter.mul_(1 - muon_lr * self.weight_decay).add_(delta, alpha=-muon_lr * scale)

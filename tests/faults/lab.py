@@ -15,8 +15,8 @@ from types import TracebackType
 from typing import Any, Self
 
 from forge.config.load import _editor
-from forge.pipeline.phases import PHASES
-from forge.pipeline.runner import stage_environment
+from forge.pipeline.dvc.runner import stage_environment
+from forge.pipeline.layout.phases import PHASES
 
 ROOT = Path(__file__).resolve().parents[2]
 ORPHAN_SECONDS = 5.0
@@ -27,8 +27,16 @@ STAGES = tuple((phase.name, branch) for phase in PHASES[:-1] for branch in phase
 
 # As small as it goes with every loop of every phase left in: several steps, several checkpoints, two generations.
 MICRO: dict[str, dict[str, Any]] = {
-    "data": {"train_direct": 12, "train_tooled": 12, "train_tool": 60, "train_persona": 40, "train_recall": 24,
-             "train_text": 24, "eval_per_family": 4, "val_per_family": 4},
+    "data": {
+        "train_direct": 12,
+        "train_tooled": 12,
+        "train_tool": 60,
+        "train_persona": 40,
+        "train_recall": 24,
+        "train_text": 24,
+        "eval_per_family": 4,
+        "val_per_family": 4,
+    },
     "cognate": {"trunk_steps": 6, "branch_steps": 5, "batch_tokens": 256},
     "evomerge": {"generations": 3, "population": 4, "fitness_samples": 4},
     "quietstar": {"steps": 4, "validation_rows": 4},
@@ -39,8 +47,16 @@ MICRO: dict[str, dict[str, Any]] = {
     "compress": {"steps": 4, "batch_tokens": 256},
     "evaluation": {"suite_n": 1, "tool_n": 1, "persona_n": 1, "answer_tokens": 8, "text_chars": 300},
 }
-CHECKPOINT_EVERY = {"cognate": 2, "evomerge": 1, "quietstar": 1, "bitnet": 2, "forge": 2, "baking": 1, "edge": 2,
-                    "compress": 1}
+CHECKPOINT_EVERY = {
+    "cognate": 2,
+    "evomerge": 1,
+    "quietstar": 1,
+    "bitnet": 2,
+    "forge": 2,
+    "baking": 1,
+    "edge": 2,
+    "compress": 1,
+}
 
 
 def shrink(params: Path) -> None:
@@ -115,8 +131,12 @@ class Lab:
         environment = {k: v for k, v in os.environ.items() if not k.startswith(("COVERAGE_", "DVC_"))}
         environment |= {"PYTHONPATH": str(ROOT), "OMP_NUM_THREADS": "1", "WANDB_MODE": "disabled"}
         self._server = subprocess.Popen(
-            [sys.executable, "-m", "tests.faults.server"], cwd=ROOT, env=environment, text=True,
-            stdin=subprocess.PIPE, stdout=subprocess.PIPE,
+            [sys.executable, "-m", "tests.faults.server"],
+            cwd=ROOT,
+            env=environment,
+            text=True,
+            stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE,
         )
         self._answer()
 
@@ -157,9 +177,16 @@ class Lab:
         for path in (log, trace):
             path.unlink(missing_ok=True)
         request = {
-            "phase": phase, "branch": branch, "directory": str(project), "environment": environment, "log": str(log),
-            "trace": str(trace), "trap": None if trap is None else {**vars(trap), "signal": int(SIGNALS[trap.signal])},
-            "grace": None, "file_limit": None, "small_disk": None,
+            "phase": phase,
+            "branch": branch,
+            "directory": str(project),
+            "environment": environment,
+            "log": str(log),
+            "trace": str(trace),
+            "trap": None if trap is None else {**vars(trap), "signal": int(SIGNALS[trap.signal])},
+            "grace": None,
+            "file_limit": None,
+            "small_disk": None,
             **options,
         }
         return Running(self, log, trace, **self._ask(do="start", **request))
@@ -170,9 +197,7 @@ class Lab:
         log.unlink(missing_ok=True)
         settings = {k: v for k, v in stage_environment().items() if not k.startswith("COVERAGE_")}
         settings |= environment
-        started = self._ask(
-            do="start", command=command, directory=str(project), log=str(log), environment=settings
-        )
+        started = self._ask(do="start", command=command, directory=str(project), log=str(log), environment=settings)
         return Running(self, log, project / ".stage.trace", **started)
 
     def wait(self, leader: int, seconds: float) -> int | None:

@@ -23,8 +23,8 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from forge.pipeline.phases import PHASES
-from forge.pipeline.signals import die_with_dvc
+from forge.host.signals import die_with_dvc
+from forge.pipeline.layout.phases import PHASES
 
 NOT_ALLOWED = 77
 _PR_SET_CHILD_SUBREAPER = 36
@@ -98,9 +98,9 @@ class Life:
 
 def _watch_work(life: Life) -> None:
     """Training loops with the step they begin at, their steps, evaluations of merges, batches of trajectories."""
-    from forge.bake import trajectories
-    from forge.merge.evolve import Judge
-    from forge.merge.phase import Keeper
+    from forge.phases.baking import trajectories
+    from forge.phases.evomerge.evolve import Judge
+    from forge.phases.evomerge.method import Keeper
     from forge.train.loop import Trainer
     from forge.train.progress import Progress
 
@@ -115,13 +115,14 @@ def _stand_in(request: dict[str, Any]) -> None:
     """What a test cannot wait for: twenty seconds of grace; two more interpreters that import everything to measure
     their memory; hundreds of trajectories before the first batch is full.
     """
-    from forge.bake import trajectories
-    from forge.edge import figures
-    from forge.pipeline import signals, stage
+    from forge.host import signals
+    from forge.phases.baking import trajectories
+    from forge.phases.edge import metrics as metrics
+    from forge.pipeline.lifecycle import stage
 
     if (grace := request["grace"]) is not None:
         stage.stop_on_signals = functools.partial(signals.stop_on_signals, grace=grace)
-    figures.isolated_ram_mb = lambda directories: [1.0 for _ in directories]
+    metrics.isolated_ram_mb = lambda directories: [1.0 for _ in directories]
     trajectories.ROWS_AT_ONCE = 3
 
 
@@ -276,7 +277,7 @@ def _prepare() -> None:
     os.fsync = lambda descriptor: None
     for phase in PHASES:
         importlib.import_module(f"stages.{phase.name}")
-    for name in ("forge.pipeline.recorder", "reasoning_gym", "sklearn.naive_bayes", "psutil"):
+    for name in ("forge.pipeline.records.recorder", "reasoning_gym", "sklearn.naive_bayes", "psutil"):
         importlib.import_module(name)
     import torch
 

@@ -1,4 +1,4 @@
-"""Rotten bytes and full disks: found, named in one line, mended or refused; no wrong model passes a handoff."""
+"""Rotten bytes and full disks: found, named in one line, fixed or refused; no wrong model passes a handoff."""
 
 from __future__ import annotations
 
@@ -8,7 +8,7 @@ from pathlib import Path
 import pytest
 
 from forge.files import directory_files
-from forge.pipeline.phases import PHASES, Phase
+from forge.pipeline.layout.phases import PHASES, Phase
 from tests.faults.conftest import Finished
 from tests.faults.lab import Lab, Running, Trap, flip
 from tests.faults.server import NOT_ALLOWED
@@ -124,9 +124,7 @@ def test_a_file_that_cannot_be_written_stops_the_stage(
 
 
 @pytest.mark.parametrize(("directory", "kib"), [("models", 100), (".forge/checkpoints", 400), (".forge", 400)])
-def test_a_full_disk_stops_the_stage(
-    lab: Lab, finished: Finished, tmp_path: Path, directory: str, kib: int
-) -> None:
+def test_a_full_disk_stops_the_stage(lab: Lab, finished: Finished, tmp_path: Path, directory: str, kib: int) -> None:
     """A small file system where models, checkpoints or everything that a run remembers goes."""
     victim = finished.victim(lab, tmp_path / "project", "trunk")
     victim.clear()

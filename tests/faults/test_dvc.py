@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from forge.config import set_param
-from forge.pipeline.doctor_dvc import clear_dead_locks
+from forge.pipeline.upkeep.doctor_dvc import clear_dead_locks
 from tests.faults.conftest import Finished, Repository
 from tests.faults.lab import ORPHAN_SECONDS, Lab, Running, digests, flip
 from tests.faults.torture import checkpoints, uninterrupted
@@ -100,8 +100,8 @@ def test_a_truncated_lock_file_is_named_and_mended_by_removing_it(repository: Re
     assert "dvc.lock" in run.output().strip().splitlines()[-1], run.output()
     last_stage = [match.start() + 1 for match in re.finditer(r"\n  \S", text)][-1]
     lock.write_text(text[:last_stage])  # between two stages: a valid file that does not know all
-    for mend in (lambda: None, lock.unlink):
-        mend()
+    for repair in (lambda: None, lock.unlink):
+        repair()
         again = repository.start("run", "--json", "--phase", "edge")
         assert again.wait() == 0, again.output()
         assert json.loads(again.output().splitlines()[-1])["ran"] == []

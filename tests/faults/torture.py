@@ -21,8 +21,8 @@ from safetensors import SafetensorError, safe_open
 
 from forge.errors import ForgeError
 from forge.files import verify_manifest
-from forge.pipeline.locate import stage_name
-from forge.pipeline.phases import phase_named
+from forge.pipeline.layout.paths import stage_name
+from forge.pipeline.layout.phases import phase_named
 from tests.faults.lab import MICRO, SIGNALS, TARGETS, Lab, Running, Trap, digests
 
 # SIGINT to DVC alone is missing: it waits for its stage and goes on (a test of its own).
@@ -163,8 +163,9 @@ class Victim:
         published = self.outputs()
         for path, expected in self.reference.outputs.items():
             if path in published and published[path] != expected:
-                differing = sorted(k for k in expected.keys() | published[path].keys()
-                                   if expected.get(k) != published[path].get(k))
+                differing = sorted(
+                    k for k in expected.keys() | published[path].keys() if expected.get(k) != published[path].get(k)
+                )
                 blow.faults.append(f"{path} is there and differs in {differing}")
         if blow.code == 0 and published.keys() != self.reference.outputs.keys():
             blow.faults.append(f"it ended well without {sorted(self.reference.outputs.keys() - published.keys())}")
@@ -190,9 +191,7 @@ class Victim:
         if blow.code == 0 and (left := [p.name for p in home.rglob("*")]):
             blow.faults.append(f"left in the checkpoints: {left}")
 
-    def inspect_resumption(
-        self, run: Running, blow: Blow, saved: dict[str, dict[int, bool]], known: set[str]
-    ) -> None:
+    def inspect_resumption(self, run: Running, blow: Blow, saved: dict[str, dict[int, bool]], known: set[str]) -> None:
         """Every loop that the run came to began at the newest whole checkpoint that was there."""
         for name, begin, _ in run.lines("loop"):
             newest = max((step for step, whole in saved.get(name, {}).items() if whole), default=0)

@@ -12,8 +12,8 @@ import streamlit as st
 from forge.config import edited, parse_params, parse_yaml, replace_params
 from forge.errors import ForgeError
 from forge.monitor.frame import plain
-from forge.pipeline import lockfile
-from forge.pipeline.states import made_stale
+from forge.pipeline.dvc import lockfile
+from forge.pipeline.dvc.states import made_stale
 
 FILE = Path("params.yaml")
 TOP = "scale and seed"
@@ -46,7 +46,7 @@ def _outcome(after: str) -> str:
     parse_params(after, FILE)
     try:
         stale = made_stale(lockfile.parse_yaml(after, str(FILE)))
-    except ForgeError as error:  # of the file as it is, say, which this text mends
+    except ForgeError as error:  # of the file as it is, say, which this text fixes
         return f"Which stages become stale is not known: {error}."
     if not stale:
         return "No fresh stage becomes stale."

@@ -11,10 +11,10 @@ import streamlit as st
 
 from forge.errors import ForgeError
 from forge.monitor.frame import plain
-from forge.pipeline.integrity import verify
-from forge.pipeline.lineage import lineage
-from forge.pipeline.registry_models import artifact_names, list_models
-from forge.pipeline.tracking import flat
+from forge.pipeline.records.tracking import flat
+from forge.pipeline.registry.lineage import lineage
+from forge.pipeline.registry.models import artifact_names, list_models
+from forge.pipeline.upkeep.integrity import verify
 
 _SHAPES = {"model": "box", "data": "cylinder", "source": "note"}
 
@@ -53,9 +53,9 @@ def _details(models: list[dict[str, Any]]) -> None:
         return
     model = names[chosen]
     st.caption(plain(f"Parents: {', '.join(model['parents']) or 'none'}. Tags: {', '.join(model['tags']) or 'none'}."))
-    figures = flat(model["metrics"])
-    if figures:
-        st.dataframe([{"metric": name, "value": str(value)} for name, value in figures.items()], hide_index=True)
+    metrics = flat(model["metrics"])
+    if metrics:
+        st.dataframe([{"metric": name, "value": str(value)} for name, value in metrics.items()], hide_index=True)
     else:
         st.info("No headline metrics were recorded with it.")
 

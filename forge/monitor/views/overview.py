@@ -8,10 +8,10 @@ from typing import Any
 import streamlit as st
 
 from forge.evals.ledger import LedgerRow
+from forge.host.units import human_seconds
 from forge.monitor.frame import live, plain
-from forge.pipeline.report_plots import ladder_svg
-from forge.pipeline.watching import overview
-from forge.runtime.units import human_seconds
+from forge.pipeline.report.overview import overview
+from forge.pipeline.report.plot import ladder_svg
 
 
 @live

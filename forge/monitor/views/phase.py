@@ -8,15 +8,15 @@ from typing import Any
 import streamlit as st
 
 from forge.config import load_params
+from forge.host.units import human_seconds
 from forge.monitor.frame import live, plain
-from forge.pipeline.catalog import COUNTS
-from forge.pipeline.curves import curves
-from forge.pipeline.locate import RESULTS, stage_name
-from forge.pipeline.observed import metric_rows, observed, value_text
-from forge.pipeline.phases import PHASES, phase_named
-from forge.pipeline.report import gather
-from forge.pipeline.watching import latest_run
-from forge.runtime.units import human_seconds
+from forge.pipeline.layout.paths import RESULTS, stage_name
+from forge.pipeline.layout.phases import PHASES, phase_named
+from forge.pipeline.metrics.catalog import COUNTS
+from forge.pipeline.metrics.recorded import metric_rows, observed, value_text
+from forge.pipeline.records.curves import curves
+from forge.pipeline.report.gather import gather
+from forge.pipeline.report.overview import latest_run
 
 
 @live

@@ -9,11 +9,11 @@ from typing import Any
 
 import streamlit as st
 
+from forge.host.sampling import Probe, find_probes
 from forge.monitor.frame import live, plain
-from forge.pipeline.curves import samples
-from forge.pipeline.phases import stage_names
-from forge.pipeline.sampling import Probe, find_probes
-from forge.pipeline.watching import latest_run
+from forge.pipeline.layout.phases import stage_names
+from forge.pipeline.records.curves import samples
+from forge.pipeline.report.overview import latest_run
 
 FIGURES = {
     "cpu_percent": "processor, % of all cores",
@@ -38,14 +38,14 @@ def now() -> None:
     """What the probes of a run find when they are asked here."""
     import psutil
 
-    figures = {name: value for probe in _probes() for name, value in probe().items()}
+    metrics = {name: value for probe in _probes() for name, value in probe().items()}
     memory, disk = psutil.virtual_memory().total, shutil.disk_usage(Path.cwd())
     processor, ram, storage, gpu = st.columns(4)
-    processor.metric(f"processor, % of {psutil.cpu_count()} cores", f"{figures['cpu_percent']:.0f}")
-    ram.metric("memory in use, GB", f"{figures['ram_used_gb']:.1f} of {memory / 1e9:.1f}")
+    processor.metric(f"processor, % of {psutil.cpu_count()} cores", f"{metrics['cpu_percent']:.0f}")
+    ram.metric("memory in use, GB", f"{metrics['ram_used_gb']:.1f} of {memory / 1e9:.1f}")
     storage.metric("disk free here, GB", f"{disk.free / 1e9:.0f} of {disk.total / 1e9:.0f}")
-    if "gpu_utilization" in figures:
-        gpu.metric("GPU", f"{figures['gpu_utilization']:.0f} %, {figures['vram_used_gb']:.1f} GB in use")
+    if "gpu_utilization" in metrics:
+        gpu.metric("GPU", f"{metrics['gpu_utilization']:.0f} %, {metrics['vram_used_gb']:.1f} GB in use")
     else:
         gpu.metric("GPU", "none found")
 

@@ -1,0 +1,100 @@
+"""How one tensor of an agent is held: integer codes and scales that decode to exact float32 values.
+
+=========  ==============================  ==========================================================
+codec      codes                           scale
+=========  ==============================  ==========================================================
+ternary    int8 -1..1, tensor's shape      float32 (1): the whole tensor
+row2..8    int8, tensor's shape            float16 (rows)
+vq:<role>  int32 index (rows, groups)      int8 levels (rows) or (1), see `forge.agentfile.vq`
+half       float16 values, tensor's shape  empty
+core16     as half, for matrices of the core
+seed       uint32 (ceil(n / 8))            empty, see `forge.agentfile.seedlm`
+=========  ==============================  ==========================================================
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+from torch import Tensor
+
+from forge.agentfile.seedlm import seed_decode, seed_encode
+from forge.agentfile.vq import FrozenCodebook, FrozenMatrix, decode_matrix
+from forge.errors import ForgeError
+from forge.model.quantizers import frozen_ternary, rowwise, ternary
+
+CORE_CODECS = ("ternary", "int8", "float16")
+EMBED_BITS = (2, 3, 4, 8, 16)
+HALF_CODECS = ("half", "core16")
+PLAIN_CODECS = ("ternary", *HALF_CODECS, "seed")
+ROW_BITS_OF = {"row2": 2, "row3": 3, "row4": 4, "row8": 8}
+
+
+@dataclass(frozen=True)
+class Coded:
+    """One tensor in coded form; the table in the module docstring says what each codec keeps."""
+
+    codec: str
+    shape: tuple[int, ...]
+    codes: np.ndarray
+    scale: np.ndarray
+
+    @property
+    def role(self) -> str:
+        """Name of the codebook of a vector-quantized tensor."""
+        return self.codec.partition(":")[2]
+
+
+def code_ternary(w: Tensor, *, frozen: bool) -> Coded:
+    """Absmean trits of latent weights, or, ``frozen``, the trits that the weights already are."""
+    codes, scale = frozen_ternary(w) if frozen else ternary(w)
+    return Coded("ternary", tuple(w.shape), codes.numpy(), scale.reshape(1).numpy())
+
+
+def code_rows(w: Tensor, bits: int) -> Coded:
+    """Small integers with one scale a row; (rows, columns) only."""
+    if w.ndim != 2:
+        raise ForgeError(f"row codes need a matrix, got shape {tuple(w.shape)}")
+    codes, scale = rowwise(w, bits)
+    return Coded(f"row{bits}", tuple(w.shape), codes.numpy(), scale.half().reshape(-1).numpy())
+
+
+def code_half(w: Tensor, codec: str = "half") -> Coded:
+    """float16 values; ForgeError for a value that float16 cannot hold."""
+    half = w.half()
+    if not torch.isfinite(half).all():
+        raise ForgeError("a value is not finite in float16")
+    return Coded(codec, tuple(w.shape), half.contiguous().numpy(), np.zeros(0, dtype=np.float16))
+
+
+def code_seed(w: Tensor) -> Coded:
+    """Eight weights in 32 bits by the SeedLM method."""
+    return Coded("seed", tuple(w.shape), seed_encode(w), np.zeros(0, dtype=np.float16))
+
+
+def code_vq(matrix: FrozenMatrix) -> Coded:
+    """A frozen vector-quantized matrix as it is."""
+    return Coded(f"vq:{matrix.codebook}", matrix.shape, matrix.indices, matrix.levels)
+
+
+def decode_tensor(coded: Coded, codebooks: Mapping[str, FrozenCodebook]) -> Tensor:
+    """The float32 tensor; ForgeError if its codebook is missing or an index lies outside it."""
+    if coded.codec.startswith("vq:"):
+        if (book := codebooks.get(coded.role)) is None:
+            raise ForgeError(f"codebook {coded.role} is missing")
+        if coded.codes.size and int(coded.codes.max()) >= len(book.codes):
+            raise ForgeError(f"an index lies outside codebook {coded.role}")
+        shape = (coded.shape[0], coded.shape[1])
+        if coded.codes.shape != (shape[0], -(-shape[1] // book.codes.shape[1])):
+            raise ForgeError(f"its indices do not fit its shape {shape}")
+        return decode_matrix(FrozenMatrix(shape, coded.role, coded.codes, coded.scale), book)
+    if coded.codec == "seed":
+        return seed_decode(coded.codes, coded.shape)
+    values = torch.from_numpy(coded.codes).float()
+    if coded.codec in HALF_CODECS:
+        return values
+    scale = torch.from_numpy(coded.scale.astype(np.float32))
+    return values * (scale if coded.codec == "ternary" else scale.unsqueeze(1))

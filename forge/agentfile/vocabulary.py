@@ -1,0 +1,328 @@
+"""Smaller vocabularies: prune a byte-level BPE tokenizer to what a domain needs, and store it in a few bytes.
+
+Dropping a token is lossless for text: its merge disappears and the parts take its place, so sequences grow a
+little while the embedding table, the largest tensor of a small model, shrinks. This is the specification's
+first step ("SeedLM", which in the paper of that name, arXiv 2410.10714, means something else: see
+`forge.agentfile.seedlm`).
+
+*Canonical order* of ids, kept by everything here: special tokens, single bytes (sorted by their printable
+stand-in), merged tokens by rank of the merge that makes them, phrases (added tokens of plain text). In that
+order a tokenizer is told in full by its settings, the set of bytes, the pairs merged, and the phrases as
+token ids.
+"""
+
+from __future__ import annotations
+
+import heapq
+import json
+from collections.abc import Iterable
+from dataclasses import dataclass
+from typing import Any
+
+import constriction
+import numpy as np
+from tokenizers import Tokenizer
+from transformers import PreTrainedTokenizerFast
+
+from forge.agentfile.entropy import decode_symbols, encode_symbols, read_varint, varint
+from forge.agentfile.jsonzip import expand_json, squeeze_json
+from forge.data.tokenizer import wrap_tokenizer
+from forge.errors import ForgeError
+
+
+def _byte_to_char() -> dict[int, str]:
+    """Printable stand-in of every byte in byte-level BPE (GPT-2): itself, or a character from 256 on."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [b for b in range(256) if b not in printable]
+    return {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
+
+
+_CHAR = _byte_to_char()
+_BYTE = {char: byte for byte, char in _CHAR.items()}
+# Always kept: every printable ASCII character, tab, line feed, carriage return. A prompt may hold any of
+# them.
+_BASICS = frozenset(_CHAR[b] for b in (9, 10, 13, *range(32, 127)))
+
+
+@dataclass
+class _Parts:
+    """A byte-level BPE tokenizer taken apart; tokens hold byte stand-ins, phrases plain text."""
+
+    ids: dict[str, int]
+    specials: list[str]
+    chars: list[str]
+    merges: list[tuple[str, str]]
+    phrases: list[str]
+    settings: dict[str, Any]
+
+    def canonical(self) -> list[str]:
+        """Tokens in canonical order."""
+        merged = list(dict.fromkeys(a + b for a, b in self.merges))
+        return [*self.specials, *self.chars, *merged, *self.phrases]
+
+
+def _take_apart(tokenizer: PreTrainedTokenizerFast) -> _Parts:
+    settings = json.loads(tokenizer.backend_tokenizer.to_str())
+    model = settings["model"]
+    if model["type"] != "BPE" or (settings.get("decoder") or {}).get("type") != "ByteLevel":
+        raise ForgeError("vocabulary: only byte-level BPE tokenizers can be pruned or packed")
+    added = sorted(settings["added_tokens"], key=lambda token: token["id"])
+    specials = [token["content"] for token in added if token["special"]]
+    phrases = [token["content"] for token in added if not token["special"]]
+    ids = {**model["vocab"], **{token["content"]: token["id"] for token in added}}
+    chars = sorted(token for token in model["vocab"] if token in _BYTE)
+    merges = [(pair[0], pair[1]) for pair in model["merges"]]
+    parts = _Parts(ids, specials, chars, merges, phrases, settings)
+    if unknown := set(ids) - set(parts.canonical()):
+        raise ForgeError(f"vocabulary: token {min(unknown)!r} is neither a byte, a merge nor an added token")
+    return parts
+
+
+def _put_together(parts: _Parts) -> Tokenizer:
+    """The tokenizer with ids in canonical order; ``parts.ids`` is not read."""
+    order = {token: i for i, token in enumerate(parts.canonical())}
+    settings = json.loads(json.dumps(parts.settings))
+    flags = {token["content"]: token for token in settings["added_tokens"]}
+    settings["added_tokens"] = [{**flags[t], "id": order[t]} for t in (*parts.specials, *parts.phrases)]
+    phrases = set(parts.phrases)
+    settings["model"]["vocab"] = {token: i for token, i in order.items() if token not in phrases}
+    settings["model"]["merges"] = [list(pair) for pair in parts.merges]
+    return Tokenizer.from_str(json.dumps(settings))
+
+
+def count_tokens(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> np.ndarray:
+    """How often each id occurs in ``texts``, int64 (vocabulary size)."""
+    counts = np.zeros(len(tokenizer), dtype=np.int64)
+    for encoding in tokenizer.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False):
+        counts += np.bincount(encoding.ids, minlength=len(counts))
+    return counts
+
+
+@dataclass(frozen=True)
+class PrunedVocabulary:
+    """``kept_ids[new id] = old id``: gather the rows of the embedding with it."""
+
+    tokenizer: PreTrainedTokenizerFast
+    kept_ids: list[int]
+
+
+class _Pruner:
+    """Greedy removal of the token whose loss lengthens the corpus least and that nothing kept is made of."""
+
+    def __init__(self, parts: _Parts, counts: np.ndarray) -> None:
+        self.parts = parts
+        self.counts = {token: int(counts[i]) for token, i in parts.ids.items()}
+        self.phrases = set(parts.phrases)
+        self.made_of: dict[str, list[str]] = {}
+        self.gone: dict[str, list[str]] = {}
+        for a, b in parts.merges:
+            self.made_of.setdefault(a + b, [a, b])
+        plain = _put_together(_without_phrases(parts))
+        for phrase in parts.phrases:
+            self.made_of[phrase] = plain.encode(phrase, add_special_tokens=False).tokens
+        self.uses = dict.fromkeys(parts.ids, 0)
+        for token, made_of in self.made_of.items():
+            if token not in self.phrases:
+                for part in made_of:
+                    self.uses[part] += 1
+        self.heap = [self._entry(token) for token in self.made_of]
+        heapq.heapify(self.heap)
+
+    def _entry(self, token: str) -> tuple[int, int, str]:
+        # Tokens that the corpus would miss: one becomes len(made_of). Among equals the youngest goes first.
+        return self.counts[token] * (len(self.made_of[token]) - 1), -self.parts.ids[token], token
+
+    def drop_least(self) -> bool:
+        """Drop one token; False if every token left is needed."""
+        while self.heap:
+            entry = heapq.heappop(self.heap)
+            token = entry[2]
+            if token not in self.made_of or self.uses[token] or entry != self._entry(token):
+                continue
+            self.gone[token] = self.made_of.pop(token)
+            if token not in self.phrases:
+                for part in self.gone[token]:
+                    self.uses[part] -= 1
+            self._credit(token, self.counts[token])
+            return True
+        return False
+
+    def _credit(self, token: str, count: int) -> None:
+        """A dropped token's occurrences fall to its parts, and to theirs where a part is gone too."""
+        for part in self.gone[token]:
+            self.counts[part] += count
+            if part in self.gone:
+                self._credit(part, count)
+            elif part in self.made_of:
+                heapq.heappush(self.heap, self._entry(part))
+
+    def rarest(self) -> int | None:
+        """Corpus count of the token that `drop_least` would drop next."""
+        while self.heap:
+            entry = self.heap[0]
+            if entry[2] in self.made_of and not self.uses[entry[2]] and entry == self._entry(entry[2]):
+                return self.counts[entry[2]]
+            heapq.heappop(self.heap)
+        return None
+
+
+def _without_phrases(parts: _Parts) -> _Parts:
+    return _Parts(parts.ids, parts.specials, parts.chars, parts.merges, [], parts.settings)
+
+
+def prune_vocabulary(
+    tokenizer: PreTrainedTokenizerFast, counts: np.ndarray, *, size: int | None = None, min_count: int = 1
+) -> PrunedVocabulary:
+    """Keep what a corpus needs.
+
+    ``counts``: how often each id occurs in it (`count_tokens`, or ``np.bincount`` of prepared ids). Tokens
+    seen fewer than ``min_count`` times go, then those whose loss costs the fewest extra tokens until ``size``
+    ids are left. Special tokens, printable ASCII and every byte of the corpus stay; ancestors of a kept token
+    stay. ForgeError if ``size`` cannot be reached or ``counts`` does not fit the tokenizer.
+    """
+    parts = _take_apart(tokenizer)
+    if min_count < 1:
+        raise ForgeError(f"vocabulary: min_count must be at least 1, got {min_count}")
+    if len(counts) < max(parts.ids.values()) + 1:
+        raise ForgeError(f"vocabulary: {len(counts)} counts given for {max(parts.ids.values()) + 1} ids")
+    seen = [token for token, i in parts.ids.items() if counts[i] > 0 and token not in parts.specials]
+    phrases = set(parts.phrases)
+    needed = {c for token in seen for c in (_stand_in(token) if token in phrases else token)}
+    chars = [char for char in parts.chars if char in needed or char in _BASICS]
+    pruner = _Pruner(parts, np.asarray(counts))
+    floor = len(parts.specials) + len(chars)
+    while (rarest := pruner.rarest()) is not None and rarest < min_count:
+        pruner.drop_least()
+    while size is not None and floor + len(pruner.made_of) > size:
+        if not pruner.drop_least():
+            raise ForgeError(f"vocabulary: cannot shrink to {size} tokens, {floor} are always needed")
+    kept = set(pruner.made_of)
+    usable = kept | set(chars)
+    merges = [(a, b) for a, b in parts.merges if a + b in kept and a in usable and b in usable]
+    phrases_kept = [phrase for phrase in parts.phrases if phrase in kept]
+    pruned = _Parts(parts.ids, parts.specials, chars, merges, phrases_kept, parts.settings)
+    return PrunedVocabulary(wrap_tokenizer(_put_together(pruned)), [parts.ids[token] for token in pruned.canonical()])
+
+
+def _stand_in(text: str) -> str:
+    return "".join(_CHAR[byte] for byte in text.encode("utf-8"))
+
+
+def _block(data: bytes) -> bytes:
+    return varint(len(data)) + data
+
+
+def _read_block(data: bytes, at: int) -> tuple[bytes, int]:
+    size, at = read_varint(data, at)
+    if at + size > len(data):
+        raise ForgeError("packed tokenizer: it is cut off")
+    return data[at : at + size], at + size
+
+
+def _skeleton(parts: _Parts) -> bytes:
+    """Settings without vocabulary; phrases share one set of flags, kept as the last added token."""
+    settings = json.loads(json.dumps(parts.settings))
+    settings["model"]["vocab"], settings["model"]["merges"] = {}, []
+    added = {token["content"]: {**token, "id": 0} for token in settings["added_tokens"]}
+    settings["added_tokens"] = [added[t] for t in parts.specials]
+    if parts.phrases:
+        kinds = [{**added[t], "content": ""} for t in parts.phrases]
+        if any(kind != kinds[0] for kind in kinds):
+            raise ForgeError("packed tokenizer: phrases must all have the same flags")
+        settings["added_tokens"].append(kinds[0])
+    return squeeze_json(settings)
+
+
+def tokenizer_to_bytes(tokenizer: PreTrainedTokenizerFast) -> bytes:
+    """A byte-level BPE tokenizer in some two hundred bytes of settings and about two bytes a token.
+
+    ForgeError if its ids are not in canonical order (module docstring; `prune_vocabulary` puts them so).
+    """
+    parts = _take_apart(tokenizer)
+    order = {token: i for i, token in enumerate(parts.canonical())}
+    if order != parts.ids:
+        raise ForgeError("packed tokenizer: ids are not in canonical order, as prune_vocabulary leaves them")
+    pairs = np.array([order[part] for pair in parts.merges for part in pair], dtype=np.int32)
+    coder = constriction.stream.stack.AnsCoder()
+    if pairs.size:
+        coder.encode_reverse(pairs, constriction.stream.model.Uniform(), _pair_limits(parts))
+    # Phrases are told in the tokenizer's own tokens, each closed by an id that no token has.
+    plain, close = _put_together(_without_phrases(parts)), len(order)
+    told = [i for phrase in parts.phrases for i in (*plain.encode(phrase, add_special_tokens=False).ids, close)]
+    bitmap = np.zeros(256, dtype=np.uint8)
+    bitmap[[_BYTE[char] for char in parts.chars]] = 1
+    return b"".join(
+        [
+            _block(_skeleton(parts)),
+            np.packbits(bitmap).tobytes(),
+            varint(len(parts.merges)),
+            _block(coder.get_compressed().astype("<u4").tobytes()),
+            varint(len(told)),
+            encode_symbols(np.array(told, dtype=np.int64), close + 1) if told else b"",
+        ]
+    )
+
+
+def _pair_limits(parts: _Parts) -> np.ndarray:
+    """How many ids existed when each part of each merge was written, int32 (2 * merges)."""
+    known, limits = len(parts.specials) + len(parts.chars), []
+    seen = set()
+    for a, b in parts.merges:
+        limits += [known, known]
+        known += a + b not in seen
+        seen.add(a + b)
+    return np.array(limits, dtype=np.int32)
+
+
+def _read_merges(data: bytes, n: int, tokens: list[str]) -> list[tuple[str, str]]:
+    """Undo the merge coding; ``tokens`` (specials and bytes by id) grows by the tokens made."""
+    coder = constriction.stream.stack.AnsCoder(np.frombuffer(data, dtype="<u4").astype(np.uint32))
+    known, merges = set(tokens), []
+    for _ in range(n):
+        uniform = constriction.stream.model.Uniform(len(tokens))
+        a, b = (tokens[i] for i in coder.decode(uniform, 2))
+        merges.append((a, b))
+        if a + b not in known:
+            tokens.append(a + b)
+            known.add(a + b)
+    return merges
+
+
+def _read_phrases(data: bytes, n: int, tokens: list[str]) -> list[str]:
+    phrases, current = [], ""
+    for i in decode_symbols(data, n) if n else ():
+        if i < len(tokens):
+            current += tokens[i]
+        else:
+            phrases.append(bytes(_BYTE[char] for char in current).decode("utf-8"))
+            current = ""
+    return phrases
+
+
+def _rebuild(data: bytes) -> Tokenizer:
+    raw, at = _read_block(data, 0)
+    settings = expand_json(raw)
+    flags = settings["added_tokens"]
+    specials = [token["content"] for token in flags if token["special"]]
+    bitmap = np.unpackbits(np.frombuffer(data[at : at + 32], dtype=np.uint8))
+    chars = sorted(_CHAR[int(byte)] for byte in np.flatnonzero(bitmap))
+    tokens = [*specials, *chars]
+    n, at = read_varint(data, at + 32)
+    stream, at = _read_block(data, at)
+    merges = _read_merges(stream, n, tokens)
+    n, at = read_varint(data, at)
+    phrases = _read_phrases(data[at:], n, tokens)
+    if phrases:
+        kind = flags.pop()
+        settings["added_tokens"] = flags + [{**kind, "content": phrase} for phrase in phrases]
+    return _put_together(_Parts({}, specials, chars, merges, phrases, settings))
+
+
+def tokenizer_from_bytes(data: bytes) -> PreTrainedTokenizerFast:
+    """The tokenizer of `tokenizer_to_bytes`: same ids for every text. ForgeError if the data is malformed."""
+    try:
+        return wrap_tokenizer(_rebuild(data))
+    except ForgeError:
+        raise
+    except Exception as error:  # tokenizers raises a bare Exception for settings that it cannot read
+        raise ForgeError(f"packed tokenizer: malformed ({error})") from error

@@ -1,0 +1,86 @@
+"""The metrics of phase 6: each tool, each persona, and the phase as a whole."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping
+
+import torch
+from torch import Tensor
+from transformers import PreTrainedTokenizerFast
+
+from forge.data.build import Row, encode_rows
+from forge.evals import PersonaScore, ToolScore
+from forge.model import TinyTitanForCausalLM, core_weight_names
+from forge.phases.baking.trajectories import without_prompt
+from forge.train import Batch, distillation_loss, gather_batch
+
+# Targets of the phase: shares, and percent of accuracy forgotten.
+MIN_TOOL_SUCCESS, MIN_CONSISTENCY, MAX_FORGETTING = 0.9, 0.85, 5.0
+KEPT = 0.9  # a tool is baked when it keeps this share of the prompted teacher's success
+
+
+def baking_metrics(
+    tools: Mapping[str, ToolScore], personas: Mapping[str, PersonaScore], forgetting: float
+) -> dict[str, float]:
+    """Success by tool, consistency and adherence by persona, the controls' success rates, whether targets were met.
+
+    ``tools``: baked, half, unbaked, prompted; ``personas``: baked, none; ``forgetting`` in percent.
+    """
+    baked, prompted = tools["baked"], tools["prompted"]
+    metrics = {f"tool_{name}/zero_shot_success_rate": row["success"] for name, row in baked.tools.items()}
+    for name, row in personas["baked"].personas.items():
+        metrics[f"persona_{name}/consistency_score"] = row["consistency"]
+        metrics[f"persona_{name}/trait_adherence"] = row["preferred"]
+    metrics |= {f"phase/{name}_success_rate": tools[name].success for name in ("prompted", "unbaked", "half")}
+    consistency = personas["baked"].consistency
+    met = baked.success > MIN_TOOL_SUCCESS and consistency > MIN_CONSISTENCY and forgetting < MAX_FORGETTING
+    taught = {name: row["success"] for name, row in prompted.tools.items()}
+    return metrics | {
+        "phase/tools_baked": sum(
+            row["success"] > 0 and row["success"] >= KEPT * taught[name] for name, row in baked.tools.items()
+        ),
+        "phase/personas_baked": sum(
+            row["consistency"] > MIN_CONSISTENCY for row in personas["baked"].personas.values()
+        ),
+        "phase/zero_shot_success_rate": baked.success,
+        "phase/avg_persona_consistency": consistency,
+        "phase/forgetting_percent": forgetting,
+        "phase/success": met,
+    }
+
+
+@torch.no_grad()
+def persona_divergence(
+    teacher: TinyTitanForCausalLM,
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    rows: list[Row],
+) -> dict[str, float]:
+    """``persona_<name>/baking_kl``: KL (nats a token) from the teacher with the persona's prompt to the model with its
+    handle alone, on held-out answers of that persona."""
+    metrics = {}
+    for name in sorted({row["task"] for row in rows}):
+        own = [row for row in rows if row["task"] == name]
+        prompted = encode_rows(tokenizer, own)
+        bare = encode_rows(tokenizer, [{**row, "messages": without_prompt(row)} for row in own])
+
+        def with_prompt(batch: Batch, prompted: object = prompted) -> Batch:
+            return gather_batch(prompted, batch.index)  # type: ignore[arg-type]
+
+        loss = distillation_loss(teacher.eval(), 1.0, teacher_batch=with_prompt)
+        everything = gather_batch(bare, torch.arange(len(bare)).numpy())
+        metrics[f"persona_{name}/baking_kl"] = loss(model.eval(), everything)[1]["kl"]
+    return metrics
+
+
+def half_strength(
+    base: TinyTitanForCausalLM, half: TinyTitanForCausalLM, full: TinyTitanForCausalLM
+) -> dict[str, float]:
+    """How far the half-baked control's core went, as a share of the whole way."""
+    start = base.state_dict()
+
+    def way(model: TinyTitanForCausalLM) -> Tensor:
+        weights = model.state_dict()
+        return torch.stack([(weights[name] - start[name]).norm() for name in core_weight_names(base)]).norm()
+
+    return {"phase/half_bake_strength": float(way(half) / way(full).clamp(min=1e-20))}

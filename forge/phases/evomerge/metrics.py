@@ -1,0 +1,58 @@
+"""The metrics of an evolution by generation, and how much of what went in it keeps."""
+
+from __future__ import annotations
+
+import math
+import zlib
+from collections.abc import Mapping, Sequence
+
+import numpy as np
+from torch import Tensor
+
+from forge.phases.evomerge.evolve import EvolutionResult
+
+SERIES = (
+    "best_fitness",
+    "avg_fitness",
+    "min_fitness",
+    "max_fitness",
+    "std_fitness",
+    "diversity_score",
+    "convergence_indicator",
+)
+STEPS_PER_RMS = 16  # precision at which changes are stored, against the parents' root mean square
+
+
+def generation_metrics(result: EvolutionResult) -> dict[str, float]:
+    """``generation_<g>/<name>`` of every generation that ran, and the gain of fitness over generation 0's mean."""
+    metrics = {f"generation_{int(row['generation'])}/{name}": row[name] for row in result.history for name in SERIES}
+    start = [value for value in result.generation_zero.values() if value is not None]
+    mean = sum(start) / len(start)
+    gain = result.champion.fitness.value - mean
+    return metrics | {
+        "phase/fitness_improvement": gain,
+        "phase/fitness_improvement_percent": 100 * gain / mean,
+    }
+
+
+def delta_compression(
+    base: Mapping[str, Tensor], parents: Sequence[Mapping[str, Tensor]], champion: Mapping[str, Tensor]
+) -> float:
+    """How many times fewer bytes the champion's change of the base takes than the parents' together.
+
+    All have the same shapes, so their files tell nothing. What they changed is rounded to one step for all, a 16th of
+    the parents' root mean square, and deflated: merging that lets changes cancel or drops them saves bytes.
+    """
+    squares = sum(float((parent[name] - base[name]).square().sum()) for parent in parents for name in base)
+    entries = len(parents) * sum(weight.numel() for weight in base.values())
+    step = max(1e-12, math.sqrt(squares / entries) / STEPS_PER_RMS)
+    return sum(change_bytes(base, parent, step) for parent in parents) / change_bytes(base, champion, step)
+
+
+def change_bytes(base: Mapping[str, Tensor], model: Mapping[str, Tensor], step: float) -> int:
+    """Deflated bytes (fastest setting) of ``model - base`` in whole multiples of ``step``, a byte each."""
+    packer, size = zlib.compressobj(level=1), 0
+    for name, weight in base.items():
+        multiples = ((model[name] - weight).float() / step).round().clamp(-127, 127)
+        size += len(packer.compress(multiples.numpy().astype(np.int8).tobytes()))
+    return size + len(packer.flush())

@@ -1,0 +1,195 @@
+"""The two ways to search: a genetic algorithm, and CMA-ES on the genes as numbers.
+
+Both propose the genomes of a generation from what has been measured so far. CMA-ES (the `cma` library; arXiv
+1604.00772) is what model merging is mostly searched with (arXiv 2403.13187, section 4.1). Its state is not saved but
+replayed from the cache of fitness values, in milliseconds a generation, so a resumed run goes on as it would have.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterator, Mapping, Sequence
+from random import Random
+from typing import Any, Protocol
+
+import numpy as np
+
+from forge.errors import ForgeError
+from forge.merge.layers import MODULES, Junction
+from forge.phases.evomerge.genome import (
+    INTERPOLATIONS,
+    RANGES,
+    RECOMBINATIONS,
+    SPARSIFIERS,
+    Genome,
+    GroupGenes,
+    Layout,
+    with_paths,
+)
+from forge.phases.evomerge.operators import crossover, mutate, tournament, usable_weights
+from forge.phases.evomerge.settings import EvolveSettings
+from forge.phases.evomerge.state import EvolutionState, Individual, Record
+
+_FRESH_TRIES = 8  # mutations of a child that is already in the population
+_SIGMA = 1 / 6  # first step size in units of a gene's range, as in arXiv 2403.13187
+_LEAST_ASKED = 3  # individuals that CMA-ES needs to learn from a generation
+_STAGES = (INTERPOLATIONS, SPARSIFIERS, RECOMBINATIONS)
+_SCALARS = ("t", "density", "lam", "blend")
+
+
+class Search(Protocol):
+    """Proposes generations."""
+
+    def propose(self, state: EvolutionState, rng: Random) -> list[Genome]:
+        """The genomes of the generation after ``state.generation``; the elites are the first."""
+
+
+def search_of(layout: Layout, settings: EvolveSettings, seed: int) -> Search:
+    """The search that the settings name."""
+    return CmaSearch(layout, settings, seed) if settings.search == "cma" else GeneticSearch(layout, settings)
+
+
+class GeneticSearch:
+    """Elites, and mutated children of tournament winners."""
+
+    def __init__(self, layout: Layout, settings: EvolveSettings) -> None:
+        self.layout, self.settings = layout, settings
+
+    def propose(self, state: EvolutionState, rng: Random) -> list[Genome]:
+        """All distinct, as long as mutation finds something new."""
+        population, s = state.population, self.settings
+        genomes = [individual.genome for individual in population[: s.elites]]
+        seen = {genome.key() for genome in genomes}
+        while len(genomes) < s.population:
+            child = tournament(population, s.tournament, rng).genome
+            if rng.random() < s.crossover_rate:
+                child = crossover(child, tournament(population, s.tournament, rng).genome, rng)
+            for _ in range(_FRESH_TRIES):
+                child = mutate(child, self.layout, rng, s)
+                if child.key() not in seen:
+                    break
+            seen.add(child.key())
+            genomes.append(child)
+        return genomes
+
+
+class CmaSearch:
+    """Samples of a normal distribution that moves towards the fittest; it starts at the best of generation 0.
+
+    Every gene is a number from 0 to 1. Techniques, donors and blocks are intervals of it, so their order is arbitrary:
+    that is the price of one method for a mixed space. A sample that is discarded counts as the worst of its generation.
+    When the samples become too alike, the distribution starts again, as wide as at first, around the best point.
+    """
+
+    def __init__(self, layout: Layout, settings: EvolveSettings, seed: int) -> None:
+        self.asked = settings.population - settings.elites
+        if self.asked < _LEAST_ASKED:
+            raise ForgeError(f"evolution: CMA-ES needs {_LEAST_ASKED} individuals besides the elites, not {self.asked}")
+        self.layout, self.settings, self.seed = layout, settings, seed
+        self.generations: Iterator[list[Genome]] | None = None
+        self.given = 0  # generations proposed since generation 0
+
+    def propose(self, state: EvolutionState, rng: Random) -> list[Genome]:
+        """Elites of the population and fresh samples; ``rng`` has no say."""
+        if self.generations is None:
+            assert state.origin is not None, "generation 0 comes first"
+            self.generations = self._samples(state.origin, state.records)
+        samples: list[Genome] = []
+        while self.given <= state.generation:
+            samples, self.given = next(self.generations), self.given + 1
+        elites = [individual.genome for individual in state.population[: self.settings.elites]]
+        return [*elites, *samples]
+
+    def _samples(self, origin: Individual, records: Mapping[str, Record]) -> Iterator[list[Genome]]:
+        """Generations of samples; before it goes on, ``records`` must hold the fitness of the last one."""
+        best, best_value = encode(origin.genome, self.layout), origin.fitness.value
+        generator = np.random.default_rng(self.seed)
+        strategy = self._strategy(best, generator)
+        while True:
+            points = [np.asarray(point) for point in strategy.ask()]
+            genomes = [decode(point, self.layout, self.seed) for point in points]
+            yield genomes
+            values = [_value(records, genome.key()) for genome in genomes]
+            known = [value for value in values if value > -math.inf]
+            worst = min(known, default=0.0)
+            strategy.tell(points, [-max(value, worst) for value in values])
+            if known and max(known) > best_value:
+                best, best_value = points[values.index(max(known))], max(known)
+            if strategy.stop() or diversity_of(points) < self.settings.diversity_threshold / 2:
+                strategy = self._strategy(best, generator)
+
+    def _strategy(self, start: np.ndarray, generator: np.random.Generator) -> Any:
+        import cma
+
+        options = {
+            "popsize": self.asked,
+            "bounds": [0.0, 1.0],
+            "CMA_diagonal": True,  # tens of genes, a few hundred samples: there is no covariance to be learned
+            "randn": lambda *shape: generator.standard_normal(shape),
+            "seed": math.nan,  # leave numpy's global generator alone
+            "verbose": -9,
+            "verb_log": 0,
+        }
+        return cma.CMAEvolutionStrategy(start, _SIGMA, options)
+
+
+def diversity_of(points: Sequence[np.ndarray]) -> float:
+    """Mean standard deviation of the coordinates of some points."""
+    return float(np.std(np.stack(points), axis=0).mean())
+
+
+def _value(records: Mapping[str, Record], key: str) -> float:
+    fitness = records[key].fitness
+    return -math.inf if fitness is None else fitness.value
+
+
+def encode(genome: Genome, layout: Layout) -> np.ndarray:
+    """The genes as numbers from 0 to 1: techniques, coefficients of each group, junctions of each module."""
+    stages = (genome.interpolation, genome.sparsifier, genome.recombination)
+    numbers = [_center(options.index(stage), len(options)) for stage, options in zip(stages, _STAGES, strict=True)]
+    for genes in genome.groups:
+        numbers += [weight / max(genes.weights) for weight in genes.weights]
+        numbers += [_unit(name, getattr(genes, name)) for name in _SCALARS]
+    for module in MODULES:
+        for junction, options in zip(getattr(genome, module), getattr(layout, module), strict=True):
+            numbers.append(_center(junction.donor, layout.parents + 1))
+            numbers.append(_center(options.index(junction.block), len(options)))
+            numbers.append(_unit("scale", junction.scale))
+    return np.array(numbers)
+
+
+def decode(numbers: np.ndarray, layout: Layout, seed: int) -> Genome:
+    """The genome of a point; inverse of :func:`encode` up to rounding and the scale of weights."""
+    given = iter(numbers.tolist())
+    stages = [options[_bin(next(given), len(options))] for options in _STAGES]
+    groups = []
+    for _ in layout.groups:
+        weights = usable_weights(round(next(given), 4) for _ in range(layout.parents))
+        groups.append(GroupGenes(weights, **{name: _gene(name, next(given)) for name in _SCALARS}))
+    paths = {}
+    for module in MODULES:
+        path = []
+        for options in getattr(layout, module):
+            donor, block = _bin(next(given), layout.parents + 1), options[_bin(next(given), len(options))]
+            path.append(Junction(donor, block, _gene("scale", next(given))))
+        paths[module] = tuple(path)
+    genome = Genome(stages[0], stages[1], stages[2], layout.groups, tuple(groups), seed=seed)
+    return with_paths(genome, paths)
+
+
+def _center(place: int, count: int) -> float:
+    return (place + 0.5) / count
+
+
+def _bin(number: float, count: int) -> int:
+    return min(count - 1, max(0, int(number * count)))
+
+
+def _unit(gene: str, value: float) -> float:
+    low, high = RANGES[gene]
+    return min(1.0, max(0.0, (value - low) / (high - low)))
+
+
+def _gene(gene: str, number: float) -> float:
+    low, high = RANGES[gene]
+    return round(low + min(1.0, max(0.0, number)) * (high - low), 4)

@@ -1,0 +1,86 @@
+"""Phase 5, Forge: the long training loop on the ternary model, with the Grokfast filter, a curriculum and a grokking
+detector."""
+
+from __future__ import annotations
+
+from typing import Any
+
+from forge.data.dataset import EncodedSet
+from forge.evals.likelihood import likelihood
+from forge.model import TinyTitanForCausalLM
+from forge.phases.forge.grokking import Point
+from forge.phases.forge.monitor import LoopMonitor, grokfast_metrics, perplexity, weight_norm
+from forge.train import ADAM_RATIO, TrainResult, TrainSettings, fit, language_loss
+from forge.train.points import PointFile
+
+# Easier problems first, then all of them: difficulty is the rank of a problem within its family.
+CURRICULUM = ((0.15, 0.6), (0.85, 1.0))
+PROBE_ROWS = 128
+
+
+class AccuracyProbe:
+    """Exact match on fixed training and validation samples every so many steps; survives a resume through a file."""
+
+    def __init__(self, run: Any, model: TinyTitanForCausalLM, train: EncodedSet, val: EncodedSet) -> None:
+        self.run, self.model = run, model
+        self.sets = [data.sample(PROBE_ROWS, run.seed, "direct", "tooled", "tool") for data in (train, val)]
+        self.file = PointFile(run.checkpoint_dir / "probe.json")
+
+    @property
+    def points(self) -> list[Point]:
+        """What was measured so far."""
+        return [Point(**point) for point in self.file.points]
+
+    def __call__(self, step: int, metrics: dict[str, float]) -> None:
+        """Measure if it is time."""
+        if step % self.run.params.eval_every and step != self.run.params.steps:
+            return
+        train, val = (likelihood(self.model, sample).accuracy for sample in self.sets)
+        self.model.train()
+        self.file.add(step, train_accuracy=train, val_accuracy=val)
+        self.run.log(
+            step, **{"val/accuracy": val, "train/accuracy_exact": train, "val/generalization_gap": train - val}
+        )
+
+
+def train_long(
+    run: Any, model: TinyTitanForCausalLM, train: EncodedSet, val: EncodedSet, shares: dict[str, float]
+) -> tuple[TrainResult, list[Point]]:
+    """Train ``model`` in place; the loop's result and the probe's measurements."""
+    p = run.params
+    settings = TrainSettings(
+        steps=p.steps,
+        muon_lr=p.lr,
+        adam_lr=p.lr * ADAM_RATIO,
+        decay_fraction=0.6,
+        checkpoint_every=p.checkpoint_every,
+        grokfast_alpha=p.grokfast_alpha,
+        grokfast_lambda=p.grokfast_lambda,
+    )
+    probe, monitor = AccuracyProbe(run, model, train, val), LoopMonitor(model)
+
+    def after_step(step: int, metrics: dict[str, float]) -> None:
+        monitor()
+        if step % settings.log_every == 0 or step == settings.steps:
+            run.log(step, **_watched(model, monitor, step, metrics, p))
+        probe(step, metrics)
+        monitor.resume()
+
+    loss = monitor.loss(language_loss())
+    result = fit(run, model, train, shares, loss, settings, p.batch_tokens, curriculum=CURRICULUM, on_step=after_step)
+    return result, probe.points
+
+
+def _watched(
+    model: TinyTitanForCausalLM, monitor: LoopMonitor, step: int, metrics: dict[str, float], params: Any
+) -> dict[str, float]:
+    """What `fit` does not log itself: the filter's norms, the weights', precision, the machine."""
+    slow = grokfast_metrics(metrics, params.grokfast_alpha, params.grokfast_lambda) if params.grokfast_lambda else {}
+    return {
+        "train/step": step,
+        "train/perplexity": perplexity(metrics["loss"]),
+        "train/tokens_per_second": monitor.tokens_per_second,
+        "train/weight_norm": weight_norm(model),
+        **slow,
+        **monitor.metrics(),
+    }

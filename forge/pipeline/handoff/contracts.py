@@ -1,0 +1,310 @@
+"""The seven handoff contracts, as data, and their check.
+
+A contract binds two neighbours. It is checked when the receiving stage opens its inputs; a breach stops the
+stage with one line that names the rule, the value and the file, and either outcome is recorded. Bounds that a
+small scale may miss are not here but in `params.yaml` (`scales.<name>.contracts`), under the names that
+`Rule.bound_from` gives.
+"""
+
+from __future__ import annotations
+
+import json
+import math
+from collections.abc import Callable, Mapping
+from pathlib import Path
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+from forge.config.thresholds import ContractThresholds
+from forge.errors import ForgeError
+from forge.files import read_json, tensor_entries, verify_manifest
+from forge.pipeline.handoff.publish import METADATA, ModelMetadata, read_metadata
+
+
+class Rule(BaseModel):
+    """One bound on one value.
+
+    The value under `key` is taken from metadata.json (its fields or its metrics) or from the headline metrics
+    under results/ (where timings are: they may not be in a model's directory). It is compared with `bound`,
+    the threshold of params.yaml named `bound_from`, or the metadata's value `than`, which the threshold named
+    `margin_from` loosens. `present` only asks that the value is there, `count` that it lists so many names.
+    """
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    key: str
+    op: Literal["present", "finite", ">=", "<=", ">", "count"]
+    source: Literal["metadata", "results"] = "metadata"
+    bound: float | None = None
+    bound_from: str | None = None
+    than: str | None = None
+    margin_from: str | None = None
+
+
+class Contract(BaseModel):
+    """What `target` may expect of the model or models of `source`."""
+
+    model_config = ConfigDict(extra="forbid", frozen=True)
+
+    source: str
+    target: str
+    models: int = 1
+    same_shapes: bool = False
+    same_tokenizer: bool = False
+    same_parents: bool = False
+    parameters_near_target: bool = False
+    parameters_as_parents: bool = False
+    ternary: bool = False
+    rules: tuple[Rule, ...] = ()
+
+
+def _present(*keys: str) -> tuple[Rule, ...]:
+    return tuple(Rule(key=key, op="present") for key in keys)
+
+
+CONTRACTS: tuple[Contract, ...] = (
+    Contract(
+        source="cognate",
+        target="evomerge",
+        models=3,
+        same_shapes=True,
+        same_tokenizer=True,
+        same_parents=True,
+        parameters_near_target=True,
+        rules=(*_present("specialization", "seed"), Rule(key="final_loss", op="finite")),
+    ),
+    Contract(
+        source="evomerge",
+        target="quietstar",
+        parameters_as_parents=True,
+        rules=(
+            *_present("merge_technique"),
+            Rule(key="fitness", op=">=", than="best_parent_fitness", margin_from="fitness_margin"),
+        ),
+    ),
+    Contract(
+        source="quietstar",
+        target="bitnet",
+        rules=(
+            *_present("thoughts_enabled", "anti_theater"),
+            Rule(key="coherence_score", op=">=", bound=0.0),
+            Rule(key="coherence_score", op="<=", bound=1.0),
+            Rule(key="validity_rate", op=">=", bound_from="min_validity_rate"),
+        ),
+    ),
+    Contract(
+        source="bitnet",
+        target="forge",
+        ternary=True,
+        rules=(
+            Rule(key="packed_bytes", op=">", bound=0),
+            Rule(key="compression_ratio", op=">=", bound_from="min_compression_ratio"),
+            Rule(key="accuracy_retention", op=">=", bound_from="min_accuracy_retention"),
+        ),
+    ),
+    Contract(
+        source="forge",
+        target="baking",
+        ternary=True,
+        rules=(
+            *_present("grokking_detected", "grokfast_lambda"),
+            Rule(key="perplexity", op="finite"),
+            Rule(
+                key="validation_accuracy",
+                op=">=",
+                than="initial_validation_accuracy",
+                margin_from="max_accuracy_drop",
+            ),
+        ),
+    ),
+    Contract(
+        source="baking",
+        target="edge",
+        ternary=True,
+        rules=(
+            Rule(key="tools", op="count", bound=5),
+            Rule(key="personas", op="count", bound=4),
+            Rule(key="tool_success_rate", op=">=", bound_from="min_tool_success"),
+            Rule(key="persona_consistency", op=">=", bound_from="min_persona_consistency"),
+            Rule(key="forgetting_percent", op="<=", bound_from="max_forgetting_percent"),
+        ),
+    ),
+    Contract(
+        source="edge",
+        target="compress",
+        rules=(
+            Rule(key="performance/inference_latency_ms", op=">", bound=0, source="results"),
+            Rule(key="size_mb", op="<=", bound_from="max_size_mb"),
+            Rule(key="accuracy_retention", op=">=", bound_from="min_accuracy_retention"),
+        ),
+    ),
+)
+
+
+def contract_into(target: str) -> Contract | None:
+    """The contract that `target` receives under; None before the first handoff and for the report."""
+    return next((contract for contract in CONTRACTS if contract.target == target), None)
+
+
+class Breach(Exception):
+    """A rule that does not hold; caught by `check_handoff`."""
+
+    def __init__(self, rule: str, value: Any, file: Path) -> None:
+        super().__init__(rule)
+        self.rule, self.value, self.file = rule, value, file
+
+
+def check_handoff(
+    contract: Contract,
+    models: Mapping[str, Path],
+    *,
+    thresholds: ContractThresholds,
+    parameters_target: int,
+    results: Path,
+    record: Callable[[Mapping[str, Any]], None],
+) -> list[ModelMetadata]:
+    """Check a handoff, record the outcome, and return the models' metadata in the order given.
+
+    Args:
+        contract: one of `CONTRACTS`.
+        models: directory by name, of every model that the source published.
+        thresholds: bounds of the active scale.
+        parameters_target: parameters that phase 1 aims at, of the active scale.
+        results: the source's results directory.
+        record: called once with the outcome: source, target, models (their ids, as far as read), passed, and the
+            breach, None if there is none.
+
+    Raises:
+        ForgeError: naming the first rule that does not hold, the value and the file.
+    """
+    bounds = getattr(thresholds, contract.target).model_dump()
+    outcome: dict[str, Any] = {"source": contract.source, "target": contract.target, "models": []}
+    try:
+        if len(models) != contract.models:
+            raise Breach(f"number of models is {contract.models}", len(models), Path("models") / contract.source)
+        found: list[ModelMetadata] = []
+        for directory in models.values():
+            verify_manifest(directory)
+            metadata = read_metadata(directory)
+            outcome["models"].append(metadata.model_id)
+            found.append(metadata)
+            for rule in contract.rules:
+                _check_rule(rule, directory, metadata, bounds, results)
+        _check_form(contract, list(models.values()), found, parameters_target, bounds)
+    except Breach as breach:
+        shown = json.dumps(breach.value, default=str)[:120]
+        line = f"handoff {contract.source} -> {contract.target}: {breach.rule}: found {shown} in {breach.file}"
+        record({**outcome, "passed": False, "breach": line})
+        raise ForgeError(line) from breach
+    except ForgeError as error:
+        line = f"handoff {contract.source} -> {contract.target}: {error}"
+        record({**outcome, "passed": False, "breach": line})
+        raise ForgeError(line) from error
+    record({**outcome, "passed": True, "breach": None})
+    return found
+
+
+def _value_of(rule: Rule, directory: Path, metadata: ModelMetadata, results: Path) -> tuple[Any, Path]:
+    """The value that a rule speaks of, and the file that holds it."""
+    if rule.source == "metadata":
+        return metadata.value(rule.key), directory / METADATA
+    path = results / "metrics.json"
+    value = read_json(path)
+    for part in rule.key.split("/"):
+        value = value.get(part) if isinstance(value, dict) else None
+    return value, path
+
+
+def _check_rule(rule: Rule, directory: Path, metadata: ModelMetadata, bounds: Mapping[str, Any], results: Path) -> None:
+    value, file = _value_of(rule, directory, metadata, results)
+    if value is None:
+        raise Breach(f"`{rule.key}` must be there", None, file)
+    if rule.op == "present":
+        return
+    if rule.op == "count":
+        if not isinstance(value, list) or len(set(map(str, value))) != rule.bound:
+            raise Breach(f"`{rule.key}` must list {rule.bound:g} different names", value, file)
+        return
+    if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
+        raise Breach(f"`{rule.key}` must be a finite number", value, file)
+    if rule.op != "finite":
+        bound, wording = _bound_of(rule, metadata, bounds, file)
+        holds = {">=": value >= bound, "<=": value <= bound, ">": value > bound}
+        if not holds[rule.op]:
+            raise Breach(f"`{rule.key}` must be {rule.op} {wording}", value, file)
+
+
+def _bound_of(rule: Rule, metadata: ModelMetadata, bounds: Mapping[str, Any], file: Path) -> tuple[float, str]:
+    """The number that a value is compared with, and how to say it."""
+    if rule.bound_from is not None:
+        return float(bounds[rule.bound_from]), f"{bounds[rule.bound_from]} (contracts: {rule.bound_from})"
+    if rule.than is None:
+        return float(rule.bound), str(rule.bound)  # type: ignore[arg-type]
+    other = metadata.value(rule.than)
+    if isinstance(other, bool) or not isinstance(other, int | float):
+        raise Breach(f"`{rule.than}` must be a number", other, file)
+    margin = float(bounds[rule.margin_from]) if rule.margin_from else 0.0
+    return float(other) - margin, f"{rule.than} {other} less a margin of {margin}"
+
+
+def _check_form(
+    contract: Contract,
+    directories: list[Path],
+    found: list[ModelMetadata],
+    parameters_target: int,
+    bounds: Mapping[str, Any],
+) -> None:
+    """The rules about shapes, counts, ancestry and weights."""
+    first, first_dir = found[0], directories[0]
+    for metadata, directory in zip(found, directories, strict=True):
+        file = directory / METADATA
+        if contract.parameters_near_target:
+            tolerance = bounds["parameter_tolerance"]
+            if abs(metadata.parameters / parameters_target - 1.0) > tolerance:
+                rule = f"`parameters` must be within {tolerance:.0%} of {parameters_target}"
+                raise Breach(rule, metadata.parameters, file)
+        tokenizer = metadata.tokenizer_sha256
+        if contract.same_tokenizer and (tokenizer is None or tokenizer != first.tokenizer_sha256):
+            raise Breach("all models must have the same tokenizer", tokenizer, file)
+        if contract.same_parents and (not metadata.parents or metadata.parents != first.parents):
+            raise Breach("all models must come from the same trunk", metadata.parents, file)
+        if contract.same_shapes:
+            _check_shapes(first_dir, directory)
+        if contract.parameters_as_parents:
+            before = metadata.value("parent_parameters")
+            if metadata.parameters != before:
+                raise Breach(f"`parameters` must equal the parents' ({before})", metadata.parameters, file)
+        if contract.ternary:
+            _check_ternary(directory)
+
+
+def _check_shapes(reference: Path, directory: Path) -> None:
+    file = directory / "model.safetensors"
+    expected, shapes = (
+        {name: shape for name, (shape, _) in tensor_entries(path).items()}
+        for path in (reference / "model.safetensors", file)
+    )
+    for name in sorted(expected.keys() | shapes.keys()):
+        if expected.get(name) != shapes.get(name):
+            rule = f"`{name}` must have the shape it has in {reference} ({expected.get(name)})"
+            raise Breach(rule, shapes.get(name), file)
+
+
+def _check_ternary(directory: Path) -> None:
+    """Core weights must act as ternary: frozen ones hold three values, latent ones do not round to zeros."""
+    from forge.model import core_weight_names, load_model
+    from forge.model.quantizers import ternary
+
+    kind = read_json(directory / "config.json").get("weight_quant")
+    if kind not in ("ternary", "frozen"):
+        raise Breach("`weight_quant` must be ternary or frozen", kind, directory / "config.json")
+    file = directory / "model.safetensors"
+    model = load_model(directory)
+    weights = model.state_dict()
+    for name in core_weight_names(model):
+        signs, _ = ternary(weights[name])
+        if not bool(signs.any()):
+            raise Breach(f"`{name}` must not be all zeros when rounded to ternary", 0, file)
+        if kind == "frozen" and weights[name].unique().numel() > 3:
+            raise Breach(f"`{name}` must hold three values at most", weights[name].unique().numel(), file)

@@ -1,0 +1,88 @@
+"""The handoff contracts as JSON Schema, for readers in other languages: `python -m forge.pipeline.handoff.schemas`.
+
+One file a contract, `docs/schemas/<source>-<target>.json`. The schema describes the `metadata.json` of one model
+that is handed on, as far as JSON Schema can say it: which values must be there, of which type, within which fixed
+bounds. What it cannot say stands beside it under `x-contract`: how many models there are, what they must share,
+and bounds that `params.yaml` sets or that compare two values. A test holds files and contracts equal.
+"""
+
+from __future__ import annotations
+
+import sys
+from pathlib import Path
+from typing import Any
+
+from forge.files import atomic_write_json
+from forge.pipeline.handoff.contracts import CONTRACTS, Contract, Rule
+from forge.pipeline.handoff.publish import ModelMetadata
+
+SCHEMAS = Path("docs/schemas")
+
+
+def schema_name(contract: Contract) -> str:
+    """The file's name: `cognate-evomerge.json`."""
+    return f"{contract.source}-{contract.target}.json"
+
+
+def contract_schema(contract: Contract) -> dict[str, Any]:
+    """The JSON Schema (draft 2020-12) of a model's metadata.json at one handoff."""
+    schema = ModelMetadata.model_json_schema()
+    fields: dict[str, Any] = schema["properties"]
+    metrics: dict[str, Any] = {}
+    needed: dict[str, list[str]] = {"fields": list(schema["required"]), "metrics": []}
+    for rule in (*contract.rules, *_comparands(contract)):
+        if rule.source != "metadata":
+            continue
+        own = rule.key in ModelMetadata.model_fields
+        (fields if own else metrics)[rule.key] = _narrowed((fields if own else metrics).get(rule.key, {}), rule)
+        names = needed["fields" if own else "metrics"]
+        if rule.key not in names:
+            names.append(rule.key)
+    if metrics:
+        fields["metrics"] = {"type": "object", "properties": metrics, "required": needed["metrics"]}
+        needed["fields"].append("metrics")
+    return {
+        "$schema": "https://json-schema.org/draft/2020-12/schema",
+        "title": f"handoff {contract.source} -> {contract.target}",
+        "description": f"metadata.json of a model that {contract.source} hands on to {contract.target}",
+        "type": "object",
+        "properties": fields,
+        "required": needed["fields"],
+        "additionalProperties": False,
+        "x-contract": contract.model_dump(mode="json", exclude_defaults=True),
+    }
+
+
+def _comparands(contract: Contract) -> list[Rule]:
+    """The values that others are compared with must be there as well."""
+    keys = [rule.than for rule in contract.rules if rule.than]
+    keys += ["parent_parameters"] if contract.parameters_as_parents else []
+    return [Rule(key=key, op="finite") for key in keys]
+
+
+def _narrowed(known: dict[str, Any], rule: Rule) -> dict[str, Any]:
+    """A value's schema with one more rule on it. Whatever a contract asks for may not be null."""
+    if rule.op == "present":
+        options = [option for option in known.get("anyOf", []) if option.get("type") != "null"]
+        return {**options[0], "title": known["title"]} if options else known or {"not": {"type": "null"}}
+    if rule.op == "count":
+        number = int(rule.bound or 0)
+        return {"type": "array", "minItems": number, "maxItems": number, "uniqueItems": True}
+    limits = {">=": "minimum", "<=": "maximum", ">": "exclusiveMinimum"}
+    limit = {limits[rule.op]: rule.bound} if rule.bound is not None and rule.op in limits else {}
+    return {"type": "number", **known, **limit}
+
+
+def schemas() -> dict[str, dict[str, Any]]:
+    """Every contract's schema by the name of its file."""
+    return {schema_name(contract): contract_schema(contract) for contract in CONTRACTS}
+
+
+def main(directory: str | Path = SCHEMAS) -> None:
+    """Write the files."""
+    for name, schema in schemas().items():
+        atomic_write_json(Path(directory) / name, schema)
+
+
+if __name__ == "__main__":
+    main(*sys.argv[1:])

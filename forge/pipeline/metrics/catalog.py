@@ -1,0 +1,137 @@
+"""All metrics of the eight phases, declared once: 603 names, each with its unit and what it says.
+
+A line of `metrics.txt` is a pattern, a unit and a sentence, under the name of its phase. Braces stand for alternatives
+(`{a,b}`) or a range (`{0..50}`), so one line may declare many metrics of one meaning. Names begin with the phase when
+expanded. What a run really wrote is in `results/<phase>/all_metrics.json`; stages know nothing of this list, so a
+better sentence there makes no model stale.
+
+`python -m forge.pipeline.metrics.catalog` prints `docs/metrics.md`.
+"""
+
+from __future__ import annotations
+
+import math
+import re
+from collections.abc import Mapping
+from dataclasses import dataclass
+from functools import lru_cache
+from itertools import product
+from pathlib import Path
+from typing import Any
+
+TEXT = "text"  # the unit of a metric that is a name
+COUNTS = {
+    "cognate": 37,
+    "evomerge": 370,
+    "quietstar": 17,
+    "bitnet": 19,
+    "forge": 55,
+    "baking": 42,
+    "edge": 28,
+    "compress": 35,
+}
+GENERATIONS = 50  # of the declaration; a scale may run fewer
+_BRACES = re.compile(r"\{([^{}]*)\}")
+_HEAD = """# Metrics
+
+Made by `python -m forge.pipeline.metrics.catalog` from `forge/pipeline/metrics/metrics.txt`: {count} metrics,
+each a distinct name; a time series counts once. `agent-forge metrics` shows what the last run observed, `agent-forge metrics --missing` what
+it did not.
+
+A name begins with its phase: `cognate/model_1/train/loss`. `{{a,b}}` stands for one of several, `{{0..50}}` for one of
+a range. Of a series the last point counts. A scale of fewer than 50 generations has fewer `generation_*`, and where
+Grokfast is off there is no `forge/grokfast/*`: `--missing` asks only for what the active scale's parameters imply.
+
+| where | what |
+|---|---|
+| `results/<phase>/all_metrics.json` | all of a phase, committed; the branches of phase 1 have files of their own |
+| `results/<phase>/metrics.json` | the headline ones; `dvc metrics diff --targets` compares such a file |
+| `.forge/runs/<stage>/metrics.jsonl` | every point of every series |
+| `.forge/wandb/` | all, for Weights & Biases, offline; [dashboards](wandb.md) |"""
+
+
+@dataclass(frozen=True)
+class Metric:
+    """One declared metric: full name with its phase, unit, what it says."""
+
+    name: str
+    phase: str
+    unit: str
+    description: str
+
+    def holds(self, value: Any) -> bool:
+        """Whether a recorded value is a measurement of it: a finite number, or a text where it is a name."""
+        if self.unit == TEXT:
+            return isinstance(value, str) and bool(value)
+        return isinstance(value, int | float) and math.isfinite(value)
+
+
+@lru_cache(maxsize=1)
+def patterns() -> dict[str, list[tuple[str, str, str]]]:
+    """(pattern, unit, description) of every line, by phase."""
+    found: dict[str, list[tuple[str, str, str]]] = {}
+    for line in Path(__file__).with_name("metrics.txt").read_text(encoding="utf-8").splitlines():
+        if line.startswith("["):
+            found[line.strip("[]")] = lines = []
+        elif line and not line.startswith("#"):
+            name, unit, description = (part.strip() for part in line.split("|"))
+            lines.append((name, unit, description))
+    return found
+
+
+def expand(pattern: str) -> list[str]:
+    """All names of a pattern: `a/{b,c}/{0..2}` has six."""
+    pieces = _BRACES.split(pattern)
+    options = [_alternatives(piece) if place % 2 else [piece] for place, piece in enumerate(pieces)]
+    return ["".join(parts) for parts in product(*options)]
+
+
+def _alternatives(inside: str) -> list[str]:
+    if ".." in inside:
+        first, last = inside.split("..")
+        return [str(number) for number in range(int(first), int(last) + 1)]
+    return inside.split(",")
+
+
+def metrics(phase: str | None = None) -> list[Metric]:
+    """The declared metrics, all or of one phase, in the order of declaration."""
+    return [
+        Metric(f"{name}/{key}", name, unit, description)
+        for name, lines in patterns().items()
+        if phase in (None, name)
+        for pattern, unit, description in lines
+        for key in expand(pattern)
+    ]
+
+
+def implied(parameters: Mapping[str, Mapping[str, Any]], phase: str | None = None) -> list[Metric]:
+    """The declared metrics that a run with these parameters has: all, less generations that it does not run and, where
+    Grokfast is off, what only its filter measures.
+
+    ``parameters``: blocks by phase with the active scale merged in; of use are ``evomerge.generations`` and
+    ``forge.grokfast_lambda``.
+    """
+    generations = int(parameters.get("evomerge", {}).get("generations", GENERATIONS))
+    filtered = bool(parameters.get("forge", {}).get("grokfast_lambda", 1))
+    late = re.compile(r"evomerge/generation_(\d+)/")
+
+    def runs(metric: Metric) -> bool:
+        found = late.match(metric.name)
+        if found is not None:
+            return int(found[1]) <= generations
+        return filtered or not metric.name.startswith("forge/grokfast/")
+
+    return [metric for metric in metrics(phase) if runs(metric)]
+
+
+def document() -> str:
+    """`docs/metrics.md`."""
+    lines = [_HEAD.format(count=sum(COUNTS.values()))]
+    for phase, count in COUNTS.items():
+        lines += ["", f"## {phase}: {count}", "", "| metric | unit | what it says |", "|---|---|---|"]
+        lines += [f"| `{name}` | {unit} | {description} |" for name, unit, description in patterns()[phase]]
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(document(), end="")

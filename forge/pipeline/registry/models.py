@@ -1,0 +1,178 @@
+"""Models in the registry: the row that describes one, and how a person finds it."""
+
+from __future__ import annotations
+
+import json
+import sqlite3
+from collections.abc import Mapping
+from pathlib import Path
+from typing import Any
+
+from forge.errors import ForgeError
+from forge.files import MANIFEST, read_json, sha256_file
+from forge.pipeline.dvc.lockfile import artifact_paths, read_yaml
+from forge.pipeline.handoff.publish import ModelMetadata, read_metadata
+from forge.pipeline.layout.paths import MODELS, RESULTS
+from forge.pipeline.registry.store import FIX_HINT, reading, registry_path, rows
+
+
+def artifact_names(root: Path) -> dict[str, str]:
+    """Name by path of the models that dvc.yaml names under `artifacts:`; empty without a dvc.yaml."""
+    path = root / "dvc.yaml"
+    return {path: name for name, path in artifact_paths(read_yaml(path)).items()} if path.is_file() else {}
+
+
+def results_of(path: str) -> Path:
+    """The results directory that belongs to a model's: `results/edge` for `models/edge`."""
+    return RESULTS / Path(path).relative_to(MODELS)
+
+
+def headline_of(root: Path, path: str) -> dict[str, Any]:
+    """The headline metrics beside a model in the workspace; empty if there are none."""
+    file = root / results_of(path) / "metrics.json"
+    return dict(read_json(file)) if file.is_file() else {}
+
+
+def describe_row(
+    metadata: ModelMetadata,
+    *,
+    path: str,
+    artifact: str | None,
+    manifest_sha256: str,
+    metrics: Mapping[str, Any],
+    recorded: float,
+) -> dict[str, Any]:
+    """A row of `models`. recorded: seconds since 1970."""
+    return {
+        "manifest_sha256": manifest_sha256,
+        "model_id": metadata.model_id,
+        "artifact": artifact,
+        "path": path,
+        "phase": metadata.phase_name,
+        "model_name": metadata.model_name,
+        "specialization": metadata.specialization,
+        "session_id": metadata.session_id,
+        "experiment": None,
+        "parameters": metadata.parameters,
+        "size_mb": metadata.size_mb,
+        "tags": json.dumps(metadata.tags),
+        "parents": json.dumps(metadata.parents),
+        "metrics": json.dumps(metrics, sort_keys=True),
+        "recorded": recorded,
+    }
+
+
+def model_row(root: Path, path: str, *, recorded: float) -> dict[str, Any]:
+    """The row of a model in the workspace.
+
+    Raises:
+        ForgeError: there is none at that path, or its metadata is damaged.
+    """
+    return describe_row(
+        read_metadata(root / path),
+        path=path,
+        artifact=artifact_names(root).get(path),
+        manifest_sha256=sha256_file(root / path / MANIFEST),
+        metrics=headline_of(root, path),
+        recorded=recorded,
+    )
+
+
+def list_models(phase: str | None = None, tag: str | None = None, query: str | None = None) -> list[dict[str, Any]]:
+    """Models, the newest first, each with its registered versions.
+
+    Args:
+        phase: only this phase.
+        tag: only models that carry this tag: one of their metadata, a version (`edge@v0.0.1`) or a stage (`prod`).
+        query: only models in whose names, tags or headline metrics this text stands, in either case.
+
+    Returns:
+        Rows of the registry; none while there is no registry.
+
+    Raises:
+        ForgeError: the registry is damaged.
+    """
+    if not registry_path().exists():
+        return []
+    with reading() as connection:
+        found = _with_versions(
+            connection, rows(connection, "SELECT * FROM models ORDER BY recorded DESC, path, manifest_sha256")
+        )
+    return [
+        model
+        for model in found
+        if phase in (None, model["phase"])
+        and (tag is None or tag in _labels(model))
+        and (query is None or query.lower() in _searchable(model))
+    ]
+
+
+def _with_versions(connection: sqlite3.Connection, models: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    versions = rows(connection, "SELECT * FROM versions ORDER BY registered, tag")
+    for model in models:
+        model["versions"] = [v for v in versions if v["manifest_sha256"] == model["manifest_sha256"]]
+    return models
+
+
+def _labels(model: dict[str, Any]) -> set[str]:
+    labels = set(model["tags"])
+    for version in model["versions"]:
+        labels |= {version["tag"], *version["stages"]}
+    return labels
+
+
+def _searchable(model: dict[str, Any]) -> str:
+    names = (model[key] for key in ("artifact", "model_id", "model_name", "specialization", "path", "experiment"))
+    return " ".join([*map(str, filter(None, names)), *_labels(model), json.dumps(model["metrics"])]).lower()
+
+
+def find_model(ref: str) -> dict[str, Any]:
+    """One model with its versions, its handoffs and the sessions that had its inputs and parameters.
+
+    Args:
+        ref: a version (`edge@v0.0.1`), an artifact's name (the model that is in the workspace, else the newest), a
+            model id or the beginning of one, the SHA-256 of a manifest, a model's directory, or an `agent.forge`.
+
+    Raises:
+        ForgeError: nothing or more than one thing answers to it, or the registry is missing or damaged.
+    """
+    with reading() as connection:
+        models = _with_versions(connection, rows(connection, "SELECT * FROM models ORDER BY recorded DESC"))
+        model = _pick(models, ref)
+        model["handoffs"] = rows(
+            connection,
+            "SELECT * FROM handoffs WHERE EXISTS (SELECT 1 FROM json_each(models) WHERE value = ?) ORDER BY time",
+            (model["model_id"],),
+        )
+        query = "SELECT * FROM sessions WHERE session_id = ? ORDER BY started DESC"
+        model["sessions"] = rows(connection, query, (model["session_id"],))
+    return model
+
+
+def _pick(models: list[dict[str, Any]], ref: str) -> dict[str, Any]:
+    here = manifest_at(Path(ref))
+    for model in models:
+        if model["manifest_sha256"] == here or ref in (version["tag"] for version in model["versions"]):
+            return model
+    if here is not None:
+        raise ForgeError(f"{ref}: this model is not in the registry; {FIX_HINT}")
+    named = [model for model in models if model["artifact"] == ref]
+    if named:
+        present = manifest_at(Path(named[0]["path"]))
+        return next((model for model in named if model["manifest_sha256"] == present), named[0])
+    begun = {
+        model["model_id"]: model
+        for model in reversed(models)  # of several with one id, the newest stays
+        if model["model_id"].startswith(ref) or model["manifest_sha256"].startswith(ref)
+    }
+    if len(begun) > 1 and ref not in begun:
+        raise ForgeError(f"{ref}: {len(begun)} models begin like that: {', '.join(sorted(begun))}")
+    if not begun:
+        raise ForgeError(f"no model {ref!r} in the registry (agent-forge models list; {FIX_HINT})")
+    return begun[ref] if ref in begun else next(iter(begun.values()))
+
+
+def manifest_at(path: Path) -> str | None:
+    """SHA-256 of the manifest of a model's directory, or of the one an `agent.forge` lies in; None without one."""
+    manifest = (path.parent if path.is_file() else path) / MANIFEST
+    return sha256_file(manifest) if manifest.is_file() else None

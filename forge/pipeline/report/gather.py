@@ -1,0 +1,305 @@
+"""The report: what each phase did, gathered from what the phases wrote, with the file behind every figure.
+
+Nothing is measured here. A figure that no phase wrote down does not appear.
+"""
+
+from __future__ import annotations
+
+import math
+from collections.abc import Iterable, Mapping, Sequence
+from pathlib import Path
+from typing import Any
+
+from forge.errors import ForgeError
+from forge.evals.claims import read_claims
+from forge.evals.ledger import PHASES, LedgerRow, read_ledger
+from forge.files import atomic_write_json, atomic_write_text, read_json
+from forge.host.machine import environment
+from forge.pipeline.records.tracking import flat
+
+
+def _phase_of(path: Path, results: Path) -> str:
+    return path.relative_to(results).parts[0]
+
+
+def _ordered(paths: Iterable[Path], results: Path) -> list[Path]:
+    """Files in the order of the pipeline, then by name."""
+    rank = {name: index for index, name in enumerate(("data", "trunk", *PHASES))}
+    return sorted(paths, key=lambda p: (rank.get(_phase_of(p, results), len(rank)), p.as_posix()))
+
+
+def _ledger(results: Path) -> list[dict[str, Any]]:
+    rows: list[dict[str, Any]] = []
+    for phase in PHASES:
+        path = results / phase / "ledger.json"
+        if path.is_file():
+            row = read_ledger(path)
+            if row.phase != phase:
+                raise ForgeError(f"{path}: holds the row of {row.phase!r}, not of {phase!r}")
+            rows.append({**row.model_dump(mode="json"), "file": path.as_posix()})
+    return rows
+
+
+def _claims(results: Path) -> list[dict[str, Any]]:
+    found: list[dict[str, Any]] = []
+    for path in _ordered(results.glob("**/claims.json"), results):
+        for claim in read_claims(path):
+            found.append({"phase": _phase_of(path, results), "file": path.as_posix(), **claim.model_dump(mode="json")})
+    return found
+
+
+def _metrics(results: Path) -> list[dict[str, Any]]:
+    tables: list[dict[str, Any]] = []
+    for path in _ordered(results.glob("**/metrics.json"), results):
+        raw = read_json(path)
+        if not isinstance(raw, dict):
+            raise ForgeError(f"{path}: a metrics file holds an object")
+        tables.append({"phase": _phase_of(path, results), "file": path.as_posix(), "values": flat(raw)})
+    return tables
+
+
+def _runs(results: Path) -> list[dict[str, Any]]:
+    """Time and memory of each stage's latest run, from the run.json that the stage left."""
+    runs: list[dict[str, Any]] = []
+    for path in _ordered(results.glob("**/run.json"), results):
+        raw = read_json(path)
+        try:
+            facts = {"seconds": float(raw["seconds"]), "peak_memory_mb": float(raw["peak_memory_mb"])}
+            runs.append({"stage": str(raw["stage"]), **facts, "file": path.as_posix()})
+        except (KeyError, TypeError, ValueError) as error:
+            raise ForgeError(f"{path}: needs stage, seconds and peak_memory_mb") from error
+    return runs
+
+
+def _summary(ledger: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """Figures that follow from the ledger and the runs; each names the files that it is made of."""
+    rows = {row["phase"]: row for row in ledger}
+    summary: dict[str, Any] = {}
+    if runs:
+        files = [run["file"] for run in runs]
+        summary["seconds_in_all"] = {"value": sum(run["seconds"] for run in runs), "files": files}
+        summary["peak_memory_mb"] = {"value": max(run["peak_memory_mb"] for run in runs), "files": files}
+    if "compress" not in rows:
+        return summary
+    last = rows["compress"]
+    for phase, name, key in (
+        ("cognate", "times_smaller_than_phase_1", "bytes"),
+        ("baking", "accuracy_of_phase_6_kept", "accuracy_tools"),
+    ):
+        if phase in rows and rows[phase][key] > 0 and last[key] > 0:
+            ratio = rows[phase][key] / last[key] if key == "bytes" else last[key] / rows[phase][key]
+            summary[name] = {"value": ratio, "files": [rows[phase]["file"], last["file"]]}
+    return summary
+
+
+def gather(results: Path | str = "results", *, scale: str, seed: int, partial: bool = False) -> dict[str, Any]:
+    """Collect ledger, claims, metrics and environment into one JSON-ready object.
+
+    Raises ForgeError when a phase has no ledger row or no claim, unless `partial`, or when a file is
+    malformed.
+    """
+    folder = Path(results)
+    ledger, claims, runs = _ledger(folder), _claims(folder), _runs(folder)
+    if not partial:
+        for phase in PHASES:
+            if all(row["phase"] != phase for row in ledger):
+                raise ForgeError(f"report: phase {phase} has no ledger row ({folder / phase / 'ledger.json'})")
+            if all(claim["phase"] != phase for claim in claims):
+                raise ForgeError(f"report: phase {phase} has no claim ({folder / phase / 'claims.json'})")
+    return {
+        "scale": scale,
+        "seed": seed,
+        "summary": _summary(ledger, runs),
+        "ledger": ledger,
+        "claims": claims,
+        "claims_passed": sum(claim["passed"] for claim in claims),
+        "claims_failed": sum(not claim["passed"] for claim in claims),
+        "metrics": _metrics(folder),
+        "runs": runs,
+        "environment": environment(),
+    }
+
+
+def headline(report: Mapping[str, Any]) -> dict[str, float | int]:
+    """The few metrics that stand for a whole run; the only file that DVC tabulates, so that `dvc exp show` can be read.
+
+    bytes, bpb and both accuracies are the last phase's; compression is over phase 1. Empty until that phase ran.
+    """
+    last = next((row for row in report["ledger"] if row["phase"] == "compress"), None)
+    summary = report["summary"]
+    if last is None or "times_smaller_than_phase_1" not in summary:
+        return {}
+    return {
+        "bytes": last["bytes"],
+        "compression": round(summary["times_smaller_than_phase_1"]["value"], 2),
+        "bpb": round(last["bpb"], 4),
+        "accuracy": last["accuracy_no_tools"],
+        "accuracy_tools": last["accuracy_tools"],
+        "claims_passed": report["claims_passed"],
+        "minutes": round(sum(run["seconds"] for run in report["runs"]) / 60, 2),
+    }
+
+
+def ladder(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+    """The ledger as points to plot, phases numbered so that a plot keeps their order."""
+    return [
+        {"phase": f"{place} {row['phase']}", **{key: row[key] for key in ("bytes", "bpb", "accuracy_tools")}}
+        for place, row in enumerate(report["ledger"], start=1)
+    ]
+
+
+def _number(value: Any) -> str:
+    if isinstance(value, bool):
+        return "yes" if value else "no"
+    if isinstance(value, int):
+        return f"{value:,}"
+    if isinstance(value, float):
+        if value == 0 or not math.isfinite(value):
+            return f"{value:g}"
+        return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
+    return _cell(str(value))
+
+
+def _cell(text: str) -> str:
+    """Text that cannot break a table row."""
+    return " ".join(text.split()).replace("|", "\\|")
+
+
+def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    lines = [f"| {' | '.join(header)} |", f"|{'|'.join('---' for _ in header)}|"]
+    return lines + [f"| {' | '.join(row)} |" for row in rows]
+
+
+def _ledger_lines(report: Mapping[str, Any]) -> list[str]:
+    header = (
+        "phase",
+        "bytes on disk",
+        "parameters",
+        "BPB",
+        "suite, no tools",
+        "suite, tools",
+        "suite, tools explained",
+        "minutes",
+        "file",
+    )
+    rows = [
+        (
+            row["phase"],
+            f"{row['bytes']:,}",
+            f"{row['parameters']:,}",
+            f"{row['bpb']:.3f}",
+            f"{row['accuracy_no_tools']:.3f}",
+            f"{row['accuracy_tools']:.3f}",
+            "" if row["accuracy_tools_prompted"] is None else f"{row['accuracy_tools_prompted']:.3f}",
+            f"{row['seconds'] / 60:.1f}",
+            f"`{row['file']}`",
+        )
+        for row in report["ledger"]
+    ]
+    return _table(header, rows)
+
+
+def _claim_lines(claims: Sequence[Mapping[str, Any]]) -> list[str]:
+    header = (
+        "phase",
+        "claim",
+        "metric",
+        "value",
+        "control",
+        "its value",
+        "difference, 95 % interval",
+        "n",
+        "verdict",
+        "file",
+    )
+    rows = []
+    for claim in claims:
+        interval = claim["ci95"]
+        bounds = "not sampled" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
+        note = f" ({_cell(claim['note'])})" if claim["note"] else ""
+        rows.append(
+            (
+                claim["phase"],
+                _cell(claim["claim"]) + note,
+                _cell(claim["metric"]),
+                _number(claim["value"]),
+                _cell(claim["control"]),
+                _number(claim["control_value"]),
+                bounds,
+                str(claim["n"]),
+                "pass" if claim["passed"] else "**FAIL**",
+                f"`{claim['file']}`",
+            )
+        )
+    return _table(header, rows)
+
+
+def _run_rows(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+    return [(run["stage"], f"{run['seconds']:.1f}", f"{run['peak_memory_mb']:.0f}", f"`{run['file']}`") for run in runs]
+
+
+def _summary_lines(report: Mapping[str, Any]) -> list[str]:
+    summary = report["summary"]
+    lines = [f"Scale `{report['scale']}`, seed {report['seed']}."]
+    lines.append(f"Claims: {report['claims_passed']} passed, {report['claims_failed']} failed.")
+    titles = {
+        "seconds_in_all": "Seconds that all stages took, one after another",
+        "peak_memory_mb": "Largest memory of a stage, in MB",
+        "times_smaller_than_phase_1": "Times smaller than the fp32 model of phase 1",
+        "accuracy_of_phase_6_kept": "Share of phase 6's suite accuracy (with tools) that is kept",
+    }
+    for name, title in titles.items():
+        if name in summary:
+            files = summary[name]["files"]
+            source = "the runs below" if len(files) > 2 else " and ".join(f"`{file}`" for file in files)
+            lines.append(f"{title}: {_number(summary[name]['value'])} (from {source}).")
+    return [f"- {line}" for line in lines]
+
+
+def to_markdown(report: Mapping[str, Any]) -> str:
+    """The report as Markdown; the same facts as report.json."""
+    lines = ["# What each phase did", "", *_summary_lines(report), "", "![ladder](ladder.svg)", ""]
+    lines += ["## Ledger", "", *_ledger_lines(report), ""]
+    lines += [
+        "Bytes are those of the files that someone must copy to run the model (`files` in the row's file).",
+        "",
+    ]
+    lines += [
+        "BPB: bits per UTF-8 byte of held-out text, lower is better. Suite: exact match on unseen problems.",
+        "",
+    ]
+    lines += ["## Claims", "", "A claim passes when the whole interval lies beyond its margin.", ""]
+    lines += [*_claim_lines(report["claims"]), "", "## Headline metrics", ""]
+    for table in report["metrics"]:
+        lines += [f"### {table['phase']}: `{table['file']}`", ""]
+        lines += [
+            *_table(("metric", "value"), [(f"`{k}`", _number(v)) for k, v in table["values"].items()]),
+            "",
+        ]
+    lines += [
+        "## Runs",
+        "",
+        *_table(("stage", "seconds", "peak memory, MB", "file"), _run_rows(report["runs"])),
+        "",
+    ]
+    facts = {k: v for k, v in report["environment"].items() if k != "libraries"} | report["environment"]["libraries"]
+    lines += ["## Environment", "", *_table(("what", "value"), [(k, _number(v)) for k, v in facts.items()])]
+    return "\n".join(lines) + "\n"
+
+
+def write_report(results: Path | str = "results", *, scale: str, seed: int, partial: bool = False) -> dict[str, Any]:
+    """Write report.json, report.md, headline.json and the ladder (json, svg) into `results` and return the report.
+    Errors as in `gather`.
+    """
+    folder = Path(results)
+    report = gather(folder, scale=scale, seed=seed, partial=partial)
+    if report["ledger"]:
+        from forge.pipeline.report.plot import ladder_svg
+
+        rows = [LedgerRow.model_validate({k: v for k, v in row.items() if k != "file"}) for row in report["ledger"]]
+        atomic_write_text(folder / "ladder.svg", ladder_svg(rows))
+    atomic_write_text(folder / "report.md", to_markdown(report))
+    atomic_write_json(folder / "report.json", report)
+    atomic_write_json(folder / "headline.json", headline(report))
+    atomic_write_json(folder / "ladder.json", ladder(report))
+    return report

@@ -1,0 +1,53 @@
+"""The picture of the ladder: bytes going down and quality across the phases. Same rows, same bytes."""
+
+from __future__ import annotations
+
+import io
+import math
+from collections.abc import Sequence
+
+from forge.errors import ForgeError
+from forge.evals.ledger import LedgerRow
+from forge.host.units import human_bytes
+
+_BYTES, _PLAIN, _TOOLS, _EXPLAINED = "#c9d3dd", "#1f6feb", "#c2410c", "#7a8f2a"
+
+
+def ladder_svg(rows: Sequence[LedgerRow]) -> str:
+    """SVG text: bars are bytes on disk (log scale, left), lines are suite accuracy 0..1 with and without
+    tools (right).
+
+    Raises ForgeError for no rows.
+    """
+    if not rows:
+        raise ForgeError("ladder: the ledger has no row")
+    import matplotlib
+    from matplotlib.backends.backend_svg import FigureCanvasSVG
+    from matplotlib.figure import Figure
+
+    places = list(range(len(rows)))
+    # hashsalt and Date=None: matplotlib otherwise puts random ids and the clock into the file
+    with matplotlib.rc_context({"svg.hashsalt": "agent-forge", "svg.fonttype": "none", "font.family": "sans-serif"}):
+        figure = Figure(figsize=(10, 4.6), layout="constrained")
+        FigureCanvasSVG(figure)
+        size_axis = figure.add_subplot()
+        bars = size_axis.bar(places, [row.bytes for row in rows], width=0.62, color=_BYTES, label="bytes on disk")
+        size_axis.bar_label(bars, labels=[human_bytes(row.bytes) for row in rows], padding=2, fontsize=8)
+        size_axis.set_yscale("log")
+        size_axis.margins(y=0.15)
+        size_axis.set_ylabel("bytes on disk")
+        size_axis.set_xticks(places, [f"{i + 1} {row.phase}" for i, row in enumerate(rows)], fontsize=9)
+        quality_axis = size_axis.twinx()
+        for label, color, values in (
+            ("suite accuracy, no tools", _PLAIN, [row.accuracy_no_tools for row in rows]),
+            ("suite accuracy, tools", _TOOLS, [row.accuracy_tools for row in rows]),
+            ("suite accuracy, tools explained", _EXPLAINED, [row.accuracy_tools_prompted for row in rows]),
+        ):
+            drawn = [math.nan if value is None else value for value in values]
+            quality_axis.plot(places, drawn, marker="o", color=color, label=label)
+        quality_axis.set_ylim(0, 1.02)
+        quality_axis.set_ylabel("exact match on held-out problems")
+        figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)
+        stream = io.BytesIO()
+        figure.savefig(stream, format="svg", metadata={"Date": None})
+    return stream.getvalue().decode("utf-8")

@@ -1,0 +1,156 @@
+"""A model's thinking: sample thoughts, keep the most coherent, mix it in if it is coherent enough."""
+
+from __future__ import annotations
+
+import json
+import time
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+
+import numpy as np
+import torch
+from safetensors import SafetensorError, safe_open
+from safetensors.torch import save
+
+from forge.errors import ForgeError
+from forge.model.engine import generate
+from forge.model.titan import TinyTitanForCausalLM
+from forge.phases.quietstar.training import step_generator
+from forge.thinking.coherence import Calibration, Scores, components, derangement
+from forge.thinking.gate import ThoughtGate
+from forge.thinking.rows import Ids, chunks
+from forge.thinking.sampling import NEVER_ANSWERED, answer_thinking, sample_thoughts
+
+FILE = "think_gate.safetensors"
+PROMPTS_AT_ONCE = 64
+
+
+@dataclass(frozen=True)
+class Thoughts:
+    """Of b prompts with n thoughts each: ids (b,n,m), raw components and coherence (b,n).
+
+    best: index of the most coherent (b). passed: whether that reaches the threshold (b). seconds: of sampling
+    and scoring.
+    """
+
+    ids: torch.Tensor
+    raw: dict[str, Scores]
+    coherence: Scores
+    best: np.ndarray
+    passed: np.ndarray
+    seconds: float
+
+    def chosen(self) -> list[list[int]]:
+        """The most coherent thought of each prompt."""
+        best: list[list[int]] = self.ids[torch.arange(len(self.best)), torch.from_numpy(self.best)].tolist()
+        return best
+
+
+@dataclass(frozen=True)
+class Thinker:
+    """What thinking needs beside the model; saved as ``think_gate.safetensors`` in its directory.
+
+    thoughts, tokens: how many and how long. threshold: coherence (0..1) below which nothing is mixed in.
+    """
+
+    gate: ThoughtGate
+    calibration: Calibration
+    thoughts: int
+    tokens: int
+    threshold: float
+
+    def think(self, model: TinyTitanForCausalLM, prompts: Sequence[Ids], drafts: Sequence[Ids], seed: int) -> Thoughts:
+        """Thoughts after prompts (ids that end with ``<|assistant|>``). ``drafts``: what the model answers
+        without thinking."""
+        started = time.perf_counter()
+        count = self.thoughts
+        ids = sample_thoughts(model.eval(), prompts, count, self.tokens, step_generator(seed, 0))
+        repeat = np.repeat(np.arange(len(prompts)), count).tolist()
+        raw = components(model, [prompts[i] for i in repeat], ids.flatten(0, 1).tolist(), [drafts[i] for i in repeat])
+        raw = {name: value.reshape(len(prompts), count) for name, value in raw.items()}
+        coherence = self.calibration.coherence(raw)
+        best = coherence.argmax(axis=1)
+        passed = coherence.max(axis=1) >= self.threshold
+        return Thoughts(ids, raw, coherence, best, passed, time.perf_counter() - started)
+
+    def answer(
+        self, model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int, seed: int = 0
+    ) -> list[list[int]]:
+        """Greedy answers (ids with ``<|end|>``) with thoughts, without tools: draft, think, answer."""
+        out = draft_answers(model, prompts, max_new_tokens)
+        where: list[int] = []
+        insides: list[list[int]] = []
+        for index, part in enumerate(chunks(len(prompts), PROMPTS_AT_ONCE)):
+            thoughts = self.think(model, prompts[part], out[part], seed + index)
+            passed, chosen = np.flatnonzero(thoughts.passed).tolist(), thoughts.chosen()
+            where += [part.start + i for i in passed]
+            insides += [chosen[i] for i in passed]
+        made = answer_thinking(model, self.gate, [prompts[i] for i in where], insides, max_new_tokens)
+        for i, answer in zip(where, made, strict=True):
+            out[i] = answer
+        return out
+
+    def to_bytes(self) -> bytes:
+        """As a safetensors file: the gate, the calibration, the settings in its header."""
+        tensors = {f"gate.{name}": value for name, value in self.gate.state_dict().items()}
+        tensors["calibration"] = torch.from_numpy(self.calibration.reference)
+        header = {
+            "thoughts": self.thoughts,
+            "tokens": self.tokens,
+            "threshold": self.threshold,
+            "weights": dict(self.calibration.weights),
+        }
+        return save(tensors, {"thinker": json.dumps(header, sort_keys=True)})
+
+
+def load_thinker(directory: Path | str) -> Thinker | None:
+    """The thinker beside a model, None where the model does not think.
+
+    Raises ForgeError that names a damaged file.
+    """
+    path = Path(directory) / FILE
+    if not path.is_file():
+        return None
+    try:
+        with safe_open(path, framework="pt") as file:
+            header = json.loads(file.metadata()["thinker"])
+            tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        reference = tensors.pop("calibration").numpy()
+        gate = ThoughtGate(len(tensors["gate.inner.bias"]))
+        gate.load_state_dict({name.removeprefix("gate."): value for name, value in tensors.items()})
+        calibration = Calibration(reference, header["weights"])
+        return Thinker(gate.eval(), calibration, header["thoughts"], header["tokens"], header["threshold"])
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+        raise ForgeError(f"{path}: not a readable think gate ({type(error).__name__})") from error
+
+
+def draft_answers(model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int) -> list[list[int]]:
+    """Greedy answers without thoughts and without tools: ids up to and with ``<|end|>``."""
+    made = generate(model, prompts, max_new_tokens=max_new_tokens, ban_ids=NEVER_ANSWERED)
+    return [generation.ids for generation in made]
+
+
+def calibrate(
+    model: TinyTitanForCausalLM,
+    gate: ThoughtGate,
+    prompts: Sequence[Ids],
+    weights: dict[str, float],
+    *,
+    thoughts: int,
+    tokens: int,
+    threshold: float,
+    max_new_tokens: int,
+    seed: int,
+) -> Thinker:
+    """The thinker of a trained model, its scale of coherence set on validation prompts (at least 2): every
+    prompt is held against the thoughts of another one.
+    """
+    if len(prompts) < 2:
+        raise ForgeError("calibration of thoughts needs at least 2 validation prompts")
+    drafts = draft_answers(model, prompts, max_new_tokens)
+    ids = sample_thoughts(model.eval(), prompts, thoughts, tokens, step_generator(seed, 0))
+    foreign = ids[torch.from_numpy(derangement(len(prompts), seed))].flatten(0, 1).tolist()
+    repeat = np.repeat(np.arange(len(prompts)), thoughts).tolist()
+    raw = components(model, [prompts[i] for i in repeat], foreign, [drafts[i] for i in repeat])
+    return Thinker(gate, Calibration.fit(raw, weights), thoughts, tokens, threshold)

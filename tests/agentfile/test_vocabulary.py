@@ -1,0 +1,198 @@
+"""Vocabulary pruning keeps every text readable, and a packed tokenizer is the same tokenizer."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import numpy as np
+import pytest
+import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
+from tokenizers import Tokenizer, models
+from transformers import PreTrainedTokenizerFast
+
+from forge.agentfile.vocabulary import count_tokens, prune_vocabulary, tokenizer_from_bytes, tokenizer_to_bytes
+from forge.data.tokenizer import SPECIAL_TOKENS, train_tokenizer
+from forge.errors import ForgeError
+
+PHRASES = ["Please calculate the result of the following", "Give the answer as a single number"]
+WORDS = (
+    "the",
+    "cat",
+    "sat",
+    "on",
+    "a",
+    "mat",
+    "while",
+    "seven",
+    "green",
+    "birds",
+    "counted",
+    "in",
+    "London",
+    "Paris",
+)
+
+
+def _corpus(n: int = 300) -> list[str]:
+    rng = random.Random(5)
+    return [
+        f"{PHRASES[0]} sum: {rng.randint(0, 999)} + {rng.randint(0, 99)}\n"
+        + " ".join(rng.choices(WORDS, k=9))
+        + " Zoë?"
+        for _ in range(n)
+    ]
+
+
+CORPUS = _corpus()
+TOKENIZER = train_tokenizer([*CORPUS, "unrelated zebra crossings zigzag " * 40], 400, PHRASES)
+COUNTS = count_tokens(TOKENIZER, CORPUS)
+PRUNED = prune_vocabulary(TOKENIZER, COUNTS, size=170)
+ASCII = st.text(st.characters(min_codepoint=32, max_codepoint=126) | st.sampled_from("\n\t\r"), max_size=80)
+
+
+def _ids(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+    return tokenizer.encode(text, add_special_tokens=False)
+
+
+def test_counts_are_those_of_the_corpus() -> None:
+    assert COUNTS.shape == (len(TOKENIZER),)
+    assert COUNTS.sum() == sum(len(_ids(TOKENIZER, text)) for text in CORPUS)
+    phrase = TOKENIZER.convert_tokens_to_ids(PHRASES[0])
+    assert COUNTS[phrase] == len(CORPUS)
+
+
+@pytest.mark.parametrize("size", [None, 200, 170, 130])
+def test_corpus_round_trips_and_sizes_are_met(size: int | None) -> None:
+    pruned = prune_vocabulary(TOKENIZER, COUNTS, size=size)
+    assert len(pruned.tokenizer) == len(pruned.kept_ids) == len(set(pruned.kept_ids))
+    assert len(pruned.tokenizer) <= (size or len(TOKENIZER) - 1)
+    for text in CORPUS[:60]:
+        assert pruned.tokenizer.decode(_ids(pruned.tokenizer, text)) == text
+
+
+def test_only_unused_tokens_go_by_default_and_the_corpus_keeps_its_ids() -> None:
+    pruned = prune_vocabulary(TOKENIZER, COUNTS)
+    assert not any("z" in token and "i" in token for token in pruned.tokenizer.get_vocab() if not token.startswith("<"))
+    for text in CORPUS[:40]:
+        assert [pruned.kept_ids[i] for i in _ids(pruned.tokenizer, text)] == _ids(TOKENIZER, text)
+
+
+def test_special_tokens_keep_their_ids_and_rows_follow_their_tokens() -> None:
+    assert [PRUNED.tokenizer.convert_ids_to_tokens(i) for i in range(14)] == list(SPECIAL_TOKENS)
+    assert PRUNED.kept_ids[:14] == list(range(14))
+    assert PRUNED.tokenizer.pad_token == "<|pad|>"
+    assert PRUNED.tokenizer.eos_token == "<|end|>"
+    for new, old in enumerate(PRUNED.kept_ids):
+        assert PRUNED.tokenizer.convert_ids_to_tokens(new) == TOKENIZER.convert_ids_to_tokens(old)
+    table = torch.arange(len(TOKENIZER) * 3.0).reshape(-1, 3)
+    assert torch.equal(table[PRUNED.kept_ids][20], table[PRUNED.kept_ids[20]])
+
+
+@given(ASCII)
+@settings(max_examples=120, deadline=None)
+def test_any_ascii_text_round_trips(text: str) -> None:
+    text = text.replace("<|", "< |")
+    assert PRUNED.tokenizer.decode(_ids(PRUNED.tokenizer, text)) == text
+
+
+def test_ancestors_of_kept_tokens_stay() -> None:
+    vocabulary = PRUNED.tokenizer.get_vocab()
+    merges = json.loads(PRUNED.tokenizer.backend_tokenizer.to_str())["model"]["merges"]
+    made = {a + b for a, b in merges}
+    assert made
+    assert all(a in vocabulary and b in vocabulary and a + b in vocabulary for a, b in merges)
+    assert len(made) == len(vocabulary) - 14 - sum(len(token) == 1 for token in vocabulary) - sum(
+        phrase in vocabulary for phrase in PHRASES
+    )
+
+
+def test_phrases_pay_for_their_place_or_go() -> None:
+    assert PHRASES[0] in PRUNED.tokenizer.get_vocab()
+    assert PHRASES[1] not in PRUNED.tokenizer.get_vocab()
+    shorter = sum(len(_ids(PRUNED.tokenizer, text)) for text in CORPUS)
+    without = TOKENIZER.get_vocab()[PHRASES[0]]
+    counts = COUNTS.copy()
+    counts[without] = 0
+    rest = prune_vocabulary(TOKENIZER, counts, size=170)
+    assert PHRASES[0] not in rest.tokenizer.get_vocab()
+    assert shorter < sum(len(_ids(rest.tokenizer, text)) for text in CORPUS)
+
+
+def test_greedy_pruning_beats_dropping_the_rarest_ids() -> None:
+    """Corpus length after pruning to a size, against random removal of as many leaf tokens."""
+    ours = sum(len(_ids(PRUNED.tokenizer, text)) for text in CORPUS)
+    rng = np.random.default_rng(0)
+    shuffled = np.where(COUNTS > 0, rng.permutation(COUNTS) + 1, 0)
+    theirs = prune_vocabulary(TOKENIZER, shuffled, size=170).tokenizer
+    assert ours < sum(len(_ids(theirs, text)) for text in CORPUS)
+
+
+def test_min_count_drops_rare_tokens() -> None:
+    often = prune_vocabulary(TOKENIZER, COUNTS, min_count=100)
+    assert len(often.tokenizer) < len(prune_vocabulary(TOKENIZER, COUNTS).tokenizer)
+    assert often.tokenizer.decode(_ids(often.tokenizer, CORPUS[0])) == CORPUS[0]
+
+
+@pytest.mark.parametrize("tokenizer", [TOKENIZER, PRUNED.tokenizer, train_tokenizer(CORPUS, 270, [])])
+def test_packed_tokenizer_gives_the_same_ids(tokenizer: PreTrainedTokenizerFast) -> None:
+    data = tokenizer_to_bytes(tokenizer)
+    again = tokenizer_from_bytes(data)
+    assert again.get_vocab() == tokenizer.get_vocab()
+    assert again.all_special_tokens == tokenizer.all_special_tokens
+    texts = [
+        *CORPUS[:50],
+        "".join(map(chr, range(32, 127))),
+        "<|user|>hi<|end|>",
+        "  \n\n\t two  spaces 0071",
+    ]
+    assert [_ids(again, text) for text in texts] == [_ids(tokenizer, text) for text in texts]
+    assert [again.decode(_ids(again, t)) for t in texts] == [tokenizer.decode(_ids(tokenizer, t)) for t in texts]
+    assert tokenizer_to_bytes(again) == data
+
+
+def test_packed_tokenizer_takes_about_two_bytes_a_token() -> None:
+    big = train_tokenizer([*CORPUS, " ".join(f"w{a}{b}rd{b}s" for a in WORDS for b in WORDS)], 600, PHRASES)
+    assert len(tokenizer_to_bytes(big)) < 250 + 2.5 * len(big)
+
+
+def test_damaged_packed_tokenizers_are_refused_or_differ() -> None:
+    data = tokenizer_to_bytes(PRUNED.tokenizer)
+    for bad in (b"", data[:10], data[:60], b"\x00" * 50, data[:2] + b"\xff" * 20 + data[22:]):
+        with pytest.raises(ForgeError):
+            tokenizer_from_bytes(bad)
+
+
+def test_impossible_requests_are_refused() -> None:
+    with pytest.raises(ForgeError, match="cannot shrink to 50"):
+        prune_vocabulary(TOKENIZER, COUNTS, size=50)
+    with pytest.raises(ForgeError, match="min_count"):
+        prune_vocabulary(TOKENIZER, COUNTS, min_count=0)
+    with pytest.raises(ForgeError, match="counts"):
+        prune_vocabulary(TOKENIZER, COUNTS[:-1])
+    plain = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a")))
+    with pytest.raises(ForgeError, match="byte-level BPE"):
+        tokenizer_to_bytes(plain)
+
+
+def test_ids_out_of_order_are_refused_until_pruned() -> None:
+    settings_ = json.loads(TOKENIZER.backend_tokenizer.to_str())
+    vocab = settings_["model"]["vocab"]
+    vocab["A"], vocab["B"] = vocab["B"], vocab["A"]
+    odd = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(settings_)))
+    with pytest.raises(ForgeError, match="canonical"):
+        tokenizer_to_bytes(odd)
+    counts = COUNTS.copy()
+    put_right = prune_vocabulary(odd, counts).tokenizer
+    assert put_right.decode(_ids(put_right, "ABBA")) == "ABBA"
+    assert tokenizer_to_bytes(put_right)
+
+
+def test_a_token_of_unknown_origin_is_refused() -> None:
+    settings_ = json.loads(TOKENIZER.backend_tokenizer.to_str())
+    settings_["model"]["merges"] = settings_["model"]["merges"][:-5]
+    odd = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(settings_)))
+    with pytest.raises(ForgeError, match="neither a byte"):
+        prune_vocabulary(odd, COUNTS)

@@ -1,0 +1,454 @@
+"""Commands as a user meets them: output, JSON shapes, faults, exit codes, what light ones must not import."""
+
+from __future__ import annotations
+
+import io
+import json
+import subprocess
+import sys
+from collections.abc import Callable
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+
+from forge.cli import output, run, use
+from forge.cli.main import main
+from forge.cli.run import Watcher
+from forge.errors import Interrupted
+from forge.evals.ledger import PHASES, LedgerRow, write_ledger
+from forge.files import atomic_write_json
+from forge.pipeline.dvc.runner import RunEvent, RunResult
+from forge.pipeline.dvc.states import StageState
+from forge.pipeline.layout.phases import PHASES as STAGES
+from forge.pipeline.report.overview import last_seconds
+from tests.support.toy_agent import build_toy
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder with the real parameters and stages, and nothing run yet."""
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path
+
+
+# ---- light commands ----
+
+
+def test_light_commands_import_nothing_heavy(project: Path) -> None:
+    code = (
+        "import sys\n"
+        "from forge.cli.main import main\n"
+        "for command in (['status'], ['phases'], ['config', 'show'], ['--help']): main(command)\n"
+        "heavy = {'torch', 'transformers', 'dvc', 'numpy', 'sklearn', 'reasoning_gym', 'forge.evals'}\n"
+        "print(sorted(heavy & set(sys.modules)))"
+    )
+    environment = {"PYTHONPATH": str(ROOT)}
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
+    assert done.stdout.strip().splitlines()[-1] == "[]", done.stderr
+
+
+def test_status_before_any_run(project: Path, call: Any) -> None:
+    told = call("status")
+    assert told.code == 0
+    assert "none yet" in told.out
+    found = call("status", "--json").json
+    assert found["agent"] is None
+    assert [row["stage"] for row in found["stages"]][:3] == ["data", "trunk", "cognate@reasoning"]
+    assert {row["state"] for row in found["stages"]} == {"new"}
+    (project / "models" / "compress").mkdir(parents=True)
+    (project / "models" / "compress" / "agent.forge").write_bytes(b"x")
+    assert call("status", "--json").json["agent"] == "models/compress/agent.forge"
+
+
+def test_phases_show_what_each_reached(project: Path, call: Any) -> None:
+    row = LedgerRow(
+        phase="edge",
+        bytes=123456,
+        parameters=9,
+        bpb=1,
+        accuracy_no_tools=0,
+        accuracy_tools=0.875,
+        seconds=1,
+        files=["f"],
+    )
+    write_ledger(project / "results" / "edge" / "ledger.json", row)
+    assert "0.875" in call("phases").out
+    found = {entry["phase"]: entry for entry in call("phases", "--json").json["phases"]}
+    assert list(found) == [stage.name for stage in STAGES]
+    assert found["edge"]["ledger"]["bytes"] == 123456
+    assert found["baking"]["ledger"] is None
+    assert set(PHASES) <= set(found)
+
+
+def test_config_show_merges_the_scale_into_the_phase(project: Path, call: Any) -> None:
+    found = call("config", "show", "--json").json
+    assert found["scale"] == "tiny"
+    assert {"generations", "elites"} <= set(found["phases"]["evomerge"])
+    smoke = call("config", "show", "--scale", "smoke", "--phase", "evomerge", "--json").json
+    assert list(smoke["phases"]) == ["evomerge"]
+    assert smoke["phases"]["evomerge"]["generations"] < found["phases"]["evomerge"]["generations"]
+    assert "evomerge:" in call("config", "show").out
+    for options, words in ((("--scale", "vast"), "vast"), (("--phase", "nine"), "nine")):
+        told = call("config", "show", *options)
+        assert (told.code, told.out) == (1, "")
+        assert words in told.err
+
+
+def test_config_validate_accepts_ours_and_names_a_bad_key(project: Path, call: Any) -> None:
+    assert call("config", "validate").code == 0
+    assert call("config", "validate", "--json").json == {
+        "valid": True,
+        "file": "params.yaml",
+        "scale": "tiny",
+        "seed": 0,
+    }
+    text = (project / "params.yaml").read_text()
+    (project / "params.yaml").write_text(text.replace("  elites: 2", "  elites: two"))
+    told = call("config", "validate")
+    assert told.code == 1
+    assert "evomerge.elites" in told.err
+    assert told.err.count("\n") == 1
+
+
+def test_report_is_shown_rebuilt_and_missed(project: Path, call: Any) -> None:
+    missing = call("report")
+    assert missing.code == 1
+    assert "agent-forge run" in missing.err
+    row = LedgerRow(
+        phase="cognate",
+        bytes=10,
+        parameters=9,
+        bpb=1.5,
+        accuracy_no_tools=0,
+        accuracy_tools=1,
+        seconds=1,
+        files=["f"],
+    )
+    write_ledger(project / "results" / "cognate" / "ledger.json", row)
+    found = call("report", "--rebuild", "--json").json
+    assert found["ledger"][0]["bytes"] == 10
+    assert json.loads((project / "results" / "report.json").read_text()) == found
+    assert "1.500" in call("report").out
+    (project / "results" / "report.json").write_text("{")
+    assert "report.json" in call("report").err
+
+
+# ---- faults ----
+
+
+def test_wrong_usage_is_one_line_and_exit_code_2(call: Any) -> None:
+    for arguments in (["nope"], ["eval"], ["eval", "x", "--n", "0"], ["generate", "x"], ["--nope"]):
+        told = call(*arguments)
+        assert told.code == 2, arguments
+        assert told.err.startswith("agent-forge: ")
+        assert told.err.count("\n") == 1
+    assert call("--help").code == 0
+
+
+def test_faults_are_one_line_without_a_traceback_unless_asked(call: Any, tmp_path: Path) -> None:
+    for command in (["eval"], ["bench"], ["size"], ["chat"]):
+        told = call(*command, tmp_path / "gone")
+        assert (told.code, told.out) == (1, "")
+        assert "gone: no such model" in told.err
+        assert told.err.count("\n") == 1
+    with pytest.raises(Exception, match="no such model"):
+        main(["size", str(tmp_path / "gone"), "--debug"])
+
+
+@pytest.mark.parametrize(
+    ("raised", "code", "words"),
+    [
+        (RuntimeError("odd\nthing"), 1, "RuntimeError: odd thing"),
+        (Interrupted(3, 9), 130, "step 3 of 9"),
+    ],
+)
+def test_other_exceptions_become_a_line_and_a_code(
+    call: Any, monkeypatch: pytest.MonkeyPatch, raised: BaseException, code: int, words: str
+) -> None:
+    def fails(path: str) -> None:
+        raise raised
+
+    monkeypatch.setattr("forge.runtime.size.size_report", fails)
+    told = call("size", "x")
+    assert (told.code, told.err.count("\n")) == (code, 1)
+    assert words in told.err
+    if isinstance(raised, RuntimeError):
+        with pytest.raises(RuntimeError):
+            main(["--debug", "size", "x"])
+
+
+def test_ctrl_c_leaves_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
+    def interrupted(path: str) -> None:
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr("forge.runtime.size.size_report", interrupted)
+    assert main(["size", "x"]) == 130
+
+
+def test_a_reader_that_leaves_early_is_no_fault(project: Path) -> None:
+    command = f"{sys.executable} -m forge.cli.main config show | head -1"
+    environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
+    done = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment, check=False)
+    assert done.stdout == "scale: tiny\n"
+    assert "Error" not in done.stderr
+
+
+# ---- using a model ----
+
+
+def test_eval_prints_exactly_the_promised_json_and_repeats_itself(home: Path, call: Any) -> None:
+    arguments = ("eval", home / "agent.forge", "--tasks", "gcd,lcm", "--n", "3", "--seed", "7", "--json")
+    found = call(*arguments).json
+    assert set(found) == {"tasks", "mean_accuracy", "bpb"}
+    assert list(found["tasks"]) == ["gcd", "lcm"]
+    assert found["tasks"]["gcd"]["n"] == 3
+    assert found["bpb"] > 0
+    assert call(*arguments, "--no-thoughts").json == found
+    told = call("eval", home / "toy", "--tasks", "gcd", "--n", "1", "--no-tools")
+    assert "without tools" in told.out
+    assert "alchemy" in call("eval", home / "toy", "--tasks", "alchemy").err
+    assert "no thoughts" in call("eval", home / "toy", "--thoughts").err
+
+
+def test_eval_puts_the_tool_prompt_first_only_when_asked(home: Path, call: Any, monkeypatch: Any) -> None:
+    given: list[str | None] = []
+
+    def score(model: Any, tokenizer: Any, *, system: str | None, **options: Any) -> SimpleNamespace:
+        given.append(system)
+        return SimpleNamespace(tasks={}, mean_accuracy=0.5)
+
+    monkeypatch.setattr("forge.evals.score_suite", score)
+    call("eval", home / "toy", "--json")
+    call("eval", home / "toy", "--tool-prompt", "--json")
+    assert given == [None, "Use calculator, code_executor, search, file_reader or database_query."]
+
+
+def test_generate_prints_the_answer_and_its_calls(home: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
+    found = call("generate", home / "toy", "What is 12+30?", "--max-new-tokens", "4", "--json").json
+    assert set(found) == {"text", "calls", "tokens"}
+    assert found["tokens"] <= 4
+
+    def scripted(model: Any, prompts: list[list[int]], **options: Any) -> list[SimpleNamespace]:
+        calls = [("calculator 12+30", options["execute"]("calculator 12+30"))] if options["execute"] else []
+        return [SimpleNamespace(text="42" if calls else "?", calls=calls, ids=[1], steps=1.0)]
+
+    monkeypatch.setattr("forge.model.engine.generate", scripted)
+    told = call("generate", home / "toy", "12+30", "--persona", "teacher")
+    assert told.out.splitlines() == ["  [call] calculator 12+30", "  [result] 42", "42"]
+    found = call("generate", home / "toy", "12+30", "--json").json
+    assert found == {"text": "42", "calls": [{"call": "calculator 12+30", "result": "42"}], "tokens": 1}
+    assert call("generate", home / "toy", "12+30", "--no-tools").out == "?\n"
+    assert "empty" in call("generate", home / "toy", " ").err
+    assert "pirate" in call("generate", home / "toy", "x", "--persona", "pirate").err
+
+
+@pytest.fixture
+def parrot(monkeypatch: pytest.MonkeyPatch) -> None:
+    def scripted(model: Any, prompts: list[list[int]], **options: Any) -> list[SimpleNamespace]:
+        return [SimpleNamespace(text=f"{len(prompts[0])} tokens", calls=[], ids=[1], steps=1.0)]
+
+    monkeypatch.setattr("forge.model.engine.generate", scripted)
+
+
+def test_chat_on_a_pipe_answers_lines_obeys_commands_and_ends(
+    home: Path, call: Any, monkeypatch: pytest.MonkeyPatch, parrot: None
+) -> None:
+    monkeypatch.setattr(sys, "stdin", io.StringIO("hi\n\n/tools off\n/dance\n/quit\nnever\n"))
+    told = call("chat", home / "toy", "--persona", "teacher")
+    assert told.code == 0
+    assert told.out.count("agent>") == 1
+    assert "tools are off" in told.out
+    assert "unknown command /dance" in told.err
+    monkeypatch.setattr(sys, "stdin", io.StringIO("one\n/tools\ntwo"))
+    told = call("chat", home / "toy", "--json")
+    assert [set(json.loads(line)) for line in told.out.splitlines()] == [{"text", "calls"}] * 2
+    monkeypatch.setattr(sys, "stdin", io.StringIO("hi\n"))
+    assert "pirate" in call("chat", home / "toy", "--persona", "pirate").err
+
+
+def test_chat_on_a_terminal_prompts_until_the_end_of_input(monkeypatch: pytest.MonkeyPatch) -> None:
+    typed = iter([" hello ", "/quit"])
+    prompts: list[str] = []
+
+    def answer(prompt: str) -> str:
+        prompts.append(prompt)
+        try:
+            return next(typed)
+        except StopIteration:
+            raise EOFError from None
+
+    monkeypatch.setattr("builtins.input", answer)
+    monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
+    assert list(use._lines("you> ")) == ["hello", "/quit"]
+    assert prompts == ["you> "] * 3
+
+
+def test_bench_and_size_json(home: Path, call: Any) -> None:
+    metrics = call("bench", home / "toy", "--repeats", "1", "--json").json
+    keys = {
+        "device",
+        "prefill_512_ms_p50",
+        "prefill_512_ms_p95",
+        "decode_tokens_per_s",
+        "peak_ram_mb",
+        "load_ms",
+    }
+    assert set(metrics) == keys
+    assert "decode_tokens_per_s" in call("bench", home / "toy", "--repeats", "1").out
+    report = call("size", home / "agent.forge", "--json").json
+    assert set(report) == {"total_bytes", "parameters", "by_component"}
+    assert sum(report["by_component"].values()) == report["total_bytes"]
+    assert "bits each" in call("size", home / "toy").out
+
+
+# ---- run ----
+
+
+def _scripted_run(events: list[RunEvent], result: RunResult) -> Callable[..., RunResult]:
+    def run_pipeline(target: str | None, scale: str | None, on_event: Callable[[RunEvent], None]) -> RunResult:
+        for event in events:
+            on_event(event)
+        return result
+
+    return run_pipeline
+
+
+def test_run_tells_what_is_skipped_what_runs_and_how_to_talk(
+    project: Path, call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    atomic_write_json(project / "results" / "trunk" / "run.json", {"stage": "trunk", "scale": "tiny", "seconds": 90})
+    agent = project / "models" / "compress" / "agent.forge"
+    events = [
+        RunEvent("skip", "data"),
+        RunEvent("start", "trunk"),
+        RunEvent("output", "trunk", "> exec python -m stages.trunk"),
+        RunEvent("output", "trunk", "step 5"),
+        RunEvent("done", "trunk", seconds=61.0),
+        RunEvent("cached", "evomerge"),
+    ]
+    result = RunResult(ran=["trunk"], skipped=["data"], cached=["evomerge"], seconds=65.0)
+
+    def run_pipeline(*arguments: Any) -> RunResult:
+        agent.parent.mkdir(parents=True, exist_ok=True)
+        agent.write_bytes(b"x")
+        return _scripted_run(events, result)(*arguments)
+
+    monkeypatch.setattr("forge.pipeline.dvc.runner.run_pipeline", run_pipeline)
+    told = call("run")
+    assert told.code == 0
+    assert "[1/13] data: skipped, nothing that it reads has changed" in told.out
+    assert "[2/13] trunk: running (never ran here)" in told.out
+    assert "    step 5\n" in told.out
+    assert "python -m stages" not in told.out
+    assert "[2/13] trunk: done in 1 min 01 s" in told.out
+    assert "evomerge: skipped, restored" in told.out
+    assert told.out.splitlines()[-1] == "talk to the agent: agent-forge chat models/compress/agent.forge"
+    found = call("run", "--json").json
+    assert found == {
+        "ran": ["trunk"],
+        "skipped": ["data", "evomerge"],
+        "failed": None,
+        "seconds": 65.0,
+        "agent": "models/compress/agent.forge",
+    }
+
+
+@pytest.mark.parametrize("code", [1, 130])
+def test_a_failed_run_says_why_and_keeps_its_exit_code(
+    project: Path, call: Any, monkeypatch: pytest.MonkeyPatch, code: int
+) -> None:
+    events = [RunEvent("start", "data"), RunEvent("failed", "data", seconds=2.0)]
+    result = RunResult(exit_code=code, ran=["data"], failed="data", message="data: no room")
+    monkeypatch.setattr("forge.pipeline.dvc.runner.run_pipeline", _scripted_run(events, result))
+    told = call("run", "--json")
+    assert (told.code, told.err) == (code, "agent-forge: data: no room\n")
+    assert told.json["failed"] == "data"
+    assert told.json["agent"] is None
+    assert "data: failed after 2 s" in told.out
+
+
+def test_run_refuses_an_unknown_phase_before_anything_starts(project: Path, call: Any) -> None:
+    told = call("run", "--phase", "nine")
+    assert told.code == 1
+    assert "no phase 'nine'" in told.err
+
+
+def test_a_phase_ends_the_plan_and_branches_belong_to_their_phase() -> None:
+    states = [StageState(name, "new") for name in ("data", "cognate@a", "cognate@b", "evomerge")]
+    assert [s.name for s in run._planned(states, "cognate")] == ["data", "cognate@a", "cognate@b"]
+    assert [s.name for s in run._planned(states, "cognate@a")] == ["data", "cognate@a"]
+    assert run._planned(states, None) == states
+
+
+def test_time_left_comes_from_earlier_runs_at_the_same_scale(tmp_path: Path) -> None:
+    for stage, scale, seconds in (("a", "tiny", 10), ("b", "tiny", 20), ("c", "spec", 999)):
+        path = tmp_path / "results" / stage / "run.json"
+        atomic_write_json(path, {"stage": stage, "scale": scale, "seconds": seconds})
+    assert last_seconds(tmp_path, "tiny") == {"a": 10.0, "b": 20.0}
+    said: list[str] = []
+    states = [StageState("a", "stale", "x"), StageState("b", "stale", "x"), StageState("f", "fresh")]
+    watcher = Watcher(states, {"a": 10.0, "b": 20.0}, said.append)
+    assert watcher.seconds_left() == 30.0
+    watcher.on_event(RunEvent("start", "a"))
+    assert watcher.seconds_left() == pytest.approx(30.0, abs=1.0)
+    watcher.on_event(RunEvent("done", "a", seconds=12.0))
+    assert watcher.seconds_left() == 20.0
+    assert said[-1] == "[1/3] a: done in 12 s, about 20 s left"
+    assert Watcher(states, {"a": 10.0}, said.append).seconds_left() is None
+    watcher.on_event(RunEvent("start", "g"))
+    assert said[-1] == "[1/3] g: running"
+
+
+def test_the_terminal_shows_steps_and_time_left(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+    from rich.console import Console
+
+    states = [StageState("data", "fresh"), StageState("trunk", "new", "never ran here")]
+    watcher = Watcher(states, {"trunk": 300.0}, print)
+    status = {"state": "running", "step": 5, "total": 40, "note": "loss 2.5"}
+    atomic_write_json(project / ".forge" / "runs" / "trunk" / "status.json", status)
+    shown: list[str] = []
+
+    def run_pipeline(target: Any, scale: Any, on_event: Callable[[RunEvent], None]) -> RunResult:
+        on_event(RunEvent("skip", "data"))
+        on_event(RunEvent("start", "trunk"))
+        console = Console(width=120, file=io.StringIO(), record=True)
+        console.print(run._progress_line(watcher, "tiny"))
+        shown.append(console.export_text())
+        on_event(RunEvent("done", "trunk", seconds=1.0))
+        return RunResult(ran=["trunk"])
+
+    monkeypatch.setattr("forge.pipeline.dvc.runner.run_pipeline", run_pipeline)
+    assert run._run_on_terminal(None, None, watcher, "tiny").ran == ["trunk"]
+    assert "about 5 min 00 s left" in shown[0]
+    assert "5/40 loss 2.5" in shown[0]
+    assert "trunk: done in 1 s" in capsys.readouterr().out
+    assert "unknown" in _rendered(Watcher(states, {}, print))
+
+
+def _rendered(watcher: Watcher) -> str:
+    from rich.console import Console
+
+    console = Console(width=120, file=io.StringIO(), record=True)
+    console.print(run._progress_line(watcher, "tiny"))
+    return console.export_text()
+
+
+def test_tables_are_plain_on_a_pipe_and_drawn_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    output.table(("a", "long name"), [("x[1]", "y")])
+    assert capsys.readouterr().out == "a     long name\nx[1]  y\n"
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    output.table(("a", "b"), [("x[red]", "y")])
+    assert "x[red]" in capsys.readouterr().out

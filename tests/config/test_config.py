@@ -1,0 +1,231 @@
+"""`params.yaml`: what is accepted, what is refused and in which words."""
+
+from __future__ import annotations
+
+import difflib
+import re
+import shutil
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+from hypothesis import strategies as st
+from ruamel.yaml import YAML
+
+from forge.config import Params, load_params, read_yaml, set_param
+from forge.config.schema import CognateScale, Mix
+from forge.errors import ForgeError
+from forge.pipeline.layout.phases import PHASES
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture
+def params_file(tmp_path: Path) -> Path:
+    return Path(shutil.copy(ROOT / "params.yaml", tmp_path / "params.yaml"))
+
+
+def rewrite(path: Path, key: str, value: Any) -> None:
+    """Set (or with ... remove) a key without any check."""
+    tree = read_yaml(path)
+    *parents, last = key.split(".")
+    node = tree
+    for part in parents:
+        node = node[part]
+    if value is ...:
+        del node[last]
+    else:
+        node[last] = value
+    with open(path, "w", encoding="utf-8") as stream:
+        YAML(typ="safe", pure=True).dump(tree, stream)
+
+
+def test_the_shipped_file_is_valid_at_every_scale() -> None:
+    params = load_params(ROOT / "params.yaml")
+    assert params.scale == "tiny"
+    assert set(params.file.scales) == {"smoke", "tiny", "spec"}
+    for scale in params.file.scales:
+        view = Params(params.file.model_copy(update={"scale": scale}))
+        for phase in PHASES:
+            assert view.phase(phase.name) is not None
+
+
+def test_a_phase_has_both_halves(params_file: Path) -> None:
+    params = load_params(params_file)
+    tree = read_yaml(params_file)
+    edge = params.phase("edge")
+    assert edge.prune_ratio == tree["edge"]["prune_ratio"]
+    assert edge.steps == tree["scales"]["tiny"]["edge"]["steps"]
+    set_param(params_file, "scale", "smoke")
+    assert load_params(params_file).phase("edge").steps == tree["scales"]["smoke"]["edge"]["steps"]
+    assert params.phase("trunk") == params.phase("cognate")
+    assert params.phase("report") == params.phase("evaluation")
+    with pytest.raises(ForgeError, match="no parameters for a phase named 'nope'"):
+        params.phase("nope")
+
+
+def test_select_reads_dotted_keys(params_file: Path) -> None:
+    params = load_params(params_file)
+    picked = params.select(["seed", "cognate.branches.reasoning.seed", "scales.spec.evomerge"])
+    assert picked["seed"] == 0
+    assert picked["cognate.branches.reasoning.seed"] == 42, "the specification's seed"
+    assert picked["scales.spec.evomerge"] == read_yaml(params_file)["scales"]["spec"]["evomerge"]
+    with pytest.raises(ForgeError, match=r"seed\.deeper: no such key"):
+        params.select(["seed.deeper"])
+
+
+@pytest.mark.parametrize(
+    ("key", "value", "message"),
+    [
+        ("scale", "huge", "scale: 'huge' is not one of "),
+        ("seed", -1, "seed: input should be greater than or equal to 0, got -1"),
+        ("seed", "0", "seed: input should be a valid integer, got '0'"),
+        ("seed", ..., "seed: missing"),
+        ("sed", 1, "sed: unknown key"),
+        ("scales.spec.edge.stepps", 1, "scales.spec.edge.stepps: unknown key"),
+        ("scales.spec.edge.steps", ..., "scales.spec.edge.steps: missing"),
+        (
+            "scales.tiny.cognate.hidden_size",
+            8191,
+            "scales.tiny.cognate.hidden_size: must be a multiple of head_dim (",
+        ),
+        (
+            "scales.tiny.cognate.head_dim",
+            33,
+            "scales.tiny.cognate.head_dim: input should be a multiple of 2, got 33",
+        ),
+        ("scales.tiny.cognate.low_ffn", [64] * 33, "scales.tiny.cognate.low_ffn: needs one width a block"),
+        ("scales.tiny.cognate.high_heads", [], "scales.tiny.cognate.high_heads: list should have at least 1"),
+        ("scales.smoke.cognate.low_heads", [0], "scales.smoke.cognate.low_heads[0]: input should be greater"),
+        ("scales.tiny.cognate.memory", 1, "scales.tiny.cognate.memory: input should be a valid boolean"),
+        (
+            "cognate.decay_fraction",
+            0.99,
+            "cognate.decay_fraction: warmup_fraction + decay_fraction must not exceed 1",
+        ),
+        ("cognate.branches.reasoning.mix.text", "a lot", "cognate.branches.reasoning.mix.text: "),
+        ("cognate.branches", {}, "cognate.branches: dictionary should have at least 1"),
+        ("evomerge.fitness.speed", 0.9, "evomerge.fitness: the weights must add up to 1, got "),
+        ("quietstar.thought_weights.fluency", 0.0, "quietstar.thought_weights: the weights must add up to 1"),
+        ("quietstar.on_fail", "maybe", "quietstar.on_fail: input should be 'continue' or 'stop'"),
+        ("evomerge.elites", 256, "scales: smoke.evomerge.population ("),
+        ("bitnet.act_bits", 4, "bitnet.act_bits: input should be 0 or 8"),
+        ("compress.vq_codebook", 100, "compress.vq_codebook: must be a power of two, got 100"),
+        ("compress.gates", [0.9], "compress.gates: list should have at least 3"),
+        ("compress.budget_mb", 0, "compress.budget_mb: "),
+        (
+            "scales.tiny.compress.vocab_size",
+            65536,
+            "scales.tiny.compress: vocab_size (65536) exceeds data.vocab_size (",
+        ),
+        ("scales.tiny.forge.lr", float("nan"), "scales.tiny.forge.lr: "),
+    ],
+)
+def test_bad_values_are_refused_by_name(params_file: Path, key: str, value: Any, message: str) -> None:
+    rewrite(params_file, key, value)
+    with pytest.raises(ForgeError) as caught:
+        load_params(params_file)
+    line = str(caught.value)
+    assert line.startswith("params.yaml: " + message), line
+
+
+def test_several_faults_are_counted(params_file: Path) -> None:
+    rewrite(params_file, "seed", "x")
+    rewrite(params_file, "edge.prune_ratio", 2.0)
+    with pytest.raises(ForgeError, match=r"seed: .*\(and 1 more\)$"):
+        load_params(params_file)
+
+
+@settings(max_examples=30, deadline=None, suppress_health_check=[HealthCheck.function_scoped_fixture])
+@given(head=st.integers(2, 32).map(lambda n: 2 * n), extra=st.integers(1, 63), heads=st.integers(1, 8))
+def test_hidden_size_must_hold_whole_heads(head: int, extra: int, heads: int) -> None:
+    values = load_params(ROOT / "params.yaml").file.scales["tiny"].cognate.model_dump()
+    hidden = max(16, head * heads) + extra
+    values |= {"head_dim": head, "hidden_size": hidden}
+    if hidden % head == 0:
+        assert CognateScale.model_validate(values).hidden_size == hidden
+    else:
+        with pytest.raises(ValueError, match="multiple of head_dim"):
+            CognateScale.model_validate(values)
+
+
+def test_a_mix_of_nothing_is_refused() -> None:
+    zero = dict.fromkeys(Mix.model_fields, 0.0)
+    with pytest.raises(ValueError, match="weight above 0"):
+        Mix.model_validate(zero)
+    assert Mix.model_validate({**zero, "recall": 0.1}).recall == 0.1
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("a: [1", r"line 1: not valid YAML"),
+        ("- 1\n", "must be a mapping"),
+        ("seed: 1\nseed: 2\n", "not valid YAML"),
+    ],
+)
+def test_broken_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
+    path = tmp_path / "params.yaml"
+    path.write_text(text)
+    with pytest.raises(ForgeError, match=message):
+        load_params(path)
+    with pytest.raises(ForgeError, match="no such file"):
+        load_params(tmp_path / "gone.yaml")
+
+
+def test_numbers_as_dvc_writes_them(params_file: Path) -> None:
+    text, count = re.subn(r"(?m)^  adam_lr: \S+", "  adam_lr: 1e-05", params_file.read_text())
+    assert count == 1
+    params_file.write_text(text)
+    assert load_params(params_file).phase("cognate").adam_lr == 1e-5
+
+
+def test_an_edit_touches_one_line(params_file: Path) -> None:
+    before = params_file.read_text()
+    set_param(params_file, "scales.tiny.edge.steps", 98765)
+    changed = [
+        line
+        for line in difflib.ndiff(before.splitlines(), params_file.read_text().splitlines())
+        if line.startswith(("+ ", "- "))
+    ]
+    assert len(changed) == 2
+    assert changed[1] == "+       steps: 98765"
+    assert load_params(params_file).phase("edge").steps == 98765
+
+
+def test_an_edited_list_stays_in_its_line(params_file: Path) -> None:
+    before = params_file.read_text()
+    set_param(params_file, "data.own_data", ["data/own/a.txt", "data/own/b.txt"])
+    after = params_file.read_text()
+    assert after == before.replace("  own_data: []", "  own_data: [data/own/a.txt, data/own/b.txt]")
+    assert load_params(params_file).file.data.own_data == ["data/own/a.txt", "data/own/b.txt"]
+
+
+@pytest.mark.parametrize(("key", "value"), [("scales.tiny.edge.steps", 0), ("scale", "nope"), ("edge.prune", 1)])
+def test_an_edit_that_breaks_the_file_is_undone(params_file: Path, key: str, value: Any) -> None:
+    before = params_file.read_bytes()
+    with pytest.raises(ForgeError, match=r"^params\.yaml: "):
+        set_param(params_file, key, value)
+    assert params_file.read_bytes() == before
+    assert [p.name for p in params_file.parent.iterdir()] == ["params.yaml"]
+
+
+@pytest.mark.parametrize("scale", ["smoke", "tiny", "spec"])
+def test_shapes_come_to_the_parameter_target(scale: str) -> None:
+    """Within the tolerance of the first handoff, and at `spec` within 10 % of the specification's figure."""
+    from forge.model import TinyTitanConfig, TinyTitanForCausalLM
+
+    file = load_params(ROOT / "params.yaml").file.scales[scale]
+    shape = file.cognate.model_dump()
+    names = set(TinyTitanConfig().to_dict()) & set(shape)
+    assert {"hidden_size", "head_dim", "low_heads", "high_ffn", "memory", "halting"} <= names
+    config = TinyTitanConfig(vocab_size=file.data.vocab_size, **{name: shape[name] for name in names})
+    with torch.device("meta"):
+        model = TinyTitanForCausalLM(config)
+    count = sum(tensor.numel() for tensor in model.state_dict().values())
+    tolerance = file.contracts.evomerge.parameter_tolerance
+    assert abs(count / file.cognate.parameters_target - 1) <= tolerance
+    if scale == "spec":
+        assert abs(count / 25_069_534 - 1) <= 0.10

@@ -1,0 +1,276 @@
+"""The data stage: a user's own files, the rows of each split, the files on disk."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pyarrow as pa
+import pytest
+from pyarrow import parquet
+
+from forge.data.build import TASKS, build_data, encode_rows, read_rows, tooled_row
+from forge.data.dataset import KINDS, EncodedSet, build_set
+from forge.data.render import ID, render, render_text
+from forge.data.tasks import SUITE, draw, split_of
+from forge.data.texts import book_chunks, chunk_text, own_rows, recall_dialogues, text_split
+from forge.errors import ForgeError
+from forge.model import load_tokenizer
+from forge.tools import Toolbox
+from tests.support.tiny_models import tiny_tokenizer
+
+TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
+
+
+def _params(**changes: Any) -> SimpleNamespace:
+    sizes = {"vocab_size": 420, "train_direct": 3, "train_tooled": 4, "train_tool": 10, "train_persona": 8}
+    sizes |= {"train_recall": 6, "train_text": 12, "eval_per_family": 2, "val_per_family": 2}
+    return SimpleNamespace(**{**sizes, "own_data": [], **changes})
+
+
+# ---- own data
+# ----------------------------------------------------------------------------------------------------
+
+
+def test_own_files_of_every_kind_are_read(tmp_path: Path) -> None:
+    (tmp_path / "a.txt").write_text("One sentence. Another one.", encoding="utf-8")
+    (tmp_path / "b.md").write_text("# Title", encoding="utf-8")
+    lines = [
+        json.dumps({"text": "From a line\u2028with a separator."}, ensure_ascii=False),
+        "",
+        json.dumps({"messages": TURNS}),
+    ]
+    (tmp_path / "c.jsonl").write_bytes("\r\n".join(lines).encode())
+    parquet.write_table(pa.table({"text": ["From a table."]}), tmp_path / "d.parquet")
+    parquet.write_table(pa.table({"messages": [TURNS]}), tmp_path / "e.parquet")
+    (tmp_path / "ignored.csv").write_text("x", encoding="utf-8")
+    expected = [
+        {"text": "One sentence. Another one."},
+        {"text": "# Title"},
+        {"text": "From a line with a separator."},
+        {"messages": TURNS},
+        {"text": "From a table."},
+        {"messages": TURNS},
+    ]
+    assert own_rows([str(tmp_path)]) == expected
+    assert own_rows([str(tmp_path / "d.parquet"), str(tmp_path / "a.txt")]) == [expected[4], expected[0]]
+    assert own_rows([]) == []
+
+
+@pytest.mark.parametrize(
+    ("name", "content", "where"),
+    [
+        ("x.jsonl", b'{"text": "ok"}\n{"text": ', "x.jsonl:2: not JSON"),
+        ("x.jsonl", b'{"text": "ok"}\n\n[1]', "x.jsonl:3: needs 'text' or 'messages'"),
+        ("x.jsonl", b'{"text": 3}', "x.jsonl:1: needs"),
+        ("x.jsonl", b'{"messages": [{"role": "user"}]}', "x.jsonl:1: needs"),
+        ("x.jsonl", b'{"messages": []}', "x.jsonl:1: needs"),
+        ("x.jsonl", b'{"messages": [{"role": "tool", "content": "a"}]}', "x.jsonl:1: tool: no such role"),
+        ("x.jsonl", b'{"messages": [{"role": "persona", "content": "end"}]}', "x.jsonl:1: persona"),
+        ("x.jsonl", b'{"messages": [{"role": "user", "content": "a"}]}', "x.jsonl:1: no assistant turn"),
+        ("x.jsonl", b"\xff\xfe", "x.jsonl: not UTF-8"),
+        ("x.txt", b"caf\xe9", "x.txt: not UTF-8"),
+        ("x.csv", b"a,b", "x.csv: only .txt"),
+        ("x.parquet", b"PAR1 not really", "x.parquet: not readable as parquet"),
+    ],
+)
+def test_a_bad_own_file_is_named(tmp_path: Path, name: str, content: bytes, where: str) -> None:
+    (tmp_path / name).write_bytes(content)
+    with pytest.raises(ForgeError) as caught:
+        own_rows([str(tmp_path / name)])
+    assert where in str(caught.value)
+    assert "\n" not in str(caught.value)
+
+
+def test_a_missing_own_file_and_a_bad_table_row_are_named(tmp_path: Path) -> None:
+    with pytest.raises(ForgeError, match=r"nowhere\.txt does not exist"):
+        own_rows([str(tmp_path / "nowhere.txt")])
+    parquet.write_table(pa.table({"text": ["fine", None]}), tmp_path / "t.parquet")
+    with pytest.raises(ForgeError, match=r"t\.parquet: row 2: needs"):
+        own_rows([str(tmp_path / "t.parquet")])
+
+
+# ---- texts and recall
+# --------------------------------------------------------------------------------------------
+
+
+def test_chunks_hold_the_whole_text_in_order() -> None:
+    text = "A short one. " * 40 + "word " * 200 + "x" * 1000 + " The end! Really?"
+    chunks = chunk_text(text)
+    assert "".join("".join(chunks).split()) == "".join(text.split())
+    assert all(0 < len(chunk) <= 320 for chunk in chunks)
+    assert chunk_text("  \n ") == []
+
+
+def test_the_book_is_cut_and_split_by_hash() -> None:
+    chunks = book_chunks()
+    assert len(chunks) > 50
+    assert not any("***" in chunk or "license" in chunk.lower() for chunk in chunks)  # the wrapping is off
+    assert {text_split(chunk) for chunk in chunks} == {"train", "val", "test"}
+
+
+def test_recall_asks_for_a_pair_that_was_given() -> None:
+    rows = {split: recall_dialogues(40, 0, split) for split in ("train", "val", "test")}
+    assert rows["val"] == recall_dialogues(40, 0, "val")
+    prompts = [row["messages"][0]["content"] for part in rows.values() for row in part]
+    assert len(set(prompts)) == len(prompts) == 120
+    for row in rows["test"]:
+        prompt, answer = (m["content"] for m in row["messages"])
+        asked = prompt.rsplit(" ", 1)[1].rstrip("?")
+        assert f"{asked} {answer}" in prompt.split(".")[0]
+        assert 0 < row["difficulty"] <= 1
+
+
+# ---- sets on disk
+# ------------------------------------------------------------------------------------------------
+
+
+def _set() -> EncodedSet:
+    rows = [([ID["system"], 20, 21, ID["user"], 22, ID["assistant"], 23, 1], [0, 0, 0, 0, 0, 0, 1, 1])]
+    rows += [([ID["user"], 30, ID["assistant"], 31, 1], [0, 0, 0, 1, 1]), ([1, 40, 1], [0, 1, 1])]
+    return build_set(rows, [KINDS.index(k) for k in ("tool", "direct", "text")], [3, 1, 2], [0.25, 0.5, 1.0])
+
+
+def test_a_set_survives_its_file(tmp_path: Path) -> None:
+    data = _set()
+    data.save(tmp_path / "x.safetensors")
+    loaded = EncodedSet.load(tmp_path / "x.safetensors")
+    for name in ("ids", "mask", "offsets", "kind", "task", "difficulty"):
+        assert getattr(loaded, name).dtype == getattr(data, name).dtype
+        assert np.array_equal(getattr(loaded, name), getattr(data, name))
+    assert len(loaded) == 3
+    assert loaded.lengths.tolist() == [8, 5, 3]
+    assert loaded.where("tool", "text").tolist() == [0, 2]
+    assert [part.tolist() for part in loaded.row(2)] == [[1, 40, 1], [0, 1, 1]]
+
+
+def test_a_damaged_set_is_named(tmp_path: Path) -> None:
+    path = tmp_path / "x.safetensors"
+    with pytest.raises(ForgeError, match=r"x\.safetensors"):
+        EncodedSet.load(path)
+    _set().save(path)
+    path.write_bytes(path.read_bytes()[:-3])
+    with pytest.raises(ForgeError, match=r"x\.safetensors"):
+        EncodedSet.load(path)
+    with pytest.raises(ForgeError, match="must not be empty"):
+        build_set([], [], [], [])
+
+
+def test_the_system_turn_comes_off_alone() -> None:
+    bare = _set().without_system()
+    assert [part.tolist() for part in bare.row(0)] == [
+        [ID["user"], 22, ID["assistant"], 23, 1],
+        [0, 0, 0, 1, 1],
+    ]
+    assert bare.row(1)[0].tolist() == _set().row(1)[0].tolist()
+    headed = _set().without_system(head=ID["teacher"])
+    assert headed.row(0)[0].tolist() == [ID["teacher"], ID["user"], 22, ID["assistant"], 23, 1]
+    assert headed.row(0)[1].tolist() == [0, 0, 0, 0, 1, 1]
+    assert headed.row(2)[0].tolist() == [1, 40, 1]
+    assert (headed.kind == _set().kind).all()
+
+
+def test_a_subset_keeps_order_and_labels() -> None:
+    part = _set().subset(np.array([2, 0]))
+    assert part.row(0)[0].tolist() == [1, 40, 1]
+    assert part.task.tolist() == [2, 3]
+    assert part.difficulty.tolist() == [1.0, 0.25]
+
+
+def test_rows_are_encoded_by_the_renderer() -> None:
+    rows = [
+        {"kind": "text", "task": "text", "text": "the cat", "difficulty": 0.5},
+        {"kind": "direct", "task": "gcd", "messages": TURNS, "difficulty": 0.25},
+    ]
+    data = encode_rows(tiny_tokenizer(), rows)
+    for i, expected in enumerate((render_text(tiny_tokenizer(), "the cat"), render(tiny_tokenizer(), TURNS))):
+        assert tuple(part.tolist() for part in data.row(i)) == expected
+    assert [KINDS[k] for k in data.kind] == ["text", "direct"]
+    assert [TASKS[t] for t in data.task] == ["text", "gcd"]
+
+
+def test_a_call_that_does_not_solve_its_problem_stops_the_build() -> None:
+    item = draw("gcd", 0, 1, "train")[0]
+
+    class Wrong:
+        def execute(self, call: str) -> str:
+            return "error: broken"
+
+    with pytest.raises(ForgeError, match=r"gcd: the call 'calculator gcd.*gives 'error: broken'"):
+        tooled_row(item, 0.5, Wrong())  # type: ignore[arg-type]
+    with Toolbox() as toolbox:
+        row = tooled_row(item, 0.5, toolbox)
+    assert [m["role"] for m in row["messages"]] == ["system", "user", "call", "result", "assistant"]
+    assert row["messages"][3]["content"] == item.answer
+
+
+@pytest.fixture(scope="module")
+def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
+    folder = tmp_path_factory.mktemp("data")
+    own = [{"messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": f"Say {n}"},
+                         {"role": "assistant", "content": str(n)}]} for n in range(40)]
+    own[0]["messages"][1]["content"] = "Odd\u2028separator"
+    (folder / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own), encoding="utf-8")
+    params = _params(own_data=[str(folder / "own.jsonl")])
+    return folder, build_data(params, 0, folder / "prepared", folder / "workspace")
+
+
+def test_the_build_holds_what_was_asked_for(built: tuple[Path, dict[str, Any]]) -> None:
+    folder, summary = built
+    rows = {split: read_rows(folder / "prepared" / f"{split}.jsonl") for split in ("train", "val", "test")}
+    assert summary == json.loads((folder / "prepared" / "summary.json").read_text(encoding="utf-8"))
+    assert summary["families"] == list(SUITE)
+    assert max(summary["majority_answer_rate"].values()) < 0.4
+    for split, tooled in (("train", 4), ("val", 2), ("test", 2)):
+        kinds = [row["kind"] for row in rows[split]]
+        assert {kind: kinds.count(kind) for kind in set(kinds)} == summary["counts"][split]
+        weights = [spec.weight if split == "train" else 1.0 for spec in SUITE.values()]
+        assert kinds.count("tooled") == sum(round(tooled * weight) for weight in weights)
+        assert all(0 <= row["difficulty"] <= 1 for row in rows[split])
+        for row in rows[split]:
+            if row["task"] in SUITE:
+                prompt = next(m["content"] for m in row["messages"] if m["role"] == "user")
+                assert split_of(prompt) == split
+    assert sum(row["kind"] == "tool" for row in rows["train"]) == 10
+    own = {split: [row for row in rows[split] if row["task"] == "own"] for split in rows}
+    assert sum(map(len, own.values())) == 40
+    assert len(own["train"]) > 20  # a system prompt that all share does not send them all one way
+    assert own["val"]
+    assert own["test"]
+
+
+def test_the_build_encodes_every_row_with_its_own_tokenizer(built: tuple[Path, dict[str, Any]]) -> None:
+    prepared = built[0] / "prepared"
+    tokenizer = load_tokenizer(prepared / "tokenizer")
+    assert 400 < len(tokenizer) <= 420  # a phrase that merges have made already takes no second place
+    for split in ("train", "val", "test"):
+        data, rows = (
+            EncodedSet.load(prepared / f"{split}.safetensors"),
+            read_rows(prepared / f"{split}.jsonl"),
+        )
+        assert len(data) == len(rows)
+        for i in range(0, len(rows), 7):
+            row = rows[i]
+            ids, mask = (
+                render_text(tokenizer, row["text"]) if "text" in row else render(tokenizer, row["messages"])
+            )
+            assert data.row(i)[0].tolist() == ids
+            assert data.row(i)[1].tolist() == mask
+            assert sum(mask) > 0
+            assert TASKS[data.task[i]] == row["task"]
+        assert int(data.ids.max()) < len(tokenizer)
+
+
+def test_the_build_is_repeatable(built: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
+    folder, _ = built
+    build_data(
+        _params(own_data=[str(folder / "own.jsonl")]), 0, tmp_path / "prepared", tmp_path / "workspace"
+    )
+    for part in ("prepared", "workspace"):
+        first = sorted(p.relative_to(folder) for p in (folder / part).rglob("*") if p.is_file())
+        assert first == sorted(p.relative_to(tmp_path) for p in (tmp_path / part).rglob("*") if p.is_file())
+        for name in first:
+            assert (folder / name).read_bytes() == (tmp_path / name).read_bytes(), name

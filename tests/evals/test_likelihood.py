@@ -1,0 +1,143 @@
+"""Likelihood per example against a slow loop and the model's own loss; what every phase measures."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+import torch.nn.functional as F
+
+from forge.data.dialogues import TOOL_PROMPT
+from forge.data.tokenizer import save_tokenizer
+from forge.evals import measure as module
+from forge.evals.ledger import LedgerRow, deployable_files
+from forge.evals.likelihood import likelihood
+from forge.evals.measure import mean, measure_run, record_ledger, solved
+from forge.model import TinyTitanForCausalLM, save_model
+from forge.tools import build_workspace
+from tests.support.stub_run import StubRun, measured, random_set, suite
+from tests.support.tiny_models import tiny_model, tiny_tokenizer
+
+
+def slow(model: TinyTitanForCausalLM, data: Any, i: int, steps: int | None = None) -> tuple[float, int, bool, float]:
+    """One example with the plain forward pass, token by token."""
+    ids, mask = data.row(i)
+    row = torch.from_numpy(ids.astype(np.int64))[None]
+    with torch.no_grad():
+        trace = model.prefill(row, model.embedding_weight())
+        high, taken = model.run_until_halt(trace, steps)
+        logits = F.linear(high, model.embedding_weight())[0]
+    places = [t for t in range(1, len(ids)) if mask[t]]
+    nll = sum(float(F.cross_entropy(logits[t - 1 : t], row[0, t : t + 1])) for t in places)
+    exact = all(int(logits[t - 1].argmax()) == int(ids[t]) for t in places)
+    return nll, len(places), exact, float(np.mean([int(taken[0, t - 1]) for t in places]))
+
+
+@pytest.mark.parametrize("steps", [None, 1, 2])
+def test_likelihood_is_the_slow_loops(steps: int | None, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forge.evals.likelihood.ROWS", 5)
+    model, data = tiny_model(halt_threshold=0.5), random_set(17)
+    found = likelihood(model, data, steps=steps)
+    for i in range(len(data)):
+        nll, count, exact, taken = slow(model, data, i, steps)
+        assert found.nll[i] == pytest.approx(nll, abs=1e-4)
+        assert (found.tokens[i], bool(found.exact[i])) == (count, exact)
+        assert found.steps[i] == pytest.approx(taken)
+    if steps is not None:
+        assert (found.steps == steps).all()
+    else:
+        assert 1 < found.steps.mean() < model.steps
+    assert found.perplexity == pytest.approx(np.exp(found.nll.sum() / found.tokens.sum()))
+    assert found.mean_loss == pytest.approx(found.nll / found.tokens)
+
+
+def test_likelihood_agrees_with_the_models_own_loss() -> None:
+    model, data = tiny_model(), random_set(6)
+    found = likelihood(model, data)
+    for i in range(len(data)):
+        ids, mask = (torch.from_numpy(a.astype(np.int64))[None] for a in data.row(i))
+        with torch.no_grad():
+            loss = model(ids, labels=ids.masked_fill(mask == 0, -100)).loss
+        assert found.mean_loss[i] == pytest.approx(float(loss), abs=1e-5)
+
+
+def test_some_examples_in_the_order_asked_for() -> None:
+    model, data = tiny_model(), random_set(12)
+    index = np.array([7, 2, 11])
+    some, everything = likelihood(model, data, index), likelihood(model, data)
+    assert some.nll == pytest.approx(everything.nll[index], abs=1e-4)
+    assert (some.tokens == everything.tokens[index]).all()
+
+
+def test_exact_means_every_supervised_token() -> None:
+    model, data = tiny_model(), random_set(8)
+    with torch.no_grad():
+        for i in range(4):  # rewrite four rows so that the model's own choice is what it is asked for
+            for t in range(1, int(data.lengths[i])):
+                if data.mask[data.offsets[i] + t]:
+                    prefix = torch.from_numpy(data.row(i)[0][:t].astype(np.int64))[None]
+                    data.ids[data.offsets[i] + t] = int(model(prefix).logits[0, -1].argmax())
+    assert likelihood(model, data).exact[:4].tolist() == [1.0] * 4
+    assert likelihood(model, data).accuracy == likelihood(model, data).exact.mean()
+    last = int(data.offsets[1]) - 1
+    data.ids[last] = 14 + (int(data.ids[last]) - 14 + 1) % 34
+    assert likelihood(model, data).exact[:4].tolist() == [0.0, 1.0, 1.0, 1.0]
+
+
+# ---- what a phase measures -----------------------------------------------------------------------------------
+
+
+def test_measuring_asks_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    asked: list[dict[str, Any]] = []
+
+    def score(model: Any, tokenizer: Any, **options: Any) -> Any:
+        asked.append(options)
+        return suite([float(options["tools"]), float("system" in options)])
+
+    monkeypatch.setattr(module, "score_suite", score)
+    monkeypatch.setattr(module, "bits_per_byte", lambda model, tokenizer, texts: float(len(texts)))
+    build_workspace(tmp_path / "workspace")
+    run = StubRun(tmp_path)
+    found = measure_run(run, None, tiny_tokenizer())
+    assert [(a["tools"], a.get("system")) for a in asked] == [(False, None), (True, None), (True, TOOL_PROMPT)]
+    assert {(a["n"], a["seed"], a["split"], a["max_new_tokens"]) for a in asked} == {(2, 7, "test", 24)}
+    assert "execute" not in asked[0]
+    assert asked[1]["execute"]("calculator 3+4") == "7"
+    assert found.headline() == {
+        "suite/accuracy_no_tools": 0.0,
+        "suite/accuracy_tools": 0.5,
+        "suite/accuracy_tools_prompted": 1.0,
+        "suite/bpb": 1.0,
+        "suite/mean_steps": 1.5,
+    }
+    asked.clear()
+    bare = measure_run(run, None, tiny_tokenizer(), prompted=False)
+    assert len(asked) == 2
+    assert bare.prompted is None
+    assert "suite/accuracy_tools_prompted" not in bare.headline()
+
+
+def test_solved_is_half_with_tools_and_half_without() -> None:
+    assert solved(measured([1.0, 0.0, 0.0], [0.0, 0.0, 1.0])) == [0.5, 0.0, 0.5]
+    assert solved(measured([1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [1.0, 1.0, 0.0])) == [1.0, 0.5, 0.0]
+    assert mean([0.0, 1.0, 0.5]) == 0.5
+
+
+def test_a_ledger_row_is_measured_on_disk(tmp_path: Path) -> None:
+    rows: list[LedgerRow] = []
+    run, model = StubRun(tmp_path), tiny_model()
+    run.ledger, run.seconds = rows.append, 12.5
+    save_model(model, tmp_path / "cognate")
+    save_tokenizer(tiny_tokenizer(), tmp_path / "cognate")
+    metrics = measured([1.0, 0.0], [1.0, 1.0])
+    record_ledger(run, "cognate", tmp_path / "cognate", model, metrics)
+    record_ledger(run, "cognate", tmp_path / "cognate", model, metrics, seconds=3.0)
+    files = deployable_files("cognate", tmp_path / "cognate")
+    assert tmp_path / "cognate" / "model.safetensors" in files
+    assert rows[0].bytes == sum(file.stat().st_size for file in files)
+    assert (rows[0].accuracy_no_tools, rows[0].accuracy_tools, rows[0].bpb) == (0.5, 1.0, 2.0)
+    assert rows[0].parameters == model.num_parameters()
+    assert [row.seconds for row in rows] == [12.5, 3.0]

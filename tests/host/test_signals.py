@@ -1,0 +1,126 @@
+"""Asking a stage to stop: what is still interrupted, how long it may take, and what happens when nobody is left to
+ask.
+"""
+
+from __future__ import annotations
+
+import os
+import signal
+import subprocess
+import sys
+import textwrap
+import time
+from contextlib import suppress
+from pathlib import Path
+
+import pytest
+
+from forge.errors import Interrupted
+from forge.host import signals
+from forge.host.signals import stop_on_signals
+from forge.pipeline.records.tracking import read_status
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+def test_nothing_is_interrupted_once_it_has_settled() -> None:
+    with stop_on_signals(grace=0.01) as stop:
+        stop.settle()
+        os.kill(os.getpid(), signal.SIGTERM)
+        deadline = time.monotonic() + 5
+        while signal.getitimer(signal.ITIMER_REAL)[0] and time.monotonic() < deadline:
+            time.sleep(0.01)
+        assert stop.requested
+
+
+def test_the_end_of_the_grace_passes_through_code_that_catches_every_exception() -> None:
+    """torch's `load_state_dict`, for one, turns whatever happens inside it into a RuntimeError."""
+
+    def library() -> None:
+        try:
+            os.kill(os.getpid(), signal.SIGTERM)
+            time.sleep(5)
+        except Exception as error:
+            raise RuntimeError("something went wrong") from error
+
+    with pytest.raises(Interrupted), stop_on_signals(grace=0.01):
+        library()
+
+
+def test_an_end_of_the_grace_that_a_library_swallows_comes_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(signals, "REMINDER_SECONDS", 0.05)
+    with pytest.raises(Interrupted), stop_on_signals(grace=0.01):
+        os.kill(os.getpid(), signal.SIGTERM)
+        with suppress(BaseException):
+            time.sleep(5)
+        time.sleep(5)
+
+
+def test_an_error_that_the_end_of_the_grace_became_is_a_pause() -> None:
+    """Compiled code clears what is raised inside it and fails in words of its own."""
+    fault = ValueError("could not determine the shape")
+    with stop_on_signals(grace=0.01) as stop:
+        stop.step, stop.total = 3, 9
+        assert stop.cause(fault) is fault
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.cause(fault) is fault, "the grace is not over"
+        with suppress(Interrupted):
+            time.sleep(5)
+        stop.settle()
+        assert str(stop.cause(fault)) == str(Interrupted(3, 9))
+
+
+def test_an_orphan_gets_little_grace(monkeypatch: pytest.MonkeyPatch) -> None:
+    with stop_on_signals(grace=100.0) as stop:
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert signal.getitimer(signal.ITIMER_REAL)[0] > 90
+        assert not stop.orphaned
+        monkeypatch.setattr(os, "getppid", lambda: 1)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert 0 < signal.getitimer(signal.ITIMER_REAL)[0] <= 3.0
+
+
+@pytest.mark.parametrize(("started_by_dvc", "adopted", "code"), [(True, False, 0), (True, True, 130), (False, True, 0)])
+def test_a_stage_that_comes_after_dvcs_death_leaves_at_once(started_by_dvc: bool, adopted: bool, code: int) -> None:
+    """A parent in another session is not who started the stage."""
+    done = subprocess.run(
+        [sys.executable, "-c", "import stages"],
+        env={**os.environ, "PYTHONPATH": str(ROOT)} | ({"DVC_STAGE": "trunk"} if started_by_dvc else {}),
+        start_new_session=adopted,
+        check=False,
+    )
+    assert done.returncode == code
+
+
+ORPHAN = textwrap.dedent(
+    """
+    import os, sys, time
+    from forge.errors import Interrupted
+    from forge.pipeline.lifecycle.stage import stage
+    with stage("data") as run:
+        print(os.getpid(), flush=True)
+        while not run.stop_requested:
+            time.sleep(0.02)
+        raise Interrupted(1, 2)
+    """
+)
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="PDEATHSIG is Linux's")
+def test_a_stage_does_not_outlive_its_parent(project: Path) -> None:
+    parent = subprocess.Popen(
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {ORPHAN!r}])"],
+        stdout=subprocess.PIPE,
+        stderr=subprocess.DEVNULL,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+    )
+    assert parent.stdout is not None
+    child = int(parent.stdout.readline())
+    parent.kill()
+    parent.wait()
+    deadline = time.monotonic() + 20
+    while read_status(project / ".forge/runs/data")["state"] != "paused":  # type: ignore[index]
+        assert time.monotonic() < deadline, f"process {child} lives on"
+        time.sleep(0.05)
+    parent.stdout.close()

@@ -1,0 +1,488 @@
+"""The dashboard: every page on a project that is empty, finished, running or damaged; what it saves; its server."""
+
+from __future__ import annotations
+
+import http.client
+import json
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import sys
+import time
+import urllib.request
+from collections.abc import Iterator
+from contextlib import contextmanager
+from importlib import import_module
+from pathlib import Path
+from typing import Any
+
+import psutil
+import pytest
+from streamlit.testing.v1 import AppTest
+
+from forge.cli.main import main
+from forge.config import load_params
+from forge.files import atomic_write_json
+from forge.host import sampling
+from forge.host.sampling import SystemSampler
+from forge.monitor import launch
+from forge.monitor.app import PAGES
+from forge.pipeline.dvc import states
+from forge.pipeline.dvc.lockfile import md5_path
+from forge.pipeline.records.curves import Curves, curves
+from forge.pipeline.registry.index import reindex
+from forge.pipeline.registry.versions import register
+from forge.pipeline.report import overview as watching
+from tests.support.rot import flip
+from tests.support.toy_project import build_project, outside_stages
+
+ROOT = Path(__file__).resolve().parents[2]
+for name in PAGES:
+    # Streamlit runs a page as `__main__`; coverage must have met it under its own name first.
+    import_module(f"forge.monitor.views.{name}")
+
+
+@pytest.fixture
+def empty(project: Path) -> Path:
+    """The real parameters, at scale smoke, and stages; nothing has run."""
+    shutil.copy(ROOT / "dvc.yaml", project)
+    return project
+
+
+@pytest.fixture
+def finished(empty: Path) -> Path:
+    """The results of the committed run."""
+    shutil.copytree(ROOT / "results", empty / "results")
+    return empty
+
+
+@pytest.fixture
+def two_stages(project: Path) -> Path:
+    """The real parameters and two stages that are fresh: one reads the seed, the other the evolution's block."""
+    stages: dict[str, Any] = {"one": ["seed"], "two": ["scales.smoke.evomerge"]}
+    tree = states.read_yaml(project / "params.yaml")
+    values = {"seed": tree["seed"], "scales.smoke.evomerge": tree["scales"]["smoke"]["evomerge"]}
+    locked: dict[str, Any] = {}
+    for name, keys in stages.items():
+        (project / name).write_text("made\n")
+        out = {"path": name, "hash": "md5", "md5": md5_path(project / name, {}), "size": 5}
+        locked[name] = {"cmd": "true", "params": {"params.yaml": {key: values[key] for key in keys}}, "outs": [out]}
+    wanted = {name: {"cmd": "true", "params": keys, "outs": [name]} for name, keys in stages.items()}
+    atomic_write_json(project / "dvc.yaml", {"stages": wanted})
+    (project / "dvc.lock").write_text(f"schema: '2.0'\nstages: {json.dumps(locked)}\n")
+    assert {state.state for state in states.stage_states()} == {"fresh"}
+    return project
+
+
+@pytest.fixture(scope="module")
+def toy(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:
+    """A small project that was run, with `trunk@v0.0.1` registered."""
+    place = tmp_path_factory.mktemp("toy")
+    with outside_stages(place) as patch:
+        folder = build_project(place)
+        patch.chdir(folder)
+        register(Path(), "trunk")
+        reindex(Path())
+        yield folder
+
+
+def running(stage: str, **facts: Any) -> Path:
+    """What a stage of this process would have written by now."""
+    directory = Path(".forge/runs") / stage
+    status = {
+        "stage": stage, "state": "running", "step": 30, "total": 40, "note": "loss 2.5", "pid": os.getpid(),
+        "started": time.time(), "updated": time.time(), "seconds_left": 20.0, **facts,
+    }  # fmt: skip
+    atomic_write_json(directory / "status.json", status)
+    rows = [{"step": n, "time": 1.0, "train/loss": 9.0 / n, "val/loss": 8.0 / n} for n in (1, 2, 3)]
+    (directory / "metrics.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return directory
+
+
+def opened(page: str = "overview") -> AppTest:
+    """A page of the dashboard, drawn without an exception."""
+    app = AppTest.from_file(str(launch.APP), default_timeout=60).run()
+    return shown(app if page == "overview" else app.switch_page(f"views/{page}.py").run())
+
+
+def shown(app: AppTest) -> AppTest:
+    assert not app.exception, app.exception[0].value
+    return app
+
+
+def said(app: AppTest) -> str:
+    """All that stands on a page outside tables, without Markdown's escapes."""
+    kinds = (app.title, app.subheader, app.caption, app.info, app.error, app.warning, app.success)
+    lines = [str(element.value) for kind in kinds for element in kind]
+    lines += [f"{metric.label}: {metric.value}" for metric in app.metric]
+    return "\n".join(lines).replace("\\", "")
+
+
+def tables(app: AppTest) -> list[list[dict[str, Any]]]:
+    return [table.value.to_dict("records") for table in app.dataframe]
+
+
+def charts(app: AppTest) -> int:
+    return len(app.get("vega_lite_chart")) + len(app.get("arrow_vega_lite_chart"))
+
+
+# ---- pages ----
+
+
+@pytest.mark.parametrize("page", PAGES)
+def test_every_page_of_an_empty_project_says_what_is_absent(empty: Path, page: str) -> None:
+    app = opened(page)
+    words = {
+        "overview": "No phase has results yet",
+        "phase": "No series: this stage draws none, or has not run",
+        "models": "The registry knows no model",
+        "system": "No run is remembered here",
+        "configuration": "comments stay",
+    }
+    assert words[page] in said(app)
+    assert [title.value for title in app.title] == [PAGES[page]]
+    assert not app.error
+
+
+def test_the_overview_of_results_has_the_ledger_and_its_picture(finished: Path) -> None:
+    app = opened()
+    stages, ledger = tables(app)
+    assert [row["stage"] for row in stages[:3]] == ["data", "trunk", "cognate@reasoning"]
+    assert {row["state"] for row in stages} == {"new"}
+    report = json.loads(Path("results/report.json").read_text())
+    assert [(row["phase"], row["bytes"]) for row in ledger] == [(r["phase"], r["bytes"]) for r in report["ledger"]]
+    assert f"{report['claims_passed']} passed, {report['claims_failed']} failed" in said(app)
+    assert len(app.get("image")) == 1
+    assert "time left: unknown" in said(app)  # the results are of another scale
+
+
+def test_a_running_stage_is_seen_with_its_progress_and_a_dead_one_is_told_from_it(empty: Path) -> None:
+    running("trunk")
+    running("edge", state="paused", step=5, total=10, note="interrupted")
+    running("forge", pid=2**22 + 1)  # no such process
+    running("bitnet", started=psutil.Process().create_time() - 3600)  # a later process of the same number
+    app = opened()
+    rows = {row["stage"]: row for row in tables(app)[0]}
+    assert {name: rows[name]["state"] for name in ("trunk", "edge", "forge", "bitnet", "data")} == {
+        "trunk": "running", "edge": "paused", "forge": "killed", "bitnet": "killed", "data": "new",
+    }  # fmt: skip
+    trunk, edge = rows["trunk"], rows["edge"]
+    assert (trunk["progress"], trunk["steps"], trunk["time left"]) == (0.75, "30 of 40", "20 s")
+    assert (edge["progress"], edge["time left"], edge["note"]) == (0.5, "", "interrupted")
+    bars = [bar.proto.text.replace("\\", "") for bar in app.get("progress")]
+    assert "trunk: 30 of 40 loss 2.5" in bars
+
+
+def test_a_phase_shows_curves_claims_and_metrics_of_its_results(finished: Path) -> None:
+    app = opened("phase")
+    shown(app.selectbox(key="phase").set_value("bitnet").run())
+    assert "From results/bitnet/plots/metrics" in said(app)
+    assert charts(app) == 1
+    claims, metrics = tables(app)
+    recorded = json.loads(Path("results/bitnet/claims.json").read_text())
+    assert [row["verdict"] == "pass" for row in claims] == [claim["passed"] for claim in recorded]
+    assert claims[0]["difference, low"] == recorded[0]["ci95"][0]
+    assert len(metrics) >= 19
+    assert all(row["description"] for row in metrics)
+    shown(app.text_input(key="metrics of bitnet").set_value("no such metric").run())
+    assert "0 of " in said(app)
+    kept = Path("results/bitnet/plots/metrics/train/loss.tsv")
+    kept.write_text(kept.read_text() + "many\tfew\n")
+    assert "loss.tsv: expected a column of steps and one of numbers" in said(shown(app.run()))
+    shown(app.selectbox(key="phase").set_value("cognate").run())
+    shown(app.selectbox(key="branch").set_value("adaptive_computation").run())
+    assert "results/cognate/adaptive_computation/run.json" in said(app)
+
+
+def test_a_phase_that_runs_draws_the_series_that_are_chosen(empty: Path) -> None:
+    series = running("trunk") / "metrics.jsonl"
+    app = opened("phase")
+    shown(app.selectbox(key="phase").set_value("trunk").run())
+    assert "Latest run here: running, step 30 of 40, about 20 s left, loss 2.5" in said(app)
+    assert app.multiselect(key="series of trunk").value == ["train/loss"]
+    shown(app.multiselect(key="series of trunk").set_value(["train/loss", "val/loss"]).run())
+    assert charts(app) == 2
+    series.write_text(series.read_text() + '{"step": 4, "ti')
+    assert "its last line is not whole yet" in said(shown(app.run()))
+
+
+def test_models_are_listed_traced_and_checked(toy: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = tmp_path / "copy"
+    shutil.copytree(toy, copy, symlinks=True)
+    monkeypatch.chdir(copy)
+    assert curves("edge") == Curves(None, {})
+    app = opened("models")
+    rows = {row["model"]: row for row in tables(app)[0]}
+    assert set(rows) == {"trunk", "edge"}
+    assert rows["trunk"]["versions"] == "trunk@v0.0.1"
+    assert len(rows["edge"]["manifest SHA-256"]) == 64
+    details = next(name for name in app.selectbox(key="details").options if name.startswith("edge "))
+    shown(app.selectbox(key="details").set_value(details).run())
+    assert f"Parents: {rows['trunk']['id']}" in said(app)
+    assert tables(app)[1] == [{"metric": "quality/value", "value": "2"}]
+    shown(app.selectbox(key="lineage").set_value("edge").run())
+    graph = app.get("graphviz_chart")[0].proto.spec
+    assert '"models/trunk" -> "models/edge"' in graph
+    assert '"data/prepared" -> "models/trunk"' in graph
+    shown(app.selectbox(key="parameters").set_value("models/trunk").run())
+    assert '"value"' in app.json[0].value
+    shown(app.selectbox(key="lineage").set_value("gone").run())
+    assert "no model 'gone'" in said(app)
+    shown(app.button(key="verify").click().run())
+    assert "none damaged" in said(app)
+    flip(copy / "models" / "edge" / "model.safetensors")
+    shown(app.button(key="verify").click().run())
+    assert "models/edge" in {row["path"] for row in tables(app)[-1]}
+    shown(app.text_input(key="query").set_value("no such model").run())
+    assert "No model like that." in said(app)
+
+
+def test_the_system_now_and_while_a_stage_ran(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    directory = running("trunk")
+    sampler = SystemSampler(directory, interval=0.01)
+    sampler.start()
+    time.sleep(0.2)
+    sampler.stop()
+    running("edge", state="done", updated=1.0)
+    app = opened("system")
+    assert f"of {psutil.cpu_count()} cores" in said(app)
+    assert "GPU: none found" in said(app)
+    assert app.selectbox(key="stage").value == "trunk"
+    assert charts(app) == 4
+    shown(app.selectbox(key="stage").set_value("edge").run())
+    assert "This run left no samples" in said(app)
+    card = {"gpu_utilization": 50.0, "vram_used_gb": 3.0}
+    monkeypatch.setattr(sampling, "find_probes", lambda: [sampling.HostProbe(), lambda: card])
+    import streamlit
+
+    streamlit.cache_resource.clear()
+    assert "GPU: 50 %, 3.0 GB in use" in said(opened("system"))
+    streamlit.cache_resource.clear()
+
+
+@pytest.mark.parametrize("page", ["overview", "phase", "models", "configuration"])
+def test_a_damaged_file_is_one_line_on_the_page(finished: Path, page: str) -> None:
+    Path("results/edge/ledger.json").write_text("{")
+    Path("params.yaml").write_bytes(b"scale: \xff\n" if page == "configuration" else Path("params.yaml").read_bytes())
+    Path(".forge").mkdir()
+    Path(".forge/registry.db").write_bytes(b"no database" * 99)
+    app = opened(page)
+    assert len(app.error) == 1
+    named = {"models": "registry.db", "configuration": "params.yaml"}.get(page, "results/edge/ledger.json")
+    assert named in said(app)
+
+
+# ---- configuration ----
+
+
+def field(app: AppTest, key: str) -> Any:
+    return next(each for each in app.text_input if each.key and each.key.startswith(f"{key} #"))
+
+
+def press(app: AppTest, label: str) -> AppTest:
+    return shown(next(button for button in app.button if button.label == label).click().run())
+
+
+def test_a_value_is_saved_with_comments_kept_and_its_stages_named(two_stages: Path) -> None:
+    before = Path("params.yaml").read_text()
+    app = opened("configuration")
+    assert app.selectbox(key="block").options[:2] == ["scale and seed", "data"]
+    field(app, "seed").set_value("7")
+    press(app, "Check")
+    assert "Valid, not saved. Would be stale: one (parameter seed changed)." in said(app)
+    assert Path("params.yaml").read_text() == before
+    press(app, "Save")
+    assert "Saved. Stale now: one (parameter seed changed)." in said(app)
+    assert Path("params.yaml").read_text() == before.replace("\nseed: 0\n", "\nseed: 7\n")
+    assert field(app, "seed").value == "7"
+    shown(app.selectbox(key="block").set_value("evomerge").run())
+    field(app, "evomerge.patience").set_value("3")
+    press(app, "Save")
+    assert "Saved. No fresh stage becomes stale." in said(app)
+    assert load_params().file.evomerge.patience == 3
+    press(app, "Save")
+    assert "Nothing was changed." in said(app)
+
+
+@pytest.mark.parametrize(
+    ("block", "key", "value", "words"),
+    [
+        ("evomerge", "evomerge.elites", "two", "params.yaml: evomerge.elites: "),
+        ("scales.smoke.edge", "scales.smoke.edge.steps", "0", "params.yaml: scales.smoke.edge.steps: "),
+        ("scale and seed", "scale", "vast", "params.yaml: scale: 'vast' is not one of"),
+        ("scale and seed", "seed", "[1", "params.yaml: seed"),
+    ],
+)
+def test_a_bad_value_is_refused_by_its_key(two_stages: Path, block: str, key: str, value: str, words: str) -> None:
+    before = Path("params.yaml").read_bytes()
+    app = opened("configuration")
+    shown(app.selectbox(key="block").set_value(block).run())
+    field(app, key).set_value(value)
+    press(app, "Save")
+    assert words in said(app)
+    assert "The file is as it was." in said(app)
+    assert not app.success
+    assert Path("params.yaml").read_bytes() == before
+
+
+def test_the_text_is_saved_as_it_is_and_never_over_somebody_elses(two_stages: Path) -> None:
+    before = Path("params.yaml").read_text()
+    app = opened("configuration")
+    shown(app.segmented_control(key="way").set_value("text").run())
+    app.text_area[0].set_value(before.replace("seed: 0", "seed: many"))
+    press(app, "Save")
+    assert "params.yaml: seed: " in said(app)
+    assert Path("params.yaml").read_text() == before
+    mine = before.replace("seed: 0", "seed: 5  # mine")
+    app.text_area[0].set_value(mine)
+    press(app, "Save")
+    assert Path("params.yaml").read_text() == mine
+    theirs = mine + "# theirs\n"
+    Path("params.yaml").write_text(theirs)
+    app.text_area[0].set_value(before)
+    press(app, "Save")
+    assert "was changed by somebody else" in said(app)
+    assert Path("params.yaml").read_text() == theirs
+    press(app, "Open it again")
+    assert app.text_area[0].value == theirs
+    assert not app.warning
+
+
+def test_a_broken_file_is_mended_as_text(two_stages: Path) -> None:
+    before = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(before.replace("seed: 0", "seed: [0"))
+    app = opened("configuration")
+    assert "not valid YAML" in said(app)
+    shown(app.segmented_control(key="way").set_value("text").run())
+    assert not app.error
+    app.text_area[0].set_value(before)
+    press(app, "Save")
+    assert "Saved. Which stages become stale is not known: params.yaml" in said(app)
+    assert Path("params.yaml").read_text() == before
+    Path("params.yaml").write_text("- a list\n")
+    assert "must be a mapping" in said(opened("configuration"))
+    Path("params.yaml").unlink()
+    assert "params.yaml: no such file" in said(opened("configuration"))
+
+
+# ---- the command ----
+
+
+def test_json_is_one_look_at_the_overview(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    running("trunk")
+    assert main(["monitor", "--json"]) == 0
+    found = json.loads(capsys.readouterr().out.strip().splitlines()[-1])
+    assert found["scale"] == "smoke"
+    by_name = {row["stage"]: row for row in found["stages"]}
+    assert by_name["trunk"]["state"] == "running"
+    assert by_name["trunk"]["run"]["step"] == 30
+    assert by_name["data"] == {"stage": "data", "state": "new", "why": "never ran here", "run": None}
+    assert len(found["ledger"]) == 8
+    assert found["seconds_left"] is None
+    assert found["agent"] is None
+
+
+def test_time_left_is_of_earlier_runs_less_what_was_spent() -> None:
+    assert watching.time_left({"a": 4.0, "b": 0.0, "report": 0.0}, {"a": 10.0, "b": 5.0, "c": 99.0}) == 11.0
+    assert watching.time_left({"a": 40.0}, {"a": 10.0}) == 0.0
+    assert watching.time_left({"a": 0.0, "b": 0.0}, {"a": 10.0}) is None
+    assert watching.time_left({}, {}) == 0.0
+
+
+def test_what_cannot_be_served_is_told_in_one_line(
+    empty: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    def told(*arguments: str) -> str:
+        assert main(["monitor", *arguments]) == 1
+        out, err = capsys.readouterr()
+        assert (out, err.count("\n")) == ("", 1)
+        return str(err)
+
+    with socket.socket() as taken:
+        taken.bind(("127.0.0.1", 0))
+        taken.listen()
+        port = taken.getsockname()[1]
+        assert f"port {port} is in use" in told("--port", str(port))
+    assert "--open is for a terminal" in told("--open")
+
+    def refuse(*_: Any) -> None:
+        raise PermissionError(13, "Permission denied")
+
+    monkeypatch.setattr(socket.socket, "bind", refuse)
+    assert "port 80 cannot be used (Permission denied)" in told("--port", "80")
+    Path("dvc.yaml").unlink()
+    assert "no dvc.yaml here" in told()
+
+
+def test_the_process_becomes_the_server(
+    empty: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    seen: list[Any] = []
+    monkeypatch.setattr(os, "execve", lambda *arguments: seen.append(arguments))
+    assert main(["monitor", "--port", "45671"]) == 0
+    assert capsys.readouterr().out == "http://127.0.0.1:45671 (Ctrl-C ends it)\n"
+    (program, line, environment), text = seen[0], " ".join(seen[0][1])
+    assert program == sys.executable
+    assert "--server.address 127.0.0.1" in text
+    assert "--browser.gatherUsageStats false" in text
+    assert "--server.headless true" in text
+    assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)
+    assert "--server.headless false" in " ".join(launch.command(1, open_browser=True))
+    assert line[1] == "-P"
+    monkeypatch.setattr(launch, "find_spec", lambda name: None)
+    assert main(["monitor", "--port", "45671"]) == 1
+    assert "needs Streamlit" in capsys.readouterr().err
+
+
+@contextmanager
+def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
+    """The command itself, on a free port, until it answers."""
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = probe.getsockname()[1]
+    line = [sys.executable, "-m", "forge.cli.main", "monitor", "--port", str(port)]
+    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
+    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
+    server = subprocess.Popen(line, cwd=folder, env=environment, start_new_session=True, **pipes)
+    try:
+        deadline = time.monotonic() + 30
+        while True:
+            try:
+                with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
+                    assert answer.read() == b"ok"
+                break
+            except OSError:
+                assert server.poll() is None, server.communicate()
+                assert time.monotonic() < deadline
+                time.sleep(0.1)
+        yield server, port
+    finally:
+        if server.poll() is None:
+            server.kill()
+        server.communicate()
+
+
+def test_the_server_is_this_machines_alone_and_a_signal_leaves_nothing(empty: Path) -> None:
+    from websockets.sync.client import connect
+
+    with serving(empty) as (server, port):
+        process = psutil.Process(server.pid)
+        listening = {c.laddr for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN}
+        assert listening == {("127.0.0.1", port)}
+        upgrade = {
+            "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
+            "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Host": "elsewhere.example",
+        }  # fmt: skip
+        caller = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
+        caller.request("GET", "/_stcore/stream", headers=upgrade)
+        assert caller.getresponse().status == 403
+        with connect(f"ws://127.0.0.1:{port}/_stcore/stream"):  # a browser that stays
+            family = [process, *process.children(recursive=True)]
+            server.send_signal(signal.SIGTERM)
+            out, err = server.communicate(timeout=20)
+        assert server.returncode == 0, err
+        assert not [member for member in family if member.is_running()]
+        assert out.startswith(f"http://127.0.0.1:{port} ")
+        assert "Traceback" not in err

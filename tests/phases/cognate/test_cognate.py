@@ -1,0 +1,201 @@
+"""Phase 1: a fresh model by seed, the trunk, a branch, and what a branch claims."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from forge.data.build import multi_step_tasks
+from forge.data.dataset import EncodedSet
+from forge.evals.likelihood import likelihood
+from forge.phases.cognate import claims as module
+from forge.phases.cognate.claims import branch_claims, difference_claims, halting_claim
+from forge.phases.cognate.training import (
+    BRANCH_RATE,
+    cognate_settings,
+    emphasized,
+    new_model,
+    train_branch,
+    train_trunk,
+)
+from forge.train import Batch, language_loss
+from tests.support.stub_run import StubRun, random_set
+from tests.support.tiny_models import SHAPE, tiny_model, tokens
+
+BOOT = {"n_boot": 200, "seed": 0}
+SIZES: dict[str, Any] = {
+    **{key: value for key, value in SHAPE.items() if key not in ("vocab_size", "memory_capacity")},
+    "memory": True,
+    "halting": True,
+}
+
+
+def mixture(**shares: float) -> SimpleNamespace:
+    return SimpleNamespace(model_dump=lambda: shares)
+
+
+def params(**changes: Any) -> dict[str, Any]:
+    branches = {
+        "reasoning": SimpleNamespace(memory_capacity=64, ponder_cost=0.0, multi_step=3, mix=mixture(direct=1.0)),
+        "memory_integration": SimpleNamespace(
+            memory_capacity=128, ponder_cost=0.5, multi_step=1, mix=mixture(recall=1.0)
+        ),
+    }
+    rates = {"muon_lr": 0.02, "adam_lr": 0.01, "weight_decay": 0.01, "clip": 1.0, "halt_weight": 0.1}
+    pace = {"warmup_fraction": 0.0, "decay_fraction": 0.5, "checkpoint_every": 50, "batch_tokens": 150}
+    sizes = {"trunk_steps": 4, "branch_steps": 3, "trunk_mix": mixture(direct=1.0, text=1.0)}
+    return {**SIZES, **rates, **pace, **sizes, "branches": branches, **changes}
+
+
+def test_a_new_model_has_the_shape_asked_for() -> None:
+    p = SimpleNamespace(**params())
+    model, twin, other = (new_model(p, 60, seed) for seed in (1, 1, 2))
+    assert torch.equal(model.embed.weight, twin.embed.weight)
+    assert not torch.equal(model.embed.weight, other.embed.weight)
+    assert model.embed.weight.shape == (60, SHAPE["hidden_size"])
+    assert model.config.memory_capacity == 128  # the largest that a branch asks for
+    assert hasattr(model, "halt")
+    single = new_model(SimpleNamespace(**params(max_steps=1)), 60, 1)
+    assert not hasattr(single, "halt")  # nothing to halt
+    assert not hasattr(new_model(SimpleNamespace(**params(memory=False)), 60, 1), "memory")
+
+
+def test_the_trunk_learns_what_it_reads(tmp_path: Path) -> None:
+    run, data = StubRun(tmp_path, **params(trunk_steps=40)), random_set(12)
+    model = new_model(run.params, 48, 1)
+    before = likelihood(model, data).perplexity
+    result = train_trunk(run, model, data)
+    assert result.final_loss < result.first_loss
+    read, unread = data.where("direct", "text"), data.where("tool", "persona")
+    assert likelihood(model, data, read).perplexity < 0.7 * before
+    assert likelihood(model, data, read).perplexity < likelihood(model, data, unread).perplexity
+
+
+def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    run, data, model = StubRun(tmp_path, **params()), random_set(24), tiny_model()
+    run.branch = "memory_integration"
+    prices: list[tuple[float, ...]] = []
+    read: list[np.ndarray] = []
+
+    def priced(*price: float) -> Any:
+        prices.append(price)
+        loss = language_loss(*price)
+
+        def seen(model: Any, batch: Batch) -> Any:
+            read.append(batch.index)
+            return loss(model, batch)
+
+        return seen
+
+    monkeypatch.setattr("forge.phases.cognate.training.language_loss", priced)
+    train_branch(run, model, data)
+    assert prices == [(0.1, 0.5)]
+    assert set(np.concatenate(read)) <= set(data.where("recall"))
+    assert model.config.memory_capacity == 128
+    assert model.memory.capacity == 128
+    assert any(bool((model.state_dict()[n] != w).any()) for n, w in tiny_model().state_dict().items())
+    train_trunk(run, model, data)
+    assert prices[1:] == [(0.1,)]
+
+
+def test_a_branch_starts_gently() -> None:
+    p = SimpleNamespace(**params())
+    trunk, branch = cognate_settings(p, 10, 1.0), cognate_settings(p, 10, BRANCH_RATE)
+    assert (branch.muon_lr, branch.adam_lr) == (trunk.muon_lr * BRANCH_RATE, trunk.adam_lr * BRANCH_RATE)
+    assert BRANCH_RATE < 0.5
+    assert (trunk.steps, trunk.clip, trunk.decay_fraction) == (10, 1.0, 0.5)
+
+
+# ---- claims --------------------------------------------------------------------------------------------------
+
+
+def held_out() -> EncodedSet:
+    """A random set in which every other problem is of a multi-step family."""
+    test = random_set(60)
+    test.task[::2] = multi_step_tasks()[0]
+    return test
+
+
+def test_a_branch_is_compared_with_the_trunk_at_what_it_is_for(tmp_path: Path) -> None:
+    run, test = StubRun(tmp_path), held_out()
+    trunk, model = tiny_model(), tiny_model()
+    same = branch_claims(run, trunk, model, test)
+    assert len(same) == 2
+    assert not same[0].passed
+    assert same[0].value == same[0].control_value
+    with torch.no_grad():
+        trunk.embed.weight.mul_(4)  # confident nonsense
+    better = branch_claims(run, trunk, model, test)[0]
+    assert better.passed
+    index = test.where("direct", "tooled")
+    index = index[np.isin(test.task[index], multi_step_tasks())]
+    assert better.n == len(index) < len(test.where("direct", "tooled"))
+    assert better.value == pytest.approx(likelihood(model, test, index).mean_loss.mean())
+    run.branch = "memory_integration"
+    recall = branch_claims(run, trunk, model, test)[0]
+    assert "recalls" in recall.claim
+    assert recall.n == len(test.where("recall"))
+    assert set(module.FOCUS) == {"reasoning", "memory_integration", "adaptive_computation"}
+    single = tiny_model(max_steps=1)
+    assert len(branch_claims(run, single, single, test)) == 1
+
+
+def test_every_branch_is_compared_with_every_other(tmp_path: Path) -> None:
+    """One branch answers at once and one never halts: only the claim about compute tells them apart."""
+    test, branches = held_out(), {name: tiny_model() for name in module.FOCUS}
+    with torch.no_grad():
+        for name, bias in zip(branches, (-50.0, -50.0, 50.0), strict=True):
+            branches[name].halt.weight.zero_()
+            branches[name].halt.bias.fill_(bias)
+    claims = difference_claims(StubRun(tmp_path), branches, test)
+    assert len(claims) == 6
+    assert len({claim.claim for claim in claims}) == 6
+    fewer = [c for c in claims if c.metric == module.STEPS]
+    assert [(c.passed, c.value, c.control_value) for c in fewer] == [(True, 1.0, 3.0)] * 2
+    assert not any(c.passed for c in claims if "recalls" in c.claim and "reasoning" in c.control)
+
+
+def test_multi_step_problems_are_repeated() -> None:
+    data = held_out()
+    assert emphasized(data, 1) is data
+    thrice = emphasized(data, 3)
+    assert len(thrice) == len(data) + 2 * int((data.task > 0).sum())
+    assert np.array_equal(thrice.row(len(data))[0], data.row(0)[0])
+    assert (thrice.task[len(data) :] > 0).all()
+
+
+def test_the_halting_claim_tells_what_is_saved() -> None:
+    test, model = random_set(60), tiny_model()
+
+    def claim(bias: float) -> Any:
+        with torch.no_grad():
+            model.halt.weight.zero_()
+            model.halt.bias.fill_(bias)
+        return halting_claim(model, test, BOOT)
+
+    never, always = claim(-50.0), claim(50.0)
+    assert never.passed
+    assert never.note.startswith("1.00 of the steps; accuracy after 1 to 3 steps: ")
+    assert never.note.endswith(" 0.00")
+    assert always.note.startswith("0.33 of the steps; ")
+    index = test.where("direct", "tooled")
+    assert always.value == likelihood(model, test, index, steps=1).accuracy
+    assert always.control_value == likelihood(model, test, index, steps=3).accuracy
+
+
+def test_the_halting_claim_sees_that_harder_takes_longer() -> None:
+    test, model = random_set(60), tiny_model(halt_threshold=0.5)
+    index = test.where("direct", "tooled")
+    with torch.no_grad():
+        ids = tokens(4, 9)
+        model.halt.bias -= model.halt_logits(model.prefill(ids, model.embedding_weight()).high).median()
+    steps = likelihood(model, test, index).steps
+    test.difficulty[index] = np.argsort(np.argsort(steps, kind="stable")) / len(index)
+    assert len(np.unique(steps)) > 2
+    rank = float(halting_claim(model, test, BOOT).note.rsplit(" ", 1)[1])
+    assert rank > 0.9

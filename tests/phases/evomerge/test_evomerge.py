@@ -1,0 +1,265 @@
+"""Phase 2 as a whole: what merges are judged by, and an evolution that can be stopped at any generation."""
+
+from __future__ import annotations
+
+import math
+from dataclasses import replace
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import numpy as np
+import pytest
+import torch
+
+from forge.data.dataset import KINDS
+from forge.errors import Interrupted
+from forge.evals.likelihood import likelihood
+from forge.model import TinyTitanForCausalLM, save_model
+from forge.phases.evomerge.fitness import WEIGHTS
+from forge.phases.evomerge.method import Keeper, Merged, equal_compute_steps, merge_claims, run_evolution, weights_of
+from forge.phases.evomerge.selection import (
+    StateDict,
+    barrier_loss,
+    continued_training,
+    evaluator,
+    fitness_batch,
+    measure_merge,
+)
+from forge.phases.evomerge.state import EvolutionState, Record
+from forge.train.checkpoint import load_checkpoint
+from tests.support.stub_run import StubRun, measured, random_set
+from tests.support.tiny_models import tiny_model
+
+PARAMS: dict[str, Any] = {
+    "generations": 3,
+    "population": 4,
+    "search": "ga",
+    "grouping": "module",
+    "elites": 1,
+    "crossover_rate": 0.6,
+    "mutation_sigma": 0.15,
+    "diversity_threshold": 0.0,
+    "reseed": 2,
+    "archive": 5,
+    "patience": 0,
+    "backend": "serial",
+    "fitness_samples": 10,
+    "checkpoint_every": 100,
+    "fitness": SimpleNamespace(model_dump=lambda: dict(WEIGHTS)),
+}
+
+
+def weights(seed: int, spread: float = 0.05) -> StateDict:
+    """The trunk with noise of its own kind on top."""
+    trunk, noise = tiny_model().state_dict(), tiny_model(seed=seed).state_dict()
+    return {name: (w + spread * noise[name] if seed else w).clone() for name, w in trunk.items()}
+
+
+PARENTS = {name: weights(seed) for name, seed in (("one", 1), ("two", 2), ("three", 3))}
+VAL = random_set(30)
+
+
+def evolved(run: StubRun) -> Merged:
+    return run_evolution(run, tiny_model(), weights(0), PARENTS, VAL)
+
+
+def same(a: StateDict, b: StateDict) -> bool:
+    return a.keys() == b.keys() and all(torch.equal(a[name], b[name]) for name in a)
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory: pytest.TempPathFactory) -> Merged:
+    return evolved(StubRun(tmp_path_factory.mktemp("whole"), **PARAMS))
+
+
+# ---- what merges are judged by -------------------------------------------------------------------------------
+
+
+def test_the_fitness_batch_is_fixed_by_the_seed() -> None:
+    first, second, other = (fitness_batch(VAL, 10, seed) for seed in (1, 1, 2))
+    assert len(first) == 10
+    assert (first.ids == second.ids).all()
+    assert len(first.ids) != len(other.ids) or (first.ids != other.ids).any()
+    whole = fitness_batch(VAL, 1000, 1)
+    assert {KINDS[kind] for kind in whole.kind} == {"direct", "tooled", "tool", "recall"}
+    assert len(whole) == 20
+
+
+def test_a_merge_is_measured_by_likelihood_and_counts() -> None:
+    model, batch = tiny_model(), fitness_batch(VAL, 10, 1)
+    found = measure_merge(model, PARENTS["two"], batch)
+    assert same(model.state_dict(), PARENTS["two"])
+    scored = likelihood(model, batch)
+    assert (found.perplexity, found.accuracy) == (scored.perplexity, scored.accuracy)
+    assert found.bytes == 4 * sum(w.numel() for w in PARENTS["two"].values())
+    core = sum(w.numel() for n, w in PARENTS["two"].items() if n.startswith(("low.", "high.", "memory.")))
+    core -= sum(w.numel() for n, w in PARENTS["two"].items() if "gate" in n or "key_shift" in n)
+    assert found.flops == pytest.approx(2 * core * np.average(scored.steps, weights=scored.tokens))
+
+
+def test_halting_earlier_is_fitter() -> None:
+    """Thinking less costs fewer FLOPs and nothing else where the prediction stays."""
+    model, batch = tiny_model(), fitness_batch(VAL, 10, 1)
+    never, always = ({**PARENTS["one"], "halt.bias": torch.tensor([b])} for b in (-50.0, 50.0))
+    costs = [measure_merge(model, w, batch).flops for w in (never, always)]
+    assert costs[0] == pytest.approx(3 * costs[1])
+
+
+def test_the_best_parent_scores_one_and_the_same_every_time() -> None:
+    parents = list(PARENTS.values())
+    evaluate, best = evaluator(tiny_model(), fitness_batch(VAL, 10, 1), parents, WEIGHTS)
+    assert evaluate(parents[best]).value == pytest.approx(1.0, abs=1e-12)
+    first = [evaluate(parent) for parent in parents]
+    assert [evaluate(parent) for parent in reversed(parents)] == first[::-1]
+    assert len({fitness.measured.perplexity for fitness in first}) == 3
+    again = evaluator(tiny_model(seed=8), fitness_batch(VAL, 10, 1), parents, WEIGHTS)
+    assert again[1] == best
+    assert again[0](parents[0]) == first[0]
+
+
+def test_the_barriers_loss_is_the_log_of_perplexity() -> None:
+    model, batch = tiny_model(), fitness_batch(VAL, 10, 1)
+    loss = barrier_loss(model, batch)(PARENTS["one"])
+    assert loss == pytest.approx(math.log(measure_merge(model, PARENTS["one"], batch).perplexity))
+
+
+# ---- the run -------------------------------------------------------------------------------------------------
+
+
+def test_an_evolution_reports_its_champion_and_controls(whole: Merged) -> None:
+    parents = list(PARENTS.values())
+    assert whole.best_parent_fitness == pytest.approx(1.0, abs=1e-12)
+    assert whole.result.champion.fitness.value >= whole.best_parent_fitness
+    for name, average in whole.average.items():
+        torch.testing.assert_close(average, sum(p[name] for p in parents) / 3, atol=1e-6, rtol=1e-5)
+    assert set(whole.barriers) == {"one~two", "one~three", "two~three"}
+    batch = fitness_batch(VAL, 10, 3)
+    assert whole.tokens_evaluated == int(batch.lengths.sum()) * len(whole.result.state.records)
+    evaluate, best = evaluator(tiny_model(), batch, parents, WEIGHTS)
+    assert best == whole.best_parent
+    assert evaluate(whole.champion).value == whole.result.champion.fitness.value
+
+
+def test_a_merge_that_only_guesses_is_dead(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
+    """It counts as a failure with its reason, unless the parents guess as well."""
+    batch = fitness_batch(VAL, 10, 1)
+    evaluate, _ = evaluator(tiny_model(), batch, list(PARENTS.values()), WEIGHTS)
+    assert evaluate.reference.perplexity > 48
+    assert evaluate(PARENTS["two"]).finite
+    sane = replace(evaluate, reference=replace(evaluate.reference, perplexity=5.0))
+    found = sane(PARENTS["two"])
+    assert not found.finite
+    assert "the model is dead: perplexity" in found.fault
+    keeper = Keeper(StubRun(tmp_path), 3, 1)
+    keeper.after_evaluation(Record(["linear", "ties"], None, found.fault, 2), EvolutionState.start(0))
+    assert capsys.readouterr().err == f"generation 2: linear+ties discarded: {found.fault}\n"
+
+
+@pytest.mark.parametrize("evaluations", [1, 13])
+def test_an_evolution_stopped_in_mid_generation_resumes_to_the_same(
+    tmp_path: Path, whole: Merged, evaluations: int, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    run, seen = StubRun(tmp_path, **PARAMS), []
+    told = Keeper.after_evaluation
+
+    def count(keeper: Keeper, record: Record, state: EvolutionState) -> None:
+        seen.append(record)
+        run.stop_requested = len(seen) == evaluations
+        told(keeper, record, state)
+
+    monkeypatch.setattr(Keeper, "after_evaluation", count)
+    with pytest.raises(Interrupted):
+        evolved(run)
+    saved = load_checkpoint(run.checkpoint_dir / "evolution")
+    assert saved is not None
+    assert len(saved[1]["records"]) == evaluations
+    resumed = evolved(run)
+    assert len(seen) == len(whole.result.state.records)
+    assert same(resumed.champion, whole.champion)
+    assert resumed.result.history == whole.result.history
+
+
+def test_a_long_generation_is_saved_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forge.phases.evomerge.method._SAVE_SECONDS", 0.0)
+    run, saved = StubRun(tmp_path, **PARAMS), []
+    keeper = Keeper(run, 3, 100)
+    for _ in range(2):
+        keeper.after_evaluation(Record([], None, "for a test"), EvolutionState.start(0))
+        saved.append(keeper.load())
+    assert [state.generation for state in saved if state is not None] == [-1, -1]
+
+
+def saved_generation(run: StubRun) -> int:
+    saved = load_checkpoint(run.checkpoint_dir / "evolution")
+    assert saved is not None
+    generation: int = saved[1]["generation"]
+    return generation
+
+
+@pytest.mark.parametrize("generation", [1, 2])
+def test_a_stopped_evolution_resumes_to_the_same_champion(tmp_path: Path, whole: Merged, generation: int) -> None:
+    run = StubRun(tmp_path, **PARAMS)
+    run.stop_at = generation
+    with pytest.raises(Interrupted) as stopped:
+        evolved(run)
+    assert (stopped.value.step, stopped.value.total) == (generation, 3)
+    assert saved_generation(run) == generation
+    before, run.stop_at, run.stop_requested = len(run.logged), -1, False
+    resumed = evolved(run)
+    assert [step for step, _ in run.logged[before:]] == list(range(generation + 1, 4))
+    assert same(resumed.champion, whole.champion)
+    assert resumed.result.history == whole.result.history
+    assert replace(resumed, champion={}, average={}, result=whole.result) == replace(whole, champion={}, average={})
+
+
+def test_the_last_generation_is_not_interrupted(tmp_path: Path, whole: Merged) -> None:
+    run = StubRun(tmp_path, **{**PARAMS, "checkpoint_every": 2})
+    run.stop_at = 3
+    assert same(evolved(run).champion, whole.champion)
+    assert [step for step, _ in run.logged] == [0, 1, 2, 3]
+    assert set(run.logged[0][1]) == {"fitness/best", "fitness/average", "fitness/diversity"}
+    assert saved_generation(run) == 2
+
+
+# ---- controls and claims -------------------------------------------------------------------------------------
+
+
+def test_the_control_trains_the_parent_on(tmp_path: Path) -> None:
+    cognate = SimpleNamespace(
+        muon_lr=0.02, adam_lr=0.004, weight_decay=0.0, clip=1.0, warmup_fraction=0.0, decay_fraction=0.5,
+        checkpoint_every=2, halt_weight=0.1, batch_tokens=100,
+    )  # fmt: skip
+    run = StubRun(tmp_path)
+    run.all_params = SimpleNamespace(phase={"cognate": cognate}.__getitem__)
+    model = tiny_model()
+    continued_training(run, model, VAL, {"direct": 1.0}, 2)
+    assert not same(dict(model.state_dict()), weights(0))
+    assert (run.checkpoint_dir / "continued").is_dir()
+    assert run.logged[-1][0] == 2
+    assert 0 < run.logged[-1][1]["continued/learning_rate"] < 0.5 * cognate.muon_lr
+
+
+def test_claims_name_every_control(tmp_path: Path, whole: Merged) -> None:
+    run, good, bad = StubRun(tmp_path), measured([1.0] * 20, [1.0] * 20), measured([0.0] * 20, [1.0] * 20)
+    claims = merge_claims(run, good, {"the average": bad, "a twin": good}, whole.result, "a twin")
+    assert [claim.control for claim in claims] == ["the average", "a twin", "a twin", "mean of generation 0"]
+    assert [claim.passed for claim in claims[:3]] == [True, False, True]
+    assert "best of generation 0" in claims[3].note
+    assert (claims[0].value, claims[0].control_value) == (1.0, 0.5)
+    start = [v for v in whole.result.generation_zero.values() if v is not None]
+    assert claims[3].control_value == pytest.approx(sum(start) / len(start))
+    assert claims[3].passed == (whole.result.champion.fitness.value > 1.2 * claims[3].control_value)
+    assert claims[3].n == len(start)
+
+
+def test_equal_compute() -> None:
+    assert equal_compute_steps(3 * 2048 * 7, 2048) == 7
+    assert equal_compute_steps(3 * 2048 * 7 + 2048, 2048) == 7
+    assert equal_compute_steps(10, 2048) == 1
+
+
+def test_weights_of_a_published_model(tmp_path: Path) -> None:
+    model: TinyTitanForCausalLM = tiny_model(seed=4)
+    save_model(model, tmp_path)
+    assert same(weights_of(tmp_path), dict(model.state_dict()))

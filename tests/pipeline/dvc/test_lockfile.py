@@ -1,0 +1,80 @@
+"""DVC's own files as we read them: which lock files are whole, and whose bytes the objects of the cache are."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from forge.errors import ForgeError
+from forge.pipeline.dvc.lockfile import Cache, Lock, Out, half_written, intact, lock_fault, md5_file, md5_path
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def test_a_cut_lock_file_is_told_from_a_whole_one_as_dvc_tells_them() -> None:
+    """Oracle: DVC's own schema, on a real lock file cut at many places."""
+    from dvc.schema import COMPILED_LOCKFILE_SCHEMA
+    from ruamel.yaml import YAML, YAMLError
+    from voluptuous import Invalid
+
+    text = (ROOT / "dvc.lock").read_text()
+    text = text[: text.index("\n  bitnet:") + 3000] if "\n  bitnet:" in text else text[:6000]
+    assert lock_fault((ROOT / "dvc.lock").read_text()) is None
+    missed, too_strict = [], []
+    for cut in [*range(0, 400, 7), *range(400, len(text), 97)]:
+        piece = text[:cut]
+        try:
+            COMPILED_LOCKFILE_SCHEMA(YAML(typ="safe").load(piece))
+            accepted = True
+        except (Invalid, YAMLError):
+            accepted = False
+        fault = lock_fault(piece)
+        if not accepted and fault is None:
+            missed.append((cut, piece[-60:]))
+        # DVC also accepts an entry that was cut before its hash, which no whole file holds.
+        if accepted and fault is not None and not fault.startswith("cut off in "):
+            too_strict.append((cut, fault))
+    assert not missed
+    assert not too_strict
+
+
+def test_a_lock_file_that_is_read_must_be_whole(tmp_path: Path) -> None:
+    text = (ROOT / "dvc.lock").read_text()
+    assert len(Lock.parse(text).stages) > 9
+    with pytest.raises(ForgeError, match=r"^v1:dvc\.lock is damaged, cut off in its last line$"):
+        Lock.parse(text[:-1], "v1:dvc.lock")
+    (tmp_path / "dvc.lock").write_bytes(b"\xff\xfe\n")
+    with pytest.raises(ForgeError, match=r"^dvc\.lock is damaged, .*; fix it with: agent-forge doctor --fix$"):
+        Lock.read(tmp_path)
+
+
+def test_the_users_of_an_object_are_all_that_have_its_bytes(tmp_path: Path) -> None:
+    for name in ("folder/a", "folder/b", "alone"):
+        (tmp_path / name).parent.mkdir(exist_ok=True)
+        (tmp_path / name).write_text("same" if name != "folder/b" else "other")
+    known: dict[Path, str] = {}
+    folder, same, other = (md5_path(tmp_path / name, known) for name in ("folder", "alone", "folder/b"))
+    cache = Cache(tmp_path / "cache")
+    listing = cache.object(folder)
+    listing.parent.mkdir(parents=True)
+    rows = [{"md5": same, "relpath": "a"}, {"md5": other, "relpath": "b"}]
+    listing.write_text(json.dumps(rows, sort_keys=True))
+    assert intact(listing)
+    outs = [Out("folder", folder, 9, "stage"), Out("alone", same, 4, "stage")]
+    assert cache.users(outs) == {folder: ["folder"], same: ["folder/a", "alone"], other: ["folder/b"]}
+    listing.write_text("[]")
+    assert cache.users(outs) == {folder: ["folder"], same: ["alone"]}
+
+
+def test_drafts_in_the_cache_are_told_from_objects(tmp_path: Path) -> None:
+    (tmp_path / "f").write_text("x")
+    name = md5_file(tmp_path / "f")[2:]
+    assert [half_written(Path(each)) for each in (name, f"{name}.dir", f".{name}.tmp", f"{name}.tmp", ".x")] == [
+        False,
+        False,
+        True,
+        True,
+        True,
+    ]

@@ -1,0 +1,478 @@
+"""The life of a stage: what it may read, what it must leave, how it stops."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import threading
+import time
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forge.config import set_param
+from forge.errors import ForgeError, Interrupted
+from forge.files import atomic_write_json, atomic_write_text, read_json, verify_manifest, write_manifest
+from forge.host.signals import stop_on_signals
+from forge.pipeline.handoff.publish import building
+from forge.pipeline.layout import paths as locate
+from forge.pipeline.layout.phases import PHASES, phase_named, stage_names
+from forge.pipeline.lifecycle import stage as stage_module
+from forge.pipeline.lifecycle.checkpoints import CheckpointHome, digest_path, fingerprint
+from forge.pipeline.lifecycle.stage import Run, stage
+from forge.pipeline.records.tracking import read_status
+
+ROOT = Path(__file__).resolve().parents[3]
+
+
+def publish_directory(path: str, text: str = "x") -> None:
+    atomic_write_text(Path(path) / "f.txt", text)
+    write_manifest(path)
+
+
+@pytest.fixture
+def prepared(project: Path) -> Path:
+    """A project whose data stage has run."""
+    for path in ("data/prepared", "data/workspace"):
+        publish_directory(path)
+    return project
+
+
+def fill_model(run: Run) -> None:
+    """The smallest thing that can be published: one weight."""
+    import torch
+
+    from forge.files import save_safetensors
+
+    save_safetensors(run.out_dir / "model.safetensors", {"w": torch.full((3,), float(run.seed))})
+
+
+def train_trunk(steps: int = 3) -> None:
+    with stage("trunk") as run:
+        for step in range(steps):
+            run.log(step, **{"train/loss": 1.0 / (step + 1), "other": step})
+            run.progress(step + 1, steps)
+        fill_model(run)
+        run.publish(
+            metadata={"final_loss": 0.5},
+            files={"note.txt": "hello", "raw.bin": b"\0", "copy": Path("params.yaml")},
+        )
+        run.claims([{"claim": "c"}])
+        run.summary({"detail": 2}, headline={"quality/bpb": 1.5})
+
+
+def test_the_data_stage_publishes_two_directories(project: Path) -> None:
+    with stage("data") as run:
+        assert run.params == run.all_params.phase("data")
+        for target in ("data/prepared", "data/workspace"):
+            with run.building(target) as draft:
+                atomic_write_text(draft / "f.txt", "x")
+        run.summary({}, headline={"rows/train": 10})
+    verify_manifest("data/prepared")
+    metrics = read_json("results/data/metrics.json")
+    assert metrics["rows"]["train"] == 10
+    assert metrics["phase"]["duration_seconds"] > 0
+    assert not list(Path("data").glob(".*.building"))
+
+
+def test_a_training_stage_leaves_what_dvc_expects(prepared: Path) -> None:
+    train_trunk()
+    model = Path("models/trunk")
+    verify_manifest(model)
+    assert (model / "note.txt").read_text() == "hello"
+    assert (model / "copy").read_bytes() == Path("params.yaml").read_bytes()
+    metadata = read_json(model / "metadata.json")
+    assert metadata["metrics"] == {"final_loss": 0.5}
+    assert metadata["parameters"] == 3
+    assert read_json("results/trunk/claims.json") == [{"claim": "c"}]
+    metrics = read_json("results/trunk/metrics.json")
+    assert metrics["quality"] == {"bpb": 1.5}
+    assert set(metrics) == {"quality", "phase", "step"}
+    curve = Path("results/trunk/plots/metrics/train/loss.tsv").read_text().split()
+    assert curve[:4] == ["step", "loss", "0", "1.0"]
+    assert not list(Path("results/trunk/plots").rglob("other.tsv"))
+    run = read_json("results/trunk/run.json")
+    assert run["seconds"] > 0
+    assert run["created_at"].endswith("Z")
+    logged = [json.loads(line) for line in Path(".forge/runs/trunk/metrics.jsonl").read_text().splitlines()]
+    assert [(row["step"], row["other"]) for row in logged] == [(0, 0), (1, 1), (2, 2)]
+    summary = read_json(".forge/runs/trunk/summary.json")
+    assert summary["detail"] == 2
+    assert summary["quality/bpb"] == 1.5
+    kept = {row["metric"]: row["value"] for row in read_json("results/trunk/all_metrics.json")}
+    assert kept.pop("trunk/phase/duration_seconds") > 0
+    sampled = {name for name in kept if name.startswith("trunk/system/")}
+    assert kept["trunk/system/rss_gb_peak"] > 0
+    kept = {name: value for name, value in kept.items() if name not in sampled}
+    assert kept == {"trunk/train/loss": 1 / 3, "trunk/other": 2, "trunk/detail": 2, "trunk/quality/bpb": 1.5}
+    assert read_status(Path(".forge/runs/trunk"))["state"] == "done"  # type: ignore[index]
+    assert not list(Path(".forge/checkpoints").rglob("*.*")), "checkpoints outlived the publication"
+
+
+def test_equal_runs_give_equal_bytes(prepared: Path) -> None:
+    train_trunk()
+    first = {p: p.read_bytes() for p in Path("models").rglob("*") if p.is_file()}
+    time.sleep(0.01)
+    train_trunk()
+    assert {p: p.read_bytes() for p in Path("models").rglob("*") if p.is_file()} == first
+
+
+def test_a_branch_has_its_own_seed_place_and_parent(prepared: Path) -> None:
+    train_trunk()
+    with stage("cognate", "memory_integration") as run:
+        assert run.seed == 1337
+        assert run.model_dir("trunk") == Path("models/trunk")
+        run.log(0, **{"train/loss": 1.0})
+        fill_model(run)
+        run.publish(metadata={"specialization": "memory_integration"})
+    metadata = read_json("models/cognate/memory_integration/metadata.json")
+    assert metadata["parents"] == [read_json("models/trunk/metadata.json")["model_id"]]
+    assert Path("results/cognate/memory_integration/metrics.json").is_file()
+    kept = {row["metric"]: row["value"] for row in read_json("results/cognate/memory_integration/all_metrics.json")}
+    assert kept["cognate/model_2/train/loss"] == 1.0
+
+
+def leaves(code: int, capsys: pytest.CaptureFixture[str], caught: pytest.ExceptionInfo[SystemExit]) -> str:
+    assert caught.value.code == code
+    lines = [line for line in capsys.readouterr().err.splitlines() if line]
+    assert len(lines) == 1, lines
+    return lines[0]
+
+
+@pytest.mark.parametrize(
+    ("name", "branch", "message"),
+    [
+        ("nope", None, "nope: no phase named 'nope'"),
+        ("cognate", "nope", "cognate@nope: cognate: no branch 'nope'; known: reasoning"),
+        ("trunk", "reasoning", "trunk@reasoning: trunk: no branch 'reasoning'; known: None"),
+        ("evomerge", None, "evomerge: handoff cognate -> evomerge: "),
+        ("cognate", "reasoning", "cognate@reasoning: models/trunk/manifest.json: no such file"),
+    ],
+)
+def test_refused_before_any_work(
+    prepared: Path, capsys: pytest.CaptureFixture[str], name: str, branch: str | None, message: str
+) -> None:
+    with pytest.raises(SystemExit) as caught, stage(name, branch):
+        pytest.fail("the block must not run")
+    assert leaves(1, capsys, caught).startswith(message)
+
+
+def test_bad_parameters_are_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = Path("params.yaml").read_text()
+    Path("params.yaml").write_text(text.replace("\nseed: 0\n", "\nseed: zero\n"))
+    with pytest.raises(SystemExit) as caught, stage("data"):
+        pytest.fail("the block must not run")
+    assert "params.yaml: seed: " in leaves(1, capsys, caught)
+
+
+FAULTS: list[tuple[Any, str]] = [
+    (lambda run: run.model_dir("cognate", "reasoning"), "trunk does not declare models/cognate as an input"),
+    (lambda run: run.building("data/prepared"), "trunk does not declare data/prepared as an output"),
+    (lambda run: run.log(0, loss=float("nan")), "metric 'loss' is not a finite number"),
+    (lambda run: run.log(0, loss="low"), "metric 'loss' is not a finite number"),
+    (lambda run: run.publish(metadata={}), "nothing to publish"),
+    (lambda run: None, "the series 'train/loss' was never logged"),
+    (lambda run: run.log(0, **{"train/loss": 1.0}), "trunk ended without writing models/trunk"),
+    (lambda run: run.summary({}, headline={"a": 1, "a/b": 2}), "cannot be nested under the value 'a'"),
+    (lambda run: run.summary({}, headline={"a/b": 1, "a": 2}), "metric 'a' is already a group"),
+    (lambda run: (_ for _ in ()).throw(ForgeError("no luck")), "no luck"),
+]
+
+
+@pytest.mark.parametrize(("act", "message"), FAULTS)
+def test_faults_leave_one_line_and_no_model(
+    prepared: Path, capsys: pytest.CaptureFixture[str], act: Any, message: str
+) -> None:
+    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+        act(run)
+    assert message in leaves(1, capsys, caught)
+    assert not list(Path("models").rglob("*.json"))
+    status = read_status(Path(".forge/runs/trunk"))
+    assert status is not None
+    assert status["state"] == "failed"
+    assert message in status["note"]
+
+
+def test_publishing_twice_is_refused(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+        fill_model(run)
+        run.publish(metadata={})
+        run.publish(metadata={})
+    assert "trunk has published already" in leaves(1, capsys, caught)
+
+
+def test_a_bug_keeps_its_traceback_and_gives_the_lock_back(prepared: Path) -> None:
+    with pytest.raises(ZeroDivisionError), stage("trunk") as run:
+        assert run.out_dir.is_dir()
+        _ = 1 / 0
+    assert not list(Path("models").iterdir())
+    assert read_status(Path(".forge/runs/trunk"))["note"] == "ZeroDivisionError: division by zero"  # type: ignore[index]
+    train_trunk()
+
+
+def test_tampered_data_is_found_before_any_work(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with stage("trunk") as run:
+        assert run.workspace_dir == locate.WORKSPACE
+        run.log(1, **{"train/loss": 1.0})
+        fill_model(run)
+        run.publish(metadata={})
+    Path("data/prepared/f.txt").write_text("y")
+    with pytest.raises(SystemExit) as caught, stage("trunk"):
+        pytest.fail("the block must not run")
+    assert "data/prepared/f.txt: changed" in leaves(1, capsys, caught)
+
+
+def test_an_interrupted_stage_saves_and_resumes(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+        for step in range(4):
+            run.log(step, **{"train/loss": float(step)})
+            run.progress(step + 1, 10)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert run.stop_requested
+        atomic_write_json(run.checkpoint_dir / "state.json", {"step": 3})
+        raise Interrupted(3, 10)
+    assert leaves(130, capsys, caught) == "trunk: paused at step 3 of 10; go on with: agent-forge run"
+    assert read_status(Path(".forge/runs/trunk"))["state"] == "paused"  # type: ignore[index]
+    assert not Path("results/trunk/metrics.json").exists()
+    with open(".forge/runs/trunk/metrics.jsonl", "a") as stream:
+        stream.write('{"step": 4, "train/lo')  # what a SIGKILL would leave
+    with stage("trunk") as run:
+        first = read_json(run.checkpoint_dir / "state.json")["step"]
+        for step in range(first, 6):
+            run.log(step, **{"train/loss": float(step)})
+        fill_model(run)
+        run.publish(metadata={})
+    rows = Path("results/trunk/plots/metrics/train/loss.tsv").read_text().split("\n")[1:-1]
+    assert rows == [f"{n}\t{float(n)}" for n in range(6)], "the curve must be that of an uninterrupted run"
+
+
+def test_other_parameters_do_not_resume(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit), stage("trunk") as run:
+        atomic_write_json(run.checkpoint_dir / "state.json", {})
+        raise Interrupted(1, 2)
+    before = Path("params.yaml").read_text()
+    set_param("params.yaml", "cognate.clip", 123.5)
+    with pytest.raises(SystemExit), stage("trunk") as run:
+        assert not (run.checkpoint_dir / "state.json").exists()
+        raise Interrupted(0, 2)
+    Path("params.yaml").write_text(before)
+    set_param("params.yaml", "edge.prune_ratio", 0.123)
+    with pytest.raises(SystemExit), stage("trunk") as run:
+        assert (run.checkpoint_dir / "state.json").exists(), "edge is nothing to the trunk"
+        raise Interrupted(0, 2)
+
+
+def test_other_parameters_in_between_do_not_cost_the_curve(prepared: Path) -> None:
+    """Each set of parameters has its own series as it has its own checkpoints."""
+    before = Path("params.yaml").read_text()
+    for clip, steps in ((None, (1, 2)), (123.5, (7, 8)), (None, (3, 4))):
+        Path("params.yaml").write_text(before)
+        if clip is not None:
+            set_param("params.yaml", "cognate.clip", clip)
+        with pytest.raises(SystemExit), stage("trunk") as run:
+            for step in steps:
+                run.log(step, **{"train/loss": float(step)})
+            atomic_write_json(run.checkpoint_dir / "state.json", {})
+            raise Interrupted(steps[-1], 9)
+    with stage("trunk") as run:
+        fill_model(run)
+        run.publish(metadata={})
+    rows = Path("results/trunk/plots/metrics/train/loss.tsv").read_text().split("\n")[1:-1]
+    assert rows == [f"{n}\t{float(n)}" for n in (1, 2, 3, 4)]
+    assert len(Path(".forge/runs/trunk/metrics.jsonl").read_text().splitlines()) == 4
+
+
+def test_work_that_never_looks_is_left_after_the_grace(
+    prepared: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(stage_module, "stop_on_signals", lambda: stop_on_signals(grace=0.1))
+    began = time.monotonic()
+    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+        run.progress(2, 9)
+        os.kill(os.getpid(), signal.SIGINT)
+        time.sleep(30)
+    assert leaves(130, capsys, caught).startswith("trunk: paused at step 2 of 9")
+    assert time.monotonic() - began < 20
+
+
+def test_handlers_are_given_back() -> None:
+    numbers = (signal.SIGINT, signal.SIGTERM, signal.SIGALRM)
+    before = [signal.getsignal(number) for number in numbers]
+    with stop_on_signals() as stop:
+        assert [signal.getsignal(number) for number in numbers] != before
+        os.kill(os.getpid(), signal.SIGINT)
+        os.kill(os.getpid(), signal.SIGTERM)
+        assert stop.requested
+    assert [signal.getsignal(number) for number in numbers] == before
+    assert signal.getitimer(signal.ITIMER_REAL)[0] == 0
+
+
+def test_an_orphan_that_has_published_keeps_its_checkpoints(
+    prepared: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Nobody is left to write the result into dvc.lock, so the stage will run again."""
+    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+        atomic_write_json(run.checkpoint_dir / "state.json", {"step": 9})
+        run.log(9, **{"train/loss": 1.0})
+        run.progress(9, 9)
+        fill_model(run)
+        run.publish(metadata={})
+        monkeypatch.setattr(os, "getppid", lambda: 1)
+    assert leaves(130, capsys, caught) == "trunk: paused at step 9 of 9; go on with: agent-forge run"
+    assert list(Path(".forge/checkpoints/trunk").glob("*/state.json"))
+
+
+def test_what_a_killed_writer_left_is_swept_up(prepared: Path) -> None:
+    stray = [Path("results/trunk/.claims.json.k3x9.tmp"), Path("results/trunk/.hidden"), Path("results/data/.x.tmp")]
+    for path in stray:
+        path.parent.mkdir(parents=True, exist_ok=True)
+        path.write_text("half")
+    with stage("trunk") as run:
+        run.log(1, **{"train/loss": 1.0})
+        fill_model(run)
+        run.publish(metadata={})
+    assert [path.exists() for path in stray] == [False, True, True]
+
+
+def test_another_thread_can_run_a_stage_without_signals() -> None:
+    seen: list[bool] = []
+
+    def work() -> None:
+        with stop_on_signals() as stop:
+            seen.append(stop.requested)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [False]
+
+
+def test_a_second_writer_waits_and_is_then_refused(project: Path) -> None:
+    first, second = CheckpointHome("s", "ab" * 32), CheckpointHome("s", "ab" * 32, wait=0.3)
+    other = CheckpointHome("s", "cd" * 32, wait=0.0)
+    first.open()
+    other.open()
+    with pytest.raises(ForgeError, match=f"process {os.getpid()} is already working"):
+        second.open()
+    (first.path / "kept").touch()
+    first.close()
+    assert second.open() == first.path
+    assert (second.path / "kept").exists()
+    second.discard()
+    other.close()
+    assert list(Path(".forge/checkpoints/s").iterdir()) == []
+
+
+def test_a_lock_file_removed_by_its_holder_excludes_nobody(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """A waiter may open the file just before the holder unlinks it; it must then try again on the new one."""
+    home = CheckpointHome("s", "ab" * 32)
+    real_stat, calls = os.stat, []
+
+    def stat(path: Any, *args: Any, **options: Any) -> os.stat_result:
+        if str(path).endswith(".lock") and not calls:
+            calls.append(path)
+            os.unlink(path)
+        return real_stat(path, *args, **options)
+
+    with monkeypatch.context() as patch:
+        patch.setattr(os, "stat", stat)
+        home.open()
+    assert calls
+    assert home.path.with_suffix(".lock").exists()
+    home.close()
+
+
+def test_fingerprints_see_names_contents_and_parameters(project: Path) -> None:
+    publish_directory("m", "one")
+    Path("code").mkdir()
+    Path("code/a.py").write_text("1")
+    base = fingerprint("s", {"a": 1}, ["m", "code"])
+    assert fingerprint("s", {"a": 1}, ["code", "m"]) == base
+    assert fingerprint("t", {"a": 1}, ["m", "code"]) != base
+    assert fingerprint("s", {"a": 2}, ["m", "code"]) != base
+    assert digest_path(Path("gone")) != digest_path(Path("code"))
+    (Path("code") / "__pycache__").mkdir()
+    (Path("code") / "__pycache__" / "a.pyc").write_text("x")
+    assert fingerprint("s", {"a": 1}, ["m", "code"]) == base
+    Path("code/a.py").rename("code/b.py")
+    moved = fingerprint("s", {"a": 1}, ["m", "code"])
+    assert moved != base
+    publish_directory("m", "two")
+    assert fingerprint("s", {"a": 1}, ["m", "code"]) != moved
+
+
+def test_a_half_built_directory_never_shows(project: Path) -> None:
+    target = Path("out/d")
+    (target.parent / ".d.building").mkdir(parents=True)
+    (target.parent / ".d.building" / "leftover").touch()
+    with building(target) as draft:
+        (draft / "f").write_text("1")
+    assert sorted(p.name for p in target.iterdir()) == ["f", "manifest.json"]
+    with pytest.raises(RuntimeError), building(target) as draft:
+        (draft / "f").write_text("2")
+        raise RuntimeError
+    assert (target / "f").read_text() == "1"
+    assert [p.name for p in target.parent.iterdir()] == ["d"]
+
+
+def test_state_goes_to_the_main_repository(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    copy = project / ".dvc" / "tmp" / "exps" / "copy"
+    copy.mkdir(parents=True)
+    assert locate.run_dir("edge") == project / ".forge/runs/edge"
+    monkeypatch.setenv("DVC_ROOT", str(project))
+    assert locate.run_dir("edge") == project / ".forge/runs/edge"
+    monkeypatch.chdir(copy)
+    monkeypatch.setenv("DVC_EXP_NAME", "wide")
+    assert locate.run_dir("edge") == project / ".forge/experiments/wide/edge"
+    home = CheckpointHome("edge", "ab" * 32)
+    assert home.open().is_relative_to(project / ".forge/checkpoints")
+    home.close()
+    assert locate.model_path("edge") == Path("models/edge")
+
+
+def test_phases_know_their_stages() -> None:
+    assert stage_names()[:3] == ["data", "trunk", "cognate@reasoning"]
+    assert len(stage_names()) == 13
+    assert [phase.name for phase in PHASES][-1] == "report"
+    assert phase_named("compress").reads() == (
+        "data/prepared",
+        "data/workspace",
+        "models/baking",
+        "models/edge",
+        "models/trunk",
+    )
+    with pytest.raises(ForgeError, match="no phase named 'x'"):
+        phase_named("x")
+
+
+def test_a_ledger_row_must_be_declared(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    from forge.evals.ledger import LedgerRow
+
+    row = {"bytes": 1, "parameters": 1, "bpb": 1.0, "accuracy_no_tools": 0.0, "accuracy_tools": 0.0}
+    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+        run.ledger(LedgerRow(phase="edge", seconds=run.seconds, files=["f"], **row))
+    assert "trunk does not declare the ledger row of 'edge'" in leaves(1, capsys, caught)
+
+
+def test_metrics_of_another_phase_must_be_declared(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+        run.phase_metrics("cognate", {"phase/success": 1})
+    assert "trunk does not declare the metrics of 'cognate'" in leaves(1, capsys, caught)
+    run.phase = phase_named("evomerge")
+    run.phase_metrics("cognate", {"phase/success": True})
+    assert read_json("results/cognate/all_metrics.json") == [{"metric": "cognate/phase/success", "value": 1}]
+    assert {"results/cognate/all_metrics.json", "results/evomerge/all_metrics.json"} <= set(run.phase.records())
+
+
+def test_seconds_of_earlier_stages_add_up(project: Path) -> None:
+    for name, seconds in {"trunk": 1.5, "cognate/reasoning": 1, "cognate/memory_integration": 2}.items():
+        atomic_write_json(f"results/{name}/run.json", {"seconds": seconds})
+    atomic_write_json("results/cognate/adaptive_computation/run.json", {"seconds": 3})
+    publish_directory("data/own")
+    with stage("report") as run:
+        assert run.recorded_seconds("trunk", "cognate") == 7.5
+        for name in ("headline.json", "ladder.json", "ladder.svg", "report.json", "report.md"):
+            atomic_write_text(run.results_dir / name, "x")
+    assert not Path("results/report").exists()

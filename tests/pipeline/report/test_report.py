@@ -1,0 +1,158 @@
+"""The report: every figure traced to its file, failures shown, same rows same bytes."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+
+import pytest
+
+from forge.errors import ForgeError
+from forge.evals.claims import Claim, write_claims
+from forge.evals.ledger import PHASES, LedgerRow, write_ledger
+from forge.files import atomic_write_json
+from forge.pipeline.report.gather import gather, to_markdown, write_report
+from forge.pipeline.report.plot import ladder_svg
+
+
+def _row(phase: str, size: int, accuracy: float) -> LedgerRow:
+    return LedgerRow(
+        phase=phase, bytes=size, parameters=900_000, bpb=2.25, accuracy_no_tools=0.2, accuracy_tools=accuracy,
+        seconds=30.0, files=[f"models/{phase}/x"],
+    )  # fmt: skip
+
+
+def _claim(passed: bool, **changes: object) -> Claim:
+    fields: dict[str, object] = {
+        "claim": "helps | much", "metric": "accuracy", "value": 0.5, "control": "without",
+        "control_value": 0.25, "ci95": (0.125, 0.375), "n": 40, "passed": passed,
+    }  # fmt: skip
+    return Claim.model_validate({**fields, **changes})
+
+
+@pytest.fixture
+def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    monkeypatch.chdir(tmp_path)
+    folder = Path("results")
+    for index, phase in enumerate(PHASES):
+        write_ledger(folder / phase / "ledger.json", _row(phase, 4_000_000 >> index, 0.5 + index / 20))
+        write_claims(folder / phase / "claims.json", [_claim(index != 2)])
+        atomic_write_json(folder / phase / "metrics.json", {"val": {"loss": 1.5}, "curve": [1, 2]})
+        atomic_write_json(folder / phase / "run.json", {"stage": phase, "seconds": 30.0, "peak_memory_mb": 90 + index})
+    write_claims(folder / "cognate" / "reasoning" / "claims.json", [_claim(True, ci95=None)])
+    atomic_write_json(folder / "data" / "metrics.json", {"rows": 12345, "ok": True, "name": "a|b", "zero": 0.0})
+    return folder
+
+
+def test_every_figure_names_a_file_that_holds_it(results: Path) -> None:
+    report = gather(results, scale="smoke", seed=3)
+    assert [row["phase"] for row in report["ledger"]] == list(PHASES)
+    for row in report["ledger"]:
+        held = json.loads(Path(row["file"]).read_text())
+        assert {k: v for k, v in row.items() if k != "file"} == held
+    for claim in report["claims"]:
+        held = json.loads(Path(claim["file"]).read_text())
+        assert {k: v for k, v in claim.items() if k not in ("file", "phase")} in held
+    first, last = report["summary"]["times_smaller_than_phase_1"]["files"]
+    sizes = [json.loads(Path(name).read_text())["bytes"] for name in (first, last)]
+    assert report["summary"]["times_smaller_than_phase_1"]["value"] == sizes[0] / sizes[1]
+    assert report["summary"]["seconds_in_all"]["value"] == 240.0
+    assert report["summary"]["peak_memory_mb"]["value"] == 97
+    assert len(report["summary"]["seconds_in_all"]["files"]) == 8
+
+
+def test_failed_claims_are_counted_and_shown_as_failed(results: Path) -> None:
+    report = gather(results, scale="tiny", seed=0)
+    assert (report["claims_passed"], report["claims_failed"]) == (8, 1)
+    text = to_markdown(report)
+    assert text.count("**FAIL**") == 1
+    line = next(line for line in text.splitlines() if "**FAIL**" in line)
+    assert "quietstar" in line
+    assert "0.125 to 0.375" in line
+    assert "`results/quietstar/claims.json`" in line
+    assert "not sampled" in text
+
+
+def test_markdown_tables_stay_rectangular(results: Path) -> None:
+    width = None
+    for line in to_markdown(gather(results, scale="tiny", seed=0)).splitlines():
+        cells = line.replace("\\|", "").count("|")
+        assert width in (None, cells) or not line.startswith("|"), line
+        width = cells if line.startswith("|") else None
+
+
+def test_metrics_come_in_pipeline_order_flat_and_without_series(results: Path) -> None:
+    tables = gather(results, scale="tiny", seed=0)["metrics"]
+    assert [table["phase"] for table in tables] == ["data", *PHASES]
+    assert tables[1]["values"] == {"val/loss": 1.5}
+    assert tables[0]["values"]["rows"] == 12345
+
+
+@pytest.mark.parametrize("name", ["ledger.json", "claims.json"])
+def test_a_phase_without_a_row_or_a_claim_stops_the_report(results: Path, name: str) -> None:
+    (results / "baking" / name).unlink()
+    with pytest.raises(ForgeError, match="baking"):
+        gather(results, scale="tiny", seed=0)
+    assert gather(results, scale="tiny", seed=0, partial=True)["ledger"]
+
+
+def test_faulty_inputs_are_named(results: Path) -> None:
+    write_ledger(results / "edge" / "ledger.json", _row("forge", 5, 0.5))
+    with pytest.raises(ForgeError, match=r"edge/ledger\.json"):
+        gather(results, scale="tiny", seed=0)
+    write_ledger(results / "edge" / "ledger.json", _row("edge", 5, 0.5))
+    atomic_write_json(results / "edge" / "run.json", {"stage": "edge"})
+    with pytest.raises(ForgeError, match=r"edge/run\.json"):
+        gather(results, scale="tiny", seed=0)
+    (results / "edge" / "run.json").unlink()
+    (results / "data" / "metrics.json").write_text("[1]")
+    with pytest.raises(ForgeError, match=r"data/metrics\.json"):
+        gather(results, scale="tiny", seed=0)
+
+
+def test_written_report_is_the_gathered_one_and_repeats_to_the_byte(results: Path) -> None:
+    report = write_report(results, scale="tiny", seed=0)
+    names = ("report.md", "report.json", "ladder.svg")
+    first = [(results / name).read_bytes() for name in names]
+    assert json.loads(first[1]) == json.loads(json.dumps(report))
+    write_report(results, scale="tiny", seed=0)
+    assert [(results / name).read_bytes() for name in names] == first
+    assert b"ladder.svg" in first[0]
+
+
+def test_empty_results_give_an_honest_partial_report_without_a_picture(tmp_path: Path) -> None:
+    report = write_report(tmp_path, scale="tiny", seed=0, partial=True)
+    assert report["ledger"] == []
+    assert report["summary"] == {}
+    assert not (tmp_path / "ladder.svg").exists()
+    with pytest.raises(ForgeError, match="no row"):
+        ladder_svg([])
+
+
+def test_ladder_names_phases_and_sizes_and_follows_the_rows() -> None:
+    rows = [_row("cognate", 4 << 20, 0.5), _row("compress", 90 << 10, 0.75)]
+    svg = ladder_svg(rows)
+    assert svg == ladder_svg(rows)
+    for words in ("1 cognate", "2 compress", "4 MiB", "90 KiB"):
+        assert words in svg
+    assert ladder_svg([_row("cognate", 4 << 20, 0.5), _row("compress", 90 << 10, 0.7)]) != svg
+
+
+def test_the_headline_and_the_ladder_are_the_reports_figures(results: Path) -> None:
+    report = write_report(results, scale="smoke", seed=3)
+    told = json.loads((results / "headline.json").read_text())
+    last = report["ledger"][-1]
+    assert told["bytes"] == last["bytes"] == 4_000_000 >> 7
+    assert told["compression"] == 128.0
+    assert (told["bpb"], told["accuracy"], told["accuracy_tools"]) == (2.25, 0.2, last["accuracy_tools"])
+    assert told["claims_passed"] == report["claims_passed"]
+    assert told["minutes"] == 4.0
+    points = json.loads((results / "ladder.json").read_text())
+    assert [point["phase"] for point in points] == [f"{i + 1} {phase}" for i, phase in enumerate(PHASES)]
+    assert [point["bytes"] for point in points] == [row["bytes"] for row in report["ledger"]]
+
+
+def test_an_unfinished_run_has_no_headline(results: Path) -> None:
+    (results / "compress" / "ledger.json").unlink()
+    write_report(results, scale="smoke", seed=3, partial=True)
+    assert json.loads((results / "headline.json").read_text()) == {}

@@ -1,0 +1,341 @@
+"""Loading, answering, chatting, timing and weighing, with a real model of toy size and random weights."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import struct
+import subprocess
+import sys
+import time
+from collections.abc import Iterator
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import psutil
+import pytest
+import torch
+
+from forge.agentfile.container import encode_agent, write_agent
+from forge.data.render import render
+from forge.errors import ForgeError
+from forge.files import count_parameters
+from forge.host import machine
+from forge.host.units import human_bytes, human_seconds
+from forge.model import core_weight_names
+from forge.runtime.agent import Agent
+from forge.runtime.bench import bench, bench_isolated
+from forge.runtime.chat import ChatSession
+from forge.runtime.load import load_agent
+from forge.runtime.size import size_report
+from forge.tools import build_workspace
+from tests.support.toy_agent import build_toy
+
+ROOT = Path(__file__).resolve().parents[2]
+
+
+@pytest.fixture(scope="module")
+def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    return build_toy(tmp_path_factory.mktemp("models"))
+
+
+@pytest.fixture
+def agent(home: Path) -> Iterator[Agent]:
+    with load_agent(home / "toy") as loaded:
+        yield loaded
+
+
+def test_a_directory_and_a_file_load_and_say_what_they_are(home: Path, agent: Agent) -> None:
+    assert (agent.kind, agent.metadata) == ("directory", {"phase_name": "toy"})
+    assert agent.parameters == count_parameters(home / "toy" / "model.safetensors")
+    assert not agent.model.training
+    with load_agent(home / "agent.forge") as packed:
+        assert (packed.kind, packed.metadata["made_by"]) == ("file", "test")
+        assert packed.parameters == agent.parameters
+        assert packed.tokenizer.get_vocab() == agent.tokenizer.get_vocab()
+        assert packed.model.config.weight_quant == "frozen"
+
+
+def test_the_file_alone_suffices_elsewhere_and_gives_the_same_answer(home: Path, tmp_path: Path) -> None:
+    alone = tmp_path / "empty" / "agent.forge"
+    alone.parent.mkdir()
+    shutil.copy(home / "agent.forge", alone)
+    question = [{"role": "user", "content": "What is 12+30?"}]
+    with load_agent(home / "agent.forge") as here, load_agent(alone) as there:
+        assert here.reply(question, max_new_tokens=8) == there.reply(question, max_new_tokens=8)
+    code = (
+        "import sys; from forge.runtime.load import load_agent\n"
+        "with load_agent('agent.forge') as a:\n"
+        "    print(a.reply([{'role': 'user', 'content': 'x'}], max_new_tokens=3).tokens)"
+    )
+    environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
+    done = subprocess.run(
+        [sys.executable, "-c", code],
+        cwd=alone.parent,
+        env=environment,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert int(done.stdout) <= 3
+
+
+@pytest.mark.parametrize(
+    ("prepare", "words"),
+    [
+        (lambda d: d / "gone", "no such model"),
+        (lambda d: _wrote(d / "x.forge", b"hello world" * 9), "not an agent file"),
+        (lambda d: _wrote(d / "x.forge", b""), "empty"),
+        (lambda d: _folder(d / "m", without="tokenizer.json"), "tokenizer.json is missing"),
+        (lambda d: _folder(d / "m", without="model.safetensors"), "model.safetensors is missing"),
+    ],
+)
+def test_what_is_no_agent_is_refused_in_one_line(tmp_path: Path, prepare: Any, words: str) -> None:
+    with pytest.raises(ForgeError, match=words) as caught:
+        load_agent(prepare(tmp_path))
+    assert "\n" not in str(caught.value)
+
+
+def _wrote(path: Path, data: bytes) -> Path:
+    path.write_bytes(data)
+    return path
+
+
+def _folder(path: Path, without: str) -> Path:
+    path.mkdir()
+    for name in {"config.json", "model.safetensors", "tokenizer.json"} - {without}:
+        (path / name).write_text("{}")
+    return path
+
+
+def test_damage_anywhere_in_the_file_is_noticed(home: Path, tmp_path: Path) -> None:
+    whole = (home / "agent.forge").read_bytes()
+    copy = tmp_path / "agent.forge"
+    for place in (0, 7, 40, len(whole) // 2, len(whole) - 1):
+        copy.write_bytes(whole[:place] + bytes([whole[place] ^ 1]) + whole[place + 1 :])
+        with pytest.raises(ForgeError, match=r"agent\.forge"):
+            load_agent(copy)
+    copy.write_bytes(whole[: len(whole) // 2])
+    with pytest.raises(ForgeError, match=r"agent\.forge"):
+        load_agent(copy)
+
+
+def test_weights_that_do_not_fit_the_config_are_refused(home: Path, tmp_path: Path) -> None:
+    source = load_agent(home / "toy")
+    config = {**source.model.config.to_dict(), "low_ffn": [48]}
+    names = core_weight_names(source.model)
+    write_agent(tmp_path / "a.forge", encode_agent(config, source.model.state_dict(), source.tokenizer, names))
+    with pytest.raises(ForgeError, match="do not fit"):
+        load_agent(tmp_path / "a.forge")
+
+
+def test_reply_is_the_engine_on_the_rendered_conversation(agent: Agent) -> None:
+    from forge.model.engine import generate
+
+    question = [{"role": "user", "content": "What is 12+30?"}]
+    for persona in (None, "teacher"):
+        opening = [] if persona is None else [{"role": "persona", "content": persona}]
+        ids, _ = render(agent.tokenizer, [*opening, *question], generation_prompt=True)
+        call = agent.tokenizer.convert_tokens_to_ids("<|call|>")
+        plain = generate(agent.model, [ids], max_new_tokens=6, tokenizer=agent.tokenizer, ban_ids=(call,))[0]
+        reply = agent.reply(question, tools=False, persona=persona, max_new_tokens=6)
+        assert (reply.text, reply.calls, reply.tokens) == (plain.text, [], len(plain.ids))
+        assert agent.reply(question, tools=False, persona=persona, max_new_tokens=6) == reply
+    warm = [agent.reply(question, tools=False, max_new_tokens=6, temperature=5.0, seed=s) for s in (1, 1, 2)]
+    assert warm[0] == warm[1] != warm[2]
+
+
+@pytest.mark.parametrize(
+    ("messages", "options", "words"),
+    [
+        ([{"role": "user", "content": "x"}], {"persona": "pirate"}, "unknown persona 'pirate'"),
+        ([{"role": "assistant", "content": "x"}], {}, "user's turn"),
+        ([], {}, "user's turn"),
+    ],
+)
+def test_reply_refuses_what_it_cannot_answer(agent: Agent, messages: Any, options: Any, words: str) -> None:
+    with pytest.raises(ForgeError, match=words):
+        agent.reply(messages, **options)
+
+
+def test_calls_are_executed_heard_and_handed_back(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    def scripted(model: Any, prompts: list[list[int]], **options: Any) -> list[SimpleNamespace]:
+        assert options["ban_ids"] == ()
+        result = options["execute"]("calculator 6*7")
+        return [SimpleNamespace(text=result, calls=[("calculator 6*7", result)], ids=[1, 2], steps=1.0)]
+
+    monkeypatch.setattr("forge.model.engine.generate", scripted)
+    heard: list[tuple[str, str]] = []
+    reply = agent.reply([{"role": "user", "content": "6*7"}], listen=lambda kind, text: heard.append((kind, text)))
+    assert (reply.text, reply.calls) == ("42", [("calculator 6*7", "42")])
+    assert heard == [("call", "calculator 6*7"), ("result", "42")]
+    agent.close()
+    assert agent.reply([{"role": "user", "content": "again"}]).text == "42"
+
+
+def test_tools_see_the_given_workspace(home: Path, tmp_path: Path) -> None:
+    build_workspace(tmp_path / "mine")
+    (tmp_path / "mine" / "files" / "secret.txt").write_text("the word is owl")
+    with load_agent(home / "toy", workspace=tmp_path / "mine") as agent:
+        assert "owl" in agent.toolbox.execute("file_reader secret.txt")
+    with pytest.raises(ForgeError, match="no such workspace"):
+        load_agent(home / "toy", workspace=tmp_path / "none")
+
+
+def test_thoughts_can_be_switched_only_where_they_exist(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    agent.set_thoughts(False)
+    with pytest.raises(ForgeError, match="no thoughts"):
+        agent.set_thoughts(True)
+    found = object()
+    monkeypatch.setattr("forge.thinking.thinker.load_thinker", lambda path: found)
+    agent.set_thoughts(True)
+    assert agent.thinker is (found if agent.kind == "directory" else None)
+    agent.set_thoughts(False)
+    assert agent.thinker is None
+
+
+def test_chat_remembers_turns_and_shows_as_many_as_asked(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    seen: list[list[dict[str, str]]] = []
+
+    def reply(messages: list[dict[str, str]], **options: Any) -> SimpleNamespace:
+        seen.append(list(messages))
+        return SimpleNamespace(text=f"answer {len(seen)}", calls=[("calculator 1", "1")] if len(seen) == 1 else [])
+
+    monkeypatch.setattr(agent, "reply", reply)
+    session = ChatSession(agent)
+    session.ask("one")
+    session.ask("two")
+    assert [message["content"] for message in seen[1]] == ["two"]
+    assert session.command("/history 2") == "the agent sees 2 past turns"
+    session.ask("three")
+    assert [message["role"] for message in seen[2]] == [
+        "user",
+        "call",
+        "result",
+        "assistant",
+        "user",
+        "assistant",
+        "user",
+    ]
+    render(agent.tokenizer, seen[2], generation_prompt=True)
+
+
+def test_chat_commands(agent: Agent) -> None:
+    session = ChatSession(agent)
+    assert session.command("/persona teacher") == "persona is teacher"
+    assert session.persona == "teacher"
+    assert "helpful" in session.command("/persona none")
+    assert session.persona is None
+    assert session.command("/tools") == "tools are off"
+    assert session.command("/tools on") == "tools are on"
+    assert "/quit" in session.command("/help")
+    for line, words in (
+        ("/persona pirate", "unknown persona"),
+        ("/tools maybe", "on or off"),
+        ("/history -1", "number"),
+        ("/dance", "unknown command"),
+    ):
+        with pytest.raises(ForgeError, match=words):
+            session.command(line)
+    assert (session.persona, session.tools, session.history) == (None, True, 0)
+
+
+def test_sizes_add_up_and_packed_weights_replace_the_full_ones(home: Path, tmp_path: Path) -> None:
+    report = size_report(home / "toy")
+    files = ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"]
+    assert report["total_bytes"] == sum((home / "toy" / name).stat().st_size for name in files)
+    assert report["total_bytes"] == sum(report["by_component"].values())
+    assert report["by_component"]["embed"] == 4 * 32 * 320
+    assert {"low", "high", "memory", "halt", "tokenizer", "config", "header"} <= set(report["by_component"])
+    copy = tmp_path / "packed"
+    shutil.copytree(home / "toy", copy)
+    header = json.dumps({"low.0.x": {"dtype": "U8", "shape": [5], "data_offsets": [0, 5]}}).encode()
+    (copy / "packed.safetensors").write_bytes(struct.pack("<Q", len(header)) + header + b"12345")
+    packed = size_report(copy)
+    assert packed["by_component"]["low"] == 5
+    assert packed["parameters"] == report["parameters"]
+
+
+def test_size_of_the_file_is_the_file(home: Path, agent: Agent) -> None:
+    report = size_report(home / "agent.forge")
+    assert report["total_bytes"] == (home / "agent.forge").stat().st_size == sum(report["by_component"].values())
+    assert report["parameters"] == agent.parameters
+
+
+def test_size_refuses_what_is_no_model(tmp_path: Path) -> None:
+    with pytest.raises(ForgeError, match="no such model"):
+        size_report(tmp_path / "gone")
+    with pytest.raises(ForgeError, match="is missing"):
+        size_report(tmp_path)
+
+
+def test_bench_measures_in_the_units_that_it_names(home: Path) -> None:
+    metrics = bench(home / "agent.forge", repeats=3, seed=1)
+    assert list(metrics) == [
+        "device",
+        "prefill_512_ms_p50",
+        "prefill_512_ms_p95",
+        "decode_tokens_per_s",
+        "peak_ram_mb",
+        "load_ms",
+    ]
+    assert 0 < metrics["prefill_512_ms_p50"] <= metrics["prefill_512_ms_p95"] < 10_000
+    assert 1 < metrics["decode_tokens_per_s"] < 1e6
+    assert 50 < metrics["peak_ram_mb"] < 8000
+    assert 0 < metrics["load_ms"] < 10_000
+
+
+def test_bench_in_its_own_process_does_not_count_the_callers_memory(home: Path) -> None:
+    ballast = torch.ones(150_000_000)
+    (apart,) = bench_isolated(home / "toy", repeats=1)
+    assert ballast.sum() > 0
+    assert apart["peak_ram_mb"] < machine.peak_ram_mb() - 200
+    with pytest.raises(ForgeError, match=r"bench of .*gone failed: .*no such model"):
+        bench_isolated(home / "gone")
+
+
+def test_devices_are_told_the_fastest_first(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
+    (processor,) = machine.devices()
+    assert (processor["device"], processor["capability"]) == ("cpu", None)
+    assert processor["memory_gib"] > 0
+    card = SimpleNamespace(name="Card", total_memory=24 * 2**30, major=8, minor=9)
+    monkeypatch.setattr(torch.cuda, "is_available", lambda: True)
+    monkeypatch.setattr(torch.cuda, "device_count", lambda: 2)
+    monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: card)
+    monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
+    monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 2**33)
+    found = machine.devices()
+    assert [each["device"] for each in found] == ["cuda:0", "cuda:1", "mps", "cpu"]
+    assert found[0] == {"device": "cuda:0", "name": "Card", "capability": "8.9", "memory_gib": 24.0}
+
+
+def test_a_bench_does_not_outlive_whoever_asked_for_it(home: Path) -> None:
+    code = f"from forge.runtime.bench import bench_isolated; bench_isolated({str(home / 'toy')!r}, repeats=100000)"
+    caller = subprocess.Popen([sys.executable, "-c", code], cwd=ROOT)
+    deadline = time.monotonic() + 60
+    while not (children := psutil.Process(caller.pid).children()) and time.monotonic() < deadline:
+        time.sleep(0.02)
+    caller.kill()
+    caller.wait()
+    assert psutil.wait_procs(children, timeout=30)[1] == []
+
+
+def test_machine_says_nothing_that_identifies_it() -> None:
+    import getpass
+    import socket
+
+    facts = machine.environment()
+    assert facts["libraries"]["torch"].startswith("2.")
+    assert facts["cores"] >= 1
+    assert facts["cpu"]
+    for private in (socket.gethostname(), str(Path.home())):
+        assert private not in json.dumps(facts)
+    assert getpass.getuser() not in json.dumps(facts["libraries"])
+
+
+def test_words_for_bytes_and_seconds() -> None:
+    assert [human_bytes(n) for n in (5, 1536, 3 << 20, 5 << 30)] == ["5 B", "1.5 KiB", "3 MiB", "5 GiB"]
+    assert [human_seconds(s) for s in (3.4, 75, 3700)] == ["3 s", "1 min 15 s", "1 h 01 min"]
