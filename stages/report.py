@@ -1,16 +1,7 @@
-"""Gather what the phases wrote into results/report.md, report.json and ladder.svg."""
+"""After phase 8: gather what the phases wrote."""
 
-from __future__ import annotations
-
-from forge.pipeline.lifecycle.stage import stage
-from forge.pipeline.report.gather import write_report
-
-
-def main() -> None:
-    """Run the stage."""
-    with stage("report") as run:
-        write_report(run.results_dir, scale=run.all_params.scale, seed=run.seed)
-
+from forge.pipeline.lifecycle.stage import run_stage
+from forge.pipeline.report.gather import run
 
 if __name__ == "__main__":
-    main()
+    run_stage("report", run)

@@ -26,7 +26,7 @@ def logs_command(
       agent-forge logs --phase cognate@reasoning --follow
       agent-forge logs --json
     """
-    from forge.pipeline.layout.paths import stage_name
+    from forge.interface.paths import stage_name
     from forge.pipeline.layout.phases import phase_named
     from forge.pipeline.records import logs
 

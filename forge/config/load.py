@@ -11,62 +11,47 @@ from io import StringIO
 from pathlib import Path
 from typing import Any
 
-from pydantic import BaseModel, ValidationError
+from pydantic import ValidationError
 
 from forge.config import schema
 from forge.errors import ForgeError
 from forge.files import atomic_write_bytes
 
 PARAMS_FILE = "params.yaml"
-_PHASES: dict[str, type[BaseModel]] = {
-    "data": schema.DataParams,
-    "cognate": schema.CognateParams,
-    "evomerge": schema.EvomergeParams,
-    "quietstar": schema.QuietstarParams,
-    "bitnet": schema.BitnetParams,
-    "forge": schema.ForgeParams,
-    "baking": schema.BakingParams,
-    "edge": schema.EdgeParams,
-    "compress": schema.CompressParams,
-    "evaluation": schema.EvaluationParams,
-}
-# Two stages work with another block than the one of their own name.
-_ALIASES = {"trunk": "cognate", "report": "evaluation"}
 
 
 @dataclass(frozen=True)
 class Params:
     """A checked `params.yaml`, seen at its active scale."""
 
-    file: schema.ParamsFile
+    file: Any  # a schema.ParamsFile, whose fields are derived from the phases
 
     @property
     def scale(self) -> str:
         """Name of the active scale."""
-        return self.file.scale
+        return str(self.file.scale)
 
     @property
     def seed(self) -> int:
         """The seed that all phases start from."""
-        return self.file.seed
+        return int(self.file.seed)
 
     @property
-    def contracts(self) -> schema.ContractThresholds:
+    def contracts(self) -> Any:
         """Handoff thresholds of the active scale."""
         return self.file.scales[self.scale].contracts
 
-    def phase(self, name: str) -> Any:
-        """Both halves of a phase's parameters in one model (`trunk` reads cognate's, `report` evaluation's).
+    def block(self, name: str) -> Any:
+        """Both halves of a block (a phase, `data`, `evaluation`) in one model.
 
         Raises:
-            ForgeError: there is no such phase.
+            ForgeError: there is no such block.
         """
-        block = _ALIASES.get(name, name)
-        if block not in _PHASES:
-            raise ForgeError(f"no parameters for a phase named {name!r}; known: {', '.join(_PHASES)}")
-        own = getattr(self.file, block).model_dump()
-        scaled = getattr(self.file.scales[self.scale], block).model_dump()
-        return _PHASES[block].model_validate({**own, **scaled})
+        if name not in schema.BLOCKS:
+            raise ForgeError(f"no parameters of {name!r}; known: {', '.join(schema.BLOCKS)}")
+        own = getattr(self.file, name).model_dump()
+        scaled = getattr(self.file.scales[self.scale], name).model_dump()
+        return schema.BLOCKS[name].model_validate({**own, **scaled})
 
     def select(self, keys: list[str]) -> dict[str, Any]:
         """The values under dotted keys, as DVC's `params:` would list them.

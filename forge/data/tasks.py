@@ -1,6 +1,6 @@
 """The suite: ten families of reasoning_gym with their official prompts, settings, splits and scorers.
 
-Splits are disjoint by construction: the hash of the normalised prompt decides which split a problem belongs
+Splits are disjoint by construction: the hash of the normalized prompt decides which split a problem belongs
 to, and a problem drawn for another split is skipped. Every family has far more than 2,000 distinct prompts at
 these settings.
 """
@@ -99,14 +99,14 @@ SUITE: dict[str, TaskSpec] = {
 }
 
 
-def normalise(prompt: str) -> str:
+def normalize(prompt: str) -> str:
     """Lower case, single spaces: prompts that differ otherwise are different."""
     return " ".join(prompt.lower().split())
 
 
 def split_of(prompt: str) -> str:
     """'train' (60 %), 'val' (20 %) or 'test' (20 %), decided by the prompt's hash alone."""
-    bucket = int.from_bytes(hashlib.sha256(normalise(prompt).encode()).digest()[:4], "big") % 10
+    bucket = int.from_bytes(hashlib.sha256(normalize(prompt).encode()).digest()[:4], "big") % 10
     return "test" if bucket < 2 else "val" if bucket < 4 else "train"
 
 

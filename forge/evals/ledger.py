@@ -1,90 +1,98 @@
-"""The ledger: one definition of size and quality for all eight phases, so that its rows can be compared."""
+"""The ledger: one definition of size and quality for all eight phases, so that its rows can be compared.
+
+A column is a line of `COLUMNS`; report, dashboard and the row's own checks follow from it.
+"""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError
+from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, create_model
 
 from forge.errors import ForgeError
-from forge.files import atomic_write_json, read_json
-
-PHASES = ("cognate", "evomerge", "quietstar", "bitnet", "forge", "baking", "edge", "compress")
-_FULL_PRECISION = ("cognate", "evomerge", "quietstar")
-TOKENIZER_FILES = ("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json")
+from forge.evals.measure import Measurement
+from forge.files import read_json
 
 
-class LedgerRow(BaseModel):
-    """One phase's row.
+@dataclass(frozen=True)
+class Column:
+    """A quality that each phase's model is measured for.
 
-    bytes: deployable files on disk; bpb: bits per UTF-8 byte of held-out text; seconds: wall clock.
-    accuracy_tools: with tools and no word of them in the prompt. accuracy_tools_prompted: with the prompt that explains
-    them; None from phase 6 on, which makes it superfluous.
+    key: in ledger.json. title: above the column. of: its value in a measurement; None where it was not asked for.
+    bounds: lowest and highest value that can be, None for any. says: what it is.
     """
 
+    key: str
+    title: str
+    of: Callable[[Measurement], float | None]
+    bounds: tuple[float, float] | None
+    says: str
+
+
+_SHARE = (0.0, 1.0)
+COLUMNS = (
+    Column("bpb", "BPB", lambda m: m.bpb, None, "bits per UTF-8 byte of held-out text"),
+    Column("accuracy_no_tools", "suite, no tools", lambda m: m.no_tools.mean_accuracy, _SHARE, "exact match, no tools"),
+    Column("accuracy_tools", "suite, tools", lambda m: m.tools.mean_accuracy, _SHARE, "with tools, unexplained"),
+    Column("accuracy_tools_prompted", "suite, tools explained", lambda m: m.prompted_accuracy, _SHARE, "in the prompt"),
+)
+
+
+def _column_field(column: Column) -> Any:
+    low, high = column.bounds or (None, None)
+    return (FiniteFloat | None, Field(ge=low, le=high, description=column.says))
+
+
+class _Row(BaseModel):
     model_config = ConfigDict(extra="forbid")
 
     phase: str
-    bytes: int = Field(ge=1)
+    bytes: int = Field(ge=1, description="deployable files on disk")
     parameters: int = Field(ge=1)
-    bpb: FiniteFloat
-    accuracy_no_tools: float = Field(ge=0.0, le=1.0)
-    accuracy_tools: float = Field(ge=0.0, le=1.0)
-    accuracy_tools_prompted: float | None = Field(default=None, ge=0.0, le=1.0)
-    seconds: float = Field(ge=0.0)
+    seconds: float = Field(ge=0.0, description="wall clock")
     files: list[str] = Field(min_length=1)
 
 
-def deployable_files(phase: str, directory: Path | str) -> list[Path]:
-    """The files someone must copy to run the phase's model; nothing else is counted.
+LedgerRow = create_model(
+    "LedgerRow",
+    __base__=_Row,
+    __doc__="One phase's row: size, time, and each of `COLUMNS`.",
+    **{column.key: _column_field(column) for column in COLUMNS},
+)
 
-    Phases 1 to 3: model.safetensors; phases 4 to 7: packed.safetensors (ternary weights, five to a byte);
-    both with config.json and the tokenizer. Phase 8: agent.forge alone.
-    Raises ForgeError when one of them is missing, so that a row never shrinks by an oversight.
+
+def deployable_files(names: Sequence[str], directory: Path | str) -> list[Path]:
+    """The files someone must copy to run a model, of those that its phase declares; nothing else is counted.
+
+    A name that ends in `?` is counted where it is there. Raises ForgeError when another is missing, so that a row
+    never shrinks by an oversight.
     """
-    if phase not in PHASES:
-        raise ForgeError(f"ledger: unknown phase {phase!r}; known: {', '.join(PHASES)}")
-    folder = Path(directory)
-    if phase == "compress":
-        needed = [folder / "agent.forge"]
-    else:
-        weights = "model.safetensors" if phase in _FULL_PRECISION else "packed.safetensors"
-        needed = [folder / weights, folder / "config.json", folder / "tokenizer.json"]
-    for path in needed:
-        if not path.is_file():
-            raise ForgeError(f"ledger: {phase} has no deployable file {path}")
-    if phase == "compress":
-        return needed
-    extras = [folder / name for name in (*TOKENIZER_FILES[1:], "think_gate.safetensors")]
-    return needed + [path for path in extras if path.is_file()]
+    found = []
+    for name in names:
+        path = Path(directory) / name.removesuffix("?")
+        if path.is_file():
+            found.append(path)
+        elif not name.endswith("?"):
+            raise ForgeError(f"ledger: there is no deployable file {path}")
+    return found
 
 
-def ledger_row(
-    phase: str,
-    deployable_files: Sequence[Path],
-    parameters: int,
-    bpb: float,
-    accuracy_no_tools: float,
-    accuracy_tools: float,
-    seconds: float,
-    accuracy_tools_prompted: float | None = None,
-) -> LedgerRow:
+def ledger_row(phase: str, files: Sequence[Path], parameters: int, measured: Measurement, seconds: float) -> Any:
     """Build a row; `bytes` is measured on disk here and cannot be passed in."""
-    paths = [Path(path) for path in deployable_files]
-    missing = [path for path in paths if not path.is_file()]
-    if missing or not paths:
-        raise ForgeError(f"ledger: {phase} has no file {missing[0]}" if missing else f"ledger: {phase} names no file")
-    return LedgerRow(
-        phase=phase,
-        bytes=sum(path.stat().st_size for path in paths),
-        parameters=parameters,
-        bpb=bpb,
-        accuracy_no_tools=accuracy_no_tools,
-        accuracy_tools=accuracy_tools,
-        accuracy_tools_prompted=accuracy_tools_prompted,
-        seconds=seconds,
-        files=[_shown(path) for path in paths],
+    if not files:
+        raise ForgeError(f"ledger: {phase} names no file")
+    return LedgerRow.model_validate(
+        {
+            "phase": phase,
+            "bytes": sum(path.stat().st_size for path in files),
+            "parameters": parameters,
+            "seconds": seconds,
+            "files": [_shown(path) for path in files],
+            **{column.key: column.of(measured) for column in COLUMNS},
+        }
     )
 
 
@@ -94,12 +102,7 @@ def _shown(path: Path) -> str:
     return absolute.relative_to(here).as_posix() if absolute.is_relative_to(here) else path.name
 
 
-def write_ledger(path: Path | str, row: LedgerRow) -> None:
-    """Write one row to results/<phase>/ledger.json, atomically."""
-    atomic_write_json(path, row.model_dump(mode="json"))
-
-
-def read_ledger(path: Path | str) -> LedgerRow:
+def read_ledger(path: Path | str) -> Any:
     """Read a row. Raises ForgeError that names the file and the field."""
     raw = read_json(path)
     try:

@@ -10,7 +10,6 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.dialogues import TOOL_PROMPT
 from forge.evals.bpb import bits_per_byte, held_out_texts
-from forge.evals.ledger import deployable_files, ledger_row
 from forge.evals.suite import SuiteScore, score_suite
 from forge.tools import Toolbox
 
@@ -24,6 +23,11 @@ class Measurement:
     tools: SuiteScore
     prompted: SuiteScore | None
     bpb: float
+
+    @property
+    def prompted_accuracy(self) -> float | None:
+        """Mean accuracy under the tool prompt, None where it was not asked for."""
+        return None if self.prompted is None else self.prompted.mean_accuracy
 
     def headline(self) -> dict[str, float]:
         """The metrics that ``dvc metrics show`` lists."""
@@ -63,21 +67,6 @@ def measure(
     return Measurement(without, with_tools, shown, bits_per_byte(model, tokenizer, held_out_texts(split, text_chars)))
 
 
-def measure_run(run: Any, model: Any, tokenizer: PreTrainedTokenizerFast, prompted: bool = True) -> Measurement:
-    """:func:`measure` with the sizes and the seed that a stage was given."""
-    e = run.evaluation
-    return measure(
-        model,
-        tokenizer,
-        workspace=run.workspace_dir,
-        n=e.suite_n,
-        seed=e.seed,
-        max_new_tokens=e.answer_tokens,
-        text_chars=e.text_chars,
-        prompted=prompted,
-    )
-
-
 def solved(measured: Measurement) -> list[float]:
     """Per problem: solved with tools under the tool prompt, or without tools, half each (phases before baking)."""
     prompted = measured.tools if measured.prompted is None else measured.prompted
@@ -87,14 +76,3 @@ def solved(measured: Measurement) -> list[float]:
 def mean(values: list[float]) -> float:
     """Plain mean."""
     return sum(values) / len(values)
-
-
-def record_ledger(
-    run: Any, phase: str, directory: Path, model: Any, measured: Measurement, seconds: float | None = None
-) -> None:
-    """Write a phase's row of the ledger: the bytes of its deployable files as they are on disk."""
-    without, with_tools = measured.no_tools.mean_accuracy, measured.tools.mean_accuracy
-    spent = run.seconds if seconds is None else seconds
-    files = deployable_files(phase, directory)
-    shown = None if measured.prompted is None else measured.prompted.mean_accuracy
-    run.ledger(ledger_row(phase, files, model.num_parameters(), measured.bpb, without, with_tools, spent, shown))

@@ -8,14 +8,20 @@ half first) and ``n.scale`` float16 (rows); everything else under its own name i
 
 from __future__ import annotations
 
+import copy
 import math
+import time
 from collections.abc import Collection, Mapping
+from pathlib import Path
 
 import numpy as np
 import torch
+from safetensors.torch import load_file
 from torch import Tensor
 
 from forge.errors import ForgeError
+from forge.files import save_safetensors
+from forge.model import TinyTitanForCausalLM, core_weight_names
 from forge.model.quantizers import frozen_ternary, rowwise, ternary
 
 TRITS_PER_BYTE = 5
@@ -128,3 +134,36 @@ def unpack_state_dict(packed: Mapping[str, Tensor], shapes: Mapping[str, tuple[i
             raise ForgeError(f"packed model: {name} has shape {tuple(tensor.shape)}, expected {tuple(shape)}")
         state[name] = tensor
     return state
+
+
+PACKED = "packed.safetensors"
+
+
+def pack_model(model: TinyTitanForCausalLM, path: Path) -> dict[str, float]:
+    """Write the deployable file of a ternary model; its counts for the phase's metrics, and the ``seconds`` that
+    finding all scales and codes took."""
+    weights = dict(model.state_dict())
+    names, started = core_weight_names(model), time.perf_counter()
+    packed = pack_state_dict(weights, names, model.config.embed_bits)
+    seconds = time.perf_counter() - started
+    save_safetensors(path, packed, {"format": "five trits a byte"})
+    codes = torch.cat(
+        [(model.core_linears()[n.removesuffix(".weight")].effective_weight() == 0).flatten() for n in names]
+    )
+    return {
+        "layers_compressed": len(names),
+        "layers_preserved": len(weights) - len(names),
+        "sparsity_ratio": float(codes.float().mean()),
+        "packed_bytes": path.stat().st_size,
+        "seconds": seconds,
+    }
+
+
+def load_packed(path: Path, like: TinyTitanForCausalLM) -> TinyTitanForCausalLM:
+    """The model that a packed file describes, with ``like`` giving the shapes: same logits as the fake-quantized
+    one."""
+    out = copy.deepcopy(like)
+    shapes = {name: tuple(tensor.shape) for name, tensor in like.state_dict().items()}
+    out.load_state_dict(unpack_state_dict(load_file(path), shapes))
+    out.set_weight_quant("frozen")
+    return out.eval()

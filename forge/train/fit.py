@@ -4,12 +4,12 @@ from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import replace
-from pathlib import Path
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
 from forge.data.dataset import EncodedSet
+from forge.interface.run import LoopRun
 from forge.model.blocks import SHORT
 from forge.model.titan import TinyTitanForCausalLM
 from forge.train.batches import gather_batch, padding_share, plan_batches
@@ -19,29 +19,37 @@ from forge.train.loop import TrainResult, TrainSettings, train
 from forge.train.losses import LossFn
 from forge.train.memory import check_training_memory
 
-# What phases 3 to 8 read, in shares of examples: the trunk's diet with a little less of everything but tools.
-MIX = {"direct": 2.0, "tooled": 4.5, "tool": 2.0, "persona": 1.2, "recall": 0.3, "text": 0.3}
-ADAM_RATIO = 0.2  # learning rate of embeddings and vectors against Muon's, where a phase gives one rate
 
-
-class Watcher(Protocol):
-    """What training needs of the stage that runs it."""
-
-    seed: int
+class BudgetParams(Protocol):
+    """The parameters of a phase that trains the whole model with one learning rate."""
 
     @property
-    def checkpoint_dir(self) -> Path: ...
+    def steps(self) -> int: ...
 
     @property
-    def stop_requested(self) -> bool: ...
+    def lr(self) -> float: ...
 
-    def log(self, step: int, **metrics: Any) -> None: ...
+    @property
+    def decay_fraction(self) -> float: ...
 
-    def progress(self, step: int, total: int, note: str = "") -> None: ...
+    @property
+    def checkpoint_every(self) -> int: ...
+
+
+def loop_settings(params: BudgetParams, adam_ratio: float) -> TrainSettings:
+    """The loop's settings by a phase's parameters; ``adam_ratio`` is the learning rate of embeddings and vectors
+    against that of the matrices."""
+    return TrainSettings(
+        steps=params.steps,
+        muon_lr=params.lr,
+        adam_lr=params.lr * adam_ratio,
+        decay_fraction=params.decay_fraction,
+        checkpoint_every=params.checkpoint_every,
+    )
 
 
 def fit(
-    run: Watcher,
+    run: LoopRun,
     model: TinyTitanForCausalLM,
     data: EncodedSet,
     shares: Mapping[str, float],

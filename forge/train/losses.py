@@ -17,22 +17,21 @@ from forge.model.titan import TinyTitanForCausalLM
 from forge.train.batches import Batch
 
 LossFn = Callable[[TinyTitanForCausalLM, Batch], tuple[Tensor, dict[str, float]]]
-EARLY_WEIGHT = 0.5  # weight of a step that is not the last
-HALT_WEIGHT = 0.1
 
 
-def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0) -> LossFn:
+def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0, early_weight: float = 0.5) -> LossFn:
     """Next-token loss on supervised tokens after every recurrence step, and the halting head's.
 
     The labels are the answer's tokens at each step, never internal states. Halting target of a step: its
     prediction is already right, or no later step's is; ``ponder_cost`` adds to the loss of not halting.
+    ``early_weight``: of a step that is not the last, whose own weight is 1.
     """
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         targets = batch.targets[batch.valid]
         outputs = model.predictions(batch.ids, batch.select, batch.valid)
         losses = [F.cross_entropy(logits, targets) for logits, _ in outputs]
-        total = weighted(losses)
+        total = weighted(losses, early_weight)
         right = [is_correct(logits, targets) for logits, _ in outputs]
         metrics = {
             "loss": float(losses[-1].detach()),
@@ -53,9 +52,9 @@ def is_correct(logits: Tensor, targets: Tensor) -> Tensor:
     return logits.gather(1, targets[:, None]).squeeze(1) == logits.amax(-1)
 
 
-def weighted(losses: list[Tensor]) -> Tensor:
+def weighted(losses: list[Tensor], early_weight: float) -> Tensor:
     """Mean over steps with the last step counting most."""
-    weights = [EARLY_WEIGHT] * (len(losses) - 1) + [1.0]
+    weights = [early_weight] * (len(losses) - 1) + [1.0]
     return torch.stack([w * x for w, x in zip(weights, losses, strict=True)]).sum() / sum(weights)
 
 
@@ -66,6 +65,8 @@ def distillation_loss(
     *,
     teacher_batch: Callable[[Batch], Batch] | None = None,
     without_call: np.ndarray | None = None,
+    halt_weight: float = 0.1,
+    early_weight: float = 0.5,
 ) -> LossFn:
     """``(1-w) * cross-entropy + w * KL(teacher || student)`` at every supervised position (Hinton et al.,
     arXiv 1503.02531).
@@ -73,7 +74,7 @@ def distillation_loss(
     ``teacher_batch`` maps the student's batch to what the teacher sees (with a prompt, say); rows and
     supervised tokens correspond. ``without_call`` (bool per example of the data set) marks rows that stand
     for answers without tools: there the call token is left out of both distributions, so that they do not
-    teach a model with baked tools to stop calling.
+    teach a model with baked tools to stop calling. ``halt_weight``, ``early_weight`` as in :func:`language_loss`.
     """
     # The caller's own teacher stays where it is: a copy goes where batches are.
     teachers: dict[torch.device, TinyTitanForCausalLM] = {}
@@ -97,10 +98,10 @@ def distillation_loss(
         ]
         cross = [F.cross_entropy(student, targets) for student, _ in outputs]
         kl = [_kl(wanted, student, temperature) for student, _ in outputs] if wanted is not None else cross
-        total = (1 - kd_weight) * weighted(cross) + kd_weight * weighted(kl)
+        total = (1 - kd_weight) * weighted(cross, early_weight) + kd_weight * weighted(kl, early_weight)
         right = [is_correct(student, targets) for student, _ in outputs]
         for halt, correct, later in undecided(outputs, right):
-            total = total + HALT_WEIGHT * halting_loss(halt, correct, later)
+            total = total + halt_weight * halting_loss(halt, correct, later)
         accuracy = float(right[-1].float().mean())
         metrics = {"loss": float(cross[-1].detach()), "accuracy": accuracy}
         return total, metrics if wanted is None else {**metrics, "kl": float(kl[-1].detach())}

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from forge.files import atomic_write_json, read_json
-from forge.pipeline.layout.paths import stage_name
+from forge.interface.paths import stage_name
 from tests.faults.lab import STAGES, Lab, Running, link_project, make_project
 from tests.faults.torture import Reference, Victim, uninterrupted
 from tests.support.smoke_runs import clone

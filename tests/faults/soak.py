@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from forge.pipeline.layout.paths import stage_name
+from forge.interface.paths import stage_name
 from tests.faults.lab import STAGES, Lab, link_project, make_project
 from tests.faults.torture import Blow, Reference, Victim, torture, uninterrupted
 

@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from forge.errors import ForgeError
 from forge.files import verify_manifest
-from forge.pipeline.layout.paths import stage_name
+from forge.interface.paths import stage_name
 from forge.pipeline.layout.phases import phase_named
 from tests.faults.lab import MICRO, SIGNALS, TARGETS, Lab, Running, Trap, digests
 

@@ -9,8 +9,8 @@ import streamlit as st
 
 from forge.config import load_params
 from forge.host.units import human_seconds
+from forge.interface.paths import RESULTS, stage_name
 from forge.monitor.frame import live, plain
-from forge.pipeline.layout.paths import RESULTS, stage_name
 from forge.pipeline.layout.phases import PHASES, phase_named
 from forge.pipeline.metrics.catalog import COUNTS
 from forge.pipeline.metrics.recorded import metric_rows, observed, value_text

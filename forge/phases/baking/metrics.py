@@ -9,9 +9,9 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from forge.data.build import Row, encode_rows
+from forge.data.views import without_prompt
 from forge.evals import PersonaScore, ToolScore
 from forge.model import TinyTitanForCausalLM, core_weight_names
-from forge.phases.baking.trajectories import without_prompt
 from forge.train import Batch, distillation_loss, gather_batch
 
 # Targets of the phase: shares, and percent of accuracy forgotten.

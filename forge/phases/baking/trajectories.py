@@ -14,13 +14,14 @@ from transformers import PreTrainedTokenizerFast
 from forge.data.build import Row, encode_rows
 from forge.data.dataset import KINDS, EncodedSet
 from forge.data.render import render
+from forge.data.views import without_prompt
 from forge.errors import Interrupted
 from forge.evals.tool_use import expected_call
+from forge.interface.run import LoopRun
 from forge.model import TinyTitanForCausalLM
 from forge.model.engine import ROWS_AT_ONCE, Generation, generate
 from forge.tools import Toolbox
 from forge.train.checkpoint import load_checkpoint, save_checkpoint
-from forge.train.fit import Watcher
 
 MAX_NEW_TOKENS = 72
 MIN_KEPT = 0.5  # below this share of usable trajectories, references fill the gaps
@@ -53,7 +54,7 @@ def sample_trajectories(
     count: int,
     temperature: float,
     seed: int,
-    run: Watcher | None = None,
+    run: LoopRun | None = None,
 ) -> Trajectories:
     """``count`` prompted trajectories sampled at ``temperature``, tools executed, and as many plain answers for replay.
 
@@ -99,7 +100,7 @@ def _sample(
     toolbox: Toolbox,
     temperature: float,
     seed: int,
-    run: Watcher | None,
+    run: LoopRun | None,
 ) -> list[Generation]:
     """An answer to each prompt, in batches of like length that each have a seed of their own."""
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
@@ -122,18 +123,6 @@ def _sample(
             if run.stop_requested and len(done) < len(order):
                 raise Interrupted(len(done), len(order))
     return [made for _, made in sorted(zip(order, done, strict=True), key=lambda pair: pair[0])]
-
-
-def without_prompt(row: Row) -> list[dict[str, str]]:
-    """The conversation without its system turn; a persona's prompt is replaced by its handle."""
-    messages = [dict(m) for m in row["messages"] if m["role"] != "system"]
-    handle = [{"role": "persona", "content": row["task"]}] if row["kind"] == "persona" else []
-    return [*handle, *messages]
-
-
-def bare_view(tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> EncodedSet:
-    """Training rows as a model with baked prompts sees them."""
-    return encode_rows(tokenizer, [row if "text" in row else {**row, "messages": without_prompt(row)} for row in rows])
 
 
 def _prompt(row: Row) -> list[dict[str, str]]:

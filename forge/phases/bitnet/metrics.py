@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
+import torch
 from safetensors import safe_open
 
 from forge.data.dataset import EncodedSet
@@ -15,7 +16,7 @@ from forge.evals.claims import Claim, compare
 from forge.evals.likelihood import Likelihood
 from forge.evals.timing import speedup
 from forge.model import TinyTitanForCausalLM
-from forge.phases.bitnet.finetune import load_packed
+from forge.model.packed import load_packed
 from forge.phases.forge.grokking import GrokkingVerdict, Point, grokking_metrics
 from forge.phases.forge.modular import CONTROLS, GROKFAST, Comparison, compare_grokfast
 from forge.train import TrainResult
@@ -119,3 +120,9 @@ def modular_claims(run: Any, found: Comparison) -> list[Claim]:
             )
         )
     return claims
+
+
+def packing_delta(model: TinyTitanForCausalLM, path: Path, ids: torch.Tensor) -> float:
+    """Largest difference between the logits of a model and of its packed file."""
+    with torch.no_grad():
+        return float((model(ids).logits - load_packed(path, model)(ids).logits).abs().max())

@@ -12,6 +12,7 @@ from forge.data.dataset import KINDS, EncodedSet
 from forge.errors import ForgeError
 from forge.evals import Claim
 from forge.evals.likelihood import likelihood
+from forge.interface.run import LoopRun
 from forge.model.titan import TinyTitanForCausalLM
 from forge.phases.quietstar.evaluation import (
     MAIN,
@@ -31,7 +32,6 @@ from forge.phases.quietstar.training import (
 from forge.thinking.gate import ThoughtGate
 from forge.thinking.thinker import Thinker, calibrate
 from forge.train import ADAM_RATIO, MIX, TrainResult, TrainSettings, train
-from forge.train.fit import Watcher
 from forge.train.memory import check_training_memory
 
 MAX_NEW_TOKENS = 24  # the longest true answer of the suite has 12 tokens
@@ -53,7 +53,7 @@ class Outcome:
 
 
 def quiet_star(
-    run: Watcher,
+    run: LoopRun,
     params: Any,
     evaluation: Any,
     model: TinyTitanForCausalLM,
@@ -121,7 +121,7 @@ def quiet_star(
 
 
 def train_thoughts(
-    run: Watcher, params: Any, model: TinyTitanForCausalLM, data: EncodedSet
+    run: LoopRun, params: Any, model: TinyTitanForCausalLM, data: EncodedSet
 ) -> tuple[ThoughtGate, TrainResult]:
     """Train a model and a new gate together.
 

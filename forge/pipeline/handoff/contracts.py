@@ -12,139 +12,16 @@ import json
 import math
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any, Literal
+from typing import Any
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel
 
-from forge.config.thresholds import ContractThresholds
 from forge.errors import ForgeError
 from forge.files import read_json, tensor_entries, verify_manifest
+from forge.interface.phase import Contract, Rule
 from forge.pipeline.handoff.publish import METADATA, ModelMetadata, read_metadata
 
-
-class Rule(BaseModel):
-    """One bound on one value.
-
-    The value under `key` is taken from metadata.json (its fields or its metrics) or from the headline metrics
-    under results/ (where timings are: they may not be in a model's directory). It is compared with `bound`,
-    the threshold of params.yaml named `bound_from`, or the metadata's value `than`, which the threshold named
-    `margin_from` loosens. `present` only asks that the value is there, `count` that it lists so many names.
-    """
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    key: str
-    op: Literal["present", "finite", ">=", "<=", ">", "count"]
-    source: Literal["metadata", "results"] = "metadata"
-    bound: float | None = None
-    bound_from: str | None = None
-    than: str | None = None
-    margin_from: str | None = None
-
-
-class Contract(BaseModel):
-    """What `target` may expect of the model or models of `source`."""
-
-    model_config = ConfigDict(extra="forbid", frozen=True)
-
-    source: str
-    target: str
-    models: int = 1
-    same_shapes: bool = False
-    same_tokenizer: bool = False
-    same_parents: bool = False
-    parameters_near_target: bool = False
-    parameters_as_parents: bool = False
-    ternary: bool = False
-    rules: tuple[Rule, ...] = ()
-
-
-def _present(*keys: str) -> tuple[Rule, ...]:
-    return tuple(Rule(key=key, op="present") for key in keys)
-
-
-CONTRACTS: tuple[Contract, ...] = (
-    Contract(
-        source="cognate",
-        target="evomerge",
-        models=3,
-        same_shapes=True,
-        same_tokenizer=True,
-        same_parents=True,
-        parameters_near_target=True,
-        rules=(*_present("specialization", "seed"), Rule(key="final_loss", op="finite")),
-    ),
-    Contract(
-        source="evomerge",
-        target="quietstar",
-        parameters_as_parents=True,
-        rules=(
-            *_present("merge_technique"),
-            Rule(key="fitness", op=">=", than="best_parent_fitness", margin_from="fitness_margin"),
-        ),
-    ),
-    Contract(
-        source="quietstar",
-        target="bitnet",
-        rules=(
-            *_present("thoughts_enabled", "anti_theater"),
-            Rule(key="coherence_score", op=">=", bound=0.0),
-            Rule(key="coherence_score", op="<=", bound=1.0),
-            Rule(key="validity_rate", op=">=", bound_from="min_validity_rate"),
-        ),
-    ),
-    Contract(
-        source="bitnet",
-        target="forge",
-        ternary=True,
-        rules=(
-            Rule(key="packed_bytes", op=">", bound=0),
-            Rule(key="compression_ratio", op=">=", bound_from="min_compression_ratio"),
-            Rule(key="accuracy_retention", op=">=", bound_from="min_accuracy_retention"),
-        ),
-    ),
-    Contract(
-        source="forge",
-        target="baking",
-        ternary=True,
-        rules=(
-            *_present("grokking_detected", "grokfast_lambda"),
-            Rule(key="perplexity", op="finite"),
-            Rule(
-                key="validation_accuracy",
-                op=">=",
-                than="initial_validation_accuracy",
-                margin_from="max_accuracy_drop",
-            ),
-        ),
-    ),
-    Contract(
-        source="baking",
-        target="edge",
-        ternary=True,
-        rules=(
-            Rule(key="tools", op="count", bound=5),
-            Rule(key="personas", op="count", bound=4),
-            Rule(key="tool_success_rate", op=">=", bound_from="min_tool_success"),
-            Rule(key="persona_consistency", op=">=", bound_from="min_persona_consistency"),
-            Rule(key="forgetting_percent", op="<=", bound_from="max_forgetting_percent"),
-        ),
-    ),
-    Contract(
-        source="edge",
-        target="compress",
-        rules=(
-            Rule(key="performance/inference_latency_ms", op=">", bound=0, source="results"),
-            Rule(key="size_mb", op="<=", bound_from="max_size_mb"),
-            Rule(key="accuracy_retention", op=">=", bound_from="min_accuracy_retention"),
-        ),
-    ),
-)
-
-
-def contract_into(target: str) -> Contract | None:
-    """The contract that `target` receives under; None before the first handoff and for the report."""
-    return next((contract for contract in CONTRACTS if contract.target == target), None)
+Record = Callable[[Mapping[str, Any]], None]
 
 
 class Breach(Exception):
@@ -159,10 +36,10 @@ def check_handoff(
     contract: Contract,
     models: Mapping[str, Path],
     *,
-    thresholds: ContractThresholds,
+    thresholds: BaseModel,
     parameters_target: int,
     results: Path,
-    record: Callable[[Mapping[str, Any]], None],
+    record: Record,
 ) -> list[ModelMetadata]:
     """Check a handoff, record the outcome, and return the models' metadata in the order given.
 

@@ -12,9 +12,12 @@ import sys
 from pathlib import Path
 from typing import Any
 
+from pydantic import TypeAdapter
+
 from forge.files import atomic_write_json
-from forge.pipeline.handoff.contracts import CONTRACTS, Contract, Rule
+from forge.interface.phase import Contract, Rule
 from forge.pipeline.handoff.publish import ModelMetadata
+from forge.pipeline.layout.phases import CONTRACTS
 
 SCHEMAS = Path("docs/schemas")
 
@@ -49,7 +52,7 @@ def contract_schema(contract: Contract) -> dict[str, Any]:
         "properties": fields,
         "required": needed["fields"],
         "additionalProperties": False,
-        "x-contract": contract.model_dump(mode="json", exclude_defaults=True),
+        "x-contract": TypeAdapter(Contract).dump_python(contract, mode="json", exclude_defaults=True),
     }
 
 

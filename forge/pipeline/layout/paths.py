@@ -1,4 +1,4 @@
-"""Where things are.
+"""Where a run keeps what outlives it.
 
 Two roots. What a run reads and publishes lives in the *workspace*, the current directory: an experiment of
 DVC runs in a temporary copy of the project. What outlives a run (checkpoints, logs, the registry) lives in
@@ -10,27 +10,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-
-PREPARED = Path("data/prepared")
-WORKSPACE = Path("data/workspace")
-OWN = Path("data/own")
-RESULTS = Path("results")
-MODELS = Path("models")
-
-
-def stage_name(phase: str, branch: str | None = None) -> str:
-    """DVC's name of a stage: `evomerge`, `cognate@reasoning`."""
-    return f"{phase}@{branch}" if branch else phase
-
-
-def model_path(phase: str, branch: str | None = None) -> Path:
-    """`models/<phase>[/<branch>]`, relative to the workspace."""
-    return MODELS / phase / branch if branch else MODELS / phase
-
-
-def results_path(phase: str, branch: str | None = None) -> Path:
-    """`results/<phase>[/<branch>]`, relative to the workspace."""
-    return RESULTS / phase / branch if branch else RESULTS / phase
 
 
 def main_root() -> Path:

@@ -18,7 +18,8 @@ from typing import Any
 from forge.config import Params
 from forge.errors import ForgeError
 from forge.files import MANIFEST, canonical_json, directory_files, sha256_file
-from forge.pipeline.layout.paths import stage_name, state_dir
+from forge.interface.paths import stage_name
+from forge.pipeline.layout.paths import state_dir
 from forge.pipeline.layout.phases import PHASES, Phase
 
 LOCK_WAIT_SECONDS = 60.0

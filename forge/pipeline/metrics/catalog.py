@@ -35,7 +35,8 @@ _BRACES = re.compile(r"\{([^{}]*)\}")
 _HEAD = """# Metrics
 
 Made by `python -m forge.pipeline.metrics.catalog` from `forge/pipeline/metrics/metrics.txt`: {count} metrics,
-each a distinct name; a time series counts once. `agent-forge metrics` shows what the last run observed, `agent-forge metrics --missing` what
+each a distinct name; a time series counts once.
+`agent-forge metrics` shows what the last run observed, `agent-forge metrics --missing` what
 it did not.
 
 A name begins with its phase: `cognate/model_1/train/loss`. `{{a,b}}` stands for one of several, `{{0..50}}` for one of

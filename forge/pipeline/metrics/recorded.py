@@ -6,8 +6,8 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
+from forge.interface.paths import RESULTS
 from forge.pipeline.dvc.states import read_yaml, scaled_parameters
-from forge.pipeline.layout.paths import RESULTS
 from forge.pipeline.metrics.catalog import COUNTS, implied
 from forge.pipeline.report.overview import read_small_json
 

@@ -9,7 +9,8 @@ from typing import Any
 
 from forge.errors import ForgeError
 from forge.host.sampling import SYSTEM
-from forge.pipeline.layout.paths import results_path, run_dir
+from forge.interface.paths import results_path
+from forge.pipeline.layout.paths import run_dir
 from forge.pipeline.records.logs import parse_lines
 from forge.pipeline.records.recorder import thin
 from forge.pipeline.records.tracking import SERIES, read_series

@@ -10,9 +10,9 @@ from typing import Any
 
 from forge.errors import ForgeError
 from forge.files import MANIFEST, read_json, sha256_file
+from forge.interface.paths import MODELS, RESULTS
 from forge.pipeline.dvc.lockfile import artifact_paths, read_yaml
 from forge.pipeline.handoff.publish import ModelMetadata, read_metadata
-from forge.pipeline.layout.paths import MODELS, RESULTS
 from forge.pipeline.registry.store import FIX_HINT, reading, registry_path, rows
 
 

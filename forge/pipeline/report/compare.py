@@ -18,8 +18,8 @@ from typing import Any
 from forge.config import parse_yaml
 from forge.config.load import PARAMS_FILE
 from forge.errors import ForgeError
+from forge.interface.paths import RESULTS
 from forge.pipeline.dvc.git import commit_of, git, git_bytes
-from forge.pipeline.layout.paths import RESULTS
 from forge.pipeline.layout.phases import PHASES
 from forge.pipeline.records.tracking import flat
 

@@ -12,8 +12,8 @@ from typing import Any
 
 from forge.errors import ForgeError
 from forge.files import MANIFEST, sha256_file, verify_manifest
+from forge.interface.paths import RESULTS
 from forge.pipeline.dvc.lockfile import LOCK, Cache, Lock, Out, half_written, intact, md5_path
-from forge.pipeline.layout.paths import RESULTS
 from forge.pipeline.registry import store
 from forge.pipeline.registry.versions import versions
 

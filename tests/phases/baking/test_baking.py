@@ -21,7 +21,8 @@ from forge.phases.baking import trajectories as module
 from forge.phases.baking.claims import baking_claims, forgetting_percent, persona_score, probes, tool_score
 from forge.phases.baking.lora import add_lora, merge_lora
 from forge.phases.baking.prompt_baking import bake
-from forge.phases.baking.trajectories import bare_view, sample_trajectories, without_prompt
+from forge.phases.baking.trajectories import sample_trajectories
+from forge.data.views import bare_view, without_prompt
 from forge.tools import TOOL_NAMES, Toolbox, build_workspace
 from forge.train import TrainSettings, gather_batch, language_loss, train
 from tests.support.stub_run import StubRun, conversation, conversations, measured, random_set, watch_lengths

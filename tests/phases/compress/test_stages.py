@@ -19,7 +19,7 @@ from forge.data.render import encode
 from forge.errors import Interrupted
 from forge.evals import ToolScore
 from forge.model import TinyTitanForCausalLM
-from forge.phases.baking.trajectories import bare_view
+from forge.data.views import bare_view
 from forge.phases.compress import chain as module
 from forge.phases.compress import metrics as figures_module
 from forge.phases.compress.chain import Chain, ValidationScore, compress, rounded

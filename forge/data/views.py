@@ -1,0 +1,19 @@
+"""Views of the rows: the same conversations as a phase wants to see them."""
+
+from __future__ import annotations
+from collections.abc import Sequence
+from transformers import PreTrainedTokenizerFast
+from forge.data.build import Row, encode_rows
+from forge.data.dataset import EncodedSet
+
+
+def without_prompt(row: Row) -> list[dict[str, str]]:
+    """The conversation without its system turn; a persona's prompt is replaced by its handle."""
+    messages = [dict(m) for m in row["messages"] if m["role"] != "system"]
+    handle = [{"role": "persona", "content": row["task"]}] if row["kind"] == "persona" else []
+    return [*handle, *messages]
+
+
+def bare_view(tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> EncodedSet:
+    """Training rows as a model with baked prompts sees them."""
+    return encode_rows(tokenizer, [row if "text" in row else {**row, "messages": without_prompt(row)} for row in rows])

@@ -1,0 +1,95 @@
+"""The one way in which a phase measures its models: on the test split, with the run's sizes and seeds."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass
+from functools import cached_property
+from pathlib import Path
+
+from transformers import PreTrainedTokenizerFast
+
+from forge.data.build import Row
+from forge.data.dialogues import PERSONA_PROMPTS
+from forge.evals.measure import Measurement, measure
+from forge.evals.persona import PersonaScore, score_personas
+from forge.evals.tool_use import ToolScore, score_tools
+from forge.interface.params import EvaluationParams
+from forge.model import TinyTitanForCausalLM
+from forge.tools import TOOL_NAMES, Toolbox
+
+
+@dataclass(frozen=True)
+class Probes:
+    """Held-out dialogues that every model of phases 6 to 8 is asked, and the persona answers that a classifier may
+    learn from."""
+
+    tools: list[Row]
+    personas: list[Row]
+    persona_train: list[Row]
+
+
+def pick_probes(test: list[Row], train: list[Row], tool_n: int, persona_n: int) -> Probes:
+    """The first ``tool_n`` dialogues of each tool and ``persona_n`` of each persona."""
+
+    def first(kind: str, task: str, n: int) -> list[Row]:
+        return [row for row in test if row["kind"] == kind and row["task"] == task][:n]
+
+    tools = [row for name in TOOL_NAMES for row in first("tool", name, tool_n)]
+    personas = [row for name in PERSONA_PROMPTS for row in first("persona", name, persona_n)]
+    return Probes(tools, personas, [row for row in train if row["kind"] == "persona"])
+
+
+@dataclass(frozen=True)
+class Evaluator:
+    """Workspace, sizes and tokenizer, given once.
+
+    rows: reads the conversations of a split.
+    """
+
+    tokenizer: PreTrainedTokenizerFast
+    params: EvaluationParams
+    workspace: Path
+    rows: Callable[[str], list[Row]]
+
+    def measure(self, model: TinyTitanForCausalLM, prompted: bool = True) -> Measurement:
+        """The figures of the ledger; ``prompted`` adds the suite under the tool prompt."""
+        p = self.params
+        return measure(
+            model,
+            self.tokenizer,
+            workspace=self.workspace,
+            n=p.suite_n,
+            seed=p.seed,
+            max_new_tokens=p.answer_tokens,
+            text_chars=p.text_chars,
+            prompted=prompted,
+        )
+
+    @cached_property
+    def probes(self) -> Probes:
+        """Held-out tool and persona dialogues."""
+        return pick_probes(self.rows("test"), self.rows("train"), self.params.tool_n, self.params.persona_n)
+
+    def tools(self, model: TinyTitanForCausalLM, prompted: bool = False) -> ToolScore:
+        """Zero-shot (or prompted) tool use on held-out phrasings."""
+        with Toolbox(self.workspace) as toolbox:
+            return score_tools(
+                model,
+                self.tokenizer,
+                toolbox,
+                self.probes.tools,
+                prompted=prompted,
+                max_new_tokens=self.params.answer_tokens,
+            )
+
+    def personas(self, model: TinyTitanForCausalLM, handles: bool = True) -> PersonaScore:
+        """Persona consistency by handle, or with nothing at all as the control."""
+        return score_personas(
+            model,
+            self.tokenizer,
+            self.probes.persona_train,
+            self.probes.personas,
+            handles=handles,
+            max_new_tokens=self.params.answer_tokens,
+        )

@@ -1,0 +1,84 @@
+"""The kinds of values that parameters are made of.
+
+A field's docstring is its explanation: `agent-forge config show`, error messages and the dashboard print it. No field
+has a default: a value that acts is a value that is written in `params.yaml`, so DVC sees every one of them, and these
+models can only refuse a run, never change its result.
+"""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
+
+Count = Annotated[int, Field(ge=0)]
+Positive = Annotated[int, Field(ge=1)]
+Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
+Weight = Annotated[float, Field(ge=0.0)]
+Rate = Annotated[float, Field(gt=0.0, le=1.0)]  # a learning rate
+Above = Annotated[float, Field(gt=0.0)]
+
+
+def _power_of_two(value: int) -> int:
+    if value & (value - 1):
+        raise ValueError(f"must be a power of two, got {value}")
+    return value
+
+
+PowerOfTwo = Annotated[int, Field(ge=2), AfterValidator(_power_of_two)]
+Widths = Annotated[list[Positive], Field(min_length=1, max_length=64)]
+
+
+class Strict(BaseModel):
+    """Unknown keys and values of another type are refused; an instance cannot be changed."""
+
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+
+
+def check_sum_to_one(weights: BaseModel) -> None:
+    """Raise ValueError unless the model's fields add up to 1 (to 1e-6)."""
+    total = sum(weights.model_dump().values())
+    if abs(total - 1.0) > 1e-6:
+        raise ValueError(f"the weights must add up to 1, got {total:g}")
+
+
+class Mix(Strict):
+    """Relative weights of the kinds of training rows; the number of examples drawn is in proportion."""
+
+    direct: Weight
+    """Problems of the suite answered at once, without a tool."""
+    tooled: Weight
+    """Problems of the suite solved by calling a tool."""
+    tool: Weight
+    """Dialogues that use one of the tools."""
+    persona: Weight
+    """Dialogues in the voice of a persona."""
+    recall: Weight
+    """Questions about something said earlier in the conversation."""
+    text: Weight
+    """Plain prose."""
+
+    @field_validator("text")
+    @classmethod
+    def _some_weight(cls, value: float, info: ValidationInfo) -> float:
+        if value + sum(info.data.values()) <= 0:
+            raise ValueError("at least one kind of the mix needs a weight above 0")
+        return value
+
+
+class Checkpointed(Strict):
+    """A loop that saves itself every so many steps."""
+
+    checkpoint_every: Positive
+    """Steps (generations in evomerge) between checkpoints; a killed run loses at most so many."""
+
+
+class Budget(Strict):
+    """What a training loop may spend."""
+
+    steps: Positive
+    """Updates of the weights."""
+    batch_tokens: Positive
+    """Tokens of one update, padding included."""
+    lr: Rate
+    """Peak learning rate of the matrices of the core."""

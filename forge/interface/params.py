@@ -1,0 +1,100 @@
+"""Parameters that no phase owns: data, training in general, evaluation, the registry."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from forge.interface.fields import Count, Fraction, Mix, Positive, Strict, Weight
+
+
+class DataBase(Strict):
+    """Data: what does not depend on the scale."""
+
+    own_data: list[Annotated[str, Field(min_length=1)]]
+    """Your own text, .jsonl or .parquet files, as paths from the project. Files under data/own/ are watched: change one
+    and the pipeline reruns. Elsewhere only a changed path is seen."""
+
+
+class DataScale(Strict):
+    """Data: rows of each kind, and the vocabulary."""
+
+    vocab_size: Annotated[int, Field(ge=288, le=65536)]  # 256 bytes, 14 role tokens, room for a few merges
+    """Tokens of the byte-pair vocabulary."""
+    train_direct: Count
+    """Training rows of each family of the suite that are answered at once."""
+    train_tooled: Count
+    """Training rows of each family of the suite that are solved by a tool."""
+    train_tool: Count
+    """Training dialogues with tools, over all tools."""
+    train_persona: Count
+    """Training dialogues with personas, over all personas."""
+    train_recall: Count
+    """Training rows that ask for something said before."""
+    train_text: Count
+    """Training chunks of prose."""
+    eval_per_family: Positive
+    """Test problems of each family, of which the evaluation draws."""
+    val_per_family: Positive
+    """Validation problems of each family, on which choices are made."""
+
+
+class DataParams(DataBase, DataScale):
+    """Rows per kind and the size of the vocabulary."""
+
+
+class TrainingParams(Strict):
+    """Training of phases 3 to 8, as far as they share it."""
+
+    mix: Mix
+    """What they read: the trunk's diet with a little less of everything but tools."""
+    adam_ratio: Weight
+    """Learning rate of embeddings and vectors against that of the matrices."""
+    halt_weight: Weight
+    """Weight of the halting loss."""
+    early_weight: Fraction
+    """Weight of the loss at a recurrence step that is not the last; phase 1 uses it too."""
+
+    def step_weights(self) -> dict[str, float]:
+        """The weights of a loss over recurrence steps, as `forge.train.losses` takes them."""
+        return {"halt_weight": self.halt_weight, "early_weight": self.early_weight}
+
+
+class EvaluationBase(Strict):
+    """Evaluation: draws and resamples."""
+
+    seed: Count
+    """Of the test draws; training never sees it."""
+    bootstrap: Annotated[int, Field(ge=100)]
+    """Resamples behind each 95 % interval."""
+
+
+class EvaluationScale(Strict):
+    """Evaluation: sample sizes and the longest answer."""
+
+    suite_n: Positive
+    """Problems of each family of the suite."""
+    tool_n: Positive
+    """Held-out dialogues of each tool."""
+    persona_n: Positive
+    """Held-out dialogues of each persona."""
+    answer_tokens: Positive
+    """Longest answer in tokens, results of tools included."""
+    text_chars: Positive
+    """Characters of held-out prose behind bits per byte."""
+
+
+class EvaluationParams(EvaluationBase, EvaluationScale):
+    """How much of the test split every phase is measured on."""
+
+
+class RegistryParams(Strict):
+    """How long .forge/registry.db remembers sessions (runs of a stage); no result depends on it."""
+
+    keep_days: Positive
+    """Days that a session which completed is kept."""
+    keep_failed_days: Positive
+    """Days that a session which failed is kept."""
+    keep_sessions: Positive
+    """Sessions that are kept at most."""

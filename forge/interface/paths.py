@@ -1,0 +1,27 @@
+"""Where a run's inputs and outputs are, relative to the workspace: the directory that a stage runs in."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+PREPARED = Path("data/prepared")
+WORKSPACE = Path("data/workspace")
+OWN = Path("data/own")
+CODE = Path("data/code")
+RESULTS = Path("results")
+MODELS = Path("models")
+
+
+def stage_name(stage: str, branch: str | None = None) -> str:
+    """DVC's name of a stage: `evomerge`, `cognate@reasoning`."""
+    return f"{stage}@{branch}" if branch else stage
+
+
+def model_path(stage: str, branch: str | None = None) -> Path:
+    """`models/<stage>[/<branch>]`."""
+    return MODELS / stage / branch if branch else MODELS / stage
+
+
+def results_path(stage: str, branch: str | None = None) -> Path:
+    """`results/<stage>[/<branch>]`."""
+    return RESULTS / stage / branch if branch else RESULTS / stage

@@ -1,0 +1,51 @@
+"""Parameters of phase 6: tools and personas."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field
+
+from forge.interface.fields import Budget, Checkpointed, Fraction, Mix, Positive, Strict
+
+
+class Base(Checkpointed):
+    """Adapters and trajectories."""
+
+    lora_rank: Annotated[int, Field(ge=1, le=1024)]
+    """Rank of the adapters."""
+    temperature: Annotated[float, Field(ge=0.0)]
+    """Of the prompted model's sampled trajectories."""
+    half_bake: Annotated[float, Field(gt=0.0, lt=1.0)]
+    """Where between unbaked and baked the half-baked control sits."""
+    kd_weight: Fraction
+    """Share of the distillation loss; the rest is cross-entropy on the trajectory's own tokens, which its verifier has
+    accepted."""
+    mix: Mix
+    """What it reads."""
+    decay_fraction: Fraction
+    """Share of the steps, at the end, in which the learning rate falls."""
+    min_kept: Fraction
+    """Share of usable trajectories below which reference dialogues fill the gaps."""
+    persona_every: Positive
+    """One trajectory in so many is a persona's."""
+
+
+class Scale(Budget):
+    """Budget; steps between measurements of tool use."""
+
+    trajectories: Positive
+    """Dialogues sampled from the prompted model."""
+    eval_every: Positive
+    """Steps between measurements of tool use."""
+
+
+class Params(Base, Scale):
+    """Phase 6: tools and personas."""
+
+
+class Bounds(Strict):
+    """Bounds of the handoff forge -> baking."""
+
+    max_accuracy_drop: Fraction
+    """By how much the accuracy on validation rows may fall in phase 5."""

@@ -1,0 +1,32 @@
+"""Phase 6, baking: tools and personas move from the prompt into the weights."""
+
+from __future__ import annotations
+
+from forge.interface.phase import PACKED, Contract, Phase, Rule, present, single_stage
+
+PHASE = Phase(
+    "baking",
+    "bake tools and personas into the weights",
+    stages=single_stage(
+        "baking",
+        "bake tools and personas into the weights",
+        inputs=("forge",),
+        publishes="phase 6, with tools and personas",
+    ),
+    contract=Contract(
+        source="forge",
+        target="baking",
+        ternary=True,
+        rules=(
+            *present("grokking_detected", "grokfast_lambda"),
+            Rule(key="perplexity", op="finite"),
+            Rule(
+                key="validation_accuracy",
+                op=">=",
+                than="initial_validation_accuracy",
+                margin_from="max_accuracy_drop",
+            ),
+        ),
+    ),
+    deployed=PACKED,
+)

@@ -1,0 +1,116 @@
+"""Parameters of phase 1: the shared trunk and its branches."""
+
+from __future__ import annotations
+
+from typing import Annotated
+
+from pydantic import Field, ValidationInfo, field_validator
+
+from forge.interface.fields import Above, Checkpointed, Count, Fraction, Mix, Positive, Rate, Strict, Weight, Widths
+
+
+class Branch(Strict):
+    """What makes one branch differ from the others; they share shapes, so that they can be merged."""
+
+    seed: Count
+    """Added to the seed of the run."""
+    memory_capacity: Positive
+    """Tokens that its memory may hold."""
+    ponder_cost: Weight
+    """Price of a recurrence step in the halting loss."""
+    multi_step: Positive
+    """How often it meets each problem of the multi-step families, against once."""
+    mix: Mix
+    """What it reads."""
+
+
+class Base(Checkpointed):
+    """Branches, optimizer and schedule."""
+
+    branches: Annotated[dict[str, Branch], Field(min_length=1)]
+    """Three branches of one trunk."""
+    trunk_mix: Mix
+    """What the trunk reads before any branch leaves it."""
+    branch_rate: Rate
+    """Peak learning rate of a branch against the trunk's: it leaves the trunk, it does not start over."""
+    muon_lr: Rate
+    """Learning rate of the matrices of the core (Muon)."""
+    adam_lr: Rate
+    """Learning rate of the embedding, the gates and heads of a single row (Adam)."""
+    weight_decay: Weight
+    """Decoupled weight decay."""
+    clip: Above
+    """Largest norm of the gradient."""
+    halt_weight: Weight
+    """Weight of the halting loss."""
+    warmup_fraction: Fraction
+    """Share of the steps in which the learning rate rises, linearly; then it is flat."""
+    decay_fraction: Fraction
+    """Share of the steps, at the end, in which it falls, linearly, to 5 %."""
+
+    @field_validator("decay_fraction")
+    @classmethod
+    def _schedule_fits(cls, value: float, info: ValidationInfo) -> float:
+        if value + info.data.get("warmup_fraction", 0.0) > 1.0:
+            raise ValueError("warmup_fraction + decay_fraction must not exceed 1")
+        return value
+
+
+class Scale(Strict):
+    """Shapes and budget."""
+
+    parameters_target: Positive
+    """Parameters that a branch should have; the handoff to phase 2 allows a tolerance."""
+    head_dim: Annotated[int, Field(ge=4, le=256, multiple_of=2)]  # even: RoPE rotates pairs
+    """Dimensions of an attention head."""
+    hidden_size: Annotated[int, Field(ge=16, le=8192)]
+    """Width of the residual stream, a multiple of head_dim."""
+    low_heads: Widths
+    """Attention heads of each block of the fast module."""
+    low_ffn: Widths
+    """Feed-forward width of each block of the fast module."""
+    high_heads: Widths
+    """Attention heads of each block of the slow module."""
+    high_ffn: Widths
+    """Feed-forward width of each block of the slow module."""
+    max_steps: Annotated[int, Field(ge=1, le=64)]
+    """Recurrence steps at most; 1 is a plain transformer."""
+    window: Positive
+    """Tokens that attention looks back."""
+    memory: bool
+    """Whether there is a neural memory (Titans)."""
+    memory_heads: Positive
+    """Heads of the memory."""
+    memory_head_dim: Annotated[int, Field(ge=4, le=256)]
+    """Dimensions of a head of the memory."""
+    memory_chunk: Positive
+    """Tokens that the memory learns from at once."""
+    halting: bool
+    """Whether recurrence may stop early (ACT)."""
+    trunk_steps: Positive
+    """Updates of the trunk."""
+    branch_steps: Positive
+    """Updates of each branch."""
+    batch_tokens: Positive
+    """Tokens of one update, padding included."""
+
+    @field_validator("hidden_size")
+    @classmethod
+    def _whole_heads(cls, value: int, info: ValidationInfo) -> int:
+        head_dim = info.data.get("head_dim")
+        if head_dim and value % head_dim:
+            raise ValueError(f"must be a multiple of head_dim ({head_dim}), got {value}")
+        return value
+
+    @field_validator("low_ffn", "high_ffn")
+    @classmethod
+    def _same_depth(cls, value: list[int], info: ValidationInfo) -> list[int]:
+        heads_name = str(info.field_name).replace("ffn", "heads")
+        heads = info.data.get(heads_name)
+        if heads is not None and len(heads) != len(value):
+            raise ValueError(f"needs one width a block, as {heads_name} has {len(heads)} blocks, got {len(value)}")
+        return value
+
+
+class Params(Base, Scale):
+    """Phase 1: the shared trunk and its branches."""

@@ -1,0 +1,60 @@
+"""Phase 1, Cognate: a trunk, and three branches that specialize."""
+
+from __future__ import annotations
+
+from forge.interface.phase import EVALUATION, FULL_PRECISION, Phase, Stage
+
+BRANCHES = ("reasoning", "memory_integration", "adaptive_computation")
+# What the trunk's and the branches' training have in common; phase 2's control trains with it as well.
+TRAINING = (
+    *(
+        f"cognate.{key}"
+        for key in (
+            "adam_lr",
+            "checkpoint_every",
+            "clip",
+            "decay_fraction",
+            "halt_weight",
+            "muon_lr",
+            "warmup_fraction",
+            "weight_decay",
+        )
+    ),
+    "training.early_weight",
+)
+SHAPE = "scales.{scale}.cognate"
+
+PHASE = Phase(
+    "cognate",
+    "train a trunk and three branches of it",
+    stages=(
+        Stage(
+            "trunk",
+            "train the trunk that the branches share",
+            "cognate",
+            ("seed", *TRAINING, "cognate.trunk_mix", SHAPE, *EVALUATION),
+            publishes="phase 1, the trunk that the branches share",
+        ),
+        Stage(
+            "cognate",
+            "train a branch that specializes",
+            "cognate",
+            ("seed", *TRAINING, "cognate.branch_rate", "cognate.branches.{branch}", SHAPE, *EVALUATION),
+            inputs=("trunk",),
+            branches=BRANCHES,
+            publishes="phase 1, the branch that {branch}",
+            titles=("reasons", "remembers", "weighs its steps"),
+        ),
+        Stage(
+            "branches",
+            "measure the branches against each other",
+            "cognate",
+            ("seed", SHAPE, *EVALUATION),
+            inputs=("cognate", "trunk"),
+            curve=None,
+            closes=True,
+            results="cognate",
+        ),
+    ),
+    deployed=FULL_PRECISION,
+)

@@ -1,0 +1,90 @@
+"""Parameters of phase 8: one file."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field
+
+from forge.interface.fields import (
+    Above,
+    Budget,
+    Checkpointed,
+    Count,
+    Fraction,
+    Mix,
+    Positive,
+    PowerOfTwo,
+    Strict,
+    Weight,
+)
+
+
+class TokenWeights(Strict):
+    """How often a kind's rows count when the vocabulary is pruned by the tokens that they use."""
+
+    tool: Count
+    """Dialogues that use a tool."""
+    direct: Count
+    """Problems answered at once."""
+    tooled: Count
+    """Problems solved by a tool."""
+    persona: Count
+    """Dialogues of personas."""
+    recall: Count
+    """Questions about something said before."""
+
+
+class Base(Checkpointed):
+    """Codebooks, bits, gates."""
+
+    kd_weight: Fraction
+    """Share of the distillation loss."""
+    mix: Mix
+    """What it reads: the file is trained on what it is for."""
+    token_weights: TokenWeights
+    """By whose tokens the vocabulary is pruned."""
+    vq_groups: Annotated[int, Field(ge=1, le=64)]
+    """Weights that one code stands for."""
+    vq_codebook: PowerOfTwo
+    """Codes."""
+    embed_bits: Literal[2, 3, 4, 8]
+    """Bits of each entry of the embedding, before entropy coding."""
+    reassign_every: Positive
+    """Steps between moves of groups of weights to their nearest code."""
+    pull: Fraction
+    """Commitment: how far latent weights move to their code then."""
+    latent_ratio: Above
+    """Learning rate of latent weights and codebooks against the phase's: they start far from a solution."""
+    vocabulary_decay_fraction: Fraction
+    """Share of the steps after the pruning of the vocabulary in which the learning rate falls."""
+    codes_decay_fraction: Fraction
+    """Share of the steps of vector quantization in which it falls."""
+    min_ratio: Weight
+    """Times smaller than phase 1's model that the file claims to be."""
+    gates: Annotated[list[Fraction], Field(min_length=3, max_length=3)]
+    """Accuracy kept after vocabulary pruning, vector quantization, entropy coding."""
+    cumulative_gate: Fraction
+    """Accuracy kept after all three."""
+    budget_mb: Above | None
+    """A size in MB to reach whatever it costs, for example 0.34; null for none."""
+
+
+class Scale(Budget):
+    """Vocabulary and budget."""
+
+    vocab_size: Annotated[int, Field(ge=270, le=65536)]
+    """Tokens that are kept."""
+
+
+class Params(Base, Scale):
+    """Phase 8: one file."""
+
+
+class Bounds(Strict):
+    """Bounds of the handoff edge -> compress."""
+
+    min_accuracy_retention: Weight
+    """Least share of the accuracy of phase 6 that phase 7 keeps."""
+    max_size_mb: Above
+    """Largest packed model, in MB."""

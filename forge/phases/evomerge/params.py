@@ -1,0 +1,78 @@
+"""Parameters of phase 2: evolution over merges."""
+
+from __future__ import annotations
+
+from typing import Annotated, Literal
+
+from pydantic import Field, field_validator
+
+from forge.interface.fields import Above, Checkpointed, Count, Fraction, Positive, Strict, Weight, check_sum_to_one
+
+
+class FitnessWeights(Strict):
+    """Weights of the fitness terms, each relative to the best parent; they add up to 1."""
+
+    perplexity: Weight
+    """Of perplexity on validation rows."""
+    accuracy: Weight
+    """Of answers that are right to the letter."""
+    speed: Weight
+    """Of operations for each token, counted and never timed."""
+    memory: Weight
+    """Of bytes, counted."""
+
+
+class Base(Checkpointed):
+    """Selection and search."""
+
+    fitness: FitnessWeights
+    """What makes a merge good."""
+    search: Literal["ga", "cma"]
+    """ga, a genetic algorithm, or cma, CMA-ES."""
+    grouping: Literal["module", "block"]
+    """What has coefficients of its own: each module, or each block."""
+    elites: Positive
+    """Best individuals that go on unchanged."""
+    crossover_rate: Fraction
+    """Share of children that have two parents."""
+    mutation_sigma: Above
+    """Standard deviation of a mutation, in units of a gene's range."""
+    diversity_threshold: Fraction
+    """Mean distance of genomes below which the worst are replaced by new ones."""
+    reseed: Count
+    """How many are replaced then."""
+    archive: Positive
+    """Best genomes ever that are kept."""
+    patience: Count
+    """Generations without gain after which it stops; 0 never stops early."""
+    backend: Literal["serial", "process", "ray"]
+    """Where merges are evaluated: serial, process (one worker for each core) or ray (pip install 'agent-forge[ray]').
+    The results are the same bytes, so a change makes nothing stale."""
+
+    @field_validator("fitness")
+    @classmethod
+    def _sums(cls, value: FitnessWeights) -> FitnessWeights:
+        check_sum_to_one(value)
+        return value
+
+
+class Scale(Strict):
+    """How long and on how much."""
+
+    generations: Positive
+    """Generations after the first population."""
+    population: Annotated[int, Field(ge=4, le=256)]
+    """Individuals of a generation; more than elites."""
+    fitness_samples: Positive
+    """Validation rows that a merge is judged by."""
+
+
+class Params(Base, Scale):
+    """Phase 2: evolution over merges."""
+
+
+class Bounds(Strict):
+    """Bounds of the handoff cognate -> evomerge."""
+
+    parameter_tolerance: Fraction
+    """Share by which the parameters may differ from the target."""

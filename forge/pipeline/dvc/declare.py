@@ -1,0 +1,113 @@
+"""`dvc.yaml` as the phases declare it: `python -m forge.pipeline.dvc.declare` prints it; a test holds the two equal."""
+
+from __future__ import annotations
+
+from collections.abc import Iterable
+
+from forge.interface.paths import CODE, RESULTS, stage_name
+from forge.interface.phase import Stage
+from forge.pipeline.layout.phases import STAGES, reads
+
+_HEAD = """\
+# The pipeline. `dvc repro` reruns what a change touches and nothing else.
+# Made by `python -m forge.pipeline.dvc.declare > dvc.yaml` from what the phases declare (forge/phases/<phase>/phase.py).
+# Commands begin with `exec`: a shell that stayed between DVC and the stage would hide DVC's death from it.
+# data/code/<stage>.json stands for the code that a stage reaches, without its comments.
+# Small results are `plots`: DVC keeps no run-cache for a stage with plain outputs that are not cached, and puts every key
+# of a file under `metrics` as a column into `dvc exp show`. It draws those that hold rows. The one file under `metrics` is
+# the headline; `agent-forge compare` shows the rest.
+"""
+_PLOTS_HEAD = """
+# Above all, what takes several files; the curves and claims of each phase follow, drawn from its own `plots`.
+# Templates that DVC does not bring are in .dvc/plots/.
+plots:
+  - results/ladder.svg
+  - bytes of each phase:
+      template: bar_horizontal
+      x: bytes
+      y: {results/ladder.json: phase}
+  - quality of each phase:
+      template: bar_horizontal
+      x: accuracy_tools
+      y: {results/ladder.json: phase}
+  - bytes against quality:
+      template: labelled
+      x: bytes
+      y: {results/ladder.json: accuracy_tools}
+"""
+_ITEM = "${item.branch}"
+_PLOT_OPTIONS = {"claims.json": "cache: false, template: claims, x: value, y: claim", "plots": "cache: false, x: step"}
+
+
+def dvc_yaml() -> str:
+    """The text of dvc.yaml."""
+    parts = [_HEAD, "stages:\n", _code_stage(), *(f"\n{_stage(stage)}" for stage in STAGES), _plots(), _artifacts()]
+    return "".join(parts)
+
+
+def _code_stage() -> str:
+    lines = ["  code:", "    desc: note what code each stage reaches", "    cmd: exec python -m stages.code"]
+    return "\n".join([*lines, *_list("deps", ("forge", "stages")), *_list("outs", (CODE.as_posix(),))]) + "\n"
+
+
+def _list(key: str, entries: Iterable[str]) -> list[str]:
+    items = [f"      - {entry}" for entry in entries]
+    return [f"    {key}:", *items] if items else []
+
+
+def _stage(stage: Stage) -> str:
+    branch = _ITEM if stage.branched else None
+    lines = [f"  {stage.name}:", f"    desc: {stage.title}"]
+    if stage.branched:
+        lines += ["    matrix:", f"      branch: [{', '.join(map(str, stage.branches))}]"]
+    lines.append(f"    cmd: exec python -m stages.{stage.name}" + (f" --branch {branch}" if branch else ""))
+    lines += _list("deps", (stage.code, *reads(stage)))
+    lines += _list("params", (key.replace("{scale}", "${scale}").replace("{branch}", _ITEM) for key in stage.params))
+    records = stage.records(branch)
+    if stage.name == "report":
+        headline = f"{RESULTS}/headline.json"
+        lines += _list("outs", (f"{path}: {{cache: false}}" for path in records if path != headline))
+        lines += _list("metrics", (f"{headline}: {{cache: false}}",))
+    else:
+        lines += _list("outs", stage.outputs(branch))
+        lines += _list("plots", (f"{path}: {{{_plot_options(path)}}}" for path in records))
+    return "\n".join(lines) + "\n"
+
+
+def _plot_options(path: str) -> str:
+    return _PLOT_OPTIONS.get(path.rpartition("/")[2], "cache: false")
+
+
+def _plots() -> str:
+    """Curves of several stages in one plot."""
+    losses = [stage for stage in STAGES if stage.curve == "train/loss" and stage.inputs]
+    branches = [stage for stage in losses if stage.branched]
+    after = [stage for stage in losses if not stage.branched]
+    others = [stage for stage in STAGES if stage.curve not in (None, "train/loss")]
+    text = _PLOTS_HEAD + _curves("loss of the branches", branches) + _curves("loss after the merge", after)
+    return text + "".join(_curves(f"{stage.curve} of {stage.name}", [stage]) for stage in others)
+
+
+def _curves(title: str, stages: list[Stage]) -> str:
+    lines = [f"  - {title}:", "      template: curves", "      x: step", "      y:"]
+    for stage in stages:
+        series = str(stage.curve)
+        for branch in stage.branches:
+            file = f"{stage.results_dir(branch)}/plots/metrics/{series}.tsv"
+            lines.append(f"        {file}: {series.rpartition('/')[2]}")
+    return "\n".join(lines) + "\n"
+
+
+def _artifacts() -> str:
+    lines = ["", "artifacts:"]
+    for stage in STAGES:
+        for branch, words in zip(stage.branches, stage.titles or ("",), strict=True):
+            if stage.publishes:
+                name = stage_name(stage.name, branch).replace("@", "-").replace("_", "-")
+                lines += [f"  {name}:", f"    path: {stage.outputs(branch)[0]}", "    type: model"]
+                lines.append(f"    desc: {stage.publishes.format(branch=words)}")
+    return "\n".join(lines) + "\n"
+
+
+if __name__ == "__main__":
+    print(dvc_yaml(), end="")

@@ -1,0 +1,284 @@
+"""One run of one stage, as its phase sees it (`forge.interface.run.PhaseRun`) and as the lifecycle drives it."""
+
+from __future__ import annotations
+
+import os
+import platform
+import resource
+import time
+from collections.abc import Mapping, Sequence
+from contextlib import AbstractContextManager
+from importlib.metadata import version
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from pydantic import BaseModel
+
+from forge.config import Params
+from forge.errors import ForgeError, Interrupted
+from forge.files import atomic_write_json, remove_leftovers
+from forge.host.disk import check_room
+from forge.host.sampling import SystemSampler
+from forge.host.signals import StopRequest
+from forge.interface.params import EvaluationParams, TrainingParams
+from forge.interface.paths import stage_name
+from forge.interface.phase import Stage
+from forge.interface.run import Published
+from forge.pipeline.layout.disk import stage_bytes
+from forge.pipeline.layout.paths import run_dir, state_dir
+from forge.pipeline.layout.phases import phase_named, reads
+from forge.pipeline.lifecycle.checkpoints import CheckpointHome, checkpoint_key, fingerprint
+from forge.pipeline.lifecycle.inputs import Inputs, recorded_seconds
+from forge.pipeline.lifecycle.output import Output
+from forge.pipeline.records.logs import JsonLinesHandler
+from forge.pipeline.records.tracking import SERIES, Tracker
+from forge.pipeline.registry.sessions import Session
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
+
+    from forge.data.build import Row
+    from forge.data.dataset import EncodedSet
+    from forge.evals.claims import Claim
+    from forge.evals.evaluator import Evaluator
+    from forge.evals.measure import Measurement
+    from forge.model import TinyTitanForCausalLM
+
+
+class Run:
+    """What a stage may read, where it writes, what it records. Made by `forge.pipeline.lifecycle.stage`."""
+
+    def __init__(
+        self, stage: Stage, branch: str | None, params: Params, stop: StopRequest, log: JsonLinesHandler
+    ) -> None:
+        self._log, self._stop, self._all = log, stop, params
+        self.stage, self.branch = stage, branch
+        self.name = stage_name(stage.name, branch)
+        self.scale = params.scale
+        self.params: Any = params.block(stage.phase)
+        self.training: TrainingParams = params.file.training
+        self.evaluation: EvaluationParams = params.block("evaluation")
+        self.seed: int = params.seed + (self.params.branches[branch].seed if branch else 0)
+        self.results_dir = Path(stage.results_dir(branch))
+        self._started = time.monotonic()
+        self._summary: dict[str, Any] = {}
+        self._headline: dict[str, Any] = {}
+        self._claims: list[dict[str, Any]] = []
+        self._tracker: Tracker | None = None
+        self._sampler: SystemSampler | None = None
+        self._system: dict[str, float] = {}
+        self._decisive = params.select([key.format(scale=params.scale, branch=branch) for key in stage.params])
+        self.session = fingerprint(self.name, self._decisive, reads(stage))
+        self.inputs = Inputs(stage, params)
+        self.output = Output(stage, branch, self.session)
+        self._entry = Session(self.name, self.session, params.scale)
+        self._checkpoints = CheckpointHome(self.name, checkpoint_key(stage, branch, params))
+
+    # ---- what it reads ----
+
+    def load(self, stage: str, branch: str | None = None) -> Published:
+        """See `forge.interface.run.PhaseRun`, as for all methods that follow but those of the lifecycle."""
+        return self.inputs.load(stage, branch)
+
+    def load_branches(self, stage: str) -> dict[str, Published]:
+        return self.inputs.load_branches(stage)
+
+    def split(self, name: str) -> EncodedSet:
+        return self.inputs.split(name)
+
+    def rows(self, name: str) -> list[Row]:
+        return self.inputs.rows(name)
+
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        return self.inputs.tokenizer()
+
+    @property
+    def workspace_dir(self) -> Path:
+        return self.inputs.workspace_dir
+
+    # ---- interruption ----
+
+    @property
+    def stop_requested(self) -> bool:
+        return self._stop.requested
+
+    @property
+    def checkpoint_dir(self) -> Path:
+        return self._checkpoints.path
+
+    def progress(self, step: int, total: int, note: str = "") -> None:
+        self._stop.step, self._stop.total = step, total
+        self._tracking.status("running", step, total, note, throttle=True)
+        self._entry.progress(step, total, note)
+
+    # ---- what it measures and records ----
+
+    @property
+    def _tracking(self) -> Tracker:
+        if self._tracker is None:
+            raise ForgeError(f"{self.name} keeps no records")
+        return self._tracker
+
+    def log(self, step: int, **metrics: Any) -> None:
+        self._tracking.log(step, metrics)
+
+    def evaluator(self, tokenizer: PreTrainedTokenizerFast) -> Evaluator:
+        from forge.evals.evaluator import Evaluator
+
+        return Evaluator(tokenizer, self.evaluation, self.workspace_dir, self.rows)
+
+    def compare(
+        self, claim: str, metric: str, treatment: Sequence[float], control: Sequence[float], **options: Any
+    ) -> Claim:
+        from forge.evals.claims import compare
+
+        given = {"n_boot": self.evaluation.bootstrap, "seed": self.seed, **options}
+        return compare(claim, metric, treatment, control, **given)
+
+    def record(
+        self,
+        metrics: Mapping[str, Any] | None = None,
+        *,
+        headline: Mapping[str, Any] | None = None,
+        claims: Sequence[BaseModel] = (),
+    ) -> None:
+        self._summary |= {**(metrics or {}), **(headline or {})}
+        self._headline |= headline or {}
+        self._claims += [claim.model_dump(mode="json") for claim in claims]
+
+    def ledger(
+        self, model: TinyTitanForCausalLM, measured: Measurement, directory: Path, seconds: float | None = None
+    ) -> None:
+        from forge.evals.ledger import deployable_files, ledger_row
+
+        if not self.stage.closes:
+            raise ForgeError(f"{self.name} does not close the phase {self.stage.phase}")
+        files = deployable_files(phase_named(self.stage.phase).deployed, directory)
+        spent = self.seconds if seconds is None else seconds
+        row = ledger_row(self.stage.phase, files, model.num_parameters(), measured, spent)
+        atomic_write_json(self.results_dir / "ledger.json", row.model_dump(mode="json"))
+
+    @property
+    def seconds(self) -> float:
+        return time.monotonic() - self._started
+
+    def recorded_seconds(self, *stages: str) -> float:
+        return recorded_seconds(*stages)
+
+    # ---- what it publishes ----
+
+    @property
+    def out_dir(self) -> Path:
+        return self.output.directory
+
+    def building(self, target: str | Path) -> AbstractContextManager[Path]:
+        """A directory that is no model (`data/prepared`), to fill; put in place when the block ends."""
+        return self.output.building(target)
+
+    def save(self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, *, packed: bool = False) -> Path:
+        return self.output.save(model, tokenizer, packed=packed)
+
+    def publish(self, metadata: Mapping[str, Any], files: Mapping[str, bytes | str | Path] | None = None) -> Path:
+        return self.output.publish(metadata, files, self.inputs.parents)
+
+    # ---- the lifecycle, driven by `forge.pipeline.lifecycle.stage` ----
+
+    def begin(self) -> bool:
+        """Take the lock, sweep up after a killed run, check disk and handoff, open the records; whether it resumes."""
+        self._checkpoints.open()
+        resumed = any(self.checkpoint_dir.iterdir())
+        self._entry.start(self._all.file.registry, resumed=resumed)
+        check_room(stage_bytes(self.stage, self._all), self.name, Path.cwd(), state_dir())
+        for folder in {Path(path).parent for path in self.stage.records(self.branch)}:
+            remove_leftovers(folder)
+        self.inputs.check(self._entry.handoff)
+        if self.stage.name != "report":
+            self._tracker = Tracker(
+                self.name,
+                run_dir(self.name),
+                config={"scale": self.scale, **self._decisive},
+                resumed=resumed,
+                prefix=metric_prefix(self.stage, self.branch),
+                kept=self.checkpoint_dir / SERIES,
+            )
+            self._sampler = SystemSampler(run_dir(self.name), resumed=resumed)
+            self._sampler.start()
+        return resumed
+
+    def complete(self) -> None:
+        """Write what DVC expects and clear the checkpoints.
+
+        Raises:
+            ForgeError: a declared output is missing.
+            Interrupted: DVC is dead. It will have this stage run again, which the checkpoints, kept, make short.
+        """
+        self._stop.settle()
+        if self._tracker is not None:
+            self._write_results(self._tracker)
+        for path in (*self.stage.outputs(self.branch), *self.stage.records(self.branch)):
+            if not Path(path).exists():
+                raise ForgeError(f"{self.name} ended without writing {path}")
+        if self._stop.orphaned:
+            raise Interrupted(self._stop.step, self._stop.total)
+        if self._tracker is not None:
+            self._tracker.status("done")
+        if self.output.published:
+            self._entry.published(self.output.target)
+        self._entry.end("done", self._stop.step, self._stop.total, "")
+        self._checkpoints.discard()
+
+    def _write_results(self, tracker: Tracker) -> None:
+        duration = {"phase/duration_seconds": round(self.seconds, 3)}
+        # A stage that closes a phase of several knows better how long the phase took.
+        self._headline, self._summary = duration | self._headline, duration | self._summary
+        self._system = self._sampler.stop() if self._sampler is not None else {}
+        self._summary |= {f"system/{name}": value for name, value in self._system.items()}
+        if f"{self.results_dir.as_posix()}/claims.json" in self.stage.records(self.branch):
+            atomic_write_json(self.results_dir / "claims.json", self._claims)
+        atomic_write_json(self.results_dir / "run.json", self._run_facts())
+        tracker.finish(self._summary, self._headline, self.results_dir, self.stage.curve)
+
+    def _run_facts(self) -> dict[str, Any]:
+        """What differs between two equal runs: time, machine, memory."""
+        started = time.time() - self.seconds
+        return {
+            "stage": self.name,
+            "scale": self.scale,
+            "session_id": self.session,
+            "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+            "seconds": round(self.seconds, 3),
+            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
+            "cores": os.cpu_count(),
+            "python": platform.python_version(),
+            "torch": version("torch"),
+            "system": self._system,
+            "warnings": self._log.warnings,
+        }
+
+    def give_up(self, state: str, note: str) -> OSError | None:
+        """Close the records of a run that did not complete; checkpoints stay. What could not be written, if so."""
+        self._entry.end(state, self._stop.step, self._stop.total, note)
+        if self._tracker is not None:
+            try:
+                self._tracker.abandon(state, self._stop.step, self._stop.total, note)
+            except OSError as error:  # on a full disk the reason is still to be told
+                return error
+        return None
+
+    def release(self) -> None:
+        """Let go of the lock, of the thread that samples, and of a half-built directory."""
+        if self._sampler is not None:
+            self._sampler.stop()
+        self.output.discard()
+        kept = self.checkpoint_dir / SERIES
+        if self.checkpoint_dir.is_dir() and list(self.checkpoint_dir.iterdir()) == [kept]:
+            kept.unlink()  # points without a checkpoint are points of nothing
+        self._checkpoints.close()
+
+
+def metric_prefix(stage: Stage, branch: str | None) -> str:
+    """What the names of a stage's metrics begin with: its phase where it closes it, and `cognate/model_2` for the
+    second branch."""
+    if branch:
+        return f"{stage.name}/model_{stage.branches.index(branch) + 1}"
+    return stage.phase if stage.closes else stage.name

@@ -1,0 +1,7 @@
+"""Phase 1, last part: measure the branches against each other."""
+
+from forge.phases.cognate.run import run_branches
+from forge.pipeline.lifecycle.stage import run_stage
+
+if __name__ == "__main__":
+    run_stage("branches", run_branches)
