@@ -58,8 +58,8 @@ def eval_command(
       agent-forge eval models/forge --no-tools --json
     """
     from forge.data.dialogues import TOOL_PROMPT
-    from forge.evals import bits_per_byte, held_out_texts, score_suite
-    from forge.evals.suite import suite_tasks
+    from forge.evals.bpb import bits_per_byte, held_out_texts
+    from forge.evals.suite import score_suite, suite_tasks
 
     names = suite_tasks(None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()])
     with _agent(model, workspace) as agent:

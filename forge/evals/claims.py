@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Sequence
 from pathlib import Path
 
 from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, model_validator
 
 from forge.errors import ForgeError
 from forge.evals.bootstrap import paired_bootstrap
-from forge.files import atomic_write_json, read_json
+from forge.files import read_json
 
 
 class Claim(BaseModel):
@@ -72,11 +72,6 @@ def compare(
         note=note,
         seed=seed,
     )
-
-
-def write_claims(path: Path | str, claims: Iterable[Claim]) -> None:
-    """Write claims as a JSON list, atomically, in the order given."""
-    atomic_write_json(path, [claim.model_dump(mode="json") for claim in claims])
 
 
 def read_claims(path: Path | str) -> list[Claim]:

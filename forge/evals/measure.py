@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -73,6 +74,12 @@ def solved(measured: Measurement) -> list[float]:
     return [0.5 * (a + b) for a, b in zip(prompted.correct, measured.no_tools.correct, strict=True)]
 
 
-def mean(values: list[float]) -> float:
+def mean(values: Sequence[float]) -> float:
     """Plain mean."""
     return sum(values) / len(values)
+
+
+def retention(before: Sequence[float], after: Sequence[float]) -> float:
+    """Share of the accuracy that was kept, of scores per problem; 1 where there was nothing to lose."""
+    was, now = mean(before), mean(after)
+    return now / was if was > 0 else 1.0

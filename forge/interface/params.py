@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated
+from typing import Annotated, TypedDict
 
 from pydantic import Field
 
@@ -44,6 +44,13 @@ class DataParams(DataBase, DataScale):
     """Rows per kind and the size of the vocabulary."""
 
 
+class StepWeights(TypedDict):
+    """The weights of a loss over recurrence steps."""
+
+    halt_weight: float
+    early_weight: float
+
+
 class TrainingParams(Strict):
     """Training of phases 3 to 8, as far as they share it."""
 
@@ -56,7 +63,7 @@ class TrainingParams(Strict):
     early_weight: Fraction
     """Weight of the loss at a recurrence step that is not the last; phase 1 uses it too."""
 
-    def step_weights(self) -> dict[str, float]:
+    def step_weights(self) -> StepWeights:
         """The weights of a loss over recurrence steps, as `forge.train.losses` takes them."""
         return {"halt_weight": self.halt_weight, "early_weight": self.early_weight}
 

@@ -119,13 +119,8 @@ class Stage:
         if self.name == "report":
             names = ("headline.json", "ladder.json", "ladder.svg", "report.json", "report.md")
             return tuple((RESULTS / name).as_posix() for name in names)
-        names = ("all_metrics.json", "metrics.json", "run.json")
-        if self.name != "data":
-            names += ("claims.json",)
-        if self.curve:
-            names += ("plots",)
-        if self.closes:
-            names += ("ledger.json",)
+        optional = {"claims.json": self.name != "data", "plots": self.curve is not None, "ledger.json": self.closes}
+        names = ["all_metrics.json", "metrics.json", "run.json", *(name for name, there in optional.items() if there)]
         return tuple(sorted(f"{self.results_dir(branch)}/{name}" for name in names))
 
 

@@ -12,6 +12,7 @@ import copy
 import math
 import time
 from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 from pathlib import Path
 
 import numpy as np
@@ -139,24 +140,30 @@ def unpack_state_dict(packed: Mapping[str, Tensor], shapes: Mapping[str, tuple[i
 PACKED = "packed.safetensors"
 
 
-def pack_model(model: TinyTitanForCausalLM, path: Path) -> dict[str, float]:
-    """Write the deployable file of a ternary model; its counts for the phase's metrics, and the ``seconds`` that
-    finding all scales and codes took."""
-    weights = dict(model.state_dict())
-    names, started = core_weight_names(model), time.perf_counter()
-    packed = pack_state_dict(weights, names, model.config.embed_bits)
-    seconds = time.perf_counter() - started
+@dataclass(frozen=True)
+class PackingCounts:
+    """What packing does to a model: matrices that become ternary, tensors that stay, share of zeros among the codes,
+    and the seconds that finding all scales and codes took."""
+
+    compressed: int
+    preserved: int
+    zeros: float
+    seconds: float
+
+
+def pack_model(model: TinyTitanForCausalLM, path: Path) -> None:
+    """Write the deployable file of a ternary model."""
+    packed = pack_state_dict(dict(model.state_dict()), core_weight_names(model), model.config.embed_bits)
     save_safetensors(path, packed, {"format": "five trits a byte"})
-    codes = torch.cat(
-        [(model.core_linears()[n.removesuffix(".weight")].effective_weight() == 0).flatten() for n in names]
-    )
-    return {
-        "layers_compressed": len(names),
-        "layers_preserved": len(weights) - len(names),
-        "sparsity_ratio": float(codes.float().mean()),
-        "packed_bytes": path.stat().st_size,
-        "seconds": seconds,
-    }
+
+
+def packing_counts(model: TinyTitanForCausalLM) -> PackingCounts:
+    """Counts and time of packing a model, without writing it."""
+    weights, names, started = dict(model.state_dict()), core_weight_names(model), time.perf_counter()
+    pack_state_dict(weights, names, model.config.embed_bits)
+    seconds, linears = time.perf_counter() - started, model.core_linears()
+    codes = torch.cat([(linears[n.removesuffix(".weight")].effective_weight() == 0).flatten() for n in names])
+    return PackingCounts(len(names), len(weights) - len(names), float(codes.float().mean()), seconds)
 
 
 def load_packed(path: Path, like: TinyTitanForCausalLM) -> TinyTitanForCausalLM:

@@ -16,11 +16,11 @@ from forge.data.render import ID, encode, render
 from forge.data.tasks import draw
 from forge.data.tokenizer import train_tokenizer
 from forge.errors import ForgeError
-from forge.evals import bits_per_byte, held_out_texts, score_personas, score_suite, score_tools
 from forge.evals.answering import answer_all, token_id
-from forge.evals.bpb import byte_lengths
-from forge.evals.persona import PersonaClassifier, answer_log_probs, persona_example
-from forge.evals.tool_use import judge, opening
+from forge.evals.bpb import bits_per_byte, byte_lengths, held_out_texts
+from forge.evals.persona import PersonaClassifier, answer_log_probs, persona_example, score_personas
+from forge.evals.suite import score_suite
+from forge.evals.tool_use import judge, opening, score_tools
 from forge.tools import TOOL_NAMES, Toolbox
 
 PHRASE = "Calculate the following: "

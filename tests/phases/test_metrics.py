@@ -17,16 +17,17 @@ from safetensors.torch import load_file
 from forge.data.build import Row, encode_rows
 from forge.data.dialogues import PERSONA_PROMPTS
 from forge.errors import Interrupted
-from forge.evals import PersonaScore, ToolScore
 from forge.evals.likelihood import likelihood
+from forge.evals.persona import PersonaScore
+from forge.evals.tool_use import ToolScore
 from forge.files import atomic_write_json
 from forge.model import save_model
+from forge.model.packed import PACKED, pack_model
 from forge.phases.baking.curve import ToolCurve, tool_iterations
 from forge.phases.baking.lora import add_lora, merge_lora
 from forge.phases.baking.metrics import baking_metrics, half_strength, persona_divergence
 from forge.phases.baking.trajectories import Trajectories
 from forge.phases.bitnet.finetune import ternary_model
-from forge.model.packed import PACKED, pack_model
 from forge.phases.bitnet.metrics import forge_metrics, modular_comparison, packed_performance, ternary_success
 from forge.phases.cognate.metrics import branch_metrics, diversity, memory_usage, phase_metrics
 from forge.phases.evomerge.evolve import evolve

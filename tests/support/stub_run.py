@@ -9,12 +9,18 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forge.data.build import TASKS, Row
+from forge.config import load_params
+from forge.data.build import TASKS, Row, read_rows
 from forge.data.dataset import KINDS, EncodedSet, build_set
 from forge.data.dialogues import PERSONA_PROMPTS, TOOL_PROMPT
 from forge.evals import answering, persona, tool_use
+from forge.evals.claims import Claim, compare
+from forge.evals.evaluator import Evaluator
 from forge.evals.measure import Measurement
 from forge.evals.suite import SuiteScore
+from forge.interface.run import Published
+from forge.model import load_tokenizer, save_model
+from forge.model.packed import PACKED, pack_model
 from tests.support.tiny_models import tokens
 
 
@@ -31,26 +37,39 @@ def watch_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
     return lengths
 
 
-class StubRun:
-    """Records what is logged; asks to stop once ``stop_at`` has been shown as progress."""
+ROOT = Path(__file__).resolve().parents[2]
 
-    branch = "reasoning"
-    # Set by the tests that need them.
-    all_params: Any
-    ledger: Any
-    publish: Any
-    out_dir: Path
-    seconds: float
+
+class StubRun:
+    """A `forge.interface.run.PhaseRun` that keeps in attributes what a phase records and publishes.
+
+    Args:
+        folder: what would be the workspace; rows and sets are read from it as `<split>.jsonl` and `.safetensors`.
+        params: the phase's parameters, those that the test needs.
+
+    Attributes:
+        models: what `load` gives, by name of the stage (and branch).
+        stop_at: the progress at which it asks to stop.
+    """
+
+    name, branch, seconds = "stub", "reasoning", 1.0
 
     def __init__(self, folder: Path, seed: int = 3, **params: Any) -> None:
-        self.checkpoint_dir, self.data_dir, self.workspace_dir = folder / "checkpoints", folder, folder / "workspace"
+        self.folder, self.seed, self.params = folder, seed, SimpleNamespace(**params)
+        self.checkpoint_dir, self.out_dir, self.workspace_dir = folder / "ckpt", folder / "out", folder / "workspace"
         self.checkpoint_dir.mkdir(parents=True, exist_ok=True)
-        self.seed, self.params, self.stop_at = seed, SimpleNamespace(**params), -1
-        self.evaluation = SimpleNamespace(
+        self.training: Any = load_params(ROOT / "params.yaml").file.training
+        self.evaluation: Any = SimpleNamespace(
             bootstrap=200, seed=7, suite_n=2, tool_n=1, persona_n=1, answer_tokens=24, text_chars=200
         )
-        self.stop_requested = False
+        self.stop_at, self.stop_requested = -1, False
+        self.models: dict[str, Published] = {}
         self.logged: list[tuple[int, dict[str, Any]]] = []
+        self.metrics: dict[str, Any] = {}
+        self.headline: dict[str, Any] = {}
+        self.claims: list[Claim] = []
+        self.rows_of_ledger: list[tuple[Measurement, Path, float | None]] = []
+        self.published: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
     def log(self, step: int, **metrics: Any) -> None:
         self.logged.append((step, metrics))
@@ -58,6 +77,49 @@ class StubRun:
     def progress(self, step: int, total: int, note: str = "") -> None:
         assert 0 <= step <= total
         self.stop_requested = step == self.stop_at
+
+    def load(self, stage: str, branch: str | None = None) -> Published:
+        return self.models[f"{stage}@{branch}" if branch else stage]
+
+    def load_branches(self, stage: str) -> dict[str, Published]:
+        return {name.split("@")[1]: found for name, found in self.models.items() if name.startswith(f"{stage}@")}
+
+    def split(self, name: str) -> EncodedSet:
+        return EncodedSet.load(self.folder / f"{name}.safetensors")
+
+    def rows(self, name: str) -> list[Row]:
+        return read_rows(self.folder / f"{name}.jsonl")
+
+    def tokenizer(self) -> Any:
+        return load_tokenizer(self.folder / "tokenizer")
+
+    def recorded_seconds(self, *stages: str) -> float:
+        return float(len(stages))
+
+    def evaluator(self, tokenizer: Any) -> Evaluator:
+        return Evaluator(tokenizer, self.evaluation, self.workspace_dir, self.rows)
+
+    def compare(self, *given: Any, **options: Any) -> Claim:
+        return compare(*given, n_boot=self.evaluation.bootstrap, seed=self.seed, **options)
+
+    def record(self, metrics: Any = None, *, headline: Any = None, claims: Any = ()) -> None:
+        self.metrics |= {**(metrics or {}), **(headline or {})}
+        self.headline |= headline or {}
+        self.claims += claims
+
+    def ledger(self, model: Any, measured: Measurement, directory: Path, seconds: float | None = None) -> None:
+        self.rows_of_ledger.append((measured, directory, seconds))
+
+    def save(self, model: Any, tokenizer: Any, *, packed: bool = False) -> Path:
+        save_model(model, self.out_dir)
+        tokenizer.save_pretrained(str(self.out_dir))
+        if packed:
+            pack_model(model, self.out_dir / PACKED)
+        return self.out_dir
+
+    def publish(self, metadata: Any, files: Any = None) -> Path:
+        self.published.append((dict(metadata), dict(files or {})))
+        return self.out_dir
 
 
 def conversation(kind: str, number: int) -> Row:

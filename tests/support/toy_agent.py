@@ -9,7 +9,7 @@ import torch
 
 from forge.agentfile.container import encode_agent, write_agent
 from forge.data.tokenizer import save_tokenizer, train_tokenizer
-from forge.evals import held_out_texts
+from forge.evals.bpb import held_out_texts
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, core_weight_names, save_model
 
 

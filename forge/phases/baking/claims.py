@@ -9,8 +9,10 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.build import Row, read_rows
 from forge.data.dialogues import PERSONA_PROMPTS
-from forge.evals import Claim, PersonaScore, ToolScore, compare, score_personas, score_tools
+from forge.evals.claims import Claim, compare
 from forge.evals.measure import Measurement, mean
+from forge.evals.persona import PersonaScore, score_personas
+from forge.evals.tool_use import ToolScore, score_tools
 from forge.model import TinyTitanForCausalLM
 from forge.tools import TOOL_NAMES, Toolbox
 

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from forge.data.build import read_rows
-from forge.evals import score_tools
+from forge.evals.tool_use import score_tools
 from forge.model import TinyTitanForCausalLM
 from forge.phases.baking.prompt_baking import SHARES
 from forge.phases.baking.trajectories import Trajectories

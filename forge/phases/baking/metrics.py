@@ -10,7 +10,8 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.build import Row, encode_rows
 from forge.data.views import without_prompt
-from forge.evals import PersonaScore, ToolScore
+from forge.evals.persona import PersonaScore
+from forge.evals.tool_use import ToolScore
 from forge.model import TinyTitanForCausalLM, core_weight_names
 from forge.train import Batch, distillation_loss, gather_batch
 

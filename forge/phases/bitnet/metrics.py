@@ -1,31 +1,92 @@
-"""The metrics of phases 4 and 5 beside their claims: speed and memory of the packed model; the long run as a whole."""
+"""What phase 4 measures beside its claims: the packed file, speed and memory, quality before and after."""
 
 from __future__ import annotations
 
-import math
-from collections.abc import Sequence
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 import torch
 from safetensors import safe_open
 
 from forge.data.dataset import EncodedSet
-from forge.errors import Interrupted
-from forge.evals.claims import Claim, compare
-from forge.evals.likelihood import Likelihood
+from forge.evals.likelihood import likelihood
+from forge.evals.measure import Measurement, mean, retention, solved
 from forge.evals.timing import speedup
 from forge.model import TinyTitanForCausalLM
-from forge.model.packed import load_packed
-from forge.phases.forge.grokking import GrokkingVerdict, Point, grokking_metrics
-from forge.phases.forge.modular import CONTROLS, GROKFAST, Comparison, compare_grokfast
-from forge.train import TrainResult
+from forge.model.packed import load_packed, packing_counts
 
 # Targets of phase 4: times smaller, share of the accuracy, rise of perplexity and recovery in percent.
 MIN_RATIO, MIN_RETENTION, MAX_RISE, MIN_RECOVERY = 8.0, 0.9, 10.0, 60.0
 
 
-def ternary_success(metrics: dict[str, float]) -> bool:
+@dataclass(frozen=True)
+class Ternary:
+    """A model before and after; ``source``: directory of the first, ``packed``: file of the second."""
+
+    teacher: TinyTitanForCausalLM
+    student: TinyTitanForCausalLM
+    source: Path
+    packed: Path
+
+
+def packed_metrics(made: Ternary, probe: torch.Tensor) -> dict[str, float]:
+    """Bytes of the packed file, what is in it, what it costs to run, and how far its logits are from those of the
+    model that it was made of (on ``probe``, ids of shape (batch, tokens))."""
+    counts = packing_counts(made.student)
+    original, size = (made.source / "model.safetensors").stat().st_size, made.packed.stat().st_size
+    unpacked = load_packed(made.packed, made.student)
+    return {
+        "compression/compression_ratio": original / size,
+        "compression/compressed_size_mb": size / 2**20,
+        "compression/original_size_mb": original / 2**20,
+        "compression/layers_compressed": counts.compressed,
+        "compression/layers_preserved": counts.preserved,
+        "compression/sparsity_ratio": counts.zeros,
+        "performance/calibration_time_seconds": counts.seconds,
+        "performance/inference_speedup": speedup(made.teacher, unpacked),
+        "performance/memory_reduction": _tensor_bytes(made.teacher) / _file_tensor_bytes(made.packed),
+        "packed_logit_delta": _logit_delta(made.student, unpacked, probe),
+    }
+
+
+def _tensor_bytes(model: TinyTitanForCausalLM) -> int:
+    return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
+
+
+def _file_tensor_bytes(path: Path) -> int:
+    with safe_open(path, framework="pt") as file:
+        tensors = (file.get_tensor(name) for name in file.keys())  # noqa: SIM118
+        return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
+
+
+@torch.no_grad()
+def _logit_delta(model: TinyTitanForCausalLM, unpacked: TinyTitanForCausalLM, ids: torch.Tensor) -> float:
+    return float((model(ids).logits - unpacked(ids).logits).abs().max())
+
+
+def quality_metrics(
+    test: EncodedSet,
+    models: tuple[TinyTitanForCausalLM, TinyTitanForCausalLM, TinyTitanForCausalLM],
+    measured: tuple[Measurement, Measurement],
+) -> dict[str, float]:
+    """Accuracy and perplexity of full precision, rounded and trained ``models``; ``measured``: the first and last."""
+    index = test.where("direct", "tooled", "tool")
+    full, rounded, trained = (likelihood(model, test, index).perplexity for model in models)
+    before, after = (solved(measurement) for measurement in measured)
+    lost = rounded - full
+    return {
+        "quality/pre_accuracy": mean(before),
+        "quality/post_accuracy": mean(after),
+        "quality/accuracy_retention": retention(before, after),
+        "quality/pre_compression_perplexity": full,
+        "quality/post_compression_perplexity": rounded,
+        "quality/post_finetuning_perplexity": trained,
+        "quality/perplexity_degradation_percent": 100 * (trained / full - 1),
+        "quality/perplexity_recovery_percent": 100 * (rounded - trained) / lost if lost > 0 else 100.0,
+    }
+
+
+def reaches_targets(metrics: dict[str, float]) -> bool:
     """Whether phase 4 met all of its targets."""
     return (
         metrics["compression/compression_ratio"] > MIN_RATIO
@@ -33,96 +94,3 @@ def ternary_success(metrics: dict[str, float]) -> bool:
         and metrics["quality/perplexity_degradation_percent"] < MAX_RISE
         and metrics["quality/perplexity_recovery_percent"] > MIN_RECOVERY
     )
-
-
-def packed_performance(teacher: TinyTitanForCausalLM, student: TinyTitanForCausalLM, path: Path) -> dict[str, float]:
-    """The packed model against full precision in the same runtime: speed of reading, bytes of tensors in memory."""
-    full = sum(tensor.numel() * tensor.element_size() for tensor in teacher.state_dict().values())
-    with safe_open(path, framework="pt") as file:
-        tensors = (file.get_tensor(name) for name in file.keys())  # noqa: SIM118
-        packed = sum(tensor.numel() * tensor.element_size() for tensor in tensors)
-    return {
-        "performance/inference_speedup": speedup(teacher, load_packed(path, student)),
-        "performance/memory_reduction": full / packed,
-    }
-
-
-def forge_metrics(
-    result: TrainResult,
-    points: Sequence[Point],
-    verdict: GrokkingVerdict,
-    final: Likelihood,
-    data: EncodedSet,
-) -> dict[str, float]:
-    """What the long run came to: ``train/``, ``val/``, ``grokking/`` and ``phase/`` metrics that no series holds.
-
-    ``final``: likelihood of the whole validation split after the run; ``data``: the training set.
-    """
-    best = max(points, key=lambda point: point.val_accuracy)  # of equals the first
-    epochs = result.tokens * (1 - result.padding) / float(data.lengths.sum())
-    return {
-        "train/epoch": epochs,
-        "train/clip_fraction": result.clip_fraction,
-        "train/tokens_seen": result.tokens,
-        "val/loss": math.log(final.perplexity),
-        "val/perplexity": final.perplexity,
-        "val/accuracy": final.accuracy,
-        "val/best_accuracy": best.val_accuracy,
-        "val/best_step": best.step,
-        **{f"grokking/{name}": value for name, value in grokking_metrics(points, verdict).items()},
-        "phase/total_epochs": epochs,
-        "phase/total_steps": points[-1].step,
-        "phase/grokking_detected": verdict.detected,
-        "phase/grokking_step": verdict.grokking_step,
-    }
-
-
-def modular_comparison(run: Any) -> tuple[dict[str, float], list[Claim]]:
-    """Grokfast and its controls on modular addition: the phase's metrics and a claim against each control.
-
-    Raises:
-        Interrupted: a signal came; training itself is done, so a resumed run only measures again.
-    """
-    p = run.params
-
-    def stop() -> None:
-        if run.stop_requested:
-            raise Interrupted(p.steps, p.steps)
-
-    found = compare_grokfast(
-        cap=p.modular_steps, seeds=p.modular_seeds, seed=run.seed, alpha=p.grokfast_alpha, stop=stop
-    )
-    metrics = {
-        "phase/grokfast_speedup": found.speedup,
-        "phase/baseline_steps_to_target": found.median(CONTROLS[0]),
-        "phase/grokfast_steps_to_target": found.median(GROKFAST),
-        "modular/censored_runs": sum(found.censored(arm) for arm in (GROKFAST, *CONTROLS)),
-    }
-    return metrics, modular_claims(run, found)
-
-
-def modular_claims(run: Any, found: Comparison) -> list[Claim]:
-    """Grokfast needs fewer steps than each control; runs that were cut off are named in the note."""
-    claims = []
-    for control in CONTROLS:
-        cut = [found.censored(arm) for arm in (GROKFAST, control)]
-        claims.append(
-            compare(
-                f"Grokfast generalizes sooner on modular addition (control: {control.name})",
-                "steps to 95 % validation accuracy",
-                found.steps(GROKFAST),
-                found.steps(control),
-                control_name=control.name,
-                higher_is_better=False,
-                note=f"cut off at {found.cap} steps: {cut[0]} runs with Grokfast, {cut[1]} of the control",
-                n_boot=run.evaluation.bootstrap,
-                seed=run.seed,
-            )
-        )
-    return claims
-
-
-def packing_delta(model: TinyTitanForCausalLM, path: Path, ids: torch.Tensor) -> float:
-    """Largest difference between the logits of a model and of its packed file."""
-    with torch.no_grad():
-        return float((model(ids).logits - load_packed(path, model)(ids).logits).abs().max())

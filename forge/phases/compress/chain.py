@@ -12,7 +12,8 @@ from transformers import PreTrainedTokenizerFast
 from forge.agentfile.vq import FrozenVQ, VQState, decode_vq
 from forge.data.build import Row, read_rows
 from forge.data.views import bare_view
-from forge.evals import score_suite, score_tools
+from forge.evals.suite import score_suite
+from forge.evals.tool_use import score_tools
 from forge.model import TinyTitanForCausalLM
 from forge.phases.compress.metrics import StageMeter, codes_in_use, plain_bytes, stages_in_file
 from forge.phases.compress.stages import (

@@ -15,9 +15,9 @@ from forge.agentfile.vq import FrozenVQ, bits_per_weight
 from forge.data.build import Row, read_rows
 from forge.data.dialogues import TOOL_PROMPT
 from forge.data.views import bare_view
-from forge.evals import score_suite
 from forge.evals.likelihood import likelihood
 from forge.evals.measure import Measurement
+from forge.evals.suite import score_suite
 from forge.evals.timing import speedup
 from forge.model import TinyTitanForCausalLM, core_weight_names
 from forge.phases.compress.stages import read_file

@@ -17,7 +17,7 @@ from numpy.typing import NDArray
 
 from forge.data.render import ID, encode, render
 from forge.data.tasks import Item, draw, score
-from forge.evals import Claim, compare
+from forge.evals.claims import Claim, compare
 from forge.evals.suite import suite_tasks
 from forge.model.engine import decode
 from forge.model.titan import TinyTitanForCausalLM

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.dataset import KINDS, EncodedSet
 from forge.errors import ForgeError
-from forge.evals import Claim
+from forge.evals.claims import Claim
 from forge.evals.likelihood import likelihood
 from forge.interface.run import LoopRun
 from forge.model.titan import TinyTitanForCausalLM

@@ -19,8 +19,9 @@ from forge.config import Params
 from forge.errors import ForgeError
 from forge.files import MANIFEST, canonical_json, directory_files, sha256_file
 from forge.interface.paths import stage_name
+from forge.interface.phase import Stage
 from forge.pipeline.layout.paths import state_dir
-from forge.pipeline.layout.phases import PHASES, Phase
+from forge.pipeline.layout.phases import STAGES, reads
 
 LOCK_WAIT_SECONDS = 60.0
 _KEY_DIGITS = 32
@@ -58,11 +59,10 @@ def fingerprint(stage: str, params: Any, paths: Iterable[str]) -> str:
     return hashlib.sha256(canonical_json([stage, params, contents]).encode()).hexdigest()
 
 
-def checkpoint_key(phase: Phase, branch: str | None, params: Params) -> str:
+def checkpoint_key(stage: Stage, branch: str | None, params: Params) -> str:
     """What a stage's checkpoints are found by: its parameters, its inputs and its code as they are now."""
-    keys = [key.format(scale=params.scale, branch=branch) for key in phase.params]
-    paths = (*phase.reads(), *phase.code())
-    return fingerprint(stage_name(phase.name, branch), params.select(keys), paths)
+    keys = [key.format(scale=params.scale, branch=branch) for key in stage.params]
+    return fingerprint(stage_name(stage.name, branch), params.select(keys), (*reads(stage), stage.code))
 
 
 class CheckpointHome:
@@ -132,9 +132,9 @@ class CheckpointHome:
 def live_keys(params: Params) -> set[tuple[str, str]]:
     """(stage, name of its directory) of the checkpoints that the next run of each stage would resume from."""
     return {
-        (stage_name(phase.name, branch), checkpoint_key(phase, branch, params)[:_KEY_DIGITS])
-        for phase in PHASES
-        for branch in phase.branches
+        (stage_name(stage.name, branch), checkpoint_key(stage, branch, params)[:_KEY_DIGITS])
+        for stage in STAGES
+        for branch in stage.branches
     }
 
 

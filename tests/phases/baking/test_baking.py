@@ -13,8 +13,10 @@ import torch
 from forge.data.build import Row, encode_rows
 from forge.data.dialogues import PERSONA_PROMPTS
 from forge.data.render import ID, encode
+from forge.data.views import bare_view, without_prompt
 from forge.errors import Interrupted
-from forge.evals import PersonaScore, ToolScore
+from forge.evals.persona import PersonaScore
+from forge.evals.tool_use import ToolScore
 from forge.model import TinyTitanForCausalLM
 from forge.model.engine import Generation
 from forge.phases.baking import trajectories as module
@@ -22,7 +24,6 @@ from forge.phases.baking.claims import baking_claims, forgetting_percent, person
 from forge.phases.baking.lora import add_lora, merge_lora
 from forge.phases.baking.prompt_baking import bake
 from forge.phases.baking.trajectories import sample_trajectories
-from forge.data.views import bare_view, without_prompt
 from forge.tools import TOOL_NAMES, Toolbox, build_workspace
 from forge.train import TrainSettings, gather_batch, language_loss, train
 from tests.support.stub_run import StubRun, conversation, conversations, measured, random_set, watch_lengths

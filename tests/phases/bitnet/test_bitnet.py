@@ -16,11 +16,11 @@ from forge.data.render import ID
 from forge.errors import Interrupted
 from forge.evals.likelihood import likelihood
 from forge.model import TinyTitanForCausalLM, load_model
+from forge.model.packed import PACKED, load_packed, pack_model
 from forge.model.quantizers import fake_ternary
 from forge.phases.bitnet.claims import gain_claim, retention_claims
 from forge.phases.bitnet.finetune import distill, publish_ternary, ternary_model
 from forge.phases.bitnet.metrics import packing_delta
-from forge.model.packed import PACKED, load_packed, pack_model
 from forge.phases.forge import training as longrun
 from forge.phases.forge.training import AccuracyProbe, train_long
 from forge.train import Batch, distillation_loss, gather_batch, language_loss

@@ -16,10 +16,10 @@ from forge.agentfile.container import component_sizes, read_agent
 from forge.agentfile.vq import FrozenVQ, VQState
 from forge.data.build import Row
 from forge.data.render import encode
-from forge.errors import Interrupted
-from forge.evals import ToolScore
-from forge.model import TinyTitanForCausalLM
 from forge.data.views import bare_view
+from forge.errors import Interrupted
+from forge.evals.tool_use import ToolScore
+from forge.model import TinyTitanForCausalLM
 from forge.phases.compress import chain as module
 from forge.phases.compress import metrics as figures_module
 from forge.phases.compress.chain import Chain, ValidationScore, compress, rounded
