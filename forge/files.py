@@ -109,6 +109,11 @@ def read_json(path: str | Path) -> Any:
         raise ForgeError(f"{path}: not readable as JSON ({error})") from error
 
 
+def read_optional_json(path: Path) -> Any:
+    """A JSON file, or None when it is not there. Raises ForgeError that names it when it is not JSON."""
+    return read_json(path) if path.is_file() else None
+
+
 def sha256_file(path: str | Path) -> str:
     """Hex SHA-256 of a file's bytes, read in blocks of 1 MiB."""
     digest = hashlib.sha256()

@@ -123,12 +123,14 @@ def _show(both: Mapping[str, Any]) -> None:
 
 
 def _show_ledger(console: Console, ledger: Sequence[Mapping[str, Any]]) -> None:
-    keys = ("bytes", "parameters", "bpb", "accuracy_no_tools", "accuracy_tools")
+    from forge.evals.ledger import COLUMNS, TITLES
+
+    keys = ("bytes", "parameters", *(column.key for column in COLUMNS))
     rows = [
         (row["phase"], *(_change((row["a"] or {}).get(key), (row["b"] or {}).get(key)) for key in keys))
         for row in ledger
     ]
-    header = ("phase", "bytes", "parameters", "BPB", "suite, no tools", "suite, tools")
+    header = TITLES[:-1]
     _table(console, "ledger, a -> b where they differ", header, rows, "neither has a ledger")
 
 

@@ -10,7 +10,8 @@ import typer
 
 from forge.cli.output import JSON, emit_json, say, table
 from forge.errors import ForgeError
-from forge.pipeline.report.overview import AGENT_FILE, read_small_json
+from forge.files import read_optional_json
+from forge.interface.paths import AGENT_FILE
 
 config_app = typer.Typer(no_args_is_help=True, help="Show, check or edit params.yaml.")
 
@@ -48,18 +49,19 @@ def phases_command(as_json: JSON = False) -> None:
     Examples:
       agent-forge phases
     """
-    from forge.pipeline.layout.phases import PHASES
+    from forge.pipeline.layout.phases import STAGES, reads
 
     rows: list[dict[str, Any]] = []
-    for phase in PHASES:
-        ledger = read_small_json(Path("results") / phase.name / "ledger.json")
-        rows.append({"phase": phase.name, "title": phase.title, "reads": list(phase.reads()), "ledger": ledger})
+    for stage in STAGES:
+        ledger = read_optional_json(Path(stage.results_dir()) / "ledger.json") if stage.closes else None
+        row = {"phase": stage.phase, "stage": stage.name, "title": stage.title, "reads": list(reads(stage))}
+        rows.append({**row, "ledger": ledger})
     if as_json:
         emit_json({"phases": rows})
         return
     table(
-        ("phase", "what it does", "bytes", "suite, tools"),
-        [(row["phase"], row["title"], *_reached(row["ledger"])) for row in rows],
+        ("stage", "what it does", "bytes", "suite, tools"),
+        [(row["stage"], row["title"], *_reached(row["ledger"])) for row in rows],
     )
 
 
@@ -138,27 +140,14 @@ def report_command(
 
         params = load_params()
         write_report(results, scale=params.scale, seed=params.seed, partial=True)
-    report = read_small_json(results / "report.json")
+    report = read_optional_json(results / "report.json")
     if report is None:
         raise ForgeError("results/report.json: no such file; make it with: agent-forge run")
     if as_json:
         emit_json(report)
         return
-    table(
-        ("phase", "bytes", "parameters", "BPB", "suite, no tools", "suite, tools", "explained", "minutes"),
-        [
-            (
-                row["phase"],
-                f"{row['bytes']:,}",
-                f"{row['parameters']:,}",
-                f"{row['bpb']:.3f}",
-                f"{row['accuracy_no_tools']:.3f}",
-                f"{row['accuracy_tools']:.3f}",
-                "" if (explained := row.get("accuracy_tools_prompted")) is None else f"{explained:.3f}",
-                f"{row['seconds'] / 60:.1f}",
-            )
-            for row in report["ledger"]
-        ],
-    )
+    from forge.evals.ledger import TITLES, cells
+
+    table(TITLES, [cells(row) for row in report["ledger"]])
     say(f"claims: {report['claims_passed']} passed, {report['claims_failed']} failed")
     say(f"all metrics and their files: {results / 'report.md'}")

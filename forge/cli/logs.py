@@ -26,13 +26,12 @@ def logs_command(
       agent-forge logs --phase cognate@reasoning --follow
       agent-forge logs --json
     """
-    from forge.interface.paths import stage_name
-    from forge.pipeline.layout.phases import phase_named
+    from forge.pipeline.layout.phases import stage_named
     from forge.pipeline.records import logs
 
     if phase is not None and phase != "run":
-        known = phase_named(phase.partition("@")[0])
-        if "@" in phase and phase not in {stage_name(known.name, branch) for branch in known.branches}:
+        known = stage_named(phase.partition("@")[0])
+        if "@" in phase and phase not in known.names():
             raise ForgeError(f"no stage named {phase!r}")
     directory = logs.log_dir()
     past = logs.latest_lines(directory, lines, phase) if lines else []

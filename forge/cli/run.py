@@ -2,10 +2,7 @@
 
 from __future__ import annotations
 
-import re
 import sys
-import time
-from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
@@ -13,111 +10,22 @@ import typer
 
 from forge.cli.output import JSON, emit_json, fail, say
 from forge.errors import ForgeError
-from forge.host.units import human_seconds
-from forge.pipeline.dvc.states import StageState, stage_states
-from forge.pipeline.layout.paths import run_dir
-from forge.pipeline.report.overview import AGENT_FILE, last_seconds, read_small_json, time_left
 
 if TYPE_CHECKING:
-    from rich.console import RenderableType
-
-    from forge.pipeline.dvc.runner import RunEvent, RunResult
-
-# What DVC says to its own users and ours need not read.
-_DVC_TALK = re.compile(
-    r"^\s*$|^> |^(Updating|Generating) lock file|^To track the changes|^\s*git add|^To enable auto staging"
-    r"|^\s*dvc config core|^Use `dvc push`|^Verifying data sources|^Data and pipelines are up to date"
-    r"|^Running stage|^ERROR: "
-)
-
-
-class Watcher:
-    """Follows a run: what is planned, what is done, what is left.
-
-    states: the stages as they were before the run. expected: seconds of earlier runs, by stage.
-    print_line: where a line for the user goes.
-    """
-
-    def __init__(self, states: list[StageState], expected: dict[str, float], print_line: Callable[[str], None]) -> None:
-        self.why = {state.name: state.why for state in states}
-        self.expected = expected
-        self.names = [state.name for state in states]
-        self.over: list[str] = []
-        self.current: str | None = None
-        self._since = 0.0
-        self._print = print_line
-
-    def on_event(self, event: RunEvent) -> None:
-        """Take one event of the runner."""
-        if event.kind == "output":
-            if not _DVC_TALK.search(event.line):
-                self._print(f"    {event.line}")
-            return
-        stage = event.stage or "pipeline"
-        if event.kind == "start":
-            self.current, self._since = stage, time.monotonic()
-            reason = self.why.get(stage, "")
-            self._print(f"{self.place(stage)} {stage}: running" + (f" ({reason})" if reason else ""))
-            return
-        self.over.append(stage)
-        place = self.place(stage)
-        self.current = None
-        words = {
-            "skip": "skipped, nothing that it reads has changed",
-            "cached": "skipped, restored from an earlier run with the same inputs",
-            "done": f"done in {human_seconds(event.seconds)}{self._outlook()}",
-            "failed": f"failed after {human_seconds(event.seconds)}",
-        }
-        self._print(f"{place} {stage}: {words[event.kind]}")
-
-    def place(self, stage: str) -> str:
-        """ "[3/13]" for the third of thirteen stages."""
-        number = self.names.index(stage) + 1 if stage in self.names else len(self.over)
-        return f"[{number}/{len(self.names)}]"
-
-    def seconds_left(self) -> float | None:
-        """Seconds until the end by earlier runs, or None when a stage that will run has never run at this
-        scale.
-        """
-        spent = {
-            name: time.monotonic() - self._since if name == self.current else 0.0
-            for name in self.names
-            if name not in self.over and (self.why[name] or name == self.current)
-        }
-        return time_left(spent, self.expected)
-
-    def _outlook(self) -> str:
-        left = self.seconds_left()
-        return f", about {human_seconds(left)} left" if left else ""
-
-
-def _progress_line(watcher: Watcher, scale: str) -> RenderableType:
-    """The moving line at the foot of a terminal: the current stage, its steps, time left."""
-    from rich.progress_bar import ProgressBar
-    from rich.table import Table
-
-    grid = Table.grid(padding=(0, 2))
-    left = watcher.seconds_left()
-    outlook = "time left unknown on a first run" if left is None else f"about {human_seconds(left)} left"
-    done = len(watcher.over)
-    grid.add_row(f"pipeline ({scale})", ProgressBar(len(watcher.names), done, width=30), outlook)
-    if watcher.current is not None:
-        status = read_small_json(run_dir(watcher.current) / "status.json") or {}
-        steps = status.get("total", 0) if status.get("state") == "running" else 0
-        bar = ProgressBar(steps or None, status.get("step", 0), width=30, pulse=not steps)
-        text = f"{status.get('step', 0)}/{steps} {status.get('note', '')}" if steps else ""
-        grid.add_row(watcher.current, bar, text)
-    return grid
+    from forge.cli.run_progress import Watcher
+    from forge.pipeline.dvc.runner import RunResult
+    from forge.pipeline.dvc.states import StageState
 
 
 def _run_on_terminal(target: str | None, scale: str | None, watcher: Watcher, shown: str) -> RunResult:
     from rich.console import Console
     from rich.live import Live
 
+    from forge.cli.run_progress import progress_line
     from forge.pipeline.dvc.runner import run_pipeline
 
     console = Console()
-    with Live(console=console, get_renderable=lambda: _progress_line(watcher, shown), transient=True):
+    with Live(console=console, get_renderable=lambda: progress_line(watcher, shown), transient=True):
         watcher._print = lambda line: console.print(line, markup=False, highlight=False)
         return run_pipeline(target, scale, watcher.on_event)
 
@@ -137,16 +45,21 @@ def run_command(
       agent-forge run --phase edge
       agent-forge run --scale smoke
     """
+    from forge.cli.run_progress import Watcher
+    from forge.interface.paths import AGENT_FILE
     from forge.pipeline.dvc.runner import run_pipeline
-    from forge.pipeline.dvc.states import read_yaml
+    from forge.pipeline.dvc.states import read_yaml, stage_states
+    from forge.pipeline.layout.phases import last_stage
+    from forge.pipeline.report.overview import last_seconds
 
+    target = None if phase is None else last_stage(phase)
     shown = str(scale or read_yaml(Path("params.yaml")).get("scale"))
-    states = _planned(stage_states(scale=scale), phase)
+    states = _planned(stage_states(scale=scale), target)
     watcher = Watcher(states, last_seconds(Path(), shown), say)
     if sys.stdout.isatty() and not as_json:
-        result = _run_on_terminal(phase, scale, watcher, shown)
+        result = _run_on_terminal(target, scale, watcher, shown)
     else:
-        result = run_pipeline(phase, scale, watcher.on_event)
+        result = run_pipeline(target, scale, watcher.on_event)
     agent = AGENT_FILE.as_posix() if AGENT_FILE.is_file() and result.exit_code == 0 else None
     if as_json:
         emit_json(_facts(result, agent))
@@ -179,6 +92,8 @@ def _facts(result: RunResult, agent: str | None) -> dict[str, Any]:
 
 
 def _farewell(result: RunResult, agent: str | None) -> None:
+    from forge.host.units import human_seconds
+
     done = f"{len(result.ran)} stages ran" if result.ran else "everything was up to date"
     say(f"{done}, {human_seconds(result.seconds)}")
     if Path("results/report.md").is_file():

@@ -126,7 +126,7 @@ def _checked(tree: Any, path: str | Path) -> Params:
     if not isinstance(tree, dict):
         raise ForgeError(f"{path}: must be a mapping of parameters")
     try:
-        parsed = schema.ParamsFile.model_validate(tree)
+        parsed: Any = schema.ParamsFile.model_validate(tree)
     except ValidationError as error:
         raise ForgeError(_first_fault(Path(path).name, error)) from error
     if parsed.scale not in parsed.scales:

@@ -10,7 +10,8 @@ from typing import Any, cast
 from transformers import PreTrainedTokenizerFast
 
 from forge.data.dataset import KINDS, EncodedSet, build_set
-from forge.data.dialogues import PERSONA_PROMPTS, TOOL_PROMPT, Split, persona_dialogues, tool_dialogues
+from forge.data.dialogues import TOOL_PROMPT, Split, persona_dialogues, tool_dialogues
+from forge.data.personas import PERSONA_PROMPTS
 from forge.data.render import encode_many, render, render_text
 from forge.data.tasks import SPLITS, SUITE, Item, draw, score
 from forge.data.texts import book_chunks, own_rows, recall_dialogues, text_split

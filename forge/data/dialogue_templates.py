@@ -233,8 +233,6 @@ CONSONANTS, VOWELS = "bdfghklmnprstvz", "aeiou"
 
 PEOPLE = ("Einstein", "Curie", "Darwin", "Newton", "Mozart", "Shakespeare", "Lovelace")
 
-PERSONA_NAMES = ("helpful", "researcher", "technical", "teacher")
-
 # fmt: off
 # (topic, definition of at most five words, field)
 CONCEPTS: tuple[tuple[str, str, str], ...] = (

@@ -30,13 +30,13 @@ from forge.data.dialogue_templates import (
     GREETINGS,
     INTENTS,
     PEOPLE,
-    PERSONA_NAMES,
     SPLITS,
     STYLES,
     VOWELS,
     WORDS,
     Intent,
 )
+from forge.data.personas import PERSONA_PROMPTS, PERSONAS
 from forge.errors import ForgeError
 from forge.tools import TOOL_NAMES, Toolbox
 from forge.tools.content import CARDS, FILES, TABLES
@@ -45,12 +45,6 @@ Split = Literal["train", "val", "test"]
 Dialogue = dict[str, Any]
 
 TOOL_PROMPT = "Use calculator, code_executor, search, file_reader or database_query."
-PERSONA_PROMPTS: dict[str, str] = {
-    "helpful": "Answer warmly and offer help.",
-    "researcher": "Answer with evidence and say what is uncertain.",
-    "technical": "Answer tersely with exact terms.",
-    "teacher": "Answer in steps and ask a question back.",
-}
 
 _CASUAL = 0.15  # share of user turns typed without a capital and a final mark
 _SYLLABLES = 0.25  # share of made-up words
@@ -262,7 +256,7 @@ def _entity(rng: random.Random, intent: Intent) -> dict[str, str]:
 def persona_dialogues(n: int, seed: int, split: Split) -> list[Dialogue]:
     """`n` dialogues [system, user, assistant], the four personas in turn; `difficulty` is 0.5 throughout."""
     rng = random.Random(f"persona dialogues {split} {seed}")
-    return [_persona_dialogue(rng, PERSONA_NAMES[index % len(PERSONA_NAMES)], split) for index in range(n)]
+    return [_persona_dialogue(rng, PERSONAS[index % len(PERSONAS)], split) for index in range(n)]
 
 
 def _topics(rows: tuple[tuple[str, str, str], ...], split: str) -> tuple[tuple[str, str, str], ...]:

@@ -12,7 +12,8 @@ from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.tokenizer import PERSONAS, SPECIAL_TOKENS
+from forge.data.personas import PERSONAS
+from forge.data.tokenizer import SPECIAL_TOKENS
 from forge.errors import ForgeError
 
 Message = dict[str, str]

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from forge.data.render import ROLES
-from forge.data.tokenizer import PERSONAS
+from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 
 CHUNK_CHARS = 160

@@ -10,9 +10,10 @@ from pathlib import Path
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from forge.data.personas import PERSONAS
+
 ROLE_TOKENS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|call|>", "<|result|>")
 THOUGHT_TOKENS = ("<|think|>", "<|/think|>", "<|pause|>")
-PERSONAS = ("helpful", "researcher", "technical", "teacher")
 SPECIAL_TOKENS = (*ROLE_TOKENS, *THOUGHT_TOKENS, *(f"<|{name}|>" for name in PERSONAS))
 
 # A word with the space before it; one digit; punctuation with the space before it and, before a digit, the

@@ -54,7 +54,7 @@ def answer_all(
     thinker: Any = None,
 ) -> list[Generation]:
     """Continue every conversation; order is kept. Without `execute` the call token is banned. With a `thinker` (see
-    forge.thought) each prompt is thought about first.
+    forge.thinking) each prompt is thought about first.
 
     `max_new_tokens` counts every token after the prompt, tool results included. Batching is the engine's.
     """

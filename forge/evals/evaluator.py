@@ -10,7 +10,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 
 from forge.data.build import Row
-from forge.data.dialogues import PERSONA_PROMPTS
+from forge.data.personas import PERSONAS
 from forge.evals.measure import Measurement, measure
 from forge.evals.persona import PersonaScore, score_personas
 from forge.evals.tool_use import ToolScore, score_tools
@@ -36,7 +36,7 @@ def pick_probes(test: list[Row], train: list[Row], tool_n: int, persona_n: int) 
         return [row for row in test if row["kind"] == kind and row["task"] == task][:n]
 
     tools = [row for name in TOOL_NAMES for row in first("tool", name, tool_n)]
-    personas = [row for name in PERSONA_PROMPTS for row in first("persona", name, persona_n)]
+    personas = [row for name in PERSONAS for row in first("persona", name, persona_n)]
     return Probes(tools, personas, [row for row in train if row["kind"] == "persona"])
 
 

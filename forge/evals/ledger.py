@@ -5,16 +5,19 @@ A column is a line of `COLUMNS`; report, dashboard and the row's own checks foll
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+import math
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from pydantic import BaseModel, ConfigDict, Field, FiniteFloat, ValidationError, create_model
+from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from forge.errors import ForgeError
-from forge.evals.measure import Measurement
 from forge.files import read_json
+
+if TYPE_CHECKING:
+    from forge.evals.measure import Measurement
 
 
 @dataclass(frozen=True)
@@ -41,27 +44,43 @@ COLUMNS = (
 )
 
 
-def _column_field(column: Column) -> Any:
-    low, high = column.bounds or (None, None)
-    return (FiniteFloat | None, Field(ge=low, le=high, description=column.says))
+class LedgerRow(BaseModel):
+    """One phase's row: size and time, and a value for each of `COLUMNS`."""
 
-
-class _Row(BaseModel):
-    model_config = ConfigDict(extra="forbid")
+    model_config = ConfigDict(extra="allow")
 
     phase: str
-    bytes: int = Field(ge=1, description="deployable files on disk")
+    bytes: int = Field(ge=1)
+    """Of the deployable files, as they are on disk."""
     parameters: int = Field(ge=1)
-    seconds: float = Field(ge=0.0, description="wall clock")
+    seconds: float = Field(ge=0.0)
     files: list[str] = Field(min_length=1)
 
+    def value(self, key: str) -> float | None:
+        """The value of a column; None where it was not asked for."""
+        found: float | None = (self.__pydantic_extra__ or {}).get(key)
+        return found
 
-LedgerRow = create_model(
-    "LedgerRow",
-    __base__=_Row,
-    __doc__="One phase's row: size, time, and each of `COLUMNS`.",
-    **{column.key: _column_field(column) for column in COLUMNS},
-)
+    @model_validator(mode="after")
+    def _columns(self) -> LedgerRow:
+        given = self.__pydantic_extra__ or {}
+        if given.keys() != {column.key for column in COLUMNS}:
+            raise ValueError(f"columns must be {', '.join(column.key for column in COLUMNS)}, not {', '.join(given)}")
+        for column in COLUMNS:
+            value, (low, high) = given[column.key], column.bounds or (-math.inf, math.inf)
+            if value is not None and not (math.isfinite(value) and low <= value <= high):
+                raise ValueError(f"{column.key}: {value} is not from {low} to {high}")
+        return self
+
+
+TITLES = ("phase", "bytes", "parameters", *(column.title for column in COLUMNS), "minutes")
+
+
+def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+    """A row of ledger.json as people read it, under `TITLES`."""
+    values = [row.get(column.key) for column in COLUMNS]
+    shown = ["" if value is None else f"{value:.3f}" for value in values]
+    return (row["phase"], f"{row['bytes']:,}", f"{row['parameters']:,}", *shown, f"{row['seconds'] / 60:.1f}")
 
 
 def deployable_files(names: Sequence[str], directory: Path | str) -> list[Path]:
@@ -80,7 +99,7 @@ def deployable_files(names: Sequence[str], directory: Path | str) -> list[Path]:
     return found
 
 
-def ledger_row(phase: str, files: Sequence[Path], parameters: int, measured: Measurement, seconds: float) -> Any:
+def ledger_row(phase: str, files: Sequence[Path], parameters: int, measured: Measurement, seconds: float) -> LedgerRow:
     """Build a row; `bytes` is measured on disk here and cannot be passed in."""
     if not files:
         raise ForgeError(f"ledger: {phase} names no file")
@@ -102,7 +121,7 @@ def _shown(path: Path) -> str:
     return absolute.relative_to(here).as_posix() if absolute.is_relative_to(here) else path.name
 
 
-def read_ledger(path: Path | str) -> Any:
+def read_ledger(path: Path | str) -> LedgerRow:
     """Read a row. Raises ForgeError that names the file and the field."""
     raw = read_json(path)
     try:

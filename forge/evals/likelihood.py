@@ -9,6 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from forge.data.dataset import EncodedSet
+from forge.model.log_probs import log_probs
 from forge.model.titan import TinyTitanForCausalLM
 from forge.train.batches import gather_batch
 
@@ -24,6 +25,11 @@ class Likelihood:
     tokens: np.ndarray
     exact: np.ndarray
     steps: np.ndarray
+
+    @property
+    def loss(self) -> float:
+        """Mean loss (nats) per supervised token of all examples."""
+        return float(self.nll.sum() / self.tokens.sum())
 
     @property
     def perplexity(self) -> float:
@@ -58,7 +64,7 @@ def likelihood(
         trace = model.prefill(batch.ids, table, select=batch.select)
         high, taken = model.run_until_halt(trace, steps)
         logits = F.linear(high, table)
-        loss = F.cross_entropy(logits.flatten(0, 1), batch.targets.flatten(), reduction="none").view_as(batch.targets)
+        loss = -log_probs(logits, batch.targets)
         right = (logits.argmax(-1) == batch.targets) | ~batch.valid
         count = batch.valid.sum(1)
         rows = ((loss * batch.valid).sum(1), count, right.all(1), (taken * batch.valid).sum(1) / count.clamp(min=1))

@@ -95,6 +95,7 @@ def answer_log_probs(
     import torch
 
     from forge.data.render import render
+    from forge.model.log_probs import log_probs
 
     rendered = [render(tokenizer, list(messages)) for messages in conversations]
     pad = token_id(tokenizer, "<|pad|>")
@@ -109,8 +110,7 @@ def answer_log_probs(
             for row, (tokens, supervised) in enumerate(chosen):
                 ids[row, : len(tokens)] = torch.tensor(tokens)
                 mask[row, : len(tokens)] = torch.tensor(supervised, dtype=torch.float32)
-            logits = model(ids).logits[:, :-1].double().log_softmax(-1)
-            picked = logits.gather(-1, ids[:, 1:, None]).squeeze(-1) * mask[:, 1:]
+            picked = log_probs(model(ids).logits[:, :-1].double(), ids[:, 1:]) * mask[:, 1:]
             scores.extend((picked.sum(1) / mask[:, 1:].sum(1).clamp(min=1)).tolist())
     return scores
 

@@ -74,7 +74,7 @@ def score_suite(
         tools: False bans the call token; True needs `execute` (call text -> result text), whose result is
         fed back.
         system: words put before the question (none by default: zero-shot). persona: a baked handle. thinker: thinks
-        first (forge.thought).
+        first (forge.thinking).
     Raises ForgeError for unknown tasks, n < 1, or tools without `execute`.
     """
     from forge.data.tasks import draw, score

@@ -10,6 +10,7 @@ OWN = Path("data/own")
 CODE = Path("data/code")
 RESULTS = Path("results")
 MODELS = Path("models")
+AGENT_FILE = MODELS / "compress" / "agent.forge"
 
 
 def stage_name(stage: str, branch: str | None = None) -> str:

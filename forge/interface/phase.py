@@ -117,9 +117,9 @@ class Stage:
     def records(self, branch: str | None = None) -> tuple[str, ...]:
         """Small files and plots that Git tracks."""
         if self.name == "report":
-            names = ("headline.json", "ladder.json", "ladder.svg", "report.json", "report.md")
-            return tuple((RESULTS / name).as_posix() for name in names)
-        optional = {"claims.json": self.name != "data", "plots": self.curve is not None, "ledger.json": self.closes}
+            files = ("headline.json", "ladder.json", "ladder.svg", "report.json", "report.md")
+            return tuple((RESULTS / name).as_posix() for name in files)
+        optional = {"claims.json": self.name != "data", "plots": bool(self.curve), "ledger.json": self.closes}
         names = ["all_metrics.json", "metrics.json", "run.json", *(name for name, there in optional.items() if there)]
         return tuple(sorted(f"{self.results_dir(branch)}/{name}" for name in names))
 

@@ -10,6 +10,8 @@ from contextlib import AbstractContextManager
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple, Protocol, TypeVar
 
+from pydantic import BaseModel
+
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
@@ -22,6 +24,7 @@ if TYPE_CHECKING:
     from forge.model import TinyTitanForCausalLM
 
 P_co = TypeVar("P_co", covariant=True)
+B = TypeVar("B", bound=BaseModel)
 
 
 class LoopRun(Protocol):
@@ -60,6 +63,9 @@ class PhaseRun(LoopRun, Protocol[P_co]):
     @property
     def params(self) -> P_co:
         """The phase's parameters at the active scale."""
+
+    def parameters_of(self, block: type[B]) -> B:
+        """The parameters of another phase, by the model that is its `Params`; the stage must depend on their keys."""
 
     @property
     def branch(self) -> str | None:

@@ -8,6 +8,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
+from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.evals.answering import Message, answer_all
 
@@ -16,7 +17,6 @@ if TYPE_CHECKING:
 
     from forge.tools import Toolbox
 
-PERSONAS = ("helpful", "researcher", "technical", "teacher")
 MAX_NEW_TOKENS = 256  # room for a result of 200 characters and its repetition in the answer
 Listener = Callable[[str, str], None]
 

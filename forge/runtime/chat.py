@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from dataclasses import dataclass, field
 
+from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.evals.answering import Message
-from forge.runtime.agent import MAX_NEW_TOKENS, PERSONAS, Agent, Listener, Reply
+from forge.runtime.agent import MAX_NEW_TOKENS, Agent, Listener, Reply
 
 
 @dataclass

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.evals.ledger import TOKENIZER_FILES
 from forge.files import count_parameters, tensor_entries
+from forge.interface.phase import PACKED
 
 _GROUPS = ("embed", "shift", "low", "high", "memory", "halt", "think_gate")
 
@@ -37,7 +37,8 @@ def _directory_size(folder: Path) -> dict[str, Any]:
             raise ForgeError(f"{folder}: not a model directory, {needed.name} is missing")
     parts = _weights_by_group(weights)
     parts["config"] = (folder / "config.json").stat().st_size
-    parts["tokenizer"] = sum((folder / n).stat().st_size for n in TOKENIZER_FILES if (folder / n).is_file())
+    names = {name.removesuffix("?") for name in PACKED if "token" in name}
+    parts["tokenizer"] = sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
     return {"total_bytes": sum(parts.values()), "parameters": count_parameters(full), "by_component": parts}
 
 

@@ -3,7 +3,7 @@
 Four components, each 0..1 and from the model itself:
 
 - semantic: cosine of the mean embeddings of thought and prompt, moved to 0..1;
-- logical: by how many nats a token the thought raises the likelihood of the model's own draft (the greedy
+- logical: by how many nats per token the thought raises the likelihood of the model's own draft (the greedy
   answer it gives without thinking), through a sigmoid: 0.5 is no help;
 - relevance: of each thought token the best cosine with a token of the prompt, at least 0; their mean;
 - fluency: geometric mean of the thought tokens' probabilities.
@@ -26,16 +26,9 @@ import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
 
-from forge.model.titan import TinyTitanForCausalLM
-from forge.thinking.rows import (
-    ROLE_IDS,
-    Ids,
-    base_batch,
-    chunks,
-    decided_states,
-    thought_batch,
-    token_log_probs,
-)
+from forge.model import TinyTitanForCausalLM
+from forge.model.log_probs import log_probs_of_states
+from forge.thinking.rows import ROLE_IDS, Ids, base_batch, chunks, decided_states, thought_batch
 
 COMPONENTS = ("semantic", "logical", "relevance", "fluency")
 ROWS_AT_ONCE = 256
@@ -43,7 +36,7 @@ Scores = NDArray[np.float32]
 
 
 @torch.no_grad()
-def components(
+def coherence_components(
     model: TinyTitanForCausalLM, prompts: Sequence[Ids], insides: Sequence[Ids], drafts: Sequence[Ids]
 ) -> dict[str, Scores]:
     """Raw components (r) of r thoughts ``insides``, each of the same length, after their prompts."""
@@ -76,15 +69,15 @@ def _from_likelihoods(
     """Logical and fluency (r), from one pass with the thought and one without."""
     table, tokens = model.embedding_weight(), len(insides[0])
     rows, plain = thought_batch(prompts, insides, drafts), base_batch(prompts, drafts)
-    said = token_log_probs(decided_states(model, rows.ids, rows.select), table, rows.targets)
-    without = token_log_probs(decided_states(model, plain.ids, plain.select), table, plain.targets)
+    said = log_probs_of_states(decided_states(model, rows.ids, rows.select), table, rows.targets)
+    without = log_probs_of_states(decided_states(model, plain.ids, plain.select), table, plain.targets)
     gain = ((said[:, tokens:] - without) * plain.valid).sum(1) / plain.valid.sum(1)
     return torch.sigmoid(gain), said[:, :tokens].mean(1).exp()
 
 
 @dataclass(frozen=True)
 class Calibration:
-    """Sorted scores of mismatched pairs: (5, n), a row a component and one for their weighted ranks."""
+    """Sorted scores of mismatched pairs: (5, n), a row per component and one for their weighted ranks."""
 
     reference: Scores
     weights: Mapping[str, float]

@@ -1,4 +1,4 @@
-"""Rows that hold a thought, and the model's states and likelihoods at the tokens that matter in them.
+"""Rows that hold a thought, and the model's states at the tokens that matter in them.
 
 A row is ``prompt <|think|> inside <|/think|> answer``. The thought stands between the prompt and the answer
 in one causal row of its own, so it sees the prompt and itself, never the answer, never another thought: with
@@ -12,8 +12,6 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 import numpy as np
-import torch
-import torch.nn.functional as F
 from torch import Tensor
 
 from forge.data.render import ID
@@ -22,11 +20,11 @@ from forge.train import Batch, collate
 
 Ids = Sequence[int]
 ROLE_IDS = len(ID)  # ids below are role tokens; a thought holds none of them
-LOGITS_AT_ONCE = 8_000_000  # float32 values: 32 MB
+PROMPTS_AT_ONCE = 64
 
 
-def wrap(prompt: Ids, inside: Ids) -> list[int]:
-    """A prompt and a thought after it."""
+def prompt_with_thought(prompt: Ids, inside: Ids) -> list[int]:
+    """A prompt and, after it, a thought whose tokens are ``inside``."""
     return [*prompt, ID["think"], *inside, ID["/think"]]
 
 
@@ -43,7 +41,7 @@ def thought_batch(prompts: Sequence[Ids], insides: Sequence[Ids], answers: Seque
     """Rows with thoughts of one length m; predicted: the m tokens of each thought, then its answer's."""
     rows = []
     for prompt, inside, answer in zip(prompts, insides, answers, strict=True):
-        opened = wrap(prompt, inside)
+        opened = prompt_with_thought(prompt, inside)
         ids = np.array([*opened, *answer], dtype=np.int64)
         place = np.arange(len(ids))
         mask = (place > len(prompt)) & (place != len(opened) - 1)
@@ -62,17 +60,6 @@ def final_states(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Te
 def decided_states(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Tensor:
     """As :func:`final_states`, each position halting where decoding would."""
     return model.run_until_halt(model.prefill(ids, model.embedding_weight(), select=select))[0]
-
-
-def token_log_probs(states: Tensor, table: Tensor, targets: Tensor) -> Tensor:
-    """Log-probability (...) of targets (...) from final states (...,d), some positions at a time."""
-    flat, wanted = states.reshape(-1, states.shape[-1]), targets.reshape(-1)
-    size = max(1, LOGITS_AT_ONCE // len(table))
-    parts = [
-        -F.cross_entropy(F.linear(flat[i : i + size], table), wanted[i : i + size], reduction="none")
-        for i in range(0, len(flat), size)
-    ]
-    return torch.cat(parts).view(targets.shape)
 
 
 def chunks(count: int, size: int) -> list[slice]:

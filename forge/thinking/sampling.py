@@ -4,20 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 
+import numpy as np
 import torch
 import torch.nn.functional as F
 from torch import Tensor
 
 from forge.data.render import ID
-from forge.model.titan import TinyTitanForCausalLM
+from forge.model import TinyTitanForCausalLM
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.rows import ROLE_IDS, Ids, chunks, wrap
+from forge.thinking.rows import ROLE_IDS, Ids, chunks, prompt_with_thought
 
 NEVER_ANSWERED = tuple(i for name, i in ID.items() if name != "end")  # role tokens that no answer may hold
 PAIRS_AT_ONCE = 128
 
 
-def pad(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+def step_generator(seed: int, step: int) -> torch.Generator:
+    """The random numbers of one step, whatever ran before it."""
+    state = np.random.SeedSequence([seed, step]).generate_state(2)
+    return torch.Generator().manual_seed(int(state[0]) << 16 ^ int(state[1]))
+
+
+def pad_right(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
     """Right-padded ids (r,t) and lengths (r)."""
     lengths = torch.tensor([len(row) for row in rows])
     ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
@@ -36,12 +43,12 @@ def sample_thoughts(
 ) -> Tensor:
     """``thoughts`` thoughts of ``tokens`` tokens after each of b prompts: ids (b, thoughts, tokens).
 
-    Drawn at temperature 1 from the vocabulary without role tokens, with every recurrence step taken, which is
-    the distribution that :func:`forge.phases.quietstar.training.thought_loss` differentiates. The prompt is read once;
-    the thoughts go on from copies of its cache, neural memory included, and so cannot see each other.
+    Drawn at temperature 1 from the vocabulary without role tokens, with every recurrence step taken, which is the
+    distribution that the training of thoughts differentiates. The prompt is read once; the thoughts go on from copies
+    of its cache, neural memory included, and so cannot see each other.
     """
     table = model.embedding_weight()
-    ids, lengths = pad(prompts)
+    ids, lengths = pad_right(prompts)
     cache = model.empty_cache(len(prompts), ids.shape[1] + tokens + 1)
     model.prefill(ids, table, lengths, cache)
     cache = cache.rows(torch.arange(len(prompts)).repeat_interleave(thoughts))
@@ -66,7 +73,7 @@ def answer_thinking(
 ) -> list[list[int]]:
     """Greedy answers to prompts, each mixed with one thought: ids up to and with ``<|end|>``. No tools.
 
-    Two streams a prompt, without and with the thought, advance together on the mixed prediction.
+    Two streams per prompt, without and with the thought, advance together on the mixed prediction.
     """
     out: list[list[int]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
@@ -86,7 +93,8 @@ def _answer_part(
 ) -> None:
     """Decode the prompts ``live``, first half of the rows without thoughts, second half with them."""
     table = model.embedding_weight()
-    ids, lengths = pad([*(prompts[i] for i in live), *(wrap(prompts[i], insides[i]) for i in live)])
+    with_thoughts = [prompt_with_thought(prompts[i], insides[i]) for i in live]
+    ids, lengths = pad_right([*(prompts[i] for i in live), *with_thoughts])
     cache = model.empty_cache(len(ids), ids.shape[1] + max_new_tokens)
     trace = model.prefill(ids, table, lengths, cache, (lengths - 1)[:, None])
     for _ in range(max_new_tokens):

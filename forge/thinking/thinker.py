@@ -14,16 +14,14 @@ from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
 
 from forge.errors import ForgeError
+from forge.model import TinyTitanForCausalLM
 from forge.model.engine import generate
-from forge.model.titan import TinyTitanForCausalLM
-from forge.phases.quietstar.training import step_generator
-from forge.thinking.coherence import Calibration, Scores, components, derangement
+from forge.thinking.coherence import Calibration, Scores, coherence_components, derangement
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.rows import Ids, chunks
-from forge.thinking.sampling import NEVER_ANSWERED, answer_thinking, sample_thoughts
+from forge.thinking.rows import PROMPTS_AT_ONCE, Ids, chunks
+from forge.thinking.sampling import NEVER_ANSWERED, answer_thinking, sample_thoughts, step_generator
 
-FILE = "think_gate.safetensors"
-PROMPTS_AT_ONCE = 64
+THINKER_FILE = "think_gate.safetensors"
 
 
 @dataclass(frozen=True)
@@ -67,7 +65,8 @@ class Thinker:
         count = self.thoughts
         ids = sample_thoughts(model.eval(), prompts, count, self.tokens, step_generator(seed, 0))
         repeat = np.repeat(np.arange(len(prompts)), count).tolist()
-        raw = components(model, [prompts[i] for i in repeat], ids.flatten(0, 1).tolist(), [drafts[i] for i in repeat])
+        asked, drafted = [prompts[i] for i in repeat], [drafts[i] for i in repeat]
+        raw = coherence_components(model, asked, ids.flatten(0, 1).tolist(), drafted)
         raw = {name: value.reshape(len(prompts), count) for name, value in raw.items()}
         coherence = self.calibration.coherence(raw)
         best = coherence.argmax(axis=1)
@@ -109,7 +108,7 @@ def load_thinker(directory: Path | str) -> Thinker | None:
 
     Raises ForgeError that names a damaged file.
     """
-    path = Path(directory) / FILE
+    path = Path(directory) / THINKER_FILE
     if not path.is_file():
         return None
     try:
@@ -152,5 +151,5 @@ def calibrate(
     ids = sample_thoughts(model.eval(), prompts, thoughts, tokens, step_generator(seed, 0))
     foreign = ids[torch.from_numpy(derangement(len(prompts), seed))].flatten(0, 1).tolist()
     repeat = np.repeat(np.arange(len(prompts)), thoughts).tolist()
-    raw = components(model, [prompts[i] for i in repeat], foreign, [drafts[i] for i in repeat])
+    raw = coherence_components(model, [prompts[i] for i in repeat], foreign, [drafts[i] for i in repeat])
     return Thinker(gate, Calibration.fit(raw, weights), thoughts, tokens, threshold)

@@ -15,7 +15,7 @@ import pytest
 
 from forge.cli import output, run, use
 from forge.cli.main import main
-from forge.cli.run import Watcher
+from forge.cli.run_progress import Watcher
 from forge.errors import Interrupted
 from forge.evals.ledger import PHASES, LedgerRow, write_ledger
 from forge.files import atomic_write_json
@@ -423,7 +423,7 @@ def test_the_terminal_shows_steps_and_time_left(project: Path, monkeypatch: pyte
         on_event(RunEvent("skip", "data"))
         on_event(RunEvent("start", "trunk"))
         console = Console(width=120, file=io.StringIO(), record=True)
-        console.print(run._progress_line(watcher, "tiny"))
+        console.print(run.progress_line(watcher, "tiny"))
         shown.append(console.export_text())
         on_event(RunEvent("done", "trunk", seconds=1.0))
         return RunResult(ran=["trunk"])
@@ -440,7 +440,7 @@ def _rendered(watcher: Watcher) -> str:
     from rich.console import Console
 
     console = Console(width=120, file=io.StringIO(), record=True)
-    console.print(run._progress_line(watcher, "tiny"))
+    console.print(run.progress_line(watcher, "tiny"))
     return console.export_text()
 
 

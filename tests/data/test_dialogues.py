@@ -18,12 +18,10 @@ from forge.data.dialogue_templates import (
     CONCEPTS,
     FRAMES,
     INTENTS,
-    PERSONA_NAMES,
     SPLITS,
     STYLES,
 )
 from forge.data.dialogues import (
-    PERSONA_PROMPTS,
     TOOL_PROMPT,
     Split,
     persona_answer,
@@ -33,6 +31,7 @@ from forge.data.dialogues import (
     tool_dialogue,
     tool_dialogues,
 )
+from forge.data.personas import PERSONA_PROMPTS, PERSONAS
 from forge.errors import ForgeError
 from forge.tools import TOOL_NAMES, Toolbox
 
@@ -58,7 +57,7 @@ def persona_draws() -> dict[str, list[dialogues.Dialogue]]:
 
 def test_prompts() -> None:
     assert all(name in TOOL_PROMPT for name in TOOL_NAMES)
-    assert tuple(PERSONA_PROMPTS) == PERSONA_NAMES
+    assert tuple(STYLES) == PERSONAS
     assert len(set(PERSONA_PROMPTS.values())) == 4
 
 
@@ -179,7 +178,7 @@ def test_unknown_tools_are_refused() -> None:
 
 def test_persona_dialogues_have_the_agreed_form(persona_draws: dict[str, list[dialogues.Dialogue]]) -> None:
     for rows in persona_draws.values():
-        assert Counter(row["task"] for row in rows) == dict.fromkeys(PERSONA_NAMES, 1250)
+        assert Counter(row["task"] for row in rows) == dict.fromkeys(PERSONAS, 1250)
         for row in rows:
             assert [m["role"] for m in row["messages"]] == ["system", "user", "assistant"]
             assert row["messages"][0]["content"] == PERSONA_PROMPTS[row["task"]]
@@ -208,20 +207,20 @@ def test_every_possible_answer_is_short_and_belongs_to_one_persona() -> None:
 
 def test_style_is_learnable_and_not_one_keyword(persona_draws: dict[str, list[dialogues.Dialogue]]) -> None:
     """Naive Bayes on word counts tells the personas apart on held-out topics; no single word does."""
-    counts: dict[str, Counter[str]] = {name: Counter() for name in PERSONA_NAMES}
+    counts: dict[str, Counter[str]] = {name: Counter() for name in PERSONAS}
     for row in persona_draws["train"][:2000]:
         counts[row["task"]].update(re.findall(r"\w+|[^\w\s]", row["messages"][2]["content"].lower()))
 
     def guess(text: str) -> str:
         tokens = re.findall(r"\w+|[^\w\s]", text.lower())
         return max(
-            PERSONA_NAMES,
+            PERSONAS,
             key=lambda p: sum(math.log((counts[p][t] + 1) / (counts[p].total() + 1000)) for t in tokens),
         )
 
     rows = persona_draws["test"][:1000]
     assert sum(guess(row["messages"][2]["content"]) == row["task"] for row in rows) / len(rows) > 0.97
-    for persona in PERSONA_NAMES:
+    for persona in PERSONAS:
         answers = [
             set(re.findall(r"\w+", row["messages"][2]["content"].lower()))
             for row in rows
@@ -247,5 +246,5 @@ def test_topics_are_held_out() -> None:
 
 def test_answers_begin_with_a_capital() -> None:
     rng = random.Random(0)
-    for persona in PERSONA_NAMES:
+    for persona in PERSONAS:
         assert persona_answer(rng, persona, "greeting", {})[0].isupper()

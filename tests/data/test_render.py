@@ -6,6 +6,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forge.data.personas import PERSONAS
 from forge.data.render import ID, encode, encode_many, render, render_text
 from forge.data.tokenizer import SPECIAL_TOKENS
 from forge.errors import ForgeError
@@ -57,7 +58,7 @@ def test_the_documented_example_reads_as_documented() -> None:
     assert tiny_tokenizer().decode(ids) == text
 
 
-@pytest.mark.parametrize("persona", ["helpful", "researcher", "technical", "teacher"])
+@pytest.mark.parametrize("persona", PERSONAS)
 def test_a_persona_is_its_handle(persona: str) -> None:
     messages = [{"role": "persona", "content": persona}, {"role": "user", "content": "cat"}]
     assert render(tiny_tokenizer(), messages, generation_prompt=True) == _expected(

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forge.data.dialogues import PERSONA_PROMPTS
+from forge.data.personas import PERSONAS
 from forge.data.render import encode
 from forge.data.tokenizer import (
-    PERSONAS,
     SPECIAL_TOKENS,
     mine_phrases,
     save_tokenizer,
@@ -64,7 +63,7 @@ def test_role_tokens_come_first_and_the_size_is_kept() -> None:
     assert len(train_tokenizer(["the cat sat on the mat", "hello world"], 280, PHRASES)) == 280
     assert tokenizer.pad_token_id == 0
     assert tokenizer.eos_token_id == 1
-    assert tuple(PERSONA_PROMPTS) == PERSONAS
+    assert SPECIAL_TOKENS[-4:] == tuple(f"<|{name}|>" for name in PERSONAS)
 
 
 def test_training_is_deterministic_and_files_hold_everything(tmp_path: Path) -> None:

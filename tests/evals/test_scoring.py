@@ -11,7 +11,8 @@ from typing import Any
 import pytest
 import torch
 
-from forge.data.dialogues import PERSONA_PROMPTS, TOOL_PROMPT, persona_dialogues, tool_dialogues
+from forge.data.dialogues import TOOL_PROMPT, persona_dialogues, tool_dialogues
+from forge.data.personas import PERSONA_PROMPTS
 from forge.data.render import ID, encode, render
 from forge.data.tasks import draw
 from forge.data.tokenizer import train_tokenizer

@@ -16,7 +16,7 @@ from pathlib import Path
 import pytest
 
 from forge.config import set_param
-from forge.pipeline.upkeep.doctor_dvc import clear_dead_locks
+from forge.pipeline.dvc.locks import clear_dead_locks
 from tests.faults.conftest import Finished, Repository
 from tests.faults.lab import ORPHAN_SECONDS, Lab, Running, digests, flip
 from tests.faults.torture import checkpoints, uninterrupted

@@ -12,7 +12,8 @@ import pytest
 from forge.config import load_params
 from forge.data.build import TASKS, Row, read_rows
 from forge.data.dataset import KINDS, EncodedSet, build_set
-from forge.data.dialogues import PERSONA_PROMPTS, TOOL_PROMPT
+from forge.data.dialogues import TOOL_PROMPT
+from forge.data.personas import PERSONA_PROMPTS
 from forge.evals import answering, persona, tool_use
 from forge.evals.claims import Claim, compare
 from forge.evals.evaluator import Evaluator
@@ -49,6 +50,7 @@ class StubRun:
 
     Attributes:
         models: what `load` gives, by name of the stage (and branch).
+        blocks: what `parameters_of` gives, by model.
         stop_at: the progress at which it asks to stop.
     """
 
@@ -64,6 +66,7 @@ class StubRun:
         )
         self.stop_at, self.stop_requested = -1, False
         self.models: dict[str, Published] = {}
+        self.blocks: dict[type[Any], Any] = {}
         self.logged: list[tuple[int, dict[str, Any]]] = []
         self.metrics: dict[str, Any] = {}
         self.headline: dict[str, Any] = {}
@@ -77,6 +80,9 @@ class StubRun:
     def progress(self, step: int, total: int, note: str = "") -> None:
         assert 0 <= step <= total
         self.stop_requested = step == self.stop_at
+
+    def parameters_of(self, block: type[Any]) -> Any:
+        return self.blocks[block]
 
     def load(self, stage: str, branch: str | None = None) -> Published:
         return self.models[f"{stage}@{branch}" if branch else stage]

@@ -7,7 +7,7 @@ from typing import Any
 
 import streamlit as st
 
-from forge.evals.ledger import LedgerRow
+from forge.evals.ledger import COLUMNS, LedgerRow
 from forge.host.units import human_seconds
 from forge.monitor.frame import live, plain
 from forge.pipeline.report.overview import overview
@@ -83,10 +83,7 @@ def _ledger_row(row: dict[str, Any]) -> dict[str, Any]:
         "phase": row["phase"],
         "bytes": row["bytes"],
         "parameters": row["parameters"],
-        "BPB": round(row["bpb"], 3),
-        "suite, no tools": round(row["accuracy_no_tools"], 3),
-        "suite, tools": round(row["accuracy_tools"], 3),
-        "suite, explained": None if (told := row["accuracy_tools_prompted"]) is None else round(told, 3),
+        **{column.title: None if (v := row[column.key]) is None else round(v, 3) for column in COLUMNS},
         "minutes": round(row["seconds"] / 60, 1),
         "file": row["file"],
     }

@@ -11,7 +11,7 @@ from forge.config import load_params
 from forge.host.units import human_seconds
 from forge.interface.paths import RESULTS, stage_name
 from forge.monitor.frame import live, plain
-from forge.pipeline.layout.phases import PHASES, phase_named
+from forge.pipeline.layout.phases import STAGES, reads, stage_named
 from forge.pipeline.metrics.catalog import COUNTS
 from forge.pipeline.metrics.recorded import metric_rows, observed, value_text
 from forge.pipeline.records.curves import curves
@@ -104,11 +104,11 @@ def _metrics(phase: str) -> None:
 def page() -> None:
     """Choose a phase, and a branch where it has several."""
     st.title("Phase details")
-    name = st.selectbox("phase", [phase.name for phase in PHASES if phase.name != "report"], key="phase")
-    phase = phase_named(str(name))
-    branch = st.selectbox("branch", list(phase.branches), key="branch") if phase.branched else None
-    stage = stage_name(phase.name, branch)
-    st.caption(f"{phase.title[0].upper()}{phase.title[1:]}. Reads: {plain(', '.join(phase.reads()))}.")
+    name = st.selectbox("stage", [stage.name for stage in STAGES if stage.name != "report"], key="phase")
+    declared = stage_named(str(name))
+    branch = st.selectbox("branch", list(declared.branches), key="branch") if declared.branched else None
+    stage = stage_name(declared.name, branch)
+    st.caption(f"{declared.title[0].upper()}{declared.title[1:]}. Reads: {plain(', '.join(reads(declared)))}.")
     latest(stage)
     params = load_params()
     report = gather(RESULTS, scale=params.scale, seed=params.seed, partial=True)
@@ -116,9 +116,9 @@ def page() -> None:
         took = f"{human_seconds(run['seconds'])}, {run['peak_memory_mb']:,.0f} MB at most"
         st.caption(plain(f"Last completed run: {took} ({Path(run['file']).as_posix()})"))
     st.subheader("Curves")
-    draw_curves(stage, phase.curve)
-    _claims(report, phase.name)
-    _metrics(phase.name)
+    draw_curves(stage, declared.curve)
+    _claims(report, declared.phase)
+    _metrics(declared.phase)
 
 
 if __name__ == "__main__":

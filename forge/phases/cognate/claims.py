@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import Any
 
 import numpy as np
 
 from forge.data.build import multi_step_tasks
 from forge.data.dataset import EncodedSet
-from forge.evals.claims import Claim, compare
+from forge.evals.claims import Claim
 from forge.evals.likelihood import likelihood
-from forge.model.titan import TinyTitanForCausalLM
+from forge.interface.run import PhaseRun
+from forge.model import TinyTitanForCausalLM
+from forge.phases.cognate.params import Params
 
 LOSS = "answer loss (nats per token)"
 STEPS = "recurrence steps a token"
@@ -33,49 +34,51 @@ def focus_scores(branch: str, model: TinyTitanForCausalLM, test: EncodedSet) -> 
     return list(likelihood(model, test, index[np.isin(test.task[index], multi_step_tasks())]).mean_loss)
 
 
-def branch_claims(run: Any, trunk: TinyTitanForCausalLM, model: TinyTitanForCausalLM, test: EncodedSet) -> list[Claim]:
+def branch_claims(
+    run: PhaseRun[Params], branch: str, trunk: TinyTitanForCausalLM, model: TinyTitanForCausalLM, test: EncodedSet
+) -> list[Claim]:
     """The branch against the trunk at what it is for; halting against the full number of steps."""
-    claims = [_better(run, run.branch, model, {"the trunk": trunk}, test)[0]]
+    claims = focus_claims(run, branch, model, {"the trunk": trunk}, test)
     if model.steps > 1 and model.config.halting:
-        claims.append(halting_claim(model, test, _boot(run)))
+        claims.append(halting_claim(run, model, test))
     return claims
 
 
-def difference_claims(run: Any, branches: Mapping[str, TinyTitanForCausalLM], test: EncodedSet) -> list[Claim]:
-    """Every branch against each other branch at what it is for."""
-    return [
-        claim
-        for name, model in branches.items()
-        for claim in _better(
-            run, name, model, {f"the {other} branch": m for other, m in branches.items() if other != name}, test
-        )
-    ]
-
-
-def _better(
-    run: Any, branch: str, model: TinyTitanForCausalLM, controls: Mapping[str, TinyTitanForCausalLM], test: EncodedSet
+def difference_claims(
+    run: PhaseRun[Params], branches: Mapping[str, TinyTitanForCausalLM], test: EncodedSet
 ) -> list[Claim]:
+    """Every branch against each other branch at what it is for."""
+    claims = []
+    for name, model in branches.items():
+        others = {f"the {other} branch": control for other, control in branches.items() if other != name}
+        claims += focus_claims(run, name, model, others, test)
+    return claims
+
+
+def focus_claims(
+    run: PhaseRun[Params],
+    branch: str,
+    model: TinyTitanForCausalLM,
+    controls: Mapping[str, TinyTitanForCausalLM],
+    test: EncodedSet,
+) -> list[Claim]:
+    """A branch against ``controls`` at what it is for."""
     does, metric = FOCUS[branch]
     own = focus_scores(branch, model, test)
     return [
-        compare(
+        run.compare(
             f"the {branch} branch {does} than {name} does",
             metric,
             own,
             focus_scores(branch, control, test),
             control_name=name,
             higher_is_better=False,
-            **_boot(run),
         )
         for name, control in controls.items()
     ]
 
 
-def _boot(run: Any) -> dict[str, Any]:
-    return {"n_boot": run.evaluation.bootstrap, "seed": run.seed}
-
-
-def halting_claim(model: TinyTitanForCausalLM, test: EncodedSet, boot: dict[str, Any]) -> Claim:
+def halting_claim(run: PhaseRun[Params], model: TinyTitanForCausalLM, test: EncodedSet) -> Claim:
     """Halting keeps exact match within 2 points of always taking every step; the note says what it saves, whether
     harder problems take more steps, and how accurate every step count is."""
     from scipy.stats import spearmanr  # here, because it takes a second to import
@@ -92,7 +95,7 @@ def halting_claim(model: TinyTitanForCausalLM, test: EncodedSet, boot: dict[str,
         f"{share:.2f} of the steps; accuracy after 1 to {model.steps} steps: {each}; "
         f"rank correlation of steps with difficulty within families {rank:.2f}"
     )
-    return compare(
+    return run.compare(
         "learned halting keeps the accuracy of the full number of steps (within 2 points)",
         "teacher-forced exact match",
         list(adaptive.exact),
@@ -100,5 +103,4 @@ def halting_claim(model: TinyTitanForCausalLM, test: EncodedSet, boot: dict[str,
         control_name=f"always {model.steps} steps",
         margin=-0.02,
         note=note,
-        **boot,
     )

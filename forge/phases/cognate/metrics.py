@@ -4,18 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from itertools import combinations
-from pathlib import Path
-from typing import Any
 
 import torch
-from safetensors.torch import load_file
 from torch import Tensor
 
 from forge.data.dataset import EncodedSet
 from forge.evals.likelihood import likelihood
+from forge.evals.measure import mean
 from forge.files import read_json
-from forge.model.titan import TinyTitanForCausalLM
-from forge.train.batches import gather_batch
+from forge.interface.run import PhaseRun, Published
+from forge.model import TinyTitanForCausalLM
+from forge.phases.cognate.params import Branch, Params
+from forge.train import gather_batch
 
 SAMPLE = 256  # examples behind a branch's metrics
 READ = 64  # examples whose memory is looked at
@@ -23,14 +23,16 @@ MAX_LOSS = 3.0  # target of the phase, nats per token
 MIB = 2**20
 
 
-def branch_metrics(run: Any, model: TinyTitanForCausalLM, train: EncodedSet, val: EncodedSet) -> dict[str, float]:
+def branch_metrics(
+    run: PhaseRun[Params], branch: Branch, model: TinyTitanForCausalLM, train: EncodedSet, val: EncodedSet
+) -> dict[str, float]:
     """A trained branch: loss on what it read, steps it takes, how much of its memory is in use.
 
     ``epoch/loss``: nats per token on a sample of the training rows of its mixture, weights as they are at the end;
-    ``act/avg_halting_steps``: recurrence steps a token with halting, on validation rows.
+    ``act/avg_halting_steps``: recurrence steps per token with halting, on validation rows.
     """
-    mix = run.params.branches[run.branch].mix.model_dump()
-    read = likelihood(model, train.sample(SAMPLE, run.seed, *[kind for kind, share in mix.items() if share > 0]))
+    kinds = [kind for kind, share in branch.mix.model_dump().items() if share > 0]
+    read = likelihood(model, train.sample(SAMPLE, run.seed, *kinds))
     held_out = val.sample(SAMPLE, run.seed)
     steps = likelihood(model, held_out)
     return {
@@ -57,28 +59,26 @@ def memory_usage(model: TinyTitanForCausalLM, data: EncodedSet) -> float:
     return float((rank / values.shape[-1]).mean())
 
 
-def phase_metrics(run: Any, trunk: Path, branches: Mapping[str, Path]) -> dict[str, Any]:
-    """Phase 1 as a whole, from the published branches."""
-    facts = [read_json(path / "metadata.json") for path in branches.values()]
-    config = read_json(next(iter(branches.values())) / "config.json")
-    losses = [float(found["metrics"]["final_loss"]) for found in facts]
-    sizes = [(path / "model.safetensors").stat().st_size / MIB for path in branches.values()]
+def phase_metrics(params: Params, trunk: Published, branches: Sequence[Published]) -> dict[str, float]:
+    """Phase 1 as a whole, from the published models; losses are those at the end of each branch's training."""
+    config = branches[0].model.config
+    losses = [float(read_json(branch.directory / "metadata.json")["metrics"]["final_loss"]) for branch in branches]
     return {
-        "config/num_models": len(run.all_params.phase("cognate").branches),
-        "config/hidden_size": config["hidden_size"],
-        "config/num_layers": len(config["low_heads"]) + len(config["high_heads"]),
-        "config/parameters_target": run.all_params.phase("cognate").parameters_target,
-        "phase/num_models_created": len(facts),
-        "phase/total_parameters": sum(int(found["parameters"]) for found in facts),
-        "phase/avg_final_loss": sum(losses) / len(losses),
+        "config/num_models": len(params.branches),
+        "config/hidden_size": config.hidden_size,
+        "config/num_layers": len(config.low_heads) + len(config.high_heads),
+        "config/parameters_target": params.parameters_target,
+        "phase/num_models_created": len(branches),
+        "phase/total_parameters": sum(branch.model.num_parameters() for branch in branches),
+        "phase/avg_final_loss": mean(losses),
         "phase/min_final_loss": min(losses),
         "phase/max_final_loss": max(losses),
-        "phase/total_size_mb": sum(sizes),
-        "phase/duration_seconds": run.recorded_seconds("trunk", "cognate"),
+        "phase/total_size_mb": sum(
+            (branch.directory / "model.safetensors").stat().st_size / MIB for branch in branches
+        ),
         "phase/success": max(losses) < MAX_LOSS,
         "phase/diversity_score": diversity(
-            load_file(trunk / "model.safetensors"),
-            [load_file(path / "model.safetensors") for path in branches.values()],
+            trunk.model.state_dict(), [branch.model.state_dict() for branch in branches]
         ),
     }
 
@@ -90,4 +90,4 @@ def diversity(trunk: Mapping[str, Tensor], branches: Sequence[Mapping[str, Tenso
         torch.cat([(branch[name] - weight).double().flatten() for name, weight in trunk.items()]) for branch in branches
     ]
     cosines = [float(torch.nn.functional.cosine_similarity(a, b, dim=0)) for a, b in combinations(task_vectors, 2)]
-    return 1.0 - sum(cosines) / len(cosines)
+    return 1.0 - mean(cosines)

@@ -1,23 +1,23 @@
-"""Cognate: three TinyTitans out of one trunk. The trunk is the base that merging needs; branches differ in what they
-read, in how much their memory may hold, in the price of a step and in their seed (Branch-Train-Merge, arXiv
-2208.03306)."""
+"""Three TinyTitans out of one trunk (Branch-Train-Merge, arXiv 2208.03306).
+
+The trunk is the base that merging needs; branches differ in what they read, in how much their memory may hold, in the
+price of a step and in their seed.
+"""
 
 from __future__ import annotations
-
-from typing import Any
 
 import numpy as np
 import torch
 
 from forge.data.build import multi_step_tasks
 from forge.data.dataset import EncodedSet
+from forge.interface.run import PhaseRun
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
+from forge.phases.cognate.params import Branch, Params
 from forge.train import TrainResult, TrainSettings, fit, language_loss
 
-BRANCH_RATE = 0.2  # peak learning rate of a branch against the trunk's: it leaves the trunk, it does not start over
 
-
-def new_model(params: Any, vocab_size: int, seed: int) -> TinyTitanForCausalLM:
+def new_model(params: Params, vocab_size: int, seed: int) -> TinyTitanForCausalLM:
     """A fresh model of the scale's shape."""
     torch.manual_seed(seed)
     capacity = max(branch.memory_capacity for branch in params.branches.values())
@@ -41,24 +41,24 @@ def new_model(params: Any, vocab_size: int, seed: int) -> TinyTitanForCausalLM:
     return TinyTitanForCausalLM(config)
 
 
-def train_trunk(run: Any, model: TinyTitanForCausalLM, data: EncodedSet) -> TrainResult:
+def train_trunk(run: PhaseRun[Params], model: TinyTitanForCausalLM, data: EncodedSet) -> TrainResult:
     """The shared part of the training, without a price on steps."""
     p = run.params
-    settings = cognate_settings(p, p.trunk_steps, 1.0)
-    return fit(run, model, data, p.trunk_mix.model_dump(), language_loss(p.halt_weight), settings, p.batch_tokens)
+    loss = language_loss(p.halt_weight, early_weight=run.training.early_weight)
+    return fit(run, model, data, p.trunk_mix.model_dump(), loss, cognate_settings(p, p.trunk_steps), p.batch_tokens)
 
 
-def train_branch(run: Any, model: TinyTitanForCausalLM, data: EncodedSet) -> TrainResult:
+def train_branch(run: PhaseRun[Params], branch: Branch, model: TinyTitanForCausalLM, data: EncodedSet) -> TrainResult:
     """One branch: its own mixture, memory capacity, ponder cost and seed."""
     p = run.params
-    branch = p.branches[run.branch]
     model.set_memory_capacity(branch.memory_capacity)
-    settings = cognate_settings(p, p.branch_steps, BRANCH_RATE)
-    loss = language_loss(p.halt_weight, branch.ponder_cost)
-    return fit(run, model, emphasized(data, branch.multi_step), branch.mix.model_dump(), loss, settings, p.batch_tokens)
+    settings = cognate_settings(p, p.branch_steps, p.branch_rate)
+    loss = language_loss(p.halt_weight, branch.ponder_cost, run.training.early_weight)
+    rows = repeat_multi_step(data, branch.multi_step)
+    return fit(run, model, rows, branch.mix.model_dump(), loss, settings, p.batch_tokens)
 
 
-def emphasized(data: EncodedSet, times: int) -> EncodedSet:
+def repeat_multi_step(data: EncodedSet, times: int) -> EncodedSet:
     """The set with the problems of multi-step families in it ``times`` times."""
     if times == 1:
         return data
@@ -66,15 +66,15 @@ def emphasized(data: EncodedSet, times: int) -> EncodedSet:
     return data.subset(np.concatenate((np.arange(len(data)), np.tile(repeated, times - 1))))
 
 
-def cognate_settings(p: Any, steps: int, rate: float) -> TrainSettings:
-    """Loop settings from the phase's parameters."""
+def cognate_settings(params: Params, steps: int, rate: float = 1.0) -> TrainSettings:
+    """The loop's settings by the phase's parameters; ``rate``: peak learning rates against the trunk's."""
     return TrainSettings(
         steps=steps,
-        muon_lr=p.muon_lr * rate,
-        adam_lr=p.adam_lr * rate,
-        weight_decay=p.weight_decay,
-        clip=p.clip,
-        warmup_fraction=p.warmup_fraction,
-        decay_fraction=p.decay_fraction,
-        checkpoint_every=p.checkpoint_every,
+        muon_lr=params.muon_lr * rate,
+        adam_lr=params.adam_lr * rate,
+        weight_decay=params.weight_decay,
+        clip=params.clip,
+        warmup_fraction=params.warmup_fraction,
+        decay_fraction=params.decay_fraction,
+        checkpoint_every=params.checkpoint_every,
     )

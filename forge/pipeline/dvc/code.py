@@ -16,7 +16,7 @@ from functools import lru_cache
 from pathlib import Path
 
 from forge.errors import ForgeError
-from forge.files import atomic_write_text
+from forge.files import atomic_write_text, read_json
 from forge.interface.phase import Stage
 from forge.pipeline.layout.phases import STAGES
 
@@ -89,6 +89,13 @@ def write_code(root: Path = Path()) -> list[str]:
     return changed
 
 
+def changed_module(stage: Stage, root: Path = Path()) -> str:
+    """The first module that does something else than `data/code/` says; empty where there is none."""
+    path, now = root / stage.code, code_of(stage, root)
+    before = read_json(path) if path.is_file() else {}
+    return next((name for name in sorted({*before, *now}) if before.get(name) != now.get(name)), "")
+
+
 def _followed(stage: Stage, name: str, imports: tuple[tuple[str, bool], ...]) -> Iterator[str]:
     """The imports of a module that a stage may take; (dotted name, whether it stands inside a function)."""
     barred = _NOT_TAKEN.get(name, ())
@@ -129,27 +136,30 @@ def _read(path: Path, changed: int) -> tuple[str, tuple[tuple[str, bool], ...]]:
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     except (SyntaxError, ValueError) as error:
         raise ForgeError(f"{path}: {error}") from error
-    digest = hashlib.sha256("".join(_canonical(tree)).encode()).hexdigest()
+    parts: list[str] = []
+    _canonical(tree, parts)
+    digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return digest[:32], tuple(dict.fromkeys(_imports(tree, inside=False)))
 
 
-def _canonical(node: object) -> Iterator[str]:
-    """A syntax tree as text: no positions, no docstrings (any text that stands alone as a statement), and no empty
-    fields, of which every version of Python has others."""
+def _canonical(node: object, out: list[str]) -> None:
+    """Append a syntax tree as text: no positions, no docstrings (any text that stands alone as a statement), and no
+    empty fields, of which every version of Python has others."""
     if isinstance(node, ast.AST):
-        yield type(node).__name__
-        for name, value in ast.iter_fields(node):
+        out.append(type(node).__name__)
+        for name in node._fields:
+            value = getattr(node, name, None)
             if value is not None and value != [] and name not in ("kind", "type_comment"):
-                yield f"({name}="
-                yield from _canonical(value)
-                yield ")"
+                out.append(name)
+                _canonical(value, out)
+        out.append(";")
     elif isinstance(node, list):
         for part in node:
             if not _is_docstring(part):
-                yield ","
-                yield from _canonical(part)
+                _canonical(part, out)
+        out.append(".")
     else:
-        yield repr(node)
+        out.append(repr(node))
 
 
 def _is_docstring(node: object) -> bool:

@@ -19,13 +19,15 @@ from typing import Literal
 from forge.config import load_params, set_param
 from forge.errors import ForgeError
 from forge.files import verify_manifest
-from forge.host.disk import check_room, disk_full_note, run_bytes, says_disk_full
+from forge.host.disk import check_room, disk_full_note, says_disk_full
 from forge.host.signals import die_with_parent
+from forge.pipeline.dvc.code import write_code
 from forge.pipeline.dvc.lockfile import require_sound_lock
-from forge.pipeline.layout.phases import phase_named
+from forge.pipeline.dvc.locks import clear_dead_locks
+from forge.pipeline.layout.disk import run_bytes
+from forge.pipeline.layout.phases import stage_named
 from forge.pipeline.records.logs import logging_to
 from forge.pipeline.records.tracking import read_status, stay_offline
-from forge.pipeline.upkeep.doctor_dvc import clear_dead_locks
 
 LOG = logging.getLogger(__name__)
 Kind = Literal["start", "skip", "cached", "output", "done", "failed"]
@@ -153,7 +155,7 @@ def _prepare(root: Path, target: str | None, scale: str | None) -> None:
         raise ForgeError(f"{root}: not a project directory, dvc.yaml is missing")
     if target is not None:
         name, _, branch = target.partition("@")
-        if branch not in ("", *phase_named(name).branches):
+        if branch not in ("", *stage_named(name).branches):
             raise ForgeError(f"no stage named {target!r}")
     if scale is not None and load_params(root / "params.yaml").scale != scale:
         set_param(root / "params.yaml", "scale", scale)
@@ -161,6 +163,7 @@ def _prepare(root: Path, target: str | None, scale: str | None) -> None:
     check_room(run_bytes(params), f"scale {params.scale}", root)
     require_sound_lock(root)
     clear_dead_locks(root)
+    write_code(root)
     if not (root / ".git").exists():
         # Unpacked from an archive: DVC works without Git if told so, in the file that is not versioned.
         local = root / ".dvc" / "config.local"
@@ -272,7 +275,8 @@ def _check_restored(result: RunResult, root: Path) -> None:
     """Fail the run if what DVC took from its cache is damaged: DVC does not look, and no handoff followed."""
     for stage in result.cached:
         name, _, branch = stage.partition("@")
-        for path in filter(lambda path: (root / path).is_dir(), phase_named(name).outputs(branch or None)):
+        outputs = () if name == "code" else stage_named(name).outputs(branch or None)
+        for path in (path for path in outputs if (root / path).is_dir()):
             try:
                 verify_manifest(root / path)
             except ForgeError as error:

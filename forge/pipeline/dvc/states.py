@@ -10,12 +10,16 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
+from forge.pipeline.dvc.code import changed_module, code_text
 from forge.pipeline.dvc.lockfile import LOCK, Lock, md5_path, overlaps, read_yaml
+from forge.pipeline.layout.phases import STAGES
 
+CODE_STAGE = "code"
 _FIELD = re.compile(r"\$\{\s*([^}]+?)\s*\}")
 
 
@@ -118,6 +122,7 @@ class _Project:
     root: Path
     values: dict[str, Any]
     made: dict[str, str]
+    code: dict[str, str] = field(default_factory=dict)
     known: dict[Path, str] = field(default_factory=dict)
 
 
@@ -129,7 +134,10 @@ def _why_stale(stage: _Stage, lock: dict[str, Any], project: _Project) -> str:
     for path in stage.deps:
         if path not in locked:
             return f"new input {path}"
-        if path in project.made:
+        if path in project.code:
+            if project.code[path] != locked[path].get("md5"):
+                return f"code changed: {_changed(path, project.root)}"
+        elif path in project.made:
             if project.made[path] != locked[path].get("md5"):
                 return f"input {path} changed"
         elif not (project.root / path).exists():
@@ -143,6 +151,22 @@ def _why_stale(stage: _Stage, lock: dict[str, Any], project: _Project) -> str:
             if lookup(current, key) != before.get(key):
                 return f"parameter {key} changed"
     return next((f"output {path} is missing" for path in stage.outs if not (project.root / path).exists()), "")
+
+
+def _changed(code: str, root: Path) -> str:
+    declared = next(stage for stage in STAGES if stage.code == code)
+    return changed_module(declared, root) or "since it ran"
+
+
+def _code_now(stages: list[_Stage], project: _Project, locked: dict[str, Any]) -> dict[str, str]:
+    """MD5 of what `data/code/` would hold, if a source file is not as it was when that was written; else nothing, for
+    then it holds."""
+    if not any(stage.name == CODE_STAGE for stage in stages):
+        return {}
+    code = next(stage for stage in stages if stage.name == CODE_STAGE)
+    if CODE_STAGE in locked and not _why_stale(code, locked[CODE_STAGE], project):
+        return {}
+    return {s.code: md5(code_text(s, project.root).encode(), usedforsecurity=False).hexdigest() for s in STAGES}
 
 
 def _sources(stage: _Stage, producers: dict[str, str]) -> list[str]:
@@ -173,10 +197,14 @@ def stage_states(
     made = {o["path"]: o.get("md5", "") for entry in locked.values() for o in entry.get("outs", [])}
     producers = {path: stage.name for stage in stages for path in stage.outs}
     project = _Project(folder, values, made)
+    project.code = _code_now(stages, project, locked)
     states: dict[str, StageState] = {}
     for stage in stages:
         if stage.name not in locked:
             states[stage.name] = StageState(stage.name, "new", "never ran here")
+            continue
+        if stage.name == CODE_STAGE:  # what it would write is compared below, stage by stage
+            states[stage.name] = StageState(stage.name, "fresh")
             continue
         why = _why_stale(stage, locked[stage.name], project)
         waits = next((s for s in _sources(stage, producers) if states[s].state != "fresh"), None)

@@ -46,6 +46,11 @@ def phase_named(name: str) -> Phase:
     raise ForgeError(f"no phase named {name!r}; known: {', '.join(phase.name for phase in PHASES)}")
 
 
+def last_stage(name: str) -> str:
+    """The stage that ends what a user calls by a phase's name, a stage's, or `stage@branch`."""
+    return next((phase.stages[-1].name for phase in PHASES if phase.name == name), name)
+
+
 def stage_names() -> list[str]:
     """Every run of a stage in order, as DVC names them."""
     return [name for stage in STAGES for name in stage.names()]

@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel
 
 from forge.config import Params
+from forge.config.schema import BLOCKS
 from forge.errors import ForgeError, Interrupted
 from forge.files import atomic_write_json, remove_leftovers
 from forge.host.disk import check_room
@@ -23,7 +24,7 @@ from forge.host.signals import StopRequest
 from forge.interface.params import EvaluationParams, TrainingParams
 from forge.interface.paths import stage_name
 from forge.interface.phase import Stage
-from forge.interface.run import Published
+from forge.interface.run import B, Published
 from forge.pipeline.layout.disk import stage_bytes
 from forge.pipeline.layout.paths import run_dir, state_dir
 from forge.pipeline.layout.phases import phase_named, reads
@@ -76,8 +77,12 @@ class Run:
 
     # ---- what it reads ----
 
-    def load(self, stage: str, branch: str | None = None) -> Published:
+    def parameters_of(self, block: type[B]) -> B:
         """See `forge.interface.run.PhaseRun`, as for all methods that follow but those of the lifecycle."""
+        found: B = self._all.block(next(name for name, model in BLOCKS.items() if model is block))
+        return found
+
+    def load(self, stage: str, branch: str | None = None) -> Published:
         return self.inputs.load(stage, branch)
 
     def load_branches(self, stage: str) -> dict[str, Published]:

@@ -9,7 +9,7 @@ from forge.errors import ForgeError
 from forge.interface.paths import RESULTS
 from forge.pipeline.dvc.states import read_yaml, scaled_parameters
 from forge.pipeline.metrics.catalog import COUNTS, implied
-from forge.pipeline.report.overview import read_small_json
+from forge.files import read_optional_json
 
 
 def observed() -> dict[str, Any]:
@@ -20,7 +20,7 @@ def observed() -> dict[str, Any]:
     """
     found: dict[str, Any] = {}
     for path in sorted(RESULTS.glob("**/all_metrics.json")):
-        rows = read_small_json(path)
+        rows = read_optional_json(path)
         try:
             found.update({str(row["metric"]): row["value"] for row in rows})
         except (KeyError, TypeError) as error:

@@ -14,12 +14,14 @@ import time
 import uuid
 from collections.abc import Callable, Mapping
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
-from forge.config.schema import RegistryParams
 from forge.errors import ForgeError
 from forge.pipeline.registry.models import model_row
 from forge.pipeline.registry.store import FIX_HINT, event_row, is_sound, put, reading, registry_path, rows, writing
+
+if TYPE_CHECKING:
+    from forge.interface.params import RegistryParams
 
 PROGRESS_SECONDS = 5.0
 _DAY = 86400.0

@@ -25,7 +25,6 @@ from forge.pipeline.records.tracking import flat
 
 WORKSPACE = "workspace"
 _EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2}/[0-9a-f]{38})/(.+)")  # baseline, name
-_LEDGER = ("bytes", "parameters", "bpb", "accuracy_no_tools", "accuracy_tools", "seconds")
 _CLAIM = ("claim", "metric", "value", "control", "control_value", "ci95", "n", "passed")
 _FILES = re.compile(r"params\.yaml|results/headline\.json|results/.+/(ledger|claims|metrics)\.json")
 
@@ -141,7 +140,7 @@ def _take(state: Snapshot, path: PurePosixPath, content: Any) -> None:
     if path.name == "headline.json":
         state.headline.update(content)
     elif path.name == "ledger.json":
-        state.ledger[str(content["phase"])] = {key: content[key] for key in _LEDGER}
+        state.ledger[str(content["phase"])] = {k: v for k, v in content.items() if k not in ("phase", "files")}
     elif path.name == "claims.json":
         for claim in content:
             state.claims[place, str(claim["claim"])] = {key: claim[key] for key in _CLAIM}

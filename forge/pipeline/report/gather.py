@@ -12,9 +12,12 @@ from typing import Any
 
 from forge.errors import ForgeError
 from forge.evals.claims import read_claims
-from forge.evals.ledger import PHASES, LedgerRow, read_ledger
+from forge.evals.ledger import TITLES, LedgerRow, cells, read_ledger
 from forge.files import atomic_write_json, atomic_write_text, read_json
 from forge.host.machine import environment
+from forge.interface.paths import RESULTS
+from forge.interface.run import ReportRun
+from forge.phases import ORDER
 from forge.pipeline.records.tracking import flat
 
 
@@ -24,13 +27,13 @@ def _phase_of(path: Path, results: Path) -> str:
 
 def _ordered(paths: Iterable[Path], results: Path) -> list[Path]:
     """Files in the order of the pipeline, then by name."""
-    rank = {name: index for index, name in enumerate(("data", "trunk", *PHASES))}
+    rank = {name: index for index, name in enumerate(("data", "trunk", *ORDER))}
     return sorted(paths, key=lambda p: (rank.get(_phase_of(p, results), len(rank)), p.as_posix()))
 
 
 def _ledger(results: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for phase in PHASES:
+    for phase in ORDER:
         path = results / phase / "ledger.json"
         if path.is_file():
             row = read_ledger(path)
@@ -101,7 +104,7 @@ def gather(results: Path | str = "results", *, scale: str, seed: int, partial: b
     folder = Path(results)
     ledger, claims, runs = _ledger(folder), _claims(folder), _runs(folder)
     if not partial:
-        for phase in PHASES:
+        for phase in ORDER:
             if all(row["phase"] != phase for row in ledger):
                 raise ForgeError(f"report: phase {phase} has no ledger row ({folder / phase / 'ledger.json'})")
             if all(claim["phase"] != phase for claim in claims):
@@ -171,32 +174,7 @@ def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
 
 
 def _ledger_lines(report: Mapping[str, Any]) -> list[str]:
-    header = (
-        "phase",
-        "bytes on disk",
-        "parameters",
-        "BPB",
-        "suite, no tools",
-        "suite, tools",
-        "suite, tools explained",
-        "minutes",
-        "file",
-    )
-    rows = [
-        (
-            row["phase"],
-            f"{row['bytes']:,}",
-            f"{row['parameters']:,}",
-            f"{row['bpb']:.3f}",
-            f"{row['accuracy_no_tools']:.3f}",
-            f"{row['accuracy_tools']:.3f}",
-            "" if row["accuracy_tools_prompted"] is None else f"{row['accuracy_tools_prompted']:.3f}",
-            f"{row['seconds'] / 60:.1f}",
-            f"`{row['file']}`",
-        )
-        for row in report["ledger"]
-    ]
-    return _table(header, rows)
+    return _table((*TITLES, "file"), [(*cells(row), f"`{row['file']}`") for row in report["ledger"]])
 
 
 def _claim_lines(claims: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -303,3 +281,8 @@ def write_report(results: Path | str = "results", *, scale: str, seed: int, part
     atomic_write_json(folder / "headline.json", headline(report))
     atomic_write_json(folder / "ladder.json", ladder(report))
     return report
+
+
+def run(run: ReportRun) -> None:
+    """What the stage `report` does."""
+    write_report(RESULTS, scale=run.scale, seed=run.seed)

@@ -7,27 +7,22 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-from forge.files import read_json
+from forge.files import read_optional_json
+from forge.interface.paths import AGENT_FILE
 from forge.pipeline.dvc.states import lookup, read_yaml, stage_states
 from forge.pipeline.layout.paths import run_dir
 from forge.pipeline.records.tracking import read_status
 from forge.pipeline.registry.sessions import process_started
 
-AGENT_FILE = Path("models/compress/agent.forge")
 _UNTIMED = {"report"}  # leaves no record of its time, which is seconds
 _ROUNDING = 2.0  # seconds; a process's start is known to a hundredth, the clock may have been set a little
-
-
-def read_small_json(path: Path) -> Any:
-    """A small JSON file, or None when it is not there. Raises ForgeError that names it when it is not JSON."""
-    return read_json(path) if path.is_file() else None
 
 
 def last_seconds(root: Path, scale: str) -> dict[str, float]:
     """Seconds that each stage took when it last ran at this scale, from results/**/run.json."""
     found: dict[str, float] = {}
     for path in sorted((root / "results").glob("**/run.json")):
-        run = read_small_json(path)
+        run = read_optional_json(path)
         if isinstance(run, dict) and run.get("scale") == scale and "stage" in run and "seconds" in run:
             found[str(run["stage"])] = float(run["seconds"])
     return found

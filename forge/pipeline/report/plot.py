@@ -7,15 +7,15 @@ import math
 from collections.abc import Sequence
 
 from forge.errors import ForgeError
-from forge.evals.ledger import LedgerRow
+from forge.evals.ledger import COLUMNS, LedgerRow
 from forge.host.units import human_bytes
 
-_BYTES, _PLAIN, _TOOLS, _EXPLAINED = "#c9d3dd", "#1f6feb", "#c2410c", "#7a8f2a"
+_BYTES = "#c9d3dd"
+_LINES = ("#1f6feb", "#c2410c", "#7a8f2a", "#8250df", "#0a7d7d", "#b8860b")
 
 
 def ladder_svg(rows: Sequence[LedgerRow]) -> str:
-    """SVG text: bars are bytes on disk (log scale, left), lines are suite accuracy 0..1 with and without
-    tools (right).
+    """SVG text: bars are bytes on disk (log scale, left), lines are the ledger's shares from 0 to 1 (right).
 
     Raises ForgeError for no rows.
     """
@@ -38,13 +38,9 @@ def ladder_svg(rows: Sequence[LedgerRow]) -> str:
         size_axis.set_ylabel("bytes on disk")
         size_axis.set_xticks(places, [f"{i + 1} {row.phase}" for i, row in enumerate(rows)], fontsize=9)
         quality_axis = size_axis.twinx()
-        for label, color, values in (
-            ("suite accuracy, no tools", _PLAIN, [row.accuracy_no_tools for row in rows]),
-            ("suite accuracy, tools", _TOOLS, [row.accuracy_tools for row in rows]),
-            ("suite accuracy, tools explained", _EXPLAINED, [row.accuracy_tools_prompted for row in rows]),
-        ):
-            drawn = [math.nan if value is None else value for value in values]
-            quality_axis.plot(places, drawn, marker="o", color=color, label=label)
+        for column, color in zip((c for c in COLUMNS if c.bounds == (0.0, 1.0)), _LINES, strict=False):
+            drawn = [math.nan if (value := row.value(column.key)) is None else value for row in rows]
+            quality_axis.plot(places, drawn, marker="o", color=color, label=column.title)
         quality_axis.set_ylim(0, 1.02)
         quality_axis.set_ylabel("exact match on held-out problems")
         figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)

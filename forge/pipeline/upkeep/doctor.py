@@ -18,9 +18,11 @@ from pathlib import Path
 from forge.config import load_params
 from forge.errors import ForgeError
 from forge.files import MANIFEST, verify_manifest
-from forge.host.disk import check_room, run_bytes
+from forge.host.disk import check_room
 from forge.host.machine import devices
 from forge.host.units import human_bytes
+from forge.pipeline.dvc import locks
+from forge.pipeline.layout.disk import run_bytes
 from forge.pipeline.layout.paths import state_dir
 from forge.pipeline.lifecycle.checkpoints import home
 from forge.pipeline.records.tracking import read_status
@@ -187,7 +189,7 @@ def check_runs(root: Path) -> Iterator[Finding]:
     """Stages that say they are running though their process is gone."""
     for folder in sorted((state_dir() / "runs").glob("*")):
         status = read_status(folder)
-        if status is not None and status["state"] == "running" and not doctor_dvc.is_alive(status["pid"]):
+        if status is not None and status["state"] == "running" and not locks.is_alive(status["pid"]):
             yield Finding(
                 "runs",
                 "note",
@@ -202,7 +204,7 @@ def check_drafts(root: Path) -> Iterator[Finding]:
     found = [*root.glob("models/.*.building"), *root.glob("models/*/.*.building"), *root.glob("data/.*.building")]
     for folder in ("results", ".forge/runs", ".forge/checkpoints"):
         found += (root / folder).rglob(".*.tmp")
-    busy = doctor_dvc.processes_in(root)
+    busy = locks.processes_in(root)
     for path in sorted(found):
         if busy:
             continue  # somebody may be writing it just now

@@ -17,13 +17,14 @@ from forge.config import load_params
 from forge.errors import ForgeError
 from forge.files import atomic_write_json, atomic_write_text, write_manifest
 from forge.host import disk
+from forge.pipeline.dvc import locks
 from forge.pipeline.dvc.lockfile import Cache, md5_file
 from forge.pipeline.dvc.runner import run_pipeline
 from forge.pipeline.dvc.states import stage_states
 from forge.pipeline.layout.phases import phase_named
 from forge.pipeline.lifecycle.checkpoints import CheckpointHome, checkpoint_key
 from forge.pipeline.registry.store import event_row, put, registry_path, writing
-from forge.pipeline.upkeep import doctor, doctor_dvc
+from forge.pipeline.upkeep import doctor
 from forge.pipeline.upkeep.doctor import apply_fixes, examine
 from forge.pipeline.upkeep.findings import Finding
 from tests.support.rot import flip
@@ -124,17 +125,17 @@ def test_a_corrupt_lock_table_is_named_and_removed_unless_dvc_runs(
     here: Path, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     table = here / ".dvc/tmp/rwlock"
-    monkeypatch.setattr(doctor_dvc, "_TABLE_SECONDS", 0.1)
+    monkeypatch.setattr(locks, "TABLE_SECONDS", 0.1)
     table.write_text(text)
     (finding,) = wrong(here)
     assert (finding.check, finding.meaning) == ("rwlock", "DVC refuses to work")
     assert fixed(here) == [f"removed {table}"]
     table.write_text(text)
     with monkeypatch.context() as patch:
-        patch.setattr(doctor_dvc, "processes_in", lambda root: [77])
+        patch.setattr(locks, "processes_in", lambda root: [77])
         with pytest.raises(ForgeError, match=r"rwlock is damaged, .*; end process 77, then: agent-forge doctor --fix"):
-            doctor_dvc.clear_dead_locks(here)
-    doctor_dvc.clear_dead_locks(here)
+            locks.clear_dead_locks(here)
+    locks.clear_dead_locks(here)
     assert not table.exists()
     assert capsys.readouterr().err.startswith("removed DVC's lock table, which a killed process left damaged: ")
 
@@ -149,14 +150,14 @@ def test_locks_of_the_dead_go_and_of_the_living_stay(here: Path, monkeypatch: py
         apply_fixes(examine(here, quick=True))
         assert table.exists() is (state == "ok")
     table.write_text("{")
-    monkeypatch.setattr(doctor_dvc, "processes_in", lambda root: [77])
+    monkeypatch.setattr(locks, "processes_in", lambda root: [77])
     (finding,) = wrong(here, "rwlock")
     assert finding.apply is None
     assert "wait for process 77" in finding.fix
 
 
 def test_a_process_of_dvc_in_the_project_is_seen(here: Path) -> None:
-    assert doctor_dvc.processes_in(here) == []
+    assert locks.processes_in(here) == []
     sleeper = subprocess.Popen(
         [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()", "stages.data"],
         stdin=subprocess.PIPE,
@@ -165,7 +166,7 @@ def test_a_process_of_dvc_in_the_project_is_seen(here: Path) -> None:
     )
     assert sleeper.stdout is not None
     sleeper.stdout.readline()
-    assert doctor_dvc.processes_in(here) == [sleeper.pid]
+    assert locks.processes_in(here) == [sleeper.pid]
     sleeper.communicate()
 
 
@@ -174,7 +175,7 @@ def test_copies_of_killed_experiments_are_removed(here: Path, monkeypatch: pytes
     for copy in copies:
         atomic_write_text(copy / "params.yaml", "x")
     with monkeypatch.context() as patch:
-        patch.setattr(doctor_dvc, "processes_in", lambda root: [77])
+        patch.setattr(locks, "processes_in", lambda root: [77])
         assert wrong(here, "experiments") == []
     assert len(wrong(here, "experiments")) == 2
     assert len(fixed(here)) == 2
