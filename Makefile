@@ -1,5 +1,7 @@
 # make run    set up .venv from the lock and run the pipeline
+# make check  lint and the quick tests: two minutes, before every commit
 # make test   set up .venv from the locks and run all checks and tests
+# make reference  write dvc.yaml and docs/reference/ anew from what the phases declare
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin
@@ -9,18 +11,26 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run test lint clean venv oracles
+.PHONY: run check test lint reference clean venv oracles
 .DEFAULT_GOAL := run
 
 run: venv
 	$(BIN)/agent-forge run
 
+check: lint
+	$(PYTEST) -m "not slow"
+
 test: lint
-	$(PYTEST) --cov --cov-config=pyproject.toml --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
+	$(PYTEST) --durations=20 --cov --cov-config=pyproject.toml --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)
 
 lint: oracles
 	$(BIN)/ruff check .
+	$(BIN)/ruff format --check .
+	$(BIN)/lint-imports
 	$(BIN)/mypy
+
+reference: venv
+	$(BIN)/python -m forge.pipeline.upkeep.reference
 
 venv: $(VENV)/.installed
 

@@ -16,13 +16,14 @@ from typing import Any
 import torch
 from torch import Tensor
 
+from forge.config import load_params
 from forge.data.dataset import EncodedSet
 from forge.merge.align import align
 from forge.merge.barrier import loss_barrier
 from forge.merge.methods import linear
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, load_tokenizer
-from forge.phases.evomerge.selection import barrier_loss, fitness_batch
-from forge.train import MIX, TrainSettings, language_loss
+from forge.phases.evomerge.fitness import batch_loss, fitness_batch
+from forge.train import TrainSettings, language_loss
 from forge.train.batches import gather_batch, plan_batches
 from forge.train.loop import train
 
@@ -39,7 +40,7 @@ def trained(given: argparse.Namespace, data: EncodedSet, vocabulary: int, seed: 
             low_ffn=[3 * given.hidden], high_ffn=[3 * given.hidden], window=128, memory_capacity=2048,
         )
     )  # fmt: skip
-    plan = plan_batches(data, MIX, given.steps, 1024, seed)
+    plan = plan_batches(data, load_params().file.training.mix.model_dump(), given.steps, 1024, seed)
     settings = TrainSettings(given.steps, checkpoint_every=given.steps)
     train(model, lambda step: gather_batch(data, plan[step]), language_loss(0.1), settings, name=f"seed {seed}")
     return model
@@ -57,7 +58,7 @@ def main() -> None:
     vocabulary = len(load_tokenizer(given.data / "tokenizer"))
     scratch_model, other = (trained(given, data, vocabulary, seed) for seed in given.seeds)
     first, second = ({name: w.clone() for name, w in model.state_dict().items()} for model in (scratch_model, other))
-    loss = barrier_loss(scratch_model, fitness_batch(EncodedSet.load(given.data / "val.safetensors"), 300, 0))
+    loss = batch_loss(scratch_model, fitness_batch(EncodedSet.load(given.data / "val.safetensors"), 300, 0))
     report: dict[str, Any] = {"loss_of_parents": [loss(first), loss(second)]}
     ways: dict[str, dict[str, Tensor]] = {
         "as they are": second,

@@ -20,6 +20,7 @@ import math
 import shutil
 import statistics
 import time
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -82,7 +83,7 @@ def run_steps(
     out: Path | None,
 ) -> dict[str, Any]:
     """Train for a piece; memory before and after against the estimate."""
-    mix = load_params().phase("cognate").trunk_mix.model_dump()
+    mix = load_params().block("cognate").trunk_mix.model_dump()
     plan = plan_batches(data, mix, max(settings.steps, 100), batch_tokens, 0)[: settings.steps]
     parts = settings.accumulate
     longest = int(data.lengths[np.concatenate(plan)].max())
@@ -167,7 +168,7 @@ def main(arguments: list[str] | None = None) -> int:
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
     loaded = load_params()
-    params = type(loaded)(loaded.file.model_copy(update={"scale": options.scale})).phase("cognate")
+    params = type(loaded)(loaded.file.model_copy(update={"scale": options.scale})).block("cognate")
     data = EncodedSet.load(options.data / "train.safetensors")
     vocabulary = loaded.file.scales[options.scale].data.vocab_size
     model = new_model(params, vocabulary, 0)
@@ -175,8 +176,7 @@ def main(arguments: list[str] | None = None) -> int:
     full = options.full_steps > 0
     steps, tokens = (options.full_steps, params.batch_tokens) if full else (options.steps, options.batch_tokens)
     parts = math.ceil(tokens / options.batch_tokens)
-    base = cognate_settings(params, steps, 1.0)
-    settings = TrainSettings(**{**vars(base), "accumulate": parts, "checkpoint_every": 10**6})
+    settings = replace(cognate_settings(params, steps), accumulate=parts, checkpoint_every=10**6)
     out = None if full else options.out
     found["training"] = run_steps(model, data, settings, tokens, options.minutes, out and out / "checkpoints")
     if out is not None and found["training"]["steps_done"] == steps:

@@ -101,7 +101,7 @@ def load_rows(folder: Path | None) -> EncodedSet:
     if folder is not None:
         return EncodedSet.load(folder / "train.safetensors")
     file = load_params().file
-    params = type(load_params())(file.model_copy(update={"scale": "tiny"})).phase("data")
+    params = type(load_params())(file.model_copy(update={"scale": "tiny"})).block("data")
     with tempfile.TemporaryDirectory() as made:
         build_data(params, 0, Path(made) / "prepared", Path(made) / "workspace")
         return EncodedSet.load(Path(made) / "prepared" / "train.safetensors")
@@ -250,7 +250,7 @@ def measure(name: str, data: EncodedSet, rounds: int) -> dict[str, Any]:
     """All contestants at one size."""
     size = SIZES[name]
     vocabulary = int(data.ids.max()) + 1
-    mix = load_params().phase("cognate").trunk_mix.model_dump()
+    mix = load_params().block("cognate").trunk_mix.model_dump()
     warm = 1
     count = warm + rounds * size.batches
     # Planned as for a run: batches of similar rows come out of a window of many.

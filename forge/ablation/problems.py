@@ -105,7 +105,8 @@ class Chains:
         for link in links.T:
             number = (number * np.uint64(0x9E3779B97F4A7C15)) ^ (link.astype(np.uint64) + np.uint64(1))
         number ^= number >> np.uint64(29)
-        return (number * np.uint64(0xBF58476D1CE4E5B9) >> np.uint64(40)) % np.uint64(5) == 0
+        held_out: np.ndarray = (number * np.uint64(0xBF58476D1CE4E5B9) >> np.uint64(40)) % np.uint64(5) == 0
+        return held_out
 
 
 def _interleave(left: np.ndarray, right: np.ndarray) -> np.ndarray:

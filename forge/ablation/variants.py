@@ -50,9 +50,9 @@ def flops_per_step(model: TinyTitanForCausalLM, source: Source) -> float:
     # The counter knows attention by its products alone, not the fused kernel.
     with FlopCounterMode(display=False) as counter, sdpa_kernel(SDPBackend.MATH):
         for number in range(COUNTED):
-            language_loss()(model, source(number, COUNTED))[0].backward()
+            torch.autograd.backward(language_loss()(model, source(number, COUNTED))[0])
     model.zero_grad(set_to_none=True)
-    return counter.get_total_flops() / COUNTED
+    return float(counter.get_total_flops() / COUNTED)
 
 
 def train_for(
@@ -139,14 +139,14 @@ def halting_scores(
 
 
 def suite_scores(model: TinyTitanForCausalLM, test: EncodedSet) -> dict[str, float]:
-    """Held-out loss (nats a token) and exact match, teacher-forced with halting, by kind of example."""
+    """Held-out loss (nats per token) and exact match, teacher-forced with halting, by kind of example."""
     scores = {}
     for kind in ("direct", "tooled", "tool", "recall"):
         found = likelihood(model, test, test.where(kind))
-        scores[f"{kind}_loss"] = float(found.nll.sum() / found.tokens.sum())
+        scores[f"{kind}_loss"] = found.loss
         scores[f"{kind}_exact"] = found.accuracy
     every = likelihood(model, test)
-    return {**scores, "loss": float(every.nll.sum() / every.tokens.sum()), "mean_steps": float(every.steps.mean())}
+    return {**scores, "loss": every.loss, "mean_steps": float(every.steps.mean())}
 
 
 def run_variant(variant: str, seed: int, params: dict[str, Any], prepared: Path) -> dict[str, Any]:

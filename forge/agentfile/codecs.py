@@ -7,8 +7,6 @@ ternary    int8 -1..1, tensor's shape      float32 (1): the whole tensor
 row2..8    int8, tensor's shape            float16 (rows)
 vq:<role>  int32 index (rows, groups)      int8 levels (rows) or (1), see `forge.agentfile.vq`
 half       float16 values, tensor's shape  empty
-core16     as half, for matrices of the core
-seed       uint32 (ceil(n / 8))            empty, see `forge.agentfile.seedlm`
 =========  ==============================  ==========================================================
 """
 
@@ -21,15 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from forge.agentfile.seedlm import seed_decode, seed_encode
 from forge.agentfile.vq import FrozenCodebook, FrozenMatrix, decode_matrix
 from forge.errors import ForgeError
 from forge.model.quantizers import frozen_ternary, rowwise, ternary
 
-CORE_CODECS = ("ternary", "int8", "float16")
-EMBED_BITS = (2, 3, 4, 8, 16)
-HALF_CODECS = ("half", "core16")
-PLAIN_CODECS = ("ternary", *HALF_CODECS, "seed")
 ROW_BITS_OF = {"row2": 2, "row3": 3, "row4": 4, "row8": 8}
 
 
@@ -55,24 +48,19 @@ def code_ternary(w: Tensor, *, frozen: bool) -> Coded:
 
 
 def code_rows(w: Tensor, bits: int) -> Coded:
-    """Small integers with one scale a row; (rows, columns) only."""
+    """Integers of 2, 3, 4 or 8 bits with one scale per row; ForgeError unless ``w`` is (rows, columns)."""
     if w.ndim != 2:
         raise ForgeError(f"row codes need a matrix, got shape {tuple(w.shape)}")
     codes, scale = rowwise(w, bits)
     return Coded(f"row{bits}", tuple(w.shape), codes.numpy(), scale.half().reshape(-1).numpy())
 
 
-def code_half(w: Tensor, codec: str = "half") -> Coded:
+def code_half(w: Tensor) -> Coded:
     """float16 values; ForgeError for a value that float16 cannot hold."""
     half = w.half()
     if not torch.isfinite(half).all():
         raise ForgeError("a value is not finite in float16")
-    return Coded(codec, tuple(w.shape), half.contiguous().numpy(), np.zeros(0, dtype=np.float16))
-
-
-def code_seed(w: Tensor) -> Coded:
-    """Eight weights in 32 bits by the SeedLM method."""
-    return Coded("seed", tuple(w.shape), seed_encode(w), np.zeros(0, dtype=np.float16))
+    return Coded("half", tuple(w.shape), half.contiguous().numpy(), np.zeros(0, dtype=np.float16))
 
 
 def code_vq(matrix: FrozenMatrix) -> Coded:
@@ -91,10 +79,8 @@ def decode_tensor(coded: Coded, codebooks: Mapping[str, FrozenCodebook]) -> Tens
         if coded.codes.shape != (shape[0], -(-shape[1] // book.codes.shape[1])):
             raise ForgeError(f"its indices do not fit its shape {shape}")
         return decode_matrix(FrozenMatrix(shape, coded.role, coded.codes, coded.scale), book)
-    if coded.codec == "seed":
-        return seed_decode(coded.codes, coded.shape)
     values = torch.from_numpy(coded.codes).float()
-    if coded.codec in HALF_CODECS:
+    if coded.codec == "half":
         return values
     scale = torch.from_numpy(coded.scale.astype(np.float32))
     return values * (scale if coded.codec == "ternary" else scale.unsqueeze(1))

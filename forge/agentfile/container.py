@@ -17,7 +17,7 @@ import struct
 from collections.abc import Callable, Collection, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 import numpy as np
 from torch import Tensor
@@ -27,12 +27,12 @@ from forge.agentfile import codecs
 from forge.agentfile.codecs import Coded
 from forge.agentfile.entropy import decode_halves, decode_symbols, encode_halves, encode_symbols
 from forge.agentfile.jsonzip import expand_json, squeeze_json
-from forge.agentfile.seedlm import BLOCK
 from forge.agentfile.vocabulary import tokenizer_from_bytes, tokenizer_to_bytes
 from forge.agentfile.vq import FrozenCodebook, FrozenVQ
 from forge.errors import ForgeError
 from forge.files import atomic_write_bytes
 
+T = TypeVar("T")
 MAGIC = b"AFORGE"
 VERSION = 1
 EMBEDDING = "embed.weight"
@@ -63,24 +63,20 @@ def encode_agent(
     tokenizer: PreTrainedTokenizerFast,
     core_names: Collection[str],
     *,
-    core: str = "ternary",
     vq: FrozenVQ | None = None,
     embed_bits: int = 4,
     frozen: bool = False,
-    seedlm: Collection[str] = (),
     metadata: Mapping[str, Any] | None = None,
 ) -> AgentParts:
     """Code a model for its file.
 
-    ``core_names``: weights coded by ``core`` ("ternary", "int8" by row, "float16"), except those that ``vq``
-    holds. ``embed_bits``: 2, 3, 4, 8 (row codes) or 16 (float16). ``state_dict`` holds latent weights; with
-    ``frozen`` a ternary core already holds its quantized values. ``seedlm``: names to code by that method
-    instead (full-precision tensors; slow to encode). Everything else becomes float16. The configuration is
-    stored with ``weight_quant="frozen"``: decoded weights must not be quantized again. ForgeError, naming the
-    weight, for one that its codec cannot hold.
+    ``core_names``: weights that become trits, except those that ``vq`` holds. ``embed_bits``: 2, 3, 4 or 8.
+    ``state_dict`` holds latent weights; with ``frozen`` a ternary core already holds its quantized values.
+    Everything else becomes float16. The configuration is stored with ``weight_quant="frozen"``: decoded weights
+    must not be quantized again. ForgeError, naming the weight, for one that its codec cannot hold.
     """
-    if core not in codecs.CORE_CODECS or embed_bits not in codecs.EMBED_BITS:
-        raise ForgeError(f"agent: unknown coding core={core} embed_bits={embed_bits}")
+    if embed_bits not in codecs.ROW_BITS_OF.values():
+        raise ForgeError(f"agent: the embedding cannot have {embed_bits} bits")
     if missing := sorted(set(core_names) - set(state_dict)):
         raise ForgeError(f"agent: the model has no weight {missing[0]}")
     if EMBEDDING in state_dict and len(state_dict[EMBEDDING]) < len(tokenizer):
@@ -92,11 +88,9 @@ def encode_agent(
         try:
             if name in matrices:
                 tensors[name] = codecs.code_vq(matrices[name])
-            elif name in seedlm:
-                tensors[name] = codecs.code_seed(w)
             elif name in core_names:
-                tensors[name] = _code_core(w, core, frozen)
-            elif name == EMBEDDING and embed_bits < 16:
+                tensors[name] = codecs.code_ternary(w, frozen=frozen)
+            elif name == EMBEDDING:
                 tensors[name] = codecs.code_rows(w, embed_bits)
             else:
                 tensors[name] = codecs.code_half(w)
@@ -105,12 +99,6 @@ def encode_agent(
     stored = {**config, "weight_quant": "frozen"}
     books = dict(vq.codebooks) if vq else {}
     return AgentParts(stored, tokenizer_to_bytes(tokenizer), tensors, books, dict(metadata or {}))
-
-
-def _code_core(w: Tensor, core: str, frozen: bool) -> Coded:
-    if core == "ternary":
-        return codecs.code_ternary(w, frozen=frozen)
-    return codecs.code_rows(w, 8) if core == "int8" else codecs.code_half(w, "core16")
 
 
 def decode_agent(parts: AgentParts) -> tuple[dict[str, Any], dict[str, Tensor], PreTrainedTokenizerFast]:
@@ -135,8 +123,6 @@ class _Entry:
     group_columns: int
 
     def code_shape(self) -> tuple[int, ...]:
-        if self.codec == "seed":
-            return (-(-math.prod(self.shape) // BLOCK),)
         return (self.shape[0], self.group_columns) if self.codec.startswith("vq:") else self.shape
 
 
@@ -160,7 +146,7 @@ def _plan(entries: list[_Entry], roles: list[str]) -> list[_Section]:
         groups.setdefault((component, entry.codec), []).append(entry)
     for (component, codec), members in groups.items():
         plan.append(_Section("codes", f"{component}_codes", codec, tuple(members)))
-        if codec not in (*codecs.HALF_CODECS, "seed"):
+        if codec != "half":
             plan.append(_Section("scales", f"{component}_scales", codec, tuple(members)))
     return plan
 
@@ -197,10 +183,8 @@ def _encode_section(section: _Section, parts: AgentParts) -> bytes:
         top = 2 ** (book.bits - 1) - 1
         return encode_symbols(book.codes.astype(np.int64) + top, 2 * top + 1)
     tensors = [parts.tensors[entry.name] for entry in section.members]
-    if section.codec in codecs.HALF_CODECS:
+    if section.codec == "half":
         return encode_halves(np.concatenate([t.codes.reshape(-1) for t in tensors]))
-    if section.codec == "seed":
-        return np.concatenate([t.codes for t in tensors]).astype("<u4").tobytes()
     if section.kind == "codes":
         alphabet, offset = _code_range(section.codec, parts.codebooks)
         flat = np.concatenate([t.codes.reshape(-1).astype(np.int64) for t in tensors])
@@ -213,10 +197,8 @@ def _encode_section(section: _Section, parts: AgentParts) -> bytes:
 
 def _decode_codes(section: _Section, data: bytes, books: Mapping[str, FrozenCodebook]) -> np.ndarray:
     n = sum(math.prod(entry.code_shape()) for entry in section.members)
-    if section.codec in codecs.HALF_CODECS:
+    if section.codec == "half":
         return decode_halves(data, n)
-    if section.codec == "seed":
-        return np.frombuffer(data, dtype="<u4", count=n).astype(np.uint32)
     offset = _code_range(section.codec, books)[1]
     symbols = decode_symbols(data, n, _contexts(section))
     return symbols if section.codec.startswith("vq:") else (symbols - offset).astype(np.int8)
@@ -228,7 +210,8 @@ def _decode_scales(section: _Section, data: bytes) -> np.ndarray:
         return np.frombuffer(data, dtype="<f4", count=n).astype(np.float32)
     if section.codec in codecs.ROW_BITS_OF:
         return decode_halves(data, n)
-    return (decode_symbols(data[1:], n) + struct.unpack_from("<b", data)[0]).astype(np.int8)
+    levels: np.ndarray = decode_symbols(data[1:], n) + struct.unpack_from("<b", data)[0]
+    return levels.astype(np.int8)
 
 
 def _entries(parts: AgentParts) -> list[_Entry]:
@@ -286,7 +269,7 @@ def _read_bytes(path: str | Path) -> bytes:
 def _parse_entry(row: list[Any]) -> _Entry:
     name, codec, shape = str(row[0]), str(row[1]), tuple(int(size) for size in row[2])
     vq = codec.startswith("vq:")
-    if codec not in (*codecs.PLAIN_CODECS, *codecs.ROW_BITS_OF) and not vq:
+    if codec not in ("ternary", "half", *codecs.ROW_BITS_OF) and not vq:
         raise ForgeError(f"unknown codec {codec}")
     matrix = vq or codec in codecs.ROW_BITS_OF
     if any(size < 0 for size in shape) or math.prod(shape) > _MAX_VALUES or (matrix and len(shape) != 2):
@@ -322,7 +305,7 @@ def _open(data: bytes, label: str) -> tuple[dict[str, Any], list[tuple[_Section,
     return header, found, start + header_size
 
 
-def _guarded(label: str, work: Callable[[], Any]) -> Any:
+def _guarded(label: str, work: Callable[[], T]) -> T:
     """Run ``work``; any fault of the file's content becomes one line that names the file."""
     try:
         return work()
@@ -351,8 +334,7 @@ def _sizes(data: bytes, label: str) -> dict[str, int]:
 def component_sizes(path: str | Path) -> dict[str, int]:
     """Bytes of an agent file by component; they add up to the size on disk. ForgeError as `read_agent`."""
     data = _read_bytes(path)
-    sizes: dict[str, int] = _guarded(str(path), lambda: _sizes(data, str(path)))
-    return sizes
+    return _guarded(str(path), lambda: _sizes(data, str(path)))
 
 
 def _parse_codebook(row: list[Any], data: bytes) -> FrozenCodebook:
@@ -399,5 +381,4 @@ def read_agent(path: str | Path) -> AgentParts:
     format version, cut off, or damaged anywhere.
     """
     data = _read_bytes(path)
-    parts: AgentParts = _guarded(str(path), lambda: _assemble(data, str(path)))
-    return parts
+    return _guarded(str(path), lambda: _assemble(data, str(path)))

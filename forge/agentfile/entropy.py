@@ -7,8 +7,8 @@ this stage "Hypercompression"; the paper of that name, arXiv 2409.00592, is a qu
 coder.)
 
 Stream: mode byte, alphabet size, then for each context its table, then the ANS words. A table is (least
-level, bits a level, packed levels); a level stands for the frequency ``(m + level % m) << level // m``. With
-m = 4 (large alphabets, where the table must be short) steps are at most 25 % and cost under 0.004 bit a
+level, bits per level, packed levels); a level stands for the frequency ``(m + level % m) << level // m``. With
+m = 4 (large alphabets, where the table must be short) steps are at most 25 % and cost under 0.004 bit per
 symbol against exact frequencies; up to 64 symbols m = 32.
 """
 
@@ -34,15 +34,8 @@ def _ladder(m: int, octaves: int) -> np.ndarray:
 _COARSE, _FINE = _ladder(4, 20), _ladder(32, 17)
 
 
-def entropy_bits(symbols: np.ndarray) -> float:
-    """Empirical zeroth-order entropy of an integer array in bits a symbol; 0.0 for an empty array."""
-    counts = np.unique(np.asarray(symbols), return_counts=True)[1]
-    share = counts / max(1, counts.sum())
-    return float(-(share * np.log2(share)).sum()) + 0.0
-
-
 def varint(value: int) -> bytes:
-    """Non-negative integer as LEB128: seven bits a byte, least first, high bit = more to come."""
+    """Non-negative integer as LEB128: seven bits per byte, least first, high bit = more to come."""
     out = bytearray()
     while value > 127:
         out.append(value & 127 | 128)
@@ -68,7 +61,8 @@ def _pack_bits(values: np.ndarray, width: int) -> bytes:
 
 def _unpack_bits(data: bytes, n: int, width: int) -> np.ndarray:
     planes = np.unpackbits(np.frombuffer(data, dtype=np.uint8))[: n * width].reshape(n, width)
-    return (planes.astype(np.int64) << np.arange(width)).sum(axis=1)
+    values: np.ndarray = (planes.astype(np.int64) << np.arange(width)).sum(axis=1)
+    return values
 
 
 def _frequencies_of(alphabet: int) -> np.ndarray:
@@ -125,7 +119,8 @@ def _encode_groups(groups: Sequence[np.ndarray], tables: Sequence[np.ndarray | i
     for group, table in zip(reversed(groups), reversed(tables), strict=True):
         if group.size:
             coder.encode_reverse(np.ascontiguousarray(group, dtype=np.int32), _ans_model(table))
-    return coder.get_compressed().astype("<u4").tobytes()
+    words: np.ndarray = coder.get_compressed()
+    return words.astype("<u4").tobytes()
 
 
 def _with_tables(groups: list[np.ndarray], alphabet: int) -> bytes:

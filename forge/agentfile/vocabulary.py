@@ -2,8 +2,7 @@
 
 Dropping a token is lossless for text: its merge disappears and the parts take its place, so sequences grow a
 little while the embedding table, the largest tensor of a small model, shrinks. This is the specification's
-first step ("SeedLM", which in the paper of that name, arXiv 2410.10714, means something else: see
-`forge.agentfile.seedlm`).
+first step ("SeedLM"; the paper of that name, arXiv 2410.10714, is a codec of seeded random bases: docs/lab.md).
 
 *Canonical order* of ids, kept by everything here: special tokens, single bytes (sorted by their printable
 stand-in), merged tokens by rank of the merge that makes them, phrases (added tokens of plain text). In that
@@ -234,7 +233,7 @@ def _skeleton(parts: _Parts) -> bytes:
 
 
 def tokenizer_to_bytes(tokenizer: PreTrainedTokenizerFast) -> bytes:
-    """A byte-level BPE tokenizer in some two hundred bytes of settings and about two bytes a token.
+    """A byte-level BPE tokenizer in some two hundred bytes of settings and about two bytes per token.
 
     ForgeError if its ids are not in canonical order (module docstring; `prune_vocabulary` puts them so).
     """

@@ -1,7 +1,7 @@
 """Vector quantization that a network is trained with: codebooks learn, latent weights steer the assignment.
 
-A weight matrix (rows, columns) is cut into groups of ``v`` neighbouring columns; each group is replaced by
-one of ``k`` code vectors times a scale: ``log2(k) / v`` bits a weight plus codebook and scales. As in VPTQ
+A weight matrix (rows, columns) is cut into groups of ``v`` neighboring columns; each group is replaced by
+one of ``k`` code vectors times a scale: ``log2(k) / v`` bits per weight plus codebook and scales. As in VPTQ
 (Liu et al., EMNLP 2024, arXiv 2409.17066, section 3) the codebook starts from importance-weighted k-means;
 unlike it, codebooks are shared by many matrices (a private one would outweigh what it describes at this size)
 and the network goes on training: gradients reach the codebook through the look-up and the latent weights
@@ -37,12 +37,14 @@ _KMEANS_SAMPLE = 8192
 def scale_from_levels(levels: np.ndarray) -> np.ndarray:
     """float32 scales ``2**(level / 8)`` of integer levels, same shape."""
     whole = np.asarray(levels, dtype=np.int32)
-    return np.ldexp(_MANTISSA[whole & 7], whole >> 3).astype(np.float32)
+    scales: np.ndarray = np.ldexp(_MANTISSA[whole & 7], whole >> 3).astype(np.float32)
+    return scales
 
 
 def _nearest_levels(size: Tensor) -> np.ndarray:
     safe = size.double().clamp(min=2.0**-15).numpy()
-    return np.clip(np.round(8 * np.log2(safe)), _LEVEL_LOW, _LEVEL_HIGH).astype(np.int8)
+    levels: np.ndarray = np.clip(np.round(8 * np.log2(safe)), _LEVEL_LOW, _LEVEL_HIGH).astype(np.int8)
+    return levels
 
 
 def to_groups(w: Tensor, v: int) -> Tensor:
@@ -132,7 +134,7 @@ class _StraightThrough(torch.autograd.Function):
 
 
 def quantize_codebook(codebook: Tensor, bits: int) -> tuple[Tensor, Tensor]:
-    """Absmax codes (int8, (k, v)) and scale (0-d float32) of a whole codebook at 2..8 bits an entry."""
+    """Absmax codes (int8, (k, v)) and scale (0-d float32) of a whole codebook at 2..8 bits per entry."""
     top = 2 ** (bits - 1) - 1
     scale = (codebook.abs().amax().float() / top).clamp(min=2.0**-14)
     return (codebook / scale).round().clamp_(-top, top).to(torch.int8), scale
@@ -228,7 +230,7 @@ class VQState(nn.Module):
         ``importance``: for some or all names, either per weight (rows, columns) or per input column
         (columns), for instance the mean squared gradient or activation; it weights k-means and every
         assignment. ``role`` maps a weight name to the name of its codebook (default: one codebook for all).
-        ``row_scales``: one scale for each output row instead of one a matrix. ForgeError for settings that
+        ``row_scales``: one scale for each output row instead of one per matrix. ForgeError for settings that
         cannot work.
         """
         _check(weights, k, v, codebook_bits)
@@ -302,7 +304,7 @@ class VQState(nn.Module):
 
         ``pull`` moves the latent weights that far (0..1) towards what they are now quantized to. Without it a
         straight-through gradient, which does not feel the step it causes, carries them ever farther away (VQ-
-        VAE has a commitment loss for this). On a linear layer with correlated inputs at 1 bit a weight, 300
+        VAE has a commitment loss for this). On a linear layer with correlated inputs at 1 bit per weight, 300
         steps cut the output error from 0.19 to 0.12 with codebooks alone or ``pull=0``, and to 0.05 with
         ``pull=0.1`` every 2 to 5 steps at a latent learning rate of 2 to 6 % of the weights' size, decayed to
         zero. ``rate`` > 0 adds ``rate * bits`` to the squared distance (of weights in units of their scale),
@@ -357,7 +359,7 @@ def _check(weights: Mapping[str, Tensor], k: int, v: int, codebook_bits: int) ->
 
 
 def bits_per_weight(frozen: FrozenVQ) -> float:
-    """Bits a weight before entropy coding: indices, scales and codebooks over the number of weights."""
+    """Bits per weight before entropy coding: indices, scales and codebooks over the number of weights."""
     bits, weights = 0.0, 0
     for matrix in frozen.matrices.values():
         k = len(frozen.codebooks[matrix.codebook].codes)

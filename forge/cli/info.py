@@ -49,19 +49,22 @@ def phases_command(as_json: JSON = False) -> None:
     Examples:
       agent-forge phases
     """
-    from forge.pipeline.layout.phases import STAGES, reads
+    from forge.interface.paths import RESULTS
+    from forge.phases import PHASES
+    from forge.pipeline.layout.phases import reads
 
     rows: list[dict[str, Any]] = []
-    for stage in STAGES:
-        ledger = read_optional_json(Path(stage.results_dir()) / "ledger.json") if stage.closes else None
-        row = {"phase": stage.phase, "stage": stage.name, "title": stage.title, "reads": list(reads(stage))}
+    for phase in PHASES:
+        stages = [name for stage in phase.stages for name in stage.names()]
+        ledger = read_optional_json(RESULTS / phase.name / "ledger.json")
+        row = {"phase": phase.name, "title": phase.title, "stages": stages, "reads": list(reads(phase.stages[0]))}
         rows.append({**row, "ledger": ledger})
     if as_json:
         emit_json({"phases": rows})
         return
     table(
-        ("stage", "what it does", "bytes", "suite, tools"),
-        [(row["stage"], row["title"], *_reached(row["ledger"])) for row in rows],
+        ("phase", "what it does", "bytes", "suite, tools"),
+        [(row["phase"], row["title"], *_reached(row["ledger"])) for row in rows],
     )
 
 
@@ -77,7 +80,7 @@ def config_show(
     scale: Annotated[str | None, typer.Option(help="Another scale than the active one.")] = None,
     as_json: JSON = False,
 ) -> None:
-    """Show the parameters that a run would use: the active scale merged into each phase's block.
+    """Show the parameters that a run would use, each with its meaning: the active scale merged into each phase's block.
 
     \b
     Examples:
@@ -95,10 +98,13 @@ def config_show(
         emit_json({"scale": active, "seed": tree.get("seed"), "phases": merged})
         return
     say(f"scale: {active}\nseed: {tree.get('seed')}")
+    from forge.config.schema import explanation
+
     for name, values in merged.items():
         say(f"{name}:")
         for key, value in values.items():
-            say(f"  {key}: {json.dumps(value, ensure_ascii=False)}")
+            words = explanation(f"{name}.{key}") or explanation(f"scales.{active}.{name}.{key}")
+            say(f"  {key}: {json.dumps(value, ensure_ascii=False)}" + (f"  # {words}" if words else ""))
 
 
 @config_app.command("validate")

@@ -11,7 +11,9 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from forge.cli.output import JSON, emit_json, fail, say, table
+from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
+from forge.runtime.agent import MAX_NEW_TOKENS
 
 if TYPE_CHECKING:
     from forge.runtime.agent import Agent
@@ -19,7 +21,7 @@ if TYPE_CHECKING:
 
 MODEL = Annotated[str, typer.Argument(help="A directory of models/, or an agent.forge file.")]
 TOOLS = Annotated[bool, typer.Option("--tools/--no-tools", help="Allow tool calls, which are really executed.")]
-PERSONA = Annotated[str | None, typer.Option(help="helpful, researcher, technical or teacher.")]
+PERSONA = Annotated[str | None, typer.Option(help=f"{', '.join(PERSONAS[:-1])} or {PERSONAS[-1]}.")]
 WORKSPACE = Annotated[
     Path | None, typer.Option(help="Folder that the tools may see; default: the one built into the package.")
 ]
@@ -90,7 +92,7 @@ def generate_command(
     prompt: Annotated[str, typer.Argument(help="What to ask.")],
     persona: PERSONA = None,
     tools: TOOLS = True,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = 256,
+    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = MAX_NEW_TOKENS,
     temperature: Annotated[float, typer.Option(min=0.0, help="0 always takes the likeliest token.")] = 0.0,
     seed: Annotated[int, typer.Option(min=0, help="Seed of sampling.")] = 0,
     workspace: WORKSPACE = None,

@@ -174,8 +174,10 @@ def _first_fault(file: str, error: ValidationError) -> str:
         reason = reason[0].lower() + reason[1:]
         if first["type"] != "value_error":
             reason += f", got {first['input']!r}"[:80]
+    key = key.lstrip(".")
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    return f"{file}: {key.lstrip('.')}: {reason}{more}"
+    meaning = schema.explanation(key)
+    return f"{file}: {key}: {reason}{more}" + (f"; it is: {meaning[0].lower()}{meaning[1:]}" if meaning else "")
 
 
 def _editor() -> Any:

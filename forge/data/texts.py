@@ -10,8 +10,8 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
-from forge.data.render import ROLES
 from forge.data.personas import PERSONAS
+from forge.data.render import ROLES
 from forge.errors import ForgeError
 
 CHUNK_CHARS = 160

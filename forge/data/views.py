@@ -1,8 +1,11 @@
 """Views of the rows: the same conversations as a phase wants to see them."""
 
 from __future__ import annotations
+
 from collections.abc import Sequence
+
 from transformers import PreTrainedTokenizerFast
+
 from forge.data.build import Row, encode_rows
 from forge.data.dataset import EncodedSet
 

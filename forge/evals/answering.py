@@ -18,7 +18,7 @@ if TYPE_CHECKING:
 Message = dict[str, str]
 END = "<|end|>"
 CALL = "<|call|>"
-MAX_NEW_TOKENS = 96  # of an answer that is measured
+MAX_NEW_TOKENS = 96  # longest answer that is measured, where no `evaluation.answer_tokens` of a params.yaml says
 
 
 def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:

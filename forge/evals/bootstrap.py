@@ -17,7 +17,6 @@ from forge.errors import ForgeError
 
 # Resampled indices held in memory at once: 4M int64 are 32 MB.
 _INDEX_BUDGET = 4_000_000
-_Z95 = 1.959963984540054  # 97.5 % quantile of the standard normal
 
 
 class Interval(NamedTuple):
@@ -37,16 +36,22 @@ def _vector(values: Sequence[float], name: str) -> NDArray[np.float64]:
     return array
 
 
-def _bootstrap_means(values: NDArray[np.float64], n_boot: int, seed: int) -> NDArray[np.float64]:
-    """Means of `n_boot` resamples of `values` (n,), drawn with replacement. Returns (n_boot,)."""
-    rng = np.random.default_rng(seed)
-    rows = max(1, _INDEX_BUDGET // values.size)
-    means = np.empty(n_boot)
-    for start in range(0, n_boot, rows):
-        stop = min(start + rows, n_boot)
-        picks = rng.integers(0, values.size, size=(stop - start, values.size))
-        means[start:stop] = values[picks].mean(axis=1)
-    return means
+def _percentile_bootstrap(values: NDArray[np.float64], n_boot: int, seed: int) -> Interval:
+    """The mean of `values` (n,) and the interval of `n_boot` resampled means."""
+    from scipy import stats  # takes half a second to import
+
+    mean = float(values.mean())
+    if values.size == 1:  # every resample is the value itself
+        return Interval(mean, mean, mean)
+    found = stats.bootstrap(
+        (values,),
+        np.mean,
+        n_resamples=n_boot,
+        batch=max(1, _INDEX_BUDGET // values.size),
+        method="percentile",
+        rng=np.random.default_rng(seed),
+    ).confidence_interval
+    return Interval(mean, float(found.low), float(found.high))
 
 
 def paired_bootstrap(a: Sequence[float], b: Sequence[float], *, n_boot: int = 2000, seed: int = 0) -> Interval:
@@ -60,16 +65,16 @@ def paired_bootstrap(a: Sequence[float], b: Sequence[float], *, n_boot: int = 20
     left, right = _vector(a, "a"), _vector(b, "b")
     if left.size != right.size:
         raise ForgeError(f"bootstrap: pairs need equal lengths, got {left.size} and {right.size}")
-    gaps = left - right
-    low, high = np.percentile(_bootstrap_means(gaps, n_boot, seed), [2.5, 97.5])
-    return Interval(float(gaps.mean()), float(low), float(high))
+    return _percentile_bootstrap(left - right, n_boot, seed)
 
 
-def _wilson(share: float, n: int) -> Interval:
-    center = (share + _Z95**2 / (2 * n)) / (1 + _Z95**2 / n)
-    half = _Z95 / (1 + _Z95**2 / n) * np.sqrt(share * (1 - share) / n + _Z95**2 / (4 * n * n))
+def _wilson(right: int, n: int) -> Interval:
+    from scipy import stats
+
+    found = stats.binomtest(right, n).proportion_ci(method="wilson")
+    share = right / n
     # min/max: rounding must not push the bound past the estimate at 0 of n and n of n
-    return Interval(share, float(min(share, max(0.0, center - half))), float(max(share, min(1.0, center + half))))
+    return Interval(share, min(share, float(found.low)), max(share, float(found.high)))
 
 
 def mean_interval(x: Sequence[float], *, n_boot: int = 2000, seed: int = 0) -> Interval:
@@ -77,8 +82,6 @@ def mean_interval(x: Sequence[float], *, n_boot: int = 2000, seed: int = 0) -> I
     bootstrap.
     """
     values = _vector(x, "x")
-    mean = float(values.mean())
     if np.isin(values, (0.0, 1.0)).all():
-        return _wilson(mean, values.size)
-    low, high = np.percentile(_bootstrap_means(values, n_boot, seed), [2.5, 97.5])
-    return Interval(mean, float(low), float(high))
+        return _wilson(int(values.sum()), values.size)
+    return _percentile_bootstrap(values, n_boot, seed)

@@ -64,10 +64,10 @@ class LedgerRow(BaseModel):
     @model_validator(mode="after")
     def _columns(self) -> LedgerRow:
         given = self.__pydantic_extra__ or {}
-        if given.keys() != {column.key for column in COLUMNS}:
-            raise ValueError(f"columns must be {', '.join(column.key for column in COLUMNS)}, not {', '.join(given)}")
-        for column in COLUMNS:
-            value, (low, high) = given[column.key], column.bounds or (-math.inf, math.inf)
+        if unknown := given.keys() - {column.key for column in COLUMNS}:
+            raise ValueError(f"no such column: {', '.join(sorted(unknown))}")
+        for column in COLUMNS:  # a row of before a column was added lacks it
+            value, (low, high) = self.value(column.key), column.bounds or (-math.inf, math.inf)
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise ValueError(f"{column.key}: {value} is not from {low} to {high}")
         return self

@@ -17,7 +17,8 @@ if TYPE_CHECKING:
 
     from forge.tools import Toolbox
 
-MAX_NEW_TOKENS = 256  # room for a result of 200 characters and its repetition in the answer
+# Longest answer to a person, in tokens: room for a result of 200 characters and its repetition in the answer.
+MAX_NEW_TOKENS = 256
 Listener = Callable[[str, str], None]
 
 

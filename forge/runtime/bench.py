@@ -19,48 +19,18 @@ from forge.host.machine import cpu_name, peak_ram_mb
 if TYPE_CHECKING:
     from forge.runtime.agent import Agent
 
-PREFILL_TOKENS = 512
 DECODE_TOKENS = 128
 _DECODE_ROUNDS = 3
-_FIRST_TEXT_ID = 14  # below are the role tokens
-
-
-def _random_prompt(agent: Agent, length: int, seed: int) -> list[int]:
-    """`length` ids that are no role tokens, the same for the same seed."""
-    import torch
-
-    ids = torch.randint(
-        _FIRST_TEXT_ID,
-        agent.model.config.vocab_size,
-        (length,),
-        generator=torch.Generator().manual_seed(seed),
-    )
-    return [int(i) for i in ids]
-
-
-def prefill_ms(agent: Agent, *, repeats: int, seed: int) -> list[float]:
-    """Milliseconds of each of `repeats` readings of 512 tokens (batch 1, logits at every position), after a
-    warm-up.
-    """
-    import torch
-
-    ids = torch.tensor([_random_prompt(agent, PREFILL_TOKENS, seed)])
-    times: list[float] = []
-    with torch.no_grad():
-        for _ in range(repeats + 1):
-            start = time.perf_counter()
-            agent.model(ids)
-            times.append(1000 * (time.perf_counter() - start))
-    return times[1:]
 
 
 def decode_tokens_per_s(agent: Agent, *, seed: int, tokens: int = DECODE_TOKENS, rounds: int = _DECODE_ROUNDS) -> float:
-    """Tokens a second when writing one answer (batch 1): the median of some runs, the prompt's reading taken
+    """Tokens per second when writing one answer (batch 1): the median of some runs, the prompt's reading taken
     off.
     """
+    from forge.evals.timing import random_prompt
     from forge.model.engine import generate
 
-    prompt = _random_prompt(agent, 16, seed)
+    prompt = random_prompt(agent.model.config.vocab_size, 16, seed)
     # Without an end and without calls, exactly as many tokens are written as asked for.
     ban = tuple(token_id(agent.tokenizer, token) for token in (CALL, END))
 
@@ -93,14 +63,14 @@ def bench(path: Path | str, *, repeats: int = 20, seed: int = 0, rounds: int = _
     import numpy
     import torch
 
-    import forge.model  # noqa: F401 - so that load_ms does not time the import
+    from forge.evals.timing import prefill_ms  # with the model, so that load_ms does not time the import
     from forge.runtime.load import load_agent
 
     start = time.perf_counter()
     agent = load_agent(path)
     load_ms = 1000 * (time.perf_counter() - start)
     with agent:
-        times = prefill_ms(agent, repeats=repeats, seed=seed)
+        times = prefill_ms([agent.model], repeats=repeats, seed=seed)[0]
         rate = decode_tokens_per_s(agent, seed=seed, rounds=rounds)
     return {
         "device": f"cpu: {cpu_name()}, {torch.get_num_threads()} threads",
@@ -139,7 +109,7 @@ def bench_isolated(
         for path in paths
     ]
     try:
-        return [_figures(child, path) for child, path in zip(children, paths, strict=True)]
+        return [_metrics_of(child, path) for child, path in zip(children, paths, strict=True)]
     finally:
         for child in children:
             child.kill()
@@ -149,7 +119,7 @@ def bench_isolated(
                     stream.close()
 
 
-def _figures(child: subprocess.Popen[str], path: Path | str) -> dict[str, Any]:
+def _metrics_of(child: subprocess.Popen[str], path: Path | str) -> dict[str, Any]:
     """What a child measured: the line of JSON among what it and its libraries say."""
     assert child.stdout is not None
     lines = child.stdout.read().strip().splitlines()

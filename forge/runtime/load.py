@@ -41,14 +41,7 @@ def _load_directory(folder: Path, workspace: Path | None) -> Agent:
 
 
 def _load_file(path: Path, workspace: Path | None) -> Agent:
-    from forge.agentfile.container import decode_agent, read_agent
-    from forge.model import TinyTitanConfig, TinyTitanForCausalLM
+    from forge.agentfile.model import load_agent_file
 
-    parts = read_agent(path)
-    config, weights, tokenizer = decode_agent(parts)
-    model = TinyTitanForCausalLM(TinyTitanConfig(**config))
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ForgeError(f"{path}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
-    return Agent(model.eval(), tokenizer, path, "file", dict(parts.metadata), workspace)
+    model, tokenizer, metadata = load_agent_file(path)
+    return Agent(model, tokenizer, path, "file", metadata, workspace)

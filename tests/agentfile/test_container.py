@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import hashlib
+import inspect
 import struct
 import time
 from pathlib import Path
@@ -12,7 +13,7 @@ import numpy as np
 import pytest
 import torch
 
-from forge.agentfile.codecs import Coded, decode_tensor
+from forge.agentfile.codecs import Coded, code_rows, decode_tensor
 from forge.agentfile.container import (
     MAGIC,
     AgentParts,
@@ -23,13 +24,14 @@ from forge.agentfile.container import (
     read_agent,
     write_agent,
 )
-from forge.agentfile.entropy import entropy_bits
 from forge.agentfile.jsonzip import expand_json, squeeze_json
+from forge.agentfile.model import CONFIG_FIELDS, load_agent_file, save_agent_file
 from forge.agentfile.vq import VQState
 from forge.data.tokenizer import train_tokenizer
 from forge.errors import ForgeError
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, core_weight_names
 from forge.model.quantizers import fake_rowwise, fake_ternary
+from tests.support.entropy import entropy_bits
 
 TOKENIZER = train_tokenizer(["the cat sat on the mat 123 " * 9], 290, ["the cat sat on"])
 CORE = [f"{m}.0.{part}.weight" for m in ("low", "high") for part in ("attn.q", "ffn.up", "ffn.down")]
@@ -64,29 +66,19 @@ def _parts(**settings: Any) -> AgentParts:
     return encode_agent(CONFIG, _state(), TOKENIZER, CORE, **settings)
 
 
-@pytest.mark.parametrize("embed_bits", [2, 3, 4, 8, 16])
-@pytest.mark.parametrize("core", ["ternary", "int8", "float16"])
-def test_what_is_read_is_bit_for_bit_what_was_quantized(tmp_path: Path, core: str, embed_bits: int) -> None:
+@pytest.mark.parametrize("embed_bits", [2, 3, 4, 8])
+def test_what_is_read_is_bit_for_bit_what_was_quantized(tmp_path: Path, embed_bits: int) -> None:
     state, path = _state(), tmp_path / "agent.forge"
-    sizes = write_agent(path, _parts(core=core, embed_bits=embed_bits, metadata={"parents": ["edge"]}))
+    sizes = write_agent(path, _parts(embed_bits=embed_bits, metadata={"parents": ["edge"]}))
     parts = read_agent(path)
     config, got, tokenizer = decode_agent(parts)
     assert config == {**CONFIG, "weight_quant": "frozen"}
     assert parts.metadata == {"parents": ["edge"]}
     assert list(got) == list(state)
     assert all(t.dtype == torch.float32 for t in got.values())
-    expected_core = {
-        "ternary": fake_ternary,
-        "int8": lambda w: fake_rowwise(w, 8),
-        "float16": lambda w: w.half().float(),
-    }
     for name in CORE:
-        assert torch.equal(got[name], expected_core[core](state[name]))
-    embedding = state["embed.weight"]
-    assert torch.equal(
-        got["embed.weight"],
-        fake_rowwise(embedding, embed_bits) if embed_bits < 16 else embedding.half().float(),
-    )
+        assert torch.equal(got[name], fake_ternary(state[name]))
+    assert torch.equal(got["embed.weight"], fake_rowwise(state["embed.weight"], embed_bits))
     for name in ("memory.gate.weight", "halt.bias", "low_init"):
         assert torch.equal(got[name], state[name].half().float())
     assert tokenizer.get_vocab() == TOKENIZER.get_vocab()
@@ -103,22 +95,47 @@ def test_vector_quantized_core_is_exact(tmp_path: Path, row_scales: bool) -> Non
     assert all(torch.equal(got[name], w) for name, w in trained.weights().items())
 
 
-def test_a_model_loaded_from_its_file_alone_gives_the_same_logits(tmp_path: Path) -> None:
+def _model() -> TinyTitanForCausalLM:
+    """A ternary model whose small tensors are float16 values, as its file holds them."""
     torch.manual_seed(0)
     config = TinyTitanConfig(
         vocab_size=len(TOKENIZER), hidden_size=32, weight_quant="ternary", embed_bits=4, act_bits=8
     )
     model = TinyTitanForCausalLM(config).eval()
-    names = core_weight_names(model)
-    small = {n: p.data.half().float() for n, p in model.named_parameters() if n not in (*names, "embed.weight")}
+    names = (*core_weight_names(model), "embed.weight")
+    small = {n: p.data.half().float() for n, p in model.named_parameters() if n not in names}
     model.load_state_dict(small, strict=False)
-    write_agent(tmp_path / "a", encode_agent(config.to_dict(), model.state_dict(), TOKENIZER, names))
-    stored, state, tokenizer = decode_agent(read_agent(tmp_path / "a"))
-    again = TinyTitanForCausalLM(TinyTitanConfig(**stored)).eval()
-    again.load_state_dict(state)
+    return model
+
+
+def test_a_model_loaded_from_its_file_alone_gives_the_same_logits(tmp_path: Path) -> None:
+    model = _model()
+    sizes = save_agent_file(tmp_path / "a", model, TOKENIZER, embed_bits=4, metadata={"made_by": "test"})
+    assert sizes == component_sizes(tmp_path / "a")
+    again, tokenizer, metadata = load_agent_file(tmp_path / "a")
+    assert not again.training
+    assert metadata == {"made_by": "test"}
     ids = torch.tensor([tokenizer.encode("the cat sat on the mat 12")])
     with torch.no_grad():
         assert torch.equal(again(ids).logits, model(ids).logits)
+    save_agent_file(tmp_path / "b", again, tokenizer, embed_bits=4, metadata=metadata)
+    assert (tmp_path / "a").read_bytes() == (tmp_path / "b").read_bytes()
+
+
+def test_the_file_says_all_that_its_reader_builds_a_model_from() -> None:
+    """A field of the configuration that shapes a model and that the file left out would be read as its default."""
+    needed = {*inspect.signature(TinyTitanConfig.__init__).parameters} - {"self", "kwargs"}
+    assert needed - {*CONFIG_FIELDS} == {"weight_quant", "embed_bits"}  # decoded weights are not quantized again
+
+
+def test_weights_that_do_not_fit_the_configuration_are_refused(tmp_path: Path) -> None:
+    model = _model()
+    config = {**model.config.to_dict(), "low_ffn": [8, 8]}
+    write_agent(tmp_path / "a", encode_agent(config, model.state_dict(), TOKENIZER, core_weight_names(model)))
+    with pytest.raises(ForgeError, match="do not fit its configuration") as caught:
+        load_agent_file(tmp_path / "a")
+    assert str(caught.value).startswith(str(tmp_path / "a"))
+    assert "\n" not in str(caught.value)
 
 
 def test_some_matrices_may_be_vector_quantized_and_others_ternary(tmp_path: Path) -> None:
@@ -270,17 +287,16 @@ def test_forgery_with_an_unchanged_header_is_the_file_itself() -> None:
 
 def test_impossible_requests_are_refused() -> None:
     state = _state()
-    for settings in ({"core": "zip"}, {"embed_bits": 5}):
-        with pytest.raises(ForgeError, match="unknown coding"):
-            _parts(**settings)
+    with pytest.raises(ForgeError, match="5 bits"):
+        _parts(embed_bits=5)
     with pytest.raises(ForgeError, match="no weight"):
         encode_agent(CONFIG, state, TOKENIZER, ["nowhere.weight"])
     with pytest.raises(ForgeError, match="embedding rows"):
         encode_agent(CONFIG, _state(rows=20), TOKENIZER, CORE)
     with pytest.raises(ForgeError, match=r"low_init.*finite"):
         encode_agent(CONFIG, {**state, "low_init": torch.full((16,), 1e9)}, TOKENIZER, CORE)
-    with pytest.raises(ForgeError, match=r"low_init.*matrix"):
-        encode_agent(CONFIG, state, TOKENIZER, [*CORE, "low_init"], core="int8")
+    with pytest.raises(ForgeError, match="need a matrix"):
+        code_rows(state["low_init"], 8)
     with pytest.raises(ForgeError, match="frozen"):
         _parts(frozen=True)
 

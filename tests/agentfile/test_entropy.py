@@ -12,12 +12,12 @@ from forge.agentfile.entropy import (
     decode_symbols,
     encode_halves,
     encode_symbols,
-    entropy_bits,
     read_varint,
     varint,
 )
 from forge.agentfile.jsonzip import expand_json, squeeze_json
 from forge.errors import ForgeError
+from tests.support.entropy import entropy_bits
 
 
 @given(st.integers(2, 300).flatmap(lambda a: st.tuples(st.just(a), st.lists(st.integers(0, a - 1), max_size=120))))
@@ -71,12 +71,6 @@ def test_rare_symbols_survive_coarse_tables() -> None:
     data = encode_symbols(symbols, 200)
     assert np.array_equal(decode_symbols(data, symbols.size), symbols)
     assert len(data) < 300
-
-
-def test_entropy_bits() -> None:
-    assert entropy_bits(np.array([0, 1, 2, 3])) == pytest.approx(2.0)
-    assert entropy_bits(np.zeros(9, dtype=int)) == 0.0
-    assert entropy_bits(np.zeros(0, dtype=int)) == 0.0
 
 
 @given(st.lists(st.floats(width=16), max_size=40))

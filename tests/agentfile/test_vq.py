@@ -9,9 +9,9 @@ from sklearn.cluster import KMeans
 from torch.func import functional_call
 
 from forge.agentfile import vq
-from forge.agentfile.entropy import entropy_bits
 from forge.agentfile.vq import VQState, assign, decode_vq, weighted_kmeans
 from forge.errors import ForgeError
+from tests.support.entropy import entropy_bits
 
 
 def _random(*shape: int, seed: int = 0) -> torch.Tensor:

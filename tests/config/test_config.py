@@ -15,9 +15,10 @@ from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
 from forge.config import Params, load_params, read_yaml, set_param
-from forge.config.schema import CognateScale, Mix
 from forge.errors import ForgeError
-from forge.pipeline.layout.phases import PHASES
+from forge.interface.fields import Mix
+from forge.phases.cognate import params as cognate
+from forge.pipeline.layout.phases import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,22 +49,20 @@ def test_the_shipped_file_is_valid_at_every_scale() -> None:
     assert set(params.file.scales) == {"smoke", "tiny", "spec"}
     for scale in params.file.scales:
         view = Params(params.file.model_copy(update={"scale": scale}))
-        for phase in PHASES:
-            assert view.phase(phase.name) is not None
+        for stage in STAGES:
+            assert view.block(stage.phase) is not None
 
 
 def test_a_phase_has_both_halves(params_file: Path) -> None:
     params = load_params(params_file)
     tree = read_yaml(params_file)
-    edge = params.phase("edge")
+    edge = params.block("edge")
     assert edge.prune_ratio == tree["edge"]["prune_ratio"]
     assert edge.steps == tree["scales"]["tiny"]["edge"]["steps"]
     set_param(params_file, "scale", "smoke")
-    assert load_params(params_file).phase("edge").steps == tree["scales"]["smoke"]["edge"]["steps"]
-    assert params.phase("trunk") == params.phase("cognate")
-    assert params.phase("report") == params.phase("evaluation")
-    with pytest.raises(ForgeError, match="no parameters for a phase named 'nope'"):
-        params.phase("nope")
+    assert load_params(params_file).block("edge").steps == tree["scales"]["smoke"]["edge"]["steps"]
+    with pytest.raises(ForgeError, match="no parameters of 'nope'; known: data, cognate, "):
+        params.block("nope")
 
 
 def test_select_reads_dotted_keys(params_file: Path) -> None:
@@ -134,7 +133,7 @@ def test_bad_values_are_refused_by_name(params_file: Path, key: str, value: Any,
 def test_several_faults_are_counted(params_file: Path) -> None:
     rewrite(params_file, "seed", "x")
     rewrite(params_file, "edge.prune_ratio", 2.0)
-    with pytest.raises(ForgeError, match=r"seed: .*\(and 1 more\)$"):
+    with pytest.raises(ForgeError, match=r"seed: .*\(and 1 more\); it is: the seed that everything starts from\.$"):
         load_params(params_file)
 
 
@@ -145,10 +144,10 @@ def test_hidden_size_must_hold_whole_heads(head: int, extra: int, heads: int) ->
     hidden = max(16, head * heads) + extra
     values |= {"head_dim": head, "hidden_size": hidden}
     if hidden % head == 0:
-        assert CognateScale.model_validate(values).hidden_size == hidden
+        assert cognate.Scale.model_validate(values).hidden_size == hidden
     else:
         with pytest.raises(ValueError, match="multiple of head_dim"):
-            CognateScale.model_validate(values)
+            cognate.Scale.model_validate(values)
 
 
 def test_a_mix_of_nothing_is_refused() -> None:
@@ -179,7 +178,7 @@ def test_numbers_as_dvc_writes_them(params_file: Path) -> None:
     text, count = re.subn(r"(?m)^  adam_lr: \S+", "  adam_lr: 1e-05", params_file.read_text())
     assert count == 1
     params_file.write_text(text)
-    assert load_params(params_file).phase("cognate").adam_lr == 1e-5
+    assert load_params(params_file).block("cognate").adam_lr == 1e-5
 
 
 def test_an_edit_touches_one_line(params_file: Path) -> None:
@@ -192,7 +191,7 @@ def test_an_edit_touches_one_line(params_file: Path) -> None:
     ]
     assert len(changed) == 2
     assert changed[1] == "+       steps: 98765"
-    assert load_params(params_file).phase("edge").steps == 98765
+    assert load_params(params_file).block("edge").steps == 98765
 
 
 def test_an_edited_list_stays_in_its_line(params_file: Path) -> None:

@@ -14,8 +14,11 @@ from scipy import stats
 from forge.errors import ForgeError
 from forge.evals import bootstrap
 from forge.evals.bootstrap import mean_interval, paired_bootstrap
-from forge.evals.claims import Claim, compare, read_claims, write_claims
-from forge.evals.ledger import LedgerRow, deployable_files, ledger_row, read_ledger, write_ledger
+from forge.evals.claims import Claim, compare, read_claims
+from forge.evals.ledger import COLUMNS, LedgerRow, deployable_files, ledger_row, read_ledger
+from forge.files import atomic_write_json
+from forge.interface.phase import FULL_PRECISION, PACKED
+from tests.support.stub_run import measured
 
 SCORES = st.lists(st.floats(-5, 5), min_size=1, max_size=40)
 
@@ -105,7 +108,7 @@ def test_claims_survive_the_file_and_faults_name_it(tmp_path: Path) -> None:
     path = tmp_path / "claims.json"
     claim = compare("c", "m", [1.0, 0.0], [0.0, 0.0], control_name="k", note="why")
     size = Claim(claim="small", metric="bytes", value=1, control="fp32", control_value=9, ci95=None, n=1, passed=True)
-    write_claims(path, [claim, size])
+    atomic_write_json(path, [made.model_dump(mode="json") for made in (claim, size)])
     assert read_claims(path) == [claim, size]
     rows = json.loads(path.read_text())
     del rows[1]["metric"]
@@ -133,6 +136,9 @@ def test_a_claim_with_a_backward_interval_or_a_nan_is_refused() -> None:
         Claim(**{**fields, "value": float("nan")}, ci95=(0.0, 1.0))
 
 
+MEASURED = measured([1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0])
+
+
 def _model_files(folder: Path, *names: str) -> Path:
     folder.mkdir(parents=True, exist_ok=True)
     for index, name in enumerate(names):
@@ -145,36 +151,38 @@ def test_deployable_files_follow_the_phase(tmp_path: Path) -> None:
         tmp_path / "m", "model.safetensors", "packed.safetensors", "config.json", "tokenizer.json",
         "tokenizer_config.json", "metadata.json", "manifest.json",
     )  # fmt: skip
-    full = [path.name for path in deployable_files("quietstar", folder)]
+    full = [path.name for path in deployable_files(FULL_PRECISION, folder)]
     assert full == ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"]
-    assert deployable_files("edge", folder)[0].name == "packed.safetensors"
+    assert deployable_files(PACKED, folder)[0].name == "packed.safetensors"
     _model_files(tmp_path / "c", "agent.forge", "config.json")
-    assert [path.name for path in deployable_files("compress", tmp_path / "c")] == ["agent.forge"]
+    assert [path.name for path in deployable_files(("agent.forge",), tmp_path / "c")] == ["agent.forge"]
 
 
 def test_a_missing_deployable_file_is_an_error_and_not_a_smaller_row(tmp_path: Path) -> None:
     folder = _model_files(tmp_path / "m", "model.safetensors", "config.json", "tokenizer.json")
     with pytest.raises(ForgeError, match=r"packed\.safetensors"):
-        deployable_files("bitnet", folder)
-    with pytest.raises(ForgeError, match="unknown phase"):
-        deployable_files("nine", folder)
-    with pytest.raises(ForgeError, match="no file"):
-        ledger_row("bitnet", [folder / "gone"], 1, 1.0, 0.5, 0.5, 1.0)
+        deployable_files(PACKED, folder)
     with pytest.raises(ForgeError, match="names no file"):
-        ledger_row("bitnet", [], 1, 1.0, 0.5, 0.5, 1.0)
+        ledger_row("bitnet", [], 1, MEASURED, 1.0)
 
 
 def test_ledger_row_measures_bytes_and_hides_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = _model_files(tmp_path / "models" / "edge", "packed.safetensors", "config.json", "tokenizer.json")
-    row = ledger_row("edge", deployable_files("edge", folder), 7, 1.5, 0.25, 0.75, 60.0)
+    row = ledger_row("edge", deployable_files(PACKED, folder), 7, MEASURED, 60.0)
     assert row.bytes == 10 + 11 + 12
     assert row.files[0] == "models/edge/packed.safetensors"
     monkeypatch.chdir(tmp_path / "models")
     (tmp_path / "elsewhere.bin").write_bytes(b"xy")
-    outside = ledger_row("edge", [tmp_path / "elsewhere.bin"], 7, 1.5, 0.25, 0.75, 60.0)
+    outside = ledger_row("edge", [tmp_path / "elsewhere.bin"], 7, MEASURED, 60.0)
     assert (outside.files, outside.bytes) == (["elsewhere.bin"], 2)
-    write_ledger(tmp_path / "ledger.json", row)
+    assert {column.key: row.value(column.key) for column in COLUMNS} == {
+        "bpb": 2.0,
+        "accuracy_no_tools": 0.25,
+        "accuracy_tools": 0.75,
+        "accuracy_tools_prompted": None,
+    }
+    atomic_write_json(tmp_path / "ledger.json", row.model_dump(mode="json"))
     assert read_ledger(tmp_path / "ledger.json") == row
 
 
@@ -186,9 +194,18 @@ def test_a_ledger_with_an_impossible_accuracy_is_refused(tmp_path: Path) -> None
         bpb=1,
         accuracy_no_tools=0,
         accuracy_tools=1,
+        accuracy_tools_prompted=None,
         seconds=0,
         files=["f"],
     )
     (tmp_path / "l.json").write_text(json.dumps({**row.model_dump(), "accuracy_tools": 1.2}))
     with pytest.raises(ForgeError, match="accuracy_tools"):
         read_ledger(tmp_path / "l.json")
+
+
+def test_a_row_has_the_declared_columns_and_no_others(tmp_path: Path) -> None:
+    row = ledger_row("edge", [_model_files(tmp_path, "f") / "f"], 1, MEASURED, 1.0).model_dump()
+    with pytest.raises(ValueError, match="no such column: charm"):
+        LedgerRow.model_validate({**row, "charm": 0.5})
+    older = LedgerRow.model_validate({key: value for key, value in row.items() if key != "bpb"})
+    assert older.value("bpb") is None

@@ -11,12 +11,10 @@ import torch
 import torch.nn.functional as F
 
 from forge.data.dialogues import TOOL_PROMPT
-from forge.data.tokenizer import save_tokenizer
 from forge.evals import measure as module
-from forge.evals.ledger import LedgerRow, deployable_files
 from forge.evals.likelihood import likelihood
-from forge.evals.measure import mean, measure_run, record_ledger, solved
-from forge.model import TinyTitanForCausalLM, save_model
+from forge.evals.measure import mean, retention, solved
+from forge.model import TinyTitanForCausalLM
 from forge.tools import build_workspace
 from tests.support.stub_run import StubRun, measured, random_set, suite
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
@@ -50,7 +48,8 @@ def test_likelihood_is_the_slow_loops(steps: int | None, monkeypatch: pytest.Mon
         assert (found.steps == steps).all()
     else:
         assert 1 < found.steps.mean() < model.steps
-    assert found.perplexity == pytest.approx(np.exp(found.nll.sum() / found.tokens.sum()))
+    assert found.loss == pytest.approx(found.nll.sum() / found.tokens.sum())
+    assert found.perplexity == pytest.approx(np.exp(found.loss))
     assert found.mean_loss == pytest.approx(found.nll / found.tokens)
 
 
@@ -101,7 +100,8 @@ def test_measuring_asks_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setattr(module, "bits_per_byte", lambda model, tokenizer, texts: float(len(texts)))
     build_workspace(tmp_path / "workspace")
     run = StubRun(tmp_path)
-    found = measure_run(run, None, tiny_tokenizer())
+    evaluator = run.evaluator(tiny_tokenizer())
+    found = evaluator.measure(None)  # type: ignore[arg-type]
     assert [(a["tools"], a.get("system")) for a in asked] == [(False, None), (True, None), (True, TOOL_PROMPT)]
     assert {(a["n"], a["seed"], a["split"], a["max_new_tokens"]) for a in asked} == {(2, 7, "test", 24)}
     assert "execute" not in asked[0]
@@ -114,7 +114,7 @@ def test_measuring_asks_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
         "suite/mean_steps": 1.5,
     }
     asked.clear()
-    bare = measure_run(run, None, tiny_tokenizer(), prompted=False)
+    bare = evaluator.measure(None, prompted=False)  # type: ignore[arg-type]
     assert len(asked) == 2
     assert bare.prompted is None
     assert "suite/accuracy_tools_prompted" not in bare.headline()
@@ -126,18 +126,7 @@ def test_solved_is_half_with_tools_and_half_without() -> None:
     assert mean([0.0, 1.0, 0.5]) == 0.5
 
 
-def test_a_ledger_row_is_measured_on_disk(tmp_path: Path) -> None:
-    rows: list[LedgerRow] = []
-    run, model = StubRun(tmp_path), tiny_model()
-    run.ledger, run.seconds = rows.append, 12.5
-    save_model(model, tmp_path / "cognate")
-    save_tokenizer(tiny_tokenizer(), tmp_path / "cognate")
-    metrics = measured([1.0, 0.0], [1.0, 1.0])
-    record_ledger(run, "cognate", tmp_path / "cognate", model, metrics)
-    record_ledger(run, "cognate", tmp_path / "cognate", model, metrics, seconds=3.0)
-    files = deployable_files("cognate", tmp_path / "cognate")
-    assert tmp_path / "cognate" / "model.safetensors" in files
-    assert rows[0].bytes == sum(file.stat().st_size for file in files)
-    assert (rows[0].accuracy_no_tools, rows[0].accuracy_tools, rows[0].bpb) == (0.5, 1.0, 2.0)
-    assert rows[0].parameters == model.num_parameters()
-    assert [row.seconds for row in rows] == [12.5, 3.0]
+def test_accuracy_kept_is_a_share_of_what_was_there() -> None:
+    assert retention([1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]) == 0.5
+    assert retention([1.0, 0.0], [1.0, 1.0]) == 2.0
+    assert retention([0.0, 0.0], [0.0, 0.0]) == retention([0.0, 0.0], [0.0, 1.0]) == 1.0, "nothing was lost"

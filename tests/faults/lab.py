@@ -16,14 +16,14 @@ from typing import Any, Self
 
 from forge.config.load import _editor
 from forge.pipeline.dvc.runner import stage_environment
-from forge.pipeline.layout.phases import PHASES
+from forge.pipeline.layout.phases import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 ORPHAN_SECONDS = 5.0
 RUN_SECONDS = 120.0
 SIGNALS = {"SIGINT": signal.SIGINT, "SIGTERM": signal.SIGTERM, "SIGKILL": signal.SIGKILL}
 TARGETS = ("stage", "dvc", "group")
-STAGES = tuple((phase.name, branch) for phase in PHASES[:-1] for branch in phase.branches)
+STAGES = tuple((phase.name, branch) for phase in STAGES[:-1] for branch in phase.branches)
 
 # As small as it goes with every loop of every phase left in: several steps, several checkpoints, two generations.
 MICRO: dict[str, dict[str, Any]] = {

@@ -24,7 +24,7 @@ from collections.abc import Callable
 from typing import Any, NoReturn
 
 from forge.host.signals import die_with_dvc
-from forge.pipeline.layout.phases import PHASES
+from forge.pipeline.layout.phases import STAGES
 
 NOT_ALLOWED = 77
 _PR_SET_CHILD_SUBREAPER = 36
@@ -275,7 +275,7 @@ def _prepare() -> None:
     """Import what the stages import, use one thread, do without fsync (no kill of a process loses a write)."""
     ctypes.CDLL(None, use_errno=True).prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0)
     os.fsync = lambda descriptor: None
-    for phase in PHASES:
+    for phase in STAGES:
         importlib.import_module(f"stages.{phase.name}")
     for name in ("forge.pipeline.records.recorder", "reasoning_gym", "sklearn.naive_bayes", "psutil"):
         importlib.import_module(name)

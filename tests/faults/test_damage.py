@@ -8,7 +8,8 @@ from pathlib import Path
 import pytest
 
 from forge.files import directory_files
-from forge.pipeline.layout.phases import PHASES, Phase
+from forge.interface.phase import Stage
+from forge.pipeline.layout.phases import STAGES, reads
 from tests.faults.conftest import Finished
 from tests.faults.lab import Lab, Running, Trap, flip
 from tests.faults.server import NOT_ALLOWED
@@ -18,7 +19,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, PDEATHSIG and subreapers"),
 ]
-READERS = [phase for phase in PHASES if phase.name not in ("data", "report")]
+READERS = [phase for phase in STAGES if phase.name not in ("data", "report")]
 
 
 def one_line(run: Running) -> str:
@@ -47,13 +48,13 @@ def damage(file: Path, how: str) -> None:
 
 
 @pytest.mark.parametrize("reader", READERS, ids=lambda phase: phase.name)
-def test_a_stage_refuses_damaged_inputs(lab: Lab, finished: Finished, tmp_path: Path, reader: Phase) -> None:
+def test_a_stage_refuses_damaged_inputs(lab: Lab, finished: Finished, tmp_path: Path, reader: Stage) -> None:
     """Any kind of file of any directory that it reads, one a directory; four ways to be wrong. No work begins."""
     branch = "reasoning" if reader.branched else None
     victim = finished.victim(lab, tmp_path / "project", reader.name, branch)
     victim.clear()
     ways = ["flipped", "cut short", "gone", "one too many"]
-    for number, path in enumerate(reader.reads()):
+    for number, path in enumerate(reads(reader)):
         files = directory_files(victim.project / path)
         file = files[(number * 7 + READERS.index(reader)) % len(files)]
         good, how = file.read_bytes(), ways[number % len(ways)] if file.name != "manifest.json" else "flipped"

@@ -305,9 +305,9 @@ def test_parameter_count_at_scale_spec(tmp_path: Path) -> None:
     (tmp_path / "params.yaml").write_text(text.replace("scale: tiny", "scale: spec"), encoding="utf-8")
     params = load_params(tmp_path / "params.yaml")
     assert params.scale == "spec"
-    shape = params.phase("cognate").model_dump()
+    shape = params.block("cognate").model_dump()
     fields = TinyTitanConfig().to_dict().keys() & shape.keys()
-    config = TinyTitanConfig(vocab_size=params.phase("data").vocab_size, **{k: shape[k] for k in fields})
+    config = TinyTitanConfig(vocab_size=params.block("data").vocab_size, **{k: shape[k] for k in fields})
     with torch.device("meta"):
         count = sum(p.numel() for p in TinyTitanForCausalLM(config).parameters())
     assert 0.9 * 25_069_534 <= count <= 1.1 * 25_069_534

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -10,9 +11,9 @@ import numpy as np
 import pytest
 
 from forge.config import load_params
-from forge.data.build import TASKS, Row, read_rows
+from forge.data.build import TASKS, Row, encode_rows, read_rows
 from forge.data.dataset import KINDS, EncodedSet, build_set
-from forge.data.dialogues import TOOL_PROMPT
+from forge.data.dialogues import TOOL_PROMPT, persona_dialogues, tool_dialogues
 from forge.data.personas import PERSONA_PROMPTS
 from forge.evals import answering, persona, tool_use
 from forge.evals.claims import Claim, compare
@@ -22,7 +23,8 @@ from forge.evals.suite import SuiteScore
 from forge.interface.run import Published
 from forge.model import load_tokenizer, save_model
 from forge.model.packed import PACKED, pack_model
-from tests.support.tiny_models import tokens
+from forge.tools import build_workspace
+from tests.support.tiny_models import tiny_tokenizer, tokens
 
 
 def watch_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -39,6 +41,12 @@ def watch_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
 
 
 ROOT = Path(__file__).resolve().parents[2]
+
+
+def smoke_params(phase: str, **changes: Any) -> dict[str, Any]:
+    """A phase's parameters at scale smoke, some of them changed, for `StubRun`."""
+    file = load_params(ROOT / "params.yaml").file
+    return {**vars(getattr(file, phase)), **vars(getattr(file.scales["smoke"], phase)), **changes}
 
 
 class StubRun:
@@ -73,6 +81,17 @@ class StubRun:
         self.claims: list[Claim] = []
         self.rows_of_ledger: list[tuple[Measurement, Path, float | None]] = []
         self.published: list[tuple[dict[str, Any], dict[str, Any]]] = []
+
+    def prepare(self, stage: str, model: Any) -> None:
+        """Write rows of every kind and the tools' workspace; ``model`` is what ``stage`` has published."""
+        build_workspace(self.workspace_dir)
+        for split in ("train", "val", "test"):
+            rows = [*conversations(4), *tool_dialogues(10, 1, split), *persona_dialogues(8, 1, split)]
+            rows = [{key: value for key, value in row.items() if key != "expected"} for row in rows]
+            write_rows(self.folder / f"{split}.jsonl", rows)
+            encode_rows(tiny_tokenizer(), rows).save(self.folder / f"{split}.safetensors")
+        save_model(model, self.folder / stage)
+        self.models[stage] = Published(model, tiny_tokenizer(), self.folder / stage)
 
     def log(self, step: int, **metrics: Any) -> None:
         self.logged.append((step, metrics))
@@ -144,6 +163,11 @@ def conversation(kind: str, number: int) -> Row:
     system = {"role": "system", "content": TOOL_PROMPT}
     task = "calculator" if kind == "tool" else row["task"]
     return {**row, "task": task, "messages": [system, user, call, result, said]}
+
+
+def write_rows(path: Path, rows: list[Row]) -> None:
+    """A split as the data stage writes it."""
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows), encoding="utf-8")
 
 
 def conversations(each: int = 6) -> list[Row]:

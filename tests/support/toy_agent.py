@@ -7,10 +7,10 @@ from pathlib import Path
 
 import torch
 
-from forge.agentfile.container import encode_agent, write_agent
+from forge.agentfile.model import save_agent_file
 from forge.data.tokenizer import save_tokenizer, train_tokenizer
 from forge.evals.bpb import held_out_texts
-from forge.model import TinyTitanConfig, TinyTitanForCausalLM, core_weight_names, save_model
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM, save_model
 
 
 def build_toy(folder: Path) -> Path:
@@ -32,12 +32,5 @@ def build_toy(folder: Path) -> Path:
     save_model(model, folder / "toy")
     save_tokenizer(tokenizer, folder / "toy")
     (folder / "toy" / "metadata.json").write_text(json.dumps({"phase_name": "toy"}))
-    parts = encode_agent(
-        config.to_dict(),
-        model.state_dict(),
-        tokenizer,
-        core_weight_names(model),
-        metadata={"made_by": "test"},
-    )
-    write_agent(folder / "agent.forge", parts)
+    save_agent_file(folder / "agent.forge", model, tokenizer, embed_bits=4, metadata={"made_by": "test"})
     return folder

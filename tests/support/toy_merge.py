@@ -4,16 +4,19 @@ from __future__ import annotations
 
 import json
 import math
+from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
 
+from forge.config import load_params
 from forge.errors import Interrupted
 from forge.phases.evomerge.evolve import EvolutionResult, evolve
 from forge.phases.evomerge.fitness import Fitness, Measured, combine
 from forge.phases.evomerge.genome import Layout
-from forge.phases.evomerge.settings import EvolveSettings
+from forge.phases.evomerge.params import Params
 from forge.phases.evomerge.state import EvolutionState, Record
 
 HIDDEN, WIDTH = 6, 9
@@ -38,14 +41,27 @@ PARENTS = [{name: BASE[name] + delta for name, delta in toy(seed, 0.1).items()} 
 TARGET = {n: BASE[n] + 0.9 * (PARENTS[0][n] - BASE[n]) + 0.4 * (PARENTS[2][n] - BASE[n]) for n in BASE}
 LAYOUT = Layout.of(BASE, PARENTS)
 REFERENCE = Measured(perplexity=3.0, accuracy=0.5, flops=1.0, bytes=1.0)
-SHORT = EvolveSettings(generations=4)
+
+
+def changed(params: Params, **changes: Any) -> Params:
+    """Other parameters of the search, checked as those of a run are."""
+    return Params.model_validate({**params.model_dump(), **changes})
+
+
+# A short search by the project's own parameters, in this process.
+SHORT = changed(
+    load_params(Path(__file__).resolve().parents[2] / "params.yaml").block("evomerge"),
+    generations=4, population=8, search="ga", grouping="module", backend="serial",
+)  # fmt: skip
+WEIGHTS = SHORT.fitness
 
 
 def evaluate(model: dict[str, Tensor]) -> Fitness:
     """Fitness that falls with the distance from the target; accuracy rises with how near it is."""
     error = sum(float((model[name] - TARGET[name]).square().sum()) for name in TARGET)
     size = sum(tensor.numel() for tensor in TARGET.values())
-    return combine(math.exp(100 * error / size), 1 / (1 + 50 * error / size), 1.0, 1.0, REFERENCE)
+    measured = Measured(math.exp(100 * error / size), 1 / (1 + 50 * error / size), 1.0, 1.0)
+    return combine(measured, REFERENCE, WEIGHTS)
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:
@@ -63,7 +79,7 @@ def outcome(result: EvolutionResult) -> tuple[object, ...]:
     )  # fmt: skip
 
 
-def interrupted_after(evaluations: int, settings: EvolveSettings) -> EvolutionState:
+def interrupted_after(evaluations: int, params: Params) -> EvolutionState:
     """The state, as a checkpoint keeps it, of a run that was stopped after so many evaluations."""
     saved: list[EvolutionState] = []
 
@@ -73,5 +89,5 @@ def interrupted_after(evaluations: int, settings: EvolveSettings) -> EvolutionSt
             raise Interrupted(0, 1)
 
     with pytest.raises(Interrupted):
-        evolve(BASE, PARENTS, evaluate, settings, seed=5, on_evaluation=interrupt)
+        evolve(BASE, PARENTS, evaluate, params, seed=5, on_evaluation=interrupt)
     return saved[0]

@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from forge.data.render import ID
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
-from forge.phases.quietstar.evaluation import answer_likelihood
-from forge.thinking.coherence import COMPONENTS, Calibration, components, derangement
+from forge.thinking.coherence import COMPONENTS, Calibration, coherence_components, derangement
 from forge.thinking.gate import ThoughtGate
+from forge.thinking.likelihood import answer_log_likelihood
 
 WEIGHTS = {"semantic": 0.3, "logical": 0.3, "relevance": 0.25, "fluency": 0.15}
 
@@ -35,26 +35,26 @@ def model() -> TinyTitanForCausalLM:
 
 def test_components_are_what_they_say(model: TinyTitanForCausalLM) -> None:
     prompt = [ID["user"], 20, 21, 22, ID["assistant"]]
-    raw = components(model, [prompt, prompt], [[22, 20, 21], [50, 51, 52]], [[30, 1], [30, 1]])
+    raw = coherence_components(model, [prompt, prompt], [[22, 20, 21], [50, 51, 52]], [[30, 1], [30, 1]])
     assert raw["relevance"][0] == pytest.approx(1.0, abs=1e-5)
     assert raw["semantic"][0] == pytest.approx(1.0, abs=1e-5)
     assert raw["relevance"][1] < 0.9
     assert all(((raw[name] >= 0) & (raw[name] <= 1)).all() for name in COMPONENTS)
     model.config.halt_threshold = 1.0
-    off = answer_likelihood(model, None, [prompt], None, [[30, 1]])
+    off = answer_log_likelihood(model, [prompt], [[30, 1]])
     gate = ThoughtGate(32)
     torch.nn.init.constant_(gate.outer.bias, 1e3)  # the thought alone
-    on = answer_likelihood(model, gate, [prompt], [[50, 51, 52]], [[30, 1]])
+    on = answer_log_likelihood(model, [prompt], [[30, 1]], gate, [[50, 51, 52]])
     wanted = 1 / (1 + np.exp(-(on - off) / 2))
-    again = components(model, [prompt], [[50, 51, 52]], [[30, 1]])
+    again = coherence_components(model, [prompt], [[50, 51, 52]], [[30, 1]])
     assert again["logical"][0] == pytest.approx(float(wanted[0]), abs=1e-4)
     uniform = 1 / model.config.vocab_size
     assert again["fluency"][0] == pytest.approx(uniform, rel=0.9)
 
 
 def test_role_tokens_do_not_make_a_prompt_relevant(model: TinyTitanForCausalLM) -> None:
-    first = components(model, [[ID["user"], 20, ID["assistant"]]], [[40, 41]], [[1]])
-    second = components(model, [[ID["teacher"], ID["user"], 20, ID["assistant"]]], [[40, 41]], [[1]])
+    first = coherence_components(model, [[ID["user"], 20, ID["assistant"]]], [[40, 41]], [[1]])
+    second = coherence_components(model, [[ID["teacher"], ID["user"], 20, ID["assistant"]]], [[40, 41]], [[1]])
     assert first["relevance"][0] == second["relevance"][0]
     assert first["semantic"][0] == second["semantic"][0]
 

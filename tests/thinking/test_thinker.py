@@ -1,238 +1,93 @@
-"""What a thought may see, how it is sampled, how it is mixed in."""
+"""The thinker: its file, its threshold, its calibration."""
 
 from __future__ import annotations
 
+from dataclasses import replace
+from pathlib import Path
+
+import numpy as np
 import pytest
 import torch
-import torch.nn.functional as F
 
 from forge.data.render import ID
-from forge.model import TinyTitanConfig, TinyTitanForCausalLM
-from forge.model.engine import generate
-from forge.phases.quietstar.training import step_generator
-from forge.thinking.gate import START, ThoughtGate
-from forge.thinking.rows import (
-    ROLE_IDS,
-    base_batch,
-    chunks,
-    decided_states,
-    final_states,
-    thought_batch,
-    token_log_probs,
-    wrap,
-)
-from forge.thinking.sampling import NEVER_ANSWERED, answer_thinking, sample_thoughts
+from forge.errors import ForgeError
+from forge.model import TinyTitanForCausalLM
+from forge.thinking.gate import ThoughtGate
+from forge.thinking.sampling import answer_thinking
+from forge.thinking.thinker import THINKER_FILE, Thinker, Thoughts, calibrate, draft_answers, load_thinker
+from tests.support.tiny_models import tiny_model
 
-VOCABULARY = 40
+WEIGHTS = {"semantic": 0.3, "logical": 0.3, "relevance": 0.25, "fluency": 0.15}
+HIDDEN = 24
 
 
 @pytest.fixture
 def model() -> TinyTitanForCausalLM:
-    """A small model with all parts, its outputs scaled up so that what it reads matters."""
-    torch.manual_seed(3)
-    config = TinyTitanConfig(
-        vocab_size=VOCABULARY,
-        hidden_size=32,
-        head_dim=8,
-        low_heads=[2, 2],
-        high_heads=[2],
-        low_ffn=[32, 32],
-        high_ffn=[32],
-        max_steps=2,
-        window=16,
-        memory=True,
-        memory_heads=2,
-        memory_head_dim=8,
-        memory_chunk=4,
-    )
-    made = TinyTitanForCausalLM(config).eval()
-    with torch.no_grad():
-        for block in [*made.low, *made.high]:
-            block.attn.o.weight.mul_(100)
-            block.ffn.down.weight.mul_(100)
-        made.memory.o.weight.mul_(100)
-        made.embed.weight.mul_(20)
-    return made
+    return tiny_model(vocab_size=80)
 
 
-def prompts(count: int, seed: int = 0) -> list[list[int]]:
-    """Prompts of different lengths that end with <|assistant|>."""
-    random = torch.Generator().manual_seed(seed)
-    out = []
-    for i in range(count):
-        words = torch.randint(ROLE_IDS, VOCABULARY, (3 + 2 * i,), generator=random).tolist()
-        out.append([ID["user"], *words, ID["assistant"]])
-    return out
+@pytest.fixture
+def thinker(model: TinyTitanForCausalLM) -> Thinker:
+    prompts = [[ID["user"], 20 + i, 30 + i, ID["assistant"]] for i in range(5)]
+    gate = ThoughtGate(HIDDEN, seed=2)
+    return calibrate(model, gate, prompts, WEIGHTS, thoughts=2, tokens=3, threshold=0.7, max_new_tokens=4, seed=0)
 
 
-def thought_likelihood(
-    model: TinyTitanForCausalLM, asked: list[list[int]], thoughts: torch.Tensor, answer: list[int]
-) -> torch.Tensor:
-    """Log-probabilities (b,n,m) of sampled thoughts, each in a row of its own before ``answer``."""
-    count, tokens = thoughts.shape[1:]
-    repeated = [prompt for prompt in asked for _ in range(count)]
-    rows = thought_batch(repeated, thoughts.flatten(0, 1).tolist(), [answer] * len(repeated))
-    states = final_states(model, rows.ids, rows.select[:, :tokens])
-    said = token_log_probs(states, model.embedding_weight()[ROLE_IDS:], thoughts.flatten(0, 1) - ROLE_IDS)
-    return said.view_as(thoughts)
+def test_thinker_survives_its_file(thinker: Thinker, tmp_path: Path) -> None:
+    (tmp_path / THINKER_FILE).write_bytes(thinker.to_bytes())
+    loaded = load_thinker(tmp_path)
+    assert loaded is not None
+    assert (loaded.thoughts, loaded.tokens, loaded.threshold) == (2, 3, 0.7)
+    assert loaded.calibration.weights == WEIGHTS
+    assert np.array_equal(loaded.calibration.reference, thinker.calibration.reference)
+    for name, value in thinker.gate.state_dict().items():
+        assert torch.equal(loaded.gate.state_dict()[name], value)
+    assert loaded.to_bytes() == thinker.to_bytes()
+    (tmp_path / THINKER_FILE).write_bytes(thinker.to_bytes()[:-7])
+    with pytest.raises(ForgeError, match=THINKER_FILE):
+        load_thinker(tmp_path)
+    assert load_thinker(tmp_path / "none") is None
 
 
-def sampled_likelihood(model: TinyTitanForCausalLM, asked: list[list[int]], thoughts: torch.Tensor) -> torch.Tensor:
-    """The same from the cache, as sampling saw it: the given thoughts are forced."""
-    drawn = iter(thoughts.flatten(0, 1).T)
-    seen: list[torch.Tensor] = []
-
-    def forced(chances: torch.Tensor, _: int, generator: torch.Generator) -> torch.Tensor:
-        token = next(drawn)[:, None] - ROLE_IDS
-        seen.append(chances.gather(1, token).log())
-        return token
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "multinomial", forced)
-        sample_thoughts(model, asked, thoughts.shape[1], thoughts.shape[2], torch.Generator())
-    return torch.cat(seen, dim=1).view_as(thoughts)
-
-
-def test_sampling_and_training_see_the_same_distribution(model: TinyTitanForCausalLM) -> None:
-    asked = prompts(3)
-    thoughts = sample_thoughts(model, asked, 4, 5, step_generator(0, 0))
-    parallel = thought_likelihood(model, asked, thoughts, [20, ID["end"]])
-    torch.testing.assert_close(sampled_likelihood(model, asked, thoughts), parallel, atol=2e-4, rtol=1e-4)
+def test_only_thoughts_above_the_threshold_enter(model: TinyTitanForCausalLM, thinker: Thinker) -> None:
+    prompts = [[ID["user"], 50 + i, ID["assistant"]] for i in range(4)]
+    torch.nn.init.constant_(thinker.gate.outer.bias, 1e3)
+    drafts = draft_answers(model, prompts, 4)
+    assert replace(thinker, threshold=1.1).answer(model, prompts, 4) == drafts
+    always = replace(thinker, threshold=0.0)
+    thoughts = always.think(model, prompts, drafts, seed=0)
+    assert thoughts.passed.all()
+    chosen = thoughts.chosen()
+    assert always.answer(model, prompts, 4) == answer_thinking(model, thinker.gate, prompts, chosen, 4)
+    best = thoughts.coherence.max(axis=1)
+    with pytest.MonkeyPatch.context() as patch:  # the order is kept where the prompts come in parts
+        patch.setattr("forge.thinking.thinker.PROMPTS_AT_ONCE", 3)
+        patch.setattr(Thinker, "think", lambda self, model, asked, *_: _echo(asked))
+        answers = always.answer(model, prompts, 4)
+    wanted = answer_thinking(model, thinker.gate, prompts, [[p[1]] * 3 for p in prompts], 4)
+    assert answers == wanted
+    middle = replace(thinker, threshold=float(np.sort(best)[2]))
+    assert middle.think(model, prompts, drafts, seed=0).passed.tolist() == (best >= middle.threshold).tolist()
 
 
-def test_a_thought_does_not_see_what_comes_after_it(model: TinyTitanForCausalLM) -> None:
-    asked = prompts(2)
-    thoughts = sample_thoughts(model, asked, 2, 4, step_generator(0, 1))
-    one = thought_likelihood(model, asked, thoughts, [20, ID["end"]])
-    other = thought_likelihood(model, asked, thoughts, [33, 34, 35, 36, ID["end"]])
-    torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
-    with torch.no_grad():
-        rows = thought_batch(asked, thoughts[:, 0].tolist(), [[20, 21]] * 2)
-        changed = rows.ids.clone()
-        changed[0, len(asked[0]) + 2] = ROLE_IDS + 3 if thoughts[0, 0, 1] != ROLE_IDS + 3 else ROLE_IDS + 4
-        before, after = (final_states(model, ids, rows.select) for ids in (rows.ids, changed))
-    torch.testing.assert_close(before[0, :2], after[0, :2], atol=1e-5, rtol=1e-5)
-    assert (before[0, 2:] - after[0, 2:]).abs().amax() > 1e-3  # what comes later does see it
+def _echo(prompts: list[list[int]]) -> Thoughts:
+    """One thought per prompt that repeats its first word, and passes."""
+    count = len(prompts)
+    ids = torch.tensor([[[prompt[1]] * 3] for prompt in prompts])
+    ones = np.ones((count, 1), dtype=np.float32)
+    return Thoughts(ids, {}, ones, np.zeros(count, dtype=np.int64), np.ones(count, dtype=bool), 0.0)
 
 
-def test_thoughts_do_not_see_each_other(model: TinyTitanForCausalLM) -> None:
-    asked = prompts(2)
-    thoughts = sample_thoughts(model, asked, 3, 5, step_generator(0, 2))
-    before = sampled_likelihood(model, asked, thoughts)
-    changed = thoughts.clone()
-    changed[0, 1] = ROLE_IDS + (changed[0, 1] - ROLE_IDS + 1) % (VOCABULARY - ROLE_IDS)
-    after = sampled_likelihood(model, asked, changed)
-    same = torch.ones(2, 3, dtype=torch.bool)
-    same[0, 1] = False
-    torch.testing.assert_close(before[same], after[same], atol=1e-6, rtol=1e-6)
-    assert (before[0, 1] - after[0, 1]).abs().max() > 1e-3
-
-
-def test_sampling_depends_on_seed_and_step_alone_and_bans_role_tokens(model: TinyTitanForCausalLM) -> None:
-    asked = prompts(2)
-    first = sample_thoughts(model, asked, 4, 6, step_generator(5, 7))
-    torch.manual_seed(99)
-    again = sample_thoughts(model, asked, 4, 6, step_generator(5, 7))
-    assert torch.equal(first, again)
-    assert first.shape == (2, 4, 6)
-    assert int(first.min()) >= ROLE_IDS
-    assert not torch.equal(first, sample_thoughts(model, asked, 4, 6, step_generator(5, 8)))
-    assert not torch.equal(first, sample_thoughts(model, asked, 4, 6, step_generator(6, 7)))
-
-
-def test_sampled_thoughts_follow_the_models_distribution(model: TinyTitanForCausalLM) -> None:
-    asked = prompts(1)
-    drawn = sample_thoughts(model, asked, 4000, 1, step_generator(0, 3)).flatten()
-    with torch.no_grad():
-        ids = torch.tensor([[*asked[0], ID["think"]]])
-        state = final_states(model, ids, torch.tensor([[ids.shape[1] - 1]]))[0, 0]
-        wanted = F.softmax(F.linear(state, model.embedding_weight()[ROLE_IDS:]), dim=-1)
-    found = torch.bincount(drawn - ROLE_IDS, minlength=VOCABULARY - ROLE_IDS) / len(drawn)
-    assert (found - wanted).abs().max() < 0.03
-
-
-def test_thought_rows_predict_thought_then_answer() -> None:
-    batch = thought_batch([[3, 20, 4], [3, 4]], [[21, 22], [23, 24]], [[30, 1], [31, 32, 33, 1]])
-    assert batch.ids[0, :9].tolist() == [3, 20, 4, ID["think"], 21, 22, ID["/think"], 30, 1]
-    assert batch.targets[0][batch.valid[0]].tolist() == [21, 22, 30, 1]
-    assert batch.select[0][batch.valid[0]].tolist() == [3, 4, 6, 7]
-    assert batch.targets[1][batch.valid[1]].tolist() == [23, 24, 31, 32, 33, 1]
-    plain = base_batch([[3, 20, 4]], [[30, 1]])
-    assert plain.select.tolist() == [[2, 3]]
-    assert plain.targets.tolist() == [[30, 1]]
-
-
-def test_token_log_probs_in_slices_equal_the_whole(monkeypatch: pytest.MonkeyPatch) -> None:
-    states, table = torch.randn(3, 4, 8), torch.randn(10, 8)
-    targets = torch.randint(0, 10, (3, 4))
-    wanted = F.log_softmax(states @ table.T, dim=-1).gather(-1, targets[..., None]).squeeze(-1)
-    monkeypatch.setattr("forge.thinking.rows.LOGITS_AT_ONCE", 35)
-    torch.testing.assert_close(token_log_probs(states, table, targets), wanted)
-    assert [range(7)[part] for part in chunks(7, 3)] == [range(3), range(3, 6), range(6, 7)]
-
-
-def test_gate_starts_almost_closed_and_mixes_linearly() -> None:
-    gate = ThoughtGate(8, seed=1)
-    base, thought = torch.randn(5, 8), torch.randn(5, 8)
-    mixed, weight = gate(base, thought)
-    torch.testing.assert_close(weight, torch.full((5, 1), START))
-    torch.testing.assert_close(mixed, (1 - START) * base + START * thought)
-    mixed.sum().backward()
-    assert gate.outer.weight.grad is not None
-    assert float(gate.outer.weight.grad.abs().sum()) > 0  # closed, but it can learn to open
-
-
-def test_gate_normalizes_by_a_running_scale_that_checkpoints_keep() -> None:
-    gate = ThoughtGate(4)
-    advantage = torch.tensor([[3.0, -3.0]])
-    torch.testing.assert_close(gate.normalize(advantage), advantage / 3)
-    torch.testing.assert_close(gate.normalize(advantage), advantage / 3)
-    smaller = gate.normalize(advantage / 10)
-    assert 0.05 < float(smaller.abs().max()) < 0.5
-    other = ThoughtGate(4)
-    other.load_state_dict(gate.state_dict())
-    assert torch.equal(other.normalize(advantage), gate.normalize(advantage))
-
-
-def force(gate: ThoughtGate, weight: float) -> ThoughtGate:
-    """The gate with a constant weight of 0 or 1."""
-    torch.nn.init.constant_(gate.outer.bias, 1e3 if weight else -1e3)
-    return gate
-
-
-def test_a_closed_gate_answers_as_the_engine_does(model: TinyTitanForCausalLM) -> None:
-    asked = prompts(4)
-    insides = [[20, 21, 22], [23, 24, 25], [26, 27, 28], [29, 30, 31]]
-    plain = [g.ids for g in generate(model, asked, max_new_tokens=6, ban_ids=NEVER_ANSWERED)]
-    assert answer_thinking(model, force(ThoughtGate(32), 0), asked, insides, 6) == plain
-
-
-def test_an_open_gate_answers_as_after_the_thought(model: TinyTitanForCausalLM) -> None:
-    asked = prompts(4)
-    insides = [[20, 21, 22], [23, 24, 25], [26, 27, 28], [29, 30, 31]]
-    wrapped = [wrap(prompt, inside) for prompt, inside in zip(asked, insides, strict=True)]
-    after = [g.ids for g in generate(model, wrapped, max_new_tokens=6, ban_ids=NEVER_ANSWERED)]
-    plain = [g.ids for g in generate(model, asked, max_new_tokens=6, ban_ids=NEVER_ANSWERED)]
-    assert answer_thinking(model, force(ThoughtGate(32), 1), asked, insides, 6) == after
-    assert after != plain
-
-
-def test_rows_that_end_early_leave_the_others_alone(model: TinyTitanForCausalLM) -> None:
-    asked, gate = prompts(5, seed=2), force(ThoughtGate(32), 1)
-    with torch.no_grad():
-        model.embed.weight[ID["end"]] *= 3  # some rows end soon
-    insides = [[20 + i, 21, 22] for i in range(5)]
-    together = answer_thinking(model, gate, asked, insides, 12)
-    alone = [answer_thinking(model, gate, [p], [i], 12)[0] for p, i in zip(asked, insides, strict=True)]
-    assert together == alone
-    assert len({len(row) for row in together}) > 1
-    assert all(ID["end"] not in row[:-1] for row in together)
-
-
-def test_halting_states_equal_full_ones_where_nothing_halts(model: TinyTitanForCausalLM) -> None:
-    model.config.halt_threshold = 1.0
-    batch = base_batch(prompts(2), [[20, 1], [21, 1]])
-    with torch.no_grad():
-        torch.testing.assert_close(
-            decided_states(model, batch.ids, batch.select), final_states(model, batch.ids, batch.select)
+def test_calibration_needs_another_prompt(model: TinyTitanForCausalLM) -> None:
+    with pytest.raises(ForgeError, match="at least 2"):
+        calibrate(
+            model,
+            ThoughtGate(HIDDEN),
+            [[3, 20, 4]],
+            WEIGHTS,
+            thoughts=2,
+            tokens=2,
+            threshold=0.7,
+            max_new_tokens=2,
+            seed=0,
         )

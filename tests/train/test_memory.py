@@ -12,8 +12,6 @@ import torch
 
 from forge.errors import ForgeError
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
-from forge.phases.quietstar.method import check_thought_memory
-from forge.phases.quietstar.training import ThoughtSettings
 from forge.train import Batch, TrainSettings, fit, language_loss, memory
 from forge.train.fit import most_supervised, plan_curriculum
 from forge.train.memory import (
@@ -158,7 +156,7 @@ def test_counting_disturbs_nothing() -> None:
 
 
 def test_a_phase_is_refused_before_its_first_step(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    """The fullest batch of the plan decides; a dial of another name is named in the suggestion."""
+    """The fullest batch of the plan decides."""
     data, run = random_set(), StubRun(tmp_path)
     model = tiny_model(low_heads=[2], low_ffn=[24], high_heads=[2], high_ffn=[24])
     plan = plan_curriculum(data, {"text": 1.0}, 4, 60, run.seed, ((1.0, 1.0),))
@@ -167,6 +165,3 @@ def test_a_phase_is_refused_before_its_first_step(tmp_path: Path, monkeypatch: p
     with pytest.raises(ForgeError, match="needs about"):
         fit(run, model, data, {"text": 1.0}, language_loss(), TrainSettings(4), 60)
     assert run.logged == []
-    monkeypatch.setattr(memory, "available_bytes", lambda device: memory.RESERVE + 2**20)
-    with pytest.raises(ForgeError, match=r"divide quietstar.batch by \d+ in params.yaml"):
-        check_thought_memory(model, data, ThoughtSettings(8, 12, 1024, 64, 0.1, 0.5, 4))

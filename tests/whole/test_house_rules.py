@@ -1,5 +1,6 @@
-"""The house's rules, checked on every file: size, floors, honesty, and that `dvc.yaml` says what the code
-does.
+"""The house's rules, checked on every file: size, shape, honesty, and what `dvc.yaml` says.
+
+Which room may import which is held by import-linter (pyproject.toml).
 """
 
 from __future__ import annotations
@@ -16,57 +17,15 @@ import pytest
 
 from forge.config import load_params, read_yaml
 from forge.files import read_json
-from forge.pipeline.layout.phases import BRANCHES, PHASES, Phase, stage_names
+from forge.interface.phase import Stage
+from forge.phases import ORDER
+from forge.phases.cognate.phase import BRANCHES
+from forge.pipeline.layout.phases import STAGES, stage_names
 
 ROOT = Path(__file__).resolve().parents[2]
 SOURCES = sorted(p for folder in ("forge", "stages", "ablations") for p in (ROOT / folder).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAX_FUNCTION, MAX_FILE = 60, 500
-FLOORS = {
-    **dict.fromkeys(("errors", "files", "config", "tools", "data", "model"), 0),
-    **dict.fromkeys(("train", "evals"), 1),
-    **dict.fromkeys(("merge", "thought", "quant", "bake", "edge", "compress", "runtime", "pretrain", "ablation"), 2),
-    "pipeline": 3,
-    "monitor": 4,
-    "cli": 5,
-}
-# Code that can only refuse a run, or say where things are, is no dependency of a stage (see
-# forge/pipeline/layout/phases.py).
-HARMLESS = {
-    "forge/__init__.py",
-    "forge/config/__init__.py",
-    "forge/config/load.py",
-    "forge/config/fields.py",
-    "forge/config/schema.py",
-    "forge/config/thresholds.py",
-    "forge/pipeline/__init__.py",
-    "forge/pipeline/lifecycle/checkpoints.py",
-    "forge/pipeline/handoff/contracts.py",
-    "forge/host/disk.py",
-    "forge/pipeline/layout/paths.py",
-    "forge/pipeline/dvc/lockfile.py",
-    "forge/pipeline/records/logs.py",
-    "forge/pipeline/layout/phases.py",
-    "forge/pipeline/registry/store.py",
-    "forge/pipeline/registry/models.py",
-    "forge/pipeline/registry/sessions.py",
-    "forge/host/sampling.py",
-    "forge/host/signals.py",
-    "stages/__init__.py",
-}
-# Imports inside functions that a stage does not call, though it imports their file.
-BRANCHES_NOT_TAKEN: dict[str, tuple[str, ...]] = {
-    # The lifecycle serves all stages; it saves models and checks weights for those that have any.
-    "forge/pipeline/lifecycle/stage.py": ("forge.model",),
-    "forge/pipeline/handoff/contracts.py": ("forge.model",),
-    # Opening an agent.forge file: no stage before the last one has any.
-    "forge/runtime/load.py": ("forge.compress",),
-    "forge/runtime/size.py": ("forge.compress",),
-    # Thoughts are switched on by a person at the command line.
-    "forge/runtime/agent.py": ("forge.thought",),
-}
-
-
 # Parameters that say how or where, never what: no stage depends on them.
 INDIFFERENT = {"evomerge.backend"}
 
@@ -77,27 +36,6 @@ def relative(path: Path) -> str:
 
 def parse(path: Path) -> ast.Module:
     return ast.parse(path.read_text(encoding="utf-8"), str(path))
-
-
-def imported_modules(path: Path) -> set[str]:
-    """Dotted names of our packages that a file imports anywhere, in functions too, with all parents."""
-    found: set[str] = set()
-    for node in ast.walk(parse(path)):
-        if isinstance(node, ast.Import):
-            found.update(alias.name for alias in node.names)
-        elif isinstance(node, ast.ImportFrom) and node.module and node.level == 0:
-            found.update(f"{node.module}.{alias.name}" for alias in node.names)
-    ours = {name for name in found if name.split(".")[0] in ("forge", "stages")}
-    return {".".join(name.split(".")[:depth]) for name in ours for depth in range(1, name.count(".") + 2)}
-
-
-def module_file(name: str) -> Path | None:
-    """The file of a dotted name, None if it names something inside a module."""
-    base = ROOT.joinpath(*name.split("."))
-    for candidate in (base.with_suffix(".py"), base / "__init__.py"):
-        if candidate.is_file():
-            return candidate
-    return None
 
 
 @pytest.mark.parametrize("path", SOURCES + TESTS, ids=relative)
@@ -113,20 +51,49 @@ def test_files_and_functions_are_short(path: Path) -> None:
     assert not too_long
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if p.parent.name == "stages"], ids=relative)
-def test_stages_are_thin(path: Path) -> None:
-    assert len(path.read_text(encoding="utf-8").splitlines()) < 60
+def test_stages_are_all_alike() -> None:
+    """Their names apart: a line that says what it does, two imports, one call."""
+    texts = {path.stem: path.read_text(encoding="utf-8") for path in SOURCES if path.parent.name == "stages"}
+    assert texts.keys() == {"__init__", "code", *(stage.name for stage in STAGES)}
+    for stage in STAGES:
+        lines = texts[stage.name].splitlines()
+        assert len(lines) <= 10, stage.name
+        assert lines[-2:] == ['if __name__ == "__main__":', f'    run_stage("{stage.name}", {lines[-1].split(", ")[1]}']
 
 
-@pytest.mark.parametrize("path", [p for p in SOURCES if relative(p) != "forge/__init__.py"], ids=relative)
-def test_rooms_import_no_higher_floor(path: Path) -> None:
-    parts = relative(path).split("/")
-    own = 6 if parts[0] in ("stages", "ablations") else FLOORS[parts[1].removesuffix(".py")]
-    for name in imported_modules(path):
-        target = name.split(".")
-        floor = 6 if target[0] == "stages" else FLOORS.get(target[1], 0) if len(target) > 1 else 0
-        assert floor <= own, f"{relative(path)} (floor {own}) imports {name} (floor {floor})"
-        assert target[0] != "stages" or parts[0] == "stages", f"{relative(path)} imports a stage"
+@pytest.mark.parametrize("name", ORDER)
+def test_every_phase_has_the_same_files(name: str) -> None:
+    files = {path.name for path in (ROOT / "forge" / "phases" / name).iterdir()}
+    assert {"__init__.py", "phase.py", "params.py", "run.py", "claims.py", "metrics.py", "metrics.txt"} <= files
+
+
+@pytest.mark.parametrize("path", sorted((ROOT / "forge" / "phases").rglob("*.py")), ids=relative)
+def test_signatures_of_a_phase_are_precise(path: Path) -> None:
+    vague = [
+        f"{node.name}, line {node.lineno}"
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.FunctionDef)
+        for annotation in (*(a.annotation for a in _arguments(node)), node.returns)
+        if annotation is not None and re.search(r"\bAny\b", ast.unparse(annotation))
+    ]
+    assert not vague
+
+
+def _arguments(node: ast.FunctionDef) -> list[ast.arg]:
+    given = node.args
+    return [*given.posonlyargs, *given.args, *given.kwonlyargs, *filter(None, (given.vararg, given.kwarg))]
+
+
+@pytest.mark.parametrize("path", SOURCES, ids=relative)
+def test_nothing_private_is_imported_from_another_room(path: Path) -> None:
+    private = [
+        f"{node.module}.{alias.name}"
+        for node in ast.walk(parse(path))
+        if isinstance(node, ast.ImportFrom) and (node.module or "").startswith(("forge", "stages"))
+        for alias in node.names
+        if alias.name.startswith("_") and alias.name != "__version__"
+    ]
+    assert not private
 
 
 @pytest.mark.parametrize("path", SOURCES, ids=relative)
@@ -200,53 +167,25 @@ def paths(entries: list[Any] | None) -> list[str]:
     return [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries or []]
 
 
-def test_dvc_has_the_phases_in_order() -> None:
-    assert list(dvc_stages()) == [phase.name for phase in PHASES]
+def test_dvc_has_the_stages_in_order() -> None:
+    assert list(dvc_stages()) == ["code", *(stage.name for stage in STAGES)]
     assert dvc_stages()["cognate"]["matrix"] == {"branch": list(BRANCHES)}
-    assert tuple(load_params(ROOT / "params.yaml").phase("cognate").branches) == BRANCHES
+    assert tuple(load_params(ROOT / "params.yaml").block("cognate").branches) == BRANCHES
     assert len(stage_names()) < 20
 
 
-@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.name)
-def test_dvc_declares_what_the_code_says(phase: Phase) -> None:
-    entry = dvc_stages()[phase.name]
-    branch = "${item.branch}" if phase.branched else None
-    assert entry["cmd"] == f"exec python -m stages.{phase.name}" + (f" --branch {branch}" if branch else "")
-    assert sorted(paths(entry["deps"])) == sorted({*phase.reads(), *phase.code()})
-    keys = [key.replace("{scale}", "${scale}").replace("{branch}", "${item.branch}") for key in phase.params]
-    assert sorted(entry["params"]) == sorted(keys)
+@pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
+def test_dvc_keeps_small_results_in_git_and_models_in_its_cache(stage: Stage) -> None:
+    entry = dvc_stages()[stage.name]
+    branch = "${item.branch}" if stage.branched else None
     cached = [out for out in entry.get("outs", []) if isinstance(out, str)]
-    assert cached == list(phase.outputs(branch))
-    written = {name: paths(entry.get(name)) for name in ("outs", "metrics", "plots")}
-    records = [path for group in written.values() for path in group if path not in cached]
-    assert sorted(records) == sorted(phase.records(branch))
+    assert cached == list(stage.outputs(branch))
     for name in ("outs", "metrics", "plots"):
         for out in entry.get(name, []):
             assert isinstance(out, str) or next(iter(out.values()))["cache"] is False
-    if phase.name != "report":
+    if stage.name != "report":
         # DVC keeps no run-cache for a stage with plain outputs that are not cached.
-        assert written["outs"] == cached
-
-
-@pytest.mark.parametrize("phase", PHASES, ids=lambda phase: phase.name)
-def test_dvc_declares_all_code_that_a_stage_can_reach(phase: Phase) -> None:
-    declared = [path for path in paths(dvc_stages()[phase.name]["deps"]) if not path.startswith(("data/", "models/"))]
-    for path in declared:
-        assert (ROOT / path).exists() or path.startswith("results/"), f"{path} does not exist"
-    seen: set[str] = set()
-    waiting = [ROOT / "stages" / f"{phase.name}.py"]
-    while waiting:
-        path = waiting.pop()
-        if relative(path) in seen:
-            continue
-        seen.add(relative(path))
-        skipped = BRANCHES_NOT_TAKEN.get(relative(path), ())
-        names = {name for name in imported_modules(path) if not name.startswith(skipped)}
-        waiting += [file for name in names if (file := module_file(name)) is not None]
-    undeclared = {
-        path for path in seen - HARMLESS if not any(path == dep or path.startswith(dep + "/") for dep in declared)
-    }
-    assert not undeclared
+        assert paths(entry.get("outs")) == cached
 
 
 def test_every_parameter_is_somebodys() -> None:
@@ -254,7 +193,7 @@ def test_every_parameter_is_somebodys() -> None:
     params = load_params(ROOT / "params.yaml")
     scale = params.scale
     keys = {
-        key.format(scale=scale, branch=branch) for phase in PHASES for branch in phase.branches for key in phase.params
+        key.format(scale=scale, branch=branch) for stage in STAGES for branch in stage.branches for key in stage.params
     }
     tree = {key: value for key, value in params.file.model_dump().items() if key not in ("scales", "registry")}
     tree["scales"] = {scale: params.file.scales[scale].model_dump()}
@@ -275,15 +214,9 @@ def test_every_parameter_is_somebodys() -> None:
 
 def test_artifacts_and_plots_point_at_outputs() -> None:
     document = read_yaml(ROOT / "dvc.yaml")
-    models = {
-        out
-        for phase in PHASES
-        if phase.name not in ("data", "report")
-        for b in phase.branches
-        for out in phase.outputs(b)
-    }
+    models = {out for stage in STAGES if stage.publishes for b in stage.branches for out in stage.outputs(b)}
     assert {entry["path"] for entry in document["artifacts"].values()} == models
-    records = [record for phase in PHASES for branch in phase.branches for record in phase.records(branch)]
+    records = [record for stage in STAGES for branch in stage.branches for record in stage.records(branch)]
     for plot in document["plots"]:
         for source in [plot] if isinstance(plot, str) else next(iter(plot.values()))["y"]:
             assert source in records or any(source.startswith(f"{path}/") for path in records), source

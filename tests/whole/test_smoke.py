@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from forge.config import set_param
-from forge.evals.ledger import PHASES as LEDGER_PHASES
+from forge.evals.ledger import STAGES as LEDGER_PHASES
 from forge.files import read_json, verify_manifest
 from forge.pipeline.dvc.runner import run_pipeline, stage_environment
 from forge.pipeline.handoff.contracts import CONTRACTS
 from forge.pipeline.handoff.publish import read_metadata
-from forge.pipeline.layout.phases import PHASES, stage_names
+from forge.pipeline.layout.phases import STAGES, stage_names
 from forge.pipeline.registry.store import reading, rows
 from tests.support.smoke_runs import GIT, Ran
 
@@ -43,7 +43,7 @@ def digests(root: Path) -> dict[str, str]:
 
 def test_every_stage_ran_and_published(first: Ran) -> None:
     assert first.result.ran == stage_names()
-    for phase in PHASES:
+    for phase in STAGES:
         for branch in phase.branches:
             for path in phase.outputs(branch):
                 verify_manifest(first.root / path)
@@ -58,7 +58,7 @@ def test_models_load_as_hugging_face_models(first: Ran) -> None:
 
     import forge.model  # noqa: F401 - registers the architecture
 
-    for phase in PHASES[1:-2]:
+    for phase in STAGES[1:-2]:
         for branch in phase.branches:
             for path in phase.outputs(branch):
                 model = AutoModelForCausalLM.from_pretrained(str(first.root / path))
@@ -69,7 +69,7 @@ def test_models_load_as_hugging_face_models(first: Ran) -> None:
 
 def test_lineage_leads_back_to_the_trunk(first: Ran) -> None:
     known = {read_metadata(path.parent).model_id: path.parent for path in first.root.glob("models/**/metadata.json")}
-    for phase in PHASES[2:-1]:
+    for phase in STAGES[2:-1]:
         for branch in phase.branches:
             metadata = read_metadata(first.root / phase.outputs(branch)[0])
             source = phase.inputs[0]

@@ -6,7 +6,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from forge.pipeline.layout.phases import PHASES
+from forge.pipeline.layout.phases import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
 # Importing torch takes 1.5 to 2 s; each of these takes 0.7 to 3 s more.
@@ -25,6 +25,6 @@ def test_the_heavy_imports_would_be_noticed() -> None:
 
 
 def test_no_stage_imports_what_it_does_not_need() -> None:
-    stages = "\n".join(f"import stages.{phase.name}" for phase in PHASES)
+    stages = "\n".join(f"import stages.{phase.name}" for phase in STAGES)
     seeded = "from forge.pipeline.lifecycle.stage import _seed_everything\n_seed_everything(0, torch_too=True)"
     assert heavy_after(f"{stages}\n{seeded}\nimport torch\nassert torch.are_deterministic_algorithms_enabled()") == []

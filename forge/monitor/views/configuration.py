@@ -10,6 +10,7 @@ from typing import Any
 import streamlit as st
 
 from forge.config import edited, parse_params, parse_yaml, replace_params
+from forge.config.schema import explanation
 from forge.errors import ForgeError
 from forge.monitor.frame import plain
 from forge.pipeline.dvc import lockfile
@@ -117,10 +118,11 @@ def _form() -> None:
         for place, (key, value) in enumerate(known[block].items()):
             column, name = columns[place % 2], f"{key} #{edition}"
             label = plain(key.removeprefix(f"{block}."))
+            words = plain(explanation(key)) or None
             if isinstance(value, bool):
-                typed[key] = column.checkbox(label, value, key=name)
+                typed[key] = column.checkbox(label, value, key=name, help=words)
             else:
-                typed[key] = column.text_input(label, _shown(value), key=name)
+                typed[key] = column.text_input(label, _shown(value), key=name, help=words)
         check, save = _buttons()
     if check or save:
 

@@ -11,8 +11,8 @@ from forge.config import load_params
 from forge.host.units import human_seconds
 from forge.interface.paths import RESULTS, stage_name
 from forge.monitor.frame import live, plain
+from forge.phases import ORDER
 from forge.pipeline.layout.phases import STAGES, reads, stage_named
-from forge.pipeline.metrics.catalog import COUNTS
 from forge.pipeline.metrics.recorded import metric_rows, observed, value_text
 from forge.pipeline.records.curves import curves
 from forge.pipeline.report.gather import gather
@@ -79,7 +79,7 @@ def _claims(report: dict[str, Any], phase: str) -> None:
 
 def _metrics(phase: str) -> None:
     st.subheader("Metrics")
-    declared: list[dict[str, Any]] = metric_rows(phase)[1] if phase in COUNTS else []
+    declared: list[dict[str, Any]] = metric_rows(phase)[1] if phase in ORDER else []
     known = {row["metric"] for row in declared}
     others = [
         {"metric": name, "unit": "", "observed": True, "value": value, "description": "recorded, not in the catalog"}

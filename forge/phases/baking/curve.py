@@ -2,36 +2,35 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
-from typing import Any
-
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.build import read_rows
+from forge.evals.measure import mean
 from forge.evals.tool_use import score_tools
+from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
-from forge.phases.baking.prompt_baking import SHARES
-from forge.phases.baking.trajectories import Trajectories
+from forge.phases.baking.params import Params
+from forge.phases.baking.prompt_baking import OnStep
+from forge.phases.baking.trajectories import Trajectories, baking_shares
 from forge.tools import TOOL_NAMES, Toolbox
 from forge.train.fit import plan_curriculum
 from forge.train.points import PointFile
 
-DIALOGUES = 10  # a tool and measurement, at most
+DIALOGUES = 10  # per tool and measurement, at most
 TOLERANCE = 0.05  # below the final success that still counts as arrived
 
 
 class ToolCurve:
     """Zero-shot success of each tool during training; survives a resume through a file."""
 
-    def __init__(self, run: Any, tokenizer: PreTrainedTokenizerFast) -> None:
+    def __init__(self, run: PhaseRun[Params], tokenizer: PreTrainedTokenizerFast) -> None:
         self.run, self.tokenizer = run, tokenizer
-        rows = read_rows(run.data_dir / "val.jsonl")
+        rows = run.rows("val")
         count = min(DIALOGUES, run.evaluation.tool_n)
         own = {name: [r for r in rows if r["kind"] == "tool" and r["task"] == name][:count] for name in TOOL_NAMES}
         self.dialogues = [row for rows in own.values() for row in rows]
         self.file = PointFile(run.checkpoint_dir / "tools.json")
 
-    def watch(self, model: TinyTitanForCausalLM) -> Callable[[int, dict[str, float]], None]:
+    def watch(self, model: TinyTitanForCausalLM) -> OnStep:
         """What training should call after each step of ``model``."""
 
         def on_step(step: int, metrics: dict[str, float]) -> None:
@@ -57,13 +56,13 @@ class ToolCurve:
             arrived = [point["step"] for point in points if not late or point["step"] > late[-1]]
             metrics[f"tool_{name}/success_rate"] = final
             metrics[f"tool_{name}/convergence_step"] = arrived[0]
-        rates = points[-1]["success"].values()
-        return metrics | {"phase/avg_tool_success_rate": sum(rates) / len(rates)}
+        return metrics | {"phase/avg_tool_success_rate": mean(list(points[-1]["success"].values()))}
 
 
-def tool_iterations(run: Any, trajectories: Trajectories) -> dict[str, float]:
+def tool_iterations(run: PhaseRun[Params], trajectories: Trajectories) -> dict[str, float]:
     """For each tool the number of training steps whose batch held a trajectory that calls it."""
     p = run.params
-    plan: Sequence[Any] = plan_curriculum(trajectories.bare, SHARES, p.steps, p.batch_tokens, run.seed, ((1.0, 1.0),))
+    shares, everything = baking_shares(p.mix), ((1.0, 1.0),)  # as `bake` plans its batches
+    plan = plan_curriculum(trajectories.bare, shares, p.steps, p.batch_tokens, run.seed, everything)
     called = [{trajectories.callers[i] for i in batch} for batch in plan]
     return {f"tool_{name}/baking_iterations": sum(name in names for names in called) for name in TOOL_NAMES}

@@ -4,9 +4,15 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from forge.interface.fields import Budget, Checkpointed, Fraction, Mix, Positive, Strict
+
+
+def _sampled(mix: Mix) -> Mix:
+    if mix.recall or mix.text:
+        raise ValueError("recall and text must be 0: no trajectory is of these kinds")
+    return mix
 
 
 class Base(Checkpointed):
@@ -16,19 +22,23 @@ class Base(Checkpointed):
     """Rank of the adapters."""
     temperature: Annotated[float, Field(ge=0.0)]
     """Of the prompted model's sampled trajectories."""
+    answer_tokens: Positive
+    """Longest sampled trajectory in tokens, results of tools included."""
     half_bake: Annotated[float, Field(gt=0.0, lt=1.0)]
     """Where between unbaked and baked the half-baked control sits."""
     kd_weight: Fraction
     """Share of the distillation loss; the rest is cross-entropy on the trajectory's own tokens, which its verifier has
     accepted."""
-    mix: Mix
-    """What it reads."""
+    mix: Annotated[Mix, AfterValidator(_sampled)]
+    """What it reads, of the trajectories."""
     decay_fraction: Fraction
     """Share of the steps, at the end, in which the learning rate falls."""
     min_kept: Fraction
     """Share of usable trajectories below which reference dialogues fill the gaps."""
     persona_every: Positive
     """One trajectory in so many is a persona's."""
+    replay_every: Positive
+    """One plain answer to so many trajectories, so that answers without tools are not forgotten."""
 
 
 class Scale(Budget):

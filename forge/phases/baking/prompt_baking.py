@@ -5,26 +5,33 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.dialogues import PERSONA_PROMPTS
+from forge.data.dataset import EncodedSet
+from forge.data.personas import PERSONA_PROMPTS
 from forge.data.render import ID, encode
+from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.baking.lora import add_lora, merge_lora
-from forge.phases.baking.trajectories import Trajectories
-from forge.train import Batch, TrainResult, TrainSettings, distillation_loss, fit, gather_batch
+from forge.phases.baking.params import Params
+from forge.phases.baking.trajectories import Trajectories, baking_shares
+from forge.train import (
+    Batch,
+    TrainResult,
+    answers_without_tools,
+    distillation_loss,
+    fit,
+    gather_batch,
+    loop_settings,
+)
 
-KD_WEIGHT = 0.8  # the rest is cross-entropy on the trajectory's own tokens, which its verifier has accepted
-
-SHARES = {"tooled": 0.35, "tool": 0.35, "persona": 0.22, "direct": 0.08}
 OnStep = Callable[[int, dict[str, float]], None]
 
 
 def bake(
-    run: Any,
+    run: PhaseRun[Params],
     teacher: TinyTitanForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     trajectories: Trajectories,
@@ -34,24 +41,29 @@ def bake(
 
     ``watch`` gets the student with its adapters and returns what is called after each of its steps.
     """
-    p = run.params
+    p, shares = run.params, baking_shares(run.params.mix)
     student = copy.deepcopy(teacher)
     start_handles(student, tokenizer)
     add_lora(student, p.lora_rank, run.seed)
-
-    def with_prompt(batch: Batch) -> Batch:
-        return gather_batch(trajectories.prompted, batch.index)
-
     loss = distillation_loss(
-        teacher.eval(), KD_WEIGHT, teacher_batch=with_prompt, without_call=trajectories.without_call
+        teacher.eval(),
+        p.kd_weight,
+        teacher_batch=same_examples_of(trajectories.prompted),
+        without_call=answers_without_tools(trajectories.bare),
+        **run.training.step_weights(),
     )
-    settings = TrainSettings(steps=p.steps, adam_lr=p.lr, decay_fraction=0.7, checkpoint_every=p.checkpoint_every)
+    settings = loop_settings(p, adam_ratio=1.0)  # adapters are no matrices of the core: AdamW trains them all
     on_step = watch(student) if watch is not None else None
-    result = fit(run, student, trajectories.bare, SHARES, loss, settings, p.batch_tokens, on_step=on_step, teacher=True)
+    result = fit(run, student, trajectories.bare, shares, loss, settings, p.batch_tokens, on_step=on_step, teacher=True)
     half = copy.deepcopy(student)
     merge_lora(half, p.half_bake)
     merge_lora(student)
     return student.eval(), half.eval(), result
+
+
+def same_examples_of(data: EncodedSet) -> Callable[[Batch], Batch]:
+    """Maps a batch of another set to the same examples of ``data``: what the teacher sees of a bare batch."""
+    return lambda batch: gather_batch(data, batch.index)
 
 
 @torch.no_grad()

@@ -15,7 +15,7 @@ from forge.model import TinyTitanForCausalLM
 from forge.phases.cognate.params import Params
 
 LOSS = "answer loss (nats per token)"
-STEPS = "recurrence steps a token"
+STEPS = "recurrence steps per token"
 SOLVED = ("direct", "tooled")
 FOCUS = {
     "reasoning": ("answers problems of the multi-step families more likely", LOSS),

@@ -63,6 +63,7 @@ def phase_metrics(params: Params, trunk: Published, branches: Sequence[Published
     """Phase 1 as a whole, from the published models; losses are those at the end of each branch's training."""
     config = branches[0].model.config
     losses = [float(read_json(branch.directory / "metadata.json")["metrics"]["final_loss"]) for branch in branches]
+    sizes = [(branch.directory / "model.safetensors").stat().st_size for branch in branches]
     return {
         "config/num_models": len(params.branches),
         "config/hidden_size": config.hidden_size,
@@ -73,9 +74,7 @@ def phase_metrics(params: Params, trunk: Published, branches: Sequence[Published
         "phase/avg_final_loss": mean(losses),
         "phase/min_final_loss": min(losses),
         "phase/max_final_loss": max(losses),
-        "phase/total_size_mb": sum(
-            (branch.directory / "model.safetensors").stat().st_size / MIB for branch in branches
-        ),
+        "phase/total_size_mb": sum(sizes) / MIB,
         "phase/success": max(losses) < MAX_LOSS,
         "phase/diversity_score": diversity(
             trunk.model.state_dict(), [branch.model.state_dict() for branch in branches]

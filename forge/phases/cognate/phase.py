@@ -23,6 +23,8 @@ TRAINING = (
     "training.early_weight",
 )
 SHAPE = "scales.{scale}.cognate"
+# The trunk is made with room for the largest memory that a branch asks for.
+CAPACITIES = tuple(f"cognate.branches.{branch}.memory_capacity" for branch in BRANCHES)
 
 PHASE = Phase(
     "cognate",
@@ -32,7 +34,7 @@ PHASE = Phase(
             "trunk",
             "train the trunk that the branches share",
             "cognate",
-            ("seed", *TRAINING, "cognate.trunk_mix", SHAPE, *EVALUATION),
+            ("seed", *TRAINING, "cognate.trunk_mix", *CAPACITIES, SHAPE, *EVALUATION),
             publishes="phase 1, the trunk that the branches share",
         ),
         Stage(
@@ -49,7 +51,7 @@ PHASE = Phase(
             "branches",
             "measure the branches against each other",
             "cognate",
-            ("seed", SHAPE, *EVALUATION),
+            ("seed", "cognate.branches", SHAPE, *EVALUATION),
             inputs=("cognate", "trunk"),
             curve=None,
             closes=True,

@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import copy
+
 from forge.evals.likelihood import likelihood
 from forge.interface.run import PhaseRun
 from forge.phases.cognate.claims import branch_claims, difference_claims
@@ -37,7 +39,7 @@ def run_branch(run: PhaseRun[Params]) -> None:
     assert name is not None, "the stage has a run for each branch"
     branch = run.params.branches[name]
     trunk, tokenizer, _ = run.load("trunk")
-    model = run.load("trunk").model
+    model = copy.deepcopy(trunk)
     train = run.split("train")
     result = train_branch(run, branch, model, train)
     measured = run.evaluator(tokenizer).measure(model)

@@ -1,52 +1,27 @@
-"""Run the chain with its gates: a stage that fails is retried once at softer settings, then rolled back."""
+"""The chain with its gates: a stage that fails is tried once more at softer settings, then rolled back."""
 
 from __future__ import annotations
 
-import copy
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from forge.agentfile.vq import FrozenVQ, VQState, decode_vq
-from forge.data.build import Row, read_rows
+from forge.agentfile.model import LoadedModel, load_agent_file, save_agent_file
+from forge.agentfile.vq import FrozenVQ
+from forge.data.build import Row
 from forge.data.views import bare_view
-from forge.evals.suite import score_suite
-from forge.evals.tool_use import score_tools
+from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
+from forge.phases.compress.gates import ValidationScore, Verdicts, judge_attempt
 from forge.phases.compress.metrics import StageMeter, codes_in_use, plain_bytes, stages_in_file
-from forge.phases.compress.stages import (
-    Gate,
-    codebook_role,
-    gate,
-    prune_to,
-    read_file,
-    settle_vocabulary,
-    train_codes,
-    write_file,
-)
-from forge.tools import Toolbox
-
-
-@dataclass
-class Verdicts:
-    """Gates passed through so far, how many attempts were undone, and the accuracy before the first of them."""
-
-    before: float
-    gates: list[Gate] = field(default_factory=list)
-    rollbacks: int = 0
-
-    def judge(self, verdict: Gate, forced: bool) -> bool:
-        """Note a verdict; whether its attempt is taken. A byte budget takes it whatever it costs."""
-        self.gates.append(verdict)
-        taken = verdict.passed or forced
-        self.rollbacks += not taken
-        return taken
+from forge.phases.compress.params import Params
+from forge.phases.compress.vector_quantization import codes_without_training, train_codes
+from forge.phases.compress.vocabulary_pruning import train_on_new_tokens, with_pruned_vocabulary
 
 
 @dataclass(frozen=True)
-class Chain:
+class Compressed:
     """What the chain made: verdicts, metrics of its stages, sizes by component, the file's model and tokenizer as read
     back, and the control whose codebooks were fitted without training."""
 
@@ -55,108 +30,105 @@ class Chain:
     sizes: dict[str, int]
     final: TinyTitanForCausalLM
     tokenizer: PreTrainedTokenizerFast
-    posthoc: TinyTitanForCausalLM
+    untrained: TinyTitanForCausalLM
 
     def metrics(self) -> dict[str, float]:
-        """Bytes by component and stage, and of each stage's last attempt what it kept and whether its gate let it
-        pass."""
-        out = {**self.measured, **{f"bytes/{name}": count for name, count in self.sizes.items()}}
-        for verdict in self.verdicts.gates:
-            out[f"{verdict.stage}/accuracy"] = verdict.accuracy
-            out[f"{verdict.stage}/retention"] = verdict.retention
-            out[f"{verdict.stage}/gate_passed"] = float(verdict.passed)
-        return {**out, "phase/rollbacks": self.verdicts.rollbacks}
+        """Bytes by component and stage, and what the gates saw."""
+        sizes = {f"bytes/{name}": count for name, count in self.sizes.items()}
+        return {**self.measured, **sizes, **self.verdicts.metrics()}
 
 
-def compress(
-    run: Any, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, rows: list[Row], path: Path
-) -> Chain:
-    """Squeeze ``model`` into the file ``path``. Gates judge on the validation split what each stage keeps of its
-    input."""
-    p, score = run.params, ValidationScore(run)
-    verdicts, meter = Verdicts(before=score(model, tokenizer)), StageMeter(run, model, tokenizer)
-    small, tokens, kept = _vocabulary(run, verdicts, meter, score, model, tokenizer, rows)
-    data = bare_view(tokens, rows)
-    codes: FrozenVQ | None = None
-    final = small
-    # The softer setting holds fewer weights in a code, so it spends more bits on each.
-    for group in dict.fromkeys((p.vq_groups, max(1, p.vq_groups * 3 // 4))):
-        trained, frozen = train_codes(run, small, data, group=group)
-        write_file(path, trained, tokens, frozen, p.embed_bits, {})
-        judged = read_file(path)
-        reached = score(*judged)
-        meter.attempt("vptq", *judged, plain_bytes(trained, tokens, frozen, p.embed_bits))
-        setting = f"{p.vq_codebook} codes of {group} weights"
-        threshold = max(p.gates[1], p.cumulative_gate * verdicts.before / kept if kept > 0 else 0.0)
-        if verdicts.judge(gate("vptq", setting, reached, kept, threshold), p.budget_mb is not None):
-            final, codes, kept = trained, frozen, reached
-            break
-    meter.done("vptq", codes is not None)
-    note = {"phase": "compress", "stages": [vars(g) for g in verdicts.gates]}
-    sizes = write_file(path, final, tokens, codes, p.embed_bits, note)
-    read_model, read_tokens = read_file(path)
-    meter.attempt("hyper", read_model, read_tokens, path.stat().st_size)
-    verdicts.judge(gate("hyper", "entropy coding", score(read_model, read_tokens), kept, p.gates[2]), True)
-    posthoc = rounded(small, p.vq_groups, p.vq_codebook, run.seed)
-    measured = {
-        **meter.metrics(),
-        "compression/seedlm_vocab_size": len(read_tokens),
-        "compression/vptq_codebook_size": codes_in_use(codes),
-        "phase/stages_completed": stages_in_file((len(tokenizer), len(read_tokens)), codes),
-    }
-    return Chain(verdicts, measured, sizes, read_model, read_tokens, posthoc)
-
-
-def _vocabulary(
-    run: Any,
-    verdicts: Verdicts,
-    meter: StageMeter,
-    score: ValidationScore,
+def compress_into_file(
+    run: PhaseRun[Params],
     model: TinyTitanForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     rows: list[Row],
-) -> tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast, float]:
-    """Vocabulary pruning, with a short recovery, at the size asked for, then at twice that, else not at all."""
-    p, before = run.params, verdicts.before
-    for size in (p.vocab_size, 2 * p.vocab_size):
-        small, tokens = prune_to(model, tokenizer, rows, size)
-        settle_vocabulary(run, small, bare_view(tokens, rows), name=f"vocabulary-{size}")
-        reached = score(small, tokens)
-        meter.attempt("seedlm", small, tokens, plain_bytes(small, tokens, None, p.embed_bits))
-        verdict = gate("seedlm", f"{len(tokens)} tokens", reached, before, p.gates[0])
-        if verdicts.judge(verdict, p.budget_mb is not None):
-            meter.done("seedlm", True)
-            return small, tokens, reached
-    meter.done("seedlm", False)
-    return model, tokenizer, before
+    path: Path,
+) -> Compressed:
+    """Compress ``model`` into the file ``path``. Gates judge on the validation split what each stage keeps of its
+    input."""
+    chain = _Chain(run, model, tokenizer, rows, path)
+    small, tokens, kept = chain.prune_vocabulary(model, tokenizer)
+    final, codes, kept = chain.quantize(small, tokens, kept)
+    sizes, read = chain.entropy_code(final, tokens, codes, kept)
+    measured = {
+        **chain.meter.metrics(),
+        "compression/seedlm_vocab_size": len(read.tokenizer),
+        "compression/vptq_codebook_size": codes_in_use(codes),
+        "phase/stages_completed": stages_in_file((len(tokenizer), len(read.tokenizer)), codes),
+    }
+    untrained = codes_without_training(run, small)
+    return Compressed(chain.verdicts, measured, sizes, read.model, read.tokenizer, untrained)
 
 
-class ValidationScore:
-    """What gates decide on: suite accuracy with tools and success on tool dialogues, half each, on validation."""
+class _Chain:
+    """The three stages; each takes the model and its accuracy and returns what it hands on."""
 
-    def __init__(self, run: Any) -> None:
-        self.evaluation, self.workspace = run.evaluation, run.workspace_dir
-        rows = [row for row in read_rows(run.data_dir / "val.jsonl") if row["kind"] == "tool"]
-        self.dialogues = rows[: 5 * self.evaluation.tool_n]
+    def __init__(
+        self,
+        run: PhaseRun[Params],
+        model: TinyTitanForCausalLM,
+        tokenizer: PreTrainedTokenizerFast,
+        rows: list[Row],
+        path: Path,
+    ) -> None:
+        self.run, self.params, self.rows, self.path = run, run.params, rows, path
+        self.score = ValidationScore(run)
+        forced = self.params.budget_mb is not None
+        self.verdicts = Verdicts(self.score(model, tokenizer), forced)
+        self.meter = StageMeter(run.rows("val"), model, tokenizer)
 
-    def __call__(self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast) -> float:
-        e = self.evaluation
-        with Toolbox(self.workspace) as toolbox:
-            suite = score_suite(
-                model, tokenizer, n=e.suite_n, seed=e.seed, split="val", tools=True, execute=toolbox.execute,
-                max_new_tokens=e.answer_tokens,
-            )  # fmt: skip
-            tools = score_tools(model, tokenizer, toolbox, self.dialogues, max_new_tokens=e.answer_tokens)
-        return 0.5 * (suite.mean_accuracy + tools.success)
+    def prune_vocabulary(
+        self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast
+    ) -> tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast, float]:
+        """The vocabulary of the size asked for with a short recovery, then of the larger one, else all of it."""
+        p, before = self.params, self.verdicts.before
+        for size in (p.vocab_size, int(p.vocab_size * p.retry_vocabulary)):
+            small, tokens = with_pruned_vocabulary(model, tokenizer, self.rows, size, p.token_weights)
+            train_on_new_tokens(self.run, small, bare_view(tokens, self.rows), name=f"vocabulary-{size}")
+            reached = self.score(small, tokens)
+            self.meter.attempt("seedlm", small, tokens, plain_bytes(small, tokens, None, p.embed_bits))
+            gate = judge_attempt("seedlm", f"{len(tokens)} tokens", reached, before, p.gates[0])
+            if self.verdicts.accept(gate):
+                self.meter.done("seedlm", True)
+                return small, tokens, reached
+        self.meter.done("seedlm", False)
+        return model, tokenizer, before
 
+    def quantize(
+        self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, kept: float
+    ) -> tuple[TinyTitanForCausalLM, FrozenVQ | None, float]:
+        """Codes of as many weights as asked for, then of fewer, so of more bits per weight, else the ternary core."""
+        p, data = self.params, bare_view(tokenizer, self.rows)
+        threshold = max(p.gates[1], p.cumulative_gate * self.verdicts.before / kept if kept > 0 else 0.0)
+        for group in dict.fromkeys((p.vq_groups, max(1, int(p.vq_groups * p.retry_groups)))):
+            trained, codes = train_codes(self.run, model, data, group=group)
+            save_agent_file(self.path, trained, tokenizer, vq=codes, embed_bits=p.embed_bits)
+            # What is judged is what the file holds.
+            judged, tokens, _ = load_agent_file(self.path)
+            reached = self.score(judged, tokens)
+            self.meter.attempt("vptq", judged, tokens, plain_bytes(trained, tokenizer, codes, p.embed_bits))
+            setting = f"{p.vq_codebook} codes of {group} weights"
+            if self.verdicts.accept(judge_attempt("vptq", setting, reached, kept, threshold)):
+                self.meter.done("vptq", True)
+                return trained, codes, reached
+        self.meter.done("vptq", False)
+        return model, None, kept
 
-def rounded(model: TinyTitanForCausalLM, group: int, codes: int, seed: int) -> TinyTitanForCausalLM:
-    """The control: the same codebooks fitted to finished weights, without training."""
-    out = copy.deepcopy(model)
-    weights = {f"{name}.weight": linear.effective_weight().detach() for name, linear in model.core_linears().items()}
-    frozen = VQState.from_state_dict(weights, k=codes, v=group, role=codebook_role, seed=seed).freeze()
-    out.set_weight_quant("frozen")
-    linears = out.core_linears()
-    for name, value in decode_vq(frozen).items():
-        linears[name.removesuffix(".weight")].weight.data.copy_(value)
-    return out.eval()
+    def entropy_code(
+        self,
+        model: TinyTitanForCausalLM,
+        tokenizer: PreTrainedTokenizerFast,
+        codes: FrozenVQ | None,
+        kept: float,
+    ) -> tuple[dict[str, int], LoadedModel]:
+        """Write the file with the outcomes of the gates before this one in it; its bytes by component, and what was
+        read back. This stage loses nothing, so it is taken in any case."""
+        note = {"phase": "compress", "stages": [vars(gate) for gate in self.verdicts.gates]}
+        embed_bits = self.params.embed_bits
+        sizes = save_agent_file(self.path, model, tokenizer, vq=codes, embed_bits=embed_bits, metadata=note)
+        read = load_agent_file(self.path)
+        self.meter.attempt("hyper", read.model, read.tokenizer, self.path.stat().st_size)
+        reached = self.score(read.model, read.tokenizer)
+        self.verdicts.gates.append(judge_attempt("hyper", "entropy coding", reached, kept, self.params.gates[2]))
+        return sizes, read

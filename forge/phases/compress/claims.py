@@ -2,63 +2,58 @@
 
 from __future__ import annotations
 
-from typing import Any
-
-from forge.evals.claims import Claim, compare
+from forge.evals.claims import Claim
 from forge.evals.measure import Measurement
 from forge.evals.tool_use import ToolScore
+from forge.interface.run import PhaseRun
+from forge.phases.compress.params import Params
 
-MIN_RATIO = 40.0
+MAX_LOSS = 0.1  # share of the accuracy, and points of tool success, that the file may cost
 
 
 def compression_claims(
-    run: Any,
+    run: PhaseRun[Params],
     baked: Measurement,
     final: Measurement,
-    posthoc: Measurement,
-    tools: list[ToolScore],
-    original: int,
-    size: int,
+    untrained: Measurement,
+    tools: tuple[ToolScore, ToolScore],
+    ratio: float,
 ) -> list[Claim]:
-    """``tools``: zero-shot use of the final file and of the baked model; ``original``, ``size`` in bytes."""
-    boot = {"n_boot": run.evaluation.bootstrap, "seed": run.seed}
-    metric = "suite exact match with tools, no tool text"
+    """``tools``: zero-shot use of the final file and of the baked model; ``ratio``: phase 1's bytes over the file's."""
+    metric, least = "suite exact match with tools, no tool text", run.params.min_ratio
     return [
-        compare(
+        run.compare(
             "the file keeps at least 90 % of phase 6's accuracy",
             metric,
             final.tools.correct,
             baked.tools.correct,
             control_name="phase 6's model",
-            margin=-0.1 * baked.tools.mean_accuracy,
-            **boot,
+            margin=-MAX_LOSS * baked.tools.mean_accuracy,
         ),
-        compare(
+        run.compare(
             "codebooks trained in beat codebooks fitted afterwards",
             metric,
             final.tools.correct,
-            posthoc.tools.correct,
+            untrained.tools.correct,
             control_name="the same codebooks, not trained",
-            **boot,
         ),
-        compare(
+        run.compare(
             "tools still work without any tool text (within 10 points of phase 6)",
             "tool call executed with the right result",
             tools[0].correct,
             tools[1].correct,
             control_name="phase 6's model",
-            margin=-0.1,
-            **boot,
+            margin=-MAX_LOSS,
         ),
         Claim(
-            claim=f"the file is at least {MIN_RATIO:.0f} times smaller than phase 1's fp32 model",
+            claim=f"the file is at least {least:.0f} times smaller than phase 1's fp32 model",
             metric="size ratio",
-            value=original / size,
+            value=ratio,
             control="required",
-            control_value=MIN_RATIO,
+            control_value=least,
             ci95=None,
             n=1,
-            passed=original / size >= MIN_RATIO,
+            passed=ratio >= least,
             note="bytes on disk of everything needed to run; nothing is sampled",
         ),
     ]

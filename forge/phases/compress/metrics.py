@@ -7,25 +7,26 @@ import statistics
 import time
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
+from forge.agentfile.model import load_agent_file
 from forge.agentfile.vq import FrozenVQ, bits_per_weight
-from forge.data.build import Row, read_rows
+from forge.data.build import Row
 from forge.data.dialogues import TOOL_PROMPT
 from forge.data.views import bare_view
 from forge.evals.likelihood import likelihood
-from forge.evals.measure import Measurement
+from forge.evals.measure import Measurement, retention
 from forge.evals.suite import score_suite
 from forge.evals.timing import speedup
+from forge.interface.run import PhaseRun, Published
 from forge.model import TinyTitanForCausalLM, core_weight_names
-from forge.phases.compress.stages import read_file
+from forge.phases.compress.params import Params
 from forge.tools import Toolbox
 
 MIB = 2**20
 ROWS = 400  # tool dialogues behind a perplexity, at most
-TRIT_BITS = 8 / 5
+TRIT_BITS = 8 / 5  # five trits in a byte
 READINGS = 5
 
 
@@ -34,26 +35,25 @@ def plain_bytes(
 ) -> int:
     """Bytes of an agent before entropy coding: every symbol at its fixed width, the tokenizer as its JSON.
 
-    The core at 8/5 bits a trit, or as the indices, scales and codebooks of ``codes``; the embedding at ``embed_bits``
-    an entry with a 16-bit scale a row; all else as 16-bit floats.
+    The core at 8/5 bits per trit, or as the indices, scales and codebooks of ``codes``; the embedding at ``embed_bits``
+    per entry with a 16-bit scale per row; all else as 16-bit floats.
     """
     core, weights = set(core_weight_names(model)), dict(model.state_dict())
     entries = sum(weights[name].numel() for name in core)
-    bits = entries * (TRIT_BITS if codes is None else bits_per_weight(codes))
+    bits: float = entries * (TRIT_BITS if codes is None else bits_per_weight(codes))
     bits += 32 * len(core) if codes is None else 0
     table = weights["embed.weight"]
     bits += table.numel() * (embed_bits or 32) + 16 * len(table)
     bits += 16 * sum(weight.numel() for name, weight in weights.items() if name not in core | {"embed.weight"})
-    return math.ceil(bits / 8) + len(tokenizer.backend_tokenizer.to_str().encode())
+    return math.ceil(bits / 8) + len(str(tokenizer.backend_tokenizer.to_str()).encode())
 
 
 class Perplexity:
-    """exp of the loss on tool dialogues of a split, per token of the *original* vocabulary: tokenizers that cut text
-    differently can be compared by it."""
+    """exp of the loss on tool dialogues among ``rows``, per token of the *original* ``tokenizer``: tokenizers that cut
+    text differently can be compared by it."""
 
-    def __init__(self, run: Any, tokenizer: PreTrainedTokenizerFast, split: str) -> None:
-        rows = read_rows(run.data_dir / f"{split}.jsonl")
-        self.rows: list[Row] = [row for row in rows if row["kind"] in ("tooled", "tool")][:ROWS]
+    def __init__(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast) -> None:
+        self.rows = [row for row in rows if row["kind"] in ("tooled", "tool")][:ROWS]
         self.tokens = int(bare_view(tokenizer, self.rows).mask.sum())
 
     def __call__(self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast) -> float:
@@ -64,8 +64,8 @@ class Perplexity:
 class StageMeter:
     """Bytes into and out of each stage, and the perplexity of its last attempt."""
 
-    def __init__(self, run: Any, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
-        self.perplexity = Perplexity(run, tokenizer, "val")
+    def __init__(self, rows: Sequence[Row], model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+        self.perplexity = Perplexity(rows, tokenizer)
         self.bytes = plain_bytes(model, tokenizer, None, model.config.embed_bits)
         self.stages: dict[str, dict[str, float]] = {}
 
@@ -95,31 +95,32 @@ class StageMeter:
 
 
 def file_metrics(
-    run: Any,
-    path: Path,
-    final: Measurement,
-    first: tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast],
-    original: int,
+    run: PhaseRun[Params], path: Path, final: Measurement, first: Published, original: int
 ) -> dict[str, float]:
-    """The file against phase 1's model and tokenizer ``first``, whose deployable files have ``original`` bytes."""
-    model, tokenizer = read_file(path)
+    """The file against phase 1's model ``first``, whose deployable files have ``original`` bytes."""
+    model, tokenizer, _ = load_agent_file(path)
     size, e = path.stat().st_size, run.evaluation
     with Toolbox(run.workspace_dir) as toolbox:
-        options = {
-            "n": e.suite_n, "seed": e.seed, "tools": True, "execute": toolbox.execute, "system": TOOL_PROMPT,
-            "max_new_tokens": e.answer_tokens,
-        }  # fmt: skip
-        phase1 = score_suite(*first, **options).mean_accuracy
+        phase1 = score_suite(
+            first.model,
+            first.tokenizer,
+            n=e.suite_n,
+            seed=e.seed,
+            tools=True,
+            execute=toolbox.execute,
+            system=TOOL_PROMPT,
+            max_new_tokens=e.answer_tokens,
+        )
     return {
         "quality/final_accuracy": final.tools.mean_accuracy,
-        "quality/final_perplexity": Perplexity(run, first[1], "test")(model, tokenizer),
-        "quality/accuracy_vs_phase1": final.tools.mean_accuracy / max(1e-9, phase1),
+        "quality/final_perplexity": Perplexity(run.rows("test"), first.tokenizer)(model, tokenizer),
+        "quality/accuracy_vs_phase1": retention(phase1.correct, final.tools.correct),
         "size/original_mb": original / MIB,
         "size/final_mb": size / MIB,
         "size/total_compression_ratio": original / size,
-        "performance/inference_speedup": speedup(first[0], model),
+        "performance/inference_speedup": speedup(first.model, model),
         "performance/decompression_time_ms": decompression_ms(path),
-        "phase/final_compression_level": 8 * size / first[0].num_parameters(),
+        "phase/final_compression_level": 8 * size / first.model.num_parameters(),
     }
 
 
@@ -128,7 +129,7 @@ def decompression_ms(path: Path, readings: int = READINGS) -> float:
     times = []
     for _ in range(readings):
         started = time.perf_counter()
-        read_file(path)
+        load_agent_file(path)
         times.append(1000 * (time.perf_counter() - started))
     return statistics.median(times)
 

@@ -48,6 +48,8 @@ class Base(Checkpointed):
     """Weights that one code stands for."""
     vq_codebook: PowerOfTwo
     """Codes."""
+    vq_bits: Annotated[int, Field(ge=2, le=8)]
+    """Bits of each entry of a code."""
     embed_bits: Literal[2, 3, 4, 8]
     """Bits of each entry of the embedding, before entropy coding."""
     reassign_every: Positive
@@ -56,6 +58,8 @@ class Base(Checkpointed):
     """Commitment: how far latent weights move to their code then."""
     latent_ratio: Above
     """Learning rate of latent weights and codebooks against the phase's: they start far from a solution."""
+    vocabulary_steps: Fraction
+    """Share of the phase's steps that the pruned vocabulary is trained for before vector quantization takes all."""
     vocabulary_decay_fraction: Fraction
     """Share of the steps after the pruning of the vocabulary in which the learning rate falls."""
     codes_decay_fraction: Fraction
@@ -66,6 +70,10 @@ class Base(Checkpointed):
     """Accuracy kept after vocabulary pruning, vector quantization, entropy coding."""
     cumulative_gate: Fraction
     """Accuracy kept after all three."""
+    retry_vocabulary: Annotated[float, Field(ge=1.0)]
+    """Times the tokens that vocabulary pruning keeps at its second attempt, if its gate refused the first."""
+    retry_groups: Fraction
+    """Share of the weights that one code stands for at the second attempt of vector quantization."""
     budget_mb: Above | None
     """A size in MB to reach whatever it costs, for example 0.34; null for none."""
 

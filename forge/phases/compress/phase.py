@@ -19,7 +19,7 @@ PHASE = Phase(
         rules=(
             Rule(key="performance/inference_latency_ms", op=">", bound=0, source="results"),
             Rule(key="size_mb", op="<=", bound_from="max_size_mb"),
-            Rule(key="accuracy_retention", op=">=", bound_from="min_accuracy_retention"),
+            Rule(key="tool_accuracy_retention", op=">=", bound_from="min_accuracy_retention"),
         ),
     ),
     deployed=("agent.forge",),

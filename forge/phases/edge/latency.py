@@ -6,31 +6,27 @@ import statistics
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING
 
 import numpy as np
+from transformers import PreTrainedTokenizerFast
 
 from forge.errors import ForgeError
-from forge.model.titan import TinyTitanForCausalLM
+from forge.evals.timing import prefill_ms
+from forge.model import TinyTitanForCausalLM
 from forge.runtime.agent import Agent
-from forge.runtime.bench import bench_isolated, decode_tokens_per_s, prefill_ms
+from forge.runtime.bench import bench_isolated, decode_tokens_per_s
 
-if TYPE_CHECKING:
-    from transformers import PreTrainedTokenizerFast
-
-_TURNS = 2  # A B A B: a machine that slows down or warms up does so for both
+TURNS = 2  # A B A B: a machine that slows down or warms up does so for both
 DECODE_TOKENS = 48
 
 
 @dataclass(frozen=True)
 class Speed:
-    """prefill_*_ms: reading 512 tokens, batch 1. decode_tokens_per_s: writing one answer. repeats: readings
-    timed."""
+    """prefill_*_ms: reading 512 tokens, batch 1. decode_tokens_per_s: writing one answer."""
 
     prefill_p50_ms: float
     prefill_p95_ms: float
     decode_tokens_per_s: float
-    repeats: int
 
 
 def compare_speed(
@@ -41,35 +37,30 @@ def compare_speed(
     repeats: int,
     seed: int,
 ) -> tuple[Speed, Speed]:
-    """Time two models of one vocabulary in turns, ``repeats`` readings each in all; with fewer than four, in
-    one turn.
+    """Time two models of one vocabulary in turns, ``repeats`` readings each.
 
     Decoding speed is the median over turns of ``forge.runtime.bench.decode_tokens_per_s``. ForgeError for
     repeats < 1.
     """
     if repeats < 1:
         raise ForgeError(f"latency: repeats must be at least 1, got {repeats}")
-    agents = [Agent(model.eval(), tokenizer, Path("."), "directory") for model in (before, after)]
-    turns = _TURNS if repeats >= 2 * _TURNS else 1
-    counts = [len(part) for part in np.array_split(np.arange(repeats), turns)]
-    times: list[list[float]] = [[], []]
-    rates: list[list[float]] = [[], []]
-    for count in counts:
-        for agent, readings, decoded in zip(agents, times, rates, strict=True):
-            readings += prefill_ms(agent, repeats=count, seed=seed)
-            decoded.append(decode_tokens_per_s(agent, seed=seed, tokens=DECODE_TOKENS, rounds=1))
+    models = (before, after)
+    readings = prefill_ms(models, repeats=repeats, seed=seed)
+    agents = [Agent(model.eval(), tokenizer, Path("."), "directory") for model in models]
+    rates = [
+        [decode_tokens_per_s(agent, seed=seed, tokens=DECODE_TOKENS, rounds=1) for agent in agents]
+        for _ in range(TURNS)
+    ]
     first, second = (
-        Speed(float(np.percentile(t, 50)), float(np.percentile(t, 95)), statistics.median(r), repeats)
-        for t, r in zip(times, rates, strict=True)
+        Speed(float(np.percentile(times, 50)), float(np.percentile(times, 95)), statistics.median(decoded))
+        for times, decoded in zip(readings, zip(*rates, strict=True), strict=True)
     )
     return first, second
 
 
-def isolated_ram_mb(directories: Sequence[Path | str], *, seed: int = 0) -> list[float]:
-    """Peak resident memory (10^6 bytes) of an agent in a process of its own, libraries included, one figure a
-    directory.
+def isolated_ram_mb(directories: Sequence[Path]) -> list[float]:
+    """Peak resident memory (10^6 bytes) of the agent of each directory in a process of its own, libraries included.
 
     All run side by side: the time they take is not what is measured. ForgeError when one cannot be run.
     """
-    found = bench_isolated(*directories, repeats=1, seed=seed, rounds=1)
-    return [float(metrics["peak_ram_mb"]) for metrics in found]
+    return [float(found["peak_ram_mb"]) for found in bench_isolated(*directories, repeats=1, rounds=1)]

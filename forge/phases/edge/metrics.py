@@ -1,24 +1,24 @@
-"""Everything that phase 7 measures of the model before and after, gathered into its 28 metrics."""
+"""What phase 7 measures of the model before and after: size, speed, memory and quality."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
-import torch
-from transformers import PreTrainedTokenizerFast
-
-from forge.data.dataset import EncodedSet
+from forge.errors import ForgeError
+from forge.evals.evaluator import Evaluator
 from forge.evals.ledger import deployable_files
 from forge.evals.likelihood import likelihood
-from forge.evals.measure import Measurement
+from forge.evals.measure import Measurement, retention
+from forge.interface.phase import PACKED
+from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
-from forge.phases.baking.claims import probes, tool_score
-from forge.phases.edge.fuse import Fusion, fuse, fusion_of, max_output_delta
-from forge.phases.edge.latency import compare_speed, isolated_ram_mb
-from forge.phases.edge.prune import PruningPlan
-from forge.phases.edge.quality import Quality, check_targets, edge_metrics, retention
-from forge.train import TrainResult, gather_batch
+from forge.phases.edge.fusion import Fusion
+from forge.phases.edge.latency import Speed, compare_speed, isolated_ram_mb
+from forge.phases.edge.params import Params
+from forge.phases.edge.pruning import PruningPlan
+from forge.phases.edge.targets import check_targets
+from forge.train import TrainResult
 
 HEADLINE = (
     "optimization/pruning_ratio",
@@ -30,66 +30,116 @@ HEADLINE = (
     "quality/tool_success_rate",
     "quality/accuracy_retention",
 )
-Subject = tuple[TinyTitanForCausalLM, Measurement, Path]
 
 
-def phase_metrics(
-    run: Any,
-    tokenizer: PreTrainedTokenizerFast,
-    plan: PruningPlan,
-    recovery: TrainResult,
-    before: Subject,
-    after: Subject,
-) -> dict[str, Any]:
-    """The metrics of ``before`` and ``after`` (model, suite scores, directory with the deployable files)."""
-    test = EncodedSet.load(run.data_dir / "test.safetensors").without_system()
-    fused = fuse(after[0])
-    delta = max_output_delta(after[0], fused, gather_batch(test, torch.arange(16).numpy()).ids)
-    sizes = [
-        sum(f.stat().st_size for f in deployable_files(phase, subject[2])) / 1e6
-        for phase, subject in (("baking", before), ("edge", after))
-    ]
-    speed = compare_speed(before[0], fused, tokenizer, repeats=run.params.latency_repeats, seed=run.seed)
-    ram = isolated_ram_mb([before[2], after[2]])
-    asked, index = probes(run), test.where("tooled", "tool")
-    old, new = (
-        Quality(
-            score.tools.mean_accuracy,
-            likelihood(model, test, index).perplexity,
-            tool_score(run, model, tokenizer, asked).success,
+@dataclass(frozen=True)
+class Subject:
+    """A model, its suite scores, and the directory that holds its deployable files."""
+
+    model: TinyTitanForCausalLM
+    suite: Measurement
+    directory: Path
+
+
+@dataclass(frozen=True)
+class Deployment:
+    """What a model takes and gives on this machine: MB are 10^6 bytes; ``perplexity`` is that of tool dialogues,
+    ``tool_success`` the zero-shot share in 0..1."""
+
+    parameters: int
+    size_mb: float
+    ram_mb: float
+    speed: Speed
+    suite: Measurement
+    perplexity: float
+    tool_success: float
+
+
+@dataclass(frozen=True)
+class Optimization:
+    """What was done to the model. ``output_delta``: the largest difference of a logit that fusion makes."""
+
+    plan: PruningPlan
+    recovery: TrainResult
+    fusion: Fusion
+    output_delta: float
+
+    def techniques(self) -> list[str]:
+        """Those that changed something: weights removed, tokens distilled, projections fused, operators replaced."""
+        done = {
+            "structured pruning": self.plan.removed_share > 0,
+            "distillation": self.recovery.tokens > 0,
+            "fusion": self.fusion.fused_layers > 0,
+            "operators": self.fusion.optimized_operators > 0,
+        }
+        return [name for name, applied in done.items() if applied]
+
+
+def measure_deployments(
+    run: PhaseRun[Params], evaluator: Evaluator, before: Subject, after: Subject, fused: TinyTitanForCausalLM
+) -> tuple[Deployment, Deployment]:
+    """Measure both; ``fused`` is timed in the place of the model that it was made of."""
+    repeats, tokenizer, subjects = run.params.latency_repeats, evaluator.tokenizer, (before, after)
+    sizes = [sum(file.stat().st_size for file in deployable_files(PACKED, s.directory)) / 1e6 for s in subjects]
+    speeds = compare_speed(before.model, fused, tokenizer, repeats=repeats, seed=run.seed)
+    memory = isolated_ram_mb([subject.directory for subject in subjects])
+    test = run.split("test").without_system()
+    first, second = (
+        Deployment(
+            parameters=subject.model.num_parameters(),
+            size_mb=size,
+            ram_mb=ram,
+            speed=speed,
+            suite=subject.suite,
+            perplexity=likelihood(subject.model, test, test.where("tooled", "tool")).perplexity,
+            tool_success=evaluator.tools(subject.model).success,
         )
-        for model, score, _ in (before, after)
+        for subject, size, ram, speed in zip(subjects, sizes, memory, speeds, strict=True)
     )
+    return first, second
+
+
+def edge_metrics(done: Optimization, before: Deployment, after: Deployment) -> dict[str, float | str]:
+    """The metrics of phase 7. ForgeError when a number that divides is not positive."""
+    slow, fast = before.speed, after.speed
+    for name, value in (("size", after.size_mb), ("latency", fast.prefill_p50_ms)):
+        if value <= 0:
+            raise ForgeError(f"edge: a {name} of {value} was not measured")
+    kept = retention(before.suite.tools.correct, after.suite.tools.correct)
     targets = check_targets(
-        size_mb=sizes[1],
-        latency_ms=speed[1].prefill_p50_ms,
-        tokens_per_s=speed[1].decode_tokens_per_s,
-        ram_mb=ram[1],
-        accuracy_retention=retention(old, new),
+        size_mb=after.size_mb,
+        latency_ms=fast.prefill_p50_ms,
+        tokens_per_s=fast.decode_tokens_per_s,
+        ram_mb=after.ram_mb,
+        accuracy_retention=kept,
     )
-    return edge_metrics(
-        plan=plan,
-        fusion=fusion_of(fused),
-        max_output_delta=delta,
-        size_mb=(sizes[0], sizes[1]),
-        speed=speed,
-        parameters=(before[0].num_parameters(), after[0].num_parameters()),
-        ram_mb=(ram[0], ram[1]),
-        quality=(old, new),
-        targets=targets,
-        device="cpu",
-        techniques=techniques_applied(plan, recovery, fusion_of(fused)),
-        seconds=run.seconds,
-    )
-
-
-def techniques_applied(plan: PruningPlan, recovery: TrainResult, fusion: Fusion) -> list[str]:
-    """The optimizations that changed something: weights removed, tokens distilled, projections fused, operators
-    replaced."""
-    done = {
-        "structured pruning": plan.removed_share > 0,
-        "distillation": recovery.tokens > 0,
-        "fusion": fusion.fused_layers > 0,
-        "operators": fusion.optimized_operators > 0,
+    passed = [target.passed for target in targets.values()]
+    return {
+        "optimization/pruning_ratio": done.plan.removed_share,
+        "optimization/fused_layers": done.fusion.fused_layers,
+        "optimization/optimized_operators": done.fusion.optimized_operators,
+        "optimization/params_before": before.parameters,
+        "optimization/params_after": after.parameters,
+        "optimization/max_output_delta": done.output_delta,
+        "performance/model_size_mb": after.size_mb,
+        "performance/inference_latency_ms": fast.prefill_p50_ms,
+        "performance/throughput_tokens_sec": fast.decode_tokens_per_s,
+        "performance/memory_footprint_mb": after.ram_mb,
+        "performance/model_size_mb_before": before.size_mb,
+        "performance/inference_latency_ms_before": slow.prefill_p50_ms,
+        "performance/throughput_tokens_sec_before": slow.decode_tokens_per_s,
+        "performance/memory_footprint_mb_before": before.ram_mb,
+        "performance/latency_p95_ms": fast.prefill_p95_ms,
+        "performance/speedup": slow.prefill_p50_ms / fast.prefill_p50_ms,
+        "performance/size_reduction": before.size_mb / after.size_mb,
+        "quality/accuracy_retention": kept,
+        "quality/perplexity": after.perplexity,
+        "quality/tool_success_rate": after.tool_success,
+        "quality/accuracy_before": before.suite.tools.mean_accuracy,
+        "quality/accuracy_after": after.suite.tools.mean_accuracy,
+        "quality/perplexity_before": before.perplexity,
+        "deployment/device_type": "cpu",
+        "deployment/target_met": all(passed),
+        "deployment/targets_passed": sum(passed),
+        "phase/optimization_techniques_applied": len(done.techniques()),
     }
-    return [name for name, applied in done.items() if applied]

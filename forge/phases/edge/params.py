@@ -16,6 +16,8 @@ class Base(Checkpointed):
     """Share of the core's parameters that is physically removed."""
     importance_batches: Positive
     """Batches of training rows that the importance of heads and units is estimated on."""
+    unit_multiple: Positive
+    """Feed-forward widths stay multiples of this: the numbers that a vector register of the processor holds."""
     kd_weight: Fraction
     """Share of the distillation loss in the recovery."""
     decay_fraction: Fraction

@@ -20,8 +20,8 @@ from forge.phases.evomerge.fitness import Fitness
 from forge.phases.evomerge.genome import TECHNIQUES, Genome, Layout, express
 from forge.phases.evomerge.operators import diversity, generation_zero, mutate, random_genome, tournament
 from forge.phases.evomerge.parallel import Map, population_map
+from forge.phases.evomerge.params import Params
 from forge.phases.evomerge.search import Search, search_of
-from forge.phases.evomerge.settings import EvolveSettings
 from forge.phases.evomerge.state import EvolutionState, Individual, Record
 
 Evaluate = Callable[[StateDict], Fitness]
@@ -55,6 +55,11 @@ class EvolutionResult:
     generation_zero: dict[str, float | None]
     state: EvolutionState
 
+    @property
+    def first_values(self) -> list[float]:
+        """Fitness of those of generation 0 that live."""
+        return [value for value in self.generation_zero.values() if value is not None]
+
 
 OnGeneration = Callable[[dict[str, float], EvolutionState], None]
 OnEvaluation = Callable[[Record, EvolutionState], None]
@@ -64,12 +69,11 @@ def evolve(
     base: Model,
     parents: Sequence[Model],
     evaluate: Evaluate,
-    settings: EvolveSettings | None = None,
-    seed: int = 0,
+    params: Params,
+    seed: int,
     on_generation: OnGeneration | None = None,
     on_evaluation: OnEvaluation | None = None,
     state: EvolutionState | None = None,
-    backend: str = "serial",
     workers: int | None = None,
 ) -> EvolutionResult:
     """Search for the best merge of ``parents``.
@@ -78,25 +82,24 @@ def evolve(
         base: the trunk of all parents.
         parents: state dicts with the base's names and shapes.
         evaluate: scores a state dict on validation data; must be deterministic. What it is given it may keep.
-        settings: see `EvolveSettings`.
+        params: those of the phase that are about the search; `backend`, see `population_map`, changes nothing but the
+            time.
         seed: of all chance. When resuming, the genetic search has no use for it; CMA-ES needs the same one.
         on_generation: called after every generation with its history row and the state, for logging and
             saving. It may raise (for instance `Interrupted`) to stop the run.
         on_evaluation: called after every new evaluation with its record and the state; saving the state there
             resumes in mid-generation. It may raise as well.
         state: where to resume; must come from a run with the same arguments.
-        backend: where genomes are scored, see `population_map`; changes nothing but the time.
         workers: how many at once; default: as many as there are cores.
 
     Raises:
         ForgeError: models do not match, or no model of generation 0 has a finite fitness.
     """
-    settings = settings or EvolveSettings()
-    layout = Layout.of(base, parents, settings.grouping)
+    layout = Layout.of(base, parents, params.grouping)
     state = EvolutionState.start(seed) if state is None else state
-    with population_map(Judge(base, parents, evaluate), backend, workers) as score:
-        run = _Run(layout, settings, search_of(layout, settings, seed), score, on_evaluation)
-        while state.generation < settings.generations and not run.stalled(state):
+    with population_map(Judge(base, parents, evaluate), params.backend, workers) as score:
+        run = _Run(layout, params, search_of(layout, params, seed), score, on_evaluation)
+        while state.generation < params.generations and not run.stalled(state):
             run.advance(state)
             if on_generation is not None:
                 on_generation(state.history[-1], state)
@@ -127,7 +130,7 @@ class _Run:
     """The fixed part of a run and the steps of a generation."""
 
     layout: Layout
-    settings: EvolveSettings
+    params: Params
     search: Search
     judged: Map[Genome, Record]
     on_evaluation: OnEvaluation | None
@@ -149,17 +152,17 @@ class _Run:
             raise ForgeError("evolution: no model of generation 0 has a finite fitness")
         spread = diversity([individual.genome for individual in population])
         reseeded = 0
-        if generation > 0 and spread < self.settings.diversity_threshold:
-            reseeded = min(self.settings.reseed, max(0, len(population) - self.settings.elites))
+        if generation > 0 and spread < self.params.diversity_threshold:
+            reseeded = min(self.params.reseed, max(0, len(population) - self.params.elites))
             fresh = [random_genome(self.layout, rng) for _ in range(reseeded)]
             kept = population[: len(population) - reseeded]
             population = _ranked(kept + self.alive(fresh, state, generation, rng, kept))
             spread = diversity([individual.genome for individual in population])
         state.names, state.generation, state.population = names, generation, population
         state.lookups, state.reseeded = state.lookups + self.lookups, state.reseeded + reseeded
-        state.keep_best(population, self.settings.archive)
+        state.keep_best(population, self.params.archive)
         state.origin = state.origin or population[0]
-        state.set_rng(rng)
+        state.random = rng.getstate()
         state.history.append(self.row(state, spread))
 
     def alive(
@@ -183,7 +186,7 @@ class _Run:
             if not missing or not pool:
                 break
             genomes = [
-                mutate(tournament(pool, self.settings.tournament, rng).genome, self.layout, rng, self.settings)
+                mutate(tournament(pool, self.params.tournament, rng).genome, self.layout, rng, self.params)
                 for _ in range(missing)
             ]
         return population
@@ -221,7 +224,7 @@ class _Run:
 
     def stalled(self, state: EvolutionState) -> bool:
         """Whether ``patience`` generations have passed without a better champion."""
-        wait = self.settings.patience
+        wait = self.params.patience
         if wait == 0 or len(state.history) <= wait:
             return False
         return state.history[-1]["best_fitness"] <= state.history[-1 - wait]["best_fitness"]

@@ -1,21 +1,27 @@
-"""One number for selection: 0.4 perplexity, 0.3 accuracy, 0.2 speed, 0.1 memory, each against the best
-parent.
+"""Fitness of a merge, the one number that selection goes by.
 
-Speed and memory enter as deterministic costs (FLOPs at the measured number of recurrence steps, bytes of
-the file), never as times, so that the same model always has the same fitness. The best parent has fitness 1
-by construction.
+It weighs validation loss and accuracy, counted FLOPs and bytes, each against the best parent, whose fitness is 1.
+Speed and memory enter as deterministic costs (FLOPs at the measured number of recurrence steps, bytes of the file),
+never as times, so that the same model always has the same fitness. Selection never sees the test split.
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Sequence
+from dataclasses import asdict, dataclass, replace
 
+import numpy as np
+
+from forge.data.dataset import EncodedSet
 from forge.errors import ForgeError
+from forge.evals.likelihood import likelihood
+from forge.merge.methods import StateDict
+from forge.model import TinyTitanForCausalLM
+from forge.phases.evomerge.parallel import one_thread
+from forge.phases.evomerge.params import FitnessWeights
 
-WEIGHTS: Mapping[str, float] = {"perplexity": 0.4, "accuracy": 0.3, "speed": 0.2, "memory": 0.1}
+KINDS = ("direct", "tooled", "tool", "recall")  # of the rows that merges are judged on
 # Beyond this a ratio tells of the reference, not of the model: no term buys more than twice its share.
 RATIO_CAP = 2.0
 # One point of accuracy on both sides keeps the ratio sane where the best parent solves next to nothing.
@@ -38,6 +44,11 @@ class Measured:
     flops: float
     bytes: float
 
+    @property
+    def finite(self) -> bool:
+        """Whether every quantity is a number."""
+        return all(math.isfinite(number) for number in asdict(self).values())
+
 
 @dataclass(frozen=True)
 class Fitness:
@@ -52,55 +63,38 @@ class Fitness:
         """Whether the fitness can be ranked."""
         return not self.fault and math.isfinite(self.value)
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values; see `from_dict`. A fitness with a fault is not kept."""
-        return {"value": self.value, "measured": asdict(self.measured)}
 
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Fitness:
-        """Inverse of `to_dict`."""
-        return cls(value=data["value"], measured=Measured(**data["measured"]))
-
-
-def combine(
-    perplexity: float,
-    accuracy: float,
-    flops: float,
-    bytes: float,
-    reference: Measured,
-    weights: Mapping[str, float] = WEIGHTS,
-) -> Fitness:
+def combine(measured: Measured, reference: Measured, weights: FitnessWeights) -> Fitness:
     """Fitness of a measured model against the reference (the best parent, see `best_parent`).
 
-    value = 0.4 * r(reference.perplexity / perplexity)
-          + 0.3 * r((accuracy + 0.01) / (reference.accuracy + 0.01))
-          + 0.2 * r(reference.flops / flops) + 0.1 * r(reference.bytes / bytes), with r clipping to [0, 2].
+    value = weights.perplexity * r(reference.perplexity / perplexity)
+          + weights.accuracy * r((accuracy + 0.01) / (reference.accuracy + 0.01))
+          + weights.speed * r(reference.flops / flops)
+          + weights.memory * r(reference.bytes / bytes), with r clipping to [0, 2].
 
     A measurement that is not finite gives a fitness of NaN: such a model is to be discarded, not ranked.
-    Other ``weights`` are given by the same four names.
 
     Raises:
-        ForgeError: a cost of the reference or of the model is zero or negative, or weights of other names.
+        ForgeError: a cost of the reference or of the model is zero or negative.
     """
-    if weights.keys() != WEIGHTS.keys():
-        raise ForgeError(f"fitness: weights are given for {', '.join(sorted(weights))}, not {', '.join(WEIGHTS)}")
-    measured = Measured(perplexity=perplexity, accuracy=accuracy, flops=flops, bytes=bytes)
     _check_costs("reference", reference)
-    if not all(math.isfinite(number) for number in asdict(measured).values()):
+    if not measured.finite:
         return Fitness(math.nan, measured, "the fitness is not finite")
     _check_costs("model", measured)
     ratios = {
-        "perplexity": reference.perplexity / perplexity,
-        "accuracy": (accuracy + ACCURACY_FLOOR) / (reference.accuracy + ACCURACY_FLOOR),
-        "speed": reference.flops / flops,
-        "memory": reference.bytes / bytes,
+        "perplexity": reference.perplexity / measured.perplexity,
+        "accuracy": (measured.accuracy + ACCURACY_FLOOR) / (reference.accuracy + ACCURACY_FLOOR),
+        "speed": reference.flops / measured.flops,
+        "memory": reference.bytes / measured.bytes,
     }
     # fsum: the sum of the weights is then exactly 1 on every Python
-    value = math.fsum(weight * min(max(ratios[name], 0.0), RATIO_CAP) for name, weight in weights.items())
-    return Fitness(value, measured)
+    return Fitness(
+        math.fsum(weight * min(max(ratios[name], 0.0), RATIO_CAP) for name, weight in weights.model_dump().items()),
+        measured,
+    )
 
 
-def best_parent(parents: Sequence[Measured], weights: Mapping[str, float] = WEIGHTS) -> int:
+def best_parent(parents: Sequence[Measured], weights: FitnessWeights) -> int:
     """Index of the parent that all fitness is measured against.
 
     That is the one that scores highest when each quantity is held against the best value among the parents;
@@ -109,7 +103,7 @@ def best_parent(parents: Sequence[Measured], weights: Mapping[str, float] = WEIG
     Raises:
         ForgeError: no parent has finite measurements.
     """
-    alive = [parent for parent in parents if all(math.isfinite(number) for number in asdict(parent).values())]
+    alive = [parent for parent in parents if parent.finite]
     if not alive:
         raise ForgeError("evolution: no parent has finite measurements")
     ideal = Measured(
@@ -118,7 +112,7 @@ def best_parent(parents: Sequence[Measured], weights: Mapping[str, float] = WEIG
         flops=min(parent.flops for parent in alive),
         bytes=min(parent.bytes for parent in alive),
     )
-    scores = [combine(**asdict(p), reference=ideal, weights=weights).value for p in parents]
+    scores = [combine(parent, ideal, weights).value for parent in parents]
     return max(range(len(parents)), key=lambda index: scores[index] if math.isfinite(scores[index]) else -math.inf)
 
 
@@ -126,3 +120,60 @@ def _check_costs(whose: str, measured: Measured) -> None:
     for name in ("perplexity", "flops", "bytes"):
         if not getattr(measured, name) > 0.0:
             raise ForgeError(f"fitness: {name} of the {whose} is {getattr(measured, name)}, it must be positive")
+
+
+def fitness_batch(data: EncodedSet, samples: int, seed: int) -> EncodedSet:
+    """The fixed validation examples that every merge is judged on."""
+    pool = data.where(*KINDS)
+    chosen = np.random.default_rng(seed).choice(pool, size=min(samples, len(pool)), replace=False)
+    return data.subset(np.sort(chosen))
+
+
+def measure_merge(model: TinyTitanForCausalLM, weights: StateDict, batch: EncodedSet) -> Measured:
+    """Load a merge into ``model`` and measure it. FLOPs are those of one supervised token at the steps that it
+    takes."""
+    model.load_state_dict(weights)
+    scored = likelihood(model, batch)
+    core = sum(linear.weight.numel() for linear in model.core_linears().values())
+    mean_steps = float((scored.steps * scored.tokens).sum() / scored.tokens.sum())
+    size = sum(w.numel() * w.element_size() for w in weights.values())
+    return Measured(scored.perplexity, scored.accuracy, 2.0 * core * mean_steps, float(size))
+
+
+@dataclass(frozen=True)
+class FitnessFunction:
+    """Measures a merge on one batch, against the best parent. It can be sent to worker processes."""
+
+    model: TinyTitanForCausalLM
+    batch: EncodedSet
+    reference: Measured
+    weights: FitnessWeights
+
+    def __call__(self, state_dict: StateDict) -> Fitness:
+        measured = measure_merge(self.model, state_dict, self.batch)
+        fitness = combine(measured, self.reference, self.weights)
+        guessing = self.model.config.vocab_size
+        if fitness.finite and measured.perplexity >= guessing > self.reference.perplexity:
+            fault = f"the model is dead: perplexity {measured.perplexity:.0f}, guessing among all tokens has {guessing}"
+            return replace(fitness, fault=fault)
+        return fitness
+
+
+def fitness_function(
+    model: TinyTitanForCausalLM, batch: EncodedSet, parents: Sequence[StateDict], weights: FitnessWeights
+) -> tuple[FitnessFunction, int]:
+    """The fitness function, normalized to the best parent, and that parent's place."""
+    with one_thread():
+        measured = [measure_merge(model, parent, batch) for parent in parents]
+    best = best_parent(measured, weights)
+    return FitnessFunction(model, batch, measured[best], weights), best
+
+
+def batch_loss(model: TinyTitanForCausalLM, batch: EncodedSet) -> Callable[[StateDict], float]:
+    """Mean loss per token of a state dict on a batch, for :func:`forge.merge.barrier.loss_barrier`."""
+
+    def loss(state_dict: StateDict) -> float:
+        model.load_state_dict(state_dict)
+        return float(np.log(likelihood(model, batch).perplexity))
+
+    return loss

@@ -18,7 +18,6 @@ import hashlib
 import json
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
-from typing import Any
 
 import torch
 
@@ -185,18 +184,6 @@ class Genome:
         seed = self.seed if self.sparsifier == "dare" else None
         genes = [stages, self.names, groups, paths, seed]
         return hashlib.sha256(json.dumps(genes, sort_keys=True).encode()).hexdigest()
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values; see `from_dict`."""
-        data: dict[str, Any] = json.loads(json.dumps(asdict(self)))
-        return data
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Genome:
-        """Inverse of `to_dict`."""
-        groups = tuple(GroupGenes(**{**genes, "weights": tuple(genes["weights"])}) for genes in data["groups"])
-        paths = {module: tuple(Junction(**junction) for junction in data[module]) for module in MODULES}
-        return cls(**{**data, "names": tuple(data["names"]), "groups": groups, **paths})
 
 
 def with_paths(genome: Genome, paths: Mapping[str, tuple[Junction, ...]]) -> Genome:

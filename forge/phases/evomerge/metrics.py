@@ -1,4 +1,4 @@
-"""The metrics of an evolution by generation, and how much of what went in it keeps."""
+"""What phase 2 measures: its evolution by generation, and how much of what went in the champion keeps."""
 
 from __future__ import annotations
 
@@ -9,7 +9,8 @@ from collections.abc import Mapping, Sequence
 import numpy as np
 from torch import Tensor
 
-from forge.phases.evomerge.evolve import EvolutionResult
+from forge.evals.measure import mean
+from forge.phases.evomerge.merging import Merged
 
 SERIES = (
     "best_fitness",
@@ -23,15 +24,21 @@ SERIES = (
 STEPS_PER_RMS = 16  # precision at which changes are stored, against the parents' root mean square
 
 
-def generation_metrics(result: EvolutionResult) -> dict[str, float]:
-    """``generation_<g>/<name>`` of every generation that ran, and the gain of fitness over generation 0's mean."""
-    metrics = {f"generation_{int(row['generation'])}/{name}": row[name] for row in result.history for name in SERIES}
-    start = [value for value in result.generation_zero.values() if value is not None]
-    mean = sum(start) / len(start)
-    gain = result.champion.fitness.value - mean
-    return metrics | {
-        "phase/fitness_improvement": gain,
-        "phase/fitness_improvement_percent": 100 * gain / mean,
+def evolution_metrics(merged: Merged) -> dict[str, float | str]:
+    """The outcome against generation 0, what each technique and pair of parents is worth, and every generation."""
+    result, start = merged.result, mean(merged.result.first_values)
+    final = result.champion.fitness.value
+    return {
+        **{f"generation_zero/{key}": value for key, value in result.generation_zero.items() if value is not None},
+        **{f"merge_technique/{key}/success_rate": value for key, value in result.success_rate.items()},
+        **{f"barrier/{key}": value for key, value in merged.barriers.items()},
+        **{f"generation_{int(row['generation'])}/{name}": row[name] for row in result.history for name in SERIES},
+        "phase/final_fitness": final,
+        "phase/initial_fitness": start,
+        "phase/fitness_improvement": final - start,
+        "phase/fitness_improvement_percent": 100 * (final - start) / start,
+        "phase/best_merge_technique": result.champion.genome.label,
+        "max_barrier": max(merged.barriers.values()),
     }
 
 

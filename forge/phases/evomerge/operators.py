@@ -25,7 +25,7 @@ from forge.phases.evomerge.genome import (
     uniform_average,
     with_paths,
 )
-from forge.phases.evomerge.settings import MutationSettings
+from forge.phases.evomerge.params import Params
 
 T = TypeVar("T")
 _SCALARS = ("t", "density", "lam", "blend")
@@ -91,17 +91,17 @@ def _recombines(genome: Genome) -> bool:
     return genome.recombination == "none" or any(junction.donor != 0 for _, junction in steps)
 
 
-def mutate(genome: Genome, layout: Layout, rng: Random, settings: MutationSettings) -> Genome:
+def mutate(genome: Genome, layout: Layout, rng: Random, params: Params) -> Genome:
     """A changed copy: gaussian steps on coefficients and scales, fresh draws of techniques, donors, blocks
     and seed.
 
     Half of the time all layer groups take the same step, which keeps a merge consistent over depth. Each
-    child has a step size of its own (1, 1/2 or 1/4 of the setting), so that the search can still close in
+    child has a step size of its own (1, 1/2 or 1/4 of `mutation_sigma`), so that the search can still close in
     late.
     """
-    sigma = settings.mutation_sigma * rng.choice((1.0, 0.5, 0.25))
+    sigma = params.mutation_sigma * rng.choice((1.0, 0.5, 0.25))
     stages = [
-        rng.choice(options) if rng.random() < settings.category_rate else current
+        rng.choice(options) if rng.random() < params.category_rate else current
         for current, options in (
             (genome.interpolation, INTERPOLATIONS),
             (genome.sparsifier, SPARSIFIERS),
@@ -110,13 +110,13 @@ def mutate(genome: Genome, layout: Layout, rng: Random, settings: MutationSettin
     ]
     together, common = rng.random() < 0.5, rng.getrandbits(64)
     groups = tuple(
-        _mutated_group(genes, Random(common) if together else rng, settings.gene_rate, sigma) for genes in genome.groups
+        _mutated_group(genes, Random(common) if together else rng, params.gene_rate, sigma) for genes in genome.groups
     )
     paths = {
-        module: _mutated_path(getattr(genome, module), module, layout, rng, sigma, settings.gene_rate)
+        module: _mutated_path(getattr(genome, module), module, layout, rng, sigma, params.gene_rate)
         for module in MODULES
     }
-    seed = rng.randrange(_SEEDS) if rng.random() < settings.category_rate else genome.seed
+    seed = rng.randrange(_SEEDS) if rng.random() < params.category_rate else genome.seed
     return with_paths(Genome(stages[0], stages[1], stages[2], genome.names, groups, seed=seed), paths)
 
 

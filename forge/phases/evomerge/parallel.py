@@ -16,7 +16,7 @@ from collections.abc import Callable, Iterable, Iterator
 from concurrent.futures import ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import contextmanager
-from typing import Any, TypeVar
+from typing import Any, TypeVar, cast
 
 import torch
 
@@ -27,8 +27,9 @@ BACKENDS = ("serial", "process", "ray")
 T = TypeVar("T")
 R = TypeVar("R")
 Map = Callable[[Iterable[T]], Iterator[R]]
+Work = Callable[[object], object]
 
-_work: Callable[[Any], Any] | None = None  # of a worker process
+_work: Work | None = None  # of a worker process
 
 
 @contextmanager
@@ -72,12 +73,11 @@ def population_map(work: Callable[[T], R], backend: str, workers: int | None = N
         return
     # A fork shares the parents' weights and starts in milliseconds; a fresh interpreter imports torch first.
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
-    pool = ProcessPoolExecutor(
-        count, multiprocessing.get_context(method), _become_worker, (work, torch.are_deterministic_algorithms_enabled())
-    )
+    given = cast(Work, work), torch.are_deterministic_algorithms_enabled()
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context(method), _become_worker, given)
     try:
         with one_thread():
-            yield lambda items: _told(pool.map(_do, items))
+            yield lambda items: _told(cast(Iterator[R], pool.map(_do, items)))
     finally:
         pool.shutdown(cancel_futures=True)
 
@@ -89,7 +89,7 @@ def _told(results: Iterator[R]) -> Iterator[R]:
         raise ForgeError("a worker process died, perhaps for lack of memory; run again to resume") from error
 
 
-def _become_worker(work: Callable[[Any], Any], deterministic: bool) -> None:
+def _become_worker(work: Work, deterministic: bool) -> None:
     """First act of a worker: one thread, no share in the parent's signals, an end when the parent ends."""
     global _work
     _work = work
@@ -111,7 +111,7 @@ def _end_with_parent() -> None:
     os._exit(1)
 
 
-def _do(item: Any) -> Any:
+def _do(item: object) -> object:
     assert _work is not None
     return _work(item)
 
@@ -119,11 +119,11 @@ def _do(item: Any) -> Any:
 class RayActor:
     """One worker on a Ray cluster."""
 
-    def __init__(self, work: Callable[[Any], Any], deterministic: bool) -> None:
+    def __init__(self, work: Work, deterministic: bool) -> None:
         _settle(deterministic)
         self.work = work
 
-    def do(self, item: Any) -> Any:
+    def do(self, item: object) -> object:
         """Apply the work to one item."""
         return self.work(item)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from forge.interface.fields import Above, Checkpointed, Count, Fraction, Positive, Strict, Weight, check_sum_to_one
+from forge.interface.fields import Checkpointed, Count, Fraction, Positive, Strict, Weight, check_sum_to_one
 
 
 class FitnessWeights(Strict):
@@ -33,10 +33,16 @@ class Base(Checkpointed):
     """What has coefficients of its own: each module, or each block."""
     elites: Positive
     """Best individuals that go on unchanged."""
+    tournament: Positive
+    """Individuals that are drawn to find a parent; the fittest of them is it."""
     crossover_rate: Fraction
     """Share of children that have two parents."""
-    mutation_sigma: Above
-    """Standard deviation of a mutation, in units of a gene's range."""
+    gene_rate: Fraction
+    """Chance that a mutation changes a coefficient, or a block's scale."""
+    mutation_sigma: Annotated[float, Field(gt=0.0, le=1.0)]
+    """Standard deviation of such a change, in units of the gene's range, before the child's own step size."""
+    category_rate: Fraction
+    """Chance that a mutation draws a technique, or the seed, anew."""
     diversity_threshold: Fraction
     """Mean distance of genomes below which the worst are replaced by new ones."""
     reseed: Count

@@ -10,16 +10,19 @@ _OWN = tuple(
     f"evomerge.{key}"
     for key in (
         "archive",
+        "category_rate",
         "checkpoint_every",
         "crossover_rate",
         "diversity_threshold",
         "elites",
         "fitness",
+        "gene_rate",
         "grouping",
         "mutation_sigma",
         "patience",
         "reseed",
         "search",
+        "tournament",
     )
 )
 # Its control trains the best parent further, with phase 1's settings.

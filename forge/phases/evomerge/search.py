@@ -10,7 +10,7 @@ from __future__ import annotations
 import math
 from collections.abc import Iterator, Mapping, Sequence
 from random import Random
-from typing import Any, Protocol
+from typing import Protocol
 
 import numpy as np
 
@@ -27,7 +27,7 @@ from forge.phases.evomerge.genome import (
     with_paths,
 )
 from forge.phases.evomerge.operators import crossover, mutate, tournament, usable_weights
-from forge.phases.evomerge.settings import EvolveSettings
+from forge.phases.evomerge.params import Params
 from forge.phases.evomerge.state import EvolutionState, Individual, Record
 
 _FRESH_TRIES = 8  # mutations of a child that is already in the population
@@ -37,6 +37,19 @@ _STAGES = (INTERPOLATIONS, SPARSIFIERS, RECOMBINATIONS)
 _SCALARS = ("t", "density", "lam", "blend")
 
 
+class Strategy(Protocol):
+    """What is used of `cma.CMAEvolutionStrategy`."""
+
+    def ask(self) -> Sequence[np.ndarray]:
+        """New points."""
+
+    def tell(self, points: Sequence[np.ndarray], costs: Sequence[float]) -> None:
+        """What the points cost; lower is better."""
+
+    def stop(self) -> Mapping[str, object]:
+        """Why it has come to an end; empty as long as it has not."""
+
+
 class Search(Protocol):
     """Proposes generations."""
 
@@ -44,28 +57,28 @@ class Search(Protocol):
         """The genomes of the generation after ``state.generation``; the elites are the first."""
 
 
-def search_of(layout: Layout, settings: EvolveSettings, seed: int) -> Search:
-    """The search that the settings name."""
-    return CmaSearch(layout, settings, seed) if settings.search == "cma" else GeneticSearch(layout, settings)
+def search_of(layout: Layout, params: Params, seed: int) -> Search:
+    """The search that the parameters name."""
+    return CmaSearch(layout, params, seed) if params.search == "cma" else GeneticSearch(layout, params)
 
 
 class GeneticSearch:
     """Elites, and mutated children of tournament winners."""
 
-    def __init__(self, layout: Layout, settings: EvolveSettings) -> None:
-        self.layout, self.settings = layout, settings
+    def __init__(self, layout: Layout, params: Params) -> None:
+        self.layout, self.params = layout, params
 
     def propose(self, state: EvolutionState, rng: Random) -> list[Genome]:
         """All distinct, as long as mutation finds something new."""
-        population, s = state.population, self.settings
-        genomes = [individual.genome for individual in population[: s.elites]]
+        population, p = state.population, self.params
+        genomes = [individual.genome for individual in population[: p.elites]]
         seen = {genome.key() for genome in genomes}
-        while len(genomes) < s.population:
-            child = tournament(population, s.tournament, rng).genome
-            if rng.random() < s.crossover_rate:
-                child = crossover(child, tournament(population, s.tournament, rng).genome, rng)
+        while len(genomes) < p.population:
+            child = tournament(population, p.tournament, rng).genome
+            if rng.random() < p.crossover_rate:
+                child = crossover(child, tournament(population, p.tournament, rng).genome, rng)
             for _ in range(_FRESH_TRIES):
-                child = mutate(child, self.layout, rng, s)
+                child = mutate(child, self.layout, rng, p)
                 if child.key() not in seen:
                     break
             seen.add(child.key())
@@ -81,11 +94,11 @@ class CmaSearch:
     When the samples become too alike, the distribution starts again, as wide as at first, around the best point.
     """
 
-    def __init__(self, layout: Layout, settings: EvolveSettings, seed: int) -> None:
-        self.asked = settings.population - settings.elites
+    def __init__(self, layout: Layout, params: Params, seed: int) -> None:
+        self.asked = params.population - params.elites
         if self.asked < _LEAST_ASKED:
             raise ForgeError(f"evolution: CMA-ES needs {_LEAST_ASKED} individuals besides the elites, not {self.asked}")
-        self.layout, self.settings, self.seed = layout, settings, seed
+        self.layout, self.params, self.seed = layout, params, seed
         self.generations: Iterator[list[Genome]] | None = None
         self.given = 0  # generations proposed since generation 0
 
@@ -97,7 +110,7 @@ class CmaSearch:
         samples: list[Genome] = []
         while self.given <= state.generation:
             samples, self.given = next(self.generations), self.given + 1
-        elites = [individual.genome for individual in state.population[: self.settings.elites]]
+        elites = [individual.genome for individual in state.population[: self.params.elites]]
         return [*elites, *samples]
 
     def _samples(self, origin: Individual, records: Mapping[str, Record]) -> Iterator[list[Genome]]:
@@ -115,10 +128,10 @@ class CmaSearch:
             strategy.tell(points, [-max(value, worst) for value in values])
             if known and max(known) > best_value:
                 best, best_value = points[values.index(max(known))], max(known)
-            if strategy.stop() or diversity_of(points) < self.settings.diversity_threshold / 2:
+            if strategy.stop() or diversity_of(points) < self.params.diversity_threshold / 2:
                 strategy = self._strategy(best, generator)
 
-    def _strategy(self, start: np.ndarray, generator: np.random.Generator) -> Any:
+    def _strategy(self, start: np.ndarray, generator: np.random.Generator) -> Strategy:
         import cma
 
         options = {
@@ -130,7 +143,8 @@ class CmaSearch:
             "verbose": -9,
             "verb_log": 0,
         }
-        return cma.CMAEvolutionStrategy(start, _SIGMA, options)
+        strategy: Strategy = cma.CMAEvolutionStrategy(start, _SIGMA, options)
+        return strategy
 
 
 def diversity_of(points: Sequence[np.ndarray]) -> float:

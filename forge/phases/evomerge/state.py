@@ -5,10 +5,13 @@ from __future__ import annotations
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass, field
 from random import Random
-from typing import Any
+
+from pydantic import TypeAdapter
 
 from forge.phases.evomerge.fitness import Fitness
 from forge.phases.evomerge.genome import Genome
+
+RandomState = tuple[int, tuple[int, ...], float | None]  # as `random.Random` gives it
 
 
 @dataclass(frozen=True)
@@ -19,19 +22,6 @@ class Individual:
     fitness: Fitness
     generation: int
 
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values; see `from_dict`."""
-        return {
-            "genome": self.genome.to_dict(),
-            "fitness": self.fitness.to_dict(),
-            "generation": self.generation,
-        }
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Individual:
-        """Inverse of `to_dict`."""
-        return cls(Genome.from_dict(data["genome"]), Fitness.from_dict(data["fitness"]), data["generation"])
-
 
 @dataclass
 class Record:
@@ -41,16 +31,6 @@ class Record:
     fitness: Fitness | None
     failure: str = ""
     generation: int = 0
-
-    def to_dict(self) -> dict[str, Any]:
-        """As JSON-able values; see `from_dict`."""
-        fitness = None if self.fitness is None else self.fitness.to_dict()
-        return {**vars(self), "fitness": fitness}
-
-    @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> Record:
-        """Inverse of `to_dict`."""
-        return cls(**{**data, "fitness": None if data["fitness"] is None else Fitness.from_dict(data["fitness"])})
 
 
 @dataclass
@@ -71,7 +51,7 @@ class EvolutionState:
     """
 
     generation: int
-    random: list[Any]
+    random: RandomState
     population: list[Individual] = field(default_factory=list)
     archive: list[Individual] = field(default_factory=list)
     records: dict[str, Record] = field(default_factory=dict)
@@ -84,9 +64,7 @@ class EvolutionState:
     @classmethod
     def start(cls, seed: int) -> EvolutionState:
         """State before generation 0."""
-        state = cls(generation=-1, random=[])
-        state.set_rng(Random(seed))
-        return state
+        return cls(generation=-1, random=Random(seed).getstate())
 
     @property
     def cache_hits(self) -> int:
@@ -95,41 +73,24 @@ class EvolutionState:
 
     def rng(self) -> Random:
         """A generator that continues from the end of the last complete generation."""
-        version, internal, gauss_next = self.random
         rng = Random()
-        rng.setstate((version, tuple(internal), gauss_next))
+        rng.setstate(self.random)
         return rng
-
-    def set_rng(self, rng: Random) -> None:
-        """Remember where ``rng`` stands."""
-        version, internal, gauss_next = rng.getstate()
-        self.random = [version, list(internal), gauss_next]
 
     def keep_best(self, population: Sequence[Individual], size: int) -> None:
         """Enter a population into the archive of ``size`` distinct genomes; of equals the earlier wins."""
         best = {individual.genome.key(): individual for individual in (*self.archive, *population)}
         self.archive = sorted(best.values(), key=lambda individual: -individual.fitness.value)[:size]
 
-    def to_dict(self) -> dict[str, Any]:
+    def to_dict(self) -> dict[str, object]:
         """As JSON-able values; see `from_dict`."""
-        return {
-            **vars(self),
-            "population": [individual.to_dict() for individual in self.population],
-            "archive": [individual.to_dict() for individual in self.archive],
-            "records": {key: record.to_dict() for key, record in self.records.items()},
-            "history": [dict(row) for row in self.history],
-            "origin": None if self.origin is None else self.origin.to_dict(),
-        }
+        values: dict[str, object] = _JSON.dump_python(self, mode="json")
+        return values
 
     @classmethod
-    def from_dict(cls, data: Mapping[str, Any]) -> EvolutionState:
+    def from_dict(cls, values: Mapping[str, object]) -> EvolutionState:
         """Inverse of `to_dict`."""
-        return cls(
-            **{
-                **data,
-                "population": [Individual.from_dict(entry) for entry in data["population"]],
-                "archive": [Individual.from_dict(entry) for entry in data["archive"]],
-                "records": {key: Record.from_dict(entry) for key, entry in data["records"].items()},
-                "origin": None if data["origin"] is None else Individual.from_dict(data["origin"]),
-            }
-        )
+        return _JSON.validate_python(values)
+
+
+_JSON = TypeAdapter(EvolutionState)

@@ -11,7 +11,8 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
+
+import numpy as np
 
 MEMORIZED = 0.95
 WINDOW = 3  # measurements that count as recent
@@ -43,25 +44,17 @@ def detect_grokking(
     points: Sequence[Point], gap: float = 0.2, jump: float = 0.2, window: int = WINDOW
 ) -> GrokkingVerdict:
     """Judge a series of measurements in order of steps."""
-    jumps = [b.val_accuracy - a.val_accuracy for a, b in pairwise(points)]
-    last_gap = points[-1].train_accuracy - points[-1].val_accuracy if points else 0.0
-    memorized = next(
-        (i for i, p in enumerate(points) if p.train_accuracy >= MEMORIZED and p.train_accuracy - p.val_accuracy >= gap),
-        None,
-    )
-    grokked = None
-    if memorized is not None:
-        for i in range(memorized + 1, len(points)):
-            earlier = points[max(memorized, i - window)]
-            if points[i].val_accuracy - earlier.val_accuracy >= jump:
-                grokked = i
-                break
+    train, val = _accuracies(points)
+    rises = np.diff(val)
+    memorized = np.flatnonzero((train >= MEMORIZED) & (train - val >= gap))[:1]
+    later = np.arange(memorized[0] + 1, len(points)) if memorized.size else memorized
+    grokked = later[val[later] - val[np.maximum(later - window, memorized)] >= jump][:1]
     return GrokkingVerdict(
-        detected=grokked is not None,
-        memorized_step=-1 if memorized is None else points[memorized].step,
-        grokking_step=-1 if grokked is None else points[grokked].step,
-        max_val_jump=max(jumps, default=0.0),
-        gap=last_gap,
+        detected=grokked.size > 0,
+        memorized_step=points[memorized[0]].step if memorized.size else -1,
+        grokking_step=points[grokked[0]].step if grokked.size else -1,
+        max_val_jump=float(rises.max()) if rises.size else 0.0,
+        gap=float(train[-1] - val[-1]) if points else 0.0,
     )
 
 
@@ -71,17 +64,22 @@ def grokking_metrics(points: Sequence[Point], verdict: GrokkingVerdict) -> dict[
     ``accuracy_derivative``: validation accuracy gained per 100 steps between the first and the last of them;
     ``improvement``: between the first and the last of all. At least one point is needed.
     """
-    recent = points[-WINDOW:]
-    accuracies = [point.val_accuracy for point in recent]
-    steps = max(1, recent[-1].step - recent[0].step)
+    train, val = _accuracies(points[-WINDOW:])
+    steps = max(1, points[-1].step - points[-WINDOW:][0].step)
     return {
         "detected": verdict.detected,
         "step": verdict.grokking_step,
-        "accuracy_derivative": 100 * (accuracies[-1] - accuracies[0]) / steps,
+        "accuracy_derivative": float(100 * (val[-1] - val[0]) / steps),
         "improvement": points[-1].val_accuracy - points[0].val_accuracy,
         "memorized_step": verdict.memorized_step,
         "train_val_gap": verdict.gap,
-        "gap_window_mean": sum(point.train_accuracy - point.val_accuracy for point in recent) / len(recent),
+        "gap_window_mean": float((train - val).mean()),
         "max_val_jump": verdict.max_val_jump,
-        "converged": max(accuracies) - min(accuracies) < SETTLED,
+        "converged": bool(np.ptp(val) < SETTLED),
     }
+
+
+def _accuracies(points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
+    """Training and validation accuracy, (n) each."""
+    train, val = np.array([(point.train_accuracy, point.val_accuracy) for point in points]).reshape(-1, 2).T
+    return train, val

@@ -4,14 +4,11 @@ from __future__ import annotations
 
 import math
 from collections.abc import Sequence
-from typing import Any
 
 from forge.data.dataset import EncodedSet
-from forge.errors import Interrupted
-from forge.evals.claims import Claim, compare
 from forge.evals.likelihood import Likelihood
 from forge.phases.forge.grokking import GrokkingVerdict, Point, grokking_metrics
-from forge.phases.forge.modular import CONTROLS, GROKFAST, Comparison, compare_grokfast
+from forge.phases.forge.modular import CONTROLS, GROKFAST, Comparison
 from forge.train import TrainResult
 
 
@@ -45,46 +42,11 @@ def forge_metrics(
     }
 
 
-def modular_comparison(run: Any) -> tuple[dict[str, float], list[Claim]]:
-    """Grokfast and its controls on modular addition: the phase's metrics and a claim against each control.
-
-    Raises:
-        Interrupted: a signal came; training itself is done, so a resumed run only measures again.
-    """
-    p = run.params
-
-    def stop() -> None:
-        if run.stop_requested:
-            raise Interrupted(p.steps, p.steps)
-
-    found = compare_grokfast(
-        cap=p.modular_steps, seeds=p.modular_seeds, seed=run.seed, alpha=p.grokfast_alpha, stop=stop
-    )
-    metrics = {
+def modular_metrics(found: Comparison) -> dict[str, float]:
+    """Grokfast's speedup and its steps on modular addition, medians over seeds, and how many runs were cut off."""
+    return {
         "phase/grokfast_speedup": found.speedup,
         "phase/baseline_steps_to_target": found.median(CONTROLS[0]),
         "phase/grokfast_steps_to_target": found.median(GROKFAST),
         "modular/censored_runs": sum(found.censored(arm) for arm in (GROKFAST, *CONTROLS)),
     }
-    return metrics, modular_claims(run, found)
-
-
-def modular_claims(run: Any, found: Comparison) -> list[Claim]:
-    """Grokfast needs fewer steps than each control; runs that were cut off are named in the note."""
-    claims = []
-    for control in CONTROLS:
-        cut = [found.censored(arm) for arm in (GROKFAST, control)]
-        claims.append(
-            compare(
-                f"Grokfast generalizes sooner on modular addition (control: {control.name})",
-                "steps to 95 % validation accuracy",
-                found.steps(GROKFAST),
-                found.steps(control),
-                control_name=control.name,
-                higher_is_better=False,
-                note=f"cut off at {found.cap} steps: {cut[0]} runs with Grokfast, {cut[1]} of the control",
-                n_boot=run.evaluation.bootstrap,
-                seed=run.seed,
-            )
-        )
-    return claims

@@ -73,7 +73,8 @@ def steps_to_target(
     a, b = (x.flatten() for x in torch.meshgrid(*[torch.arange(task.prime)] * 2, indexing="ij"))
     answers = (a + b) % task.prime
     order = torch.randperm(len(a), generator=draw)
-    train, val = order.split([round(task.share * len(a)), len(a) - round(task.share * len(a))])
+    cut = round(task.share * len(a))
+    train, val = order[:cut], order[cut:]
     weights = _start(task, draw)
     make = torch.optim.AdamW if arm.decoupled else torch.optim.Adam
     optimizer = make(weights.values(), lr=arm.lr, betas=(0.9, 0.98), weight_decay=arm.decay)
@@ -86,7 +87,7 @@ def steps_to_target(
     for step in range(1, cap + 1):
         for group in optimizer.param_groups:
             group["lr"] = arm.lr * min(1.0, step / 10)
-        F.cross_entropy(logits(train), answers[train]).backward()
+        torch.autograd.backward(F.cross_entropy(logits(train), answers[train]))
         if grokfast is not None:
             grokfast(weights)
         optimizer.step()

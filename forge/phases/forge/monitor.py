@@ -5,11 +5,11 @@ from __future__ import annotations
 import math
 import resource
 import time
-from typing import Any
+from collections.abc import Callable
 
 import psutil
 import torch
-from torch import Tensor
+from torch import Tensor, nn
 
 from forge.model.titan import TinyTitanForCausalLM
 from forge.train.batches import Batch
@@ -28,7 +28,7 @@ class LoopMonitor:
     def __init__(self, model: TinyTitanForCausalLM) -> None:
         name, linear = next(iter(model.core_linears().items()))
         self.model, self.watched = model, f"{name}.weight"
-        self._linear: Any = linear
+        self._linear = linear
         self._before = linear.weight.detach().clone()
         self._process = psutil.Process()
         self._cpu, self._began = self._cpu_seconds(), time.perf_counter()
@@ -51,13 +51,14 @@ class LoopMonitor:
                 total, metrics = base(model, batch)
             finally:
                 handle.remove()
-            total.register_hook(self._see_gradient)
+            add_hook: Callable[[Callable[[Tensor], None]], object] = total.register_hook
+            add_hook(self._see_gradient)
             self.tokens += batch.ids.numel()
             return total, metrics
 
         return watched
 
-    def _see_output(self, module: Any, inputs: Any, output: Tensor) -> None:
+    def _see_output(self, module: nn.Module, inputs: tuple[Tensor, ...], output: Tensor) -> None:
         self.bits = torch.finfo(output.dtype).bits
 
     def _see_gradient(self, gradient: Tensor) -> None:
@@ -104,7 +105,7 @@ class LoopMonitor:
 
 
 def gpu_use() -> tuple[float, float]:
-    """(Utilisation in percent, memory in use in GiB) of the GPUs that NVML sees, their mean and their sum; zeros where
+    """(Utilization in percent, memory in use in GiB) of the GPUs that NVML sees, their mean and their sum; zeros where
     there is none or no driver."""
     import pynvml
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Annotated
 
-from pydantic import Field
+from pydantic import AfterValidator, Field
 
 from forge.interface.fields import Budget, Checkpointed, Fraction, Positive, Strict, Weight
 
@@ -18,6 +18,13 @@ class CurriculumPart(Strict):
     """Hardest rows that are drawn meanwhile, 0 to 1."""
 
 
+def _whole(parts: list[CurriculumPart]) -> list[CurriculumPart]:
+    total = sum(part.share for part in parts)
+    if abs(total - 1.0) > 1e-6:
+        raise ValueError(f"the shares must add up to 1, got {total:g}")
+    return parts
+
+
 class Base(Checkpointed):
     """The Grokfast filter and the schedule."""
 
@@ -27,7 +34,7 @@ class Base(Checkpointed):
     """How much of the slow part is added to each gradient; 0 switches the filter off."""
     decay_fraction: Fraction
     """Share of the steps, at the end, in which the learning rate falls."""
-    curriculum: Annotated[list[CurriculumPart], Field(min_length=1)]
+    curriculum: Annotated[list[CurriculumPart], Field(min_length=1), AfterValidator(_whole)]
     """From easy to hard: parts in order, whose shares add up to 1."""
 
 

@@ -34,6 +34,10 @@ class Base(Checkpointed):
     """Of REINFORCE, against the likelihoods."""
     alone_weight: Fraction
     """Share of the likelihood after a thought that is not mixed with the one without."""
+    gate_start: Annotated[float, Field(gt=0.0, lt=1.0)]
+    """Weight of a thought before training; 0 is the state without it, 1 the state after it."""
+    reward_keep: Fraction
+    """Share of the rewards' running mean square that a step keeps; rewards are divided by its root."""
     decay_fraction: Fraction
     """Share of the steps, at the end, in which the learning rate falls."""
     answer_tokens: Positive

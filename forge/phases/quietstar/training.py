@@ -1,128 +1,88 @@
 """Training with thoughts: likelihood without and with them, and REINFORCE for what is thought.
 
-Quiet-STaR (arXiv 2403.09629, section 4.4) in its simplest form: thoughts stand at one position, the start of
-the assistant's answer; the reward is the gain in the whole answer's log-likelihood; the baseline is the mean
-of the prompt's *other* thoughts (leave-one-out), without the paper's clamp at zero, so that it is unbiased.
+Quiet-STaR (arXiv 2403.09629, section 4.4) in its simplest form: thoughts stand at one position, the start of the
+assistant's answer; the reward is the gain in the whole answer's log-likelihood; the baseline is the mean of the
+prompt's *other* thoughts (leave-one-out), without the paper's clamp at zero, so that it is unbiased.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
-from dataclasses import dataclass, replace
-
-import numpy as np
 import torch
 from torch import Tensor
 
 from forge.data.dataset import EncodedSet
 from forge.data.render import ID
-from forge.errors import ForgeError
-from forge.model.titan import TinyTitanForCausalLM
+from forge.interface.run import PhaseRun
+from forge.model import TinyTitanForCausalLM
+from forge.model.log_probs import log_probs_of_states
+from forge.phases.quietstar.batches import ThoughtBatch, thought_source
+from forge.phases.quietstar.params import Params
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.rows import ROLE_IDS, base_batch, final_states, thought_batch, token_log_probs
-from forge.thinking.sampling import sample_thoughts
-from forge.train import Batch, gather_batch, language_loss, plan_batches
+from forge.thinking.rows import ROLE_IDS, final_states, thought_batch
+from forge.thinking.sampling import sample_thoughts, step_generator
+from forge.train import Batch, TrainResult, language_loss, loop_settings, train
 from forge.train.losses import LossFn
+from forge.train.memory import check_training_memory
 
 THOUGHT_TOKENS = ("think", "/think", "pause")
-MICRO_STRIDE = 1 << 24  # between the seeds of a step's micro-batches: more than there are steps
-SORT_BATCHES = 16  # prompts are sorted by length inside windows of this many steps
 
 
-@dataclass(frozen=True)
-class ThoughtSettings:
-    """A step's ``thoughts`` a prompt, ``tokens`` a thought, ``prompts``, ``replay_tokens`` of other rows.
+def train_thoughts(
+    run: PhaseRun[Params], model: TinyTitanForCausalLM, data: EncodedSet
+) -> tuple[ThoughtGate, TrainResult]:
+    """Train a model in place and a new gate together. 'direct' rows are thought about, the others replayed.
 
-    ``policy_weight`` scales REINFORCE against the likelihoods; ``alone_weight`` (0..1) is the share of the
-    mixed likelihood that goes to the state after the thought as it is, unmixed; 0 is the paper's loss.
+    The gate is a submodule meanwhile, so that the optimizer moves it and checkpoints hold it.
     """
+    p, training = run.params, run.training
+    replayed = {kind: share for kind, share in training.mix.model_dump().items() if kind != "direct"}
+    check_thought_memory(model, data, p)
+    prepare_thought_tokens(model)
+    gate = ThoughtGate(model.config.hidden_size, run.seed, p.gate_start, p.reward_keep)
+    model.think_gate = gate
 
-    thoughts: int
-    tokens: int
-    prompts: int
-    replay_tokens: int
-    policy_weight: float
-    alone_weight: float
-    seed: int
+    def log(step: int, **metrics: float) -> None:
+        run.log(step, **{f"train/{key}": value for key, value in metrics.items()})
 
-
-@dataclass
-class ThoughtBatch(Batch):
-    """Prompts to think about, as a batch of their plain rows; other rows that keep what the model knows; and
-    the step, which seeds the sampling."""
-
-    prompts: list[list[int]]
-    answers: list[list[int]]
-    replay: Batch
-    step: int
-
-    def split(self, parts: int) -> list[Batch]:
-        """Micro-batches with a share of the prompts and of the other rows each; every one samples thoughts of
-        its own."""
-        parts = min(parts, len(self.ids), len(self.replay.ids))
-        rows = np.array_split(np.arange(len(self.ids)), parts)
-        made: list[Batch] = []
-        for place, (part, replay) in enumerate(zip(rows, self.replay.split(parts), strict=True)):
-            prompts, answers = [self.prompts[i] for i in part], [self.answers[i] for i in part]
-            plain = base_batch(prompts, answers)  # padded anew: its width is that of the rows with thoughts
-            made.append(
-                replace(
-                    self,
-                    **vars(plain),
-                    prompts=prompts,
-                    answers=answers,
-                    replay=replay,
-                    step=self.step + place * MICRO_STRIDE,
-                )
-            )
-        return made
+    try:
+        result = train(
+            model,
+            thought_source(data, replayed, p, run.seed),
+            thought_loss(gate, language_loss(**training.step_weights()), p, run.seed),
+            loop_settings(p, training.adam_ratio),
+            name="thoughts",
+            checkpoint_dir=run.checkpoint_dir / "thoughts",
+            log=log,
+            stop=lambda: run.stop_requested,
+            on_step=lambda step, metrics: run.progress(step, p.steps, f"loss {metrics['loss']:.3f}"),
+        )
+    finally:
+        del model.think_gate
+    return gate.eval(), result
 
 
-def split_row(data: EncodedSet, index: int) -> tuple[list[int], list[int]]:
-    """Prompt up to ``<|assistant|>`` and answer with its ``<|end|>`` of a row with one supervised span."""
-    ids, mask = data.row(index)
-    start = int(mask.argmax())
-    return ids[:start].tolist(), ids[start:].tolist()
+def check_thought_memory(model: TinyTitanForCausalLM, data: EncodedSet, params: Params) -> None:
+    """Refuse thoughts that cannot fit into memory: for each prompt a row per thought and one for a pause, the plain
+    rows, and the replayed ones.
 
-
-def thought_source(
-    data: EncodedSet, shares: Mapping[str, float], steps: int, settings: ThoughtSettings
-) -> Callable[[int], ThoughtBatch]:
-    """Batches by step, decided by the seed alone, so that a resumed run sees the same.
-
-    Prompts are 'direct' rows, each seen once before any is seen again; the replay mixes kinds by ``shares``.
+    Raises:
+        ForgeError: with the factor by which `quietstar.batch` must shrink.
     """
     pool = data.where("direct")
-    if not len(pool):
-        raise ForgeError("no training examples of kind 'direct' to think about")
-    rng = np.random.default_rng([settings.seed, len(ID)])
-    size = settings.prompts
-    passes = [rng.permutation(pool) for _ in range(steps * size // len(pool) + 1)]
-    order = np.concatenate(passes)[: steps * size]
-    lengths = data.lengths
-    for window in range(0, len(order), SORT_BATCHES * size):
-        part = order[window : window + SORT_BATCHES * size]
-        groups = part[np.argsort(lengths[part], kind="stable")].reshape(-1, size)
-        order[window : window + len(part)] = rng.permutation(groups).reshape(-1)
-    replays = plan_batches(data, shares, steps, settings.replay_tokens, settings.seed)
-
-    def source(step: int) -> ThoughtBatch:
-        rows = [split_row(data, int(i)) for i in order[step * size : (step + 1) * size]]
-        prompts, answers = [prompt for prompt, _ in rows], [answer for _, answer in rows]
-        plain = base_batch(prompts, answers)
-        replay = gather_batch(data, replays[step])
-        return ThoughtBatch(
-            plain.ids, plain.select, plain.targets, plain.valid, plain.index, prompts, answers, replay, step
-        )
-
-    return source
+    longest = int(data.lengths[pool].max(initial=1))
+    answer = max((int(data.row(int(i))[1].sum()) for i in pool), default=1)
+    rows = params.batch * (params.thoughts + 1)
+    tokens = rows * (longest + params.thought_tokens + 2) + params.batch * longest + params.replay_tokens
+    supervised = rows * (answer + params.thought_tokens) + params.batch * answer + params.replay_tokens
+    device = model.embed.weight.device.type
+    check_training_memory(model.config, tokens, supervised_tokens=supervised, device=device, dial="quietstar.batch")
 
 
 def prepare_thought_tokens(model: TinyTitanForCausalLM) -> None:
     """Start the embeddings of the three thought tokens, never trained so far, at that of ``<|assistant|>``.
 
-    A thought then begins as a draft of the answer, and what follows it as an answer. (The released code
-    starts its two tokens from the row of "---".)
+    A thought then begins as a draft of the answer, and what follows it as an answer. (The released code starts its two
+    tokens from the row of "---".)
     """
     weight = model.embed.weight.data
     for name in THOUGHT_TOKENS:
@@ -135,22 +95,15 @@ def leave_one_out(reward: Tensor) -> Tensor:
     return (reward - reward.mean(dim=1, keepdim=True)) * (count / (count - 1))
 
 
-def step_generator(seed: int, step: int) -> torch.Generator:
-    """The random numbers of one step, whatever ran before it."""
-    state = np.random.SeedSequence([seed, step]).generate_state(2)
-    return torch.Generator().manual_seed(int(state[0]) << 16 ^ int(state[1]))
-
-
-def thought_loss(gate: ThoughtGate, settings: ThoughtSettings, halt_weight: float = 0.1) -> LossFn:
+def thought_loss(gate: ThoughtGate, language: LossFn, params: Params, seed: int) -> LossFn:
     """The loss of a :class:`ThoughtBatch`: ``0.5 * base + 0.5 * mixed + policy_weight * policy``.
 
-    base: next-token loss without thoughts, on the prompts' rows and the replayed ones. mixed: loss of the
-    answer with the thought's states mixed in, and a share of it with those states alone: they learn through a
-    gate that starts at 0.02, so without that share they hardly learn and the gate closes on them. Half is
-    over the sampled thoughts, half over a row whose thought is as many ``<|pause|>`` tokens: the control is
-    trained as much. policy: REINFORCE.
+    base: ``language``, the next-token loss without thoughts, on the prompts' rows and the replayed ones. mixed: loss of
+    the answer with the thought's states mixed in, and a share of it (``alone_weight``; 0 is the paper's loss) with
+    those states alone: they learn through a gate that starts almost closed, so without that share they hardly learn and
+    the gate closes on them. Half is over the sampled thoughts, half over a row whose thought is as many ``<|pause|>``
+    tokens: the control is trained as much. policy: REINFORCE. ``seed`` and the batch's step decide what is sampled.
     """
-    language = language_loss(halt_weight)
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         if not isinstance(batch, ThoughtBatch):
@@ -159,39 +112,43 @@ def thought_loss(gate: ThoughtGate, settings: ThoughtSettings, halt_weight: floa
         replayed, replay_metrics = language(model, batch.replay)
         share = batch.count / (batch.count + batch.replay.count)
         base = share * plain + (1 - share) * replayed
-        mixed, policy, more = _with_thoughts(model, gate, batch, settings)
+        inside = sample_thoughts(
+            model, batch.prompts, params.thoughts, params.thought_tokens, step_generator(seed, batch.step)
+        )
+        mixed, policy, more = _thought_losses(model, gate, batch, inside, params.alone_weight)
         metrics |= more | {"loss_replay": replay_metrics["loss"]}
         metrics["loss"] = share * metrics["loss"] + (1 - share) * replay_metrics["loss"]
-        return 0.5 * base + 0.5 * mixed + settings.policy_weight * policy, metrics
+        return 0.5 * base + 0.5 * mixed + params.policy_weight * policy, metrics
 
     return loss
 
 
-def _with_thoughts(
-    model: TinyTitanForCausalLM, gate: ThoughtGate, batch: ThoughtBatch, settings: ThoughtSettings
+def _thought_losses(
+    model: TinyTitanForCausalLM, gate: ThoughtGate, batch: ThoughtBatch, sampled: Tensor, alone_weight: float
 ) -> tuple[Tensor, Tensor, dict[str, float]]:
-    """Mixed likelihood loss, policy loss and their metrics; one row a thought and one a pause."""
-    count, tokens = settings.thoughts, settings.tokens
-    sampled = sample_thoughts(model, batch.prompts, count, tokens, step_generator(settings.seed, batch.step))
-    pause = torch.full_like(sampled[:, :1], ID["pause"])
-    inside = torch.cat((sampled, pause), dim=1)
-    repeat = lambda rows: [row for row in rows for _ in range(count + 1)]  # noqa: E731
-    rows = thought_batch(repeat(batch.prompts), inside.flatten(0, 1).tolist(), repeat(batch.answers))
-    states = final_states(model, rows.ids, rows.select).unflatten(0, (len(inside), count + 1))
+    """Mixed likelihood loss, policy loss and their metrics of ``sampled`` thoughts (b,n,m); n+1 rows per prompt, the
+    last of them with a pause."""
+    prompts, count, tokens = sampled.shape
+    inside = torch.cat((sampled, torch.full_like(sampled[:, :1], ID["pause"])), dim=1)
+    repeat = [i for i in range(prompts) for _ in range(count + 1)]
+    asked, answers = [batch.prompts[i] for i in repeat], [batch.answers[i] for i in repeat]
+    rows = thought_batch(asked, inside.flatten(0, 1).tolist(), answers)
+    states = final_states(model, rows.ids, rows.select)
+    states = states.view(prompts, count + 1, *states.shape[1:])
     table = model.embedding_weight()
     base = final_states(model, batch.ids, batch.select).unsqueeze(1)
     after, weight = gate(base.expand(-1, count + 1, -1, -1), states[:, :, tokens:])
     targets, valid = batch.targets[:, None].expand(-1, count + 1, -1), batch.valid[:, None]
-    gained = (token_log_probs(after, table, targets) * valid).sum(-1)
+    gained = (log_probs_of_states(after, table, targets) * valid).sum(-1)
     with torch.no_grad():
-        without = (token_log_probs(base, table, batch.targets[:, None]) * valid).sum(-1)
+        without = (log_probs_of_states(base, table, batch.targets[:, None]) * valid).sum(-1)
     reward = gained[:, :count].detach() - without
     advantage = gate.normalize(leave_one_out(reward))
-    said = token_log_probs(states[:, :count, :tokens], table[ROLE_IDS:], sampled - ROLE_IDS).sum(-1)
+    said = log_probs_of_states(states[:, :count, :tokens], table[ROLE_IDS:], sampled - ROLE_IDS).sum(-1)
     policy = -(advantage * said).mean()
     per_token = -gained.sum(0) / batch.count
-    alone = -(token_log_probs(states[:, :, tokens:], table, targets) * valid).sum((0, 2)) / batch.count
-    trained = (1 - settings.alone_weight) * per_token + settings.alone_weight * alone
+    alone = -(log_probs_of_states(states[:, :, tokens:], table, targets) * valid).sum((0, 2)) / batch.count
+    trained = (1 - alone_weight) * per_token + alone_weight * alone
     mixed = 0.5 * trained[:count].mean() + 0.5 * trained[count]
     opened = weight[..., 0] * valid
     metrics = {

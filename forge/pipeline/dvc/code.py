@@ -12,7 +12,7 @@ import ast
 import hashlib
 import json
 from collections.abc import Iterator
-from functools import lru_cache
+from functools import cache
 from pathlib import Path
 
 from forge.errors import ForgeError
@@ -80,7 +80,9 @@ def code_text(stage: Stage, root: Path = Path()) -> str:
 
 def write_code(root: Path = Path()) -> list[str]:
     """Bring `data/code/` up to date; the stages whose code has changed, a file that has not is not touched."""
-    changed = []
+    changed: list[str] = []
+    if not (root / "stages").is_dir():  # somebody else's pipeline
+        return changed
     for stage in STAGES:
         path, text = root / stage.code, code_text(stage, root)
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
@@ -129,7 +131,7 @@ def _modules(root: Path, target: str) -> Iterator[str]:
                 yield name
 
 
-@lru_cache(maxsize=None)
+@cache
 def _read(path: Path, changed: int) -> tuple[str, tuple[tuple[str, bool], ...]]:
     """A module's hash and its imports of our own packages; `changed`, its time of change, is for the cache alone."""
     try:

@@ -1,4 +1,4 @@
-"""`dvc.yaml` as the phases declare it: `python -m forge.pipeline.dvc.declare` prints it; a test holds the two equal."""
+"""`dvc.yaml` as the phases declare it; `make reference` writes it."""
 
 from __future__ import annotations
 
@@ -10,12 +10,12 @@ from forge.pipeline.layout.phases import STAGES, reads
 
 _HEAD = """\
 # The pipeline. `dvc repro` reruns what a change touches and nothing else.
-# Made by `python -m forge.pipeline.dvc.declare > dvc.yaml` from what the phases declare (forge/phases/<phase>/phase.py).
+# Made by `make reference` from what the phases declare (forge/phases/<phase>/phase.py).
 # Commands begin with `exec`: a shell that stayed between DVC and the stage would hide DVC's death from it.
 # data/code/<stage>.json stands for the code that a stage reaches, without its comments.
-# Small results are `plots`: DVC keeps no run-cache for a stage with plain outputs that are not cached, and puts every key
-# of a file under `metrics` as a column into `dvc exp show`. It draws those that hold rows. The one file under `metrics` is
-# the headline; `agent-forge compare` shows the rest.
+# Small results are `plots`: DVC keeps no run-cache for a stage with plain outputs that are not cached, and puts every
+# key of a file under `metrics` as a column into `dvc exp show`. It draws those that hold rows. The one file under
+# `metrics` is the headline; `agent-forge compare` shows the rest.
 """
 _PLOTS_HEAD = """
 # Above all, what takes several files; the curves and claims of each phase follow, drawn from its own `plots`.
@@ -107,7 +107,3 @@ def _artifacts() -> str:
                 lines += [f"  {name}:", f"    path: {stage.outputs(branch)[0]}", "    type: model"]
                 lines.append(f"    desc: {stage.publishes.format(branch=words)}")
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(dvc_yaml(), end="")

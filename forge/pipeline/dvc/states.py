@@ -161,9 +161,9 @@ def _changed(code: str, root: Path) -> str:
 def _code_now(stages: list[_Stage], project: _Project, locked: dict[str, Any]) -> dict[str, str]:
     """MD5 of what `data/code/` would hold, if a source file is not as it was when that was written; else nothing, for
     then it holds."""
-    if not any(stage.name == CODE_STAGE for stage in stages):
+    code = next((stage for stage in stages if stage.name == CODE_STAGE), None)
+    if code is None or not (project.root / "stages").is_dir():  # somebody else's pipeline
         return {}
-    code = next(stage for stage in stages if stage.name == CODE_STAGE)
     if CODE_STAGE in locked and not _why_stale(code, locked[CODE_STAGE], project):
         return {}
     return {s.code: md5(code_text(s, project.root).encode(), usedforsecurity=False).hexdigest() for s in STAGES}

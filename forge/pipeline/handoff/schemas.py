@@ -1,25 +1,20 @@
-"""The handoff contracts as JSON Schema, for readers in other languages: `python -m forge.pipeline.handoff.schemas`.
+"""The handoff contracts as JSON Schema, for readers in other languages.
 
-One file a contract, `docs/schemas/<source>-<target>.json`. The schema describes the `metadata.json` of one model
-that is handed on, as far as JSON Schema can say it: which values must be there, of which type, within which fixed
-bounds. What it cannot say stands beside it under `x-contract`: how many models there are, what they must share,
-and bounds that `params.yaml` sets or that compare two values. A test holds files and contracts equal.
+One file for each contract, `docs/reference/schemas/<source>-<target>.json`. The schema describes the
+`metadata.json` of one model that is handed on, as far as JSON Schema can say it: which values must be there, of which
+type, within which fixed bounds. What it cannot say stands beside it under `x-contract`: how many models there are, what they must share,
+and bounds that `params.yaml` sets or that compare two values.
 """
 
 from __future__ import annotations
 
-import sys
-from pathlib import Path
 from typing import Any
 
 from pydantic import TypeAdapter
 
-from forge.files import atomic_write_json
 from forge.interface.phase import Contract, Rule
 from forge.pipeline.handoff.publish import ModelMetadata
 from forge.pipeline.layout.phases import CONTRACTS
-
-SCHEMAS = Path("docs/schemas")
 
 
 def schema_name(contract: Contract) -> str:
@@ -79,13 +74,3 @@ def _narrowed(known: dict[str, Any], rule: Rule) -> dict[str, Any]:
 def schemas() -> dict[str, dict[str, Any]]:
     """Every contract's schema by the name of its file."""
     return {schema_name(contract): contract_schema(contract) for contract in CONTRACTS}
-
-
-def main(directory: str | Path = SCHEMAS) -> None:
-    """Write the files."""
-    for name, schema in schemas().items():
-        atomic_write_json(Path(directory) / name, schema)
-
-
-if __name__ == "__main__":
-    main(*sys.argv[1:])

@@ -1,11 +1,9 @@
-"""All metrics of the eight phases, declared once: 603 names, each with its unit and what it says.
+"""All metrics of the eight phases, declared once, each with its unit and what it says.
 
-A line of `metrics.txt` is a pattern, a unit and a sentence, under the name of its phase. Braces stand for alternatives
+A line of `forge/phases/<phase>/metrics.txt` is a pattern, a unit and a sentence. Braces stand for alternatives
 (`{a,b}`) or a range (`{0..50}`), so one line may declare many metrics of one meaning. Names begin with the phase when
 expanded. What a run really wrote is in `results/<phase>/all_metrics.json`; stages know nothing of this list, so a
 better sentence there makes no model stale.
-
-`python -m forge.pipeline.metrics.catalog` prints `docs/metrics.md`.
 """
 
 from __future__ import annotations
@@ -19,25 +17,17 @@ from itertools import product
 from pathlib import Path
 from typing import Any
 
+import forge.phases
+from forge.phases import ORDER
+
 TEXT = "text"  # the unit of a metric that is a name
-COUNTS = {
-    "cognate": 37,
-    "evomerge": 370,
-    "quietstar": 17,
-    "bitnet": 19,
-    "forge": 55,
-    "baking": 42,
-    "edge": 28,
-    "compress": 35,
-}
 GENERATIONS = 50  # of the declaration; a scale may run fewer
+_PHASES = Path(forge.phases.__file__).parent
 _BRACES = re.compile(r"\{([^{}]*)\}")
 _HEAD = """# Metrics
 
-Made by `python -m forge.pipeline.metrics.catalog` from `forge/pipeline/metrics/metrics.txt`: {count} metrics,
-each a distinct name; a time series counts once.
-`agent-forge metrics` shows what the last run observed, `agent-forge metrics --missing` what
-it did not.
+Made by `make reference` from `forge/phases/<phase>/metrics.txt`: {count} metrics, each a distinct name; a time series
+counts once. `agent-forge metrics` shows what the last run observed, `agent-forge metrics --missing` what it did not.
 
 A name begins with its phase: `cognate/model_1/train/loss`. `{{a,b}}` stands for one of several, `{{0..50}}` for one of
 a range. Of a series the last point counts. A scale of fewer than 50 generations has fewer `generation_*`, and where
@@ -48,7 +38,7 @@ Grokfast is off there is no `forge/grokfast/*`: `--missing` asks only for what t
 | `results/<phase>/all_metrics.json` | all of a phase, committed; the branches of phase 1 have files of their own |
 | `results/<phase>/metrics.json` | the headline ones; `dvc metrics diff --targets` compares such a file |
 | `.forge/runs/<stage>/metrics.jsonl` | every point of every series |
-| `.forge/wandb/` | all, for Weights & Biases, offline; [dashboards](wandb.md) |"""
+| `.forge/wandb/` | all, for Weights & Biases, offline; [more](../wandb.md) |"""
 
 
 @dataclass(frozen=True)
@@ -70,14 +60,22 @@ class Metric:
 @lru_cache(maxsize=1)
 def patterns() -> dict[str, list[tuple[str, str, str]]]:
     """(pattern, unit, description) of every line, by phase."""
-    found: dict[str, list[tuple[str, str, str]]] = {}
-    for line in Path(__file__).with_name("metrics.txt").read_text(encoding="utf-8").splitlines():
-        if line.startswith("["):
-            found[line.strip("[]")] = lines = []
-        elif line and not line.startswith("#"):
-            name, unit, description = (part.strip() for part in line.split("|"))
-            lines.append((name, unit, description))
-    return found
+    return {phase: [_parse(line) for line in _lines(phase)] for phase in ORDER}
+
+
+def _lines(phase: str) -> list[str]:
+    text = (_PHASES / phase / "metrics.txt").read_text(encoding="utf-8")
+    return [line for line in text.splitlines() if line and not line.startswith("#")]
+
+
+def _parse(line: str) -> tuple[str, str, str]:
+    pattern, unit, description = (part.strip() for part in line.split("|"))
+    return pattern, unit, description
+
+
+def counts() -> dict[str, int]:
+    """How many metrics each phase declares."""
+    return {phase: len(metrics(phase)) for phase in ORDER}
 
 
 def expand(pattern: str) -> list[str]:
@@ -126,13 +124,9 @@ def implied(parameters: Mapping[str, Mapping[str, Any]], phase: str | None = Non
 
 
 def document() -> str:
-    """`docs/metrics.md`."""
-    lines = [_HEAD.format(count=sum(COUNTS.values()))]
-    for phase, count in COUNTS.items():
+    """`docs/reference/metrics.md`."""
+    lines = [_HEAD.format(count=sum(counts().values()))]
+    for phase, count in counts().items():
         lines += ["", f"## {phase}: {count}", "", "| metric | unit | what it says |", "|---|---|---|"]
         lines += [f"| `{name}` | {unit} | {description} |" for name, unit, description in patterns()[phase]]
     return "\n".join(lines) + "\n"
-
-
-if __name__ == "__main__":
-    print(document(), end="")

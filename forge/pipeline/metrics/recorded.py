@@ -6,10 +6,11 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.interface.paths import RESULTS
-from forge.pipeline.dvc.states import read_yaml, scaled_parameters
-from forge.pipeline.metrics.catalog import COUNTS, implied
 from forge.files import read_optional_json
+from forge.interface.paths import RESULTS
+from forge.phases import ORDER
+from forge.pipeline.dvc.states import read_yaml, scaled_parameters
+from forge.pipeline.metrics.catalog import implied
 
 
 def observed() -> dict[str, Any]:
@@ -37,8 +38,8 @@ def metric_rows(phase: str | None = None) -> tuple[str, list[dict[str, Any]]]:
     Raises:
         ForgeError: there are no metrics of such a phase, or a file is damaged.
     """
-    if phase is not None and phase not in COUNTS:
-        raise ForgeError(f"no metrics of a phase {phase!r}; known: {', '.join(COUNTS)}")
+    if phase is not None and phase not in ORDER:
+        raise ForgeError(f"no metrics of a phase {phase!r}; known: {', '.join(ORDER)}")
     scale, parameters = scaled_parameters(read_yaml(Path("params.yaml")))
     values = observed()
     rows: list[dict[str, Any]] = [

@@ -15,19 +15,11 @@ from forge.data.dataset import EncodedSet
 from forge.evals.likelihood import likelihood
 from forge.phases.cognate import claims as module
 from forge.phases.cognate.claims import branch_claims, difference_claims, halting_claim
-from forge.phases.cognate.training import (
-    BRANCH_RATE,
-    cognate_settings,
-    emphasized,
-    new_model,
-    train_branch,
-    train_trunk,
-)
+from forge.phases.cognate.training import cognate_settings, new_model, repeat_multi_step, train_branch, train_trunk
 from forge.train import Batch, language_loss
 from tests.support.stub_run import StubRun, random_set
 from tests.support.tiny_models import SHAPE, tiny_model, tokens
 
-BOOT = {"n_boot": 200, "seed": 0}
 SIZES: dict[str, Any] = {
     **{key: value for key, value in SHAPE.items() if key not in ("vocab_size", "memory_capacity")},
     "memory": True,
@@ -48,7 +40,7 @@ def params(**changes: Any) -> dict[str, Any]:
     }
     rates = {"muon_lr": 0.02, "adam_lr": 0.01, "weight_decay": 0.01, "clip": 1.0, "halt_weight": 0.1}
     pace = {"warmup_fraction": 0.0, "decay_fraction": 0.5, "checkpoint_every": 50, "batch_tokens": 150}
-    sizes = {"trunk_steps": 4, "branch_steps": 3, "trunk_mix": mixture(direct=1.0, text=1.0)}
+    sizes = {"trunk_steps": 4, "branch_steps": 3, "branch_rate": 0.2, "trunk_mix": mixture(direct=1.0, text=1.0)}
     return {**SIZES, **rates, **pace, **sizes, "branches": branches, **changes}
 
 
@@ -78,13 +70,13 @@ def test_the_trunk_learns_what_it_reads(tmp_path: Path) -> None:
 
 def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, data, model = StubRun(tmp_path, **params()), random_set(24), tiny_model()
-    run.branch = "memory_integration"
+    run.training = SimpleNamespace(early_weight=0.4)
     prices: list[tuple[float, ...]] = []
     read: list[np.ndarray] = []
 
-    def priced(*price: float) -> Any:
-        prices.append(price)
-        loss = language_loss(*price)
+    def priced(halt_weight: float, ponder_cost: float = 0.0, early_weight: float = 0.5) -> Any:
+        prices.append((halt_weight, ponder_cost, early_weight))
+        loss = language_loss(*prices[-1])
 
         def seen(model: Any, batch: Batch) -> Any:
             read.append(batch.index)
@@ -93,56 +85,62 @@ def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeyp
         return seen
 
     monkeypatch.setattr("forge.phases.cognate.training.language_loss", priced)
-    train_branch(run, model, data)
-    assert prices == [(0.1, 0.5)]
+    train_branch(run, run.params.branches["memory_integration"], model, data)
+    assert prices == [(0.1, 0.5, 0.4)]
     assert set(np.concatenate(read)) <= set(data.where("recall"))
     assert model.config.memory_capacity == 128
     assert model.memory.capacity == 128
     assert any(bool((model.state_dict()[n] != w).any()) for n, w in tiny_model().state_dict().items())
     train_trunk(run, model, data)
-    assert prices[1:] == [(0.1,)]
+    assert prices[1:] == [(0.1, 0.0, 0.4)]
 
 
-def test_a_branch_starts_gently() -> None:
+def test_a_branch_starts_gently(tmp_path: Path) -> None:
     p = SimpleNamespace(**params())
-    trunk, branch = cognate_settings(p, 10, 1.0), cognate_settings(p, 10, BRANCH_RATE)
-    assert (branch.muon_lr, branch.adam_lr) == (trunk.muon_lr * BRANCH_RATE, trunk.adam_lr * BRANCH_RATE)
-    assert BRANCH_RATE < 0.5
+    trunk, branch = cognate_settings(p, 10), cognate_settings(p, 10, 0.2)
+    assert (branch.muon_lr, branch.adam_lr) == (trunk.muon_lr * 0.2, trunk.adam_lr * 0.2)
     assert (trunk.steps, trunk.clip, trunk.decay_fraction) == (10, 1.0, 0.5)
+    rates = []
+    for rate in (0.2, 0.1):
+        run = StubRun(tmp_path / str(rate), **params(branch_rate=rate))
+        train_branch(run, run.params.branches["reasoning"], tiny_model(), random_set(24))
+        rates.append(run.logged[0][1]["train/learning_rate"])
+    assert rates[1] == pytest.approx(rates[0] / 2)
+    assert 0 < rates[0] <= 0.2 * p.muon_lr
 
 
 # ---- claims --------------------------------------------------------------------------------------------------
 
 
-def held_out() -> EncodedSet:
+def held_out(vocab: int = 48) -> EncodedSet:
     """A random set in which every other problem is of a multi-step family."""
-    test = random_set(60)
+    test = random_set(60, vocab)
     test.task[::2] = multi_step_tasks()[0]
     return test
 
 
 def test_a_branch_is_compared_with_the_trunk_at_what_it_is_for(tmp_path: Path) -> None:
-    run, test = StubRun(tmp_path), held_out()
+    run, test, branch = StubRun(tmp_path), held_out(), "reasoning"
     trunk, model = tiny_model(), tiny_model()
-    same = branch_claims(run, trunk, model, test)
+    same = branch_claims(run, branch, trunk, model, test)
     assert len(same) == 2
     assert not same[0].passed
     assert same[0].value == same[0].control_value
     with torch.no_grad():
         trunk.embed.weight.mul_(4)  # confident nonsense
-    better = branch_claims(run, trunk, model, test)[0]
+    better = branch_claims(run, branch, trunk, model, test)[0]
     assert better.passed
     index = test.where("direct", "tooled")
     index = index[np.isin(test.task[index], multi_step_tasks())]
     assert better.n == len(index) < len(test.where("direct", "tooled"))
     assert better.value == pytest.approx(likelihood(model, test, index).mean_loss.mean())
-    run.branch = "memory_integration"
-    recall = branch_claims(run, trunk, model, test)[0]
+    branch = "memory_integration"
+    recall = branch_claims(run, branch, trunk, model, test)[0]
     assert "recalls" in recall.claim
     assert recall.n == len(test.where("recall"))
     assert set(module.FOCUS) == {"reasoning", "memory_integration", "adaptive_computation"}
     single = tiny_model(max_steps=1)
-    assert len(branch_claims(run, single, single, test)) == 1
+    assert len(branch_claims(run, branch, single, single, test)) == 1
 
 
 def test_every_branch_is_compared_with_every_other(tmp_path: Path) -> None:
@@ -162,21 +160,21 @@ def test_every_branch_is_compared_with_every_other(tmp_path: Path) -> None:
 
 def test_multi_step_problems_are_repeated() -> None:
     data = held_out()
-    assert emphasized(data, 1) is data
-    thrice = emphasized(data, 3)
+    assert repeat_multi_step(data, 1) is data
+    thrice = repeat_multi_step(data, 3)
     assert len(thrice) == len(data) + 2 * int((data.task > 0).sum())
     assert np.array_equal(thrice.row(len(data))[0], data.row(0)[0])
     assert (thrice.task[len(data) :] > 0).all()
 
 
-def test_the_halting_claim_tells_what_is_saved() -> None:
-    test, model = random_set(60), tiny_model()
+def test_the_halting_claim_tells_what_is_saved(tmp_path: Path) -> None:
+    run, test, model = StubRun(tmp_path), random_set(60), tiny_model()
 
     def claim(bias: float) -> Any:
         with torch.no_grad():
             model.halt.weight.zero_()
             model.halt.bias.fill_(bias)
-        return halting_claim(model, test, BOOT)
+        return halting_claim(run, model, test)
 
     never, always = claim(-50.0), claim(50.0)
     assert never.passed
@@ -188,7 +186,7 @@ def test_the_halting_claim_tells_what_is_saved() -> None:
     assert always.control_value == likelihood(model, test, index, steps=3).accuracy
 
 
-def test_the_halting_claim_sees_that_harder_takes_longer() -> None:
+def test_the_halting_claim_sees_that_harder_takes_longer(tmp_path: Path) -> None:
     test, model = random_set(60), tiny_model(halt_threshold=0.5)
     index = test.where("direct", "tooled")
     with torch.no_grad():
@@ -197,5 +195,5 @@ def test_the_halting_claim_sees_that_harder_takes_longer() -> None:
     steps = likelihood(model, test, index).steps
     test.difficulty[index] = np.argsort(np.argsort(steps, kind="stable")) / len(index)
     assert len(np.unique(steps)) > 2
-    rank = float(halting_claim(model, test, BOOT).note.rsplit(" ", 1)[1])
+    rank = float(halting_claim(StubRun(tmp_path), model, test).note.rsplit(" ", 1)[1])
     assert rank > 0.9

@@ -10,7 +10,8 @@ import pytest
 import torch
 
 from forge.phases.edge import recovery as module
-from forge.phases.edge.recovery import edge_claims, pruned_copy, recover
+from forge.phases.edge.claims import pruning_claims
+from forge.phases.edge.recovery import pruned_copy, recover_by_distillation
 from forge.train import Batch, distillation_loss, gather_batch, language_loss
 from tests.support.stub_run import StubRun, measured, random_set
 from tests.support.tiny_models import tiny_model
@@ -18,6 +19,10 @@ from tests.support.tiny_models import tiny_model
 PARAMS: dict[str, Any] = {
     "batch_tokens": 120,
     "prune_ratio": 0.25,
+    "importance_batches": 8,
+    "unit_multiple": 8,
+    "kd_weight": 0.5,
+    "decay_fraction": 0.8,
     "steps": 6,
     "lr": 0.01,
     "checkpoint_every": 100,
@@ -29,10 +34,10 @@ def test_pruning_removes_its_share_and_leaves_the_model(tmp_path: Path, monkeypa
     before = {name: weight.clone() for name, weight in model.state_dict().items()}
     read: list[int] = []
 
-    def watched() -> Any:
+    def watched(**weights: float) -> Any:
         def loss(model: Any, batch: Batch) -> Any:
             read.extend(batch.index)
-            return language_loss()(model, batch)
+            return language_loss(**weights)(model, batch)
 
         return loss
 
@@ -48,9 +53,9 @@ def test_pruning_removes_its_share_and_leaves_the_model(tmp_path: Path, monkeypa
     assert all(torch.equal(again.state_dict()[name], weight) for name, weight in small.state_dict().items())
 
 
-def test_recovery_brings_the_student_nearer_to_the_teacher(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(module, "KD_WEIGHT", 1.0)  # the labels here are noise
-    run = StubRun(tmp_path, **{**PARAMS, "steps": 30, "lr": 0.003, "prune_ratio": 0.4})
+def test_recovery_brings_the_student_nearer_to_the_teacher(tmp_path: Path) -> None:
+    # The labels here are noise: the teacher alone is learned from.
+    run = StubRun(tmp_path, **{**PARAMS, "steps": 30, "lr": 0.003, "prune_ratio": 0.4, "kd_weight": 1.0})
     teacher, data = tiny_model(weight_quant="ternary"), random_set()
     with torch.no_grad():
         teacher.embed.weight.mul_(2)  # a teacher that is sure of something
@@ -59,13 +64,13 @@ def test_recovery_brings_the_student_nearer_to_the_teacher(tmp_path: Path, monke
     everything = gather_batch(data, np.arange(len(data)))
     measure = distillation_loss(teacher, 1.0)
     before = measure(student, everything)[1]["kl"]
-    recover(run, student, teacher, data)
+    recover_by_distillation(run, student, teacher, data)
     assert measure(student, everything)[1]["kl"] < 0.8 * before
     assert all(torch.equal(teacher.state_dict()[name], weight) for name, weight in weights.items())
     assert student.config.weight_quant == "ternary"
 
 
-def test_edge_claims(tmp_path: Path) -> None:
+def test_pruning_claims(tmp_path: Path) -> None:
     run, good, bad = StubRun(tmp_path), measured([1.0] * 20, [1.0] * 20), measured([0.0] * 20, [0.0] * 20)
-    assert [claim.passed for claim in edge_claims(run, good, bad, good)] == [True, True]
-    assert [claim.passed for claim in edge_claims(run, good, bad, bad)] == [False, False]
+    assert [claim.passed for claim in pruning_claims(run, good, bad, good)] == [True, True]
+    assert [claim.passed for claim in pruning_claims(run, good, bad, bad)] == [False, False]

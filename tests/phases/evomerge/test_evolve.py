@@ -5,23 +5,35 @@ from __future__ import annotations
 import math
 from dataclasses import replace
 from itertools import pairwise
+from pathlib import Path
 
 import pytest
 from torch import Tensor
 
+from forge.config import parse_params
+from forge.config.load import edited
 from forge.errors import ForgeError, Interrupted
 from forge.merge.methods import all_finite
 from forge.phases.evomerge.evolve import EvolutionResult, convergence, evolve, success_rates
 from forge.phases.evomerge.fitness import Fitness
 from forge.phases.evomerge.genome import TECHNIQUES, express
-from forge.phases.evomerge.settings import EvolveSettings
 from forge.phases.evomerge.state import EvolutionState, Record
-from tests.support.toy_merge import BASE, PARENTS, SHORT, TARGET, evaluate, interrupted_after, outcome, through_json
+from tests.support.toy_merge import (
+    BASE,
+    PARENTS,
+    SHORT,
+    TARGET,
+    changed,
+    evaluate,
+    interrupted_after,
+    outcome,
+    through_json,
+)
 
 
 @pytest.fixture(scope="module")
 def finished() -> EvolutionResult:
-    return evolve(BASE, PARENTS, evaluate, EvolveSettings(generations=20), seed=3)
+    return evolve(BASE, PARENTS, evaluate, changed(SHORT, generations=20), seed=3)
 
 
 @pytest.fixture(scope="module")
@@ -137,7 +149,7 @@ def test_a_dead_parent_is_caught_counted_and_replaced() -> None:
 
     told: list[str] = []
     result = evolve(
-        BASE, [*PARENTS[:2], dead], guarded, replace(SHORT, generations=10), seed=1,
+        BASE, [*PARENTS[:2], dead], guarded, changed(SHORT, generations=10), seed=1,
         on_evaluation=lambda record, state: told.append(record.failure) if record.fitness is None else None,
     )  # fmt: skip
     assert set(told) == {"the merged weights are not finite"}
@@ -167,13 +179,13 @@ def test_a_fitness_that_is_not_finite_is_a_failure() -> None:
 def test_nothing_alive_is_an_error() -> None:
     nothing = replace(evaluate(BASE), value=math.nan)
     with pytest.raises(ForgeError, match="no model of generation 0 has a finite fitness"):
-        evolve(BASE, PARENTS, lambda model: nothing, SHORT)
+        evolve(BASE, PARENTS, lambda model: nothing, SHORT, seed=0)
 
 
 def test_low_diversity_reseeds_the_worst() -> None:
-    still = replace(SHORT, gene_rate=0.05, mutation_sigma=0.01, category_rate=0.0, crossover_rate=0.0)
-    calm = evolve(BASE, PARENTS, evaluate, replace(still, diversity_threshold=0.0), seed=1)
-    lively = evolve(BASE, PARENTS, evaluate, replace(still, diversity_threshold=0.3), seed=1)
+    still = changed(SHORT, gene_rate=0.05, mutation_sigma=0.01, category_rate=0.0, crossover_rate=0.0)
+    calm = evolve(BASE, PARENTS, evaluate, changed(still, diversity_threshold=0.0), seed=1)
+    lively = evolve(BASE, PARENTS, evaluate, changed(still, diversity_threshold=0.3), seed=1)
     assert calm.history[-1]["reseeded"] == 0
     assert lively.history[-1]["reseeded"] > 0
     assert lively.history[-1]["diversity_score"] > calm.history[-1]["diversity_score"]
@@ -184,9 +196,9 @@ def test_low_diversity_reseeds_the_worst() -> None:
 
 def test_patience_stops_early_and_none_does_not() -> None:
     flat = evaluate(BASE)
-    early = evolve(BASE, PARENTS, lambda model: flat, replace(SHORT, patience=2))
+    early = evolve(BASE, PARENTS, lambda model: flat, changed(SHORT, patience=2), seed=0)
     assert len(early.history) == 3
-    assert len(evolve(BASE, PARENTS, lambda model: flat, SHORT).history) == 5
+    assert len(evolve(BASE, PARENTS, lambda model: flat, SHORT, seed=0).history) == 5
 
 
 def test_one_block_a_module_and_two_parents_are_enough() -> None:
@@ -195,21 +207,25 @@ def test_one_block_a_module_and_two_parents_are_enough() -> None:
     def score(model: dict[str, Tensor]) -> Fitness:
         return evaluate({**BASE, **model})
 
-    result = evolve(small[0], small[1:], score, replace(SHORT, generations=2, population=3, reseed=1))
+    result = evolve(small[0], small[1:], score, changed(SHORT, generations=2, population=4, reseed=1), seed=0)
     assert len(result.history) == 3
     assert len(result.generation_zero) == 11
 
 
 @pytest.mark.parametrize(
-    ("change", "words"),
+    ("key", "value", "words"),
     [
-        ({"population": 1}, "population must be at least 2"),
-        ({"elites": 0}, "elites must be at least 1"),
-        ({"elites": 8}, "8 elites leave no room in a population of 8"),
-        ({"mutation_sigma": 1.5}, "mutation_sigma must lie between 0 and 1"),
-        ({"crossover_rate": -0.1}, "crossover_rate must lie"),
+        ("scales.tiny.evomerge.population", 1, "evomerge.population: input should be greater than or equal to 4"),
+        ("evomerge.elites", 0, "elites: input should be greater than or equal to 1"),
+        ("evomerge.elites", 8, r"population \(8\) must exceed evomerge.elites \(8\)"),
+        ("evomerge.tournament", 0, "tournament: input should be greater than or equal to 1"),
+        ("evomerge.mutation_sigma", 1.5, "mutation_sigma: input should be less than or equal to 1"),
+        ("evomerge.gene_rate", 1.5, "gene_rate: input should be less than or equal to 1"),
+        ("evomerge.crossover_rate", -0.1, "crossover_rate: input should be greater than or equal to 0"),
+        ("evomerge.search", "random", "search: input should be 'ga' or 'cma'"),
     ],
 )
-def test_impossible_settings_are_refused(change, words) -> None:
+def test_impossible_parameters_are_refused(key, value, words) -> None:
+    text = (Path(__file__).resolve().parents[3] / "params.yaml").read_text(encoding="utf-8")
     with pytest.raises(ForgeError, match=words):
-        EvolveSettings(**change)
+        parse_params(edited(text, {key: value}))

@@ -15,39 +15,23 @@ import torch
 from forge.data.dataset import KINDS
 from forge.errors import Interrupted
 from forge.evals.likelihood import likelihood
-from forge.model import TinyTitanForCausalLM, save_model
-from forge.phases.evomerge.fitness import WEIGHTS
-from forge.phases.evomerge.method import Keeper, Merged, equal_compute_steps, merge_claims, run_evolution, weights_of
-from forge.phases.evomerge.selection import (
-    StateDict,
-    barrier_loss,
-    continued_training,
-    evaluator,
-    fitness_batch,
-    measure_merge,
-)
+from forge.merge.methods import StateDict
+from forge.phases.cognate.params import Params as CognateParams
+from forge.phases.evomerge.checkpointing import Checkpointer
+from forge.phases.evomerge.claims import merge_claims
+from forge.phases.evomerge.fitness import batch_loss, fitness_batch, fitness_function, measure_merge
+from forge.phases.evomerge.further_training import equal_compute_steps, train_further
+from forge.phases.evomerge.merging import Merged, evolve_champion
 from forge.phases.evomerge.state import EvolutionState, Record
 from forge.train.checkpoint import load_checkpoint
 from tests.support.stub_run import StubRun, measured, random_set
 from tests.support.tiny_models import tiny_model
+from tests.support.toy_merge import SHORT, WEIGHTS, changed
 
-PARAMS: dict[str, Any] = {
-    "generations": 3,
-    "population": 4,
-    "search": "ga",
-    "grouping": "module",
-    "elites": 1,
-    "crossover_rate": 0.6,
-    "mutation_sigma": 0.15,
-    "diversity_threshold": 0.0,
-    "reseed": 2,
-    "archive": 5,
-    "patience": 0,
-    "backend": "serial",
-    "fitness_samples": 10,
-    "checkpoint_every": 100,
-    "fitness": SimpleNamespace(model_dump=lambda: dict(WEIGHTS)),
-}
+PARAMS: dict[str, Any] = dict(
+    changed(SHORT, generations=3, population=4, elites=1, diversity_threshold=0.0, fitness_samples=10,
+            checkpoint_every=100)
+)  # fmt: skip
 
 
 def weights(seed: int, spread: float = 0.05) -> StateDict:
@@ -61,7 +45,7 @@ VAL = random_set(30)
 
 
 def evolved(run: StubRun) -> Merged:
-    return run_evolution(run, tiny_model(), weights(0), PARENTS, VAL)
+    return evolve_champion(run, tiny_model(), weights(0), PARENTS, VAL)
 
 
 def same(a: StateDict, b: StateDict) -> bool:
@@ -108,19 +92,19 @@ def test_halting_earlier_is_fitter() -> None:
 
 def test_the_best_parent_scores_one_and_the_same_every_time() -> None:
     parents = list(PARENTS.values())
-    evaluate, best = evaluator(tiny_model(), fitness_batch(VAL, 10, 1), parents, WEIGHTS)
+    evaluate, best = fitness_function(tiny_model(), fitness_batch(VAL, 10, 1), parents, WEIGHTS)
     assert evaluate(parents[best]).value == pytest.approx(1.0, abs=1e-12)
     first = [evaluate(parent) for parent in parents]
     assert [evaluate(parent) for parent in reversed(parents)] == first[::-1]
     assert len({fitness.measured.perplexity for fitness in first}) == 3
-    again = evaluator(tiny_model(seed=8), fitness_batch(VAL, 10, 1), parents, WEIGHTS)
+    again = fitness_function(tiny_model(seed=8), fitness_batch(VAL, 10, 1), parents, WEIGHTS)
     assert again[1] == best
     assert again[0](parents[0]) == first[0]
 
 
 def test_the_barriers_loss_is_the_log_of_perplexity() -> None:
     model, batch = tiny_model(), fitness_batch(VAL, 10, 1)
-    loss = barrier_loss(model, batch)(PARENTS["one"])
+    loss = batch_loss(model, batch)(PARENTS["one"])
     assert loss == pytest.approx(math.log(measure_merge(model, PARENTS["one"], batch).perplexity))
 
 
@@ -136,23 +120,23 @@ def test_an_evolution_reports_its_champion_and_controls(whole: Merged) -> None:
     assert set(whole.barriers) == {"one~two", "one~three", "two~three"}
     batch = fitness_batch(VAL, 10, 3)
     assert whole.tokens_evaluated == int(batch.lengths.sum()) * len(whole.result.state.records)
-    evaluate, best = evaluator(tiny_model(), batch, parents, WEIGHTS)
-    assert best == whole.best_parent
+    evaluate, best = fitness_function(tiny_model(), batch, parents, WEIGHTS)
+    assert list(PARENTS)[best] == whole.best_parent
     assert evaluate(whole.champion).value == whole.result.champion.fitness.value
 
 
 def test_a_merge_that_only_guesses_is_dead(capsys: pytest.CaptureFixture[str], tmp_path: Path) -> None:
     """It counts as a failure with its reason, unless the parents guess as well."""
     batch = fitness_batch(VAL, 10, 1)
-    evaluate, _ = evaluator(tiny_model(), batch, list(PARENTS.values()), WEIGHTS)
+    evaluate, _ = fitness_function(tiny_model(), batch, list(PARENTS.values()), WEIGHTS)
     assert evaluate.reference.perplexity > 48
     assert evaluate(PARENTS["two"]).finite
     sane = replace(evaluate, reference=replace(evaluate.reference, perplexity=5.0))
     found = sane(PARENTS["two"])
     assert not found.finite
     assert "the model is dead: perplexity" in found.fault
-    keeper = Keeper(StubRun(tmp_path), 3, 1)
-    keeper.after_evaluation(Record(["linear", "ties"], None, found.fault, 2), EvolutionState.start(0))
+    saver = Checkpointer(StubRun(tmp_path), 3, 1)
+    saver.after_evaluation(Record(["linear", "ties"], None, found.fault, 2), EvolutionState.start(0))
     assert capsys.readouterr().err == f"generation 2: linear+ties discarded: {found.fault}\n"
 
 
@@ -161,14 +145,14 @@ def test_an_evolution_stopped_in_mid_generation_resumes_to_the_same(
     tmp_path: Path, whole: Merged, evaluations: int, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     run, seen = StubRun(tmp_path, **PARAMS), []
-    told = Keeper.after_evaluation
+    told = Checkpointer.after_evaluation
 
-    def count(keeper: Keeper, record: Record, state: EvolutionState) -> None:
+    def count(saver: Checkpointer, record: Record, state: EvolutionState) -> None:
         seen.append(record)
         run.stop_requested = len(seen) == evaluations
-        told(keeper, record, state)
+        told(saver, record, state)
 
-    monkeypatch.setattr(Keeper, "after_evaluation", count)
+    monkeypatch.setattr(Checkpointer, "after_evaluation", count)
     with pytest.raises(Interrupted):
         evolved(run)
     saved = load_checkpoint(run.checkpoint_dir / "evolution")
@@ -181,12 +165,12 @@ def test_an_evolution_stopped_in_mid_generation_resumes_to_the_same(
 
 
 def test_a_long_generation_is_saved_on_the_way(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forge.phases.evomerge.method._SAVE_SECONDS", 0.0)
+    monkeypatch.setattr("forge.phases.evomerge.checkpointing.SAVE_SECONDS", 0.0)
     run, saved = StubRun(tmp_path, **PARAMS), []
-    keeper = Keeper(run, 3, 100)
+    saver = Checkpointer(run, 3, 100)
     for _ in range(2):
-        keeper.after_evaluation(Record([], None, "for a test"), EvolutionState.start(0))
-        saved.append(keeper.load())
+        saver.after_evaluation(Record([], None, "for a test"), EvolutionState.start(0))
+        saved.append(saver.load())
     assert [state.generation for state in saved if state is not None] == [-1, -1]
 
 
@@ -228,21 +212,24 @@ def test_the_last_generation_is_not_interrupted(tmp_path: Path, whole: Merged) -
 def test_the_control_trains_the_parent_on(tmp_path: Path) -> None:
     cognate = SimpleNamespace(
         muon_lr=0.02, adam_lr=0.004, weight_decay=0.0, clip=1.0, warmup_fraction=0.0, decay_fraction=0.5,
-        checkpoint_every=2, halt_weight=0.1, batch_tokens=100,
+        checkpoint_every=2, halt_weight=0.1, batch_tokens=100, branch_rate=0.2,
     )  # fmt: skip
     run = StubRun(tmp_path)
-    run.all_params = SimpleNamespace(phase={"cognate": cognate}.__getitem__)
-    model = tiny_model()
-    continued_training(run, model, VAL, {"direct": 1.0}, 2)
-    assert not same(dict(model.state_dict()), weights(0))
+    run.blocks[CognateParams] = cognate
+    VAL.save(tmp_path / "train.safetensors")
+    parent = tiny_model()
+    further = train_further(run, parent, 600)
+    assert same(dict(parent.state_dict()), weights(0))
+    assert not same(dict(further.state_dict()), weights(0))
     assert (run.checkpoint_dir / "continued").is_dir()
     assert run.logged[-1][0] == 2
-    assert 0 < run.logged[-1][1]["continued/learning_rate"] < 0.5 * cognate.muon_lr
+    rate = run.logged[-1][1]["continued/learning_rate"]
+    assert rate == pytest.approx(0.5 * cognate.branch_rate * cognate.muon_lr)  # half of a branch's
 
 
 def test_claims_name_every_control(tmp_path: Path, whole: Merged) -> None:
     run, good, bad = StubRun(tmp_path), measured([1.0] * 20, [1.0] * 20), measured([0.0] * 20, [1.0] * 20)
-    claims = merge_claims(run, good, {"the average": bad, "a twin": good}, whole.result, "a twin")
+    claims = merge_claims(run, good, {"the average": bad, "a twin": good}, "a twin", whole.result)
     assert [claim.control for claim in claims] == ["the average", "a twin", "a twin", "mean of generation 0"]
     assert [claim.passed for claim in claims[:3]] == [True, False, True]
     assert "best of generation 0" in claims[3].note
@@ -257,9 +244,3 @@ def test_equal_compute() -> None:
     assert equal_compute_steps(3 * 2048 * 7, 2048) == 7
     assert equal_compute_steps(3 * 2048 * 7 + 2048, 2048) == 7
     assert equal_compute_steps(10, 2048) == 1
-
-
-def test_weights_of_a_published_model(tmp_path: Path) -> None:
-    model: TinyTitanForCausalLM = tiny_model(seed=4)
-    save_model(model, tmp_path)
-    assert same(weights_of(tmp_path), dict(model.state_dict()))

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import math
 from dataclasses import replace
 from itertools import combinations
@@ -10,6 +9,7 @@ from random import Random
 
 import pytest
 import torch
+from pydantic import TypeAdapter
 
 from forge.errors import ForgeError
 from forge.merge.layers import Junction
@@ -33,8 +33,7 @@ from forge.phases.evomerge.operators import (
     random_genome,
     tournament,
 )
-from forge.phases.evomerge.settings import MutationSettings
-from tests.support.toy_merge import BASE, LAYOUT, PARENTS, same
+from tests.support.toy_merge import BASE, LAYOUT, PARENTS, SHORT, changed, same
 
 
 @pytest.mark.parametrize("index", range(3))
@@ -154,8 +153,10 @@ def test_key_ignores_genes_without_effect_and_json_keeps_the_genome() -> None:
     assert distance(moved, genome) == 0.0
     assert replace(moved, recombination="frankenmerge").key() != genome.key()
     assert replace(moved, sparsifier="dare").key() != replace(genome, sparsifier="dare").key()
-    assert Genome.from_dict(json.loads(json.dumps(moved.to_dict()))) == moved
-    assert len({genome, moved, Genome.from_dict(moved.to_dict())}) == 2
+    stored = TypeAdapter(Genome)
+    back = stored.validate_json(stored.dump_json(moved))
+    assert back == moved
+    assert len({genome, moved, back}) == 2
 
 
 def test_impossible_genomes_are_refused() -> None:
@@ -186,12 +187,12 @@ def test_distance_is_a_normalized_measure() -> None:
         assert distance(a, b) == distance(b, a)
     assert distance(genomes[0], genomes[0]) == 0.0
     assert diversity(genomes[:1] * 3) == 0.0
-    assert diversity(genomes) > diversity([mutate(genomes[0], LAYOUT, rng, MutationSettings()) for _ in range(12)])
+    assert diversity(genomes) > diversity([mutate(genomes[0], LAYOUT, rng, SHORT) for _ in range(12)])
 
 
 def test_mutants_stay_in_range_and_every_kind_of_gene_moves() -> None:
     rng, genome = Random(2), uniform_average(LAYOUT)
-    strong = MutationSettings(gene_rate=1.0, mutation_sigma=1.0, category_rate=0.5)
+    strong = changed(SHORT, gene_rate=1.0, mutation_sigma=1.0, category_rate=0.5)
     mutants = [mutate(genome, LAYOUT, rng, strong) for _ in range(100)]
     for mutant in mutants:
         for genes in mutant.groups:
@@ -214,7 +215,7 @@ def test_mutants_stay_in_range_and_every_kind_of_gene_moves() -> None:
 
 
 def test_no_mutation_at_rate_zero() -> None:
-    still = MutationSettings(gene_rate=0.0, mutation_sigma=0.5, category_rate=0.0)
+    still = changed(SHORT, gene_rate=0.0, mutation_sigma=0.5, category_rate=0.0)
     genome = random_genome(LAYOUT, Random(4))
     assert mutate(genome, LAYOUT, Random(5), still) == genome
 

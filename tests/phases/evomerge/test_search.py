@@ -25,15 +25,24 @@ from forge.phases.evomerge.genome import express, parent_genome
 from forge.phases.evomerge.operators import generation_zero, random_genome
 from forge.phases.evomerge.parallel import one_thread, population_map
 from forge.phases.evomerge.search import CmaSearch, decode, encode
-from forge.phases.evomerge.settings import EvolveSettings
-from tests.support.toy_merge import BASE, LAYOUT, PARENTS, SHORT, evaluate, interrupted_after, outcome, same
+from tests.support.toy_merge import (
+    BASE,
+    LAYOUT,
+    PARENTS,
+    SHORT,
+    changed,
+    evaluate,
+    interrupted_after,
+    outcome,
+    same,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
-CMA = replace(SHORT, search="cma")
+CMA = changed(SHORT, search="cma")
 
 
 def evolved(search: str, backend: str, workers: int | None = None) -> EvolutionResult:
-    return evolve(BASE, PARENTS, evaluate, replace(SHORT, search=search), seed=5, backend=backend, workers=workers)
+    return evolve(BASE, PARENTS, evaluate, changed(SHORT, search=search, backend=backend), seed=5, workers=workers)
 
 
 @pytest.fixture(scope="module")
@@ -151,8 +160,8 @@ def test_processes_change_no_byte(search: str, cma: EvolutionResult) -> None:
 
 def test_ray_changes_no_byte(cma: EvolutionResult) -> None:
     pytest.importorskip("ray", reason="the extra 'ray' is not installed")
-    settings = replace(CMA, generations=1)
-    result = evolve(BASE, PARENTS, evaluate, settings, seed=5, backend="ray", workers=2)
+    params = changed(CMA, generations=1, backend="ray")
+    result = evolve(BASE, PARENTS, evaluate, params, seed=5, workers=2)
     assert result.history == cma.history[:2]
     assert result.state.records.items() <= cma.state.records.items()
 
@@ -177,8 +186,8 @@ def test_a_genome_survives_the_way_through_numbers() -> None:
 
 
 def test_cma_gains_and_never_falls() -> None:
-    settings = replace(CMA, generations=25)
-    result = evolve(BASE, PARENTS, evaluate, settings, seed=3)
+    params = changed(CMA, generations=25)
+    result = evolve(BASE, PARENTS, evaluate, params, seed=3)
     best = [row["best_fitness"] for row in result.history]
     assert best == sorted(best)
     assert best[-1] > best[0] + 0.01
@@ -198,7 +207,7 @@ def test_cma_leaves_numpys_generator_alone_and_starts_again_when_its_samples_are
     np.random.seed(7)
     expected = np.random.random()
     np.random.seed(7)
-    evolve(BASE, PARENTS, evaluate, replace(CMA, generations=3, diversity_threshold=1.0), seed=1)
+    evolve(BASE, PARENTS, evaluate, changed(CMA, generations=3, diversity_threshold=1.0), seed=1)
     assert np.random.random() == expected
 
 
@@ -207,13 +216,11 @@ def test_cma_survives_samples_that_are_discarded() -> None:
         fitness = evaluate(model)
         return replace(fitness, value=math.nan) if fitness.value < 0.6 else fitness
 
-    result = evolve(BASE, PARENTS, picky, replace(CMA, generations=6), seed=1)
+    result = evolve(BASE, PARENTS, picky, changed(CMA, generations=6), seed=1)
     assert result.history[-1]["failures"] > 0
     assert result.champion.fitness.value >= result.history[0]["best_fitness"]
 
 
 def test_cma_needs_a_population() -> None:
     with pytest.raises(ForgeError, match="needs 3 individuals besides the elites, not 2"):
-        CmaSearch(LAYOUT, EvolveSettings(population=4, elites=2, search="cma"), 0)
-    with pytest.raises(ForgeError, match="search 'random' is not one of ga, cma"):
-        EvolveSettings(search="random")
+        CmaSearch(LAYOUT, changed(CMA, population=4, elites=2), 0)

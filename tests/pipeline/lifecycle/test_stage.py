@@ -18,7 +18,7 @@ from forge.files import atomic_write_json, atomic_write_text, read_json, verify_
 from forge.host.signals import stop_on_signals
 from forge.pipeline.handoff.publish import building
 from forge.pipeline.layout import paths as locate
-from forge.pipeline.layout.phases import PHASES, phase_named, stage_names
+from forge.pipeline.layout.phases import STAGES, stage_named, stage_names
 from forge.pipeline.lifecycle import stage as stage_module
 from forge.pipeline.lifecycle.checkpoints import CheckpointHome, digest_path, fingerprint
 from forge.pipeline.lifecycle.stage import Run, stage
@@ -435,8 +435,8 @@ def test_state_goes_to_the_main_repository(project: Path, monkeypatch: pytest.Mo
 def test_phases_know_their_stages() -> None:
     assert stage_names()[:3] == ["data", "trunk", "cognate@reasoning"]
     assert len(stage_names()) == 13
-    assert [phase.name for phase in PHASES][-1] == "report"
-    assert phase_named("compress").reads() == (
+    assert [phase.name for phase in STAGES][-1] == "report"
+    assert stage_named("compress").reads() == (
         "data/prepared",
         "data/workspace",
         "models/baking",
@@ -444,7 +444,7 @@ def test_phases_know_their_stages() -> None:
         "models/trunk",
     )
     with pytest.raises(ForgeError, match="no phase named 'x'"):
-        phase_named("x")
+        stage_named("x")
 
 
 def test_a_ledger_row_must_be_declared(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -460,7 +460,7 @@ def test_metrics_of_another_phase_must_be_declared(prepared: Path, capsys: pytes
     with pytest.raises(SystemExit) as caught, stage("trunk") as run:
         run.phase_metrics("cognate", {"phase/success": 1})
     assert "trunk does not declare the metrics of 'cognate'" in leaves(1, capsys, caught)
-    run.phase = phase_named("evomerge")
+    run.phase = stage_named("evomerge")
     run.phase_metrics("cognate", {"phase/success": True})
     assert read_json("results/cognate/all_metrics.json") == [{"metric": "cognate/phase/success", "value": 1}]
     assert {"results/cognate/all_metrics.json", "results/evomerge/all_metrics.json"} <= set(run.phase.records())

@@ -1,13 +1,10 @@
-"""The catalog of metrics, the document made of it, the dashboards, and the command that compares it with a run."""
+"""The catalog of metrics, the document made of it, and the command that compares it with a run."""
 
 from __future__ import annotations
 
 import json
 import math
 import re
-import subprocess
-import sys
-import types
 from collections import Counter
 from pathlib import Path
 from typing import Any
@@ -15,9 +12,8 @@ from typing import Any
 import pytest
 
 from forge.cli.main import main
-from forge.pipeline import wandb_views
-from forge.pipeline.layout.phases import PHASES
-from forge.pipeline.metrics.catalog import COUNTS, TEXT, Metric, document, expand, implied, metrics, patterns
+from forge.phases import PHASES
+from forge.pipeline.metrics.catalog import TEXT, Metric, counts, expand, implied, metrics, patterns
 from forge.pipeline.records.tracking import write_all_metrics
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -26,7 +22,7 @@ ALL = [metric.name for metric in metrics()]
 
 def record(values: dict[str, Any]) -> None:
     """Write values by full name as the stages would: branches in files of their own."""
-    for phase in COUNTS:
+    for phase in counts():
         own = {name: value for name, value in values.items() if name.startswith(f"{phase}/")}
         branches = {name: value for name, value in own.items() if "/model_2/" in name}
         for group, place in ((branches, f"{phase}/memory_integration"), (own.keys() - branches.keys(), phase)):
@@ -47,11 +43,11 @@ def ask(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
 
 
 def test_the_catalog_has_603_distinct_metrics() -> None:
-    assert list(COUNTS.values()) == [37, 370, 17, 19, 55, 42, 28, 35]
-    assert len(ALL) == len(set(ALL)) == sum(COUNTS.values()) == 603
-    assert Counter(metric.phase for metric in metrics()) == COUNTS
-    assert set(COUNTS) < {phase.name for phase in PHASES}
-    assert [m.name for phase in COUNTS for m in metrics(phase)] == ALL
+    assert list(counts().values()) == [37, 370, 17, 19, 55, 42, 28, 35]
+    assert len(ALL) == len(set(ALL)) == sum(counts().values()) == 603
+    assert Counter(metric.phase for metric in metrics()) == counts()
+    assert list(counts()) == [phase.name for phase in PHASES]
+    assert [m.name for phase in counts() for m in metrics(phase)] == ALL
 
 
 def test_every_metric_says_what_it_is_in_one_line() -> None:
@@ -90,23 +86,6 @@ def test_parameters_decide_what_a_run_must_observe() -> None:
     bare = {m.name for m in implied({"forge": {"grokfast_lambda": 0.0}})}
     assert set(ALL) - bare == {n for n in ALL if n.startswith("forge/grokfast/")}
     assert [m.phase for m in implied({}, "edge")] == ["edge"] * 28
-
-
-def test_the_document_is_up_to_date() -> None:
-    assert (ROOT / "docs/metrics.md").read_text(encoding="utf-8") == document(), (
-        "run: python -m forge.pipeline.metrics.catalog > docs/metrics.md"
-    )
-
-
-def test_the_module_prints_the_document() -> None:
-    done = subprocess.run(
-        [sys.executable, "-m", "forge.pipeline.metrics.catalog"], cwd=ROOT, capture_output=True, text=True, check=True
-    )
-    assert done.stdout == document()
-    assert "torch" not in done.stderr
-
-
-# ---- the command ---------------------------------------------------------------------------------------------
 
 
 def test_nothing_is_missing_after_a_whole_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -167,76 +146,3 @@ def test_questions_without_an_answer_are_one_line(project: Path, capsys: pytest.
     (project / "params.yaml").write_text("scale: huge\nscales: {}\n")
     assert main(["metrics"]) == 1
     assert "no scale 'huge'" in capsys.readouterr().err
-
-
-# ---- dashboards ----------------------------------------------------------------------------------------------
-
-
-def test_dashboards_name_declared_metrics_and_recorded_axes() -> None:
-    from forge.pipeline.lifecycle.stage import metric_prefix
-
-    axes = {f"{metric_prefix(phase, branch)}/global_step" for phase in PHASES for branch in phase.branches}
-    seen: set[str] = set()
-    for view in wandb_views.views():
-        for phase, made in view.sections.items():
-            for panel in made:
-                assert set(panel.metrics) <= set(ALL)
-                assert all(name.startswith(f"{phase}/") for name in panel.metrics)
-                assert panel.x == "" or (panel.x in axes and panel.metrics[0].startswith(panel.x.rsplit("/", 1)[0]))
-                seen.update(panel.metrics)
-    assert seen == set(ALL)
-    names = [view.name for view in wandb_views.views()]
-    assert names == ["pipeline", "phases", "system"]
-    system = {n for made in wandb_views.views()[2].sections.values() for p in made for n in p.metrics}
-    assert {"forge/system/cpu_percent", "edge/performance/speedup", "quietstar/phase/duration_seconds"} <= system
-    assert "forge/train/loss" not in system
-
-
-def fake_workspaces(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
-    """Stands in for wandb-workspaces; its constructors take what the real ones of 0.4 do."""
-    saved: list[dict[str, Any]] = []
-
-    def thing(*known: str) -> Any:
-        class Thing:
-            url = "https://wandb.example/view"
-
-            def __init__(self, **given: Any) -> None:
-                assert set(given) <= set(known), given
-                self.given = given
-
-            def save(self) -> None:
-                saved.append(self.given)
-
-        return Thing
-
-    charts = types.ModuleType("wandb_workspaces.reports.v2")
-    spaces = types.ModuleType("wandb_workspaces.workspaces")
-    charts.LinePlot, charts.BarPlot = thing("title", "x", "y"), thing("title", "metrics")  # type: ignore[attr-defined]
-    spaces.Section = thing("name", "panels", "is_open")  # type: ignore[attr-defined]
-    spaces.Workspace = thing("entity", "project", "name", "sections")  # type: ignore[attr-defined]
-    reports = types.ModuleType("wandb_workspaces.reports")
-    package = types.ModuleType("wandb_workspaces")
-    reports.v2, package.reports, package.workspaces = charts, reports, spaces  # type: ignore[attr-defined]
-    for module in (package, reports, charts, spaces):
-        monkeypatch.setitem(sys.modules, module.__name__, module)
-    return saved
-
-
-def test_dashboards_are_saved_by_name(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    saved = fake_workspaces(monkeypatch)
-    assert wandb_views.main(["--entity", "me"]) == 0
-    assert [space["name"] for space in saved] == [f"Agent Forge: {name}" for name in ("pipeline", "phases", "system")]
-    assert {(space["entity"], space["project"]) for space in saved} == {("me", "agent-forge")}
-    lines = [panel.given for s in saved[1]["sections"] for panel in s.given["panels"] if "x" in panel.given]
-    assert {"title": "train/loss (nats per token)", "x": "forge/global_step", "y": ["forge/train/loss"]} in lines
-    assert capsys.readouterr().out.split() == ["https://wandb.example/view"] * 3
-
-
-def test_dashboards_without_the_library(monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]) -> None:
-    monkeypatch.setitem(sys.modules, "wandb_workspaces", None)
-    assert wandb_views.main(["--entity", "me"]) == 1
-    assert "pip install wandb-workspaces" in capsys.readouterr().err
-    assert wandb_views.main(["--json"]) == 0
-    assert len(json.loads(capsys.readouterr().out)) == 3
-    with pytest.raises(SystemExit):
-        wandb_views.main([])

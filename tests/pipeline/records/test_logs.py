@@ -23,9 +23,10 @@ from forge.config import load_params
 from forge.errors import ForgeError, Interrupted
 from forge.files import atomic_write_text, read_json
 from forge.host import disk
-from forge.host.disk import check_room, is_disk_full, run_bytes, stage_bytes
+from forge.host.disk import check_room, is_disk_full
 from forge.host.sampling import GpuProbe, SystemSampler, find_probes
-from forge.pipeline.layout.phases import PHASES
+from forge.pipeline.layout.disk import run_bytes, stage_bytes
+from forge.pipeline.layout.phases import STAGES
 from forge.pipeline.lifecycle.stage import stage
 from forge.pipeline.records.logs import follow, latest_lines, logging_to
 
@@ -217,7 +218,7 @@ def test_every_stage_asks_for_room_before_it_begins(
     project: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
     params = load_params()
-    needs = [stage_bytes(phase.name, params) for phase in PHASES]
+    needs = [stage_bytes(stage, params) for stage in STAGES]
     assert min(needs) > 0
     assert max(needs) < run_bytes(params)
     usage = shutil.disk_usage(project)._replace(free=2**20)

@@ -8,11 +8,16 @@ from pathlib import Path
 import pytest
 
 from forge.errors import ForgeError
-from forge.evals.claims import Claim, write_claims
-from forge.evals.ledger import PHASES, LedgerRow, write_ledger
+from forge.evals.claims import Claim
+from forge.evals.ledger import LedgerRow
 from forge.files import atomic_write_json
+from forge.phases import ORDER
 from forge.pipeline.report.gather import gather, to_markdown, write_report
 from forge.pipeline.report.plot import ladder_svg
+
+
+def _write_claims(path: Path, claims: list[Claim]) -> None:
+    atomic_write_json(path, [claim.model_dump(mode="json") for claim in claims])
 
 
 def _row(phase: str, size: int, accuracy: float) -> LedgerRow:
@@ -34,19 +39,21 @@ def _claim(passed: bool, **changes: object) -> Claim:
 def results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
     monkeypatch.chdir(tmp_path)
     folder = Path("results")
-    for index, phase in enumerate(PHASES):
-        write_ledger(folder / phase / "ledger.json", _row(phase, 4_000_000 >> index, 0.5 + index / 20))
-        write_claims(folder / phase / "claims.json", [_claim(index != 2)])
+    for index, phase in enumerate(ORDER):
+        atomic_write_json(
+            folder / phase / "ledger.json", _row(phase, 4_000_000 >> index, 0.5 + index / 20).model_dump(mode="json")
+        )
+        _write_claims(folder / phase / "claims.json", [_claim(index != 2)])
         atomic_write_json(folder / phase / "metrics.json", {"val": {"loss": 1.5}, "curve": [1, 2]})
         atomic_write_json(folder / phase / "run.json", {"stage": phase, "seconds": 30.0, "peak_memory_mb": 90 + index})
-    write_claims(folder / "cognate" / "reasoning" / "claims.json", [_claim(True, ci95=None)])
+    _write_claims(folder / "cognate" / "reasoning" / "claims.json", [_claim(True, ci95=None)])
     atomic_write_json(folder / "data" / "metrics.json", {"rows": 12345, "ok": True, "name": "a|b", "zero": 0.0})
     return folder
 
 
 def test_every_figure_names_a_file_that_holds_it(results: Path) -> None:
     report = gather(results, scale="smoke", seed=3)
-    assert [row["phase"] for row in report["ledger"]] == list(PHASES)
+    assert [row["phase"] for row in report["ledger"]] == list(ORDER)
     for row in report["ledger"]:
         held = json.loads(Path(row["file"]).read_text())
         assert {k: v for k, v in row.items() if k != "file"} == held
@@ -83,7 +90,7 @@ def test_markdown_tables_stay_rectangular(results: Path) -> None:
 
 def test_metrics_come_in_pipeline_order_flat_and_without_series(results: Path) -> None:
     tables = gather(results, scale="tiny", seed=0)["metrics"]
-    assert [table["phase"] for table in tables] == ["data", *PHASES]
+    assert [table["phase"] for table in tables] == ["data", *ORDER]
     assert tables[1]["values"] == {"val/loss": 1.5}
     assert tables[0]["values"]["rows"] == 12345
 
@@ -97,10 +104,10 @@ def test_a_phase_without_a_row_or_a_claim_stops_the_report(results: Path, name: 
 
 
 def test_faulty_inputs_are_named(results: Path) -> None:
-    write_ledger(results / "edge" / "ledger.json", _row("forge", 5, 0.5))
+    atomic_write_json(results / "edge" / "ledger.json", _row("forge", 5, 0.5).model_dump(mode="json"))
     with pytest.raises(ForgeError, match=r"edge/ledger\.json"):
         gather(results, scale="tiny", seed=0)
-    write_ledger(results / "edge" / "ledger.json", _row("edge", 5, 0.5))
+    atomic_write_json(results / "edge" / "ledger.json", _row("edge", 5, 0.5).model_dump(mode="json"))
     atomic_write_json(results / "edge" / "run.json", {"stage": "edge"})
     with pytest.raises(ForgeError, match=r"edge/run\.json"):
         gather(results, scale="tiny", seed=0)
@@ -148,7 +155,7 @@ def test_the_headline_and_the_ladder_are_the_reports_figures(results: Path) -> N
     assert told["claims_passed"] == report["claims_passed"]
     assert told["minutes"] == 4.0
     points = json.loads((results / "ladder.json").read_text())
-    assert [point["phase"] for point in points] == [f"{i + 1} {phase}" for i, phase in enumerate(PHASES)]
+    assert [point["phase"] for point in points] == [f"{i + 1} {phase}" for i, phase in enumerate(ORDER)]
     assert [point["bytes"] for point in points] == [row["bytes"] for row in report["ledger"]]
 
 

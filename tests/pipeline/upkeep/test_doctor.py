@@ -21,7 +21,7 @@ from forge.pipeline.dvc import locks
 from forge.pipeline.dvc.lockfile import Cache, md5_file
 from forge.pipeline.dvc.runner import run_pipeline
 from forge.pipeline.dvc.states import stage_states
-from forge.pipeline.layout.phases import phase_named
+from forge.pipeline.layout.phases import stage_named
 from forge.pipeline.lifecycle.checkpoints import CheckpointHome, checkpoint_key
 from forge.pipeline.registry.store import event_row, put, registry_path, writing
 from forge.pipeline.upkeep import doctor
@@ -257,7 +257,7 @@ def checkpoint(stage: str, key: str) -> Path:
 
 
 def test_checkpoints_are_orphans_when_nothing_would_resume_from_them(here: Path) -> None:
-    live = checkpoint("bitnet", checkpoint_key(phase_named("bitnet"), None, load_params()))
+    live = checkpoint("bitnet", checkpoint_key(stage_named("bitnet"), None, load_params()))
     checkpoint("bitnet", "ab" * 32)
     (note,) = [f for f in examine(here, quick=True) if f.check == "checkpoints"]
     assert (note.state, note.what.split(",")[0], note.fix) == ("note", "1 orphans", "agent-forge clean")

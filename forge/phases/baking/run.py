@@ -1,0 +1,49 @@
+"""Phase 6: five tools and four personas move from the prompt into the weights, by prompt baking."""
+
+from __future__ import annotations
+
+from forge.interface.run import PhaseRun
+from forge.phases.baking.claims import baking_claims
+from forge.phases.baking.curve import ToolCurve, tool_iterations
+from forge.phases.baking.metrics import baking_metrics, forgetting_percent, half_strength, persona_divergence
+from forge.phases.baking.params import Params
+from forge.phases.baking.prompt_baking import bake
+from forge.phases.baking.trajectories import sample_trajectories
+from forge.tools import Toolbox
+
+
+def run(run: PhaseRun[Params]) -> None:
+    """Sample what the prompted model does, bake it in, and ask the baked model and its controls."""
+    teacher, tokenizer, _ = run.load("forge")
+    evaluator, curve = run.evaluator(tokenizer), ToolCurve(run, tokenizer)
+    with Toolbox(run.workspace_dir) as toolbox:
+        trajectories = sample_trajectories(run, teacher, tokenizer, run.rows("train"), toolbox)
+    model, half, result = bake(run, teacher, tokenizer, trajectories, curve.watch)
+    before, after = (evaluator.measure(m, prompted=False) for m in (teacher, model))
+    tools = {
+        "baked": evaluator.tools(model),
+        "half": evaluator.tools(half),
+        "unbaked": evaluator.tools(teacher),
+        "prompted": evaluator.tools(teacher, prompted=True),
+    }
+    personas = {"baked": evaluator.personas(model), "none": evaluator.personas(model, handles=False)}
+
+    run.record(claims=baking_claims(run, tools, personas, before, after))
+    facts = {
+        "tool_success_rate": tools["baked"].success,
+        "persona_consistency": personas["baked"].consistency,
+        "forgetting_percent": forgetting_percent(before, after),
+    }
+    metrics = {
+        **curve.metrics(),
+        **tool_iterations(run, trajectories),
+        **baking_metrics(tools, personas, facts["forgetting_percent"]),
+        **persona_divergence(teacher, model, tokenizer, evaluator.probes.personas),
+        **half_strength(teacher, half, model),
+    }
+    trained = {"final_loss": result.final_loss, "trajectories_kept": trajectories.kept}
+    run.record(metrics, headline={**trained, **facts, **after.headline()})
+    run.save(model, tokenizer, packed=True)
+    names = {"tools": sorted(tools["baked"].tools), "personas": sorted(personas["baked"].personas)}
+    target = run.publish({**names, "accuracy_tools": after.tools.mean_accuracy, **facts})
+    run.ledger(model, after, target)

@@ -1,0 +1,87 @@
+"""Gates: what each stage of the chain must keep of its input, as the validation split sees it."""
+
+from __future__ import annotations
+
+from dataclasses import dataclass, field
+
+from transformers import PreTrainedTokenizerFast
+
+from forge.evals.measure import retention
+from forge.evals.suite import score_suite
+from forge.evals.tool_use import score_tools
+from forge.interface.run import PhaseRun
+from forge.model import TinyTitanForCausalLM
+from forge.phases.compress.params import Params
+from forge.tools import TOOL_NAMES, Toolbox
+
+
+@dataclass(frozen=True)
+class Gate:
+    """Outcome of one attempt: accuracy, what it kept of its input's, and the threshold. The file lists them."""
+
+    stage: str
+    setting: str
+    accuracy: float
+    retention: float
+    threshold: float
+    passed: bool
+
+
+def judge_attempt(stage: str, setting: str, accuracy: float, before: float, threshold: float) -> Gate:
+    """Hold an attempt's accuracy against that of its input, ``before``."""
+    kept = retention([before], [accuracy])
+    return Gate(stage, setting, accuracy, kept, threshold, kept >= threshold)
+
+
+@dataclass
+class Verdicts:
+    """Gates passed through so far, how many attempts were undone, and the accuracy before the first of them.
+
+    ``forced``: a byte budget is to be reached, so every attempt is taken, whatever it costs.
+    """
+
+    before: float
+    forced: bool = False
+    gates: list[Gate] = field(default_factory=list)
+    rollbacks: int = 0
+
+    def accept(self, gate: Gate) -> bool:
+        """Note an outcome; whether its attempt is taken."""
+        self.gates.append(gate)
+        taken = gate.passed or self.forced
+        self.rollbacks += not taken
+        return taken
+
+    def metrics(self) -> dict[str, float]:
+        """Of each stage's last attempt what it reached and kept, and whether its gate let it pass."""
+        out: dict[str, float] = {}
+        for gate in self.gates:
+            out[f"{gate.stage}/accuracy"] = gate.accuracy
+            out[f"{gate.stage}/retention"] = gate.retention
+            out[f"{gate.stage}/gate_passed"] = float(gate.passed)
+        return {**out, "phase/rollbacks": self.rollbacks}
+
+
+class ValidationScore:
+    """What gates decide on: suite accuracy with tools and success on tool dialogues, half each, on validation."""
+
+    def __init__(self, run: PhaseRun[Params]) -> None:
+        self.evaluation, self.workspace = run.evaluation, run.workspace_dir
+        dialogues = [row for row in run.rows("val") if row["kind"] == "tool"]
+        self.dialogues = dialogues[: len(TOOL_NAMES) * self.evaluation.tool_n]
+
+    def __call__(self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast) -> float:
+        e = self.evaluation
+        with Toolbox(self.workspace) as toolbox:
+            suite = score_suite(
+                model,
+                tokenizer,
+                n=e.suite_n,
+                seed=e.seed,
+                split="val",
+                tools=True,
+                execute=toolbox.execute,
+                max_new_tokens=e.answer_tokens,
+            )
+            tools = score_tools(model, tokenizer, toolbox, self.dialogues, max_new_tokens=e.answer_tokens)
+        return 0.5 * (suite.mean_accuracy + tools.success)

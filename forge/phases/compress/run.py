@@ -1,0 +1,48 @@
+"""Phase 8: vocabulary pruning, trained-in vector quantization, entropy coding; the whole agent in one file."""
+
+from __future__ import annotations
+
+from forge.evals.ledger import deployable_files
+from forge.evals.measure import retention
+from forge.interface.phase import FULL_PRECISION
+from forge.interface.run import PhaseRun
+from forge.phases.compress.chain import compress_into_file
+from forge.phases.compress.claims import compression_claims
+from forge.phases.compress.metrics import file_metrics
+from forge.phases.compress.params import Params
+from forge.phases.compress.phase import PHASE
+
+
+def run(run: PhaseRun[Params]) -> None:
+    """Compress phase 7's model into one file, and hold the file against phase 6's model and against phase 1's."""
+    edge, baked, trunk = run.load("edge"), run.load("baking"), run.load("trunk")
+    path = run.out_dir / PHASE.deployed[0]
+    made = compress_into_file(run, edge.model, edge.tokenizer, run.rows("train"), path)
+
+    reference, evaluator = run.evaluator(baked.tokenizer), run.evaluator(made.tokenizer)
+    before = reference.measure(baked.model, prompted=False)
+    final, untrained = (evaluator.measure(model, prompted=False) for model in (made.final, made.untrained))
+    tools = (evaluator.tools(made.final), reference.tools(baked.model))
+    original = sum(file.stat().st_size for file in deployable_files(FULL_PRECISION, trunk.directory))
+    size = path.stat().st_size
+    run.record(claims=compression_claims(run, before, final, untrained, tools, original / size))
+    run.record(
+        made.metrics() | file_metrics(run, path, final, trunk, original),
+        headline={
+            "size/final_bytes": size,
+            "size/original_bytes": original,
+            "size/total_compression_ratio": original / size,
+            "phase/rollbacks": made.verdicts.rollbacks,
+            "quality/tool_success_rate": tools[0].success,
+            "quality/accuracy_vs_baking": retention(before.tools.correct, final.tools.correct),
+            **final.headline(),
+        },
+    )
+    target = run.publish(
+        {
+            "parameters": made.final.num_parameters(),
+            "compression_ratio": original / size,
+            "accuracy_tools": final.tools.mean_accuracy,
+        }
+    )
+    run.ledger(made.final, final, target)

@@ -1,0 +1,115 @@
+"""The second stage of the chain: the core as codes of a codebook, trained in.
+
+VPTQ's codebooks (arXiv 2409.17066), but trained with the network: rounding finished ternary weights cannot keep them,
+as the control `codes_without_training` shows.
+"""
+
+from __future__ import annotations
+
+import copy
+
+import torch
+from torch import Tensor
+
+from forge.agentfile.vq import FrozenVQ, VQState, decode_vq
+from forge.data.dataset import EncodedSet
+from forge.interface.run import PhaseRun
+from forge.model import TinyTitanForCausalLM
+from forge.phases.compress.params import Params
+from forge.train import Batch, TrainSettings, answers_without_tools, distillation_loss, fit
+
+
+def train_codes(
+    run: PhaseRun[Params], teacher: TinyTitanForCausalLM, data: EncodedSet, *, group: int
+) -> tuple[TinyTitanForCausalLM, FrozenVQ]:
+    """Vector-quantize the core *while training* against the teacher, ``group`` weights per code.
+
+    The model returned computes with exactly what the file will hold.
+    """
+    p, training = run.params, run.training
+    student = copy.deepcopy(teacher)
+    student.set_weight_quant("none")
+    student.config.embed_bits = p.embed_bits
+    vq = fitted_codebooks(run, teacher, group)
+    student.add_module("vq", vq)  # trained and checkpointed with the model
+    student.extra_matrices = tuple(f"vq.latents.{i}" for i in range(len(vq.latents)))
+    view = _QuantizedView(student, vq)
+    silent = answers_without_tools(data)
+    base = distillation_loss(teacher, p.kd_weight, without_call=silent, **training.step_weights())
+
+    def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        view.refresh()
+        return base(model, batch)
+
+    def reassign(step: int, metrics: dict[str, float]) -> None:
+        if step % p.reassign_every == 0 and step < p.steps:
+            vq.reassign(pull=p.pull)
+
+    settings = TrainSettings(
+        steps=p.steps,
+        muon_lr=p.lr * p.latent_ratio,
+        adam_lr=p.lr * p.latent_ratio,
+        decay_fraction=p.codes_decay_fraction,
+        checkpoint_every=p.checkpoint_every,
+    )
+    name = f"train-{group}" if group != p.vq_groups else "train"
+    shares = p.mix.model_dump()
+    fit(run, student, data, shares, loss, settings, p.batch_tokens, name=name, on_step=reassign, teacher=True)
+    return _without_latents(student, vq)
+
+
+def codes_without_training(run: PhaseRun[Params], model: TinyTitanForCausalLM) -> TinyTitanForCausalLM:
+    """The control: the same codebooks fitted to finished weights."""
+    out = copy.deepcopy(model)
+    out.set_weight_quant("frozen")
+    _write_decoded(out, fitted_codebooks(run, model, run.params.vq_groups).freeze())
+    return out.eval()
+
+
+def fitted_codebooks(run: PhaseRun[Params], model: TinyTitanForCausalLM, group: int) -> VQState:
+    """Codebooks by k-means over the core as the model computes with it, ``group`` weights per code: where training
+    starts."""
+    p = run.params
+    weights = {f"{name}.weight": linear.effective_weight().detach() for name, linear in model.core_linears().items()}
+    return VQState.from_state_dict(
+        weights, k=p.vq_codebook, v=group, codebook_bits=p.vq_bits, role=codebook_role, seed=run.seed
+    )
+
+
+def codebook_role(name: str) -> str:
+    """One codebook for attention and memory, one for feed-forward weights."""
+    return "ffn" if ".ffn." in name else "attention"
+
+
+class _QuantizedView:
+    """Lets every projection multiply by the codes' current values."""
+
+    def __init__(self, model: TinyTitanForCausalLM, vq: VQState) -> None:
+        self.vq = vq
+        self.current: dict[str, Tensor] = {}
+        for name, linear in model.core_linears().items():
+            linear.weight.requires_grad_(False)
+            linear.quantizer = lambda _, key=f"{name}.weight": self.current[key]
+
+    def refresh(self) -> None:
+        """Take over what an optimizer's step or a reassignment has changed."""
+        self.current = self.vq.weights()
+
+
+def _without_latents(student: TinyTitanForCausalLM, vq: VQState) -> tuple[TinyTitanForCausalLM, FrozenVQ]:
+    """Write the decoded codes into the model and drop what was only for training."""
+    frozen = vq.freeze()
+    del student.vq
+    student.extra_matrices = ()
+    student.set_weight_quant("none")
+    _write_decoded(student, frozen)
+    for parameter in student.parameters():
+        parameter.requires_grad_(True)
+    return student.eval(), frozen
+
+
+@torch.no_grad()
+def _write_decoded(model: TinyTitanForCausalLM, frozen: FrozenVQ) -> None:
+    linears = model.core_linears()
+    for name, value in decode_vq(frozen).items():
+        linears[name.removesuffix(".weight")].weight.copy_(value)

@@ -1,0 +1,66 @@
+"""The first stage of the chain: a vocabulary of the tokens that the tasks need, and a short training on it."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+import numpy as np
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from forge.agentfile.vocabulary import count_tokens, prune_vocabulary
+from forge.data.build import Row, contents
+from forge.data.dataset import EncodedSet
+from forge.interface.run import PhaseRun
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM
+from forge.phases.compress.params import Params, TokenWeights
+from forge.train import TrainSettings, answers_without_tools, distillation_loss, fit
+
+ASKED = ("user", "call")
+
+
+def with_pruned_vocabulary(
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    rows: Sequence[Row],
+    size: int,
+    weights: TokenWeights,
+) -> tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast]:
+    """Model and tokenizer with the ``size`` tokens that ``rows`` need most, counted by the ``weights`` of their kinds.
+
+    Plain prose is not what the agent is for, so it has no weight.
+    """
+    counts = np.zeros(len(tokenizer), dtype=np.int64)
+    for kind, weight in weights.model_dump().items():
+        texts = [text for row in rows if row["kind"] == kind for text in _needed(row)]
+        counts += weight * count_tokens(tokenizer, texts)
+    pruned = prune_vocabulary(tokenizer, counts, size=min(size, len(tokenizer)))
+    state = dict(model.state_dict())
+    state["embed.weight"] = state["embed.weight"][torch.tensor(pruned.kept_ids)].clone()
+    settings = {**model.config.to_dict(), "vocab_size": len(pruned.kept_ids)}
+    smaller = TinyTitanForCausalLM(TinyTitanConfig(**settings))
+    smaller.load_state_dict(state)
+    return smaller.eval(), pruned.tokenizer
+
+
+def _needed(row: Row) -> list[str]:
+    """Texts whose tokens are worth keeping: a tool's result is only copied, so pieces will do for it."""
+    return contents(row) if row["kind"] == "persona" else [m["content"] for m in row["messages"] if m["role"] in ASKED]
+
+
+def train_on_new_tokens(run: PhaseRun[Params], model: TinyTitanForCausalLM, data: EncodedSet, name: str) -> None:
+    """Train a model in place on its new tokens, its embedding as the file stores it; ``name`` is that of the loop."""
+    p, training = run.params, run.training
+    model.config.embed_bits = p.embed_bits
+    settings = TrainSettings(
+        steps=max(1, int(p.steps * p.vocabulary_steps)),
+        muon_lr=p.lr,
+        adam_lr=p.lr * training.adam_ratio,
+        decay_fraction=p.vocabulary_decay_fraction,
+        checkpoint_every=p.checkpoint_every,
+    )
+    # The old tokens cannot teach the new ones position by position, so labels do.
+    silent = answers_without_tools(data)
+    loss = distillation_loss(None, 0.0, without_call=silent, **training.step_weights())
+    fit(run, model, data, p.mix.model_dump(), loss, settings, p.batch_tokens, name=name)
+    model.eval()

@@ -1,0 +1,194 @@
+"""Trajectories: kept where the tool's result is right, filled up by references, resumed, and the same without the
+prompt."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+import torch
+from pydantic import ValidationError
+
+from forge.data.build import Row
+from forge.data.dataset import KINDS
+from forge.data.personas import PERSONA_PROMPTS
+from forge.data.render import ID
+from forge.errors import Interrupted
+from forge.interface.fields import Mix
+from forge.model.engine import Generation
+from forge.phases.baking import trajectories as module
+from forge.phases.baking.params import Params
+from forge.phases.baking.trajectories import baking_shares, sample_trajectories
+from forge.tools import Toolbox
+from forge.train import answers_without_tools, gather_batch
+from tests.support.stub_run import StubRun, conversation, conversations, smoke_params
+from tests.support.tiny_models import tiny_model, tiny_tokenizer
+
+
+class Answers:
+    """Stands in for generation: what each prompt's row is answered with, by the number in its question."""
+
+    def __init__(self, spoil: dict[int, Any]) -> None:
+        self.spoil = spoil
+        self.prompts: list[list[int]] = []
+
+    def __call__(self, model: Any, prompts: list[list[int]], **options: Any) -> list[Generation]:
+        self.prompts += prompts
+        tokenizer = options["tokenizer"]
+        return [self.answer(tokenizer.decode(prompt)) for prompt in prompts]
+
+    def answer(self, prompt: str) -> Generation:
+        number = int(prompt.split("What is ")[1].split(" +")[0])
+        right = str(number + 30)
+        if PERSONA_PROMPTS["teacher"] in prompt:
+            made = Generation(text=f"own words {number}", finished=True)
+        else:
+            made = Generation(calls=[(f"calculator 30+{number}", right)], text=right, finished=True)
+        for key, value in self.spoil.get(number, {}).items():
+            setattr(made, key, value)
+        return made
+
+
+BAKING: dict[str, Any] = smoke_params("baking", trajectories=100)
+
+
+@pytest.fixture
+def run(tmp_path: Path) -> StubRun:
+    return StubRun(tmp_path, seed=1, **BAKING)
+
+
+def sample(
+    monkeypatch: pytest.MonkeyPatch, run: StubRun, rows: list[Row], spoil: dict[int, Any]
+) -> tuple[module.Trajectories, Answers]:
+    answers = Answers(spoil)
+    monkeypatch.setattr(module, "generate", answers)
+    with Toolbox() as toolbox:
+        return sample_trajectories(run, tiny_model(), tiny_tokenizer(), rows, toolbox), answers
+
+
+def texts(data: Any) -> list[str]:
+    return [tiny_tokenizer().decode(data.row(i)[0]) for i in range(len(data))]
+
+
+def tool_rows(n: int) -> list[Row]:
+    return [conversation("tooled", 40 + i) for i in range(n)]
+
+
+def test_a_trajectory_is_kept_only_if_its_one_call_gave_the_reference(
+    monkeypatch: pytest.MonkeyPatch, run: StubRun
+) -> None:
+    spoil = {
+        40: {"finished": False},
+        41: {"text": "72"},
+        42: {"calls": []},
+        43: {"calls": [("calculator 43+30", "73"), ("calculator 43+30", "73")]},
+        44: {"calls": [("calculator 44*30", "1320")]},
+    }
+    rows = [*tool_rows(12), *(conversation("direct", 90 + i) for i in range(8))]
+    made, answers = sample(monkeypatch, run, rows, spoil)
+    assert len(answers.prompts) == 12
+    assert made.kept == 7 / 12
+    kept = [text for text in texts(made.bare) if "calculator" in text]
+    assert {int(text.split("What is ")[1].split(" ")[0]) for text in kept} == set(range(45, 52))
+    # The model's own call, not the reference's.
+    assert all("<|call|>calculator 30+" in text for text in kept)
+    plain = answers_without_tools(made.bare)
+    assert plain.sum() == len(made.bare) - 7 == 3
+    assert not plain[:7].any()
+    assert made.callers == ["calculator"] * 7 + [None] * 3
+
+
+def test_a_persona_is_kept_if_it_ended_without_a_call(monkeypatch: pytest.MonkeyPatch, run: StubRun) -> None:
+    spoil = {21: {"finished": False}, 22: {"calls": [("calculator 1", "1")]}, 23: {"text": ""}}
+    rows = [*tool_rows(6), *(conversation("persona", 20 + i) for i in range(6)), conversation("direct", 99)]
+    made, _ = sample(monkeypatch, run, rows, spoil)
+    own = [text for text in texts(made.bare) if "own words" in text]
+    assert len(own) == 3
+    assert all(text.startswith("<|teacher|><|user|>") for text in own)
+    assert not any(PERSONA_PROMPTS["teacher"] in text for text in texts(made.bare))
+    assert made.kept == 1.0
+
+
+def test_references_fill_in_where_too_few_are_usable(monkeypatch: pytest.MonkeyPatch, run: StubRun) -> None:
+    spoil = {40 + i: {"finished": False} for i in range(7)}
+    made, _ = sample(monkeypatch, run, [*tool_rows(12), conversation("direct", 99)], spoil)
+    assert made.kept == 5 / 12
+    calls = [text for text in texts(made.bare) if "<|call|>" in text]
+    assert len(calls) == 12
+    assert sum("calculator 30+" in text for text in calls) == 5
+
+
+def test_a_model_that_knows_nothing_learns_from_references(tmp_path: Path) -> None:
+    model, rows = tiny_model(vocab_size=320, max_steps=1), conversations(4)
+    params = {**BAKING, "trajectories": 8, "answer_tokens": 8, "temperature": 0.7}
+    runs = [StubRun(tmp_path / name, seed=1, **params) for name in "ab"]
+    with Toolbox() as toolbox:
+        first, second = (sample_trajectories(run, model, tiny_tokenizer(), rows, toolbox) for run in runs)
+    assert first.kept == 0.0
+    assert sum("<|call|>" in text for text in texts(first.prompted)) == 6
+    assert (first.prompted.ids == second.prompted.ids).all()
+
+
+def test_sampling_stops_between_batches_and_goes_on_from_there(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "ROWS_AT_ONCE", 5)
+    rows = [*tool_rows(12), conversation("direct", 99)]
+
+    def sampled(run: StubRun) -> tuple[module.Trajectories, int]:
+        with Toolbox() as toolbox:
+            made = sample_trajectories(run, tiny_model(), tiny_tokenizer(), rows, toolbox)
+        return made, len(answers.prompts)
+
+    answers = Answers({})
+    monkeypatch.setattr(module, "generate", answers)
+    whole, asked = sampled(StubRun(tmp_path / "whole", seed=1, **BAKING))
+    assert asked == 12
+    answers.prompts.clear()
+    run = StubRun(tmp_path / "stopped", seed=1, **BAKING)
+    run.stop_at = 10
+    with pytest.raises(Interrupted, match="step 10 of 12"):
+        sampled(run)
+    assert len(answers.prompts) == 10
+    resumed, asked = sampled(run)
+    assert asked == 12, "only the last two are asked"
+    assert texts(resumed.bare) == texts(whole.bare)
+    assert resumed.kept == whole.kept
+
+
+def test_prompted_and_bare_sets_supervise_the_same_tokens(monkeypatch: pytest.MonkeyPatch, run: StubRun) -> None:
+    made, _ = sample(monkeypatch, run, conversations(), {})
+    assert len(made.prompted) == len(made.bare)
+    plain = answers_without_tools(made.bare)
+    for i in range(len(made.bare)):
+        with_prompt, bare = (data.row(i) for data in (made.prompted, made.bare))
+        supervised = [ids[mask.astype(bool)].tolist() for ids, mask in (with_prompt, bare)]
+        assert supervised[0] == supervised[1]
+        assert ID["system"] not in bare[0]
+        assert (ID["system"] in with_prompt[0]) == (not plain[i])
+    assert (made.prompted.kind == made.bare.kind).all()
+    batches = [gather_batch(data, made.bare.where("persona", "tool")) for data in (made.prompted, made.bare)]
+    assert torch.equal(batches[0].valid, batches[1].valid)
+    targets = [batch.targets[batch.valid] for batch in batches]
+    assert torch.equal(*targets)
+
+
+def test_shares_come_in_the_order_in_which_batches_draw_them() -> None:
+    # Another order would be other batches, and another model.
+    shares = baking_shares(BAKING["mix"])
+    assert list(shares.items()) == [("tooled", 0.35), ("tool", 0.35), ("persona", 0.22), ("direct", 0.08)]
+
+
+def test_kinds_that_are_never_sampled_are_refused() -> None:
+    mix = Mix(direct=1.0, tooled=1.0, tool=1.0, persona=1.0, recall=0.5, text=0.0)
+    with pytest.raises(ValidationError, match="recall and text must be 0"):
+        Params(**{**BAKING, "mix": mix})
+
+
+def test_one_in_so_many_is_a_personas_and_one_plain_answer_is_replayed(
+    monkeypatch: pytest.MonkeyPatch, tmp_path: Path
+) -> None:
+    few = StubRun(tmp_path, **{**BAKING, "trajectories": 12, "persona_every": 6, "replay_every": 4})
+    made, answers = sample(monkeypatch, few, conversations(10), {})
+    kinds = [KINDS[kind] for kind in made.bare.kind]
+    assert kinds == ["tooled"] * 5 + ["tool"] * 5 + ["persona"] * 2 + ["direct"] * 3
+    assert len(answers.prompts) == 12

@@ -1,0 +1,56 @@
+"""A tokenizer, rows and a small model that thinks about them."""
+
+from __future__ import annotations
+
+import pytest
+import torch
+from transformers import PreTrainedTokenizerFast
+
+from forge.data.dataset import EncodedSet
+from forge.data.render import ID
+from forge.data.tasks import draw
+from forge.data.tokenizer import train_tokenizer
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM
+from forge.thinking.gate import ThoughtGate
+from forge.thinking.thinker import Thinker, calibrate
+from tests.support.toy_thoughts import FAMILIES, WEIGHTS, encoded
+
+
+@pytest.fixture(scope="session")
+def tokenizer() -> PreTrainedTokenizerFast:
+    items = [item for name in FAMILIES for item in draw(name, 0, 40, "train")]
+    return train_tokenizer([item.prompt + item.answer for item in items], 320, [])
+
+
+@pytest.fixture(scope="session")
+def data(tokenizer: PreTrainedTokenizerFast) -> EncodedSet:
+    return encoded(tokenizer, "train", 20)
+
+
+@pytest.fixture
+def model(tokenizer: PreTrainedTokenizerFast) -> TinyTitanForCausalLM:
+    torch.manual_seed(0)
+    config = TinyTitanConfig(
+        vocab_size=len(tokenizer),
+        hidden_size=32,
+        head_dim=16,
+        low_heads=[2],
+        high_heads=[2],
+        low_ffn=[32],
+        high_ffn=[32],
+        memory_head_dim=8,
+        memory_chunk=16,
+    )
+    return TinyTitanForCausalLM(config).eval()
+
+
+@pytest.fixture
+def thinker(model: TinyTitanForCausalLM) -> Thinker:
+    prompts = [[ID["user"], 20 + i, 30 + i, ID["assistant"]] for i in range(5)]
+    gate = ThoughtGate(32, seed=2)
+    return calibrate(model, gate, prompts, WEIGHTS, thoughts=2, tokens=3, threshold=0.7, max_new_tokens=4, seed=0)
+
+
+@pytest.fixture
+def two_families(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forge.phases.quietstar.evaluation.suite_tasks", lambda: list(FAMILIES))
