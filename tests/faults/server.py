@@ -16,6 +16,7 @@ import importlib
 import json
 import os
 import resource
+import runpy
 import signal
 import sys
 import time
@@ -99,15 +100,15 @@ class Life:
 def _watch_work(life: Life) -> None:
     """Training loops with the step they begin at, their steps, evaluations of merges, batches of trajectories."""
     from forge.phases.baking import trajectories
+    from forge.phases.evomerge.checkpointing import Checkpointer
     from forge.phases.evomerge.evolve import Judge
-    from forge.phases.evomerge.method import Keeper
     from forge.train.loop import Trainer
     from forge.train.progress import Progress
 
     life.watch(Progress, "__init__", lambda bar, name, total, begin=0: f"loop {name} {begin} {total}")
     life.watch(Trainer, "update", lambda trainer, step, batch: f"step {step}")
     life.watch(Judge, "__call__", lambda judge, genome: f"merge {genome.key()}")  # in a worker process: no event
-    life.watch(Keeper, "after_evaluation", lambda keeper, record, state: f"evaluated {len(state.records)}")
+    life.watch(Checkpointer, "after_evaluation", lambda keeper, record, state: f"evaluated {len(state.records)}")
     life.watch(trajectories, "generate", lambda model, prompts: f"sample {len(prompts)}")
 
 
@@ -159,7 +160,7 @@ def run_stage(request: dict[str, Any]) -> int:
     sys.addaudithook(life.hook)
     try:
         _make_tight(request)
-        module.main()
+        runpy.run_path(str(module.__file__), run_name="__main__")
     except SystemExit as leaving:
         return leaving.code if isinstance(leaving.code, int) else 1
     except KeyboardInterrupt:

@@ -17,7 +17,9 @@ STAGES: tuple[Stage, ...] = (
         curve=None,
     ),
     *(stage for phase in PHASES for stage in phase.stages),
-    Stage("report", "gather ledger, claims and metrics", "evaluation", ("seed", "scale"), data=(), curve=None),
+    Stage(
+        "report", "gather ledger, claims and metrics", "evaluation", ("seed", "scale"), data=(), curve=None, results="."
+    ),
 )
 CONTRACTS: tuple[Contract, ...] = tuple(phase.contract for phase in PHASES if phase.contract is not None)
 
