@@ -1,4 +1,4 @@
-"""Phase 6, baking: tools and personas move from the prompt into the weights."""
+"""Phase 6, baking: bake tools and personas into the weights. Made by `make reference`."""
 
 from forge.phases.baking.run import run
 from forge.pipeline.lifecycle.stage import run_stage

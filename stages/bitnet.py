@@ -1,4 +1,4 @@
-"""Phase 4, BitNet: ternary weights."""
+"""Phase 4, bitnet: make its weights ternary. Made by `make reference`."""
 
 from forge.phases.bitnet.run import run
 from forge.pipeline.lifecycle.stage import run_stage

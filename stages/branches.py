@@ -1,4 +1,4 @@
-"""Phase 1, last part: measure the branches against each other."""
+"""Phase 1, cognate: measure the branches against each other. Made by `make reference`."""
 
 from forge.phases.cognate.run import run_branches
 from forge.pipeline.lifecycle.stage import run_stage

@@ -1,4 +1,4 @@
-"""Phase 1, second part: one branch of the trunk specializes."""
+"""Phase 1, cognate: train a branch that specializes. Made by `make reference`."""
 
 from forge.phases.cognate.run import run_branch
 from forge.pipeline.lifecycle.stage import run_stage

@@ -1,4 +1,4 @@
-"""Phase 8, final compression: the whole agent in one file."""
+"""Phase 8, compress: squeeze it into one file. Made by `make reference`."""
 
 from forge.phases.compress.run import run
 from forge.pipeline.lifecycle.stage import run_stage

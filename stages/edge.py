@@ -1,4 +1,4 @@
-"""Phase 7, edge: prune, recover, fuse, and time it on this machine."""
+"""Phase 7, edge: prune, fuse and time it. Made by `make reference`."""
 
 from forge.phases.edge.run import run
 from forge.pipeline.lifecycle.stage import run_stage

@@ -1,4 +1,4 @@
-"""Phase 2, EvoMerge: evolve one model out of the three branches."""
+"""Phase 2, evomerge: evolve one model out of three. Made by `make reference`."""
 
 from forge.phases.evomerge.run import run
 from forge.pipeline.lifecycle.stage import run_stage

@@ -1,4 +1,4 @@
-"""Phase 5, Forge: the long training loop on the ternary model."""
+"""Phase 5, forge: train the ternary model for long. Made by `make reference`."""
 
 from forge.phases.forge.run import run
 from forge.pipeline.lifecycle.stage import run_stage

@@ -1,4 +1,4 @@
-"""Phase 3, Quiet-STaR: the model learns to think before it answers."""
+"""Phase 3, quietstar: teach it to think before it answers. Made by `make reference`."""
 
 from forge.phases.quietstar.run import run
 from forge.pipeline.lifecycle.stage import run_stage

@@ -1,4 +1,4 @@
-"""Phase 1, first part: train the trunk that the three branches share."""
+"""Phase 1, cognate: train the trunk that the branches share. Made by `make reference`."""
 
 from forge.phases.cognate.run import run_trunk
 from forge.pipeline.lifecycle.stage import run_stage

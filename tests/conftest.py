@@ -16,7 +16,7 @@ from forge.pipeline.records.tracking import stay_offline
 stay_offline()
 
 pytest_plugins = ("tests.support.smoke_runs",)
-SHARED_RUNS = ("tests/whole/test_smoke.py", "tests/whole/test_experiments.py")
+SHARED_RUNS = ("tests/whole/test_smoke.py", "tests/whole/test_experiments.py", "tests/whole/test_ninth_phase.py")
 ROOT = Path(__file__).resolve().parent.parent
 
 

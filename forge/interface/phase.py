@@ -75,6 +75,7 @@ class Stage:
         curve: the series that its plot must show; None for a stage that trains nothing.
         closes: it is the last of its phase, and writes the phase's row of the ledger.
         results: its results directory below results/, if it is not the stage's name.
+        function: what it does, of its phase's `run.py`.
     """
 
     name: str
@@ -89,6 +90,7 @@ class Stage:
     curve: str | None = "train/loss"
     closes: bool = False
     results: str | None = None
+    function: str = "run"
 
     @property
     def branched(self) -> bool:

@@ -15,12 +15,12 @@ from pathlib import Path
 import pytest
 
 from forge.config import set_param
-from forge.evals.ledger import STAGES as LEDGER_PHASES
 from forge.files import read_json, verify_manifest
+from forge.phases import ORDER
 from forge.pipeline.dvc.runner import run_pipeline, stage_environment
-from forge.pipeline.handoff.contracts import CONTRACTS
+from forge.pipeline.dvc.states import stage_states
 from forge.pipeline.handoff.publish import read_metadata
-from forge.pipeline.layout.phases import STAGES, stage_names
+from forge.pipeline.layout.phases import CONTRACTS, STAGES, stage_names
 from forge.pipeline.registry.store import reading, rows
 from tests.support.smoke_runs import GIT, Ran
 
@@ -42,12 +42,12 @@ def digests(root: Path) -> dict[str, str]:
 
 
 def test_every_stage_ran_and_published(first: Ran) -> None:
-    assert first.result.ran == stage_names()
-    for phase in STAGES:
-        for branch in phase.branches:
-            for path in phase.outputs(branch):
+    assert first.result.ran == ["code", *stage_names()]
+    for stage in STAGES:
+        for branch in stage.branches:
+            for path in stage.outputs(branch):
                 verify_manifest(first.root / path)
-            for path in phase.records(branch):
+            for path in stage.records(branch):
                 assert (first.root / path).exists(), path
     assert (first.root / "models/compress/agent.forge").is_file()
     assert not list((first.root / ".forge/checkpoints").rglob("*.safetensors"))
@@ -58,9 +58,9 @@ def test_models_load_as_hugging_face_models(first: Ran) -> None:
 
     import forge.model  # noqa: F401 - registers the architecture
 
-    for phase in STAGES[1:-2]:
-        for branch in phase.branches:
-            for path in phase.outputs(branch):
+    for stage in (stage for stage in STAGES if stage.publishes and stage.name != "compress"):
+        for branch in stage.branches:
+            for path in stage.outputs(branch):
                 model = AutoModelForCausalLM.from_pretrained(str(first.root / path))
                 metadata = read_metadata(first.root / path)
                 assert sum(t.numel() for t in model.state_dict().values()) == metadata.parameters
@@ -69,10 +69,10 @@ def test_models_load_as_hugging_face_models(first: Ran) -> None:
 
 def test_lineage_leads_back_to_the_trunk(first: Ran) -> None:
     known = {read_metadata(path.parent).model_id: path.parent for path in first.root.glob("models/**/metadata.json")}
-    for phase in STAGES[2:-1]:
-        for branch in phase.branches:
-            metadata = read_metadata(first.root / phase.outputs(branch)[0])
-            source = phase.inputs[0]
+    for stage in (stage for stage in STAGES if stage.publishes and stage.inputs):
+        for branch in stage.branches:
+            metadata = read_metadata(first.root / stage.outputs(branch)[0])
+            source = stage.inputs[0]
             assert metadata.parents
             for parent in metadata.parents:
                 assert read_metadata(known[parent]).phase_name == source
@@ -92,14 +92,14 @@ def test_the_registry_knows_handoffs_sessions_and_models(first: Ran) -> None:
 
 def test_the_report_has_a_row_and_a_claim_for_each_phase(first: Ran) -> None:
     report = read_json(first.root / "results/report.json")
-    assert [row["phase"] for row in report["ledger"]] == list(LEDGER_PHASES)
+    assert [row["phase"] for row in report["ledger"]] == list(ORDER)
     assert report["scale"] == "smoke"
     for row in report["ledger"]:
         assert (first.root / row["file"]).is_file() or Path(row["file"]).is_file()
         assert row["bytes"] > 0
     claimed = {claim["phase"] for claim in report["claims"]}
-    assert claimed >= set(LEDGER_PHASES)
-    for phase in LEDGER_PHASES:
+    assert claimed >= set(ORDER)
+    for phase in ORDER:
         own = [claim for claim in report["claims"] if claim["phase"] == phase]
         assert any(claim["ci95"] is not None and claim["control"] for claim in own), phase
     assert "| compress |" in (first.root / "results/report.md").read_text()
@@ -185,7 +185,7 @@ def test_running_again_does_nothing_and_is_fast(second: Ran) -> None:
     for _ in range(2):
         again = run_pipeline(root=second.root)
         assert (again.exit_code, again.ran, again.cached) == (0, [], [])
-        assert again.skipped == stage_names()
+        assert again.skipped == ["code", *stage_names()]
         times.append(again.seconds)
     assert min(times) < NOOP_SECONDS
 
@@ -195,6 +195,45 @@ def test_an_inactive_scale_makes_nothing_stale(second: Ran) -> None:
     set_param(second.root / "params.yaml", "scales.spec.edge.steps", 4321)
     assert run_pipeline(root=second.root).ran == []
     (second.root / "params.yaml").write_text(before)
+
+
+def dvc(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, "-m", "dvc", *arguments],
+        cwd=root,
+        env=stage_environment(),
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    return done.stdout
+
+
+def stale(root: Path) -> set[str]:
+    return {state.name for state in stage_states(root) if state.state != "fresh"}
+
+
+def test_code_counts_by_what_it_does(second: Ran) -> None:
+    """A docstring of the training loop makes nothing stale, a constant all that reaches it; plain `dvc repro` knows."""
+    loop = second.root / "forge/train/loop.py"
+    before = loop.read_text()
+    try:
+        loop.write_text(before.replace('"""', '"""In other words: ', 1))
+        assert stale(second.root) == set()
+        assert set(json.loads(dvc(second.root, "status", "--json"))) == {"code"}, "the stage that looks is to look"
+        assert "Running stage 'code'" in (told := dvc(second.root, "repro"))
+        assert told.count("Running stage") == 1
+        assert json.loads(dvc(second.root, "status", "--json")) == {}
+        loop.write_text(before.replace("log_every: int = 10", "log_every: int = 11"))
+        reached = {name for stage in STAGES if stage.name not in ("data", "report") for name in stage.names()}
+        assert stale(second.root) >= reached
+        assert {s.why for s in stage_states(second.root) if s.name == "trunk"} == {"code changed: forge/train/loop.py"}
+        subprocess.run([sys.executable, "-m", "stages.code"], cwd=second.root, env=stage_environment(), check=True)
+        assert set(json.loads(dvc(second.root, "status", "--json"))) >= reached
+    finally:
+        loop.write_text(before)
+    assert run_pipeline(root=second.root).ran in ([], ["code"])
+    assert json.loads(dvc(second.root, "status", "--json")) == {}
 
 
 def test_a_baking_parameter_reruns_what_comes_after_and_no_more(second: Ran) -> None:

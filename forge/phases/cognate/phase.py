@@ -36,6 +36,7 @@ PHASE = Phase(
             "cognate",
             ("seed", *TRAINING, "cognate.trunk_mix", *CAPACITIES, SHAPE, *EVALUATION),
             publishes="phase 1, the trunk that the branches share",
+            function="run_trunk",
         ),
         Stage(
             "cognate",
@@ -46,6 +47,7 @@ PHASE = Phase(
             branches=BRANCHES,
             publishes="phase 1, the branch that {branch}",
             titles=("reasons", "remembers", "weighs its steps"),
+            function="run_branch",
         ),
         Stage(
             "branches",
@@ -56,6 +58,7 @@ PHASE = Phase(
             curve=None,
             closes=True,
             results="cognate",
+            function="run_branches",
         ),
     ),
     deployed=FULL_PRECISION,

@@ -21,7 +21,7 @@ from forge.interface.phase import Stage
 from forge.pipeline.layout.phases import STAGES
 
 # Code that can only refuse a run, say where things are, or watch: nothing that a stage publishes depends on it.
-_INDIFFERENT = (
+INDIFFERENT = (
     "forge.cli",
     "forge.config",
     "forge.errors",
@@ -67,7 +67,7 @@ def code_of(stage: Stage, root: Path = Path()) -> dict[str, str]:
         found[path.relative_to(folder).as_posix()] = digest
         for target in _followed(stage, name, imports):
             for module in _modules(folder, target):
-                if module not in seen and not _indifferent(module):
+                if module not in seen and not is_indifferent(module):
                     seen.add(module)
                     waiting.append(module)
     return dict(sorted(found.items()))
@@ -109,11 +109,12 @@ def _followed(stage: Stage, name: str, imports: tuple[tuple[str, bool], ...]) ->
             yield target
 
 
-def _indifferent(module: str) -> bool:
+def is_indifferent(module: str) -> bool:
+    """Whether nothing that a stage publishes depends on a module."""
     parts = module.split(".")
     if parts[:2] == ["forge", "phases"] and parts[-1] in _DECLARATIONS:
         return True
-    return any(module == name or module.startswith(f"{name}.") for name in _INDIFFERENT)
+    return any(module == name or module.startswith(f"{name}.") for name in INDIFFERENT)
 
 
 def _file(root: Path, module: str) -> Path | None:

@@ -1,8 +1,8 @@
 """The handoff contracts as JSON Schema, for readers in other languages.
 
-One file for each contract, `docs/reference/schemas/<source>-<target>.json`. The schema describes the
-`metadata.json` of one model that is handed on, as far as JSON Schema can say it: which values must be there, of which
-type, within which fixed bounds. What it cannot say stands beside it under `x-contract`: how many models there are, what they must share,
+One file for each contract, `docs/reference/schemas/<source>-<target>.json`. The schema describes the `metadata.json` of
+one model that is handed on, as far as JSON Schema can say it: which values must be there, of which type, within which
+fixed bounds. What it cannot say stands beside it under `x-contract`: how many models there are, what they must share,
 and bounds that `params.yaml` sets or that compare two values.
 """
 

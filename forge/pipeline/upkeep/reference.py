@@ -1,7 +1,7 @@
 """Pages and files that are derived from the declarations: `python -m forge.pipeline.upkeep.reference` writes them.
 
-`dvc.yaml`; under docs/reference/ the parameters, the metrics, the phases with their handoffs, and each contract as JSON
-Schema. A test holds them equal to what this module makes.
+`dvc.yaml`; the stages of the phases (`stages/<stage>.py`); under docs/reference/ the parameters, metrics, phases
+with their handoffs, and each contract as JSON Schema. A test holds them equal to what this module makes.
 """
 
 from __future__ import annotations
@@ -22,6 +22,14 @@ from forge.pipeline.layout.phases import reads
 from forge.pipeline.metrics.catalog import document
 
 REFERENCE = Path("docs/reference")
+_STAGE = '''"""Phase {number}, {phase}: {title}. Made by `make reference`."""
+
+from forge.phases.{phase}.run import {function}
+from forge.pipeline.lifecycle.stage import run_stage
+
+if __name__ == "__main__":
+    run_stage("{stage}", {function})
+'''
 _MADE = "Made by `make reference` from what the phases declare."
 
 
@@ -37,6 +45,18 @@ def pages(root: Path = Path()) -> dict[Path, str]:
         REFERENCE / "parameters.md": parameters_page(root),
         REFERENCE / "phases.md": phases_page(),
         **schema_files,
+        **stage_files(),
+    }
+
+
+def stage_files() -> dict[Path, str]:
+    """What `python -m stages.<stage>` runs, for the stages of the phases."""
+    return {
+        Path("stages") / f"{stage.name}.py": _STAGE.format(
+            number=number, phase=phase.name, title=stage.title, function=stage.function, stage=stage.name
+        )
+        for number, phase in enumerate(PHASES, start=1)
+        for stage in phase.stages
     }
 
 

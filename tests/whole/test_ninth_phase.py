@@ -1,0 +1,148 @@
+"""A phase more, made as CONTRIBUTING says: its folder, its blocks in params.yaml, its place in the order. It runs."""
+
+from __future__ import annotations
+
+import json
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+import pytest
+
+from forge.files import read_json
+from forge.pipeline.dvc.runner import stage_environment
+from tests.support.smoke_runs import GIT, Ran
+
+pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
+FILES = {
+    "__init__.py": "",
+    "phase.py": '''"""Phase 9, polish: round the weights of phase 7."""
+
+from __future__ import annotations
+
+from forge.interface.phase import EVALUATION, FULL_PRECISION, Phase, Stage
+
+OWN = ("seed", "polish", "scales.{scale}.polish")
+STAGE = Stage(
+    "polish", "round it", "polish", (*OWN, *EVALUATION), ("edge",), publishes="phase 9", curve=None, closes=True
+)
+PHASE = Phase("polish", "round the weights", stages=(STAGE,), deployed=FULL_PRECISION)
+''',
+    "params.py": '''"""Parameters of phase 9."""
+
+from __future__ import annotations
+
+from forge.interface.fields import Positive, Strict
+
+
+class Base(Strict):
+    """How to round."""
+
+    digits: Positive
+    """Decimal digits that are kept."""
+
+
+class Scale(Strict):
+    """Nothing yet."""
+
+
+class Params(Base, Scale):
+    """Phase 9."""
+''',
+    "run.py": '''"""Phase 9."""
+
+from __future__ import annotations
+
+import torch
+
+from forge.interface.run import PhaseRun
+from forge.phases.polish.claims import kept_claim
+from forge.phases.polish.metrics import polish_metrics
+from forge.phases.polish.params import Params
+
+
+def run(run: PhaseRun[Params]) -> None:
+    """Round, measure, publish."""
+    model, tokenizer, _ = run.load("edge")
+    evaluator = run.evaluator(tokenizer)
+    before = evaluator.measure(model, prompted=False)
+    model.load_state_dict({k: torch.round(v, decimals=run.params.digits) for k, v in model.state_dict().items()})
+    after = evaluator.measure(model, prompted=False)
+    run.record(claims=[kept_claim(run, before, after)])
+    run.record(polish_metrics(model, run.params.digits), headline=after.headline())
+    run.save(model, tokenizer)
+    run.ledger(model, after, run.publish({"digits": run.params.digits}))
+''',
+    "claims.py": '''"""What phase 9 claims."""
+
+from __future__ import annotations
+
+from forge.evals.claims import Claim
+from forge.evals.measure import Measurement
+from forge.interface.run import PhaseRun
+from forge.phases.polish.params import Params
+
+
+def kept_claim(run: PhaseRun[Params], before: Measurement, after: Measurement) -> Claim:
+    """Nothing is lost."""
+    given, control = after.tools.correct, before.tools.correct
+    return run.compare("rounding loses nothing", "suite", given, control, control_name="phase 7", margin=-0.05)
+''',
+    "metrics.py": '''"""What phase 9 measures."""
+
+from __future__ import annotations
+
+from forge.model import TinyTitanForCausalLM
+
+
+def polish_metrics(model: TinyTitanForCausalLM, digits: int) -> dict[str, float]:
+    """Digits and parameters."""
+    return {"digits": digits, "parameters": model.num_parameters()}
+''',
+    "metrics.txt": "digits | digits | decimal digits that are kept\nparameters | parameters | of the model\n",
+}
+
+
+def command(root: Path, *arguments: str) -> str:
+    done = subprocess.run(
+        [sys.executable, *arguments], cwd=root, env=stage_environment(), capture_output=True, text=True, check=False
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
+def add_phase(root: Path) -> None:
+    """What CONTRIBUTING says, and no more."""
+    for name, text in FILES.items():
+        (root / "forge/phases/polish" / name).parent.mkdir(exist_ok=True)
+        (root / "forge/phases/polish" / name).write_text(text)
+    order, params = root / "forge/phases/__init__.py", root / "params.yaml"
+    order.write_text(order.read_text().replace('"compress")', '"compress", "polish")'))
+    text = params.read_text().replace("\nevaluation:\n", "\npolish:\n  digits: 3\n\nevaluation:\n", 1)
+    params.write_text(text.replace("\n    evaluation:\n", "\n    polish: {}\n    evaluation:\n"))
+
+
+def test_a_ninth_phase_is_its_folder_its_parameters_and_its_place(second: Ran, tmp_path: Path) -> None:
+    root = tmp_path / "clone"
+    shutil.copytree(second.root, root, symlinks=True)
+    add_phase(root)
+    made = command(root, "-m", "forge.pipeline.upkeep.reference").split()
+    assert "stages/polish.py" in made
+    assert "dvc.yaml" in made
+    changed = subprocess.run(
+        [*GIT, "status", "--porcelain", "-uall"], cwd=root, capture_output=True, text=True, check=True
+    )
+    by_hand = {line[3:] for line in changed.stdout.splitlines()} - {*made, "dvc.lock"}
+    by_hand = {name for name in by_hand if not name.startswith("results/")}
+    assert by_hand == {"params.yaml", "forge/phases/__init__.py", *(f"forge/phases/polish/{name}" for name in FILES)}
+    ran = json.loads(command(root, "-m", "forge.cli.main", "run", "--json").splitlines()[-1])["ran"]
+    assert [name for name in ran if name != "code"] == ["polish", "report"], "nothing else became stale"
+    assert read_json(root / "models/polish/metadata.json")["metrics"] == {"digits": 3}
+    report = read_json(root / "results/report.json")
+    assert report["ledger"][-1]["phase"] == "polish"
+    assert any(claim["phase"] == "polish" for claim in report["claims"])
+    found = json.loads(command(root, "-m", "forge.cli.main", "metrics", "--phase", "polish", "--json").splitlines()[-1])
+    assert {row["metric"]: row["value"] for row in found["metrics"]}["polish/digits"] == 3
+    shown = command(root, "-m", "forge.cli.main", "config", "show", "--phase", "polish")
+    assert "digits: 3  # Decimal digits that are kept." in shown
