@@ -209,13 +209,13 @@ def test_attention_sees_exactly_the_window() -> None:
 
 def _count_rows(monkeypatch: pytest.MonkeyPatch, model: TinyTitanForCausalLM) -> list[int]:
     counted: list[int] = []
-    refine = model.refine
+    step = model.recurrence_step
 
     def counting(trace: RecurrentState) -> RecurrentState:
         counted.append(len(trace.high))
-        return refine(trace)
+        return step(trace)
 
-    monkeypatch.setattr(model, "refine", counting)
+    monkeypatch.setattr(model, "recurrence_step", counting)
     return counted
 
 

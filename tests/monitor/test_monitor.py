@@ -149,7 +149,7 @@ def test_every_page_of_an_empty_project_says_what_is_absent(empty: Path, page: s
 def test_the_overview_of_results_has_the_ledger_and_its_picture(finished: Path) -> None:
     app = opened()
     stages, ledger = tables(app)
-    assert [row["stage"] for row in stages[:3]] == ["data", "trunk", "cognate@reasoning"]
+    assert [row["stage"] for row in stages[:4]] == ["code", "data", "trunk", "cognate@reasoning"]
     assert {row["state"] for row in stages} == {"new"}
     report = json.loads(Path("results/report.json").read_text())
     assert [(row["phase"], row["bytes"]) for row in ledger] == [(r["phase"], r["bytes"]) for r in report["ledger"]]

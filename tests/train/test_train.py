@@ -35,10 +35,11 @@ from forge.train import (
 )
 from forge.train import progress as progress_module
 from forge.train.fit import fit, plan_curriculum
-from forge.train.losses import EARLY_WEIGHT, weighted
+from forge.train.losses import weighted
 from tests.support.tiny_models import tiny_model, tokens
 
 torch.set_num_threads(1)
+EARLY_WEIGHT = 0.5  # the default of the losses
 SMALL: dict[str, Any] = {
     "low_heads": [2],
     "low_ffn": [24],
@@ -102,7 +103,7 @@ def test_language_loss_without_anything_to_halt(changes: dict[str, Any]) -> None
     total, metrics = language_loss(halt_weight=5.0, ponder_cost=5.0)(model, batch)
     outputs = model.predictions(batch.ids, batch.select, batch.valid)
     cross = [torch.nn.functional.cross_entropy(x, batch.targets[batch.valid]) for x, _ in outputs]
-    torch.testing.assert_close(total, weighted(cross))
+    torch.testing.assert_close(total, weighted(cross, EARLY_WEIGHT))
     assert metrics["loss"] == pytest.approx(cross[-1].item())
 
 
@@ -124,8 +125,8 @@ def test_the_halting_head_receives_gradient_and_learns_its_target() -> None:
 
 def test_weights_of_the_steps() -> None:
     one, two = torch.tensor(3.0), torch.tensor(6.0)
-    assert weighted([two]).item() == 6.0
-    assert weighted([one, two]).item() == pytest.approx((EARLY_WEIGHT * 3 + 6) / (EARLY_WEIGHT + 1))
+    assert weighted([two], EARLY_WEIGHT).item() == 6.0
+    assert weighted([one, two], EARLY_WEIGHT).item() == pytest.approx((EARLY_WEIGHT * 3 + 6) / (EARLY_WEIGHT + 1))
 
 
 def test_distillation_pulls_to_the_teacher() -> None:

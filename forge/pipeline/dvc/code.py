@@ -40,7 +40,7 @@ INDIFFERENT = (
     "forge.pipeline.upkeep",
     "stages.__init__",
 )
-_DECLARATIONS = ("phase", "params")  # of a phase: what they say acts through dvc.yaml and params.yaml
+_DECLARATIONS = ("__init__", "phase", "params")  # of a phase: what they say acts through dvc.yaml and params.yaml
 # Imports inside functions that no stage calls, though stages import their module.
 _NOT_TAKEN = {
     "forge.runtime.agent": ("forge.thinking",),  # thoughts are switched on by a person at the command line

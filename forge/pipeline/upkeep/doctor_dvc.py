@@ -14,9 +14,9 @@ from pathlib import Path
 
 from forge.errors import ForgeError
 from forge.files import atomic_write_text
+from forge.pipeline.dvc import locks
 from forge.pipeline.dvc.git import file_at
 from forge.pipeline.dvc.lockfile import LOCK, Cache, Lock, half_written, intact, lock_fault, md5_file
-from forge.pipeline.dvc.locks import holders, is_alive, lock_table, processes_in, table_fault
 from forge.pipeline.upkeep.findings import Finding
 
 
@@ -74,15 +74,15 @@ def _restore_lock(root: Path) -> str:
 
 def check_rwlock(root: Path) -> Iterator[Finding]:
     """Are DVC's lock tables (its own and that of experiments) readable, and does anybody in them live?"""
-    tables = [path for path in (lock_table(root), root / ".dvc" / "tmp" / "exps" / "rwlock") if path.is_file()]
+    tables = [path for path in (locks.lock_table(root), root / ".dvc" / "tmp" / "exps" / "rwlock") if path.is_file()]
     found = [finding for path in tables if (finding := _check_table(root, path)) is not None]
     yield from found or [Finding("rwlock", "ok", "no lock is left behind")]
 
 
 def _check_table(root: Path, path: Path) -> Finding | None:
     name = path.relative_to(root)
-    if fault := table_fault(path):
-        busy = processes_in(root)
+    if fault := locks.table_fault(path):
+        busy = locks.processes_in(root)
         return Finding(
             "rwlock",
             "wrong",
@@ -91,8 +91,8 @@ def _check_table(root: Path, path: Path) -> Finding | None:
             f"wait for process {busy[0]}, then remove it" if busy else "remove it: no run is under way",
             None if busy else partial(remove, path),
         )
-    pids = holders(json.loads(_text(path)))
-    if not pids or any(is_alive(pid) for pid in pids):
+    pids = locks.holders(json.loads(_text(path)))
+    if not pids or any(locks.is_alive(pid) for pid in pids):
         return None
     return Finding(
         "rwlock",
@@ -114,7 +114,7 @@ def check_experiments(root: Path) -> Iterator[Finding]:
     if not copies:
         yield Finding("experiments", "ok", "no copies of the project are left behind")
         return
-    if busy := processes_in(root):
+    if busy := locks.processes_in(root):
         yield Finding("experiments", "note", f"{len(copies)} copies, and DVC is at work (process {busy[0]})")
         return
     for path in sorted(copies):
@@ -191,7 +191,7 @@ def check_cache(root: Path) -> Iterator[Finding]:
             "put the workspace's copy in its place if that is whole, else remove it, so that a run makes it again",
             partial(_replace_object, path, users),
         )
-    if half and not processes_in(root):
+    if half and not locks.processes_in(root):
         for path in half:
             yield Finding(
                 "cache",

@@ -45,7 +45,7 @@ with stage("data") as run:
     for target in ("data/prepared", "data/workspace"):
         with run.building(target) as draft:
             atomic_write_text(draft / "f.txt", "x")
-    run.summary({}, headline={"rows": 1})
+    run.record(headline={"rows": 1})
 """
 DVC_YAML = """
 stages:
@@ -189,7 +189,7 @@ def test_the_scale_is_written_into_the_file(dvc_project: Path) -> None:
 @pytest.mark.parametrize(
     ("options", "message"),
     [
-        ({"target": "nope"}, "no phase named 'nope'"),
+        ({"target": "nope"}, "no stage named 'nope'"),
         ({"target": "cognate@nope"}, "no stage named 'cognate@nope'"),
         ({"target": "edge@reasoning"}, "no stage named 'edge@reasoning'"),
         ({"scale": "huge"}, "scale: 'huge' is not one of"),

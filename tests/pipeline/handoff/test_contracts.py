@@ -159,7 +159,7 @@ BREACHES = [
     ("edge", {"tools": ["a", "a", "b", "c", "d"]}, "`tools` must list 5 different names"),
     ("edge", {"personas": "wxyz"}, "`personas` must list 4 different names"),
     ("edge", {"forgetting_percent": 90.0}, "`forgetting_percent` must be <= 25.0"),
-    ("compress", {"accuracy_retention": 0.1}, "`accuracy_retention` must be >= 0.5"),
+    ("compress", {"tool_accuracy_retention": 0.1}, "`tool_accuracy_retention` must be >= 0.5"),
 ]
 
 

@@ -148,7 +148,7 @@ def publish(run: Any) -> None:
     for target in ("data/prepared", "data/workspace"):
         with run.building(target) as draft:
             atomic_write_text(draft / "f.txt", "x")
-    run.summary({}, headline={"rows": 1})
+    run.record(headline={"rows": 1})
 
 
 def test_a_stage_leaves_log_samples_and_their_summary(project: Path) -> None:

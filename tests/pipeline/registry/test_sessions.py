@@ -35,8 +35,8 @@ def prepared(project: Path) -> Path:
 def finish(run: Run, **facts: Any) -> None:
     run.log(0, **{"train/loss": 1.0, "fitness/best": 1.0})
     save_file({"w": np.full(3, run.seed, np.float32)}, run.out_dir / "model.safetensors")
-    run.publish(metadata=facts)
-    run.summary({}, headline={"quality/bpb": 1.5})
+    run.publish(facts)
+    run.record(headline={"quality/bpb": 1.5})
 
 
 def events() -> list[tuple[str, str]]:
