@@ -62,9 +62,7 @@ def split_rows(params: Any, seed: int, split: str, toolbox: Toolbox) -> list[Row
         items = draw(task, seed, direct + count, split)
         ranks = _ranks(items)
         rows += [direct_row(item, rank) for item, rank in zip(items[:direct], ranks[:direct], strict=True)]
-        rows += [
-            tooled_row(item, rank, toolbox) for item, rank in zip(items[direct:], ranks[direct:], strict=True)
-        ]
+        rows += [tooled_row(item, rank, toolbox) for item, rank in zip(items[direct:], ranks[direct:], strict=True)]
     small = (lambda n: n) if train else (lambda n: max(20, min(n, 4 * held_out)))
     rows += [
         {k: v for k, v in row.items() if k != "expected"}
@@ -73,8 +71,11 @@ def split_rows(params: Any, seed: int, split: str, toolbox: Toolbox) -> list[Row
     rows += persona_dialogues(small(params.train_persona), seed, cast(Split, split))
     # Pairs differ more than other rows in how hard they are: three times as many for the claims.
     rows += recall_dialogues(small(params.train_recall) * (3 if split == "test" else 1), seed, split)
-    rows += [{"kind": "text", "task": "text", "text": chunk, "difficulty": 0.5}
-             for chunk in book_chunks()[: params.train_text or None] if text_split(chunk) == split]
+    rows += [
+        {"kind": "text", "task": "text", "text": chunk, "difficulty": 0.5}
+        for chunk in book_chunks()[: params.train_text or None]
+        if text_split(chunk) == split
+    ]
     return rows
 
 
@@ -99,8 +100,10 @@ def tooled_row(item: Item, difficulty: float, toolbox: Toolbox) -> Row:
     if not score(item, result):
         raise ForgeError(f"{item.task}: the call '{item.call}' gives '{result}', not '{item.answer}'")
     messages = [
-        {"role": "system", "content": TOOL_PROMPT}, {"role": "user", "content": item.prompt},
-        {"role": "call", "content": item.call}, {"role": "result", "content": result},
+        {"role": "system", "content": TOOL_PROMPT},
+        {"role": "user", "content": item.prompt},
+        {"role": "call", "content": item.call},
+        {"role": "result", "content": result},
         {"role": "assistant", "content": result},
     ]
     return {"kind": "tooled", "task": item.task, "messages": messages, "difficulty": difficulty}
@@ -131,9 +134,7 @@ def encode_rows(tokenizer: PreTrainedTokenizerFast, rows: list[Row]) -> EncodedS
     """Tokenise rows with the renderer."""
     known = encode_many(tokenizer, [text for row in rows for text in contents(row)])
     encoded = [
-        render_text(tokenizer, row["text"])
-        if "text" in row
-        else render(tokenizer, row["messages"], known=known)
+        render_text(tokenizer, row["text"]) if "text" in row else render(tokenizer, row["messages"], known=known)
         for row in rows
     ]
     return build_set(
@@ -150,10 +151,7 @@ def summarise(rows: dict[str, list[Row]], seed: int) -> dict[str, Any]:
     for task in SUITE:
         answers = Counter(item.answer for item in draw(task, seed, 400, "val"))
         majority[task] = round(answers.most_common(1)[0][1] / 400, 4)
-    counts = {
-        split: dict(sorted(Counter(row["kind"] for row in examples).items()))
-        for split, examples in rows.items()
-    }
+    counts = {split: dict(sorted(Counter(row["kind"] for row in examples).items())) for split, examples in rows.items()}
     return {"counts": counts, "majority_answer_rate": majority, "families": list(SUITE)}
 
 

@@ -60,9 +60,7 @@ class EncodedSet:
 
     def subset(self, index: np.ndarray) -> EncodedSet:
         """Some of the examples, in the order of ``index``."""
-        return build_set(
-            [self.row(int(i)) for i in index], self.kind[index], self.task[index], self.difficulty[index]
-        )
+        return build_set([self.row(int(i)) for i in index], self.kind[index], self.task[index], self.difficulty[index])
 
     def sample(self, count: int, seed: int, *kinds: str) -> EncodedSet:
         """At most ``count`` examples of some kinds (default all), drawn by ``seed``, in the order of the set."""

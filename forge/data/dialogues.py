@@ -2,7 +2,7 @@
 
 What is held out in val and test:
 
-- tool dialogues: the *phrasings* (frames and whole sentences of `dialogue_templates`) for every tool. For
+- tool dialogues: the *phrasings* (frames and whole sentences that each tool declares) for every tool. For
   calculator and code executor also the *arguments*: a hash of the numbers, word or code decides the split.
   Documents, files and database rows are few, so every split asks about all of them in its own words.
 - persona dialogues: the topics and greetings. The styles are shared: they are what is to be learned.
@@ -17,7 +17,6 @@ from __future__ import annotations
 import functools
 import hashlib
 import random
-from collections.abc import Callable
 from typing import Any, Literal
 
 from forge.data.dialogue_templates import (
@@ -25,29 +24,21 @@ from forge.data.dialogue_templates import (
     ACTIVITY_QUESTIONS,
     CONCEPT_QUESTIONS,
     CONCEPTS,
-    CONSONANTS,
-    FRAMES,
     GREETINGS,
-    INTENTS,
-    PEOPLE,
     SPLITS,
     STYLES,
-    VOWELS,
-    WORDS,
-    Intent,
 )
 from forge.data.personas import PERSONA_PROMPTS, PERSONAS
-from forge.errors import ForgeError
 from forge.tools import TOOL_NAMES, Toolbox
-from forge.tools.content import CARDS, FILES, TABLES
+from forge.tools.builtin import TOOLS
+from forge.tools.declaration import Drawn, Intent, Tool
 
 Split = Literal["train", "val", "test"]
 Dialogue = dict[str, Any]
 
-TOOL_PROMPT = "Use calculator, code_executor, search, file_reader or database_query."
+TOOL_PROMPT = f"Use {', '.join(TOOL_NAMES[:-1])} or {TOOL_NAMES[-1]}."
 
 _CASUAL = 0.15  # share of user turns typed without a capital and a final mark
-_SYLLABLES = 0.25  # share of made-up words
 _HELD_OUT = {0: "test", 1: "val"}  # residue of the argument's hash modulo 10
 
 
@@ -57,35 +48,34 @@ def split_of(key: str) -> str:
 
 
 @functools.cache
-def phrasings(intent: Intent, split: str) -> tuple[str, ...]:
+def phrasings(tool: Tool, intent: Intent, split: str) -> tuple[str, ...]:
     """Every user-turn template of an intent in a split, with named slots such as `{a}` or `{w}` left open."""
     result = []
     for core in intent.cores:
-        for frame in getattr(FRAMES[intent.frames], split):
+        for frame in getattr(intent.frames or tool.frames, split):
             text = frame.replace("{}", core)
             starts_with_word = text[:1].islower() and text.split(" ", 1)[0].isalpha()
             result.append(text[0].upper() + text[1:] if starts_with_word else text)
     return tuple(result) + intent.extra[SPLITS.index(split)]
 
 
-def tool_dialogue(rng: random.Random, tool: str, split: Split) -> Dialogue:
+def tool_dialogue(rng: random.Random, tool: Tool, split: Split) -> Dialogue:
     """One dialogue [system, user, call, result, assistant] about `tool`; `expected` is the tool's result.
 
     `difficulty` (0..1) is the number of characters to copy into call and answer, over 80.
     """
-    intents = _intents_of(tool)
-    intent = rng.choices(intents, [intent.weight for intent in intents])[0]
-    slots, value = _draw_slots(rng, intent, split)
-    templates = phrasings(intent, split)
-    user = templates[int(rng.random() * len(templates))].format(**_as_asked(intent, slots))
+    intent = rng.choices(tool.intents, [intent.weight for intent in tool.intents])[0]
+    slots, value = _draw_slots(rng, tool, intent, split)
+    templates = phrasings(tool, intent, split)
+    user = templates[int(rng.random() * len(templates))].format(**_as_asked(tool, slots))
     if rng.random() < _CASUAL:
         user = user[0].lower() + user[1:].rstrip(".?")
     argument = intent.argument.format(**slots)
-    call = f"{tool} {argument}"
+    call = f"{tool.name} {argument}"
     result = value if value is not None else _executed(call)
     return {
         "kind": "tool",
-        "task": tool,
+        "task": tool.name,
         "messages": [
             {"role": "system", "content": TOOL_PROMPT},
             {"role": "user", "content": user},
@@ -98,26 +88,17 @@ def tool_dialogue(rng: random.Random, tool: str, split: Split) -> Dialogue:
     }
 
 
-def _as_asked(intent: Intent, slots: dict[str, str]) -> dict[str, str]:
-    """Slots as the user writes them: words meant for code stand in quotes, so that their tokens are those of
-    the call."""
-    if intent.tool != "code_executor" or "code" in slots:
+def _as_asked(tool: Tool, slots: dict[str, str]) -> dict[str, str]:
+    """Slots as the user writes them."""
+    if not tool.quoted or "code" in slots:
         return slots
     return {name: value if value.isdigit() else f"'{value}'" for name, value in slots.items()}
 
 
 def tool_dialogues(n: int, seed: int, split: Split) -> list[Dialogue]:
-    """`n` dialogues, the five tools in turn; equal arguments give equal dialogues."""
+    """`n` dialogues, the tools in turn; equal arguments give equal dialogues."""
     rng = random.Random(f"tool dialogues {split} {seed}")
-    return [tool_dialogue(rng, TOOL_NAMES[index % len(TOOL_NAMES)], split) for index in range(n)]
-
-
-@functools.cache
-def _intents_of(tool: str) -> tuple[Intent, ...]:
-    found = tuple(intent for intent in INTENTS if intent.tool == tool)
-    if not found:
-        raise ForgeError(f"unknown tool {tool}; known: {', '.join(TOOL_NAMES)}")
-    return found
+    return [tool_dialogue(rng, TOOLS[index % len(TOOLS)], split) for index in range(n)]
 
 
 @functools.cache
@@ -130,127 +111,14 @@ def _executed(call: str) -> str:
     return _toolbox().execute(call)
 
 
-def _draw_slots(rng: random.Random, intent: Intent, split: str) -> tuple[dict[str, str], str | None]:
-    """Slots of an intent's templates and, for code, the snippet's output."""
-    if intent.tool == "calculator":
-        return _held_out(rng, split, lambda: (_numbers(rng, intent.name), None))
-    if intent.tool == "code_executor":
-        return _held_out(rng, split, lambda: _snippet(rng, intent.name))
-    return _entity(rng, intent), None
-
-
-_Drawn = tuple[dict[str, str], str | None]
-
-
-def _held_out(rng: random.Random, split: str, draw: Callable[[], _Drawn]) -> _Drawn:
-    """Draws until the arguments belong to the split. One in ten does at worst, so this ends quickly."""
+def _draw_slots(rng: random.Random, tool: Tool, intent: Intent, split: str) -> Drawn:
+    """Slots of an intent's templates and, where its generator knows it, the result; arguments of another split are
+    drawn again. One in ten is right at worst, so this ends quickly."""
     while True:
-        slots, value = draw()
+        slots, value = intent.draw(rng)
         key = slots.get("w") or " ".join(slots.values())
-        if split_of(key) == split:
+        if not tool.split_by_argument or split_of(key) == split:
             return slots, value
-
-
-def _number(rng: random.Random, digits: int) -> int:
-    """A number of 1 to `digits` digits, each length equally likely, never 0 or 1."""
-    size = rng.randint(1, digits)
-    return rng.randint(max(2, 10 ** (size - 1)), 10**size - 1)
-
-
-def _numbers(rng: random.Random, name: str) -> dict[str, str]:
-    """Operands of a calculator intent; division, roots and gcd are drawn so that results stay short."""
-    a, b, c = _number(rng, 3), _number(rng, 3), _number(rng, 2)
-    if name in ("add", "subtract") and rng.random() < 0.2:
-        places = rng.randint(1, 2)
-        first, second = (f"{_number(rng, 4) / 10**places:.{places}f}" for _ in "ab")
-        return {"a": first, "b": second}
-    if name == "divide":
-        b = _number(rng, 2)
-        a = b * _number(rng, 2)
-    elif name == "power":
-        a, b = rng.randint(2, 40), rng.randint(2, 5)
-    elif name == "remainder":
-        a, b = rng.randint(20, 999), rng.randint(2, 30)
-    elif name in ("gcd", "lcm"):
-        common = rng.randint(2, 20)
-        a, b = common * rng.randint(2, 20), common * rng.randint(2, 20)
-    elif name == "sqrt":
-        return {"a": str(rng.randint(2, 150) ** 2)}
-    elif name in ("mixed", "grouped"):
-        return {"a": str(_number(rng, 2)), "b": str(_number(rng, 2)), "c": str(c)}
-    return {"a": str(a), "b": str(b)}
-
-
-def _word(rng: random.Random) -> str:
-    if rng.random() >= _SYLLABLES:
-        return WORDS[int(rng.random() * len(WORDS))]
-    made = "".join(rng.choice(CONSONANTS) + rng.choice(VOWELS) for _ in range(rng.randint(2, 3)))
-    return made + (rng.choice(CONSONANTS) if rng.random() < 0.5 else "")
-
-
-def _snippet(rng: random.Random, name: str) -> _Drawn:
-    """Slots of a code intent and what its snippet prints."""
-    word = _word(rng)
-    if name == "run":
-        return _run_snippet(rng, word)
-    if name == "sum":
-        n = rng.randint(5, 300)
-        return {"n": str(n)}, str(n * (n - 1) // 2)
-    if name == "repeat":
-        n = rng.randint(2, 4)
-        return {"w": word, "n": str(n)}, word * n
-    if name == "letter":
-        letter = rng.choice(word)
-        return {"w": word, "c": letter}, str(word.count(letter))
-    values = {
-        "reverse": word[::-1],
-        "length": str(len(word)),
-        "upper": word.upper(),
-        "sort": "".join(sorted(word)),
-    }
-    return {"w": word}, values[name]
-
-
-def _run_snippet(rng: random.Random, word: str) -> _Drawn:
-    """A line of code that the user spells out, and its output."""
-    a, b, n = _number(rng, 2), _number(rng, 2), rng.randint(2, 4)
-    if rng.random() < 0.5:
-        code, value = rng.choice(
-            (
-                (f"print({a}+{b})", a + b),
-                (f"print({a}*{b})", a * b),
-                (f"print({a}**{n})", a**n),
-                (f"print({a}-{b})", a - b),
-                (f"print(max({a},{b}))", max(a, b)),
-            )
-        )
-        return {"code": code}, str(value)
-    code, text = rng.choice(
-        (
-            (f"print(len('{word}'))", str(len(word))),
-            (f"print('{word}'.upper())", word.upper()),
-            (f"print('{word}'[0])", word[0]),
-            (f"print('{word}'*{n})", word * n),
-        )
-    )
-    return {"code": code, "w": word}, text  # the word decides the split, as in the other intents
-
-
-def _entity(rng: random.Random, intent: Intent) -> dict[str, str]:
-    """The card, file or row that a search, file or database dialogue asks about."""
-    if intent.tool == "file_reader":
-        return {"e": rng.choice(list(FILES))}
-    if intent.name == "count":
-        return {"e": rng.choice(list(TABLES))}
-    if intent.tool == "database_query":
-        table = intent.argument.split(" FROM ")[1].split(" ")[0]
-        return {"e": str(rng.choice(TABLES[table][1])[0])}
-    if intent.name == "person":
-        name = rng.choice(PEOPLE)
-        return {"e": name, "q": name}
-    title = rng.choice([title for title, _ in CARDS if title not in PEOPLE])
-    named = title[0].isupper() or rng.random() < 0.4
-    return {"e": title if named else f"the {title}", "q": title}
 
 
 def persona_dialogues(n: int, seed: int, split: Split) -> list[Dialogue]:

@@ -91,9 +91,7 @@ SUITE: dict[str, TaskSpec] = {
     "lcm": TaskSpec({"max_value": 200}, _numbers("lcm")),
     "count_bits": TaskSpec({"max_n": 9_999_999}, _bits),
     "simple_equations": TaskSpec({"max_terms": 3, "max_value": 50}, _solve, multi_step=True),
-    "leg_counting": TaskSpec(
-        {"min_animals": 2, "max_animals": 4, "max_instances": 15}, _legs, multi_step=True
-    ),
+    "leg_counting": TaskSpec({"min_animals": 2, "max_animals": 4, "max_instances": 15}, _legs, multi_step=True),
     "spell_backward": TaskSpec({"min_word_len": 3, "max_word_len": 8}, _reverse, weight=2.5),
     "base_conversion": TaskSpec({"min_value": 16, "max_value": 1000}, _base, multi_step=True),
 }

@@ -149,7 +149,5 @@ def recall_dialogues(n: int, seed: int, split: str) -> list[dict[str, Any]]:
         prompt = f"Remember {listed}. What is {asked}?"
         if text_split(prompt) == split:
             messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": pairs[asked]}]
-            rows.append(
-                {"kind": "recall", "task": "recall", "messages": messages, "difficulty": len(keys) / 8}
-            )
+            rows.append({"kind": "recall", "task": "recall", "messages": messages, "difficulty": len(keys) / 8})
     return rows

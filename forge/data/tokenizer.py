@@ -81,27 +81,31 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: Sequence[str
     """Train on ``texts``; ``phrases`` take the last places of ``vocab_size``. Ids 0..13 are
     :data:`SPECIAL_TOKENS`."""
     tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence([
-        pre_tokenizers.Split(Regex(PIECE), behavior="isolated"),
-        pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-    ])
+    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
+        [
+            pre_tokenizers.Split(Regex(PIECE), behavior="isolated"),
+            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
+        ]
+    )
     tokenizer.decoder = decoders.ByteLevel()
     trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(phrases), special_tokens=list(SPECIAL_TOKENS), show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(), max_token_length=16,
+        vocab_size=vocab_size - len(phrases),
+        special_tokens=list(SPECIAL_TOKENS),
+        show_progress=False,
+        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
+        max_token_length=16,
     )
     tokenizer.train_from_iterator(texts, trainer)
     learned = tokenizer.get_vocab()
-    tokenizer.add_tokens(
-        [AddedToken(phrase, normalized=False) for phrase in phrases if phrase not in learned]
-    )
+    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases if phrase not in learned])
     return wrap_tokenizer(tokenizer)
 
 
 def wrap_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     """A Hugging Face tokenizer with our role tokens declared."""
-    return PreTrainedTokenizerFast(tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|end|>",
-                                   clean_up_tokenization_spaces=False)
+    return PreTrainedTokenizerFast(
+        tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|end|>", clean_up_tokenization_spaces=False
+    )
 
 
 def save_tokenizer(tokenizer: PreTrainedTokenizerFast, directory: Path | str) -> None:

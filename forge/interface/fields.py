@@ -32,7 +32,7 @@ Widths = Annotated[list[Positive], Field(min_length=1, max_length=64)]
 class Strict(BaseModel):
     """Unknown keys and values of another type are refused; an instance cannot be changed."""
 
-    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True)
+    model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, defer_build=True)
 
 
 def check_sum_to_one(weights: BaseModel) -> None:

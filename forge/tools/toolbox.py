@@ -1,22 +1,17 @@
-"""The five tools behind one `execute(call)`."""
+"""The tools behind one `execute(call)`."""
 
 from __future__ import annotations
 
-import sqlite3
 import tempfile
-from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
-from forge.errors import ForgeError
-from forge.tools.calculator import CalculatorError, calculate
-from forge.tools.code_executor import CodeExecutor
-from forge.tools.database_query import Database
-from forge.tools.file_reader import read_start
-from forge.tools.search import SearchIndex
+from forge.tools.builtin import TOOLS
+from forge.tools.declaration import ToolSetting
 from forge.tools.workspace import build_workspace
 
-TOOL_NAMES = ("calculator", "code_executor", "search", "file_reader", "database_query")
+TOOL_NAMES = tuple(tool.name for tool in TOOLS)
 MAX_RESULT = 200
 
 
@@ -35,20 +30,11 @@ class Toolbox:
             self._temporary = tempfile.TemporaryDirectory(prefix="workspace-", ignore_cleanup_errors=True)
             workspace = Path(self._temporary.name)
             build_workspace(workspace)
-        self._files = workspace / "files"
-        try:
-            self._index = SearchIndex.load(workspace / "documents.jsonl")
-            self._database = Database(workspace / "company.db", timeout_s)
-        except sqlite3.Error as error:
-            raise ForgeError(f"cannot open {workspace / 'company.db'}: {error}") from error
-        self._code = CodeExecutor(timeout_s, unsafe=unsafe_code)
-        self._tools: dict[str, Callable[[str], str]] = {
-            "calculator": _calculator,
-            "code_executor": self._code.run,
-            "search": self._index.answer,
-            "file_reader": lambda name: read_start(self._files, name),
-            "database_query": self._database.query,
-        }
+        self._open = ExitStack()
+        setting = ToolSetting(workspace, timeout_s, unsafe_code)
+        with ExitStack() as stack:  # what was opened is closed where a later tool cannot be
+            self._tools = {tool.name: tool.open(setting, stack) for tool in TOOLS}
+            self._open = stack.pop_all()
 
     def execute(self, call: str) -> str:
         """Result of one call, at most 200 characters on one line; `error: ...` for every bad call."""
@@ -61,9 +47,8 @@ class Toolbox:
         return _short(tool(argument.strip()))
 
     def close(self) -> None:
-        """Stop the sandbox, close the database and remove a temporary workspace."""
-        self._code.close()
-        self._database.close()
+        """Close what the tools hold open and remove a temporary workspace."""
+        self._open.close()
         if self._temporary is not None:
             self._temporary.cleanup()
             self._temporary = None
@@ -75,13 +60,6 @@ class Toolbox:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
-
-
-def _calculator(expression: str) -> str:
-    try:
-        return calculate(expression)
-    except CalculatorError as error:
-        return f"error: {error}"
 
 
 def _short(text: str) -> str:

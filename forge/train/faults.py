@@ -152,7 +152,7 @@ def go_back(trainer: Trainer, fault: Diverged, directory: Path | None, start: Sn
         saved = load_checkpoint(directory)
     step = trainer.restore(*(start if saved is None else saved))
     trainer.care = TrainingLimits(
-        micro_batches=max(care.micro_batches, trainer.care.micro_batches),
+        micro_batches=max(care.micro_batches, trainer.limits.micro_batches),
         rate=care.rate / 2,
         returns=care.returns + 1,
         returned_to=step,
@@ -162,9 +162,9 @@ def go_back(trainer: Trainer, fault: Diverged, directory: Path | None, start: Sn
         fault.step,
         fault,
         step,
-        trainer.care.rate,
+        trainer.limits.rate,
         extra={"step": fault.step},
     )
     if directory is not None:
-        save_checkpoint(directory, step, *trainer.state(step), version=trainer.care.returns)
+        save_checkpoint(directory, step, *trainer.state(step), version=trainer.limits.returns)
     return step

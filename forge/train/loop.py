@@ -81,7 +81,7 @@ class Trainer:
         )
         self.first_loss = self.smooth_loss = math.nan
         self.tokens = self.clipped = 0
-        self.care = TrainingLimits(settings.accumulate)
+        self.limits = TrainingLimits(settings.accumulate)
 
     def update(self, step: int, batch: Batch) -> dict[str, float]:
         """Forward, backward, filter, clip, step. Returns the step's metrics.
@@ -105,16 +105,16 @@ class Trainer:
         metrics: dict[str, float] = {}
         if self.ranks.rank < len(shares):
             mine = shares[self.ranks.rank]
-            metrics = backward_within_memory(self.care, step, mine, backward, self.clear_gradients)
+            metrics = backward_within_memory(self.limits, step, mine, backward, self.clear_gradients)
         metrics = self.ranks.add_up(self.gradients(), metrics)
-        self.care.judge(step, metrics["loss"], self.smooth_loss)
+        self.limits.judge(step, metrics["loss"], self.smooth_loss)
         self.amp.scaler.unscale_(self.optimizer)  # type: ignore[arg-type]
         if self.grokfast is not None:
             metrics |= self.grokfast(self.parameters)
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters.values(), s.clip, foreach=True))
         if not math.isfinite(norm) and not self.amp.scaler.is_enabled():
             raise Diverged(step, f"the norm of the gradient is {norm}")
-        rate = self.care.rate * schedule(step, s.steps, s.warmup_fraction, s.decay_fraction)
+        rate = self.limits.rate * schedule(step, s.steps, s.warmup_fraction, s.decay_fraction)
         if not self.amp.step(self.optimizer, s.muon_lr * rate, s.adam_lr * rate):
             self.clear_gradients()
         self.clipped += norm > s.clip
@@ -155,7 +155,7 @@ class Trainer:
             "smooth_loss": self.smooth_loss,
             "tokens": self.tokens,
             "clipped": int(self.clipped),
-            "care": self.care.to_dict(),
+            "care": self.limits.to_dict(),
             "amp": self.amp.to_dict(),
         }
         return tensors, scalars
@@ -170,7 +170,7 @@ class Trainer:
         torch.set_rng_state(tensors["rng"])
         self.first_loss, self.smooth_loss = scalars["first_loss"], scalars["smooth_loss"]
         self.tokens, self.clipped = scalars["tokens"], scalars["clipped"]
-        self.care = TrainingLimits(**scalars["care"])
+        self.limits = TrainingLimits(**scalars["care"])
         self.amp.load(scalars["amp"])
         self.clear_gradients()
         return int(scalars["step"])
@@ -233,14 +233,14 @@ class _Loop:
         started, tokens_before = time.perf_counter(), trainer.tokens
         with Progress(self.name, settings.steps, begin, shown=ranks.writes) as progress:
             while step < settings.steps:
-                micro_batches = trainer.care.micro_batches
+                micro_batches = trainer.limits.micro_batches
                 try:
                     metrics = trainer.update(step, self.source(step))
                 except Diverged as fault:
                     step = self._go_back(fault, start)
                     tokens_before = min(tokens_before, trainer.tokens)
                     continue
-                shrunk = trainer.care.micro_batches > micro_batches
+                shrunk = trainer.limits.micro_batches > micro_batches
                 step += 1
                 progress.advance(step, trainer.tokens - tokens_before, metrics["loss_avg_100"])
                 self._tell(step, metrics, shrunk)
@@ -257,15 +257,15 @@ class _Loop:
             time.perf_counter() - started,
             trainer.clipped / max(1, settings.steps),
             begin,
-            returns=trainer.care.returns,
-            micro_batches=trainer.care.micro_batches,
+            returns=trainer.limits.returns,
+            micro_batches=trainer.limits.micro_batches,
             amp=trainer.amp.state,
         )
 
     def _tell(self, step: int, metrics: dict[str, float], shrunk: bool) -> None:
         settings = self.trainer.settings
         if self.log is not None and (shrunk or step % settings.log_every == 0 or step == settings.steps):
-            more = {"micro_batches": self.trainer.care.micro_batches} if shrunk else {}
+            more = {"micro_batches": self.trainer.limits.micro_batches} if shrunk else {}
             self.log(step=step, tokens_seen=self.trainer.tokens, **metrics, **more)
         if self.on_step is not None:
             self.on_step(step, metrics)
@@ -280,5 +280,5 @@ class _Loop:
             saved = load_checkpoint(self.checkpoint_dir)
             step = trainer.restore(*(start if saved is None else saved))
         if self.log is not None:
-            self.log(step=step, returns=trainer.care.returns, rate_factor=trainer.care.rate)
+            self.log(step=step, returns=trainer.limits.returns, rate_factor=trainer.limits.rate)
         return step

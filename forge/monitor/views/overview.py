@@ -83,7 +83,7 @@ def _ledger_row(row: dict[str, Any]) -> dict[str, Any]:
         "phase": row["phase"],
         "bytes": row["bytes"],
         "parameters": row["parameters"],
-        **{column.title: None if (v := row[column.key]) is None else round(v, 3) for column in COLUMNS},
+        **{column.title: None if (v := row.get(column.key)) is None else round(v, 3) for column in COLUMNS},
         "minutes": round(row["seconds"] / 60, 1),
         "file": row["file"],
     }

@@ -47,6 +47,7 @@ _NOT_TAKEN = {
     "forge.runtime.load": ("forge.agentfile",),  # no stage opens a file that it has not made itself
     "forge.runtime.size": ("forge.agentfile",),
 }
+_DISCOVERED = "forge.tools.builtin"  # a package that imports whatever lies in it
 _LIFECYCLE = "forge.pipeline.lifecycle"
 
 
@@ -130,6 +131,8 @@ def _modules(root: Path, target: str) -> Iterator[str]:
         for name in (prefix, f"{prefix}.__init__"):
             if _file(root, name) is not None:
                 yield name
+        if prefix == _DISCOVERED:
+            yield from (f"{prefix}.{path.stem}" for path in sorted((root / prefix.replace(".", "/")).glob("*.py")))
 
 
 @cache

@@ -17,6 +17,7 @@ from typing import Any
 import yaml
 
 from forge.errors import ForgeError
+from forge.interface.paths import CODE
 
 LOCK = "dvc.lock"
 FIX_HINT = "agent-forge doctor --fix"
@@ -218,9 +219,9 @@ class Lock:
         return found
 
     def parents(self, stage: str) -> list[str]:
-        """Folders made by other stages that a stage read, whole or in part."""
+        """Folders made by other stages that a stage read, whole or in part; what stands for its code is none."""
         read = self.inputs(stage)
-        folders = [out.path for out in self.outs().values() if out.md5.endswith(".dir")]
+        folders = [out.path for out in self.outs().values() if out.md5.endswith(".dir") and out.path != CODE.as_posix()]
         return [folder for folder in folders if any(overlaps(path, folder) for path in read)]
 
     def ancestors(self, path: str) -> list[str]:

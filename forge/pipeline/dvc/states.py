@@ -164,7 +164,7 @@ def _code_now(stages: list[_Stage], project: _Project, locked: dict[str, Any]) -
     code = next((stage for stage in stages if stage.name == CODE_STAGE), None)
     if code is None or not (project.root / "stages").is_dir():  # somebody else's pipeline
         return {}
-    if CODE_STAGE in locked and not _why_stale(code, locked[CODE_STAGE], project):
+    if CODE_STAGE not in locked or not _why_stale(code, locked[CODE_STAGE], project):
         return {}
     return {s.code: md5(code_text(s, project.root).encode(), usedforsecurity=False).hexdigest() for s in STAGES}
 

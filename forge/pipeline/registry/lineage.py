@@ -13,13 +13,17 @@ from typing import Any
 
 from forge.errors import ForgeError
 from forge.files import MANIFEST, sha256_file
+from forge.interface.paths import CODE
 from forge.pipeline.dvc.git import file_at
 from forge.pipeline.dvc.lockfile import LOCK, Cache, Lock, Out, artifact_paths, md5_path, overlaps, parse_yaml
 from forge.pipeline.handoff.publish import METADATA, read_metadata
 from forge.pipeline.registry.models import artifact_names
 from forge.pipeline.registry.versions import Version, find_version, versions
 
-_CODE = ("forge", "stages")
+
+def _is_code(path: str) -> bool:
+    """Of a stage's inputs: the file that stands for its code, or source files themselves in an older lock."""
+    return Path(path).parent == CODE or Path(path).parts[0] in ("forge", "stages")
 
 
 @dataclass(frozen=True)
@@ -75,7 +79,7 @@ def _node(origin: _Origin, path: str, known: list[Version], cache: Cache) -> dic
         "stage": out.stage,
         "command": origin.lock.stages[out.stage].get("cmd"),
         "params": origin.lock.params(out.stage),
-        "code": {name: md5 for name, md5 in inputs.items() if Path(name).parts[0] in _CODE},
+        "code": {name: md5 for name, md5 in inputs.items() if _is_code(name)},
         "parents": [*origin.lock.parents(out.stage), *_plain_inputs(origin.lock, out.stage)],
     }
 
@@ -91,11 +95,7 @@ def _model_id(md5: str, tags: list[Version], cache: Cache) -> str | None:
 def _plain_inputs(lock: Lock, stage: str) -> list[str]:
     """Inputs that no stage makes and that are not code: a user's own data."""
     made = list(lock.outs())
-    return [
-        path
-        for path in lock.inputs(stage)
-        if Path(path).parts[0] not in _CODE and not any(overlaps(path, out) for out in made)
-    ]
+    return [path for path in lock.inputs(stage) if not _is_code(path) and not any(overlaps(path, out) for out in made)]
 
 
 def _sources(lock: Lock, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:

@@ -14,7 +14,7 @@ from forge.pipeline.layout.paths import run_dir
 from forge.pipeline.records.tracking import read_status
 from forge.pipeline.registry.sessions import process_started
 
-_UNTIMED = {"report"}  # leaves no record of its time, which is seconds
+_UNTIMED = {"code", "report"}  # leaves no record of its time, which is seconds
 _ROUNDING = 2.0  # seconds; a process's start is known to a hundredth, the clock may have been set a little
 
 

@@ -12,7 +12,7 @@ from typing import Any
 
 from forge.errors import ForgeError
 from forge.files import MANIFEST, sha256_file, verify_manifest
-from forge.interface.paths import RESULTS
+from forge.interface.paths import CODE, RESULTS
 from forge.pipeline.dvc.lockfile import LOCK, Cache, Lock, Out, half_written, intact, md5_path
 from forge.pipeline.registry import store
 from forge.pipeline.registry.versions import versions
@@ -39,7 +39,8 @@ def verify(root: Path) -> dict[str, Any]:
     """
     cache = Cache.of(root)
     # Plots and metrics are Git's, which looks after them itself.
-    outs = [out for out in Lock.read(root).outs().values() if RESULTS not in Path(out.path).parents]
+    small = (RESULTS, CODE)  # files without a manifest
+    outs = [out for out in Lock.read(root).outs().values() if not {*Path(out.path).parents, Path(out.path)} & {*small}]
     absent = [out.path for out in outs if not (root / out.path).exists()]
     objects, users = list(cache.objects()), cache.users(outs)
     present = {out.md5 for out in outs if cache.object(out.md5).is_file() and intact(cache.object(out.md5))}

@@ -1,0 +1,99 @@
+"""The calculator, and how people ask for sums."""
+
+from __future__ import annotations
+
+import random
+from contextlib import ExitStack
+from functools import partial
+
+from forge.tools.calculator import CalculatorError, calculate
+from forge.tools.declaration import Answer, Drawn, Frames, Intent, Tool, ToolSetting
+from forge.tools.drawing import draw_number
+
+# fmt: off
+FRAMES = Frames(
+    train=(
+        "What is {}?", "What's {}?", "Compute {}.", "Calculate {}.", "Please compute {}.",
+        "Please calculate {}.",
+        "Work out {}.", "Find {}.", "Tell me {}.", "How much is {}?", "Can you calculate {}?",
+        "Can you work out {}?", "I need {}.", "Give me {}.", "Could you tell me {}?",
+        "I want to know {}.",
+        "{}?", "{}, please.",
+    ),
+    val=("Please work out {}.", "Could you compute {}?", "Can you find {}?", "I need to know {}."),
+    test=(
+        "Could you calculate {}?", "Please find {}.", "Can you compute {}, please?", "Please give me {}.",
+        "Could you work out {}?",
+    ),
+)
+# fmt: on
+
+
+def draw_operands(rng: random.Random, name: str) -> Drawn:
+    """Operands of an intent; division, roots and gcd are drawn so that results stay short."""
+    a, b, c = draw_number(rng, 3), draw_number(rng, 3), draw_number(rng, 2)
+    if name in ("add", "subtract") and rng.random() < 0.2:
+        places = rng.randint(1, 2)
+        first, second = (f"{draw_number(rng, 4) / 10**places:.{places}f}" for _ in "ab")
+        return {"a": first, "b": second}, None
+    if name == "divide":
+        b = draw_number(rng, 2)
+        a = b * draw_number(rng, 2)
+    elif name == "power":
+        a, b = rng.randint(2, 40), rng.randint(2, 5)
+    elif name == "remainder":
+        a, b = rng.randint(20, 999), rng.randint(2, 30)
+    elif name in ("gcd", "lcm"):
+        common = rng.randint(2, 20)
+        a, b = common * rng.randint(2, 20), common * rng.randint(2, 20)
+    elif name == "sqrt":
+        return {"a": str(rng.randint(2, 150) ** 2)}, None
+    elif name in ("mixed", "grouped"):
+        return {"a": str(draw_number(rng, 2)), "b": str(draw_number(rng, 2)), "c": str(c)}, None
+    return {"a": str(a), "b": str(b)}, None
+
+
+def _arithmetic(name: str, argument: str, *cores: str, weight: int = 1) -> Intent:
+    return Intent(name, cores, argument, partial(draw_operands, name=name), weight)
+
+
+def answer_expression(expression: str) -> str:
+    """The value of an expression, or what is wrong with it."""
+    try:
+        return calculate(expression)
+    except CalculatorError as error:
+        return f"error: {error}"
+
+
+def open_calculator(setting: ToolSetting, stack: ExitStack) -> Answer:
+    """It needs nothing."""
+    return answer_expression
+
+
+INTENTS = (
+    _arithmetic("add", "{a}+{b}", "{a} plus {b}", "{a} + {b}", "{a}+{b}", "the sum of {a} and {b}", weight=2),
+    _arithmetic("subtract", "{a}-{b}", "{a} minus {b}", "{a} - {b}", "{a}-{b}", "{a} take away {b}", weight=2),
+    _arithmetic(
+        "multiply",
+        "{a}*{b}",
+        "{a} times {b}",
+        "{a} * {b}",
+        "{a}*{b}",
+        "{a} multiplied by {b}",
+        "the product of {a} and {b}",
+        weight=3,
+    ),
+    _arithmetic("divide", "{a}/{b}", "{a} divided by {b}", "{a} / {b}", "{a}/{b}", "{a} over {b}", weight=2),
+    _arithmetic("power", "{a}**{b}", "{a} to the power of {b}", "{a}**{b}", "{a} to the power {b}"),
+    _arithmetic("remainder", "{a}%{b}", "{a} modulo {b}", "the remainder of {a} divided by {b}", "{a} mod {b}"),
+    _arithmetic(
+        "gcd", "gcd({a},{b})", "the gcd of {a} and {b}", "the greatest common divisor of {a} and {b}", "gcd({a},{b})"
+    ),
+    _arithmetic(
+        "lcm", "lcm({a},{b})", "the lcm of {a} and {b}", "the least common multiple of {a} and {b}", "lcm({a},{b})"
+    ),
+    _arithmetic("sqrt", "sqrt({a})", "the square root of {a}", "sqrt({a})", "the root of {a}"),
+    _arithmetic("mixed", "{a}+{b}*{c}", "{a} plus {b} times {c}", "{a} + {b} * {c}", "{a}+{b}*{c}"),
+    _arithmetic("grouped", "({a}+{b})*{c}", "({a} + {b}) * {c}", "({a}+{b})*{c}", "the sum of {a} and {b}, times {c}"),
+)
+TOOL = Tool("calculator", 1, open_calculator, FRAMES, INTENTS, split_by_argument=True)

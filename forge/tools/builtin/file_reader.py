@@ -1,0 +1,44 @@
+"""Files of a folder, and how people ask for them."""
+
+from __future__ import annotations
+
+import random
+from contextlib import ExitStack
+from functools import partial
+
+from forge.tools.content import FILES
+from forge.tools.declaration import Answer, Drawn, Frames, Intent, Tool, ToolSetting
+from forge.tools.file_reader import read_start
+
+# fmt: off
+FRAMES = Frames(
+    train=(
+        "Read the file {}.", "Read {}.", "Open {}.", "Open the file {}.", "What does {} say?",
+        "What is in {}?",
+        "What is in the file {}?", "Show me {}.", "Show me the file {}.", "Please read {}.",
+        "Please open {}.",
+        "Can you read the file {}?", "Can you open {}?", "What is written in {}?",
+        "Tell me what {} says.",
+        "Could you show me {}?",
+    ),
+    val=("Please read the file {}.", "Can you show me {}?", "Could you open the file {}?",
+    "Tell me what is in {}."),
+    test=(
+        "Please open the file {}.", "Could you read {}?", "Can you show me the file {}?",
+        "Tell me what is written in {}.",
+    ),
+)
+# fmt: on
+
+
+def draw_file_name(rng: random.Random) -> Drawn:
+    """The name of a file that is there."""
+    return {"e": rng.choice(list(FILES))}, None
+
+
+def open_file_reader(setting: ToolSetting, stack: ExitStack) -> Answer:
+    """Looks at the folder when it is asked."""
+    return partial(read_start, setting.workspace / "files")
+
+
+TOOL = Tool("file_reader", 4, open_file_reader, FRAMES, (Intent("file", ("{e}",), "{e}", draw_file_name),))

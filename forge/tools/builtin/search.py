@@ -1,0 +1,76 @@
+"""Search in documents, and how people ask for what they tell."""
+
+from __future__ import annotations
+
+import random
+from contextlib import ExitStack
+
+from forge.tools.content import CARDS
+from forge.tools.declaration import Answer, Drawn, Frames, Intent, Tool, ToolSetting
+from forge.tools.search import SearchIndex
+
+PEOPLE = ("Einstein", "Curie", "Darwin", "Newton", "Mozart", "Shakespeare", "Lovelace")
+# fmt: off
+FRAMES = Frames(
+    train=(
+        "Look up {}.", "Search for {}.", "Tell me about {}.", "What do you know about {}?",
+        "Find facts about {}.",
+        "Please look up {}.", "Please search for {}.", "Can you look up {}?", "Search {}.",
+        "I want to know about {}.", "What can you find about {}?", "Give me a fact about {}.",
+        "Tell me a fact about {}.", "Look for facts about {}.", "Could you tell me about {}?", "Find {}.",
+    ),
+    val=("Can you search for {}?", "Please find facts about {}.", "Could you look up {}?",
+    "I want a fact about {}."),
+    test=(
+        "Could you search for {}?", "Please tell me about {}.", "Can you find a fact about {}?",
+        "Look up facts about {}.",
+    ),
+)
+# fmt: on
+
+
+def draw_person(rng: random.Random) -> Drawn:
+    """Somebody that a document is about."""
+    name = rng.choice(PEOPLE)
+    return {"e": name, "q": name}, None
+
+
+def draw_topic(rng: random.Random) -> Drawn:
+    """A document's title, as it is asked about and as it is searched for."""
+    title = rng.choice([title for title, _ in CARDS if title not in PEOPLE])
+    named = title[0].isupper() or rng.random() < 0.4
+    return {"e": title if named else f"the {title}", "q": title}, None
+
+
+def open_search(setting: ToolSetting, stack: ExitStack) -> Answer:
+    """Reads and indexes documents.jsonl."""
+    return SearchIndex.load(setting.workspace / "documents.jsonl").answer
+
+
+INTENTS = (
+    Intent(
+        "topic",
+        ("{e}",),
+        "{q}",
+        draw_topic,
+        6,
+        (
+            ("What about {e}?", "Say something about {e}.", "Do you know {e}?"),
+            ("Do you know about {e}?",),
+            ("Can you say something about {e}?",),
+        ),
+    ),
+    Intent(
+        "person",
+        ("{e}",),
+        "{q}",
+        draw_person,
+        1,
+        (
+            ("Who is {e}?", "Who was {e}?", "Tell me who {e} is.", "Do you know who {e} was?"),
+            ("Do you know who {e} is?",),
+            ("Tell me who {e} was.",),
+        ),
+    ),
+)
+TOOL = Tool("search", 3, open_search, FRAMES, INTENTS)

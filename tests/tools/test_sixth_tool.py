@@ -1,0 +1,63 @@
+"""A tool more is a file more: with one in place, calls, prompts, rows and scores know it."""
+
+from __future__ import annotations
+
+import shutil
+import subprocess
+import sys
+from pathlib import Path
+
+from forge.pipeline.dvc.code import code_of
+from forge.pipeline.layout.phases import stage_named
+
+ROOT = Path(__file__).resolve().parents[2]
+DICE = '''"""Dice, and how people ask for them."""
+
+from __future__ import annotations
+
+import random
+from contextlib import ExitStack
+
+from forge.tools.declaration import Answer, Drawn, Frames, Intent, Tool, ToolSetting
+
+FRAMES = Frames(train=("Please {}.", "Can you {}?"), val=("Could you {}?",), test=("Now {}.",))
+
+
+def draw_sides(rng: random.Random) -> Drawn:
+    """How many sides."""
+    return {"n": str(rng.randint(2, 20))}, None
+
+
+def open_dice(setting: ToolSetting, stack: ExitStack) -> Answer:
+    """A die that always shows its highest side."""
+    return lambda sides: sides if sides.isdigit() else "error: a number of sides is needed"
+
+
+INTENT = Intent("throw", ("throw a die of {n} sides", "roll {n}"), "{n}", draw_sides)
+TOOL = Tool("dice", 6, open_dice, FRAMES, (INTENT,))
+'''
+ASK = """
+from forge.data.dialogues import TOOL_PROMPT, tool_dialogues
+from forge.tools import TOOL_NAMES, Toolbox
+print(TOOL_NAMES[-1], "|", TOOL_PROMPT)
+with Toolbox() as toolbox:
+    print(toolbox.execute("dice 12"), "|", toolbox.execute("dice x"))
+rows = tool_dialogues(60, 0, "train")
+own = [row for row in rows if row["task"] == "dice"]
+print(len(own), "|", own[0]["messages"][2]["content"], "|", own[0]["expected"])
+"""
+
+
+def test_a_sixth_tool_is_one_file(tmp_path: Path) -> None:
+    shutil.copytree(ROOT / "forge", tmp_path / "forge", ignore=shutil.ignore_patterns("__pycache__"))
+    shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "forge/tools/builtin/dice.py").write_text(DICE)
+    done = subprocess.run([sys.executable, "-c", ASK], cwd=tmp_path, capture_output=True, text=True, check=True)
+    names, results, rows = (line.split(" | ") for line in done.stdout.splitlines())
+    assert names == ["dice", "Use calculator, code_executor, search, file_reader, database_query or dice."]
+    assert results == ["12", "error: a number of sides is needed"]
+    count, call, expected = rows
+    assert int(count) == 10
+    assert call == f"dice {expected}"
+    data = stage_named("data")
+    assert set(code_of(data, tmp_path)) - set(code_of(data, ROOT)) == {"forge/tools/builtin/dice.py"}
