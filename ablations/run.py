@@ -8,7 +8,7 @@ from pathlib import Path
 import torch
 
 from forge.ablation.variants import VARIANTS, run_variant
-from forge.config import read_yaml
+from forge.config import read_params_yaml
 from forge.files import atomic_write_json
 
 HERE = Path(__file__).resolve().parent
@@ -21,7 +21,7 @@ def main() -> None:
     parser.add_argument("--seed", type=int, required=True)
     chosen = parser.parse_args()
     torch.set_num_threads(1)
-    params = read_yaml(HERE / "params.yaml")
+    params = read_params_yaml(HERE / "params.yaml")
     result = run_variant(chosen.variant, chosen.seed, params, HERE.parent / "data" / "prepared")
     atomic_write_json(HERE / "results" / "runs" / f"{chosen.variant}-{chosen.seed}.json", result)
 

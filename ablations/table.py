@@ -4,8 +4,8 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from forge.ablation.table import markdown, plot, steps_markdown, summarize
-from forge.config import read_yaml
+from forge.ablation.table import ablation_markdown, ablation_steps_markdown, plot_ablation, summarize_ablation
+from forge.config import read_params_yaml
 from forge.files import atomic_write_json, atomic_write_text, read_json
 
 RESULTS = Path(__file__).resolve().parent / "results"
@@ -13,13 +13,13 @@ RESULTS = Path(__file__).resolve().parent / "results"
 
 def main() -> None:
     """Run the stage."""
-    params = read_yaml(RESULTS.parent / "params.yaml")
+    params = read_params_yaml(RESULTS.parent / "params.yaml")
     names = [f"{variant}-{seed}" for variant in params["variants"] for seed in params["seeds"]]
     runs = [read_json(RESULTS / "runs" / f"{name}.json") for name in names]
-    summary = summarize(runs)
+    summary = summarize_ablation(runs)
     atomic_write_json(RESULTS / "table.json", summary)
-    atomic_write_text(RESULTS / "table.md", markdown(summary) + "\n" + steps_markdown(runs))
-    atomic_write_text(RESULTS / "table.svg", plot(summary))
+    atomic_write_text(RESULTS / "table.md", ablation_markdown(summary) + "\n" + ablation_steps_markdown(runs))
+    atomic_write_text(RESULTS / "table.svg", plot_ablation(summary))
 
 
 if __name__ == "__main__":

@@ -20,9 +20,9 @@ from forge.config import load_params
 from forge.data.dataset import EncodedSet
 from forge.merge.align import align
 from forge.merge.barrier import loss_barrier
-from forge.merge.methods import linear
-from forge.model import TinyTitanConfig, TinyTitanForCausalLM, load_tokenizer
-from forge.phases.evomerge.fitness import batch_loss, fitness_batch
+from forge.merge.methods import merge_linear
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM, load_model_tokenizer
+from forge.phases.evomerge.fitness import fitness_batch, fitness_batch_loss
 from forge.train import TrainSettings, language_loss
 from forge.train.batches import gather_batch, plan_batches
 from forge.train.loop import train
@@ -55,17 +55,17 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/prepared"))
     given = parser.parse_args()
     data = EncodedSet.load(given.data / "train.safetensors")
-    vocabulary = len(load_tokenizer(given.data / "tokenizer"))
+    vocabulary = len(load_model_tokenizer(given.data / "tokenizer"))
     scratch_model, other = (trained(given, data, vocabulary, seed) for seed in given.seeds)
     first, second = ({name: w.clone() for name, w in model.state_dict().items()} for model in (scratch_model, other))
-    loss = batch_loss(scratch_model, fitness_batch(EncodedSet.load(given.data / "val.safetensors"), 300, 0))
+    loss = fitness_batch_loss(scratch_model, fitness_batch(EncodedSet.load(given.data / "val.safetensors"), 300, 0))
     report: dict[str, Any] = {"loss_of_parents": [loss(first), loss(second)]}
     ways: dict[str, dict[str, Tensor]] = {
         "as they are": second,
         "heads and units aligned": align(second, first, HEAD_DIM),
     }
     for way, model in ways.items():
-        barrier, average = loss_barrier(first, model, loss), loss(linear((first, model), (0.5, 0.5)))
+        barrier, average = loss_barrier(first, model, loss), loss(merge_linear((first, model), (0.5, 0.5)))
         report[way] = {"barrier": barrier, "loss_of_average": average}
         print(f"{way:24} barrier {barrier:.3f} nats, loss of the average {average:.3f}")
     print(json.dumps(report))

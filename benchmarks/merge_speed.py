@@ -23,7 +23,7 @@ from typing import Any
 import torch
 from torch import Tensor
 
-from forge.merge.methods import copy_model, dare, linear, slerp, ties
+from forge.merge.methods import copy_model_for_merge, dare, merge_linear, slerp, ties
 
 Dict = dict[str, Tensor]
 INPUTS = {"linear": 3, "slerp": 2, "ties": 4, "dare": 4}
@@ -61,7 +61,7 @@ def contestants(base: Dict, three: list[Dict]) -> dict[str, tuple[Callable[[], D
     shared = {"weight": WEIGHTS, "density": DENSITY}
     return {
         "linear": (
-            lambda: linear(three, WEIGHTS),
+            lambda: merge_linear(three, WEIGHTS),
             lambda: dict(merge_state_dicts(three, "linear", parameters={"weight": WEIGHTS, "normalize": True})),
         ),
         "slerp": (
@@ -93,7 +93,7 @@ def least(method: str, model: Dict) -> Dict:
         for _ in range((INPUTS[method] - 1) * sum(w.numel() for w in model.values()) // DRAWN):
             buffer.uniform_()
         return {}
-    result = copy_model(model)
+    result = copy_model_for_merge(model)
     for _ in range(INPUTS[method] - 1):
         for tensor in model.values():
             tensor.sum()

@@ -32,13 +32,13 @@ from forge.config import load_params
 from forge.data.dataset import EncodedSet
 from forge.errors import Interrupted
 from forge.evals.likelihood import likelihood
-from forge.host.machine import environment, peak_ram_mb
+from forge.host.machine import machine_environment, peak_ram_mb
 from forge.model import TinyTitanForCausalLM, load_model, save_model
-from forge.phases.cognate.training import cognate_settings, new_model
+from forge.phases.cognate.training import cognate_settings, new_cognate_model
 from forge.runtime.bench import bench_isolated
 from forge.train import TrainSettings, gather_batch, language_loss, plan_batches, train
 from forge.train.checkpoint import load_checkpoint
-from forge.train.fit import most_supervised
+from forge.train.fit import max_supervised_batch_tokens
 from forge.train.flops import training_flops
 from forge.train.memory import estimate_training_bytes
 
@@ -91,7 +91,7 @@ def run_steps(
         estimate_training_bytes(
             model.config,
             batch_tokens // parts,
-            supervised_tokens=most_supervised(data, plan) // parts,
+            supervised_tokens=max_supervised_batch_tokens(data, plan) // parts,
             row_tokens=min(128, longest),
         )
         / 1e6
@@ -171,7 +171,7 @@ def main(arguments: list[str] | None = None) -> int:
     params = type(loaded)(loaded.file.model_copy(update={"scale": options.scale})).block("cognate")
     data = EncodedSet.load(options.data / "train.safetensors")
     vocabulary = loaded.file.scales[options.scale].data.vocab_size
-    model = new_model(params, vocabulary, 0)
+    model = new_cognate_model(params, vocabulary, 0)
     found: dict[str, Any] = {"scale": options.scale, "parameters": shares(model), "threads": options.threads}
     full = options.full_steps > 0
     steps, tokens = (options.full_steps, params.batch_tokens) if full else (options.steps, options.batch_tokens)
@@ -185,7 +185,7 @@ def main(arguments: list[str] | None = None) -> int:
         found["result"] = finish(out, model, options.data)
     for name, value in {**found["training"], **found.get("result", {})}.items():
         print(f"{name:32}{value:.4g}" if isinstance(value, float) else f"{name:32}{value}")
-    print(json.dumps({**found, "machine": environment()}))
+    print(json.dumps({**found, "machine": machine_environment()}))
     return 0
 
 

@@ -37,11 +37,11 @@ import torch
 from forge.config import load_params
 from forge.data.build import build_data
 from forge.data.dataset import EncodedSet
-from forge.host.machine import environment
+from forge.host.machine import machine_environment
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.train import Trainer, TrainSettings, gather_batch, language_loss, plan_batches
 from forge.train.batches import WINDOW_BATCHES
-from forge.train.device import keep_freed_memory
+from forge.train.device import keep_freed_memory_for_training
 from forge.train.flops import training_flops
 from forge.train.optim import HybridOptimizer
 
@@ -317,13 +317,15 @@ def main(arguments: list[str] | None = None) -> int:
     parser.add_argument("--data", type=Path, help="a directory as the data stage writes it; made anew where left out")
     options = parser.parse_args(arguments)
     torch.set_num_threads(options.threads)
-    keep_freed_memory()
+    keep_freed_memory_for_training()
     data = load_rows(options.data)
     sizes = {name: measure(name, data, options.rounds) for name in options.sizes}
     for name, size in sizes.items():
         report(name, size)
     print(
-        json.dumps({"threads": options.threads, "sizes": sizes, "targets": verdicts(sizes), "machine": environment()})
+        json.dumps(
+            {"threads": options.threads, "sizes": sizes, "targets": verdicts(sizes), "machine": machine_environment()}
+        )
     )
     return 0
 

@@ -44,7 +44,7 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
             stream.flush()
             os.fsync(stream.fileno())
         # mkstemp makes 0600; what we publish is readable like any file made by open().
-        os.chmod(temporary, 0o666 & ~_umask())
+        os.chmod(temporary, 0o666 & ~_umask_for_new_files())
         os.replace(temporary, path)
     except BaseException:
         Path(temporary).unlink(missing_ok=True)
@@ -52,7 +52,7 @@ def atomic_write_bytes(path: str | Path, data: bytes) -> None:
     fsync_directory(path.parent)
 
 
-def remove_leftovers(directory: Path) -> None:
+def remove_temporary_files(directory: Path) -> None:
     """Delete the temporary files that writers killed in `atomic_write_bytes` left directly in `directory`.
 
     To be called by whoever alone writes there.
@@ -61,7 +61,7 @@ def remove_leftovers(directory: Path) -> None:
         path.unlink()
 
 
-def _umask() -> int:
+def _umask_for_new_files() -> int:
     """The process's umask; POSIX can only read it by setting it."""
     mask = os.umask(0o022)
     os.umask(mask)
@@ -178,7 +178,7 @@ def _compare_with_manifest(root: Path) -> None:
             raise ForgeError(f"{present[name]}: changed since the manifest was written (SHA-256 differs)")
 
 
-def tensor_entries(path: str | Path) -> dict[str, tuple[tuple[int, ...], int]]:
+def safetensors_entries(path: str | Path) -> dict[str, tuple[tuple[int, ...], int]]:
     """Shape and bytes of every tensor in a safetensors file; none is read, torch is not imported.
 
     Raises:
@@ -198,9 +198,9 @@ def tensor_entries(path: str | Path) -> dict[str, tuple[tuple[int, ...], int]]:
     return {name: (shape, math.prod(shape) * bits[name] // 8) for name, shape in shapes.items()}
 
 
-def count_parameters(path: str | Path) -> int:
+def count_safetensors_parameters(path: str | Path) -> int:
     """Number of values in a safetensors file; tied weights are stored, and counted, once."""
-    return sum(math.prod(shape) for shape, _ in tensor_entries(path).values())
+    return sum(math.prod(shape) for shape, _ in safetensors_entries(path).values())
 
 
 def save_safetensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:

@@ -6,7 +6,7 @@ from __future__ import annotations
 
 import os
 
-from forge.host.signals import die_with_dvc
+from forge.host.signals import exit_on_parent_death_signal
 
 if "DVC_STAGE" in os.environ:
-    die_with_dvc()
+    exit_on_parent_death_signal()

@@ -11,9 +11,9 @@ os.environ.setdefault("MPLBACKEND", "Agg")
 
 import pytest
 
-from forge.pipeline.records.tracking import stay_offline
+from forge.pipeline.records.tracking import keep_tracking_offline
 
-stay_offline()
+keep_tracking_offline()
 
 pytest_plugins = ("tests.support.smoke_runs",)
 SHARED_RUNS = ("tests/whole/test_smoke.py", "tests/whole/test_experiments.py", "tests/whole/test_ninth_phase.py")

@@ -22,12 +22,12 @@ from forge.files import (
     atomic_write_json,
     atomic_write_text,
     canonical_json,
-    count_parameters,
+    count_safetensors_parameters,
     directory_files,
     read_json,
+    safetensors_entries,
     save_safetensors,
     sha256_file,
-    tensor_entries,
     verify_manifest,
     write_manifest,
 )
@@ -179,13 +179,18 @@ def test_tensors_are_listed_without_being_read(tmp_path: Path) -> None:
     path = tmp_path / "t.safetensors"
     tensors = {"scalar": torch.zeros(()), "half": torch.zeros(2, 3).half(), "flag": torch.zeros(5, dtype=torch.bool)}
     save_safetensors(path, {**tensors, "eighth": torch.zeros(7, dtype=torch.float8_e4m3fn)})
-    assert tensor_entries(path) == {"scalar": ((), 4), "half": ((2, 3), 12), "flag": ((5,), 5), "eighth": ((7,), 7)}
-    assert count_parameters(path) == 1 + 6 + 5 + 7
+    assert safetensors_entries(path) == {
+        "scalar": ((), 4),
+        "half": ((2, 3), 12),
+        "flag": ((5,), 5),
+        "eighth": ((7,), 7),
+    }
+    assert count_safetensors_parameters(path) == 1 + 6 + 5 + 7
     whole = path.read_bytes()
     for blob in (b"", b"\xff" * 16, b"\x02\0\0\0\0\0\0\0[]", whole[:-1]):
         path.write_bytes(blob)
         with pytest.raises(ForgeError, match="not readable as safetensors"):
-            tensor_entries(path)
+            safetensors_entries(path)
     path.unlink()
     with pytest.raises(ForgeError, match="not readable as safetensors"):
-        count_parameters(path)
+        count_safetensors_parameters(path)

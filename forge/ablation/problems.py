@@ -46,11 +46,11 @@ class Recall:
         asked, answers = np.take_along_axis(keys, order, 1), np.take_along_axis(values, order, 1)
         parts = [
             np.zeros((rows, 1), dtype=np.int64),
-            _interleave(2 + keys, 2 + self.keys + values),
+            _interleave_ablation_tokens(2 + keys, 2 + self.keys + values),
             2 + self.keys + self.values + filler,
-            _interleave(np.ones_like(asked), 2 + asked),
+            _interleave_ablation_tokens(np.ones_like(asked), 2 + asked),
         ]
-        return _asked(np.concatenate(parts, axis=1), 2 + self.keys + answers, 2), np.zeros(asked.shape)
+        return _ablation_batch(np.concatenate(parts, axis=1), 2 + self.keys + answers, 2), np.zeros(asked.shape)
 
 
 @dataclass(frozen=True)
@@ -97,7 +97,7 @@ class Chains:
         ids[:, 2:-1] = np.where(links > 0, self.symbols + links, 0)
         ids[np.arange(rows), self.longest + 1 - count] = 1 + value
         ids[:, -1] = 1 + self.symbols + self.permutations
-        return _asked(ids, 1 + answer[:, None], 1), count[:, None]
+        return _ablation_batch(ids, 1 + answer[:, None], 1), count[:, None]
 
     def reserved(self, start: np.ndarray, links: np.ndarray) -> np.ndarray:
         """Whether each chain belongs to the held-out fifth."""
@@ -109,11 +109,11 @@ class Chains:
         return held_out
 
 
-def _interleave(left: np.ndarray, right: np.ndarray) -> np.ndarray:
+def _interleave_ablation_tokens(left: np.ndarray, right: np.ndarray) -> np.ndarray:
     return np.stack((left, right), axis=2).reshape(len(left), -1)
 
 
-def _asked(tokens: np.ndarray, answers: np.ndarray, apart: int) -> Batch:
+def _ablation_batch(tokens: np.ndarray, answers: np.ndarray, apart: int) -> Batch:
     """The batch whose last tokens, each ``apart`` from the next, are where the answers are wanted."""
     rows, questions = answers.shape
     places = np.tile(tokens.shape[1] - 1 - apart * np.arange(questions)[::-1], (rows, 1))

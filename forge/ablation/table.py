@@ -22,24 +22,24 @@ class Column:
     digits: int = 3
 
 
-def _of(task: str, key: str) -> Callable[[Run], float | None]:
+def _ablation_column_value(task: str, key: str) -> Callable[[Run], float | None]:
     return lambda run: run[task].get(key)
 
 
 COLUMNS = (
-    Column("suite loss", _of("suite", "loss")),
-    Column("tool calls exact", _of("suite", "tooled_exact")),
-    Column("recall", _of("recall", "accuracy")),
-    Column("chains", _of("chains", "accuracy")),
-    Column("chains, halting", _of("chains", "halting_accuracy")),
-    Column("compute", _of("chains", "compute"), 2),
-    Column("rank corr.", _of("chains", "rank_correlation"), 2),
-    Column("AUC", _of("chains", "auc"), 2),
+    Column("suite loss", _ablation_column_value("suite", "loss")),
+    Column("tool calls exact", _ablation_column_value("suite", "tooled_exact")),
+    Column("recall", _ablation_column_value("recall", "accuracy")),
+    Column("chains", _ablation_column_value("chains", "accuracy")),
+    Column("chains, halting", _ablation_column_value("chains", "halting_accuracy")),
+    Column("compute", _ablation_column_value("chains", "compute"), 2),
+    Column("rank corr.", _ablation_column_value("chains", "rank_correlation"), 2),
+    Column("AUC", _ablation_column_value("chains", "auc"), 2),
 )
 PLOTTED = (0, 2, 3)
 
 
-def interval(values: list[float]) -> tuple[float, float]:
+def ablation_seed_interval(values: list[float]) -> tuple[float, float]:
     """Mean and half width of the 95 % interval of Student's t over seeds; infinite width for one seed."""
     if len(values) < 2:
         return float(np.mean(values)), float("inf")
@@ -55,7 +55,7 @@ def by_variant(runs: list[Run]) -> dict[str, list[Run]]:
     return table
 
 
-def summarize(runs: list[Run]) -> dict[str, Any]:
+def summarize_ablation(runs: list[Run]) -> dict[str, Any]:
     """{variant: {column: {"mean", "half_width", "minus_plain", "minus_plain_half_width"}}}; differences are paired by
     seed."""
     table = by_variant(runs)
@@ -67,16 +67,16 @@ def summarize(runs: list[Run]) -> dict[str, Any]:
             base = [v for v in map(column.get, table["plain"]) if v is not None]
             if not values:
                 continue
-            mean, half = interval(values)
+            mean, half = ablation_seed_interval(values)
             cell = {"mean": mean, "half_width": half, "seeds": len(values)}
             if variant != "plain" and len(base) == len(values):
-                gap, width = interval([v - b for v, b in zip(values, base, strict=True)])
+                gap, width = ablation_seed_interval([v - b for v, b in zip(values, base, strict=True)])
                 cell |= {"minus_plain": gap, "minus_plain_half_width": width}
             out[variant][column.heading] = cell
     return out
 
 
-def markdown(summary: dict[str, Any]) -> str:
+def ablation_markdown(summary: dict[str, Any]) -> str:
     """The table: mean ± half width of the 95 % interval over seeds."""
     lines = ["| variant | " + " | ".join(c.heading for c in COLUMNS) + " |", "|---" * (len(COLUMNS) + 1) + "|"]
     for variant, cells in summary.items():
@@ -89,7 +89,7 @@ def markdown(summary: dict[str, Any]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def steps_markdown(runs: list[Run]) -> str:
+def ablation_steps_markdown(runs: list[Run]) -> str:
     """Accuracy on chains at every step count, mean over seeds."""
     table = by_variant(runs)
     limit = max(len(run["chains"]["accuracy_at_steps"]) for run in runs)
@@ -102,7 +102,7 @@ def steps_markdown(runs: list[Run]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def plot(summary: dict[str, Any]) -> str:
+def plot_ablation(summary: dict[str, Any]) -> str:
     """Bars with intervals as SVG text, the same bytes for the same numbers."""
     import matplotlib
 

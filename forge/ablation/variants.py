@@ -19,7 +19,7 @@ from forge.data.dataset import EncodedSet
 from forge.errors import ForgeError
 from forge.evals.likelihood import likelihood
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
-from forge.model.rollouts import best_rollout
+from forge.model.rollouts import best_recurrence_rollout
 from forge.train import Batch, TrainSettings, gather_batch, language_loss, plan_batches, train
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -44,7 +44,7 @@ def variant_model(variant: str, shape: dict[str, Any], vocabulary: int, seed: in
     return TinyTitanForCausalLM(TinyTitanConfig(vocab_size=vocabulary, **{**shape, **VARIANTS[variant]}))
 
 
-def flops_per_step(model: TinyTitanForCausalLM, source: Source) -> float:
+def ablation_flops_per_step(model: TinyTitanForCausalLM, source: Source) -> float:
     """Multiplications and additions of one training step's matrix products, forward and backward, counted as they
     run."""
     # The counter knows attention by its products alone, not the fused kernel.
@@ -55,18 +55,18 @@ def flops_per_step(model: TinyTitanForCausalLM, source: Source) -> float:
     return float(counter.get_total_flops() / COUNTED)
 
 
-def train_for(
+def train_variant_to_budget(
     model: TinyTitanForCausalLM, source: Source, budget: float, settings: dict[str, Any], name: str
 ) -> dict[str, float]:
     """Train until ``budget`` FLOPs are spent; what it took."""
-    cost = flops_per_step(model, source)
+    cost = ablation_flops_per_step(model, source)
     steps = max(1, round(budget / cost))
     chosen = TrainSettings(steps=steps, **settings)
     result = train(model, lambda step: source(step, steps), language_loss(), chosen, name=name)
     return {"steps": steps, "flops": cost * steps, "seconds": result.seconds, "train_loss": result.final_loss}
 
 
-def generated(task: Recall | Chains, rows: int, seed: int) -> Source:
+def ablation_batch_source(task: Recall | Chains, rows: int, seed: int) -> Source:
     """An endless stream of fresh batches; chains from short to long over the first CURRICULUM of the training."""
 
     def batch(step: int, steps: int) -> Batch:
@@ -80,7 +80,7 @@ def generated(task: Recall | Chains, rows: int, seed: int) -> Source:
 
 
 @torch.no_grad()
-def recall_scores(model: TinyTitanForCausalLM, task: Recall, rows: int, seed: int) -> dict[str, float]:
+def ablation_recall_scores(model: TinyTitanForCausalLM, task: Recall, rows: int, seed: int) -> dict[str, float]:
     """Held-out recall; ``chance`` is one in the number of values."""
     batch, _ = task.batch(np.random.default_rng(HELD_OUT + seed), rows)
     logits = model.predictions(batch.ids, batch.select, batch.valid)[-1][0]
@@ -89,7 +89,7 @@ def recall_scores(model: TinyTitanForCausalLM, task: Recall, rows: int, seed: in
 
 
 @torch.no_grad()
-def chain_scores(model: TinyTitanForCausalLM, task: Chains, rows: int, seed: int) -> dict[str, Any]:
+def ablation_chain_scores(model: TinyTitanForCausalLM, task: Chains, rows: int, seed: int) -> dict[str, Any]:
     """Held-out chains: accuracy at every step count and with halting, steps taken against links."""
     batch, links = task.batch(np.random.default_rng(HELD_OUT + seed), rows, held_out=True)
     outputs = model.predictions(batch.ids, batch.select, batch.valid)
@@ -101,10 +101,10 @@ def chain_scores(model: TinyTitanForCausalLM, task: Chains, rows: int, seed: int
         "accuracy_at_length": [float(right[-1][flat == n].mean()) for n in sorted(set(flat.tolist()))],
         "chance": 1 / task.symbols,
     }
-    return scores | (halting_scores(model, batch, right, flat) if hasattr(model, "halt") else {})
+    return scores | (ablation_halting_scores(model, batch, right, flat) if hasattr(model, "halt") else {})
 
 
-def halting_scores(
+def ablation_halting_scores(
     model: TinyTitanForCausalLM, batch: Batch, right: np.ndarray, difficulty: np.ndarray
 ) -> dict[str, float]:
     """How well the head stops: right (steps,n) and difficulty (n) of the batch's questions.
@@ -125,7 +125,7 @@ def halting_scores(
     stop = right[:-1] | ~later
     varied = len(np.unique(steps)) > 1
     rolled = torch.nn.functional.linear(
-        best_rollout(model, trace, ROLLOUTS, NOISE, seed=0)[0], model.embedding_weight()
+        best_recurrence_rollout(model, trace, ROLLOUTS, NOISE, seed=0)[0], model.embedding_weight()
     )
     return {
         "halting_accuracy": float((logits.argmax(-1) == batch.targets)[batch.valid].float().mean()),
@@ -138,7 +138,7 @@ def halting_scores(
     }
 
 
-def suite_scores(model: TinyTitanForCausalLM, test: EncodedSet) -> dict[str, float]:
+def ablation_suite_scores(model: TinyTitanForCausalLM, test: EncodedSet) -> dict[str, float]:
     """Held-out loss (nats per token) and exact match, teacher-forced with halting, by kind of example."""
     scores = {}
     for kind in ("direct", "tooled", "tool", "recall"):
@@ -157,14 +157,16 @@ def run_variant(variant: str, seed: int, params: dict[str, Any], prepared: Path)
         p = params[name]
         task: Any = kind(**p["task"])
         model = variant_model(variant, p["shape"], task.vocabulary, seed)
-        spent = train_for(model, generated(task, p["rows"], seed), p["gflops"] * 1e9, params["training"], name)
-        score = recall_scores if name == "recall" else chain_scores
+        spent = train_variant_to_budget(
+            model, ablation_batch_source(task, p["rows"], seed), p["gflops"] * 1e9, params["training"], name
+        )
+        score = ablation_recall_scores if name == "recall" else ablation_chain_scores
         out[name] = spent | score(model, task, p["held_out_rows"], seed)
     p = params["suite"]
     data, test = (EncodedSet.load(prepared / f"{split}.safetensors") for split in ("train", "test"))
     model = variant_model(variant, p["shape"], p["vocabulary"], seed)
     plan = plan_batches(data, p["mix"], p["plan_steps"], p["batch_tokens"], seed)
     source: Source = lambda step, _: gather_batch(data, plan[step % len(plan)])  # noqa: E731
-    spent = train_for(model, source, p["gflops"] * 1e9, params["training"], "suite")
-    out["suite"] = spent | suite_scores(model, test)
+    spent = train_variant_to_budget(model, source, p["gflops"] * 1e9, params["training"], "suite")
+    out["suite"] = spent | ablation_suite_scores(model, test)
     return out | {"parameters": model.num_parameters(), "seconds": time.perf_counter() - started}

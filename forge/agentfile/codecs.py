@@ -21,7 +21,7 @@ from torch import Tensor
 
 from forge.agentfile.vq import FrozenCodebook, FrozenMatrix, decode_matrix
 from forge.errors import ForgeError
-from forge.model.quantizers import frozen_ternary, rowwise, ternary
+from forge.model.quantizers import quantize_frozen_ternary, rowwise, ternary
 
 ROW_BITS_OF = {"row2": 2, "row3": 3, "row4": 4, "row8": 8}
 
@@ -43,11 +43,11 @@ class Coded:
 
 def code_ternary(w: Tensor, *, frozen: bool) -> Coded:
     """Absmean trits of latent weights, or, ``frozen``, the trits that the weights already are."""
-    codes, scale = frozen_ternary(w) if frozen else ternary(w)
+    codes, scale = quantize_frozen_ternary(w) if frozen else ternary(w)
     return Coded("ternary", tuple(w.shape), codes.numpy(), scale.reshape(1).numpy())
 
 
-def code_rows(w: Tensor, bits: int) -> Coded:
+def code_rows_for_agent_file(w: Tensor, bits: int) -> Coded:
     """Integers of 2, 3, 4 or 8 bits with one scale per row; ForgeError unless ``w`` is (rows, columns)."""
     if w.ndim != 2:
         raise ForgeError(f"row codes need a matrix, got shape {tuple(w.shape)}")

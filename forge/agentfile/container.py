@@ -4,8 +4,8 @@ it.
 Bytes: magic ``AFORGE``; format version, uint16; header length, uint32 (both little-endian); header (JSON,
 deflated); the sections one after another; SHA-256 of everything before it. The header lists the
 configuration, the tensors with their codecs, and the length of every section; which section holds what
-follows from the list of tensors (`_plan`), so writer and reader cannot disagree. Tensors that share a codec
-share a section and, where that is shorter, the frequency tables of the entropy coder.
+follows from the list of tensors (`_plan_agent_file_sections`), so writer and reader cannot disagree. Tensors that share
+a codec share a section and, where that is shorter, the frequency tables of the entropy coder.
 """
 
 from __future__ import annotations
@@ -26,8 +26,8 @@ from transformers import PreTrainedTokenizerFast
 from forge.agentfile import codecs
 from forge.agentfile.codecs import Coded
 from forge.agentfile.entropy import decode_halves, decode_symbols, encode_halves, encode_symbols
-from forge.agentfile.jsonzip import expand_json, squeeze_json
-from forge.agentfile.vocabulary import tokenizer_from_bytes, tokenizer_to_bytes
+from forge.agentfile.jsonzip import deflate_agent_file_json, inflate_agent_file_json
+from forge.agentfile.vocabulary import pack_agent_file_tokenizer, unpack_agent_file_tokenizer
 from forge.agentfile.vq import FrozenCodebook, FrozenVQ
 from forge.errors import ForgeError
 from forge.files import atomic_write_bytes
@@ -91,14 +91,14 @@ def encode_agent(
             elif name in core_names:
                 tensors[name] = codecs.code_ternary(w, frozen=frozen)
             elif name == EMBEDDING:
-                tensors[name] = codecs.code_rows(w, embed_bits)
+                tensors[name] = codecs.code_rows_for_agent_file(w, embed_bits)
             else:
                 tensors[name] = codecs.code_half(w)
         except ForgeError as error:
             raise ForgeError(f"agent: {name}: {error}") from error
     stored = {**config, "weight_quant": "frozen"}
     books = dict(vq.codebooks) if vq else {}
-    return AgentParts(stored, tokenizer_to_bytes(tokenizer), tensors, books, dict(metadata or {}))
+    return AgentParts(stored, pack_agent_file_tokenizer(tokenizer), tensors, books, dict(metadata or {}))
 
 
 def decode_agent(parts: AgentParts) -> tuple[dict[str, Any], dict[str, Tensor], PreTrainedTokenizerFast]:
@@ -109,7 +109,7 @@ def decode_agent(parts: AgentParts) -> tuple[dict[str, Any], dict[str, Tensor], 
             state[name] = codecs.decode_tensor(coded, parts.codebooks)
         except ForgeError as error:
             raise ForgeError(f"agent: {name}: {error}") from error
-    return dict(parts.config), state, tokenizer_from_bytes(parts.tokenizer)
+    return dict(parts.config), state, unpack_agent_file_tokenizer(parts.tokenizer)
 
 
 @dataclass(frozen=True)
@@ -136,7 +136,7 @@ class _Section:
     members: tuple[_Entry, ...] = ()
 
 
-def _plan(entries: list[_Entry], roles: list[str]) -> list[_Section]:
+def _plan_agent_file_sections(entries: list[_Entry], roles: list[str]) -> list[_Section]:
     """Sections in file order; tensors keep the table's order inside a section."""
     plan = [_Section("tokenizer", "tokenizer", "")]
     plan += [_Section("codebook", "codebooks", role) for role in roles]
@@ -163,7 +163,7 @@ def _code_range(codec: str, books: Mapping[str, FrozenCodebook]) -> tuple[int, i
     return len(book.codes), 0
 
 
-def _contexts(section: _Section) -> np.ndarray:
+def _entropy_contexts(section: _Section) -> np.ndarray:
     """Which tensor of its section each symbol belongs to: one context of the entropy coder for each."""
     sizes = [math.prod(entry.code_shape()) for entry in section.members]
     return np.repeat(np.arange(len(sizes)), sizes)
@@ -188,7 +188,7 @@ def _encode_section(section: _Section, parts: AgentParts) -> bytes:
     if section.kind == "codes":
         alphabet, offset = _code_range(section.codec, parts.codebooks)
         flat = np.concatenate([t.codes.reshape(-1).astype(np.int64) for t in tensors])
-        return encode_symbols(flat + offset, alphabet, _contexts(section))
+        return encode_symbols(flat + offset, alphabet, _entropy_contexts(section))
     scales = np.concatenate([t.scale for t in tensors])
     if section.codec == "ternary":
         return scales.astype("<f4").tobytes()
@@ -200,7 +200,7 @@ def _decode_codes(section: _Section, data: bytes, books: Mapping[str, FrozenCode
     if section.codec == "half":
         return decode_halves(data, n)
     offset = _code_range(section.codec, books)[1]
-    symbols = decode_symbols(data, n, _contexts(section))
+    symbols = decode_symbols(data, n, _entropy_contexts(section))
     return symbols if section.codec.startswith("vq:") else (symbols - offset).astype(np.int8)
 
 
@@ -214,7 +214,7 @@ def _decode_scales(section: _Section, data: bytes) -> np.ndarray:
     return levels.astype(np.int8)
 
 
-def _entries(parts: AgentParts) -> list[_Entry]:
+def _agent_file_entries(parts: AgentParts) -> list[_Entry]:
     return [
         _Entry(name, t.codec, t.shape, t.scale.size, t.codes.shape[1] if t.role else 0)
         for name, t in parts.tensors.items()
@@ -223,8 +223,8 @@ def _entries(parts: AgentParts) -> list[_Entry]:
 
 def _layout(parts: AgentParts) -> tuple[bytes, list[tuple[str, bytes]]]:
     """Deflated header and the sections as ``(component, bytes)``."""
-    entries, roles = _entries(parts), list(parts.codebooks)
-    sections = [(s.component, _encode_section(s, parts)) for s in _plan(entries, roles)]
+    entries, roles = _agent_file_entries(parts), list(parts.codebooks)
+    sections = [(s.component, _encode_section(s, parts)) for s in _plan_agent_file_sections(entries, roles)]
     table = [
         [e.name, e.codec, list(e.shape)] + ([e.scales, e.group_columns] if e.codec.startswith("vq:") else [])
         for e in entries
@@ -237,10 +237,10 @@ def _layout(parts: AgentParts) -> tuple[bytes, list[tuple[str, bytes]]]:
         "tensors": table,
         "sections": [len(data) for _, data in sections],
     }
-    return squeeze_json(header), sections
+    return deflate_agent_file_json(header), sections
 
 
-def pack_agent(parts: AgentParts) -> bytes:
+def pack_agent_file_parts(parts: AgentParts) -> bytes:
     """The bytes of an agent file; equal parts give equal bytes."""
     header, sections = _layout(parts)
     body = MAGIC + _HEAD.pack(VERSION, len(header)) + header + b"".join(data for _, data in sections)
@@ -248,13 +248,13 @@ def pack_agent(parts: AgentParts) -> bytes:
 
 
 def write_agent(path: str | Path, parts: AgentParts) -> dict[str, int]:
-    """Write the file atomically; returns its bytes by component (as `component_sizes`)."""
-    data = pack_agent(parts)
+    """Write the file atomically; returns its bytes by component (as `agent_file_component_sizes`)."""
+    data = pack_agent_file_parts(parts)
     atomic_write_bytes(path, data)
-    return _sizes(data, str(path))
+    return _agent_file_sizes(data, str(path))
 
 
-def _read_bytes(path: str | Path) -> bytes:
+def _read_agent_file_bytes(path: str | Path) -> bytes:
     path = Path(path)
     if path.is_dir():
         raise ForgeError(f"{path}: is a directory, expected an agent file")
@@ -266,7 +266,7 @@ def _read_bytes(path: str | Path) -> bytes:
         raise ForgeError(f"{path}: cannot be read ({error.strerror})") from error
 
 
-def _parse_entry(row: list[Any]) -> _Entry:
+def _parse_agent_file_entry(row: list[Any]) -> _Entry:
     name, codec, shape = str(row[0]), str(row[1]), tuple(int(size) for size in row[2])
     vq = codec.startswith("vq:")
     if codec not in ("ternary", "half", *codecs.ROW_BITS_OF) and not vq:
@@ -280,7 +280,7 @@ def _parse_entry(row: list[Any]) -> _Entry:
     return _Entry(name, codec, shape, int(scales), int(row[4]) if vq else 0)
 
 
-def _open(data: bytes, label: str) -> tuple[dict[str, Any], list[tuple[_Section, bytes]], int]:
+def _open_agent_file(data: bytes, label: str) -> tuple[dict[str, Any], list[tuple[_Section, bytes]], int]:
     """Checked header, sections with their bytes, and the number of bytes before the sections."""
     start = len(MAGIC) + _HEAD.size
     if not data:
@@ -295,9 +295,9 @@ def _open(data: bytes, label: str) -> tuple[dict[str, Any], list[tuple[_Section,
         raise ForgeError(f"{label}: format version {version} is {age} than this program reads ({VERSION})")
     if hashlib.sha256(data[:-_DIGEST]).digest() != data[-_DIGEST:]:
         raise ForgeError(f"{label}: damaged or cut off, its checksum does not match")
-    header = expand_json(data[start : start + header_size])
-    entries = [_parse_entry(row) for row in header["tensors"]]
-    plan = _plan(entries, [str(row[0]) for row in header["codebooks"]])
+    header = inflate_agent_file_json(data[start : start + header_size])
+    entries = [_parse_agent_file_entry(row) for row in header["tensors"]]
+    plan = _plan_agent_file_sections(entries, [str(row[0]) for row in header["codebooks"]])
     ends = list(itertools.accumulate(header["sections"], initial=start + header_size))
     if len(ends) != len(plan) + 1 or ends[-1] != len(data) - _DIGEST or min(header["sections"]) < 0:
         raise ForgeError("the sections do not fill the file")
@@ -305,7 +305,7 @@ def _open(data: bytes, label: str) -> tuple[dict[str, Any], list[tuple[_Section,
     return header, found, start + header_size
 
 
-def _guarded(label: str, work: Callable[[], T]) -> T:
+def _guard_agent_file(label: str, work: Callable[[], T]) -> T:
     """Run ``work``; any fault of the file's content becomes one line that names the file."""
     try:
         return work()
@@ -323,18 +323,18 @@ def _guarded(label: str, work: Callable[[], T]) -> T:
         raise ForgeError(f"{label}: malformed ({type(error).__name__}: {error})") from error
 
 
-def _sizes(data: bytes, label: str) -> dict[str, int]:
-    _, sections, before = _open(data, label)
+def _agent_file_sizes(data: bytes, label: str) -> dict[str, int]:
+    _, sections, before = _open_agent_file(data, label)
     sizes = {"header": before}
     for section, raw in sections:
         sizes[section.component] = sizes.get(section.component, 0) + len(raw)
     return sizes | {"checksum": _DIGEST}
 
 
-def component_sizes(path: str | Path) -> dict[str, int]:
+def agent_file_component_sizes(path: str | Path) -> dict[str, int]:
     """Bytes of an agent file by component; they add up to the size on disk. ForgeError as `read_agent`."""
-    data = _read_bytes(path)
-    return _guarded(str(path), lambda: _sizes(data, str(path)))
+    data = _read_agent_file_bytes(path)
+    return _guard_agent_file(str(path), lambda: _agent_file_sizes(data, str(path)))
 
 
 def _parse_codebook(row: list[Any], data: bytes) -> FrozenCodebook:
@@ -347,7 +347,7 @@ def _parse_codebook(row: list[Any], data: bytes) -> FrozenCodebook:
 
 
 def _assemble(data: bytes, label: str) -> AgentParts:
-    header, sections, _ = _open(data, label)
+    header, sections, _ = _open_agent_file(data, label)
     if sum(math.prod(row[2]) for row in header["tensors"]) > _MAX_VALUES:
         raise ForgeError("too many weights")
     rows = {str(row[0]): row for row in header["codebooks"]}
@@ -380,5 +380,5 @@ def read_agent(path: str | Path) -> AgentParts:
     ForgeError, one line naming the file, if it is missing, a directory, empty, no agent file, of another
     format version, cut off, or damaged anywhere.
     """
-    data = _read_bytes(path)
-    return _guarded(str(path), lambda: _assemble(data, str(path)))
+    data = _read_agent_file_bytes(path)
+    return _guard_agent_file(str(path), lambda: _assemble(data, str(path)))

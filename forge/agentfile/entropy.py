@@ -26,12 +26,12 @@ _MAX_ALPHABET = 1 << 16
 _FINE_ALPHABET = 64
 
 
-def _ladder(m: int, octaves: int) -> np.ndarray:
+def _entropy_frequency_ladder(m: int, octaves: int) -> np.ndarray:
     return np.array([(m + level % m) << (level // m) for level in range(m * octaves)], dtype=np.int64)
 
 
 # Both ladders end just under 2**22: inside the coder's 24-bit precision.
-_COARSE, _FINE = _ladder(4, 20), _ladder(32, 17)
+_COARSE, _FINE = _entropy_frequency_ladder(4, 20), _entropy_frequency_ladder(32, 17)
 
 
 def varint(value: int) -> bytes:
@@ -54,7 +54,7 @@ def read_varint(data: bytes, at: int) -> tuple[int, int]:
     raise ForgeError("coded data: a number is cut off")
 
 
-def _pack_bits(values: np.ndarray, width: int) -> bytes:
+def _pack_entropy_bits(values: np.ndarray, width: int) -> bytes:
     planes = (values[:, None] >> np.arange(width)) & 1
     return np.packbits(planes.astype(np.uint8).reshape(-1)).tobytes()
 
@@ -69,7 +69,7 @@ def _frequencies_of(alphabet: int) -> np.ndarray:
     return _FINE if alphabet <= _FINE_ALPHABET else _COARSE
 
 
-def _levels(counts: np.ndarray) -> np.ndarray:
+def _entropy_levels(counts: np.ndarray) -> np.ndarray:
     """Nearest level of each count on a log scale, the highest count at the top level; absent = -1."""
     ladder = _frequencies_of(counts.size)
     levels = np.full(counts.shape, -1, dtype=np.int64)
@@ -80,17 +80,17 @@ def _levels(counts: np.ndarray) -> np.ndarray:
     return levels
 
 
-def _table_bytes(counts: np.ndarray) -> bytes:
-    levels = _levels(counts)
+def _encode_entropy_table(counts: np.ndarray) -> bytes:
+    levels = _entropy_levels(counts)
     least = int(levels[levels >= 0].min())
     # Code 0 means absent; when every symbol occurs the code space shifts down and the table gets shorter.
     absent = int(levels.min() < 0)
     codes = np.where(levels < 0, 0, levels - least + absent)
     width = int(codes.max()).bit_length()
-    return varint(least << 1 | absent) + bytes([width]) + _pack_bits(codes, width)
+    return varint(least << 1 | absent) + bytes([width]) + _pack_entropy_bits(codes, width)
 
 
-def _read_table(data: bytes, at: int, alphabet: int) -> tuple[np.ndarray, int]:
+def _read_entropy_table(data: bytes, at: int, alphabet: int) -> tuple[np.ndarray, int]:
     ladder = _frequencies_of(alphabet)
     first, at = read_varint(data, at)
     least, absent = first >> 1, first & 1
@@ -123,17 +123,17 @@ def _encode_groups(groups: Sequence[np.ndarray], tables: Sequence[np.ndarray | i
     return words.astype("<u4").tobytes()
 
 
-def _with_tables(groups: list[np.ndarray], alphabet: int) -> bytes:
+def _ans_encode_with_tables(groups: list[np.ndarray], alphabet: int) -> bytes:
     raw, tables = b"", []
     for group in groups:
         counts = np.bincount(group, minlength=alphabet)
-        table = _table_bytes(counts if group.size else np.ones(alphabet, dtype=np.int64))
-        tables.append(_read_table(table, 0, alphabet)[0])
+        table = _encode_entropy_table(counts if group.size else np.ones(alphabet, dtype=np.int64))
+        tables.append(_read_entropy_table(table, 0, alphabet)[0])
         raw += table
     return raw + _encode_groups(groups, tables)
 
 
-def _checked(symbols: np.ndarray, alphabet: int) -> np.ndarray:
+def _check_entropy_symbols(symbols: np.ndarray, alphabet: int) -> np.ndarray:
     flat = np.asarray(symbols).reshape(-1).astype(np.int64)
     if not 2 <= alphabet <= _MAX_ALPHABET:
         raise ForgeError(f"entropy coder: alphabet size must be 2..{_MAX_ALPHABET}, got {alphabet}")
@@ -142,7 +142,7 @@ def _checked(symbols: np.ndarray, alphabet: int) -> np.ndarray:
     return flat
 
 
-def _split(flat: np.ndarray, contexts: np.ndarray) -> list[np.ndarray]:
+def _split_by_entropy_context(flat: np.ndarray, contexts: np.ndarray) -> list[np.ndarray]:
     return [flat[contexts == c] for c in range(int(contexts.max()) + 1)]
 
 
@@ -153,18 +153,18 @@ def encode_symbols(symbols: np.ndarray, alphabet: int, contexts: np.ndarray | No
     from); symbols of a context share a frequency table where that makes the result shorter. ForgeError for a
     symbol outside the alphabet or an alphabet outside 2..65536.
     """
-    flat = _checked(symbols, alphabet)
+    flat = _check_entropy_symbols(symbols, alphabet)
     head = varint(alphabet)
     candidates = [bytes([_UNIFORM]) + head + _encode_groups([flat], [alphabet])]
     if flat.size:
-        candidates.append(bytes([_SHARED]) + head + _with_tables([flat], alphabet))
+        candidates.append(bytes([_SHARED]) + head + _ans_encode_with_tables([flat], alphabet))
     if flat.size and contexts is not None and np.max(contexts) > 0:
-        groups = _split(flat, np.asarray(contexts).reshape(-1))
-        candidates.append(bytes([_BY_CONTEXT]) + head + _with_tables(groups, alphabet))
+        groups = _split_by_entropy_context(flat, np.asarray(contexts).reshape(-1))
+        candidates.append(bytes([_BY_CONTEXT]) + head + _ans_encode_with_tables(groups, alphabet))
     return min(candidates, key=len)
 
 
-def _words(data: bytes) -> np.ndarray:
+def _ans_stream_words(data: bytes) -> np.ndarray:
     if len(data) % 4:
         raise ForgeError("coded data: the stream is cut off")
     return np.frombuffer(data, dtype="<u4").astype(np.uint32)
@@ -189,11 +189,11 @@ def decode_symbols(data: bytes, n: int, contexts: np.ndarray | None = None) -> n
     if data[0] != _UNIFORM:
         tables = []
         for _ in range(int(where.max(initial=0)) + 1):
-            frequency, at = _read_table(data, at, alphabet)
+            frequency, at = _read_entropy_table(data, at, alphabet)
             tables.append(frequency)
     out = np.empty(n, dtype=np.int32)
     try:
-        coder = constriction.stream.stack.AnsCoder(_words(data[at:]))
+        coder = constriction.stream.stack.AnsCoder(_ans_stream_words(data[at:]))
         for context, table in enumerate(tables):
             chosen = where == context
             if size := int(chosen.sum()):

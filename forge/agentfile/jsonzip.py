@@ -39,7 +39,7 @@ _PRESET = (
 )
 
 
-def squeeze_json(obj: Any) -> bytes:
+def deflate_agent_file_json(obj: Any) -> bytes:
     """``obj`` as compact JSON, deflated. ForgeError for NaN, infinity or a type unknown to JSON."""
     try:
         text = json.dumps(obj, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
@@ -49,8 +49,8 @@ def squeeze_json(obj: Any) -> bytes:
     return packer.compress(text.encode("utf-8")) + packer.flush()
 
 
-def expand_json(data: bytes) -> Any:
-    """What `squeeze_json` was given. ForgeError if the data is damaged, cut off or expands beyond 4 MiB."""
+def inflate_agent_file_json(data: bytes) -> Any:
+    """What `deflate_agent_file_json` was given. ForgeError if the data is damaged, cut off or expands beyond 4 MiB."""
     unpacker = zlib.decompressobj(-15, _PRESET)
     try:
         text = unpacker.decompress(data, _LIMIT)

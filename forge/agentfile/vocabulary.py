@@ -24,19 +24,19 @@ from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from forge.agentfile.entropy import decode_symbols, encode_symbols, read_varint, varint
-from forge.agentfile.jsonzip import expand_json, squeeze_json
+from forge.agentfile.jsonzip import deflate_agent_file_json, inflate_agent_file_json
 from forge.data.tokenizer import wrap_tokenizer
 from forge.errors import ForgeError
 
 
-def _byte_to_char() -> dict[int, str]:
+def _vocabulary_byte_stand_ins() -> dict[int, str]:
     """Printable stand-in of every byte in byte-level BPE (GPT-2): itself, or a character from 256 on."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [b for b in range(256) if b not in printable]
     return {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
 
 
-_CHAR = _byte_to_char()
+_CHAR = _vocabulary_byte_stand_ins()
 _BYTE = {char: byte for byte, char in _CHAR.items()}
 # Always kept: every printable ASCII character, tab, line feed, carriage return. A prompt may hold any of
 # them.
@@ -89,7 +89,7 @@ def _put_together(parts: _Parts) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(settings))
 
 
-def count_tokens(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> np.ndarray:
+def count_vocabulary_tokens(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> np.ndarray:
     """How often each id occurs in ``texts``, int64 (vocabulary size)."""
     counts = np.zeros(len(tokenizer), dtype=np.int64)
     for encoding in tokenizer.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False):
@@ -116,7 +116,7 @@ class _Pruner:
         self.gone: dict[str, list[str]] = {}
         for a, b in parts.merges:
             self.made_of.setdefault(a + b, [a, b])
-        plain = _put_together(_without_phrases(parts))
+        plain = _put_together(_vocabulary_without_phrases(parts))
         for phrase in parts.phrases:
             self.made_of[phrase] = plain.encode(phrase, add_special_tokens=False).tokens
         self.uses = dict.fromkeys(parts.ids, 0)
@@ -165,7 +165,7 @@ class _Pruner:
         return None
 
 
-def _without_phrases(parts: _Parts) -> _Parts:
+def _vocabulary_without_phrases(parts: _Parts) -> _Parts:
     return _Parts(parts.ids, parts.specials, parts.chars, parts.merges, [], parts.settings)
 
 
@@ -174,7 +174,7 @@ def prune_vocabulary(
 ) -> PrunedVocabulary:
     """Keep what a corpus needs.
 
-    ``counts``: how often each id occurs in it (`count_tokens`, or ``np.bincount`` of prepared ids). Tokens
+    ``counts``: how often each id occurs in it (`count_vocabulary_tokens`, or ``np.bincount`` of prepared ids). Tokens
     seen fewer than ``min_count`` times go, then those whose loss costs the fewest extra tokens until ``size``
     ids are left. Special tokens, printable ASCII and every byte of the corpus stay; ancestors of a kept token
     stay. ForgeError if ``size`` cannot be reached or ``counts`` does not fit the tokenizer.
@@ -186,7 +186,7 @@ def prune_vocabulary(
         raise ForgeError(f"vocabulary: {len(counts)} counts given for {max(parts.ids.values()) + 1} ids")
     seen = [token for token, i in parts.ids.items() if counts[i] > 0 and token not in parts.specials]
     phrases = set(parts.phrases)
-    needed = {c for token in seen for c in (_stand_in(token) if token in phrases else token)}
+    needed = {c for token in seen for c in (_vocabulary_stand_in(token) if token in phrases else token)}
     chars = [char for char in parts.chars if char in needed or char in _BASICS]
     pruner = _Pruner(parts, np.asarray(counts))
     floor = len(parts.specials) + len(chars)
@@ -203,11 +203,11 @@ def prune_vocabulary(
     return PrunedVocabulary(wrap_tokenizer(_put_together(pruned)), [parts.ids[token] for token in pruned.canonical()])
 
 
-def _stand_in(text: str) -> str:
+def _vocabulary_stand_in(text: str) -> str:
     return "".join(_CHAR[byte] for byte in text.encode("utf-8"))
 
 
-def _block(data: bytes) -> bytes:
+def _pack_vocabulary_block(data: bytes) -> bytes:
     return varint(len(data)) + data
 
 
@@ -218,7 +218,7 @@ def _read_block(data: bytes, at: int) -> tuple[bytes, int]:
     return data[at : at + size], at + size
 
 
-def _skeleton(parts: _Parts) -> bytes:
+def _pack_vocabulary_settings(parts: _Parts) -> bytes:
     """Settings without vocabulary; phrases share one set of flags, kept as the last added token."""
     settings = json.loads(json.dumps(parts.settings))
     settings["model"]["vocab"], settings["model"]["merges"] = {}, []
@@ -229,10 +229,10 @@ def _skeleton(parts: _Parts) -> bytes:
         if any(kind != kinds[0] for kind in kinds):
             raise ForgeError("packed tokenizer: phrases must all have the same flags")
         settings["added_tokens"].append(kinds[0])
-    return squeeze_json(settings)
+    return deflate_agent_file_json(settings)
 
 
-def tokenizer_to_bytes(tokenizer: PreTrainedTokenizerFast) -> bytes:
+def pack_agent_file_tokenizer(tokenizer: PreTrainedTokenizerFast) -> bytes:
     """A byte-level BPE tokenizer in some two hundred bytes of settings and about two bytes per token.
 
     ForgeError if its ids are not in canonical order (module docstring; `prune_vocabulary` puts them so).
@@ -244,25 +244,25 @@ def tokenizer_to_bytes(tokenizer: PreTrainedTokenizerFast) -> bytes:
     pairs = np.array([order[part] for pair in parts.merges for part in pair], dtype=np.int32)
     coder = constriction.stream.stack.AnsCoder()
     if pairs.size:
-        coder.encode_reverse(pairs, constriction.stream.model.Uniform(), _pair_limits(parts))
+        coder.encode_reverse(pairs, constriction.stream.model.Uniform(), _vocabulary_pair_limits(parts))
     # Phrases are told in the tokenizer's own tokens, each closed by an id that no token has.
-    plain, close = _put_together(_without_phrases(parts)), len(order)
+    plain, close = _put_together(_vocabulary_without_phrases(parts)), len(order)
     told = [i for phrase in parts.phrases for i in (*plain.encode(phrase, add_special_tokens=False).ids, close)]
     bitmap = np.zeros(256, dtype=np.uint8)
     bitmap[[_BYTE[char] for char in parts.chars]] = 1
     return b"".join(
         [
-            _block(_skeleton(parts)),
+            _pack_vocabulary_block(_pack_vocabulary_settings(parts)),
             np.packbits(bitmap).tobytes(),
             varint(len(parts.merges)),
-            _block(coder.get_compressed().astype("<u4").tobytes()),
+            _pack_vocabulary_block(coder.get_compressed().astype("<u4").tobytes()),
             varint(len(told)),
             encode_symbols(np.array(told, dtype=np.int64), close + 1) if told else b"",
         ]
     )
 
 
-def _pair_limits(parts: _Parts) -> np.ndarray:
+def _vocabulary_pair_limits(parts: _Parts) -> np.ndarray:
     """How many ids existed when each part of each merge was written, int32 (2 * merges)."""
     known, limits = len(parts.specials) + len(parts.chars), []
     seen = set()
@@ -273,7 +273,7 @@ def _pair_limits(parts: _Parts) -> np.ndarray:
     return np.array(limits, dtype=np.int32)
 
 
-def _read_merges(data: bytes, n: int, tokens: list[str]) -> list[tuple[str, str]]:
+def _unpack_vocabulary_merges(data: bytes, n: int, tokens: list[str]) -> list[tuple[str, str]]:
     """Undo the merge coding; ``tokens`` (specials and bytes by id) grows by the tokens made."""
     coder = constriction.stream.stack.AnsCoder(np.frombuffer(data, dtype="<u4").astype(np.uint32))
     known, merges = set(tokens), []
@@ -298,9 +298,9 @@ def _read_phrases(data: bytes, n: int, tokens: list[str]) -> list[str]:
     return phrases
 
 
-def _rebuild(data: bytes) -> Tokenizer:
+def _unpack_vocabulary(data: bytes) -> Tokenizer:
     raw, at = _read_block(data, 0)
-    settings = expand_json(raw)
+    settings = inflate_agent_file_json(raw)
     flags = settings["added_tokens"]
     specials = [token["content"] for token in flags if token["special"]]
     bitmap = np.unpackbits(np.frombuffer(data[at : at + 32], dtype=np.uint8))
@@ -308,7 +308,7 @@ def _rebuild(data: bytes) -> Tokenizer:
     tokens = [*specials, *chars]
     n, at = read_varint(data, at + 32)
     stream, at = _read_block(data, at)
-    merges = _read_merges(stream, n, tokens)
+    merges = _unpack_vocabulary_merges(stream, n, tokens)
     n, at = read_varint(data, at)
     phrases = _read_phrases(data[at:], n, tokens)
     if phrases:
@@ -317,10 +317,10 @@ def _rebuild(data: bytes) -> Tokenizer:
     return _put_together(_Parts({}, specials, chars, merges, phrases, settings))
 
 
-def tokenizer_from_bytes(data: bytes) -> PreTrainedTokenizerFast:
-    """The tokenizer of `tokenizer_to_bytes`: same ids for every text. ForgeError if the data is malformed."""
+def unpack_agent_file_tokenizer(data: bytes) -> PreTrainedTokenizerFast:
+    """The tokenizer of `pack_agent_file_tokenizer`: same ids for every text. ForgeError if the data is malformed."""
     try:
-        return wrap_tokenizer(_rebuild(data))
+        return wrap_tokenizer(_unpack_vocabulary(data))
     except ForgeError:
         raise
     except Exception as error:  # tokenizers raises a bare Exception for settings that it cannot read

@@ -34,27 +34,29 @@ _CHUNK = 2048
 _KMEANS_SAMPLE = 8192
 
 
-def scale_from_levels(levels: np.ndarray) -> np.ndarray:
+def vq_scale_from_levels(levels: np.ndarray) -> np.ndarray:
     """float32 scales ``2**(level / 8)`` of integer levels, same shape."""
     whole = np.asarray(levels, dtype=np.int32)
     scales: np.ndarray = np.ldexp(_MANTISSA[whole & 7], whole >> 3).astype(np.float32)
     return scales
 
 
-def _nearest_levels(size: Tensor) -> np.ndarray:
+def _nearest_vq_levels(size: Tensor) -> np.ndarray:
     safe = size.double().clamp(min=2.0**-15).numpy()
     levels: np.ndarray = np.clip(np.round(8 * np.log2(safe)), _LEVEL_LOW, _LEVEL_HIGH).astype(np.int8)
     return levels
 
 
-def to_groups(w: Tensor, v: int) -> Tensor:
+def to_vq_groups(w: Tensor, v: int) -> Tensor:
     """(rows, columns) -> (rows * ceil(columns / v), v): groups along the input, zero-padded."""
     if w.shape[1] % v:
         w = nn.functional.pad(w, (0, -w.shape[1] % v))
     return w.reshape(-1, v)
 
 
-def assign(x: Tensor, codebook: Tensor, importance: Tensor | None = None, penalty: Tensor | None = None) -> Tensor:
+def assign_vq_codes(
+    x: Tensor, codebook: Tensor, importance: Tensor | None = None, penalty: Tensor | None = None
+) -> Tensor:
     """Index of the nearest code vector for every group, int64 (n).
 
     ``x``: (n, v); ``codebook``: (k, v); ``importance``: (n, v) non-negative weight of every squared
@@ -77,12 +79,12 @@ def assign(x: Tensor, codebook: Tensor, importance: Tensor | None = None, penalt
     return out
 
 
-def reconstruct(codebook: Tensor, idx: Tensor) -> Tensor:
+def reconstruct_vq_groups(codebook: Tensor, idx: Tensor) -> Tensor:
     """Code vectors (n, v) of indices (n); a code vector's gradient sums over the groups that use it."""
     return nn.functional.embedding(idx, codebook)
 
 
-def weighted_kmeans(x: Tensor, weight: Tensor, k: int, *, iterations: int = 12, seed: int = 0) -> Tensor:
+def vq_codebook_kmeans(x: Tensor, weight: Tensor, k: int, *, iterations: int = 12, seed: int = 0) -> Tensor:
     """Codebook (k, v) of groups ``x`` (n, v) with one weight each (n): Lloyd's algorithm on a bounded sample.
 
     The sample and the start are drawn with probability proportional to weight; an empty code vector is moved
@@ -99,7 +101,7 @@ def weighted_kmeans(x: Tensor, weight: Tensor, k: int, *, iterations: int = 12, 
         codebook = torch.cat([codebook, torch.zeros(k - len(codebook), x.shape[1])])
     share = weight.float()
     for _ in range(iterations):
-        idx = assign(x, codebook)
+        idx = assign_vq_codes(x, codebook)
         mass = torch.zeros(k).index_add_(0, idx, share)
         total = torch.zeros_like(codebook).index_add_(0, idx, share[:, None] * x)
         codebook = torch.where(mass[:, None] > 0, total / mass[:, None].clamp(min=1e-30), codebook)
@@ -113,7 +115,7 @@ def weighted_kmeans(x: Tensor, weight: Tensor, k: int, *, iterations: int = 12, 
 class _RoundSTE(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, codebook: Tensor, bits: int) -> Tensor:
-        codes, scale = quantize_codebook(codebook, bits)
+        codes, scale = quantize_vq_codebook(codebook, bits)
         return codes * scale
 
     @staticmethod
@@ -133,7 +135,7 @@ class _StraightThrough(torch.autograd.Function):
         return grads[0], grads[0]
 
 
-def quantize_codebook(codebook: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+def quantize_vq_codebook(codebook: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     """Absmax codes (int8, (k, v)) and scale (0-d float32) of a whole codebook at 2..8 bits per entry."""
     top = 2 ** (bits - 1) - 1
     scale = (codebook.abs().amax().float() / top).clamp(min=2.0**-14)
@@ -172,7 +174,7 @@ def decode_matrix(matrix: FrozenMatrix, codebook: FrozenCodebook) -> Tensor:
     table = torch.from_numpy(codebook.codes) * torch.tensor(codebook.scale, dtype=torch.float32)
     rows, columns = matrix.shape
     groups = table[torch.from_numpy(matrix.indices.reshape(-1).astype(np.int64))]
-    scale = torch.from_numpy(scale_from_levels(matrix.levels)).unsqueeze(1)
+    scale = torch.from_numpy(vq_scale_from_levels(matrix.levels)).unsqueeze(1)
     return (groups.reshape(rows, -1) * scale)[:, :columns].contiguous()
 
 
@@ -209,7 +211,7 @@ class VQState(nn.Module):
         self.v, self.codebook_bits = v, codebook_bits
         self.roles = list(dict.fromkeys(entry.role for entry in layouts))
         self.codebooks = nn.ParameterDict()
-        self._scales = [torch.from_numpy(scale_from_levels(entry.levels)).unsqueeze(1) for entry in layouts]
+        self._scales = [torch.from_numpy(vq_scale_from_levels(entry.levels)).unsqueeze(1) for entry in layouts]
         self._importance: dict[str, Tensor | None] = {}
 
     @classmethod
@@ -233,7 +235,7 @@ class VQState(nn.Module):
         ``row_scales``: one scale for each output row instead of one per matrix. ForgeError for settings that
         cannot work.
         """
-        _check(weights, k, v, codebook_bits)
+        _check_vq_settings(weights, k, v, codebook_bits)
         layouts: list[_Layout] = []
         ends: dict[str, int] = {}
         for name, w in weights.items():
@@ -245,7 +247,7 @@ class VQState(nn.Module):
             start = ends.get(group, 0)
             ends[group] = start + w.shape[0] * -(-w.shape[1] // v)
             shape = (int(w.shape[0]), int(w.shape[1]))
-            layouts.append(_Layout(name, shape, group, start, ends[group], _nearest_levels(rms)))
+            layouts.append(_Layout(name, shape, group, start, ends[group], _nearest_vq_levels(rms)))
         state = cls({name: w.detach().float() for name, w in weights.items()}, layouts, codebook_bits, v)
         state._start(k, importance or {}, seed)
         return state
@@ -255,7 +257,9 @@ class VQState(nn.Module):
 
     def _normalized(self, role: str) -> Tensor:
         """Latent groups of a role divided by their scales, (n, v)."""
-        return torch.cat([to_groups(self.latents[i].detach() / self._scales[i], self.v) for i in self._members(role)])
+        return torch.cat(
+            [to_vq_groups(self.latents[i].detach() / self._scales[i], self.v) for i in self._members(role)]
+        )
 
     def _weighting(self, role: str, importance: Mapping[str, Tensor]) -> Tensor | None:
         """Importance of every entry of `_normalized`, mean 1, or None if none is given; padding has none."""
@@ -267,7 +271,7 @@ class VQState(nn.Module):
             given = importance.get(self.layouts[i].name, torch.ones(()))
             # An error in a normalized group is multiplied by the row's scale in the weight itself.
             h = given.detach().float().expand(self.layouts[i].shape) * self._scales[i].square()
-            parts.append(to_groups(h, self.v))
+            parts.append(to_vq_groups(h, self.v))
         weighting = torch.cat(parts)
         return weighting / weighting.mean().clamp(min=1e-30)
 
@@ -277,8 +281,8 @@ class VQState(nn.Module):
             x = self._normalized(role)
             weight = torch.ones(len(x)) if h is None else h.mean(1)
             self._importance[role] = h
-            self.codebooks[role] = nn.Parameter(weighted_kmeans(x, weight, k, seed=seed))
-            self.register_buffer(f"index_{role}", assign(x, self._table(role).detach(), h))
+            self.codebooks[role] = nn.Parameter(vq_codebook_kmeans(x, weight, k, seed=seed))
+            self.register_buffer(f"index_{role}", assign_vq_codes(x, self._table(role).detach(), h))
 
     def index(self, role: str) -> Tensor:
         """Current code vector, int64 (n), of every group of a role, matrix after matrix, row by row."""
@@ -289,7 +293,7 @@ class VQState(nn.Module):
 
     def weights(self) -> dict[str, Tensor]:
         """Quantized float32 weights by name; gradients reach latents (unchanged) and codebooks."""
-        groups = {role: reconstruct(self._table(role), self.index(role)) for role in self.roles}
+        groups = {role: reconstruct_vq_groups(self._table(role), self.index(role)) for role in self.roles}
         out = {}
         for entry, latent, scale in zip(self.layouts, self.latents, self._scales, strict=True):
             rows, columns = entry.shape
@@ -318,7 +322,7 @@ class VQState(nn.Module):
             if rate > 0:
                 counts = torch.bincount(old, minlength=len(table)).float() + 0.5
                 penalty = -rate * torch.log2(counts / counts.sum())
-            new = assign(self._normalized(role), table, self._importance[role], penalty)
+            new = assign_vq_codes(self._normalized(role), table, self._importance[role], penalty)
             moved, total = moved + int((new != old).sum()), total + len(new)
             old.copy_(new)
         if pull > 0:
@@ -331,7 +335,7 @@ class VQState(nn.Module):
         """Indices, codebooks and scales as integers, for the file (`forge.agentfile.container`)."""
         codebooks = {}
         for role in self.roles:
-            codes, scale = quantize_codebook(self.codebooks[role], self.codebook_bits)
+            codes, scale = quantize_vq_codebook(self.codebooks[role], self.codebook_bits)
             codebooks[role] = FrozenCodebook(codes.numpy().copy(), float(scale), self.codebook_bits)
         matrices = {}
         for entry in self.layouts:
@@ -342,7 +346,7 @@ class VQState(nn.Module):
         return FrozenVQ(matrices, codebooks)
 
 
-def _check(weights: Mapping[str, Tensor], k: int, v: int, codebook_bits: int) -> None:
+def _check_vq_settings(weights: Mapping[str, Tensor], k: int, v: int, codebook_bits: int) -> None:
     if not 2 <= k <= 65536:
         raise ForgeError(f"vector quantization: k must be 2..65536, got {k}")
     if not 1 <= v <= 64:
@@ -358,7 +362,7 @@ def _check(weights: Mapping[str, Tensor], k: int, v: int, codebook_bits: int) ->
             raise ForgeError(f"vector quantization: {name} holds a value that is not finite")
 
 
-def bits_per_weight(frozen: FrozenVQ) -> float:
+def vq_bits_per_weight(frozen: FrozenVQ) -> float:
     """Bits per weight before entropy coding: indices, scales and codebooks over the number of weights."""
     bits, weights = 0.0, 0
     for matrix in frozen.matrices.values():

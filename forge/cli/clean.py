@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from forge.cli.output import JSON, emit_json, say, table
+from forge.cli.output import JSON, emit_command_json, print_terminal_table, say
 from forge.host.units import human_bytes, human_seconds
 
 
@@ -30,9 +30,9 @@ def clean_command(
       agent-forge clean --older-than 0s --json
     """
     from forge.config import load_params
-    from forge.pipeline.upkeep.retention import leftovers, parse_age
+    from forge.pipeline.upkeep.retention import leftovers, parse_retention_age
 
-    age = parse_age(older_than)
+    age = parse_retention_age(older_than)
     found = leftovers(load_params(), age)
     gone = [each for each in found if dry_run or each.remove()]
     busy = [each for each in found if each not in gone]
@@ -42,7 +42,7 @@ def clean_command(
             {"path": shown(each.path), "kind": each.kind, "bytes": each.size, "age_seconds": round(each.age)}
             for each in gone
         ]
-        emit_json(
+        emit_command_json(
             {
                 "removed": [] if dry_run else rows,
                 "would_remove": rows if dry_run else [],
@@ -52,7 +52,7 @@ def clean_command(
         )
         return
     if gone:
-        table(
+        print_terminal_table(
             ("what", "kind", "size", "age"),
             [(shown(each.path), each.kind, human_bytes(each.size), human_seconds(each.age)) for each in gone],
         )

@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forge.cli.output import JSON, emit_json, say
+from forge.cli.output import JSON, emit_command_json, say
 from forge.errors import ForgeError
 
 if TYPE_CHECKING:
@@ -46,21 +46,23 @@ def compare_command(
 
       agent-forge compare --all
     """
-    from forge.pipeline.report.compare import compare, overview, snapshot
+    from forge.pipeline.report.compare import compare_snapshots, report_all_experiments, snapshot_to_compare
 
     if every:
         if a is not None:
             raise ForgeError("compare: give two names, or --all, not both")
-        _answer({"experiments": overview(Path())}, as_json, _show_all)
+        _print_terminal_answer({"experiments": report_all_experiments(Path())}, as_json, _show_all)
         return
     if a is None or b is None:
         raise ForgeError("compare: two names are needed, for example: agent-forge compare HEAD workspace; or --all")
-    _answer(compare(snapshot(Path(), a), snapshot(Path(), b)), as_json, _show)
+    _print_terminal_answer(
+        compare_snapshots(snapshot_to_compare(Path(), a), snapshot_to_compare(Path(), b)), as_json, _show
+    )
 
 
-def _answer(facts: dict[str, Any], as_json: bool, show: Callable[[dict[str, Any]], None]) -> None:
+def _print_terminal_answer(facts: dict[str, Any], as_json: bool, show: Callable[[dict[str, Any]], None]) -> None:
     if as_json:
-        emit_json(facts)
+        emit_command_json(facts)
     else:
         show(facts)
 
@@ -76,7 +78,7 @@ def _shown(value: Any) -> str:
     return f"{value:.4g}" if isinstance(value, float) else str(value)
 
 
-def _change(a: Any, b: Any) -> str:
+def _terminal_change(a: Any, b: Any) -> str:
     """One figure when both are equal, else "0.5 -> 0.6"; metrics that only look equal are written out."""
     if a == b:
         return _shown(a)
@@ -90,7 +92,9 @@ def _console() -> Console:
     return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
 
 
-def _table(console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], none: str = "") -> None:
+def _print_wrapped_terminal_table(
+    console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], none: str = ""
+) -> None:
     """A table that wraps its cells to the width; `none` is said when it has no rows."""
     from rich import box
     from rich.markup import escape
@@ -114,12 +118,14 @@ def _show(both: Mapping[str, Any]) -> None:
         where = f" ({facts['commit'][:7]})" if facts["commit"] else ""
         say(f"{side}: {facts['name']}{where}, scale {facts['scale']}, seed {facts['seed']}")
     changed = [(row["key"], _shown(row["a"]), _shown(row["b"])) for row in both["parameters"]]
-    _table(console, "parameters that differ", ("key", "a", "b"), changed, "no parameter differs")
+    _print_wrapped_terminal_table(console, "parameters that differ", ("key", "a", "b"), changed, "no parameter differs")
     _show_ledger(console, both["ledger"])
     _show_claims(console, both["claims"])
-    metrics = [(row["place"], row["metric"], _shown(row["a"]), _shown(row["b"]), _gap(row)) for row in both["metrics"]]
+    metrics = [
+        (row["place"], row["metric"], _shown(row["a"]), _shown(row["b"]), _terminal_gap(row)) for row in both["metrics"]
+    ]
     header = ("of", "metric", "a", "b", "b - a")
-    _table(console, "metrics that differ", header, metrics, "no metric differs")
+    _print_wrapped_terminal_table(console, "metrics that differ", header, metrics, "no metric differs")
 
 
 def _show_ledger(console: Console, ledger: Sequence[Mapping[str, Any]]) -> None:
@@ -127,11 +133,11 @@ def _show_ledger(console: Console, ledger: Sequence[Mapping[str, Any]]) -> None:
 
     keys = ("bytes", "parameters", *(column.key for column in COLUMNS))
     rows = [
-        (row["phase"], *(_change((row["a"] or {}).get(key), (row["b"] or {}).get(key)) for key in keys))
+        (row["phase"], *(_terminal_change((row["a"] or {}).get(key), (row["b"] or {}).get(key)) for key in keys))
         for row in ledger
     ]
     header = TITLES[:-1]
-    _table(console, "ledger, a -> b where they differ", header, rows, "neither has a ledger")
+    _print_wrapped_terminal_table(console, "ledger, a -> b where they differ", header, rows, "neither has a ledger")
 
 
 def _show_claims(console: Console, claims: Sequence[Mapping[str, Any]]) -> None:
@@ -144,13 +150,15 @@ def _show_claims(console: Console, claims: Sequence[Mapping[str, Any]]) -> None:
         (row["place"], row["claim"], verdict(row["a"]), "the same" if row["a"] == row["b"] else verdict(row["b"]))
         for row in claims
     ]
-    _table(console, "claims, value : control", ("of", "claim", "a", "b"), rows, "neither has a claim")
+    _print_wrapped_terminal_table(
+        console, "claims, value : control", ("of", "claim", "a", "b"), rows, "neither has a claim"
+    )
     for side in ("a", "b"):
         given = [row[side] for row in claims if row[side] is not None]
         say(f"{side}: {sum(claim['passed'] for claim in given)} of {len(given)} claims passed")
 
 
-def _gap(row: Mapping[str, Any]) -> str:
+def _terminal_gap(row: Mapping[str, Any]) -> str:
     a, b = row["a"], row["b"]
     numbers = all(isinstance(value, int | float) and not isinstance(value, bool) for value in (a, b))
     return f"{b - a:+.4g}" if numbers else ""
@@ -166,4 +174,6 @@ def _show_all(facts: Mapping[str, Any]) -> None:
         )
         for row in facts["experiments"]
     ]
-    _table(_console(), "", ("name", "commit", *_HEADLINE.values(), "parameters unlike HEAD's"), rows)
+    _print_wrapped_terminal_table(
+        _console(), "", ("name", "commit", *_HEADLINE.values(), "parameters unlike HEAD's"), rows
+    )

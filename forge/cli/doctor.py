@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from forge.cli.output import JSON, emit_json, say
+from forge.cli.output import JSON, emit_command_json, say
 
 
 def doctor_command(
@@ -32,7 +32,7 @@ def doctor_command(
         found = apply_fixes(found)
     wrong = sum(finding.state == "wrong" for finding in found)
     if as_json:
-        emit_json({"wrong": wrong, "findings": [finding.to_dict() for finding in found]})
+        emit_command_json({"wrong": wrong, "findings": [finding.to_dict() for finding in found]})
     else:
         for finding in found:
             say(f"{finding.state:<6}  {finding.check}: {finding.what}")

@@ -11,7 +11,7 @@ from typing import Annotated
 
 import typer
 
-from forge.cli.output import JSON, emit_json, fail, say
+from forge.cli.output import JSON, emit_command_json, fail_on_terminal, say
 from forge.errors import ForgeError
 
 
@@ -40,7 +40,7 @@ def config_edit(
     else:
         atomic_write_bytes(draft, before)
     while True:
-        _open_editor(draft)
+        _open_terminal_editor(draft)
         try:
             params = load_params(draft)
             break
@@ -48,7 +48,7 @@ def config_edit(
             reason = str(error).replace(draft.name, file.name)
             if not (sys.stdin.isatty() and not as_json):
                 raise ForgeError(f"{reason}; {file} is as it was, your edit is kept in {draft}") from error
-            fail(reason)
+            fail_on_terminal(reason)
             if not typer.confirm("Edit again?", default=True):
                 raise ForgeError(f"{file} is as it was, your edit is kept in {draft}") from error
     try:
@@ -57,12 +57,12 @@ def config_edit(
         raise ForgeError(f"{error}; your edit is kept in {draft}") from error
     draft.unlink()
     if as_json:
-        emit_json({"changed": changed, "file": file.as_posix(), "scale": params.scale, "seed": params.seed})
+        emit_command_json({"changed": changed, "file": file.as_posix(), "scale": params.scale, "seed": params.seed})
         return
     say(f"{file}: {'changed and valid' if changed else 'not changed'} (scale {params.scale})")
 
 
-def _open_editor(path: Path) -> None:
+def _open_terminal_editor(path: Path) -> None:
     """Wait until the user has closed the editor."""
     command = os.environ.get("VISUAL") or os.environ.get("EDITOR") or "vi"
     try:

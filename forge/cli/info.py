@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from forge.cli.output import JSON, emit_json, say, table
+from forge.cli.output import JSON, emit_command_json, print_terminal_table, say
 from forge.errors import ForgeError
 from forge.files import read_optional_json
 from forge.interface.paths import AGENT_FILE
@@ -24,16 +24,16 @@ def status_command(as_json: JSON = False) -> None:
       agent-forge status
       agent-forge status --json
     """
-    from forge.pipeline.dvc.states import lookup, read_yaml, stage_states
+    from forge.pipeline.dvc.states import look_up_dvc_param, read_yaml_as_dvc, stage_states
 
     states = stage_states()
-    scale = str(lookup(read_yaml(Path("params.yaml")), "scale"))
+    scale = str(look_up_dvc_param(read_yaml_as_dvc(Path("params.yaml")), "scale"))
     agent = AGENT_FILE.as_posix() if AGENT_FILE.is_file() else None
     if as_json:
         rows = [{"stage": s.name, "state": s.state, "why": s.why} for s in states]
-        emit_json({"scale": scale, "stages": rows, "agent": agent})
+        emit_command_json({"scale": scale, "stages": rows, "agent": agent})
         return
-    table(("stage", "state", "why"), [(s.name, s.state, s.why) for s in states])
+    print_terminal_table(("stage", "state", "why"), [(s.name, s.state, s.why) for s in states])
     waiting = sum(s.state != "fresh" for s in states)
     say(
         f"scale {scale}: {len(states) - waiting} of {len(states)} stages fresh"
@@ -51,24 +51,29 @@ def phases_command(as_json: JSON = False) -> None:
     """
     from forge.interface.paths import RESULTS
     from forge.phases import PHASES
-    from forge.pipeline.layout.phases import reads
+    from forge.pipeline.layout.phases import stage_input_paths
 
     rows: list[dict[str, Any]] = []
     for phase in PHASES:
         stages = [name for stage in phase.stages for name in stage.names()]
         ledger = read_optional_json(RESULTS / phase.name / "ledger.json")
-        row = {"phase": phase.name, "title": phase.title, "stages": stages, "reads": list(reads(phase.stages[0]))}
+        row = {
+            "phase": phase.name,
+            "title": phase.title,
+            "stages": stages,
+            "reads": list(stage_input_paths(phase.stages[0])),
+        }
         rows.append({**row, "ledger": ledger})
     if as_json:
-        emit_json({"phases": rows})
+        emit_command_json({"phases": rows})
         return
-    table(
+    print_terminal_table(
         ("phase", "what it does", "bytes", "suite, tools"),
-        [(row["phase"], row["title"], *_reached(row["ledger"])) for row in rows],
+        [(row["phase"], row["title"], *_terminal_ledger_cells(row["ledger"])) for row in rows],
     )
 
 
-def _reached(ledger: Any) -> tuple[str, str]:
+def _terminal_ledger_cells(ledger: Any) -> tuple[str, str]:
     if not isinstance(ledger, dict):
         return "", ""
     return f"{ledger['bytes']:,}", f"{ledger['accuracy_tools']:.3f}"
@@ -87,23 +92,23 @@ def config_show(
       agent-forge config show
       agent-forge config show --phase bitnet --scale spec
     """
-    from forge.pipeline.dvc.states import read_yaml, scaled_parameters
+    from forge.pipeline.dvc.states import dvc_scaled_parameters, read_yaml_as_dvc
 
-    tree = read_yaml(Path("params.yaml"))
-    active, blocks = scaled_parameters(tree, scale)
+    tree = read_yaml_as_dvc(Path("params.yaml"))
+    active, blocks = dvc_scaled_parameters(tree, scale)
     if phase not in (None, *blocks):
         raise ForgeError(f"params.yaml: no phase {phase!r}; known: {', '.join(blocks)}")
     merged = {name: block for name, block in blocks.items() if phase in (None, name)}
     if as_json:
-        emit_json({"scale": active, "seed": tree.get("seed"), "phases": merged})
+        emit_command_json({"scale": active, "seed": tree.get("seed"), "phases": merged})
         return
     say(f"scale: {active}\nseed: {tree.get('seed')}")
-    from forge.config.schema import explanation
+    from forge.config.schema import explain_params_key
 
     for name, values in merged.items():
         say(f"{name}:")
         for key, value in values.items():
-            words = explanation(f"{name}.{key}") or explanation(f"scales.{active}.{name}.{key}")
+            words = explain_params_key(f"{name}.{key}") or explain_params_key(f"scales.{active}.{name}.{key}")
             say(f"  {key}: {json.dumps(value, ensure_ascii=False)}" + (f"  # {words}" if words else ""))
 
 
@@ -123,7 +128,7 @@ def config_validate(
 
     params = load_params(file)
     if as_json:
-        emit_json({"valid": True, "file": file.as_posix(), "scale": params.scale, "seed": params.seed})
+        emit_command_json({"valid": True, "file": file.as_posix(), "scale": params.scale, "seed": params.seed})
         return
     say(f"{file}: valid (scale {params.scale}, seed {params.seed})")
 
@@ -150,10 +155,10 @@ def report_command(
     if report is None:
         raise ForgeError("results/report.json: no such file; make it with: agent-forge run")
     if as_json:
-        emit_json(report)
+        emit_command_json(report)
         return
-    from forge.evals.ledger import TITLES, cells
+    from forge.evals.ledger import TITLES, ledger_row_cells
 
-    table(TITLES, [cells(row) for row in report["ledger"]])
+    print_terminal_table(TITLES, [ledger_row_cells(row) for row in report["ledger"]])
     say(f"claims: {report['claims_passed']} passed, {report['claims_failed']} failed")
     say(f"all metrics and their files: {results / 'report.md'}")

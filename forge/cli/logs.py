@@ -7,7 +7,7 @@ from typing import Annotated, Any
 
 import typer
 
-from forge.cli.output import JSON, emit_json, say
+from forge.cli.output import JSON, emit_command_json, say
 from forge.errors import ForgeError
 
 
@@ -33,10 +33,10 @@ def logs_command(
         known = stage_named(phase.partition("@")[0])
         if "@" in phase and phase not in known.names():
             raise ForgeError(f"no stage named {phase!r}")
-    directory = logs.log_dir()
+    directory = logs.run_log_dir()
     past = logs.latest_lines(directory, lines, phase) if lines else []
     if as_json and not follow:
-        emit_json({"lines": past})
+        emit_command_json({"lines": past})
         return
     show = _show_json if as_json else _show
     for line in past:
@@ -44,7 +44,7 @@ def logs_command(
     if not past and not follow:
         say(f"no log{' of ' + phase if phase else ''} yet; a run makes one: agent-forge run")
     if follow:
-        for line in logs.follow(directory, phase):
+        for line in logs.follow_run_logs(directory, phase):
             show(line)
 
 

@@ -18,7 +18,7 @@ from forge.cli.merge import merge_command
 from forge.cli.metrics import metrics_command
 from forge.cli.models import models_app
 from forge.cli.monitor import monitor_command
-from forge.cli.output import fail
+from forge.cli.output import fail_on_terminal
 from forge.cli.run import run_command
 from forge.errors import ForgeError, Interrupted
 
@@ -56,7 +56,7 @@ app.command("clean")(clean_command)
 
 
 @app.callback()
-def _options(
+def _command_line_options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a fault; may stand anywhere.")] = False,
 ) -> None:
     """Forge a small agent in eight measured phases, and talk to it."""
@@ -65,7 +65,7 @@ def _options(
 def main(arguments: Sequence[str] | None = None) -> int:
     """Run one command and return its exit code: 0 well, 1 fault, 2 wrong usage, 130 interrupted."""
     given = list(sys.argv[1:] if arguments is None else arguments)
-    debug = _take_debug(given)
+    debug = _take_command_line_debug(given)
     try:
         outcome = app(given, prog_name="agent-forge", standalone_mode=False)
     except BrokenPipeError:
@@ -75,25 +75,25 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except typer.Abort:
         return INTERRUPTED
     except Interrupted as stop:
-        fail(str(stop))
+        fail_on_terminal(str(stop))
         return INTERRUPTED
     except UsageError as error:
-        fail(f"{error.format_message()} (agent-forge --help lists the commands)")
+        fail_on_terminal(f"{error.format_message()} (agent-forge --help lists the commands)")
         return WRONG_USAGE
     except ForgeError as error:
         if debug:
             raise
-        fail(str(error))
+        fail_on_terminal(str(error))
         return 1
     except Exception as error:
         if debug:
             raise
-        fail(f"{type(error).__name__}: {error} (a fault of the program; --debug shows where)")
+        fail_on_terminal(f"{type(error).__name__}: {error} (a fault of the program; --debug shows where)")
         return 1
     return outcome if isinstance(outcome, int) else 0
 
 
-def _take_debug(arguments: list[str]) -> bool:
+def _take_command_line_debug(arguments: list[str]) -> bool:
     """Remove --debug from the arguments, wherever it stands before a bare `--`, and tell whether it was
     there.
     """

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from forge.cli.output import JSON, emit_json, say
+from forge.cli.output import JSON, emit_command_json, say
 from forge.errors import ForgeError
 
 DIRECTORY = "directory in Hugging Face format with safetensors weights"
@@ -48,17 +48,17 @@ def merge_command(
         if not directory.is_dir():
             raise ForgeError(f"{directory}: no such model directory")
     from forge.merge.directories import Recipe, merge_directories, write_merged
-    from forge.merge.methods import all_finite
-    from forge.pipeline.handoff.publish import building
+    from forge.merge.methods import is_merge_finite
+    from forge.pipeline.handoff.publish import publishing_directory
 
     weights = tuple(weight) if weight else None
     recipe = Recipe(method, tuple(model), base, weights, density, t, seed, align)
     merged = merge_directories(recipe)
-    if not all_finite(merged):
+    if not is_merge_finite(merged):
         raise ForgeError("merge: the merged weights are not finite; nothing was written")
-    with building(out) as draft:
+    with publishing_directory(out) as draft:
         metrics = write_merged(recipe, merged, draft)
     if as_json:
-        emit_json({"out": str(out), "method": method, **metrics})
+        emit_command_json({"out": str(out), "method": method, **metrics})
         return
     say(f"{out}: {len(model)} models merged by {method}, {metrics['parameters']:,} parameters")

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from forge.cli.output import JSON, emit_json, fail, say, table
+from forge.cli.output import JSON, emit_command_json, fail_on_terminal, print_terminal_table, say
 from forge.errors import ForgeError
 
 if TYPE_CHECKING:
@@ -24,7 +24,7 @@ _ENDLESS = 100_000
 models_app = typer.Typer(no_args_is_help=True, help="Find, register, trace and check models.")
 
 
-def _example(*lines: str) -> str:
+def _command_help_examples(*lines: str) -> str:
     return "\b\nExamples:\n" + "\n".join(f"  agent-forge models {line}" for line in lines)
 
 
@@ -35,12 +35,14 @@ def _when(seconds: float) -> str:
     return time.strftime("%Y-%m-%d %H:%M", time.localtime(seconds))
 
 
-def _places(versions: list[dict[str, Any]]) -> str:
+def _terminal_versions_text(versions: list[dict[str, Any]]) -> str:
     """ "v0.0.1 (prod), v0.0.2"."""
     return ", ".join(v["version"] + (f" ({', '.join(v['stages'])})" if v["stages"] else "") for v in versions)
 
 
-@models_app.command("list", epilog=_example("list --phase edge", "list --tag prod", "list --query reasoning --json"))
+@models_app.command(
+    "list", epilog=_command_help_examples("list --phase edge", "list --tag prod", "list --query reasoning --json")
+)
 def list_command(
     phase: Annotated[str | None, typer.Option(help="Only models of this phase.")] = None,
     tag: Annotated[str | None, typer.Option(help="A tag of its metadata, a version (edge@v0.0.1) or a stage.")] = None,
@@ -52,15 +54,15 @@ def list_command(
 
     found = list_models(phase, tag, query)
     if as_json:
-        emit_json({"models": found})
+        emit_command_json({"models": found})
         return
     header = ("model", "versions", "id", "parameters", "MiB", "made")
-    table(
+    print_terminal_table(
         header,
         [
             (
                 m["artifact"] or m["path"],
-                _places(m["versions"]),
+                _terminal_versions_text(m["versions"]),
                 m["model_id"],
                 f"{m['parameters']:,}",
                 f"{m['size_mb']:.2f}",
@@ -73,7 +75,7 @@ def list_command(
         say("no models like that; after a run or in a fresh clone: agent-forge models reindex")
 
 
-@models_app.command("show", epilog=_example("show edge", "show edge@v0.0.1 --json", "show models/edge"))
+@models_app.command("show", epilog=_command_help_examples("show edge", "show edge@v0.0.1 --json", "show models/edge"))
 def show_command(
     ref: Annotated[str, typer.Argument(metavar="NAME|ID|PATH", help="A name, version, model id or directory.")],
     as_json: JSON = False,
@@ -83,7 +85,7 @@ def show_command(
 
     model = find_model(ref)
     if as_json:
-        emit_json(model)
+        emit_command_json(model)
         return
     for key in ("model_id", "artifact", "path", "phase", "specialization", "parameters", "size_mb", "session_id"):
         if model[key] is not None:
@@ -93,25 +95,27 @@ def show_command(
     say(f"tags: {', '.join(model['tags'])}")
     say(f"parents: {', '.join(model['parents']) or 'none'}")
     say(f"versions: {', '.join(version['tag'] for version in model['versions']) or 'none registered'}")
-    for name, value in _flat(model["metrics"]):
+    for name, value in _terminal_dotted_leaves(model["metrics"]):
         say(f"  {name}: {value}")
     for handoff in model["handoffs"]:
         outcome = "passed" if handoff["passed"] else f"refused: {handoff['breach']}"
         say(f"handoff to {handoff['target']}, {_when(handoff['time'])}: {outcome}")
 
 
-def _flat(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def _terminal_dotted_leaves(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """Leaves of nested mappings as ("a.b", value)."""
     found: list[tuple[str, Any]] = []
     for key, value in tree.items():
         if isinstance(value, dict):
-            found += _flat(value, f"{prefix}{key}.")
+            found += _terminal_dotted_leaves(value, f"{prefix}{key}.")
         else:
             found.append((f"{prefix}{key}", value))
     return found
 
 
-@models_app.command("sessions", epilog=_example("sessions --phase cognate", "sessions --status failed --json"))
+@models_app.command(
+    "sessions", epilog=_command_help_examples("sessions --phase cognate", "sessions --status failed --json")
+)
 def sessions_command(
     phase: Annotated[str | None, typer.Option(help="Only this phase, or one branch: cognate@reasoning.")] = None,
     status: Annotated[str | None, typer.Option(help="running, paused, failed, killed or done.")] = None,
@@ -122,16 +126,18 @@ def sessions_command(
 
     found = list_sessions(phase, status)
     if as_json:
-        emit_json({"sessions": found})
+        emit_command_json({"sessions": found})
         return
     rows = []
     for session in found:
         steps = f"{session['step']}/{session['total']}" if session["total"] else ""
         rows.append((session["stage"], session["status"], steps, _when(session["started"]), session["note"][:90]))
-    table(("stage", "status", "steps", "started", "note"), rows)
+    print_terminal_table(("stage", "status", "steps", "started", "note"), rows)
 
 
-@models_app.command("register", epilog=_example("register edge", "register cognate@reasoning --bump minor --push"))
+@models_app.command(
+    "register", epilog=_command_help_examples("register edge", "register cognate@reasoning --bump minor --push")
+)
 def register_command(
     phase: Annotated[str, typer.Argument(metavar="PHASE", help="A phase, or a name under artifacts in dvc.yaml.")],
     bump: Annotated[
@@ -148,26 +154,26 @@ def register_command(
     from forge.pipeline.registry.versions import register
 
     version = register(Path(), phase, bump=bump, push=push)
-    _enter()
+    _index_registry_after_command()
     if as_json:
-        emit_json({"tag": version.tag, "version": version.version, "commit": version.commit, **version.facts})
+        emit_command_json({"tag": version.tag, "version": version.version, "commit": version.commit, **version.facts})
         return
     say(f"registered {version.tag} ({version.facts['model']['model_id']})")
     if not push:
         say(f"to share it: dvc push && git push origin {version.tag}")
 
 
-def _enter() -> None:
+def _index_registry_after_command() -> None:
     """Bring the registry up to date. The tag is made, so a registry that cannot be written is no failure."""
-    from forge.pipeline.registry.index import index
+    from forge.pipeline.registry.index import index_in_registry
 
     try:
-        index(Path())
+        index_in_registry(Path())
     except ForgeError as error:
-        fail(str(error))
+        fail_on_terminal(str(error))
 
 
-@models_app.command("promote", epilog=_example("promote edge v0.0.1 prod"))
+@models_app.command("promote", epilog=_command_help_examples("promote edge v0.0.1 prod"))
 def promote_command(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name under artifacts.")],
     version: Annotated[str, typer.Argument(metavar="VERSION", help="A registered version: v0.0.1.")],
@@ -178,14 +184,16 @@ def promote_command(
     from forge.pipeline.registry.versions import promote
 
     found = promote(Path(), name, version, stage)
-    _enter()
+    _index_registry_after_command()
     if as_json:
-        emit_json({"tag": found.tag, "stages": list(found.stages), "commit": found.commit})
+        emit_command_json({"tag": found.tag, "stages": list(found.stages), "commit": found.commit})
         return
     say(f"{found.tag} is in use as: {', '.join(found.stages)}")
 
 
-@models_app.command("lineage", epilog=_example("lineage edge@v0.0.1", "lineage models/compress/agent.forge --json"))
+@models_app.command(
+    "lineage", epilog=_command_help_examples("lineage edge@v0.0.1", "lineage models/compress/agent.forge --json")
+)
 def lineage_command(
     ref: REF,
     params: Annotated[bool, typer.Option(help="Show each stage's parameters in the tree.")] = True,
@@ -198,9 +206,9 @@ def lineage_command(
 
     found = lineage(Path(), ref)
     if as_json:
-        emit_json(found)
+        emit_command_json(found)
         return
-    tree = _tree(found, params)
+    tree = _terminal_lineage_tree(found, params)
     if sys.stdout.isatty():
         Console().print(tree, highlight=False)
         return
@@ -211,7 +219,7 @@ def lineage_command(
     say("\n".join(line.rstrip() for line in captured.get().splitlines()))
 
 
-def _tree(found: dict[str, Any], params: bool) -> Tree:
+def _terminal_lineage_tree(found: dict[str, Any], params: bool) -> Tree:
     """The ancestry as a tree; what several descendants share is written out once."""
     from rich.text import Text
     from rich.tree import Tree
@@ -227,7 +235,7 @@ def _tree(found: dict[str, Any], params: bool) -> Tree:
         label = " ".join(filter(None, (path, *node.get("versions", []), node.get("model_id"))))
         twig = tree.add(Text(f"{label} [{node['kind']}, md5 {node['md5'].removesuffix('.dir')[:12]}]"))
         if params and node.get("params") and node["stage"] not in shown:
-            values = ", ".join(f"{key}={value}" for key, value in _flat(node["params"]))
+            values = ", ".join(f"{key}={value}" for key, value in _terminal_dotted_leaves(node["params"]))
             twig.add(Text(f"parameters of {node['stage']}: {values}", style="dim"))
         shown.update(filter(None, (path, node.get("stage"))))
         for parent in node["parents"]:
@@ -239,17 +247,17 @@ def _tree(found: dict[str, Any], params: bool) -> Tree:
     return root
 
 
-@models_app.command("verify", epilog=_example("verify", "verify --json"))
+@models_app.command("verify", epilog=_command_help_examples("verify", "verify --json"))
 def verify_command(as_json: JSON = False) -> None:
     """Hash models, data, DVC's cache and the registry again; tell what is damaged and how to fix it.
 
     Exit code 1 if anything is damaged. What dvc.lock names and is not here (a fresh clone) is no damage.
     """
-    from forge.pipeline.upkeep.integrity import verify
+    from forge.pipeline.upkeep.integrity import verify_integrity
 
-    found = verify(Path())
+    found = verify_integrity(Path())
     if as_json:
-        emit_json(found)
+        emit_command_json(found)
     else:
         for damage in found["damaged"]:
             say(f"damaged: {damage['path']}\n  {damage['what']}\n  fix: {damage['fix']}")
@@ -261,31 +269,31 @@ def verify_command(as_json: JSON = False) -> None:
         raise typer.Exit(1)
 
 
-@models_app.command("get", epilog=_example("get edge@v0.0.1 -o /tmp/edge", "get compress#prod -o agent"))
+@models_app.command("get", epilog=_command_help_examples("get edge@v0.0.1 -o /tmp/edge", "get compress#prod -o agent"))
 def get_command(
     ref: Annotated[str, typer.Argument(metavar="REF", help="edge@v0.0.1, edge#prod, or edge for the highest version.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="A directory that does not exist yet.")],
     as_json: JSON = False,
 ) -> None:
     """Fetch a registered model into a directory, checked, without touching the workspace."""
-    from forge.pipeline.registry.versions import fetch
+    from forge.pipeline.registry.versions import fetch_registered_model
 
-    version = fetch(Path(), ref, output)
+    version = fetch_registered_model(Path(), ref, output)
     if as_json:
         facts = {key: version.facts.get(key) for key in ("manifest_sha256", "model")}
-        emit_json({"tag": version.tag, "directory": output.as_posix(), **facts})
+        emit_command_json({"tag": version.tag, "directory": output.as_posix(), **facts})
         return
     say(f"{version.tag} is in {output}")
 
 
-@models_app.command("reindex", epilog=_example("reindex", "reindex --json"))
+@models_app.command("reindex", epilog=_command_help_examples("reindex", "reindex --json"))
 def reindex_command(as_json: JSON = False) -> None:
     """Rebuild the registry's models from Git's tags, dvc.lock and the manifests; fixes a damaged registry."""
     from forge.pipeline.registry.index import reindex
 
     found = reindex(Path())
     if as_json:
-        emit_json(found)
+        emit_command_json(found)
         return
     if found["damaged"]:
         saved = ", ".join(f"{count} {name}" for name, count in found["saved"].items())

@@ -8,7 +8,7 @@ from typing import Annotated
 
 import typer
 
-from forge.cli.output import JSON, emit_json, say
+from forge.cli.output import JSON, emit_command_json, say
 from forge.errors import ForgeError
 
 
@@ -33,12 +33,12 @@ def monitor_command(
     if as_json:
         from forge.pipeline.report.overview import overview
 
-        emit_json(overview())
+        emit_command_json(overview())
         return
     if open_browser and not sys.stdout.isatty():
         raise ForgeError("--open is for a terminal; leave it out and open the address yourself")
-    from forge.monitor.launch import ADDRESS, become_server, check_port
+    from forge.monitor.launch import ADDRESS, become_dashboard_server, check_dashboard_port
 
-    check_port(port)
+    check_dashboard_port(port)
     say(f"http://{ADDRESS}:{port} (Ctrl-C ends it)")
-    become_server(port, open_browser=open_browser)
+    become_dashboard_server(port, open_browser=open_browser)

@@ -12,7 +12,7 @@ import typer
 JSON = Annotated[bool, typer.Option("--json", help="Print one line of JSON last.")]
 
 
-def emit_json(obj: Any) -> None:
+def emit_command_json(obj: Any) -> None:
     """Print `obj` as one line of JSON; nothing follows it."""
     print(json.dumps(obj, ensure_ascii=False, allow_nan=False), flush=True)
 
@@ -22,12 +22,12 @@ def say(text: str) -> None:
     print(text, flush=True)
 
 
-def fail(text: str) -> None:
+def fail_on_terminal(text: str) -> None:
     """Print one line on stderr."""
     print(f"agent-forge: {' '.join(text.split())}", file=sys.stderr, flush=True)
 
 
-def table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
+def print_terminal_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table: with rules and colors on a terminal, plain columns on a pipe."""
     listed = [list(row) for row in rows]
     if sys.stdout.isatty():

@@ -8,7 +8,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forge.cli.output import JSON, emit_json, fail, say
+from forge.cli.output import JSON, emit_command_json, fail_on_terminal, say
 from forge.errors import ForgeError
 
 if TYPE_CHECKING:
@@ -48,29 +48,29 @@ def run_command(
     from forge.cli.run_progress import Watcher
     from forge.interface.paths import AGENT_FILE
     from forge.pipeline.dvc.runner import run_pipeline
-    from forge.pipeline.dvc.states import read_yaml, stage_states
+    from forge.pipeline.dvc.states import read_yaml_as_dvc, stage_states
     from forge.pipeline.layout.phases import last_stage
-    from forge.pipeline.report.overview import last_seconds
+    from forge.pipeline.report.overview import last_reported_seconds
 
     target = None if phase is None else last_stage(phase)
-    shown = str(scale or read_yaml(Path("params.yaml")).get("scale"))
-    states = _planned(stage_states(scale=scale), target)
-    watcher = Watcher(states, last_seconds(Path(), shown), say)
+    shown = str(scale or read_yaml_as_dvc(Path("params.yaml")).get("scale"))
+    states = _stages_planned_by_command(stage_states(scale=scale), target)
+    watcher = Watcher(states, last_reported_seconds(Path(), shown), say)
     if sys.stdout.isatty() and not as_json:
         result = _run_on_terminal(target, scale, watcher, shown)
     else:
         result = run_pipeline(target, scale, watcher.on_event)
     agent = AGENT_FILE.as_posix() if AGENT_FILE.is_file() and result.exit_code == 0 else None
     if as_json:
-        emit_json(_facts(result, agent))
+        emit_command_json(_run_command_facts(result, agent))
     if result.exit_code != 0:
-        fail(result.message or "the run failed")
+        fail_on_terminal(result.message or "the run failed")
         raise typer.Exit(result.exit_code)
     if not as_json:
-        _farewell(result, agent)
+        _run_command_farewell(result, agent)
 
 
-def _planned(states: list[StageState], phase: str | None) -> list[StageState]:
+def _stages_planned_by_command(states: list[StageState], phase: str | None) -> list[StageState]:
     """The stages of the run: all, or those up to a phase. Raises ForgeError when there is no such phase."""
     if phase is None:
         return states
@@ -81,7 +81,7 @@ def _planned(states: list[StageState], phase: str | None) -> list[StageState]:
     return states[: ends[-1] + 1]
 
 
-def _facts(result: RunResult, agent: str | None) -> dict[str, Any]:
+def _run_command_facts(result: RunResult, agent: str | None) -> dict[str, Any]:
     return {
         "ran": result.ran,
         "skipped": [*result.skipped, *result.cached],
@@ -91,7 +91,7 @@ def _facts(result: RunResult, agent: str | None) -> dict[str, Any]:
     }
 
 
-def _farewell(result: RunResult, agent: str | None) -> None:
+def _run_command_farewell(result: RunResult, agent: str | None) -> None:
     from forge.host.units import human_seconds
 
     done = f"{len(result.ran)} stages ran" if result.ran else "everything was up to date"

@@ -10,8 +10,8 @@ from typing import TYPE_CHECKING
 from forge.files import read_optional_json
 from forge.host.units import human_seconds
 from forge.pipeline.dvc.states import StageState
-from forge.pipeline.layout.paths import run_dir
-from forge.pipeline.report.overview import time_left
+from forge.pipeline.layout.paths import layout_run_dir
+from forge.pipeline.report.overview import report_time_left
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -80,7 +80,7 @@ class Watcher:
             for name in self.names
             if name not in self.over and (self.why[name] or name == self.current)
         }
-        return time_left(spent, self.expected)
+        return report_time_left(spent, self.expected)
 
     def _outlook(self) -> str:
         left = self.seconds_left()
@@ -98,7 +98,7 @@ def progress_line(watcher: Watcher, scale: str) -> RenderableType:
     done = len(watcher.over)
     grid.add_row(f"pipeline ({scale})", ProgressBar(len(watcher.names), done, width=30), outlook)
     if watcher.current is not None:
-        status = read_optional_json(run_dir(watcher.current) / "status.json") or {}
+        status = read_optional_json(layout_run_dir(watcher.current) / "status.json") or {}
         steps = status.get("total", 0) if status.get("state") == "running" else 0
         bar = ProgressBar(steps or None, status.get("step", 0), width=30, pulse=not steps)
         text = f"{status.get('step', 0)}/{steps} {status.get('note', '')}" if steps else ""

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from forge.cli.output import JSON, emit_json, fail, say, table
+from forge.cli.output import JSON, emit_command_json, fail_on_terminal, print_terminal_table, say
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.runtime.agent import MAX_NEW_TOKENS
@@ -28,7 +28,7 @@ WORKSPACE = Annotated[
 
 
 @contextmanager
-def _agent(path: str, workspace: Path | None = None) -> Iterator[Agent]:
+def _agent_for_command(path: str, workspace: Path | None = None) -> Iterator[Agent]:
     from forge.runtime.load import load_agent
 
     with load_agent(path, workspace=workspace) as agent:
@@ -60,11 +60,11 @@ def eval_command(
       agent-forge eval models/forge --no-tools --json
     """
     from forge.data.dialogues import TOOL_PROMPT
-    from forge.evals.bpb import bits_per_byte, held_out_texts
+    from forge.evals.bpb import bits_per_byte, bpb_held_out_texts
     from forge.evals.suite import score_suite, suite_tasks
 
     names = suite_tasks(None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()])
-    with _agent(model, workspace) as agent:
+    with _agent_for_command(model, workspace) as agent:
         if thoughts is not None:
             agent.set_thoughts(thoughts)
         score = score_suite(
@@ -78,11 +78,13 @@ def eval_command(
             system=TOOL_PROMPT if tool_prompt else None,
             thinker=agent.thinker,
         )
-        bpb = bits_per_byte(agent.model, agent.tokenizer, held_out_texts())
+        bpb = bits_per_byte(agent.model, agent.tokenizer, bpb_held_out_texts())
     if as_json:
-        emit_json({"tasks": score.tasks, "mean_accuracy": score.mean_accuracy, "bpb": bpb})
+        emit_command_json({"tasks": score.tasks, "mean_accuracy": score.mean_accuracy, "bpb": bpb})
         return
-    table(("task", "n", "accuracy"), [(k, str(v["n"]), f"{v['accuracy']:.3f}") for k, v in score.tasks.items()])
+    print_terminal_table(
+        ("task", "n", "accuracy"), [(k, str(v["n"]), f"{v['accuracy']:.3f}") for k, v in score.tasks.items()]
+    )
     say(f"mean accuracy {score.mean_accuracy:.3f} ({'with' if tools else 'without'} tools, seed {seed})")
     say(f"bits per byte {bpb:.3f} on held-out text")
 
@@ -107,7 +109,7 @@ def generate_command(
     """
     if not prompt.strip():
         raise ForgeError("the prompt is empty")
-    with _agent(model, workspace) as agent:
+    with _agent_for_command(model, workspace) as agent:
         reply = agent.reply(
             [{"role": "user", "content": prompt}],
             tools=tools,
@@ -115,16 +117,16 @@ def generate_command(
             max_new_tokens=max_new_tokens,
             temperature=temperature,
             seed=seed,
-            listen=None if as_json else _show_call,
+            listen=None if as_json else _print_terminal_tool_call,
         )
     if as_json:
         calls = [{"call": call, "result": result} for call, result in reply.calls]
-        emit_json({"text": reply.text, "calls": calls, "tokens": reply.tokens})
+        emit_command_json({"text": reply.text, "calls": calls, "tokens": reply.tokens})
         return
     say(reply.text)
 
 
-def _show_call(kind: str, text: str) -> None:
+def _print_terminal_tool_call(kind: str, text: str) -> None:
     say(f"  [{kind}] {text}")
 
 
@@ -145,20 +147,20 @@ def chat_command(
     """
     from forge.runtime.chat import ChatSession
 
-    with _agent(model, workspace) as agent:
+    with _agent_for_command(model, workspace) as agent:
         session = ChatSession(agent, tools=tools, history=history)
         if persona is not None:
             session.command(f"/persona {persona}")
         if not as_json:
             say(f"{Path(model)}: {agent.parameters:,} parameters. /help lists the commands, /quit ends.")
-        for line in _lines("you> "):
+        for line in _terminal_input_lines("you> "):
             if line in ("/quit", "/exit"):
                 break
             if line:
-                _turn(session, line, as_json)
+                _chat_command_turn(session, line, as_json)
 
 
-def _lines(prompt: str) -> Iterator[str]:
+def _terminal_input_lines(prompt: str) -> Iterator[str]:
     """Lines that the user types, stripped, until the end of input. A prompt is shown on a terminal only."""
     interactive = sys.stdin.isatty()
     if interactive:
@@ -178,7 +180,7 @@ def _piped_line() -> str:
     return line
 
 
-def _turn(session: ChatSession, line: str, as_json: bool) -> None:
+def _chat_command_turn(session: ChatSession, line: str, as_json: bool) -> None:
     """Answer one line. A refused command or question is told and the conversation goes on."""
     try:
         if line.startswith("/"):
@@ -186,12 +188,12 @@ def _turn(session: ChatSession, line: str, as_json: bool) -> None:
             if not as_json:
                 say(told)
             return
-        reply = session.ask(line, None if as_json else _show_call)
+        reply = session.ask(line, None if as_json else _print_terminal_tool_call)
     except ForgeError as error:
-        fail(str(error))
+        fail_on_terminal(str(error))
         return
     if as_json:
-        emit_json({"text": reply.text, "calls": [{"call": c, "result": r} for c, r in reply.calls]})
+        emit_command_json({"text": reply.text, "calls": [{"call": c, "result": r} for c, r in reply.calls]})
     else:
         say(f"agent> {reply.text}")
 
@@ -212,9 +214,9 @@ def bench_command(
 
     metrics = bench(model, repeats=repeats, seed=seed)
     if as_json:
-        emit_json(metrics)
+        emit_command_json(metrics)
         return
-    table(("what", "value"), [(k, v if isinstance(v, str) else f"{v:.2f}") for k, v in metrics.items()])
+    print_terminal_table(("what", "value"), [(k, v if isinstance(v, str) else f"{v:.2f}") for k, v in metrics.items()])
 
 
 def size_command(model: MODEL, as_json: JSON = False) -> None:
@@ -229,10 +231,10 @@ def size_command(model: MODEL, as_json: JSON = False) -> None:
 
     report = size_report(model)
     if as_json:
-        emit_json(report)
+        emit_command_json(report)
         return
     rows = [(part, f"{size:,}", human_bytes(size)) for part, size in report["by_component"].items()]
-    table(
+    print_terminal_table(
         ("part", "bytes", ""),
         [*rows, ("total", f"{report['total_bytes']:,}", human_bytes(report["total_bytes"]))],
     )

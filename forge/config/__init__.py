@@ -5,8 +5,8 @@ from forge.config.load import (
     edited,
     load_params,
     parse_params,
-    parse_yaml,
-    read_yaml,
+    parse_params_yaml,
+    read_params_yaml,
     replace_params,
     set_param,
 )
@@ -16,8 +16,8 @@ __all__ = [
     "edited",
     "load_params",
     "parse_params",
-    "parse_yaml",
-    "read_yaml",
+    "parse_params_yaml",
+    "read_params_yaml",
     "replace_params",
     "set_param",
 ]

@@ -60,10 +60,10 @@ class Params:
             ForgeError: a key is not in the file.
         """
         tree = self.file.model_dump()
-        return {key: _lookup(tree, key) for key in keys}
+        return {key: _look_up_params_key(tree, key) for key in keys}
 
 
-def _lookup(tree: Any, key: str) -> Any:
+def _look_up_params_key(tree: Any, key: str) -> Any:
     for part in key.split("."):
         if not isinstance(tree, dict) or part not in tree:
             raise ForgeError(f"{PARAMS_FILE}: {key}: no such key")
@@ -71,7 +71,7 @@ def _lookup(tree: Any, key: str) -> Any:
     return tree
 
 
-def parse_yaml(text: str, name: str | Path) -> Any:
+def parse_params_yaml(text: str, name: str | Path) -> Any:
     """YAML 1.2 text as plain dicts, lists, numbers and strings; `name` is for the message.
 
     Raises:
@@ -90,14 +90,14 @@ def parse_yaml(text: str, name: str | Path) -> Any:
         raise ForgeError(f"{name}: not valid YAML: {error}") from error
 
 
-def read_yaml(path: str | Path) -> Any:
+def read_params_yaml(path: str | Path) -> Any:
     """Parse a YAML 1.2 file.
 
     Raises:
         ForgeError: missing or malformed; the message names file and line.
     """
     try:
-        return parse_yaml(Path(path).read_text(encoding="utf-8"), path)
+        return parse_params_yaml(Path(path).read_text(encoding="utf-8"), path)
     except FileNotFoundError as error:
         raise ForgeError(f"{path}: no such file") from error
     except UnicodeDecodeError as error:
@@ -110,7 +110,7 @@ def load_params(path: str | Path = PARAMS_FILE) -> Params:
     Raises:
         ForgeError: one line that names the first offending key, and how many more there are.
     """
-    return _checked(read_yaml(path), path)
+    return _check_params_tree(read_params_yaml(path), path)
 
 
 def parse_params(text: str, name: str | Path = PARAMS_FILE) -> Params:
@@ -119,16 +119,16 @@ def parse_params(text: str, name: str | Path = PARAMS_FILE) -> Params:
     Raises:
         ForgeError: as `load_params` does.
     """
-    return _checked(parse_yaml(text, name), name)
+    return _check_params_tree(parse_params_yaml(text, name), name)
 
 
-def _checked(tree: Any, path: str | Path) -> Params:
+def _check_params_tree(tree: Any, path: str | Path) -> Params:
     if not isinstance(tree, dict):
         raise ForgeError(f"{path}: must be a mapping of parameters")
     try:
         parsed: Any = schema.ParamsFile.model_validate(tree)
     except ValidationError as error:
-        raise ForgeError(_first_fault(Path(path).name, error)) from error
+        raise ForgeError(_first_params_fault(Path(path).name, error)) from error
     if parsed.scale not in parsed.scales:
         known = ", ".join(parsed.scales)
         raise ForgeError(f"{Path(path).name}: scale: {parsed.scale!r} is not one of {known}")
@@ -161,7 +161,7 @@ def replace_params(path: str | Path, before: bytes, after: bytes) -> bool:
     return after != before
 
 
-def _first_fault(file: str, error: ValidationError) -> str:
+def _first_params_fault(file: str, error: ValidationError) -> str:
     """`params.yaml: scales.tiny.cognate.hidden_size: must be ... (and 2 more)`."""
     faults = error.errors()
     first = faults[0]
@@ -176,11 +176,11 @@ def _first_fault(file: str, error: ValidationError) -> str:
             reason += f", got {first['input']!r}"[:80]
     key = key.lstrip(".")
     more = f" (and {len(faults) - 1} more)" if len(faults) > 1 else ""
-    meaning = schema.explanation(key)
+    meaning = schema.explain_params_key(key)
     return f"{file}: {key}: {reason}{more}" + (f"; it is: {meaning[0].lower()}{meaning[1:]}" if meaning else "")
 
 
-def _editor() -> Any:
+def _params_yaml_editor() -> Any:
     """A round-trip YAML editor that leaves untouched lines as they are."""
     from ruamel.yaml import YAML
     from ruamel.yaml.representer import RoundTripRepresenter
@@ -197,7 +197,7 @@ def _editor() -> Any:
     return editor
 
 
-def _inline(value: Any) -> Any:
+def _inline_params_list(value: Any) -> Any:
     """A list that is written in its line, as the lists of params.yaml are."""
     from ruamel.yaml.comments import CommentedSeq
 
@@ -214,16 +214,16 @@ def edited(text: str, changes: Mapping[str, Any]) -> str:
     Raises:
         ForgeError: not YAML, or there is no such key.
     """
-    plain = parse_yaml(text, PARAMS_FILE)
-    editor = _editor()
+    plain = parse_params_yaml(text, PARAMS_FILE)
+    editor = _params_yaml_editor()
     tree = editor.load(text)
     for key, value in changes.items():
-        _lookup(plain, key)
+        _look_up_params_key(plain, key)
         *parents, last = key.split(".")
         node = tree
         for part in parents:
             node = node[part]
-        node[last] = _inline(value)
+        node[last] = _inline_params_list(value)
     stream = StringIO()
     editor.dump(tree, stream)
     return stream.getvalue()
@@ -240,6 +240,6 @@ def set_param(path: str | Path, key: str, value: Any) -> None:
     Raises:
         ForgeError: unknown key, or the change makes the file invalid; the file is then as it was.
     """
-    read_yaml(path)  # names the file if it is not there or not YAML
+    read_params_yaml(path)  # names the file if it is not there or not YAML
     before = Path(path).read_bytes()
     replace_params(path, before, edited(before.decode("utf-8"), {key: value}).encode("utf-8"))

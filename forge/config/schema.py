@@ -114,7 +114,7 @@ ParamsFile = create_model(
 )
 
 
-def explanation(key: str) -> str:
+def explain_params_key(key: str) -> str:
     """What a dotted key of params.yaml means, from its field's docstring; empty where there is no such key."""
     model: Any = ParamsFile
     words = ""

@@ -13,12 +13,12 @@ from forge.data.dataset import KINDS, EncodedSet, build_set
 from forge.data.dialogues import TOOL_PROMPT, Split, persona_dialogues, tool_dialogues
 from forge.data.personas import PERSONA_PROMPTS
 from forge.data.render import encode_many, render, render_text
-from forge.data.tasks import SPLITS, SUITE, Item, draw, score
-from forge.data.texts import book_chunks, own_rows, recall_dialogues, text_split
-from forge.data.tokenizer import mine_phrases, save_tokenizer, train_tokenizer
+from forge.data.tasks import SPLITS, SUITE, Item, draw, solves_problem
+from forge.data.texts import book_chunks, own_dataset_rows, recall_dialogues, text_split
+from forge.data.tokenizer import mine_tokenizer_phrases, save_tokenizer, train_tokenizer
 from forge.errors import ForgeError
 from forge.files import atomic_write_json, atomic_write_text
-from forge.tools import TOOL_NAMES, Toolbox, build_workspace
+from forge.tools import TOOL_NAMES, Toolbox, build_tool_workspace
 
 Row = dict[str, Any]
 MAX_PHRASES = 40
@@ -32,10 +32,10 @@ def multi_step_tasks() -> list[int]:
 
 def build_data(params: Any, seed: int, prepared: Path, workspace: Path) -> dict[str, Any]:
     """Write ``prepared`` (tokenizer, splits as .jsonl and .safetensors, summary.json) and ``workspace``."""
-    build_workspace(workspace)
+    build_tool_workspace(workspace)
     with Toolbox(workspace) as toolbox:
-        rows = {split: split_rows(params, seed, split, toolbox) for split in SPLITS}
-    for row in own_rows(list(params.own_data)):
+        rows = {split: draw_dataset_split(params, seed, split, toolbox) for split in SPLITS}
+    for row in own_dataset_rows(list(params.own_data)):
         # Not the first turn alone: a system prompt shared by all rows would send them all to one split.
         text = row.get("text") or "\n".join(m["content"] for m in row["messages"] if m["role"] != "system")
         kind = "text" if "text" in row else "direct"
@@ -45,13 +45,13 @@ def build_data(params: Any, seed: int, prepared: Path, workspace: Path) -> dict[
     for split, examples in rows.items():
         lines = "".join(json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in examples)
         atomic_write_text(prepared / f"{split}.jsonl", lines)
-        encode_rows(tokenizer, examples).save(prepared / f"{split}.safetensors")
-    summary = summarise(rows, seed)
+        tokenize_data_rows(tokenizer, examples).save(prepared / f"{split}.safetensors")
+    summary = summarize_dataset_rows(rows, seed)
     atomic_write_json(prepared / "summary.json", summary)
     return summary
 
 
-def split_rows(params: Any, seed: int, split: str, toolbox: Toolbox) -> list[Row]:
+def draw_dataset_split(params: Any, seed: int, split: str, toolbox: Toolbox) -> list[Row]:
     """All rows of one split, in a fixed order."""
     train = split == "train"
     held_out = params.eval_per_family if split == "test" else params.val_per_family
@@ -60,9 +60,9 @@ def split_rows(params: Any, seed: int, split: str, toolbox: Toolbox) -> list[Row
     for task in SUITE:
         count = round(tooled * SUITE[task].weight) if train else tooled
         items = draw(task, seed, direct + count, split)
-        ranks = _ranks(items)
-        rows += [direct_row(item, rank) for item, rank in zip(items[:direct], ranks[:direct], strict=True)]
-        rows += [tooled_row(item, rank, toolbox) for item, rank in zip(items[direct:], ranks[direct:], strict=True)]
+        ranks = _rank_problem_difficulty(items)
+        rows += [direct_problem_row(item, rank) for item, rank in zip(items[:direct], ranks[:direct], strict=True)]
+        rows += [tooled_problem_row(item, rank, toolbox) for item, rank in zip(items[direct:], ranks[direct:], strict=True)]
     small = (lambda n: n) if train else (lambda n: max(20, min(n, 4 * held_out)))
     rows += [
         {k: v for k, v in row.items() if k != "expected"}
@@ -79,7 +79,7 @@ def split_rows(params: Any, seed: int, split: str, toolbox: Toolbox) -> list[Row
     return rows
 
 
-def _ranks(items: tuple[Item, ...]) -> list[float]:
+def _rank_problem_difficulty(items: tuple[Item, ...]) -> list[float]:
     """Difficulty of each item as its rank within the family, 0..1."""
     order = sorted(range(len(items)), key=lambda i: (items[i].difficulty, i))
     ranks = [0.0] * len(items)
@@ -88,16 +88,16 @@ def _ranks(items: tuple[Item, ...]) -> list[float]:
     return ranks
 
 
-def direct_row(item: Item, difficulty: float) -> Row:
+def direct_problem_row(item: Item, difficulty: float) -> Row:
     """A problem answered without tools."""
     messages = [{"role": "user", "content": item.prompt}, {"role": "assistant", "content": item.answer}]
     return {"kind": "direct", "task": item.task, "messages": messages, "difficulty": difficulty}
 
 
-def tooled_row(item: Item, difficulty: float, toolbox: Toolbox) -> Row:
+def tooled_problem_row(item: Item, difficulty: float, toolbox: Toolbox) -> Row:
     """A problem under the tool prompt, solved by one call whose result is the answer."""
     result = item.answer if item.call.startswith("code_executor") else toolbox.execute(item.call)
-    if not score(item, result):
+    if not solves_problem(item, result):
         raise ForgeError(f"{item.task}: the call '{item.call}' gives '{result}', not '{item.answer}'")
     messages = [
         {"role": "system", "content": TOOL_PROMPT},
@@ -114,25 +114,25 @@ def corpus_tokenizer(rows: list[Row], params: Any) -> PreTrainedTokenizerFast:
     official = [row for row in rows if row["kind"] == "direct" and row["task"] in SUITE]
     prompts = [row["messages"][0]["content"] for row in official]
     per_family = max(1, len(prompts) // (len(SUITE) * 200))
-    phrases = mine_phrases(prompts[::per_family], MAX_PHRASES, min_gain=200)
+    phrases = mine_tokenizer_phrases(prompts[::per_family], MAX_PHRASES, min_gain=200)
     phrases += [p for p in (TOOL_PROMPT, *PERSONA_PROMPTS.values(), *TOOL_NAMES) if p not in phrases]
     # Words drawn at random from a dictionary would fill the vocabulary with pieces seen once; they are
     # spelled in pieces
     # that other texts make common.
-    texts = [text for row in rows if row["task"] != "spell_backward" for text in contents(row)]
+    texts = [text for row in rows if row["task"] != "spell_backward" for text in data_row_texts(row)]
     return train_tokenizer(texts, params.vocab_size, phrases)
 
 
-def contents(row: Row) -> list[str]:
+def data_row_texts(row: Row) -> list[str]:
     """The texts in a row."""
     if "text" in row:
         return [row["text"]]
     return [m["content"] for m in row["messages"] if m["role"] != "persona"]
 
 
-def encode_rows(tokenizer: PreTrainedTokenizerFast, rows: list[Row]) -> EncodedSet:
+def tokenize_data_rows(tokenizer: PreTrainedTokenizerFast, rows: list[Row]) -> EncodedSet:
     """Tokenise rows with the renderer."""
-    known = encode_many(tokenizer, [text for row in rows for text in contents(row)])
+    known = encode_many(tokenizer, [text for row in rows for text in data_row_texts(row)])
     encoded = [
         render_text(tokenizer, row["text"]) if "text" in row else render(tokenizer, row["messages"], known=known)
         for row in rows
@@ -145,7 +145,7 @@ def encode_rows(tokenizer: PreTrainedTokenizerFast, rows: list[Row]) -> EncodedS
     )
 
 
-def summarise(rows: dict[str, list[Row]], seed: int) -> dict[str, Any]:
+def summarize_dataset_rows(rows: dict[str, list[Row]], seed: int) -> dict[str, Any]:
     """Counts per split and kind, and per family the share of the most frequent answer."""
     majority = {}
     for task in SUITE:
@@ -155,6 +155,6 @@ def summarise(rows: dict[str, list[Row]], seed: int) -> dict[str, Any]:
     return {"counts": counts, "majority_answer_rate": majority, "families": list(SUITE)}
 
 
-def read_rows(path: Path) -> list[Row]:
+def read_dataset_rows(path: Path) -> list[Row]:
     """The rows of a .jsonl split."""
     return [json.loads(line) for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n")]

@@ -67,12 +67,12 @@ def tool_dialogue(rng: random.Random, tool: Tool, split: Split) -> Dialogue:
     intent = rng.choices(tool.intents, [intent.weight for intent in tool.intents])[0]
     slots, value = _draw_slots(rng, tool, intent, split)
     templates = phrasings(tool, intent, split)
-    user = templates[int(rng.random() * len(templates))].format(**_as_asked(tool, slots))
+    user = templates[int(rng.random() * len(templates))].format(**_dialogue_slots_as_asked(tool, slots))
     if rng.random() < _CASUAL:
         user = user[0].lower() + user[1:].rstrip(".?")
     argument = intent.argument.format(**slots)
     call = f"{tool.name} {argument}"
-    result = value if value is not None else _executed(call)
+    result = value if value is not None else _execute_dialogue_call(call)
     return {
         "kind": "tool",
         "task": tool.name,
@@ -88,7 +88,7 @@ def tool_dialogue(rng: random.Random, tool: Tool, split: Split) -> Dialogue:
     }
 
 
-def _as_asked(tool: Tool, slots: dict[str, str]) -> dict[str, str]:
+def _dialogue_slots_as_asked(tool: Tool, slots: dict[str, str]) -> dict[str, str]:
     """Slots as the user writes them."""
     if not tool.quoted or "code" in slots:
         return slots
@@ -102,13 +102,13 @@ def tool_dialogues(n: int, seed: int, split: Split) -> list[Dialogue]:
 
 
 @functools.cache
-def _toolbox() -> Toolbox:
+def _dialogue_toolbox() -> Toolbox:
     return Toolbox()  # its temporary folder is removed when the process ends
 
 
 @functools.lru_cache(maxsize=4096)
-def _executed(call: str) -> str:
-    return _toolbox().execute(call)
+def _execute_dialogue_call(call: str) -> str:
+    return _dialogue_toolbox().execute(call)
 
 
 def _draw_slots(rng: random.Random, tool: Tool, intent: Intent, split: str) -> Drawn:
@@ -152,13 +152,13 @@ def _persona_dialogue(rng: random.Random, persona: str, split: str) -> Dialogue:
         "messages": [
             {"role": "system", "content": PERSONA_PROMPTS[persona]},
             {"role": "user", "content": user},
-            {"role": "assistant", "content": persona_answer(rng, persona, kind, slots)},
+            {"role": "assistant", "content": persona_dialogue_answer(rng, persona, kind, slots)},
         ],
         "difficulty": 0.5,
     }
 
 
-def persona_answer(rng: random.Random, persona: str, kind: str, slots: dict[str, str]) -> str:
+def persona_dialogue_answer(rng: random.Random, persona: str, kind: str, slots: dict[str, str]) -> str:
     """An answer in a persona's style to a `concept`, `activity` or `greeting` turn."""
     style = STYLES[persona][kind]
     parts = (rng.choice(style.openings), rng.choice(style.middles), rng.choice(style.closings))

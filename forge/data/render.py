@@ -21,7 +21,7 @@ ID = {token.strip("<|>"): i for i, token in enumerate(SPECIAL_TOKENS)}
 ROLES = ("system", "persona", "user", "assistant", "call", "result")
 
 
-def encode(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+def tokenize_text(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     """Plain text to ids; role tokens written in the text are not parsed as such."""
     backend: Any = tokenizer.backend_tokenizer
     ids: list[int] = backend.encode(text.replace("<|", "< |"), add_special_tokens=False).ids
@@ -47,7 +47,7 @@ def render(
     mask: list[int] = []
 
     def tokens_of(text: str) -> list[int]:
-        return known[text] if known is not None and text in known else encode(tokenizer, text)
+        return known[text] if known is not None and text in known else tokenize_text(tokenizer, text)
 
     def add(tokens: Sequence[int], supervised: int) -> None:
         ids.extend(tokens)
@@ -82,5 +82,5 @@ def render(
 
 def render_text(tokenizer: PreTrainedTokenizerFast, text: str) -> tuple[list[int], list[int]]:
     """Plain text between two ``<|end|>``; everything is supervised but the first."""
-    ids = [ID["end"], *encode(tokenizer, text), ID["end"]]
+    ids = [ID["end"], *tokenize_text(tokenizer, text), ID["end"]]
     return ids, [0, *([1] * (len(ids) - 1))]

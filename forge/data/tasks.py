@@ -48,33 +48,33 @@ def _after_colon(prompt: str, _: dict[str, Any]) -> str:
     return "calculator " + expression.split(". ")[0].replace(" ", "")
 
 
-def _numbers(function: str) -> Callable[[str, dict[str, Any]], str]:
+def _number_list_problem_call(function: str) -> Callable[[str, dict[str, Any]], str]:
     def call(prompt: str, _: dict[str, Any]) -> str:
         return f"calculator {function}({','.join(re.findall(r'[0-9]{1,}', prompt.rsplit(':', 1)[1]))})"
 
     return call
 
 
-def _bits(prompt: str, _: dict[str, Any]) -> str:
+def _count_bits_problem_call(prompt: str, _: dict[str, Any]) -> str:
     return f"calculator bits({re.findall(r'[0-9]+', prompt)[-1]})"
 
 
-def _solve(prompt: str, _: dict[str, Any]) -> str:
+def _equation_problem_call(prompt: str, _: dict[str, Any]) -> str:
     return f"calculator solve({prompt.split(': ', 1)[1]})"
 
 
-def _reverse(prompt: str, _: dict[str, Any]) -> str:
+def _spelling_problem_call(prompt: str, _: dict[str, Any]) -> str:
     # The word keeps the space before it, so that its tokens are the prompt's; [:0:-1] drops that space.
     return f"code_executor print('{prompt.rsplit(':', 1)[1]}'[:0:-1])"
 
 
-def _legs(_: str, metadata: dict[str, Any]) -> str:
+def _leg_counting_problem_call(_: str, metadata: dict[str, Any]) -> str:
     from reasoning_gym.arithmetic.leg_counting import ANIMALS
 
     return "calculator " + "+".join(f"{count}*{ANIMALS[name]}" for name, count in metadata["animals"].items())
 
 
-def _base(prompt: str, metadata: dict[str, Any]) -> str:
+def _base_conversion_problem_call(prompt: str, metadata: dict[str, Any]) -> str:
     digits = re.search(r"number( \S+) to ", prompt)
     if digits is None:
         raise ForgeError(f"base_conversion: no number in the prompt '{prompt}'")
@@ -87,24 +87,24 @@ SUITE: dict[str, TaskSpec] = {
     "decimal_chain_sum": TaskSpec(
         {"min_terms": 2, "max_terms": 3, "max_digits": 2, "max_decimal_places": 2}, _after_colon
     ),
-    "gcd": TaskSpec({"max_value": 1000}, _numbers("gcd")),
-    "lcm": TaskSpec({"max_value": 200}, _numbers("lcm")),
-    "count_bits": TaskSpec({"max_n": 9_999_999}, _bits),
-    "simple_equations": TaskSpec({"max_terms": 3, "max_value": 50}, _solve, multi_step=True),
-    "leg_counting": TaskSpec({"min_animals": 2, "max_animals": 4, "max_instances": 15}, _legs, multi_step=True),
-    "spell_backward": TaskSpec({"min_word_len": 3, "max_word_len": 8}, _reverse, weight=2.5),
-    "base_conversion": TaskSpec({"min_value": 16, "max_value": 1000}, _base, multi_step=True),
+    "gcd": TaskSpec({"max_value": 1000}, _number_list_problem_call("gcd")),
+    "lcm": TaskSpec({"max_value": 200}, _number_list_problem_call("lcm")),
+    "count_bits": TaskSpec({"max_n": 9_999_999}, _count_bits_problem_call),
+    "simple_equations": TaskSpec({"max_terms": 3, "max_value": 50}, _equation_problem_call, multi_step=True),
+    "leg_counting": TaskSpec({"min_animals": 2, "max_animals": 4, "max_instances": 15}, _leg_counting_problem_call, multi_step=True),
+    "spell_backward": TaskSpec({"min_word_len": 3, "max_word_len": 8}, _spelling_problem_call, weight=2.5),
+    "base_conversion": TaskSpec({"min_value": 16, "max_value": 1000}, _base_conversion_problem_call, multi_step=True),
 }
 
 
-def normalize(prompt: str) -> str:
+def normalize_problem_prompt(prompt: str) -> str:
     """Lower case, single spaces: prompts that differ otherwise are different."""
     return " ".join(prompt.lower().split())
 
 
 def split_of(prompt: str) -> str:
     """'train' (60 %), 'val' (20 %) or 'test' (20 %), decided by the prompt's hash alone."""
-    bucket = int.from_bytes(hashlib.sha256(normalize(prompt).encode()).digest()[:4], "big") % 10
+    bucket = int.from_bytes(hashlib.sha256(normalize_problem_prompt(prompt).encode()).digest()[:4], "big") % 10
     return "test" if bucket < 2 else "val" if bucket < 4 else "train"
 
 
@@ -140,18 +140,18 @@ def draw(task: str, seed: int, n: int, split: str) -> tuple[Item, ...]:
         prompt = entry["question"]
         if split_of(prompt) == split and prompt not in seen:
             seen.add(prompt)
-            items.append(_item(task, entry))
+            items.append(_problem_from_entry(task, entry))
     return tuple(items)
 
 
-def _item(task: str, entry: dict[str, Any]) -> Item:
+def _problem_from_entry(task: str, entry: dict[str, Any]) -> Item:
     prompt = entry["question"].strip()
     call = SUITE[task].call(prompt, entry["metadata"])
     return Item(task, prompt, str(entry["answer"]), call, min(1.0, len(call) / 40), entry)
 
 
 @lru_cache(maxsize=32)
-def _scorer(task: str) -> Callable[[str, dict[str, Any]], float]:
+def _problem_answer_checker(task: str) -> Callable[[str, dict[str, Any]], float]:
     """reasoning_gym builds a whole dataset to look a scorer up, so each is looked up once."""
     from reasoning_gym import get_score_answer_fn
 
@@ -159,6 +159,6 @@ def _scorer(task: str) -> Callable[[str, dict[str, Any]], float]:
     return scorer
 
 
-def score(item: Item, text: str) -> bool:
+def solves_problem(item: Item, text: str) -> bool:
     """Whether reasoning_gym's own scorer gives the full mark."""
-    return float(_scorer(item.task)(text.strip(), item.entry)) >= 1.0
+    return float(_problem_answer_checker(item.task)(text.strip(), item.entry)) >= 1.0

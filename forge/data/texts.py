@@ -56,7 +56,7 @@ def text_split(chunk: str) -> str:
     return "test" if bucket == 0 else "val" if bucket == 1 else "train"
 
 
-def own_rows(paths: list[str]) -> list[dict[str, Any]]:
+def own_dataset_rows(paths: list[str]) -> list[dict[str, Any]]:
     """A user's own data as rows: .txt/.md files become texts; .jsonl and .parquet rows hold either ``text``
     or ``messages``.
 
@@ -64,22 +64,22 @@ def own_rows(paths: list[str]) -> list[dict[str, Any]]:
     be used.
     """
     rows: list[dict[str, Any]] = []
-    for path in _expand(paths):
+    for path in _expand_data_paths(paths):
         if path.suffix in (".txt", ".md"):
-            rows += [{"text": chunk} for chunk in chunk_text(_text(path))]
+            rows += [{"text": chunk} for chunk in chunk_text(_read_data_text(path))]
         elif path.suffix == ".jsonl":
-            for number, line in enumerate(_text(path).split("\n"), 1):
+            for number, line in enumerate(_read_data_text(path).split("\n"), 1):
                 if line.strip():
-                    rows += _own_row(_parse(line, f"{path}:{number}"), f"{path}:{number}")
+                    rows += _own_dataset_record_rows(_parse_data_line(line, f"{path}:{number}"), f"{path}:{number}")
         elif path.suffix == ".parquet":
-            for number, record in enumerate(_parquet(path), 1):
-                rows += _own_row(record, f"{path}: row {number}")
+            for number, record in enumerate(_read_parquet_data(path), 1):
+                rows += _own_dataset_record_rows(record, f"{path}: row {number}")
         else:
             raise ForgeError(f"data.own_data: {path}: only .txt, .md, .jsonl and .parquet are read")
     return rows
 
 
-def _expand(paths: list[str]) -> list[Path]:
+def _expand_data_paths(paths: list[str]) -> list[Path]:
     out: list[Path] = []
     for name in paths:
         path = Path(name)
@@ -89,21 +89,21 @@ def _expand(paths: list[str]) -> list[Path]:
     return out
 
 
-def _text(path: Path) -> str:
+def _read_data_text(path: Path) -> str:
     try:
         return path.read_text(encoding="utf-8")
     except UnicodeDecodeError as error:
         raise ForgeError(f"data.own_data: {path}: not UTF-8 text ({error.reason})") from error
 
 
-def _parse(line: str, where: str) -> Any:
+def _parse_data_line(line: str, where: str) -> Any:
     try:
         return json.loads(line)
     except json.JSONDecodeError as error:
         raise ForgeError(f"data.own_data: {where}: not JSON ({error.msg})") from error
 
 
-def _parquet(path: Path) -> list[dict[str, Any]]:
+def _read_parquet_data(path: Path) -> list[dict[str, Any]]:
     try:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
@@ -117,7 +117,7 @@ def _parquet(path: Path) -> list[dict[str, Any]]:
     return records
 
 
-def _own_row(record: Any, where: str) -> list[dict[str, Any]]:
+def _own_dataset_record_rows(record: Any, where: str) -> list[dict[str, Any]]:
     if isinstance(record, dict) and isinstance(record.get("text"), str):
         return [{"text": chunk} for chunk in chunk_text(record["text"])]
     messages = record.get("messages") if isinstance(record, dict) else None

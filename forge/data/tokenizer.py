@@ -23,7 +23,7 @@ _WORD = re.compile(r"\n+| ?[^\s\d]+(?=\s|$)|\S+|\s+")
 MAX_PHRASE_WORDS = 24
 
 
-def mine_phrases(prompts: Sequence[str], limit: int, min_gain: int) -> list[str]:
+def mine_tokenizer_phrases(prompts: Sequence[str], limit: int, min_gain: int) -> list[str]:
     """Boilerplate worth a token of its own: the word sequences without digits that save the most tokens.
 
     Greedy: take the sequence with the largest (occurrences * (words - 1)), cut it out everywhere, repeat
@@ -32,7 +32,7 @@ def mine_phrases(prompts: Sequence[str], limit: int, min_gain: int) -> list[str]
     """
     segments: Counter[tuple[str, ...]] = Counter()
     for prompt in prompts:
-        segments.update(_constant_segments(prompt))
+        segments.update(_tokenizer_phrase_segments(prompt))
     phrases: list[str] = []
     while len(phrases) < limit:
         gains: Counter[tuple[str, ...]] = Counter()
@@ -48,7 +48,7 @@ def mine_phrases(prompts: Sequence[str], limit: int, min_gain: int) -> list[str]
     return phrases
 
 
-def _constant_segments(prompt: str) -> list[tuple[str, ...]]:
+def _tokenizer_phrase_segments(prompt: str) -> list[tuple[str, ...]]:
     out: list[tuple[str, ...]] = []
     current: list[str] = []
     for word in _WORD.findall(prompt):

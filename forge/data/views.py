@@ -6,17 +6,17 @@ from collections.abc import Sequence
 
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.build import Row, encode_rows
+from forge.data.build import Row, tokenize_data_rows
 from forge.data.dataset import EncodedSet
 
 
-def without_prompt(row: Row) -> list[dict[str, str]]:
+def dialogue_without_prompt(row: Row) -> list[dict[str, str]]:
     """The conversation without its system turn; a persona's prompt is replaced by its handle."""
     messages = [dict(m) for m in row["messages"] if m["role"] != "system"]
     handle = [{"role": "persona", "content": row["task"]}] if row["kind"] == "persona" else []
     return [*handle, *messages]
 
 
-def bare_view(tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> EncodedSet:
+def dataset_without_prompts(tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> EncodedSet:
     """Training rows as a model with baked prompts sees them."""
-    return encode_rows(tokenizer, [row if "text" in row else {**row, "messages": without_prompt(row)} for row in rows])
+    return tokenize_data_rows(tokenizer, [row if "text" in row else {**row, "messages": dialogue_without_prompt(row)} for row in rows])

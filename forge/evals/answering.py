@@ -21,7 +21,7 @@ CALL = "<|call|>"
 MAX_NEW_TOKENS = 96  # longest answer that is measured, where no `evaluation.answer_tokens` of a params.yaml says
 
 
-def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
+def eval_special_token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
     """The id of a special token. Raises ForgeError for a tokenizer without it: not one of ours."""
     found = tokenizer.get_vocab().get(token)
     if found is None:
@@ -29,7 +29,7 @@ def token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
     return int(found)
 
 
-def prompt_messages(question: str, *, system: str | None = None, persona: str | None = None) -> list[Message]:
+def eval_prompt_messages(question: str, *, system: str | None = None, persona: str | None = None) -> list[Message]:
     """A one-question conversation. `persona` is a baked handle, `system` a prompt in words; each may be
     absent.
     """
@@ -65,10 +65,12 @@ def answer_all(
     if thinker is not None:
         if execute is not None:
             raise ForgeError("thoughts are for answers without tools; add --no-tools")
-        from forge.model.engine import Generation, decode
+        from forge.model.engine import Generation, decode_generated_ids
 
         made = thinker.answer(model, prompts, max_new_tokens, seed)
-        return [Generation(ids=ids, text=decode(tokenizer, ids), steps=float(model.steps)) for ids in made]
+        return [
+            Generation(ids=ids, text=decode_generated_ids(tokenizer, ids), steps=float(model.steps)) for ids in made
+        ]
     return generate(
         model,
         prompts,
@@ -77,5 +79,5 @@ def answer_all(
         execute=execute,
         temperature=temperature,
         seed=seed,
-        ban_ids=() if execute is not None else (token_id(tokenizer, CALL),),
+        ban_ids=() if execute is not None else (eval_special_token_id(tokenizer, CALL),),
     )

@@ -27,7 +27,7 @@ class Interval(NamedTuple):
     high: float
 
 
-def _vector(values: Sequence[float], name: str) -> NDArray[np.float64]:
+def _bootstrap_vector(values: Sequence[float], name: str) -> NDArray[np.float64]:
     array = np.asarray(values, dtype=np.float64)
     if array.ndim != 1 or array.size == 0:
         raise ForgeError(f"bootstrap: {name} needs a non-empty list of numbers, got shape {array.shape}")
@@ -62,7 +62,7 @@ def paired_bootstrap(a: Sequence[float], b: Sequence[float], *, n_boot: int = 20
         n_boot: number of resamples. seed: of the resampling; same inputs give the same interval.
     Raises ForgeError when lengths differ, a list is empty or a value is not finite.
     """
-    left, right = _vector(a, "a"), _vector(b, "b")
+    left, right = _bootstrap_vector(a, "a"), _bootstrap_vector(b, "b")
     if left.size != right.size:
         raise ForgeError(f"bootstrap: pairs need equal lengths, got {left.size} and {right.size}")
     return _percentile_bootstrap(left - right, n_boot, seed)
@@ -81,7 +81,7 @@ def mean_interval(x: Sequence[float], *, n_boot: int = 2000, seed: int = 0) -> I
     """Mean of x (n,) with its 95 % interval: Wilson's for values that are all 0 or 1, else the percentile
     bootstrap.
     """
-    values = _vector(x, "x")
+    values = _bootstrap_vector(x, "x")
     if np.isin(values, (0.0, 1.0)).all():
         return _wilson(int(values.sum()), values.size)
     return _percentile_bootstrap(values, n_boot, seed)

@@ -13,7 +13,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
-from forge.evals.answering import END, token_id
+from forge.evals.answering import END, eval_special_token_id
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -21,7 +21,7 @@ if TYPE_CHECKING:
 MAX_LOST = 0.05  # share of a text's bytes that a tokenizer may be unable to spell
 
 
-def held_out_texts(split: str = "test", max_chars: int | None = None) -> list[str]:
+def bpb_held_out_texts(split: str = "test", max_chars: int | None = None) -> list[str]:
     """Texts that no training split holds, from the book that ships with reasoning_gym: always at hand, never
     downloaded.
 
@@ -40,7 +40,7 @@ def held_out_texts(split: str = "test", max_chars: int | None = None) -> list[st
     return kept
 
 
-def byte_lengths(tokenizer: PreTrainedTokenizerFast) -> list[int]:
+def bpb_token_byte_lengths(tokenizer: PreTrainedTokenizerFast) -> list[int]:
     """Bytes that each token id stands for: (vocab,) ints.
 
     A learned token spells one byte per character (the byte-level alphabet); an added phrase is plain text.
@@ -54,7 +54,7 @@ def byte_lengths(tokenizer: PreTrainedTokenizerFast) -> list[int]:
     return lengths
 
 
-def _windows(ids: list[int], start: int, window: int) -> list[list[int]]:
+def _bpb_windows(ids: list[int], start: int, window: int) -> list[list[int]]:
     """Pieces of at most `window` predicted ids each; a piece is opened by the token before it."""
     sequence = [start, *ids]
     return [sequence[i : i + window + 1] for i in range(0, len(ids), window)]
@@ -75,11 +75,11 @@ def bits_per_byte(
     """
     import torch
 
-    from forge.data.render import encode
+    from forge.data.render import tokenize_text
 
-    start = token_id(tokenizer, END)
-    lengths = byte_lengths(tokenizer)
-    encoded = [encode(tokenizer, text) for text in texts]
+    start = eval_special_token_id(tokenizer, END)
+    lengths = bpb_token_byte_lengths(tokenizer)
+    encoded = [tokenize_text(tokenizer, text) for text in texts]
     n_bytes = sum(lengths[token] for ids in encoded for token in ids)
     # The renderer opens up "<|" in a text, so that no text can speak a role token: one byte more each.
     expected = sum(len(text.encode("utf-8")) + text.count("<|") for text in texts)
@@ -87,20 +87,22 @@ def bits_per_byte(
         raise ForgeError("bits per byte: no text to measure")
     if not 0 <= expected - n_bytes <= MAX_LOST * expected:
         raise ForgeError(f"bits per byte: the tokenizer spells {n_bytes} bytes of a text of {expected}")
-    pieces = [piece for ids in encoded for piece in _windows(ids, start, window)]
+    pieces = [piece for ids in encoded for piece in _bpb_windows(ids, start, window)]
     pieces.sort(key=len)
     was_training = model.training
     model.eval()
     nats = 0.0
     with torch.no_grad():
         for begin in range(0, len(pieces), batch_size):
-            nats += _total_loss(model, pieces[begin : begin + batch_size], token_id(tokenizer, "<|pad|>"))
+            nats += _bpb_total_loss(
+                model, pieces[begin : begin + batch_size], eval_special_token_id(tokenizer, "<|pad|>")
+            )
     model.train(was_training)
     # A pruned vocabulary may lack rare bytes; each is charged what sending it plainly costs.
     return (nats / math.log(2) + 8 * (expected - n_bytes)) / expected
 
 
-def _total_loss(model: Any, pieces: list[list[int]], pad: int) -> float:
+def _bpb_total_loss(model: Any, pieces: list[list[int]], pad: int) -> float:
     """Summed cross-entropy in nats over all predicted tokens of a batch of id lists (ragged, padded here)."""
     import torch
     from torch.nn.functional import cross_entropy

@@ -39,7 +39,7 @@ class Claim(BaseModel):
         return self
 
 
-def compare(
+def compare_for_claim(
     claim: str,
     metric: str,
     treatment: Sequence[float],

@@ -11,9 +11,9 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.build import Row
 from forge.data.personas import PERSONAS
-from forge.evals.measure import Measurement, measure
+from forge.evals.measure import Measurement, measure_eval_scores
 from forge.evals.persona import PersonaScore, score_personas
-from forge.evals.tool_use import ToolScore, score_tools
+from forge.evals.tool_use import ToolScore, score_tool_use
 from forge.interface.params import EvaluationParams
 from forge.model import TinyTitanForCausalLM
 from forge.tools import TOOL_NAMES, Toolbox
@@ -29,7 +29,7 @@ class Probes:
     persona_train: list[Row]
 
 
-def pick_probes(test: list[Row], train: list[Row], tool_n: int, persona_n: int) -> Probes:
+def pick_eval_probes(test: list[Row], train: list[Row], tool_n: int, persona_n: int) -> Probes:
     """The first ``tool_n`` dialogues of each tool and ``persona_n`` of each persona."""
 
     def first(kind: str, task: str, n: int) -> list[Row]:
@@ -55,7 +55,7 @@ class Evaluator:
     def measure(self, model: TinyTitanForCausalLM, prompted: bool = True) -> Measurement:
         """The figures of the ledger; ``prompted`` adds the suite under the tool prompt."""
         p = self.params
-        return measure(
+        return measure_eval_scores(
             model,
             self.tokenizer,
             workspace=self.workspace,
@@ -69,12 +69,12 @@ class Evaluator:
     @cached_property
     def probes(self) -> Probes:
         """Held-out tool and persona dialogues."""
-        return pick_probes(self.rows("test"), self.rows("train"), self.params.tool_n, self.params.persona_n)
+        return pick_eval_probes(self.rows("test"), self.rows("train"), self.params.tool_n, self.params.persona_n)
 
     def tools(self, model: TinyTitanForCausalLM, prompted: bool = False) -> ToolScore:
         """Zero-shot (or prompted) tool use on held-out phrasings."""
         with Toolbox(self.workspace) as toolbox:
-            return score_tools(
+            return score_tool_use(
                 model,
                 self.tokenizer,
                 toolbox,

@@ -76,14 +76,14 @@ class LedgerRow(BaseModel):
 TITLES = ("phase", "bytes", "parameters", *(column.title for column in COLUMNS), "minutes")
 
 
-def cells(row: Mapping[str, Any]) -> tuple[str, ...]:
+def ledger_row_cells(row: Mapping[str, Any]) -> tuple[str, ...]:
     """A row of ledger.json as people read it, under `TITLES`."""
     values = [row.get(column.key) for column in COLUMNS]
     shown = ["" if value is None else f"{value:.3f}" for value in values]
     return (row["phase"], f"{row['bytes']:,}", f"{row['parameters']:,}", *shown, f"{row['seconds'] / 60:.1f}")
 
 
-def deployable_files(names: Sequence[str], directory: Path | str) -> list[Path]:
+def ledger_deployable_files(names: Sequence[str], directory: Path | str) -> list[Path]:
     """The files someone must copy to run a model, of those that its phase declares; nothing else is counted.
 
     A name that ends in `?` is counted where it is there. Raises ForgeError when another is missing, so that a row
@@ -109,13 +109,13 @@ def ledger_row(phase: str, files: Sequence[Path], parameters: int, measured: Mea
             "bytes": sum(path.stat().st_size for path in files),
             "parameters": parameters,
             "seconds": seconds,
-            "files": [_shown(path) for path in files],
+            "files": [_ledger_file_path(path) for path in files],
             **{column.key: column.of(measured) for column in COLUMNS},
         }
     )
 
 
-def _shown(path: Path) -> str:
+def _ledger_file_path(path: Path) -> str:
     """Relative to the project when inside it: a committed row must not carry a path of one machine."""
     absolute, here = path.resolve(), Path.cwd().resolve()
     return absolute.relative_to(here).as_posix() if absolute.is_relative_to(here) else path.name

@@ -10,7 +10,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from forge.data.dialogues import TOOL_PROMPT
-from forge.evals.bpb import bits_per_byte, held_out_texts
+from forge.evals.bpb import bits_per_byte, bpb_held_out_texts
 from forge.evals.suite import SuiteScore, score_suite
 from forge.tools import Toolbox
 
@@ -43,7 +43,7 @@ class Measurement:
         return {f"suite/{key}": round(value, 6) for key, value in out.items()}
 
 
-def measure(
+def measure_eval_scores(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
     *,
@@ -65,7 +65,9 @@ def measure(
             if prompted
             else None
         )
-    return Measurement(without, with_tools, shown, bits_per_byte(model, tokenizer, held_out_texts(split, text_chars)))
+    return Measurement(
+        without, with_tools, shown, bits_per_byte(model, tokenizer, bpb_held_out_texts(split, text_chars))
+    )
 
 
 def solved(measured: Measurement) -> list[float]:
@@ -79,7 +81,7 @@ def mean(values: Sequence[float]) -> float:
     return sum(values) / len(values)
 
 
-def retention(before: Sequence[float], after: Sequence[float]) -> float:
+def eval_accuracy_retention(before: Sequence[float], after: Sequence[float]) -> float:
     """Share of the accuracy that was kept, of scores per problem; 1 where there was nothing to lose."""
     was, now = mean(before), mean(after)
     return now / was if was > 0 else 1.0

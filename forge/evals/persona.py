@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
-from forge.evals.answering import MAX_NEW_TOKENS, Message, answer_all, prompt_messages, token_id
+from forge.evals.answering import MAX_NEW_TOKENS, Message, answer_all, eval_prompt_messages, eval_special_token_id
 from forge.evals.bootstrap import mean_interval
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ class PersonaClassifier:
         return [str(name) for name in self._bayes.predict(self._features.transform(answers))]
 
 
-def persona_example(row: Mapping[str, Any]) -> tuple[str, str, str]:
+def persona_eval_example(row: Mapping[str, Any]) -> tuple[str, str, str]:
     """(persona, question, answer) of a data row of kind "persona"; the persona is its handle turn, or the
     row's task.
     """
@@ -95,10 +95,10 @@ def answer_log_probs(
     import torch
 
     from forge.data.render import render
-    from forge.model.log_probs import log_probs
+    from forge.model.log_probs import log_probs_from_model_logits
 
     rendered = [render(tokenizer, list(messages)) for messages in conversations]
-    pad = token_id(tokenizer, "<|pad|>")
+    pad = eval_special_token_id(tokenizer, "<|pad|>")
     scores: list[float] = []
     model.eval()
     with torch.no_grad():
@@ -110,18 +110,20 @@ def answer_log_probs(
             for row, (tokens, supervised) in enumerate(chosen):
                 ids[row, : len(tokens)] = torch.tensor(tokens)
                 mask[row, : len(tokens)] = torch.tensor(supervised, dtype=torch.float32)
-            picked = log_probs(model(ids).logits[:, :-1].double(), ids[:, 1:]) * mask[:, 1:]
+            picked = log_probs_from_model_logits(model(ids).logits[:, :-1].double(), ids[:, 1:]) * mask[:, 1:]
             scores.extend((picked.sum(1) / mask[:, 1:].sum(1).clamp(min=1)).tolist())
     return scores
 
 
-def _opening(persona: str, question: str, prompts: Mapping[str, str] | None, handles: bool) -> list[Message]:
+def _persona_eval_opening(
+    persona: str, question: str, prompts: Mapping[str, str] | None, handles: bool
+) -> list[Message]:
     if prompts is not None:
-        return prompt_messages(question, system=prompts[persona])
-    return prompt_messages(question, persona=persona if handles else None)
+        return eval_prompt_messages(question, system=prompts[persona])
+    return eval_prompt_messages(question, persona=persona if handles else None)
 
 
-def _likelihood_ratios(
+def _persona_likelihood_ratios(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
     examples: Sequence[tuple[str, str, str]],
@@ -131,7 +133,7 @@ def _likelihood_ratios(
 ) -> dict[str, list[tuple[float, float]]]:
     """Per persona, per example: (nats per token gained by the own condition, 1.0 if it is the likeliest)."""
     conversations = [
-        [*_opening(condition, question, prompts, handles), {"role": "assistant", "content": answer}]
+        [*_persona_eval_opening(condition, question, prompts, handles), {"role": "assistant", "content": answer}]
         for _, question, answer in examples
         for condition in names
     ]
@@ -163,20 +165,20 @@ def score_personas(
             handles=False nothing at all (the control that cannot know the persona).
     Raises ForgeError when a persona of the test rows was never seen in training, or there are fewer than two.
     """
-    train = [persona_example(row) for row in train_rows]
-    test = sorted((persona_example(row) for row in test_rows), key=lambda example: example[0])
+    train = [persona_eval_example(row) for row in train_rows]
+    test = sorted((persona_eval_example(row) for row in test_rows), key=lambda example: example[0])
     names = sorted({persona for persona, _, _ in test})
     unknown = set(names) - {persona for persona, _, _ in train}
     if unknown or len(names) < 2:
         raise ForgeError(f"persona evaluation: {'untrained ' + min(unknown) if unknown else 'fewer than two personas'}")
     classifier = PersonaClassifier().fit([row[2] for row in train], [row[0] for row in train])
-    openings = [_opening(persona, question, prompts, handles) for persona, question, _ in test]
+    openings = [_persona_eval_opening(persona, question, prompts, handles) for persona, question, _ in test]
     made = answer_all(model, tokenizer, openings, execute=None, max_new_tokens=max_new_tokens)
     answers = [answer.text for answer in made]
     hits = [float(got == row[0]) for got, row in zip(classifier.predict(answers), test, strict=True)]
     known = [float(got == row[0]) for got, row in zip(classifier.predict([r[2] for r in test]), test, strict=True)]
-    ratios = _likelihood_ratios(model, tokenizer, test, names, prompts, handles)
-    table = _table(names, [row[0] for row in test], hits, ratios)
+    ratios = _persona_likelihood_ratios(model, tokenizer, test, names, prompts, handles)
+    table = _persona_score_table(names, [row[0] for row in test], hits, ratios)
     return PersonaScore(
         personas=table,
         consistency=_mean(table, "consistency"),
@@ -188,7 +190,7 @@ def score_personas(
     )
 
 
-def _table(
+def _persona_score_table(
     names: Sequence[str],
     owners: Sequence[str],
     hits: Sequence[float],

@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
-from forge.evals.answering import MAX_NEW_TOKENS, answer_all, prompt_messages
+from forge.evals.answering import MAX_NEW_TOKENS, answer_all, eval_prompt_messages
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -77,7 +77,7 @@ def score_suite(
         first (forge.thinking).
     Raises ForgeError for unknown tasks, n < 1, or tools without `execute`.
     """
-    from forge.data.tasks import draw, score
+    from forge.data.tasks import draw, solves_problem
 
     if n < 1:
         raise ForgeError(f"eval: n must be at least 1, got {n}")
@@ -85,7 +85,7 @@ def score_suite(
         raise ForgeError("eval: tools are asked for, but nothing is given that executes a call")
     names = suite_tasks(tasks)
     items = [item for name in names for item in draw(name, seed, n, split)]
-    conversations = [prompt_messages(item.prompt, system=system, persona=persona) for item in items]
+    conversations = [eval_prompt_messages(item.prompt, system=system, persona=persona) for item in items]
     made = answer_all(
         model,
         tokenizer,
@@ -94,7 +94,9 @@ def score_suite(
         max_new_tokens=max_new_tokens,
         thinker=thinker,
     )
-    correct = [float(score(item, answer.text) >= _FULL_SCORE) for item, answer in zip(items, made, strict=True)]
+    correct = [
+        float(solves_problem(item, answer.text) >= _FULL_SCORE) for item, answer in zip(items, made, strict=True)
+    ]
     by_task = {name: [c for item, c in zip(items, correct, strict=True) if item.task == name] for name in names}
     table = {name: {"n": len(hits), "accuracy": sum(hits) / len(hits)} for name, hits in by_task.items()}
     steps = [float(answer.steps) for answer in made]

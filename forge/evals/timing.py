@@ -15,7 +15,7 @@ PREFILL_TOKENS = 512
 TURNS = 5
 
 
-def random_prompt(vocab_size: int, length: int, seed: int) -> list[int]:
+def random_eval_prompt(vocab_size: int, length: int, seed: int) -> list[int]:
     """``length`` ids that are no role tokens, the same for the same seed."""
     generator = torch.Generator().manual_seed(seed)
     ids: list[int] = torch.randint(len(SPECIAL_TOKENS), vocab_size, (length,), generator=generator).tolist()
@@ -23,7 +23,7 @@ def random_prompt(vocab_size: int, length: int, seed: int) -> list[int]:
 
 
 @torch.no_grad()
-def prefill_ms(
+def eval_prefill_ms(
     models: Sequence[TinyTitanForCausalLM], *, repeats: int, seed: int = 0, tokens: int = PREFILL_TOKENS
 ) -> list[list[float]]:
     """Milliseconds of each of ``repeats`` readings of one prompt by each model (batch 1, logits at every position).
@@ -31,7 +31,7 @@ def prefill_ms(
     The turns go round (A B A B ...), after one that nobody times. Vocabularies may differ: ids are drawn from the
     part that all have.
     """
-    ids = torch.tensor([random_prompt(min(model.config.vocab_size for model in models), tokens, seed)])
+    ids = torch.tensor([random_eval_prompt(min(model.config.vocab_size for model in models), tokens, seed)])
     times: list[list[float]] = [[] for _ in models]
     for _ in range(repeats + 1):
         for model, taken in zip(models, times, strict=True):
@@ -41,7 +41,7 @@ def prefill_ms(
     return [taken[1:] for taken in times]
 
 
-def speedup(before: TinyTitanForCausalLM, after: TinyTitanForCausalLM) -> float:
+def eval_prefill_speedup(before: TinyTitanForCausalLM, after: TinyTitanForCausalLM) -> float:
     """How many times faster ``after`` reads than ``before``, by the medians; below 1 it is slower."""
-    slow, fast = (statistics.median(taken) for taken in prefill_ms([before, after], repeats=TURNS))
+    slow, fast = (statistics.median(taken) for taken in eval_prefill_ms([before, after], repeats=TURNS))
     return slow / fast

@@ -41,12 +41,12 @@ class ToolScore:
     calls: list[str] = field(default_factory=list)
 
 
-def expected_call(messages: Sequence[Message]) -> str | None:
+def expected_call_for_eval(messages: Sequence[Message]) -> str | None:
     """The first call of a reference dialogue, or None when it needs no tool."""
     return next((message["content"] for message in messages if message["role"] == "call"), None)
 
 
-def opening(messages: Sequence[Message], *, prompted: bool, tool_prompt: str) -> list[Message]:
+def eval_dialogue_opening(messages: Sequence[Message], *, prompted: bool, tool_prompt: str) -> list[Message]:
     """What the model is given: the dialogue up to and including its first user turn.
 
     Zero-shot drops every system text; prompted puts `tool_prompt` first when the dialogue brings no system
@@ -66,7 +66,7 @@ def opening(messages: Sequence[Message], *, prompted: bool, tool_prompt: str) ->
     return kept
 
 
-def judge(wanted: str, wanted_result: str, calls: Sequence[tuple[str, str]]) -> tuple[float, float, float]:
+def score_tool_call(wanted: str, wanted_result: str, calls: Sequence[tuple[str, str]]) -> tuple[float, float, float]:
     """Verdict on one dialogue from the first call made: (right tool, arguments that run, expected result),
     each 0 or 1.
 
@@ -80,7 +80,7 @@ def judge(wanted: str, wanted_result: str, calls: Sequence[tuple[str, str]]) -> 
     return float(right), float(right and runs), float(right and runs and result == wanted_result)
 
 
-def score_tools(
+def score_tool_use(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
     toolbox: Toolbox,
@@ -96,8 +96,8 @@ def score_tools(
     """
     from forge.data.dialogues import TOOL_PROMPT
 
-    wanted = [expected_call(row["messages"]) for row in dialogues]
-    openings = [opening(row["messages"], prompted=prompted, tool_prompt=TOOL_PROMPT) for row in dialogues]
+    wanted = [expected_call_for_eval(row["messages"]) for row in dialogues]
+    openings = [eval_dialogue_opening(row["messages"], prompted=prompted, tool_prompt=TOOL_PROMPT) for row in dialogues]
     if not any(wanted):
         raise ForgeError("tool evaluation: no dialogue expects a call")
     made = answer_all(
@@ -115,22 +115,22 @@ def score_tools(
             needless.append(float(bool(answer.calls)))
             correct.append(1.0 - needless[-1])
             continue
-        verdict = judge(call, _reference_result(toolbox, row["messages"], call), answer.calls)
+        verdict = score_tool_call(call, _eval_reference_result(toolbox, row["messages"], call), answer.calls)
         verdicts.setdefault(call.split(" ", 1)[0], []).append(verdict)
         correct.append(verdict[2])
-    tools = {name: _row(rows) for name, rows in sorted(verdicts.items())}
+    tools = {name: _tool_score_row(rows) for name, rows in sorted(verdicts.items())}
     return ToolScore(
         tools=tools,
-        success=_mean(tools, "success"),
-        right_tool=_mean(tools, "right_tool"),
-        parsable=_mean(tools, "parsable"),
+        success=_mean_tool_score(tools, "success"),
+        right_tool=_mean_tool_score(tools, "right_tool"),
+        parsable=_mean_tool_score(tools, "parsable"),
         correct=correct,
         needless_calls=sum(needless) / len(needless) if needless else None,
         calls=[answer.calls[0][0] if answer.calls else "" for answer in made],
     )
 
 
-def _reference_result(toolbox: Toolbox, messages: Sequence[Message], call: str) -> str:
+def _eval_reference_result(toolbox: Toolbox, messages: Sequence[Message], call: str) -> str:
     """The result that the dialogue records, or for one that records none, what its call gives."""
     recorded = next((message["content"] for message in messages if message["role"] == "result"), None)
     result = toolbox.execute(call) if recorded is None else recorded
@@ -139,7 +139,7 @@ def _reference_result(toolbox: Toolbox, messages: Sequence[Message], call: str) 
     return result
 
 
-def _row(verdicts: Sequence[tuple[float, float, float]]) -> dict[str, float]:
+def _tool_score_row(verdicts: Sequence[tuple[float, float, float]]) -> dict[str, float]:
     n = len(verdicts)
     success = mean_interval([v[2] for v in verdicts])
     return {
@@ -152,5 +152,5 @@ def _row(verdicts: Sequence[tuple[float, float, float]]) -> dict[str, float]:
     }
 
 
-def _mean(tools: dict[str, dict[str, float]], key: str) -> float:
+def _mean_tool_score(tools: dict[str, dict[str, float]], key: str) -> float:
     return sum(row[key] for row in tools.values()) / len(tools)

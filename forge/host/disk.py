@@ -11,7 +11,7 @@ from forge.errors import ForgeError
 _REMEDIES = "free some (agent-forge clean removes what is left of old runs) or take a smaller scale"
 
 
-def check_room(needed: int, who: str, *folders: Path) -> None:
+def check_disk_room(needed: int, who: str, *folders: Path) -> None:
     """Refuse work that would fill the disk.
 
     Raises:

@@ -45,7 +45,7 @@ def peak_ram_mb() -> float:
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
-def devices() -> list[dict[str, Any]]:
+def machine_devices() -> list[dict[str, Any]]:
     """What PyTorch can compute on, the fastest first, the processor last.
 
     Each: `device` (`cuda:0`, `mps`, `cpu`), `name`, `capability` (CUDA's compute capability such as "8.9", else
@@ -56,13 +56,13 @@ def devices() -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     for index in range(torch.cuda.device_count() if torch.cuda.is_available() else 0):
         card = torch.cuda.get_device_properties(index)
-        found.append(_device(f"cuda:{index}", card.name, card.total_memory, f"{card.major}.{card.minor}"))
+        found.append(_machine_device(f"cuda:{index}", card.name, card.total_memory, f"{card.major}.{card.minor}"))
     if torch.backends.mps.is_available():
-        found.append(_device("mps", cpu_name(), torch.mps.recommended_max_memory()))
-    return [*found, _device("cpu", f"{cpu_name()}, {cores()} cores", _ram_bytes())]
+        found.append(_machine_device("mps", cpu_name(), torch.mps.recommended_max_memory()))
+    return [*found, _machine_device("cpu", f"{cpu_name()}, {cores()} cores", _ram_bytes())]
 
 
-def _device(device: str, name: str, memory: int, capability: str | None = None) -> dict[str, Any]:
+def _machine_device(device: str, name: str, memory: int, capability: str | None = None) -> dict[str, Any]:
     return {"device": device, "name": name, "capability": capability, "memory_gib": round(memory / 2**30, 1)}
 
 
@@ -70,7 +70,7 @@ def _ram_bytes() -> int:
     return os.sysconf("SC_PHYS_PAGES") * os.sysconf("SC_PAGE_SIZE")
 
 
-def environment() -> dict[str, Any]:
+def machine_environment() -> dict[str, Any]:
     """JSON-ready description of the machine; ram_gib is in GiB."""
     versions: dict[str, str] = {}
     for name in _LIBRARIES:

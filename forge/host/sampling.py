@@ -57,7 +57,7 @@ class GpuProbe:
         return {"gpu_utilization": sum(busy) / len(busy), "vram_used_gb": round(sum(used) / 1e9, 4)}
 
 
-def find_probes() -> list[Probe]:
+def find_host_probes() -> list[Probe]:
     """What this machine can be asked: always itself, and its GPUs where NVML finds any."""
     import pynvml
 
@@ -111,7 +111,7 @@ class SystemSampler:
 
     def _watch(self) -> None:
         try:
-            probes = find_probes()
+            probes = find_host_probes()
             with open(self.path, self._mode, encoding="utf-8") as stream:
                 while True:
                     over = self._over.wait(self._interval if self.samples else 0.0)

@@ -76,7 +76,7 @@ def die_with_parent(number: int = signal.SIGTERM) -> None:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
 
 
-def die_with_dvc() -> None:
+def exit_on_parent_death_signal() -> None:
     """For the first line of a process that DVC starts, because the imports that follow take seconds.
 
     Raises:

@@ -19,13 +19,13 @@ Rate = Annotated[float, Field(gt=0.0, le=1.0)]  # a learning rate
 Above = Annotated[float, Field(gt=0.0)]
 
 
-def _power_of_two(value: int) -> int:
+def _require_power_of_two_field(value: int) -> int:
     if value & (value - 1):
         raise ValueError(f"must be a power of two, got {value}")
     return value
 
 
-PowerOfTwo = Annotated[int, Field(ge=2), AfterValidator(_power_of_two)]
+PowerOfTwo = Annotated[int, Field(ge=2), AfterValidator(_require_power_of_two_field)]
 Widths = Annotated[list[Positive], Field(min_length=1, max_length=64)]
 
 
@@ -35,7 +35,7 @@ class Strict(BaseModel):
     model_config = ConfigDict(extra="forbid", strict=True, frozen=True, use_attribute_docstrings=True, defer_build=True)
 
 
-def check_sum_to_one(weights: BaseModel) -> None:
+def check_fields_sum_to_one(weights: BaseModel) -> None:
     """Raise ValueError unless the model's fields add up to 1 (to 1e-6)."""
     total = sum(weights.model_dump().values())
     if abs(total - 1.0) > 1e-6:

@@ -13,16 +13,16 @@ MODELS = Path("models")
 AGENT_FILE = MODELS / "compress" / "agent.forge"
 
 
-def stage_name(stage: str, branch: str | None = None) -> str:
+def declared_stage_name(stage: str, branch: str | None = None) -> str:
     """DVC's name of a stage: `evomerge`, `cognate@reasoning`."""
     return f"{stage}@{branch}" if branch else stage
 
 
-def model_path(stage: str, branch: str | None = None) -> Path:
+def declared_model_path(stage: str, branch: str | None = None) -> Path:
     """`models/<stage>[/<branch>]`."""
     return MODELS / stage / branch if branch else MODELS / stage
 
 
-def results_path(stage: str, branch: str | None = None) -> Path:
+def declared_results_path(stage: str, branch: str | None = None) -> Path:
     """`results/<stage>[/<branch>]`."""
     return RESULTS / stage / branch if branch else RESULTS / stage

@@ -11,7 +11,15 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Literal
 
-from forge.interface.paths import CODE, PREPARED, RESULTS, WORKSPACE, model_path, results_path, stage_name
+from forge.interface.paths import (
+    CODE,
+    PREPARED,
+    RESULTS,
+    WORKSPACE,
+    declared_model_path,
+    declared_results_path,
+    declared_stage_name,
+)
 
 DATA = (PREPARED.as_posix(), WORKSPACE.as_posix())
 EVALUATION = ("evaluation", "scales.{scale}.evaluation")
@@ -36,7 +44,7 @@ class Rule:
     margin_from: str | None = None
 
 
-def present(*keys: str) -> tuple[Rule, ...]:
+def declare_present_values(*keys: str) -> tuple[Rule, ...]:
     """Rules that ask only that values are there."""
     return tuple(Rule(key=key, op="present") for key in keys)
 
@@ -104,17 +112,17 @@ class Stage:
 
     def names(self) -> tuple[str, ...]:
         """Its runs, as DVC names them."""
-        return tuple(stage_name(self.name, branch) for branch in self.branches)
+        return tuple(declared_stage_name(self.name, branch) for branch in self.branches)
 
     def results_dir(self, branch: str | None = None) -> str:
         """Where its small results go."""
-        return results_path(self.results or self.name, branch).as_posix()
+        return declared_results_path(self.results or self.name, branch).as_posix()
 
     def outputs(self, branch: str | None = None) -> tuple[str, ...]:
         """Directories that DVC caches."""
         if self.name == "data":
             return DATA
-        return (model_path(self.name, branch).as_posix(),) if self.publishes else ()
+        return (declared_model_path(self.name, branch).as_posix(),) if self.publishes else ()
 
     def records(self, branch: str | None = None) -> tuple[str, ...]:
         """Small files and plots that Git tracks."""
@@ -149,7 +157,7 @@ class Phase:
     weight_copies: int = 3 * 4 + 6
 
 
-def single_stage(name: str, title: str, *, inputs: tuple[str, ...], publishes: str) -> tuple[Stage, ...]:
+def declare_single_stage(name: str, title: str, *, inputs: tuple[str, ...], publishes: str) -> tuple[Stage, ...]:
     """The one stage of a phase that takes a model, trains it further and hands it on."""
     own = (name, f"scales.{{scale}}.{name}", f"scales.{{scale}}.contracts.{name}")
     return (

@@ -128,7 +128,7 @@ class PhaseRun(LoopRun, Protocol[P_co]):
         note: str = "",
         higher_is_better: bool = True,
     ) -> Claim:
-        """`forge.evals.claims.compare` with the run's seed and number of resamples."""
+        """`forge.evals.claims.compare_for_claim` with the run's seed and number of resamples."""
 
     def record(
         self,

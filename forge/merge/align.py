@@ -17,7 +17,7 @@ import torch
 from torch import Tensor
 
 from forge.errors import ForgeError
-from forge.merge.methods import Model, StateDict, check_mergeable, copy_model
+from forge.merge.methods import Model, StateDict, check_mergeable, copy_model_for_merge
 
 _BLOCK = r"(?:low|high)\.\d+"
 _ROUNDS = 20  # of matching; it ends earlier where nothing moves any more
@@ -79,7 +79,7 @@ def align(model: Model, reference: Model, head_dim: int) -> StateDict:
     from scipy.optimize import linear_sum_assignment
 
     check_mergeable((reference, model))
-    aligned = copy_model(model)
+    aligned = copy_model_for_merge(model)
     groups = symmetries(aligned, head_dim)
     for _ in range(_ROUNDS):
         moved = False
@@ -89,13 +89,13 @@ def align(model: Model, reference: Model, head_dim: int) -> StateDict:
             order = torch.from_numpy(linear_sum_assignment(likeness.numpy(), maximize=True)[1])
             if not torch.equal(order, torch.arange(len(order))):
                 moved = True
-                reorder(aligned, axes, order)
+                reorder_aligned_axes(aligned, axes, order)
         if not moved:
             break
     return aligned
 
 
-def reorder(model: StateDict, axes: list[Axis], order: Tensor) -> None:
+def reorder_aligned_axes(model: StateDict, axes: list[Axis], order: Tensor) -> None:
     """Apply one order to every tensor that a symmetry touches, in place of the dict's entries."""
     for axis in axes:
         axis.reorder(model, order)

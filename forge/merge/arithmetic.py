@@ -28,12 +28,12 @@ _TINY_NORM = 1e-8
 _TINY_L1 = 1e-7
 
 
-def pieces(*tensors: Tensor, size: int | None = None) -> Iterator[tuple[Tensor, ...]]:
+def split_merge_pieces(*tensors: Tensor, size: int | None = None) -> Iterator[tuple[Tensor, ...]]:
     """The tensors side by side as flat pieces; pieces of a contiguous tensor are views of it."""
     return zip(*(tensor.reshape(-1).split(size or PIECE) for tensor in tensors), strict=True)
 
 
-def scratch(like: Tensor) -> Tensor:
+def merge_scratch_tensor(like: Tensor) -> Tensor:
     """An uninitialized contiguous tensor like another one, for what lives as long as one tensor's merge.
 
     Large ones take numpy's memory, for which it asks huge pages: fetching 25,000 small ones takes longer than the
@@ -48,7 +48,7 @@ def scratch(like: Tensor) -> Tensor:
 def weighted_sum(tensors: Sequence[Tensor], weights: Sequence[float], out: Tensor | None = None) -> Tensor:
     """sum(weight * tensor), in a new tensor unless ``out`` is given."""
     total = torch.empty_like(tensors[0], memory_format=torch.contiguous_format) if out is None else out
-    for part, first, *others in pieces(total, *tensors):
+    for part, first, *others in split_merge_pieces(total, *tensors):
         torch.mul(first, weights[0], out=part)
         for piece, weight in zip(others, weights[1:], strict=True):
             part.add_(piece, alpha=weight)
@@ -61,7 +61,7 @@ def slerp_tensor(a: Tensor, b: Tensor, t: float) -> Tensor:
     Sums of squares are added up over pieces in float64: near-parallel vectors need the angle that exactly.
     """
     aa = bb = ab = 0.0
-    for x, y in pieces(a, b):
+    for x, y in split_merge_pieces(a, b):
         aa, bb, ab = aa + float(x.dot(x)), bb + float(y.dot(y)), ab + float(x.dot(y))
     norm_a, norm_b = (norm if norm > _TINY_NORM else 1.0 for norm in (math.sqrt(aa), math.sqrt(bb)))
     cosine = ab / (norm_a * norm_b)
@@ -71,14 +71,14 @@ def slerp_tensor(a: Tensor, b: Tensor, t: float) -> Tensor:
     return weighted_sum((a, b), [math.sin(part * angle) / math.sin(angle) for part in (1.0 - t, t)])
 
 
-def trim(delta: Tensor, density: float) -> Tensor:
+def trim_task_vector(delta: Tensor, density: float) -> Tensor:
     """A copy with all but the k = max(1, int(density * size)) entries of greatest magnitude set to zero."""
     size = delta.numel()
     if density >= 1.0 or size == 0:
         return delta.clone()
     dropped = size - max(1, int(density * size))
     # numpy's partition finds the k-th value about ten times faster than torch's kthvalue or topk on a CPU.
-    magnitude = torch.abs(delta, out=scratch(delta)).reshape(-1).cpu().numpy()
+    magnitude = torch.abs(delta, out=merge_scratch_tensor(delta)).reshape(-1).cpu().numpy()
     magnitude.partition(dropped)
     threshold = magnitude[dropped]
     if threshold == 0:
@@ -101,11 +101,11 @@ def dare_mask(
     Draws what torch.bernoulli on a full tensor of probabilities draws, at a fifth of its time.
     """
     if density >= 1.0:
-        return weighted_sum((model, base), (1.0, -1.0), scratch(base)), 1.0
-    delta = scratch(base)
+        return weighted_sum((model, base), (1.0, -1.0), merge_scratch_tensor(base)), 1.0
+    delta = merge_scratch_tensor(base)
     before = after = 0.0
-    parts = pieces(delta, model, base, size=_DRAWN)
-    for (out, x, origin), drawn in zip(parts, _uniform(base.numel(), generator), strict=True):
+    parts = split_merge_pieces(delta, model, base, size=_DRAWN)
+    for (out, x, origin), drawn in zip(parts, _draw_dare_uniforms(base.numel(), generator), strict=True):
         torch.sub(x, origin, out=out)
         before += float(torch.linalg.vector_norm(out, 1)) if rescale == "l1" else 0.0
         out.mul_(drawn.lt_(density))
@@ -115,7 +115,7 @@ def dare_mask(
     return delta, 1.0 if min(before, after) < _TINY_L1 else before / after
 
 
-def _uniform(size: int, generator: torch.Generator) -> Iterator[Tensor]:
+def _draw_dare_uniforms(size: int, generator: torch.Generator) -> Iterator[Tensor]:
     """``size`` float32 numbers in [0, 1), a piece of `_DRAWN` at a time; a piece is lost when the next is asked for.
 
     Drawing is most of what DARE costs and cannot be split, so with a thread to spare the next numbers are drawn while

@@ -6,7 +6,7 @@ import math
 from collections.abc import Callable
 
 from forge.errors import ForgeError
-from forge.merge.methods import Model, StateDict, linear
+from forge.merge.methods import Model, StateDict, merge_linear
 
 
 def loss_barrier(a: Model, b: Model, loss: Callable[[StateDict], float], points: int = 5) -> float:
@@ -26,7 +26,7 @@ def loss_barrier(a: Model, b: Model, loss: Callable[[StateDict], float], points:
     if points < 3:
         raise ForgeError(f"loss barrier: {points} points leave none between the models, at least 3 are needed")
     shares = [step / (points - 1) for step in range(points)]
-    losses = [loss(linear((a, b), (share, 1.0 - share))) for share in shares]
+    losses = [loss(merge_linear((a, b), (share, 1.0 - share))) for share in shares]
     at_b, at_a = losses[0], losses[-1]
     if not (math.isfinite(at_a) and math.isfinite(at_b)):
         raise ForgeError(f"loss barrier: the losses of the two models are {at_a} and {at_b}, not finite")

@@ -14,7 +14,7 @@ from torch import Tensor
 from forge.errors import ForgeError
 from forge.files import atomic_write_json, read_json, sha256_file
 from forge.merge.align import align
-from forge.merge.methods import StateDict, dare, linear, slerp, ties
+from forge.merge.methods import StateDict, dare, merge_linear, slerp, ties
 
 METHODS = ("linear", "slerp", "ties", "dare")
 SHARD = "5GB"  # the largest weight file, as transformers writes them
@@ -92,7 +92,7 @@ def merge_directories(recipe: Recipe) -> StateDict:
     Raises:
         ForgeError: a directory without safetensors weights or configuration, or models that do not match; one line.
     """
-    states = {directory: read_weights(directory) for directory in recipe.directories}
+    states = {directory: read_weights_to_merge(directory) for directory in recipe.directories}
     _check_alike(states)
     if recipe.align:
         states = _aligned(states)
@@ -100,7 +100,7 @@ def merge_directories(recipe: Recipe) -> StateDict:
     base = None if recipe.base is None else states[recipe.base]
     density = 0.5 if recipe.density is None else recipe.density
     if recipe.method == "linear":
-        return linear(models, recipe.shares)
+        return merge_linear(models, recipe.shares)
     if base is None or recipe.method == "slerp":
         start, end = models if base is None else (base, models[0])
         return slerp(start, end, 0.5 if recipe.t is None else recipe.t)
@@ -109,7 +109,7 @@ def merge_directories(recipe: Recipe) -> StateDict:
     return dare(base, models, recipe.shares, density, recipe.seed or 0)
 
 
-def weight_files(directory: Path) -> list[Path]:
+def weight_files_to_merge(directory: Path) -> list[Path]:
     """The safetensors files that hold a model's weights; `ForgeError` if one is missing or there are none."""
     if not (directory / "config.json").is_file():
         raise ForgeError(f"{directory}: no config.json; this is not a model directory")
@@ -128,13 +128,13 @@ def weight_files(directory: Path) -> list[Path]:
     return files
 
 
-def read_weights(directory: Path) -> dict[str, Tensor]:
+def read_weights_to_merge(directory: Path) -> dict[str, Tensor]:
     """All tensors of a model directory; files are mapped into memory, not read at once."""
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     tensors: dict[str, Tensor] = {}
-    for file in weight_files(directory):
+    for file in weight_files_to_merge(directory):
         try:
             tensors |= load_file(file)
         except (OSError, SafetensorError) as error:
@@ -145,10 +145,12 @@ def read_weights(directory: Path) -> dict[str, Tensor]:
 def _check_alike(states: Mapping[Path, Mapping[str, Tensor]]) -> None:
     """Refuse models of another architecture, with other tensors, or whose tokens mean something else."""
     (first, wanted), *others = states.items()
-    kind, words = _architecture(first), _vocabulary(first)
+    kind, words = _architecture_to_merge(first), _vocabulary_to_merge(first)
     for directory, tensors in others:
-        if _architecture(directory) != kind:
-            raise ForgeError(f"{directory}: its architecture is {_architecture(directory)}, that of {first} is {kind}")
+        if _architecture_to_merge(directory) != kind:
+            raise ForgeError(
+                f"{directory}: its architecture is {_architecture_to_merge(directory)}, that of {first} is {kind}"
+            )
         odd = wanted.keys() ^ tensors.keys()
         if odd:
             raise ForgeError(f"{directory}: tensor '{min(odd)}' is not in both it and {first}")
@@ -157,7 +159,7 @@ def _check_alike(states: Mapping[Path, Mapping[str, Tensor]]) -> None:
                 raise ForgeError(
                     f"{directory}: '{name}' is {tuple(tensor.shape)}, in {first} it is {tuple(wanted[name].shape)}"
                 )
-        theirs = _vocabulary(directory)
+        theirs = _vocabulary_to_merge(directory)
         if words is not None and theirs is not None and theirs != words:
             raise ForgeError(f"{directory}: its tokenizer has another vocabulary than that of {first}")
 
@@ -171,7 +173,7 @@ def _aligned(states: dict[Path, dict[str, Tensor]]) -> dict[Path, dict[str, Tens
     return {first: reference, **{directory: align(model, reference, head_dim) for directory, model in others}}
 
 
-def _architecture(directory: Path) -> str:
+def _architecture_to_merge(directory: Path) -> str:
     config = read_json(directory / "config.json")
     if not isinstance(config, dict):
         raise ForgeError(f"{directory / 'config.json'}: is not a table")
@@ -179,7 +181,7 @@ def _architecture(directory: Path) -> str:
     return str(names[0] if isinstance(names, list) and names else config.get("model_type", "unnamed"))
 
 
-def _vocabulary(directory: Path) -> Any:
+def _vocabulary_to_merge(directory: Path) -> Any:
     """The tokens and their numbers, None where tokenizer.json does not say."""
     file = directory / "tokenizer.json"
     if not file.is_file():
@@ -207,7 +209,7 @@ def write_merged(recipe: Recipe, merged: StateDict, target: Path) -> dict[str, A
     for file in sorted({file for pattern in _COPIED for file in source.glob(pattern)}):
         if file.name not in _NOT_COPIED:
             shutil.copyfile(file, target / file.name)
-    atomic_write_json(target / "merge.json", provenance(recipe))
+    atomic_write_json(target / "merge.json", merge_provenance(recipe))
     return {
         "parameters": sum(tensor.numel() for tensor in merged.values()),
         "tensors": len(merged),
@@ -215,7 +217,7 @@ def write_merged(recipe: Recipe, merged: StateDict, target: Path) -> dict[str, A
     }
 
 
-def provenance(recipe: Recipe) -> dict[str, Any]:
+def merge_provenance(recipe: Recipe) -> dict[str, Any]:
     """The recipe with its inputs as checksums of their weights, so that equal inputs give equal bytes."""
     settings = {key: value for key, value in asdict(recipe).items() if key not in ("models", "base")}
     known: Sequence[tuple[str, list[Path]]] = [
@@ -224,7 +226,10 @@ def provenance(recipe: Recipe) -> dict[str, Any]:
     ]
     inputs = {
         name: [
-            {"name": directory.resolve().name, "sha256": {f.name: sha256_file(f) for f in weight_files(directory)}}
+            {
+                "name": directory.resolve().name,
+                "sha256": {f.name: sha256_file(f) for f in weight_files_to_merge(directory)},
+            }
             for directory in directories
         ]
         for name, directories in known

@@ -31,7 +31,7 @@ class Junction:
     Attributes:
         donor: index of the model that gives the block.
         block: index of the block inside the donor's module.
-        scale: factor on the block's input (see `input_scale_gains`); 1 leaves it alone.
+        scale: factor on the block's input (see `merge_input_scale_gains`); 1 leaves it alone.
     """
 
     donor: int
@@ -39,7 +39,7 @@ class Junction:
     scale: float = 1.0
 
 
-def block_count(model: Model, module: str) -> int:
+def count_merge_blocks(model: Model, module: str) -> int:
     """Number of blocks of a module; raises `ForgeError` if they are not numbered 0, 1, 2, ..."""
     found = {int(match[2]) for name in model if (match := _BLOCK.fullmatch(name)) and match[1] == module}
     if found != set(range(len(found))):
@@ -47,11 +47,11 @@ def block_count(model: Model, module: str) -> int:
     return len(found)
 
 
-def interchangeable(model: Model, module: str) -> tuple[tuple[int, ...], ...]:
+def interchangeable_merge_blocks(model: Model, module: str) -> tuple[tuple[int, ...], ...]:
     """For each depth of a module the indices of the blocks that have the names and shapes needed there."""
     shapes = [
-        tuple(sorted((name, tuple(tensor.shape)) for name, tensor in _block(model, module, index).items()))
-        for index in range(block_count(model, module))
+        tuple(sorted((name, tuple(tensor.shape)) for name, tensor in _block_to_merge(model, module, index).items()))
+        for index in range(count_merge_blocks(model, module))
     ]
     return tuple(tuple(i for i, shape in enumerate(shapes) if shape == wanted) for wanted in shapes)
 
@@ -69,13 +69,13 @@ def frankenmerge(models: Sequence[Model], picks: Mapping[str, Sequence[int]], re
         ForgeError: a pick is out of range or their number is not the module's depth.
     """
     paths = {module: [Junction(donor, depth) for depth, donor in enumerate(donors)] for module, donors in picks.items()}
-    return dataflow(models, paths, rest)
+    return merge_by_dataflow(models, paths, rest)
 
 
-def dataflow(models: Sequence[Model], paths: Mapping[str, Sequence[Junction]], rest: int = 0) -> StateDict:
+def merge_by_dataflow(models: Sequence[Model], paths: Mapping[str, Sequence[Junction]], rest: int = 0) -> StateDict:
     """DFS: run trained blocks in any order, with a scaling at every junction (arXiv 2403.13187, section 3.2).
 
-    The scalings are folded into weights (`input_scale_gains`), so the result is an ordinary model.
+    The scalings are folded into weights (`merge_input_scale_gains`), so the result is an ordinary model.
 
     Args:
         models: state dicts of equal names and shapes.
@@ -86,21 +86,21 @@ def dataflow(models: Sequence[Model], paths: Mapping[str, Sequence[Junction]], r
         ForgeError: an index out of range, a path that is not as long as the module is deep, a block whose
             shapes do not fit the depth, or a scale that is not positive.
     """
-    result = {name: tensor.detach().clone() for name, tensor in _at(models, rest, "model").items()}
+    result = {name: tensor.detach().clone() for name, tensor in _model_to_merge(models, rest, "model").items()}
     for module, path in paths.items():
         if module not in MODULES:
             raise ForgeError(f"merge: '{module}' is not a module ({', '.join(MODULES)})")
-        depth = block_count(result, module)
+        depth = count_merge_blocks(result, module)
         if len(path) != depth:
             raise ForgeError(f"merge: the path of '{module}' has {len(path)} blocks, the module has {depth}")
-        gains = input_scale_gains([junction.scale for junction in path])
+        gains = merge_input_scale_gains([junction.scale for junction in path])
         for position, (junction, gain) in enumerate(zip(path, gains, strict=True)):
-            donor = _at(models, junction.donor, "model")
-            _place(result, f"{module}.{position}.", _block(donor, module, junction.block), gain)
+            donor = _model_to_merge(models, junction.donor, "model")
+            _place_merged_block(result, f"{module}.{position}.", _block_to_merge(donor, module, junction.block), gain)
     return result
 
 
-def input_scale_gains(scales: Sequence[float]) -> list[float]:
+def merge_input_scale_gains(scales: Sequence[float]) -> list[float]:
     """Gains on the blocks' outputs that equal the given scalings of the blocks' inputs.
 
     Multiplying the residual stream by w before a block has no effect inside it, because every projection
@@ -123,7 +123,7 @@ def input_scale_gains(scales: Sequence[float]) -> list[float]:
     return gains
 
 
-def _place(result: StateDict, prefix: str, block: Mapping[str, Tensor], gain: float) -> None:
+def _place_merged_block(result: StateDict, prefix: str, block: Mapping[str, Tensor], gain: float) -> None:
     """Copy a block's tensors into ``result`` under ``prefix``, its output matrices times ``gain``."""
     wanted = {name.removeprefix(prefix): tensor.shape for name, tensor in result.items() if name.startswith(prefix)}
     if wanted != {name: tensor.shape for name, tensor in block.items()}:
@@ -135,7 +135,7 @@ def _place(result: StateDict, prefix: str, block: Mapping[str, Tensor], gain: fl
         result[prefix + name] = tensor.detach() * gain if scaled else tensor.detach().clone()
 
 
-def _block(model: Model, module: str, index: int) -> dict[str, Tensor]:
+def _block_to_merge(model: Model, module: str, index: int) -> dict[str, Tensor]:
     """Tensors of one block by their names inside it; `ForgeError` if the module has no such block."""
     prefix = f"{module}.{index}."
     block = {name.removeprefix(prefix): tensor for name, tensor in model.items() if name.startswith(prefix)}
@@ -144,7 +144,7 @@ def _block(model: Model, module: str, index: int) -> dict[str, Tensor]:
     return block
 
 
-def _at(models: Sequence[Model], index: int, what: str) -> Model:
+def _model_to_merge(models: Sequence[Model], index: int, what: str) -> Model:
     if not 0 <= index < len(models):
         raise ForgeError(f"merge: {what} {index} asked for, {len(models)} given")
     return models[index]

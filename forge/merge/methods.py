@@ -16,7 +16,14 @@ import torch
 from torch import Tensor
 
 from forge.errors import ForgeError
-from forge.merge.arithmetic import Rescale, dare_mask, scratch, slerp_tensor, trim, weighted_sum
+from forge.merge.arithmetic import (
+    Rescale,
+    dare_mask,
+    merge_scratch_tensor,
+    slerp_tensor,
+    trim_task_vector,
+    weighted_sum,
+)
 
 StateDict = dict[str, Tensor]
 Model = Mapping[str, Tensor]
@@ -43,18 +50,18 @@ def check_mergeable(models: Sequence[Model]) -> None:
                 raise ForgeError(f"merge: '{name}' is not floating and differs in model {number}")
 
 
-def all_finite(model: Model) -> bool:
+def is_merge_finite(model: Model) -> bool:
     """Whether no tensor holds NaN or infinity."""
     # One sum finds almost every healthy tensor healthy; only a non-finite sum needs the exact look.
     return all(bool(torch.isfinite(tensor.sum())) or bool(torch.isfinite(tensor).all()) for tensor in model.values())
 
 
-def copy_model(model: Model) -> StateDict:
+def copy_model_for_merge(model: Model) -> StateDict:
     """The same tensors in memory of their own, detached."""
     return {name: tensor.detach().clone() for name, tensor in model.items()}
 
 
-def linear(models: Sequence[Model], weights: Sequence[float], normalize: bool = True) -> StateDict:
+def merge_linear(models: Sequence[Model], weights: Sequence[float], normalize: bool = True) -> StateDict:
     """Weighted average of models ("model soup", arXiv 2203.05482).
 
     Args:
@@ -74,11 +81,13 @@ def linear(models: Sequence[Model], weights: Sequence[float], normalize: bool = 
         shares = [share / total for share in shares]
     used = [(model, share) for model, share in zip(models, shares, strict=True) if share != 0.0] or [(models[0], 0.0)]
     if len(used) == 1 and used[0][1] == 1.0:
-        return copy_model(used[0][0])  # bit for bit: no rounding, no -0.0 turned into 0.0
+        return copy_model_for_merge(used[0][0])  # bit for bit: no rounding, no -0.0 turned into 0.0
 
-    return _per_tensor(
+    return _merge_per_tensor(
         models[0],
-        lambda name, first: weighted_sum([_work(model[name]) for model, _ in used], [share for _, share in used]),
+        lambda name, first: weighted_sum(
+            [_to_merge_precision(model[name]) for model, _ in used], [share for _, share in used]
+        ),
     )
 
 
@@ -94,8 +103,10 @@ def slerp(a: Model, b: Model, t: float) -> StateDict:
     """
     check_mergeable((a, b))
     if t in (0, 1):
-        return copy_model(b if t else a)
-    return _per_tensor(a, lambda name, first: slerp_tensor(_work(first), _work(b[name]), t))
+        return copy_model_for_merge(b if t else a)
+    return _merge_per_tensor(
+        a, lambda name, first: slerp_tensor(_to_merge_precision(first), _to_merge_precision(b[name]), t)
+    )
 
 
 def slerp_deltas(base: Model, models: Sequence[Model], weights: Sequence[float]) -> StateDict:
@@ -116,18 +127,18 @@ def slerp_deltas(base: Model, models: Sequence[Model], weights: Sequence[float])
     if not used or min(shares) < 0.0:
         raise ForgeError("merge: SLERP needs weights of at least zero, not all zero")
     if len(used) == 1:
-        return copy_model(used[0][0])
+        return copy_model_for_merge(used[0][0])
 
     def arc(name: str, origin: Tensor) -> Tensor:
-        origin = _work(origin)
+        origin = _to_merge_precision(origin)
         total, mean = 0.0, torch.empty(0)
         for model, share in used:
-            delta = _work(model[name]) - origin
+            delta = _to_merge_precision(model[name]) - origin
             total += share
             mean = slerp_tensor(mean, delta, share / total) if total > share else delta
         return mean.add_(origin)
 
-    return _per_tensor(base, arc)
+    return _merge_per_tensor(base, arc)
 
 
 def ties(
@@ -155,10 +166,10 @@ def ties(
     Raises:
         ForgeError: models do not match, wrong number of weights, or a density outside (0, 1].
     """
-    shares, kept = _weights(weights, len(models)), _densities(density, len(models))
+    shares, kept = _weights(weights, len(models)), _check_merge_densities(density, len(models))
 
     def keep_greatest(tensor: Tensor, origin: Tensor, index: int) -> tuple[Tensor, float]:
-        return trim(torch.sub(tensor, origin, out=scratch(origin)), kept[index]), 1.0
+        return trim_task_vector(torch.sub(tensor, origin, out=merge_scratch_tensor(origin)), kept[index]), 1.0
 
     return _merge_deltas(base, models, shares, keep_greatest, elect_sign=True, normalize=normalize, lam=lam)
 
@@ -194,7 +205,7 @@ def dare(
     """
     if rescale not in ("inverse", "l1"):
         raise ForgeError(f"merge: rescale '{rescale}' is neither 'inverse' nor 'l1'")
-    shares, kept = _weights(weights, len(models)), _densities(density, len(models))
+    shares, kept = _weights(weights, len(models)), _check_merge_densities(density, len(models))
     source = torch.Generator().manual_seed(generator) if isinstance(generator, int) else generator
 
     def drop_some(tensor: Tensor, origin: Tensor, index: int) -> tuple[Tensor, float]:
@@ -221,14 +232,14 @@ def _merge_deltas(
         raise ForgeError("merge: no models given besides the base")
 
     def merged(name: str, origin: Tensor) -> Tensor:
-        origin = _work(origin)
-        sparse = [sparsify(_work(model[name]), origin, index) for index, model in enumerate(models)]
+        origin = _to_merge_precision(origin)
+        sparse = [sparsify(_to_merge_precision(model[name]), origin, index) for index, model in enumerate(models)]
         deltas = [delta for delta, _ in sparse]
         shares = [weight * factor for weight, (_, factor) in zip(weights, sparse, strict=True)]
         mixed = _elected_sum(deltas, shares, normalize) if elect_sign else weighted_sum(deltas, shares)
         return torch.add(origin, mixed, alpha=lam, out=mixed)
 
-    return _per_tensor(base, merged)
+    return _merge_per_tensor(base, merged)
 
 
 def _elected_sum(deltas: Sequence[Tensor], weights: Sequence[float], normalize: bool) -> Tensor:
@@ -236,8 +247,8 @@ def _elected_sum(deltas: Sequence[Tensor], weights: Sequence[float], normalize: 
     weights that took part. Uses up ``deltas``.
     """
     # Comparisons that write floats (ge_, sign, eq with out=) are several times faster than boolean ones.
-    sign = weighted_sum(deltas, weights, scratch(deltas[0])).ge_(0).mul_(2).sub_(1)
-    mixed, divisor = torch.zeros_like(sign), scratch(sign).zero_()
+    sign = weighted_sum(deltas, weights, merge_scratch_tensor(deltas[0])).ge_(0).mul_(2).sub_(1)
+    mixed, divisor = torch.zeros_like(sign), merge_scratch_tensor(sign).zero_()
     for delta, weight in zip(deltas, weights, strict=True):
         agreeing = (delta.mul_(sign) if weight >= 0 else delta.mul_(sign).neg_()).clamp_(min=0)
         mixed.add_(agreeing, alpha=abs(weight))
@@ -247,7 +258,7 @@ def _elected_sum(deltas: Sequence[Tensor], weights: Sequence[float], normalize: 
     return mixed.div_(divisor.add_(torch.eq(divisor, 0, out=sign))) if normalize else mixed
 
 
-def _per_tensor(like: Model, function: Callable[[str, Tensor], Tensor]) -> StateDict:
+def _merge_per_tensor(like: Model, function: Callable[[str, Tensor], Tensor]) -> StateDict:
     """Apply ``function`` to every floating tensor of ``like`` and cast back; copy the others."""
     result: StateDict = {}
     with torch.no_grad():
@@ -257,7 +268,7 @@ def _per_tensor(like: Model, function: Callable[[str, Tensor], Tensor]) -> State
     return result
 
 
-def _work(tensor: Tensor) -> Tensor:
+def _to_merge_precision(tensor: Tensor) -> Tensor:
     """The tensor in the precision of the arithmetic (no copy for float32 and float64)."""
     tensor = tensor.detach()
     return tensor if tensor.dtype == torch.float64 else tensor.float()
@@ -270,7 +281,7 @@ def _weights(weights: Sequence[float], count: int) -> list[float]:
     return values
 
 
-def _densities(density: float | Sequence[float], count: int) -> list[float]:
+def _check_merge_densities(density: float | Sequence[float], count: int) -> list[float]:
     values = [float(density)] * count if isinstance(density, (int, float)) else [float(value) for value in density]
     if len(values) != count:
         raise ForgeError(f"merge: {len(values)} densities given for {count} models")

@@ -10,7 +10,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.render import ID, encode
+from forge.data.render import ID, tokenize_text
 from forge.model.titan import TinyTitanForCausalLM
 
 MAX_CALLS = 4
@@ -90,11 +90,11 @@ class _Decoder:
         if token != ID["result"]:
             row.call.append(token)  # type: ignore[union-attr]
             return
-        call = decode(self.tokenizer, row.call or [])
+        call = decode_generated_ids(self.tokenizer, row.call or [])
         result = self.execute(call)  # type: ignore[misc]
         row.out.calls.append((call, result))
         row.call, row.answer = None, []
-        row.forced = [*encode(self.tokenizer, result), ID["assistant"]]  # type: ignore[arg-type]
+        row.forced = [*tokenize_text(self.tokenizer, result), ID["assistant"]]  # type: ignore[arg-type]
         if len(row.out.calls) >= MAX_CALLS:
             row.out.finished = True
 
@@ -123,12 +123,12 @@ class _Decoder:
         return [self._finish(row) for row in rows]
 
     def _finish(self, row: _Row) -> Generation:
-        row.out.text = decode(self.tokenizer, row.answer) if self.tokenizer is not None else ""
+        row.out.text = decode_generated_ids(self.tokenizer, row.answer) if self.tokenizer is not None else ""
         row.out.steps = row.steps / max(1, row.predicted)
         return row.out
 
 
-def decode(tokenizer: PreTrainedTokenizerFast | None, ids: Sequence[int]) -> str:
+def decode_generated_ids(tokenizer: PreTrainedTokenizerFast | None, ids: Sequence[int]) -> str:
     """Text of ids without role tokens."""
     if tokenizer is None:
         return ""

@@ -84,7 +84,7 @@ class NeuralMemory(nn.Module):
         state = self.empty_state(batch) if state is None else state.detach()
         split = lambda y: y.view(batch, time, self.heads, self.head_dim).transpose(1, 2)  # noqa: E731
         raw_key, value = split(self.k(x)), split(self.v(x))
-        query, key = l2_normalize(split(self.q(x))), self.mixed_keys(raw_key, state.last_key)
+        query, key = l2_normalize_memory_keys(split(self.q(x))), self.mixed_keys(raw_key, state.last_key)
         valid = torch.ones(batch, time, dtype=torch.bool, device=x.device)
         if lengths is not None:
             valid = torch.arange(time, device=x.device) < lengths[:, None]
@@ -101,7 +101,9 @@ class NeuralMemory(nn.Module):
     def mixed_keys(self, raw: Tensor, before: Tensor) -> Tensor:
         """Keys (b,h,t,m) mixed with those of the token before, ``before`` (b,h,1,m) first; of length 1."""
         share = self.key_shift.view(self.heads, 1, self.head_dim).to(raw.dtype)
-        return l2_normalize(torch.lerp(raw, torch.cat((before.to(raw.dtype), raw[:, :, :-1]), dim=2), share))
+        return l2_normalize_memory_keys(
+            torch.lerp(raw, torch.cat((before.to(raw.dtype), raw[:, :, :-1]), dim=2), share)
+        )
 
     def _rates(self, raw: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
         """Data-dependent theta, eta, alpha, each (b,h,t); padding gets (0,1,0), which changes nothing."""
@@ -135,7 +137,7 @@ class NeuralMemory(nn.Module):
             F.pad(r, pad, value=v).unflatten(2, (count, size)) for r, v in zip(rates, (0.0, 1.0, 0.0), strict=True)
         )
         real = F.pad(valid, pad).unflatten(1, (count, size))
-        forget, momentum = _decay_products(1 - alpha), _decay_products(eta)
+        forget, momentum = _memory_decay_products(1 - alpha), _memory_decay_products(eta)
         writes = forget[..., 1:] * real[:, None, :, None]
         weight = writes @ momentum[..., 1:]
         on_momentum = writes @ momentum[..., :1]
@@ -191,12 +193,12 @@ class NeuralMemory(nn.Module):
         return MemoryState(current, matrices[:, :, -1], momenta[:, :, -1], state.last_key, state.length + count)
 
 
-def l2_normalize(x: Tensor) -> Tensor:
+def l2_normalize_memory_keys(x: Tensor) -> Tensor:
     """x scaled to length 1 over the last axis; finite, gradient too, where x is nearly nothing."""
     return F.normalize(x, dim=-1, eps=KEY_FLOOR)
 
 
-def _decay_products(rate: Tensor) -> Tensor:
+def _memory_decay_products(rate: Tensor) -> Tensor:
     """(...,t) -> (...,t,t+1): entry [i,0] is the product of rates 0..i, [i,j+1] the product of rates j+1..i,
     0 above the diagonal."""
     logs = torch.cumsum(torch.log(rate.clamp(min=1e-6)), dim=-1)

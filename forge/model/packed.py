@@ -22,8 +22,8 @@ from torch import Tensor
 
 from forge.errors import ForgeError
 from forge.files import save_safetensors
-from forge.model import TinyTitanForCausalLM, core_weight_names
-from forge.model.quantizers import frozen_ternary, rowwise, ternary
+from forge.model import TinyTitanForCausalLM, titan_core_weight_names
+from forge.model.quantizers import quantize_frozen_ternary, rowwise, ternary
 
 TRITS_PER_BYTE = 5
 EMBEDDING = "embed.weight"
@@ -89,7 +89,7 @@ def pack_state_dict(
     for name, tensor in state_dict.items():
         w = tensor.detach().float().cpu()
         if name in core_names:
-            codes, scale = frozen_ternary(w) if frozen else ternary(w)
+            codes, scale = quantize_frozen_ternary(w) if frozen else ternary(w)
             packed[f"{name}.trits"] = torch.from_numpy(pack_trits(codes))
             packed[f"{name}.scale"] = scale
         elif name == EMBEDDING and embed_bits:
@@ -153,13 +153,13 @@ class PackingCounts:
 
 def pack_model(model: TinyTitanForCausalLM, path: Path) -> None:
     """Write the deployable file of a ternary model."""
-    packed = pack_state_dict(dict(model.state_dict()), core_weight_names(model), model.config.embed_bits)
+    packed = pack_state_dict(dict(model.state_dict()), titan_core_weight_names(model), model.config.embed_bits)
     save_safetensors(path, packed, {"format": "five trits a byte"})
 
 
 def packing_counts(model: TinyTitanForCausalLM) -> PackingCounts:
     """Counts and time of packing a model, without writing it."""
-    weights, names, started = dict(model.state_dict()), core_weight_names(model), time.perf_counter()
+    weights, names, started = dict(model.state_dict()), titan_core_weight_names(model), time.perf_counter()
     pack_state_dict(weights, names, model.config.embed_bits)
     seconds, linears = time.perf_counter() - started, model.core_linears()
     codes = torch.cat([(linears[n.removesuffix(".weight")].effective_weight() == 0).flatten() for n in names])

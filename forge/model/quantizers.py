@@ -57,12 +57,12 @@ def rowwise(w: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     return codes, scale
 
 
-def _ternary_values(w: Tensor) -> Tensor:
+def _ternary_quantizer_values(w: Tensor) -> Tensor:
     scale = w.abs().mean(dtype=torch.float32).clamp_(min=TERNARY_EPS)
     return (w / scale).round_().clamp_(-1, 1).mul_(scale)
 
 
-def _row_values(w: Tensor, bits: int) -> Tensor:
+def _rowwise_quantizer_values(w: Tensor, bits: int) -> Tensor:
     scale, top = _row_scale(w, bits), 2 ** (bits - 1) - 1
     return (w / scale).round_().clamp_(-top, top).mul_(scale)
 
@@ -76,7 +76,7 @@ def _int8_values(x: Tensor) -> Tensor:
     return (x * (127.0 / reach)).round_().mul_(reach.div_(127.0))
 
 
-def frozen_ternary(w: Tensor) -> tuple[Tensor, Tensor]:
+def quantize_frozen_ternary(w: Tensor) -> tuple[Tensor, Tensor]:
     """Codes (int8) and scale (0-d) of a tensor that holds only ``-s, 0, s``; ForgeError for any other."""
     scale, codes = w.abs().max().float(), torch.sign(w)
     if not torch.equal(codes * scale, w):
@@ -87,7 +87,7 @@ def frozen_ternary(w: Tensor) -> tuple[Tensor, Tensor]:
 class _TernarySTE(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, w: Tensor) -> Tensor:
-        return _ternary_values(w)
+        return _ternary_quantizer_values(w)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
@@ -97,7 +97,7 @@ class _TernarySTE(torch.autograd.Function):
 class _RowwiseSTE(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, w: Tensor, bits: int) -> Tensor:
-        return _row_values(w, bits)
+        return _rowwise_quantizer_values(w, bits)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
@@ -114,19 +114,21 @@ class _Int8ActivationSTE(torch.autograd.Function):
         return grads[0]
 
 
-def _needs_graph(x: Tensor) -> bool:
+def _quantizer_needs_gradient(x: Tensor) -> bool:
     # Function.apply costs about 20 microseconds: as much as the work itself for one token at generation.
     return x.requires_grad and torch.is_grad_enabled()
 
 
 def fake_ternary(w: Tensor) -> Tensor:
     """``codes * scale`` of :func:`ternary`, same shape as ``w``, with the identity as gradient."""
-    return cast(Tensor, _TernarySTE.apply(w)) if _needs_graph(w) else _ternary_values(w)
+    return cast(Tensor, _TernarySTE.apply(w)) if _quantizer_needs_gradient(w) else _ternary_quantizer_values(w)
 
 
 def fake_rowwise(w: Tensor, bits: int) -> Tensor:
     """``codes * scale`` of :func:`rowwise`, (rows, columns), with the identity as gradient."""
-    return cast(Tensor, _RowwiseSTE.apply(w, bits)) if _needs_graph(w) else _row_values(w, bits)
+    return (
+        cast(Tensor, _RowwiseSTE.apply(w, bits)) if _quantizer_needs_gradient(w) else _rowwise_quantizer_values(w, bits)
+    )
 
 
 def fake_int8_activation(x: Tensor) -> Tensor:
@@ -134,4 +136,4 @@ def fake_int8_activation(x: Tensor) -> Tensor:
 
     BitNet b1.58, arXiv 2402.17764, section 2; a token of zeros stays zero (scale clamped at 1e-5 / 127).
     """
-    return cast(Tensor, _Int8ActivationSTE.apply(x)) if _needs_graph(x) else _int8_values(x)
+    return cast(Tensor, _Int8ActivationSTE.apply(x)) if _quantizer_needs_gradient(x) else _int8_values(x)

@@ -25,10 +25,10 @@ from forge.model.blocks import (
     CoreLinear,
     KeyValue,
     Places,
+    disable_model_autocast,
     make_quantizer,
     rms_norm,
     rotary_cos_sin,
-    whole_precision,
 )
 from forge.model.config import TinyTitanConfig
 from forge.model.memory import KEY_SHIFT, MemoryState, NeuralMemory
@@ -279,7 +279,7 @@ class TinyTitanForCausalLM(nn.Module):
             trace.kv.append(writer.store(len(trace.kv), kv))
             side = None
             if blocks is self.low and i == len(blocks) - 1 and hasattr(self, "memory"):
-                with whole_precision(x):  # the memory adds up over the whole sequence
+                with disable_model_autocast(x):  # the memory adds up over the whole sequence
                     side, trace.memory = self.memory(normed, state, lengths)
             x = block(x, trace.cos_sin, trace.kv[-1], trace.bias, normed, side)
         return x
@@ -428,6 +428,6 @@ def _round_up(length: int, step: int = 128) -> int:
     return (length + step - 1) // step * step
 
 
-def core_weight_names(model: TinyTitanForCausalLM) -> list[str]:
+def titan_core_weight_names(model: TinyTitanForCausalLM) -> list[str]:
     """State-dict names of the core: every weight that phases 4 to 8 quantize."""
     return [f"{name}.weight" for name in model.core_linears()]

@@ -5,7 +5,7 @@ from __future__ import annotations
 import streamlit as st
 
 from forge.errors import ForgeError
-from forge.monitor.frame import plain
+from forge.monitor.frame import escape_streamlit_markdown
 
 PAGES = {
     "overview": "Overview",
@@ -24,7 +24,7 @@ def main() -> None:
     try:
         page.run()
     except ForgeError as error:
-        st.error(plain(str(error)))
+        st.error(escape_streamlit_markdown(str(error)))
 
 
 if __name__ == "__main__":

@@ -15,12 +15,12 @@ REFRESH_SECONDS = 2
 _MARKDOWN = re.compile(r"([\\`*_$\[\]~<>:#|])")
 
 
-def plain(text: str) -> str:
+def escape_streamlit_markdown(text: str) -> str:
     """Text whose characters do not mean anything to Markdown."""
     return _MARKDOWN.sub(r"\\\1", text)
 
 
-def live(pane: Callable[..., None]) -> Callable[..., None]:
+def live_dashboard_pane(pane: Callable[..., None]) -> Callable[..., None]:
     """A pane of a page that is drawn anew every two seconds; a fault is one line in its place."""
 
     @st.fragment(run_every=REFRESH_SECONDS)
@@ -29,6 +29,6 @@ def live(pane: Callable[..., None]) -> Callable[..., None]:
         try:
             pane(*arguments)
         except ForgeError as error:
-            st.error(plain(str(error)))
+            st.error(escape_streamlit_markdown(str(error)))
 
     return guarded

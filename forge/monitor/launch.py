@@ -29,7 +29,7 @@ _SETTINGS = {
 }
 
 
-def check_port(port: int) -> None:
+def check_dashboard_port(port: int) -> None:
     """Refuse a port that cannot be listened on.
 
     Raises:
@@ -45,7 +45,7 @@ def check_port(port: int) -> None:
             raise ForgeError(f"port {port} {why}; choose another one: agent-forge monitor --port N") from error
 
 
-def command(port: int, *, open_browser: bool) -> list[str]:
+def streamlit_server_arguments(port: int, *, open_browser: bool) -> list[str]:
     """The server's command line."""
     settings = {**_SETTINGS, "server.port": str(port), "server.headless": str(not open_browser).lower()}
     options: list[str] = []
@@ -56,7 +56,7 @@ def command(port: int, *, open_browser: bool) -> list[str]:
     return [sys.executable, "-P", "-m", "streamlit", "run", str(APP), *options]
 
 
-def become_server(port: int, *, open_browser: bool) -> None:
+def become_dashboard_server(port: int, *, open_browser: bool) -> None:
     """Turn this process into the server: signals reach it as they are sent, and there is no child to outlive it.
 
     Raises:
@@ -66,6 +66,6 @@ def become_server(port: int, *, open_browser: bool) -> None:
         raise ForgeError("the dashboard needs Streamlit; install what requirements.lock names")
     # The same code as the command's own, wherever it was started.
     path = os.pathsep.join(filter(None, (str(APP.resolve().parents[2]), os.environ.get("PYTHONPATH"))))
-    line = command(port, open_browser=open_browser)
+    line = streamlit_server_arguments(port, open_browser=open_browser)
     sys.stdout.flush()
     os.execve(line[0], line, {**os.environ, "PYTHONPATH": path})

@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
-from forge.evals.answering import CALL, END, token_id
+from forge.evals.answering import CALL, END, eval_special_token_id
 from forge.host.machine import cpu_name, peak_ram_mb
 
 if TYPE_CHECKING:
@@ -27,12 +27,12 @@ def decode_tokens_per_s(agent: Agent, *, seed: int, tokens: int = DECODE_TOKENS,
     """Tokens per second when writing one answer (batch 1): the median of some runs, the prompt's reading taken
     off.
     """
-    from forge.evals.timing import random_prompt
+    from forge.evals.timing import random_eval_prompt
     from forge.model.engine import generate
 
-    prompt = random_prompt(agent.model.config.vocab_size, 16, seed)
+    prompt = random_eval_prompt(agent.model.config.vocab_size, 16, seed)
     # Without an end and without calls, exactly as many tokens are written as asked for.
-    ban = tuple(token_id(agent.tokenizer, token) for token in (CALL, END))
+    ban = tuple(eval_special_token_id(agent.tokenizer, token) for token in (CALL, END))
 
     def seconds(count: int) -> tuple[float, int]:
         start = time.perf_counter()
@@ -63,14 +63,14 @@ def bench(path: Path | str, *, repeats: int = 20, seed: int = 0, rounds: int = _
     import numpy
     import torch
 
-    from forge.evals.timing import prefill_ms  # with the model, so that load_ms does not time the import
+    from forge.evals.timing import eval_prefill_ms  # with the model, so that load_ms does not time the import
     from forge.runtime.load import load_agent
 
     start = time.perf_counter()
     agent = load_agent(path)
     load_ms = 1000 * (time.perf_counter() - start)
     with agent:
-        times = prefill_ms([agent.model], repeats=repeats, seed=seed)[0]
+        times = eval_prefill_ms([agent.model], repeats=repeats, seed=seed)[0]
         rate = decode_tokens_per_s(agent, seed=seed, rounds=rounds)
     return {
         "device": f"cpu: {cpu_name()}, {torch.get_num_threads()} threads",
@@ -109,7 +109,7 @@ def bench_isolated(
         for path in paths
     ]
     try:
-        return [_metrics_of(child, path) for child, path in zip(children, paths, strict=True)]
+        return [_bench_metrics_of(child, path) for child, path in zip(children, paths, strict=True)]
     finally:
         for child in children:
             child.kill()
@@ -119,7 +119,7 @@ def bench_isolated(
                     stream.close()
 
 
-def _metrics_of(child: subprocess.Popen[str], path: Path | str) -> dict[str, Any]:
+def _bench_metrics_of(child: subprocess.Popen[str], path: Path | str) -> dict[str, Any]:
     """What a child measured: the line of JSON among what it and its libraries say."""
     assert child.stdout is not None
     lines = child.stdout.read().strip().splitlines()
@@ -129,15 +129,15 @@ def _metrics_of(child: subprocess.Popen[str], path: Path | str) -> dict[str, Any
     return metrics
 
 
-def _leave_with_caller() -> None:
+def _end_bench_with_caller() -> None:
     """End this process when stdin does."""
     sys.stdin.read()
     os._exit(1)
 
 
-def _main(arguments: list[str]) -> int:
+def _bench_main(arguments: list[str]) -> int:
     path, repeats, seed, rounds = arguments
-    threading.Thread(target=_leave_with_caller, daemon=True).start()
+    threading.Thread(target=_end_bench_with_caller, daemon=True).start()
     try:
         print(json.dumps(bench(path, repeats=int(repeats), seed=int(seed), rounds=int(rounds))))
     except ForgeError as error:
@@ -147,4 +147,4 @@ def _main(arguments: list[str]) -> int:
 
 
 if __name__ == "__main__":
-    sys.exit(_main(sys.argv[1:]))
+    sys.exit(_bench_main(sys.argv[1:]))

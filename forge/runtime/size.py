@@ -8,38 +8,38 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.files import count_parameters, tensor_entries
+from forge.files import count_safetensors_parameters, safetensors_entries
 from forge.interface.phase import PACKED
 
 _GROUPS = ("embed", "shift", "low", "high", "memory", "halt", "think_gate")
 
 
-def _group(name: str) -> str:
+def _agent_size_group(name: str) -> str:
     head = name.split(".", 1)[0]
     return next((group for group in _GROUPS if head == group or head.startswith(f"{group}_")), "other")
 
 
-def _weights_by_group(path: Path) -> dict[str, int]:
+def _agent_sizes_by_group(path: Path) -> dict[str, int]:
     """Bytes per part of the model in a safetensors file; header and padding are their own part."""
     parts: dict[str, int] = {}
-    for name, (_, size) in tensor_entries(path).items():
-        parts[_group(name)] = parts.get(_group(name), 0) + size
+    for name, (_, size) in safetensors_entries(path).items():
+        parts[_agent_size_group(name)] = parts.get(_agent_size_group(name), 0) + size
     parts["header"] = path.stat().st_size - sum(parts.values())
     return parts
 
 
-def _directory_size(folder: Path) -> dict[str, Any]:
+def _agent_directory_size(folder: Path) -> dict[str, Any]:
     full = folder / "model.safetensors"
     packed = folder / "packed.safetensors"
     weights = packed if packed.is_file() else full
     for needed in (full, folder / "config.json"):
         if not needed.is_file():
             raise ForgeError(f"{folder}: not a model directory, {needed.name} is missing")
-    parts = _weights_by_group(weights)
+    parts = _agent_sizes_by_group(weights)
     parts["config"] = (folder / "config.json").stat().st_size
     names = {name.removesuffix("?") for name in PACKED if "token" in name}
     parts["tokenizer"] = sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
-    return {"total_bytes": sum(parts.values()), "parameters": count_parameters(full), "by_component": parts}
+    return {"total_bytes": sum(parts.values()), "parameters": count_safetensors_parameters(full), "by_component": parts}
 
 
 def size_report(path: Path | str) -> dict[str, Any]:
@@ -50,12 +50,12 @@ def size_report(path: Path | str) -> dict[str, Any]:
     """
     target = Path(path)
     if target.is_dir():
-        return _directory_size(target)
+        return _agent_directory_size(target)
     if not target.exists():
         raise ForgeError(f"{target}: no such model")
-    from forge.agentfile.container import component_sizes
+    from forge.agentfile.container import agent_file_component_sizes
 
-    parts = dict(component_sizes(target))
+    parts = dict(agent_file_component_sizes(target))
     from forge.runtime.load import load_agent
 
     return {

@@ -27,8 +27,15 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forge.model import TinyTitanForCausalLM
-from forge.model.log_probs import log_probs_of_states
-from forge.thinking.rows import ROLE_IDS, Ids, base_batch, chunks, decided_states, thought_batch
+from forge.model.log_probs import log_probs_from_hidden_states
+from forge.thinking.rows import (
+    ROLE_IDS,
+    Ids,
+    batch_with_thoughts,
+    batch_without_thoughts,
+    thinking_chunks,
+    thinking_decided_states,
+)
 
 COMPONENTS = ("semantic", "logical", "relevance", "fluency")
 ROWS_AT_ONCE = 256
@@ -41,15 +48,15 @@ def coherence_components(
 ) -> dict[str, Scores]:
     """Raw components (r) of r thoughts ``insides``, each of the same length, after their prompts."""
     out: dict[str, list[Tensor]] = {name: [] for name in COMPONENTS}
-    for part in chunks(len(prompts), ROWS_AT_ONCE):
-        semantic, relevance = _from_embeddings(model, prompts[part], insides[part])
-        logical, fluency = _from_likelihoods(model, prompts[part], insides[part], drafts[part])
+    for part in thinking_chunks(len(prompts), ROWS_AT_ONCE):
+        semantic, relevance = _coherence_from_embeddings(model, prompts[part], insides[part])
+        logical, fluency = _coherence_from_likelihoods(model, prompts[part], insides[part], drafts[part])
         for name, value in zip(COMPONENTS, (semantic, logical, relevance, fluency), strict=True):
             out[name].append(value)
     return {name: torch.cat(values).float().numpy() for name, values in out.items()}
 
 
-def _from_embeddings(
+def _coherence_from_embeddings(
     model: TinyTitanForCausalLM, prompts: Sequence[Ids], insides: Sequence[Ids]
 ) -> tuple[Tensor, Tensor]:
     """Semantic and relevance (r)."""
@@ -63,14 +70,16 @@ def _from_embeddings(
     return torch.stack(semantic), torch.stack(relevance)
 
 
-def _from_likelihoods(
+def _coherence_from_likelihoods(
     model: TinyTitanForCausalLM, prompts: Sequence[Ids], insides: Sequence[Ids], drafts: Sequence[Ids]
 ) -> tuple[Tensor, Tensor]:
     """Logical and fluency (r), from one pass with the thought and one without."""
     table, tokens = model.embedding_weight(), len(insides[0])
-    rows, plain = thought_batch(prompts, insides, drafts), base_batch(prompts, drafts)
-    said = log_probs_of_states(decided_states(model, rows.ids, rows.select), table, rows.targets)
-    without = log_probs_of_states(decided_states(model, plain.ids, plain.select), table, plain.targets)
+    rows, plain = batch_with_thoughts(prompts, insides, drafts), batch_without_thoughts(prompts, drafts)
+    said = log_probs_from_hidden_states(thinking_decided_states(model, rows.ids, rows.select), table, rows.targets)
+    without = log_probs_from_hidden_states(
+        thinking_decided_states(model, plain.ids, plain.select), table, plain.targets
+    )
     gain = ((said[:, tokens:] - without) * plain.valid).sum(1) / plain.valid.sum(1)
     return torch.sigmoid(gain), said[:, :tokens].mean(1).exp()
 
@@ -92,24 +101,24 @@ class Calibration:
 
     def coherence(self, raw: Mapping[str, Scores]) -> Scores:
         """Calibrated coherence 0..1 of raw components, whatever their shape."""
-        return _rank(self.reference[-1], self._weighted(raw))
+        return _coherence_rank(self.reference[-1], self._weighted(raw))
 
     def _weighted(self, raw: Mapping[str, Scores]) -> Scores:
         ranked = [
-            np.float32(self.weights[name]) * _rank(row, raw[name])
+            np.float32(self.weights[name]) * _coherence_rank(row, raw[name])
             for name, row in zip(COMPONENTS, self.reference, strict=False)
         ]
         total: Scores = np.sum(ranked, axis=0, dtype=np.float32)
         return total
 
 
-def _rank(reference: Scores, values: Scores) -> Scores:
+def _coherence_rank(reference: Scores, values: Scores) -> Scores:
     """Share of the sorted reference below each value, ties counted half."""
     below, upto = np.searchsorted(reference, values, "left"), np.searchsorted(reference, values, "right")
     return ((below + upto) / (2 * len(reference))).astype(np.float32)
 
 
-def derangement(count: int, seed: int) -> NDArray[np.int64]:
+def thought_derangement(count: int, seed: int) -> NDArray[np.int64]:
     """A random permutation of ``count`` >= 2 things that leaves none in place: one cycle through all."""
     order = np.random.default_rng(seed).permutation(count)
     out = np.empty(count, dtype=np.int64)

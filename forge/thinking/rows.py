@@ -28,7 +28,7 @@ def prompt_with_thought(prompt: Ids, inside: Ids) -> list[int]:
     return [*prompt, ID["think"], *inside, ID["/think"]]
 
 
-def base_batch(prompts: Sequence[Ids], answers: Sequence[Ids]) -> Batch:
+def batch_without_thoughts(prompts: Sequence[Ids], answers: Sequence[Ids]) -> Batch:
     """Rows without thoughts; predicted: the answers."""
     rows = []
     for prompt, answer in zip(prompts, answers, strict=True):
@@ -37,7 +37,7 @@ def base_batch(prompts: Sequence[Ids], answers: Sequence[Ids]) -> Batch:
     return collate(rows, np.arange(len(rows)))
 
 
-def thought_batch(prompts: Sequence[Ids], insides: Sequence[Ids], answers: Sequence[Ids]) -> Batch:
+def batch_with_thoughts(prompts: Sequence[Ids], insides: Sequence[Ids], answers: Sequence[Ids]) -> Batch:
     """Rows with thoughts of one length m; predicted: the m tokens of each thought, then its answer's."""
     rows = []
     for prompt, inside, answer in zip(prompts, insides, answers, strict=True):
@@ -49,7 +49,7 @@ def thought_batch(prompts: Sequence[Ids], insides: Sequence[Ids], answers: Seque
     return collate(rows, np.arange(len(rows)))
 
 
-def final_states(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Tensor:
+def thinking_final_states(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Tensor:
     """Hidden states (r,s,d) after every recurrence step, with gradients; ids (r,t), select (r,s)."""
     trace = model.prefill(ids, model.embedding_weight(), select=select)
     for _ in range(1, model.steps):
@@ -57,11 +57,11 @@ def final_states(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Te
     return trace.high
 
 
-def decided_states(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Tensor:
-    """As :func:`final_states`, each position halting where decoding would."""
+def thinking_decided_states(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Tensor:
+    """As :func:`thinking_final_states`, each position halting where decoding would."""
     return model.run_until_halt(model.prefill(ids, model.embedding_weight(), select=select))[0]
 
 
-def chunks(count: int, size: int) -> list[slice]:
+def thinking_chunks(count: int, size: int) -> list[slice]:
     """Slices that cover ``count`` things, ``size`` at a time."""
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]

@@ -12,19 +12,19 @@ from torch import Tensor
 from forge.data.render import ID
 from forge.model import TinyTitanForCausalLM
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.rows import ROLE_IDS, Ids, chunks, prompt_with_thought
+from forge.thinking.rows import ROLE_IDS, Ids, prompt_with_thought, thinking_chunks
 
 NEVER_ANSWERED = tuple(i for name, i in ID.items() if name != "end")  # role tokens that no answer may hold
 PAIRS_AT_ONCE = 128
 
 
-def step_generator(seed: int, step: int) -> torch.Generator:
+def thought_sampling_generator(seed: int, step: int) -> torch.Generator:
     """The random numbers of one step, whatever ran before it."""
     state = np.random.SeedSequence([seed, step]).generate_state(2)
     return torch.Generator().manual_seed(int(state[0]) << 16 ^ int(state[1]))
 
 
-def pad_right(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+def pad_thought_rows(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
     """Right-padded ids (r,t) and lengths (r)."""
     lengths = torch.tensor([len(row) for row in rows])
     ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
@@ -48,7 +48,7 @@ def sample_thoughts(
     of its cache, neural memory included, and so cannot see each other.
     """
     table = model.embedding_weight()
-    ids, lengths = pad_right(prompts)
+    ids, lengths = pad_thought_rows(prompts)
     cache = model.empty_cache(len(prompts), ids.shape[1] + tokens + 1)
     model.prefill(ids, table, lengths, cache)
     cache = cache.rows(torch.arange(len(prompts)).repeat_interleave(thoughts))
@@ -77,12 +77,12 @@ def answer_thinking(
     """
     out: list[list[int]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
-    for part in chunks(len(order), PAIRS_AT_ONCE):
-        _answer_part(model.eval(), gate, prompts, insides, max_new_tokens, order[part], out)
+    for part in thinking_chunks(len(order), PAIRS_AT_ONCE):
+        _answer_thinking_part(model.eval(), gate, prompts, insides, max_new_tokens, order[part], out)
     return out
 
 
-def _answer_part(
+def _answer_thinking_part(
     model: TinyTitanForCausalLM,
     gate: ThoughtGate,
     prompts: Sequence[Ids],
@@ -94,7 +94,7 @@ def _answer_part(
     """Decode the prompts ``live``, first half of the rows without thoughts, second half with them."""
     table = model.embedding_weight()
     with_thoughts = [prompt_with_thought(prompts[i], insides[i]) for i in live]
-    ids, lengths = pad_right([*(prompts[i] for i in live), *with_thoughts])
+    ids, lengths = pad_thought_rows([*(prompts[i] for i in live), *with_thoughts])
     cache = model.empty_cache(len(ids), ids.shape[1] + max_new_tokens)
     trace = model.prefill(ids, table, lengths, cache, (lengths - 1)[:, None])
     for _ in range(max_new_tokens):

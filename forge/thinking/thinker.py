@@ -16,10 +16,10 @@ from safetensors.torch import save
 from forge.errors import ForgeError
 from forge.model import TinyTitanForCausalLM
 from forge.model.engine import generate
-from forge.thinking.coherence import Calibration, Scores, coherence_components, derangement
+from forge.thinking.coherence import Calibration, Scores, coherence_components, thought_derangement
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.rows import PROMPTS_AT_ONCE, Ids, chunks
-from forge.thinking.sampling import NEVER_ANSWERED, answer_thinking, sample_thoughts, step_generator
+from forge.thinking.rows import PROMPTS_AT_ONCE, Ids, thinking_chunks
+from forge.thinking.sampling import NEVER_ANSWERED, answer_thinking, sample_thoughts, thought_sampling_generator
 
 THINKER_FILE = "think_gate.safetensors"
 
@@ -63,7 +63,7 @@ class Thinker:
         without thinking."""
         started = time.perf_counter()
         count = self.thoughts
-        ids = sample_thoughts(model.eval(), prompts, count, self.tokens, step_generator(seed, 0))
+        ids = sample_thoughts(model.eval(), prompts, count, self.tokens, thought_sampling_generator(seed, 0))
         repeat = np.repeat(np.arange(len(prompts)), count).tolist()
         asked, drafted = [prompts[i] for i in repeat], [drafts[i] for i in repeat]
         raw = coherence_components(model, asked, ids.flatten(0, 1).tolist(), drafted)
@@ -77,10 +77,10 @@ class Thinker:
         self, model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int, seed: int = 0
     ) -> list[list[int]]:
         """Greedy answers (ids with ``<|end|>``) with thoughts, without tools: draft, think, answer."""
-        out = draft_answers(model, prompts, max_new_tokens)
+        out = draft_without_thinking(model, prompts, max_new_tokens)
         where: list[int] = []
         insides: list[list[int]] = []
-        for index, part in enumerate(chunks(len(prompts), PROMPTS_AT_ONCE)):
+        for index, part in enumerate(thinking_chunks(len(prompts), PROMPTS_AT_ONCE)):
             thoughts = self.think(model, prompts[part], out[part], seed + index)
             passed, chosen = np.flatnonzero(thoughts.passed).tolist(), thoughts.chosen()
             where += [part.start + i for i in passed]
@@ -124,13 +124,13 @@ def load_thinker(directory: Path | str) -> Thinker | None:
         raise ForgeError(f"{path}: not a readable think gate ({type(error).__name__})") from error
 
 
-def draft_answers(model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int) -> list[list[int]]:
+def draft_without_thinking(model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int) -> list[list[int]]:
     """Greedy answers without thoughts and without tools: ids up to and with ``<|end|>``."""
     made = generate(model, prompts, max_new_tokens=max_new_tokens, ban_ids=NEVER_ANSWERED)
     return [generation.ids for generation in made]
 
 
-def calibrate(
+def calibrate_thinker(
     model: TinyTitanForCausalLM,
     gate: ThoughtGate,
     prompts: Sequence[Ids],
@@ -147,9 +147,9 @@ def calibrate(
     """
     if len(prompts) < 2:
         raise ForgeError("calibration of thoughts needs at least 2 validation prompts")
-    drafts = draft_answers(model, prompts, max_new_tokens)
-    ids = sample_thoughts(model.eval(), prompts, thoughts, tokens, step_generator(seed, 0))
-    foreign = ids[torch.from_numpy(derangement(len(prompts), seed))].flatten(0, 1).tolist()
+    drafts = draft_without_thinking(model, prompts, max_new_tokens)
+    ids = sample_thoughts(model.eval(), prompts, thoughts, tokens, thought_sampling_generator(seed, 0))
+    foreign = ids[torch.from_numpy(thought_derangement(len(prompts), seed))].flatten(0, 1).tolist()
     repeat = np.repeat(np.arange(len(prompts)), thoughts).tolist()
     raw = coherence_components(model, [prompts[i] for i in repeat], foreign, [drafts[i] for i in repeat])
     return Thinker(gate, Calibration.fit(raw, weights), thoughts, tokens, threshold)

@@ -36,25 +36,25 @@ def calculate(expression: str) -> str:
         raise CalculatorError("empty expression")
     if len(text) > MAX_CHARS or not text.isascii() or not text.isprintable():
         raise CalculatorError("expression too long or not plain text")
-    name, inside = _whole_call(text)
+    name, inside = _split_calculator_call(text)
     if name in _WHOLE:
         return _WHOLE[name](inside)
-    return show(evaluate(text))
+    return format_calculator_result(calculate_exact_value(text))
 
 
-def evaluate(text: str) -> Fraction:
+def calculate_exact_value(text: str) -> Fraction:
     """Exact (or 30-digit) value of an arithmetic expression without variables."""
-    return _linear(_parse(text), text, None)[1]
+    return _calculator_linear_form(_parse_calculator_expression(text), text, None)[1]
 
 
-def show(value: Fraction) -> str:
+def format_calculator_result(value: Fraction) -> str:
     """`7`, `0.3`, or 12 significant digits when the decimal expansion is long or endless."""
     if value.denominator == 1:
         digits = str(value.numerator)
         if len(digits) > MAX_DIGITS:
             raise CalculatorError("the result is too large")
         return digits
-    shown = _terminating(value)
+    shown = _format_calculator_decimal(value)
     if shown is None:
         context = Context(prec=_SHOWN_DIGITS)
         rounded = context.divide(Decimal(value.numerator), Decimal(value.denominator))
@@ -62,7 +62,7 @@ def show(value: Fraction) -> str:
     return shown.rstrip("0").rstrip(".") if "." in shown and "e" not in shown else shown
 
 
-def _terminating(value: Fraction) -> str | None:
+def _format_calculator_decimal(value: Fraction) -> str | None:
     """Decimal text of p/q when q has only the factors 2 and 5 and 20 decimals are enough."""
     for places in range(1, 21):
         scaled = value * 10**places
@@ -73,7 +73,7 @@ def _terminating(value: Fraction) -> str | None:
     return None
 
 
-def _whole_call(text: str) -> tuple[str, str]:
+def _split_calculator_call(text: str) -> tuple[str, str]:
     """(name, inside) when the whole text is one `name(inside)`, else ("", "")."""
     match = re.fullmatch(r"([a-z]+)\s*\((.*)\)", text)
     if not match:
@@ -86,25 +86,25 @@ def _whole_call(text: str) -> tuple[str, str]:
     return match[1], match[2]
 
 
-def _parse(text: str) -> ast.expr:
+def _parse_calculator_expression(text: str) -> ast.expr:
     try:
         return ast.parse(text.strip(), mode="eval").body
     except (SyntaxError, ValueError, MemoryError, RecursionError) as error:
         raise CalculatorError("cannot read the expression") from error
 
 
-def _bounded(value: Fraction) -> Fraction:
+def _check_calculator_number(value: Fraction) -> Fraction:
     if max(value.numerator.bit_length(), value.denominator.bit_length()) > MAX_BITS:
         raise CalculatorError("number too large")
     return value
 
 
-def _literal(node: ast.Constant, text: str) -> Fraction:
+def _calculator_literal(node: ast.Constant, text: str) -> Fraction:
     """The number as written: the tree only keeps a binary float, the source text is exact."""
     if type(node.value) not in (int, float):
         raise CalculatorError("only numbers are allowed")
     if isinstance(node.value, int):
-        return _bounded(Fraction(node.value))
+        return _check_calculator_number(Fraction(node.value))
     written = Decimal(text.strip()[node.col_offset : node.end_col_offset].replace("_", ""))
     exponent = written.as_tuple().exponent
     if not isinstance(exponent, int) or abs(written.adjusted()) > 300 or abs(exponent) > 300:
@@ -115,29 +115,32 @@ def _literal(node: ast.Constant, text: str) -> Fraction:
 _Line = tuple[Fraction, Fraction]  # (a, b) stands for a*x + b; plain numbers have a = 0
 
 
-def _linear(node: ast.expr, text: str, letter: str | None) -> _Line:
+def _calculator_linear_form(node: ast.expr, text: str, letter: str | None) -> _Line:
     """Coefficients of the expression as a line in `letter`; refuses everything that is not linear."""
     zero = Fraction(0)
     if isinstance(node, ast.Constant):
-        return zero, _literal(node, text)
+        return zero, _calculator_literal(node, text)
     if isinstance(node, ast.Name):
         if node.id == letter:
             return Fraction(1), zero
         raise CalculatorError(f"unknown name {node.id[:20]}")
     if isinstance(node, ast.UnaryOp) and isinstance(node.op, ast.UAdd | ast.USub):
         sign = -1 if isinstance(node.op, ast.USub) else 1
-        slope, value = _linear(node.operand, text, letter)
+        slope, value = _calculator_linear_form(node.operand, text, letter)
         return sign * slope, sign * value
     if isinstance(node, ast.BinOp):
-        left, right = _linear(node.left, text, letter), _linear(node.right, text, letter)
-        slope, value = _binary(type(node.op), left, right)
-        return _bounded(slope), _bounded(value)
+        left, right = (
+            _calculator_linear_form(node.left, text, letter),
+            _calculator_linear_form(node.right, text, letter),
+        )
+        slope, value = _calculator_binary_operation(type(node.op), left, right)
+        return _check_calculator_number(slope), _check_calculator_number(value)
     if isinstance(node, ast.Call):
-        return zero, _bounded(_call(node, text, letter))
+        return zero, _check_calculator_number(_call_calculator_function(node, text, letter))
     raise CalculatorError("only arithmetic is allowed")
 
 
-def _binary(kind: type[ast.operator], left: _Line, right: _Line) -> _Line:
+def _calculator_binary_operation(kind: type[ast.operator], left: _Line, right: _Line) -> _Line:
     (a, b), (c, d) = left, right
     if kind is ast.Add:
         return a + c, b + d
@@ -146,19 +149,19 @@ def _binary(kind: type[ast.operator], left: _Line, right: _Line) -> _Line:
     if kind is ast.Mult and (a == 0 or c == 0):
         return a * d + b * c, b * d
     if kind is ast.Div and c == 0:
-        return a / _nonzero(d), b / d
+        return a / _check_calculator_divisor(d), b / d
     if a or c:
         raise CalculatorError("not a linear equation")
     if kind is ast.FloorDiv:
-        return Fraction(0), Fraction(b // _nonzero(d))
+        return Fraction(0), Fraction(b // _check_calculator_divisor(d))
     if kind is ast.Mod:
-        return Fraction(0), b % _nonzero(d)
+        return Fraction(0), b % _check_calculator_divisor(d)
     if kind is ast.Pow:
         return Fraction(0), _power(b, d)
     raise CalculatorError("unknown operator")
 
 
-def _nonzero(value: Fraction) -> Fraction:
+def _check_calculator_divisor(value: Fraction) -> Fraction:
     if value == 0:
         raise CalculatorError("division by zero")
     return value
@@ -183,7 +186,7 @@ def _real_power(base: Fraction, exponent: Fraction) -> Fraction:
     if base < 0:
         raise CalculatorError("root of a negative number")
     if base == 0:
-        return Fraction(0) / _nonzero(Fraction(int(exponent > 0)))
+        return Fraction(0) / _check_calculator_divisor(Fraction(int(exponent > 0)))
     log2 = math.log2(base.numerator) - math.log2(base.denominator)
     if abs(log2 * float(exponent)) > MAX_BITS / 2:
         raise CalculatorError("number too large")
@@ -202,42 +205,42 @@ def _sqrt(value: Fraction) -> Fraction:
         return Fraction((Decimal(value.numerator) / Decimal(value.denominator)).sqrt())
 
 
-def _integer(value: Fraction) -> int:
+def _calculator_integer(value: Fraction) -> int:
     if value.denominator != 1:
         raise CalculatorError("whole numbers only")
     return int(value)
 
 
-def _round(value: Fraction, places: Fraction = Fraction(0)) -> Fraction:
-    digits = _integer(places)
+def _calculator_round(value: Fraction, places: Fraction = Fraction(0)) -> Fraction:
+    digits = _calculator_integer(places)
     if abs(digits) > 50:
         raise CalculatorError("too many decimals")
     return Fraction(round(value, digits))
 
 
-def _whole(function: Callable[..., int]) -> Callable[..., Fraction]:
-    return lambda *values: Fraction(function(*map(_integer, values)))
+def _calculator_integer_function(function: Callable[..., int]) -> Callable[..., Fraction]:
+    return lambda *values: Fraction(function(*map(_calculator_integer, values)))
 
 
 # name: (function, fewest arguments, most arguments)
 _FUNCTIONS: dict[str, tuple[Callable[..., Fraction], int, int]] = {
-    "gcd": (_whole(math.gcd), 1, 20),
-    "lcm": (_whole(math.lcm), 1, 20),
-    "bits": (_whole(lambda n: abs(n).bit_count()), 1, 1),
+    "gcd": (_calculator_integer_function(math.gcd), 1, 20),
+    "lcm": (_calculator_integer_function(math.lcm), 1, 20),
+    "bits": (_calculator_integer_function(lambda n: abs(n).bit_count()), 1, 1),
     "sqrt": (_sqrt, 1, 1),
     "abs": (operator.abs, 1, 1),
-    "round": (_round, 1, 2),
+    "round": (_calculator_round, 1, 2),
     "min": (lambda *values: min(values), 1, 20),
     "max": (lambda *values: max(values), 1, 20),
 }
 
 
-def _call(node: ast.Call, text: str, letter: str | None) -> Fraction:
+def _call_calculator_function(node: ast.Call, text: str, letter: str | None) -> Fraction:
     name = node.func.id if isinstance(node.func, ast.Name) else "?"
     if name not in _FUNCTIONS or node.keywords:
         raise CalculatorError(f"unknown function {name[:20]}")
     function, fewest, most = _FUNCTIONS[name]
-    lines = [_linear(argument, text, letter) for argument in node.args]
+    lines = [_calculator_linear_form(argument, text, letter) for argument in node.args]
     if any(slope for slope, _ in lines):
         raise CalculatorError("not a linear equation")
     if not fewest <= len(lines) <= most:
@@ -245,31 +248,33 @@ def _call(node: ast.Call, text: str, letter: str | None) -> Fraction:
     return function(*(value for _, value in lines))
 
 
-def _arguments(inside: str) -> list[Fraction]:
+def _parse_calculator_arguments(inside: str) -> list[Fraction]:
     """Values of a comma-separated list of expressions."""
-    items = _parse(f"({inside},)")
+    items = _parse_calculator_expression(f"({inside},)")
     if not isinstance(items, ast.Tuple):
         raise CalculatorError("cannot read the arguments")
     source = f"({inside},)"
-    return [_linear(item, source, None)[1] for item in items.elts]
+    return [_calculator_linear_form(item, source, None)[1] for item in items.elts]
 
 
-def _frac(inside: str) -> str:
-    values = _arguments(inside)
+def _calculator_fraction(inside: str) -> str:
+    values = _parse_calculator_arguments(inside)
     if not 1 <= len(values) <= 2:
         raise CalculatorError("frac takes one or two numbers")
-    return _ratio(values[0] / _nonzero(values[1] if len(values) == 2 else Fraction(1)))
+    return _format_calculator_ratio(
+        values[0] / _check_calculator_divisor(values[1] if len(values) == 2 else Fraction(1))
+    )
 
 
-def _ratio(value: Fraction) -> str:
-    show(Fraction(value.numerator))
-    show(Fraction(value.denominator))
+def _format_calculator_ratio(value: Fraction) -> str:
+    format_calculator_result(Fraction(value.numerator))
+    format_calculator_result(Fraction(value.denominator))
     return str(value)
 
 
-def _factor(inside: str) -> str:
-    values = _arguments(inside)
-    number = _integer(values[0]) if len(values) == 1 else 0
+def _calculator_prime_factors(inside: str) -> str:
+    values = _parse_calculator_arguments(inside)
+    number = _calculator_integer(values[0]) if len(values) == 1 else 0
     if not 2 <= number <= MAX_FACTOR:
         raise CalculatorError("factor needs a whole number from 2 to 10**12")
     primes, divisor = [], 2
@@ -282,7 +287,7 @@ def _factor(inside: str) -> str:
     return "*".join(map(str, [*primes, number] if number > 1 else primes))
 
 
-def _base(inside: str) -> str:
+def _calculator_base_conversion(inside: str) -> str:
     parts = [part.strip().strip("'\"") for part in inside.split(",")]
     if len(parts) != 3 or not (parts[1].isdigit() and parts[2].isdigit()):
         raise CalculatorError("base needs digits, from, to")
@@ -312,10 +317,15 @@ def _solve(inside: str) -> str:
     if len(sides) != 2 or len(letters) != 1:
         raise CalculatorError("solve needs one equation in one letter")
     sides = [re.sub(r"(?<=[0-9)])\s*(?=[a-zA-Z(])", "*", side) for side in sides]
-    (a, b), (c, d) = (_linear(_parse(side), side, letters[0]) for side in sides)
+    (a, b), (c, d) = (_calculator_linear_form(_parse_calculator_expression(side), side, letters[0]) for side in sides)
     if a == c:
         raise CalculatorError("no solution" if b != d else "every number is a solution")
-    return _ratio((d - b) / (a - c))
+    return _format_calculator_ratio((d - b) / (a - c))
 
 
-_WHOLE: dict[str, Callable[[str], str]] = {"frac": _frac, "factor": _factor, "base": _base, "solve": _solve}
+_WHOLE: dict[str, Callable[[str], str]] = {
+    "frac": _calculator_fraction,
+    "factor": _calculator_prime_factors,
+    "base": _calculator_base_conversion,
+    "solve": _solve,
+}

@@ -58,14 +58,14 @@ class Database:
             return f"error: {error}"
         if not rows:
             return "error: no rows"
-        return "; ".join(", ".join(map(_show, row)) for row in rows)
+        return "; ".join(", ".join(map(_format_database_value, row)) for row in rows)
 
     def close(self) -> None:
         """Close the connection."""
         self._connection.close()
 
 
-def _show(value: str | float | bytes | None) -> str:
+def _format_database_value(value: str | float | bytes | None) -> str:
     if value is None:
         return "null"
     if isinstance(value, bytes):

@@ -10,7 +10,7 @@ MAX_BYTES = 4096
 MAX_NAME = 200
 
 
-def read_start(folder: Path, name: str) -> str:
+def read_file_for_tool(folder: Path, name: str) -> str:
     """Start of `folder/name` on one line; `error: ...` for anything that is not a text file in the folder.
 
     The path is resolved first (so a link that stays inside works) and the resolved file is opened without
@@ -29,10 +29,10 @@ def read_start(folder: Path, name: str) -> str:
         return f"error: no such file {name[:60]}"
     if not target.is_relative_to(root):
         return "error: only files inside the folder can be read"
-    return _start_of(target)
+    return _read_start_for_tool(target)
 
 
-def _start_of(target: Path) -> str:
+def _read_start_for_tool(target: Path) -> str:
     flags = os.O_RDONLY | getattr(os, "O_NOFOLLOW", 0) | getattr(os, "O_NONBLOCK", 0)  # a pipe must not block
     try:
         descriptor = os.open(target, flags)

@@ -25,7 +25,7 @@ _STOP_TEXT = (
 _STOP = frozenset(_STOP_TEXT.split())
 
 
-def words(text: str) -> list[str]:
+def split_search_terms(text: str) -> list[str]:
     """Lower-case content words; a final s is dropped so that `planets` finds `planet`."""
     found = re.findall(r"\w+", text.lower())
     return [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in found if word not in _STOP]
@@ -36,7 +36,9 @@ class SearchIndex:
 
     def __init__(self, cards: list[tuple[str, str]]) -> None:
         self._cards = cards
-        self._counts = [Counter(words(title) * TITLE_WEIGHT + words(text)) for title, text in cards]
+        self._counts = [
+            Counter(split_search_terms(title) * TITLE_WEIGHT + split_search_terms(text)) for title, text in cards
+        ]
         self._lengths = [sum(counts.values()) for counts in self._counts]
         self._mean_length = sum(self._lengths) / max(1, len(cards)) or 1.0
         self._frequency = Counter(word for counts in self._counts for word in counts)
@@ -61,7 +63,7 @@ class SearchIndex:
         """BM25 score of every card, in file order."""
         total = len(self._cards)
         result = [0.0] * total
-        for word in words(query)[:MAX_QUERY_WORDS]:
+        for word in split_search_terms(query)[:MAX_QUERY_WORDS]:
             seen = self._frequency[word]
             if not seen:
                 continue

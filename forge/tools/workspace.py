@@ -11,7 +11,7 @@ from forge.files import atomic_write_bytes, atomic_write_text
 from forge.tools.content import CARDS, FILES, TABLES
 
 
-def build_workspace(path: Path) -> None:
+def build_tool_workspace(path: Path) -> None:
     """Write the default workspace into the folder `path`, creating it; existing files are replaced."""
     (path / "files").mkdir(parents=True, exist_ok=True)
     rows = (json.dumps({"title": title, "text": text}, ensure_ascii=False) for title, text in CARDS)

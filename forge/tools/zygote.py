@@ -64,7 +64,7 @@ class Unavailable(OSError):
     """A layer cannot be put in place on this machine."""
 
 
-def _check(result: int, what: str) -> int:
+def _check_sandbox_syscall(result: int, what: str) -> int:
     if result < 0:
         code = ctypes.get_errno()
         raise Unavailable(code, f"{what}: {os.strerror(code)}")
@@ -87,15 +87,15 @@ def enter_namespaces(private: str) -> bool:
     maps = {"setgroups": "deny", "uid_map": f"{user} {user} 1", "gid_map": f"{group} {group} 1"}
     for name, text in maps.items():
         Path("/proc/self", name).write_text(text, encoding="ascii")
-    _check(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount")
+    _check_sandbox_syscall(_libc.mount(None, b"/", None, ctypes.c_ulong(_MS_REC | _MS_PRIVATE), None), "mount")
     read_only = struct.pack("QQQQ", 1, 0, 0, 0)
     recursive, here = 0x8000, -100
     size = ctypes.c_size_t(len(read_only))
     # Landlock does not cover chmod, chown and utime: a read-only tree does
-    _check(_libc.syscall(_MOUNT_SETATTR, here, b"/", recursive, read_only, size), "mount_setattr")
+    _check_sandbox_syscall(_libc.syscall(_MOUNT_SETATTR, here, b"/", recursive, read_only, size), "mount_setattr")
     options = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     limits = b"size=4m,nr_inodes=256,mode=700"
-    _check(_libc.mount(b"tmpfs", private.encode(), b"tmpfs", options, limits), "mount")
+    _check_sandbox_syscall(_libc.mount(b"tmpfs", private.encode(), b"tmpfs", options, limits), "mount")
     return True
 
 
@@ -103,7 +103,7 @@ def become_init() -> None:
     """Fork; the parent only waits and passes the exit on, the child (pid 1 inside) returns and serves."""
     first = os.fork()
     if first == 0:
-        _check(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+        _check_sandbox_syscall(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
         return
     for descriptor in (0, 1):  # the caller must see the end of file when the child dies
         os.close(descriptor)
@@ -119,10 +119,10 @@ def landlock_abi() -> int:
     if sys.platform != "linux":
         raise Unavailable(0, "it needs Linux with Landlock")
     version = _libc.syscall(_CREATE_RULESET, None, ctypes.c_size_t(0), 1)
-    return _check(version, "Landlock is missing in this kernel")
+    return _check_sandbox_syscall(version, "Landlock is missing in this kernel")
 
 
-def library_folders() -> list[str]:
+def sandbox_library_folders() -> list[str]:
     """What a snippet may read: Python's standard library and the system's shared libraries."""
     python = [sysconfig.get_path("stdlib"), sysconfig.get_path("platstdlib")]
     candidates = [*python, f"{sys.base_prefix}/lib", "/lib", "/lib64", "/usr/lib", "/usr/lib64"]
@@ -137,17 +137,19 @@ def apply_landlock(abi: int, readable: list[str], writable: str | None) -> None:
     scoped = 3 if abi >= 6 else 0  # abstract sockets and signals
     attributes = struct.pack("QQQ", rights, network, scoped)
     size = 8 if abi < 4 else 16 if abi < 6 else 24
-    ruleset = _check(_libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(size), 0), "landlock ruleset")
+    ruleset = _check_sandbox_syscall(
+        _libc.syscall(_CREATE_RULESET, attributes, ctypes.c_size_t(size), 0), "landlock ruleset"
+    )
     allowed = [(path, _READ_FILE | _READ_DIR) for path in readable]
     if writable:
         allowed.append((writable, rights & ~1))  # bit 0 is execute
     for path, access in allowed:
         folder = os.open(path, os.O_PATH | os.O_CLOEXEC)
         rule = struct.pack("=Qi", access, folder)
-        _check(_libc.syscall(_ADD_RULE, ruleset, 1, rule, 0), "landlock_add_rule")
+        _check_sandbox_syscall(_libc.syscall(_ADD_RULE, ruleset, 1, rule, 0), "landlock_add_rule")
         os.close(folder)
-    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
-    _check(_libc.syscall(_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
+    _check_sandbox_syscall(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+    _check_sandbox_syscall(_libc.syscall(_RESTRICT_SELF, ruleset, 0), "landlock_restrict_self")
     os.close(ruleset)
 
 
@@ -157,7 +159,7 @@ def apply_landlock(abi: int, readable: list[str], writable: str | None) -> None:
 def drop_capabilities() -> None:
     """Empty the effective, permitted and inheritable sets of the calling thread (capset, version 3)."""
     header = struct.pack("=Ii", 0x20080522, 0)
-    _check(_libc.capset(header, bytes(24)), "capset")
+    _check_sandbox_syscall(_libc.capset(header, bytes(24)), "capset")
 
 
 # --- 4. seccomp -----------------------------------------------------------------------------------
@@ -214,8 +216,8 @@ def apply_seccomp(program: bytes) -> None:
     buffer = ctypes.create_string_buffer(program, len(program))
     header = struct.pack("HxxxxxxP", len(program) // 8, ctypes.addressof(buffer))
     pointer = ctypes.create_string_buffer(header, len(header))
-    _check(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
-    _check(_libc.prctl(_PR_SET_SECCOMP, 2, ctypes.addressof(pointer), 0, 0), "seccomp")
+    _check_sandbox_syscall(_libc.prctl(_PR_SET_NO_NEW_PRIVS, 1, 0, 0, 0), "prctl")
+    _check_sandbox_syscall(_libc.prctl(_PR_SET_SECCOMP, 2, ctypes.addressof(pointer), 0, 0), "seccomp")
 
 
 # --- 5. one snippet -------------------------------------------------------------------------------
@@ -237,12 +239,12 @@ def limit_resources(timeout_s: float) -> None:
         resource.setrlimit(kind, (value, value))
 
 
-def describe(error: BaseException) -> str:
+def describe_snippet_error(error: BaseException) -> str:
     """`ZeroDivisionError: division by zero`, on one line."""
     return " ".join(traceback.format_exception_only(error)[-1].split())[:160]
 
 
-def child(code: bytes, pipes: tuple[int, int, int], timeout_s: float, program: bytes | None) -> NoReturn:
+def run_sandbox_child(code: bytes, pipes: tuple[int, int, int], timeout_s: float, program: bytes | None) -> NoReturn:
     """Body of a child: last layers, then the snippet. `pipes` = null device, output, error."""
     status = 1
     null, out, err = pipes
@@ -266,7 +268,7 @@ def child(code: bytes, pipes: tuple[int, int, int], timeout_s: float, program: b
         status = 0 if stop.code in (None, 0) else 1
         os.write(3, f"SystemExit: {str(stop.code)[:100]}".encode("utf-8", "replace"))
     except BaseException as error:  # noqa: BLE001 whatever the snippet raises is its result
-        os.write(3, describe(error).encode("utf-8", "replace"))
+        os.write(3, describe_snippet_error(error).encode("utf-8", "replace"))
     try:
         sys.stdout.flush()
     finally:
@@ -283,13 +285,13 @@ def run_snippet(code: bytes, null: int, timeout_s: float, program: bytes | None)
     deadline = time.monotonic() + timeout_s
     pid = os.fork()
     if pid == 0:
-        child(code, (null, out_write, err_write), timeout_s, program)
+        run_sandbox_child(code, (null, out_write, err_write), timeout_s, program)
     os.close(out_write)
     os.close(err_write)
     texts = {out_read: b"", err_read: b""}
-    trouble = drain(texts, deadline)
-    status = None if trouble else wait_until(pid, deadline)
-    kill_all(pid, reap=status is None)
+    trouble = drain_sandbox_pipes(texts, deadline)
+    status = None if trouble else wait_for_sandbox_child(pid, deadline)
+    kill_sandbox_processes(pid, reap=status is None)
     os.close(out_read)
     os.close(err_read)
     if status is None:
@@ -301,7 +303,7 @@ def run_snippet(code: bytes, null: int, timeout_s: float, program: bytes | None)
     return b"o", texts[out_read]
 
 
-def drain(texts: dict[int, bytes], deadline: float) -> bytes:
+def drain_sandbox_pipes(texts: dict[int, bytes], deadline: float) -> bytes:
     """Read the descriptors in `texts` to their ends; what went wrong if the clock or the cap struck."""
     open_ends = list(texts)
     while open_ends:
@@ -318,7 +320,7 @@ def drain(texts: dict[int, bytes], deadline: float) -> bytes:
     return b""
 
 
-def wait_until(pid: int, deadline: float) -> int | None:
+def wait_for_sandbox_child(pid: int, deadline: float) -> int | None:
     """Wait status of a child that has closed its pipes, or None at the deadline."""
     while True:
         found, status = os.waitpid(pid, os.WNOHANG)
@@ -329,7 +331,7 @@ def wait_until(pid: int, deadline: float) -> int | None:
         time.sleep(0.0002)
 
 
-def kill_all(pid: int, reap: bool) -> None:
+def kill_sandbox_processes(pid: int, reap: bool) -> None:
     """Kill a child and its descendants: as pid 1 all of the namespace, else the child's session group."""
     alone = os.getpid() == 1
     with contextlib.suppress(ProcessLookupError):  # nothing may be left
@@ -347,7 +349,7 @@ def kill_all(pid: int, reap: bool) -> None:
             return
 
 
-def clear(folder: int) -> None:
+def clear_sandbox_folder(folder: int) -> None:
     """Empty an open directory, whatever modes a snippet gave to what it left; never follows a link."""
     os.fchmod(folder, 0o700)
     for name in os.listdir(folder):
@@ -356,7 +358,7 @@ def clear(folder: int) -> None:
         except (IsADirectoryError, PermissionError):
             os.chmod(name, 0o700, dir_fd=folder)
             inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
-            clear(inner)
+            clear_sandbox_folder(inner)
             os.close(inner)
             os.rmdir(name, dir_fd=folder)
 
@@ -364,7 +366,7 @@ def clear(folder: int) -> None:
 # --- the server -----------------------------------------------------------------------------------
 
 
-def read_exactly(size: int) -> bytes:
+def read_sandbox_bytes(size: int) -> bytes:
     """`size` bytes of a request, or fewer at the end of file."""
     data = b""
     while len(data) < size:
@@ -375,7 +377,7 @@ def read_exactly(size: int) -> bytes:
     return data
 
 
-def reply(status: bytes, text: bytes) -> None:
+def send_sandbox_reply(status: bytes, text: bytes) -> None:
     """Send one frame."""
     data = status + len(text).to_bytes(4, "big") + text
     while data:
@@ -397,7 +399,7 @@ def isolate(private: str, unsafe: bool) -> tuple[dict[str, object], bytes | None
     elif program is None:
         raise Unavailable(0, "neither namespaces nor seccomp can be used here")
     os.chdir(private)
-    apply_landlock(abi, library_folders(), private)
+    apply_landlock(abi, sandbox_library_folders(), private)
     drop_capabilities()
     return layers, program
 
@@ -414,14 +416,14 @@ def main(private: str, timeout_s: float, unsafe: bool) -> None:
     try:
         layers, program = isolate(private, unsafe)
     except OSError as error:
-        reply(b"u", (error.strerror or str(error)).encode("utf-8", "replace"))
+        send_sandbox_reply(b"u", (error.strerror or str(error)).encode("utf-8", "replace"))
         return
     folder = os.open(private, os.O_RDONLY | os.O_DIRECTORY)
-    reply(b"r", json.dumps(layers).encode())
-    while len(head := read_exactly(4)) == 4:
-        status, text = run_snippet(read_exactly(int.from_bytes(head, "big")), null, timeout_s, program)
-        clear(folder)
-        reply(status, text)
+    send_sandbox_reply(b"r", json.dumps(layers).encode())
+    while len(head := read_sandbox_bytes(4)) == 4:
+        status, text = run_snippet(read_sandbox_bytes(int.from_bytes(head, "big")), null, timeout_s, program)
+        clear_sandbox_folder(folder)
+        send_sandbox_reply(status, text)
 
 
 if __name__ == "__main__":

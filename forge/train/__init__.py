@@ -2,10 +2,10 @@
 
 from forge.train.batches import Batch, collate, gather_batch, padding_share, plan_batches
 from forge.train.checkpoint import load_checkpoint, save_checkpoint
-from forge.train.fit import fit, loop_settings
+from forge.train.fit import train_on_planned_batches, training_loop_settings
 from forge.train.loop import Trainer, TrainResult, TrainSettings, train
-from forge.train.losses import answers_without_tools, distillation_loss, language_loss
-from forge.train.optim import Grokfast, HybridOptimizer, orthogonalize, schedule
+from forge.train.losses import distillation_loss, language_loss, loss_flags_without_call
+from forge.train.optim import Grokfast, HybridOptimizer, orthogonalize_muon_update, schedule
 
 __all__ = [
     "Batch",
@@ -14,18 +14,18 @@ __all__ = [
     "TrainResult",
     "TrainSettings",
     "Trainer",
-    "answers_without_tools",
     "collate",
     "distillation_loss",
-    "fit",
     "gather_batch",
     "language_loss",
     "load_checkpoint",
-    "loop_settings",
-    "orthogonalize",
+    "loss_flags_without_call",
+    "orthogonalize_muon_update",
     "padding_share",
     "plan_batches",
     "save_checkpoint",
     "schedule",
     "train",
+    "train_on_planned_batches",
+    "training_loop_settings",
 ]

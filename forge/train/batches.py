@@ -93,24 +93,26 @@ def plan_batches(
     lengths = data.lengths
     mean = sum(share / total * lengths[pools[kind]].mean() for kind, share in live.items())
     wanted = int(1.15 * steps * batch_tokens / mean) + 64
-    order = rng.permutation(np.concatenate([_cycle(pools[k], round(wanted * s / total), rng) for k, s in live.items()]))
+    order = rng.permutation(
+        np.concatenate([_cycle_batch_pool(pools[k], round(wanted * s / total), rng) for k, s in live.items()])
+    )
     batches: list[np.ndarray] = []
     window = max(64, int(WINDOW_BATCHES * batch_tokens / mean))
     while len(batches) < steps:
         for start in range(0, len(order), window):
-            group = _cut_window(order[start : start + window], lengths, batch_tokens)
+            group = _cut_into_batches(order[start : start + window], lengths, batch_tokens)
             batches += [group[i] for i in rng.permutation(len(group))]
         order = rng.permutation(order)
     return batches[:steps]
 
 
-def _cycle(pool: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
+def _cycle_batch_pool(pool: np.ndarray, n: int, rng: np.random.Generator) -> np.ndarray:
     """``n`` members of the pool: whole shuffled passes, then part of one."""
     passes = [rng.permutation(pool) for _ in range(n // len(pool) + 1)]
     return np.concatenate(passes)[:n]
 
 
-def _cut_window(index: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
+def _cut_into_batches(index: np.ndarray, lengths: np.ndarray, batch_tokens: int) -> list[np.ndarray]:
     index = index[np.argsort(lengths[index], kind="stable")]
     out, start = [], 0
     while start < len(index):

@@ -35,14 +35,14 @@ def save_checkpoint(
     except BaseException:
         shutil.rmtree(folder)
         raise
-    newest = {_step(old): old for old in checkpoints(directory)}
+    newest = {_step(old): old for old in training_checkpoint_folders(directory)}
     kept = [newest[n] for n in sorted(newest)[-KEEP:]]
-    for old in checkpoints(directory):
+    for old in training_checkpoint_folders(directory):
         if old not in kept:
             shutil.rmtree(old)
 
 
-def checkpoints(directory: Path) -> list[Path]:
+def training_checkpoint_folders(directory: Path) -> list[Path]:
     """Folders of checkpoints, whole or not, the oldest first."""
     return sorted(directory.glob("step-*"))
 
@@ -51,9 +51,9 @@ def _step(folder: Path) -> str:
     return folder.name.split("-")[1]
 
 
-def drop_newest(directory: Path) -> None:
+def drop_newest_training_checkpoint(directory: Path) -> None:
     """Remove every version of the newest step."""
-    folders = checkpoints(directory)
+    folders = training_checkpoint_folders(directory)
     for folder in folders:
         if _step(folder) == _step(folders[-1]):
             shutil.rmtree(folder)
@@ -61,7 +61,7 @@ def drop_newest(directory: Path) -> None:
 
 def load_checkpoint(directory: Path) -> tuple[dict[str, torch.Tensor], dict[str, Any]] | None:
     """The newest checkpoint whose manifest verifies, or None; a damaged one gives way to an older one."""
-    for folder in reversed(checkpoints(directory)):
+    for folder in reversed(training_checkpoint_folders(directory)):
         try:
             verify_manifest(folder)
             with safe_open(folder / "state.safetensors", framework="pt") as file:

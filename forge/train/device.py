@@ -54,7 +54,7 @@ def model_on_device(model: nn.Module, device: torch.device) -> Iterator[None]:
         model.to(home)
 
 
-def keep_freed_memory() -> bool:
+def keep_freed_memory_for_training() -> bool:
     """Have glibc keep what is freed instead of giving it back to the kernel, which has to clear every page of it
     again at the next step. Peak memory stays what it is. False where the C library is another."""
     mallopt = getattr(ctypes.CDLL(None), "mallopt", None)

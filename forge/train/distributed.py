@@ -78,7 +78,7 @@ class Ranks:
 _VARIABLES = (("RANK", "0"), ("WORLD_SIZE", "1"), ("LOCAL_RANK", "0"))
 
 
-def joined() -> Ranks:
+def join_training_processes() -> Ranks:
     """The processes of this run, connected by gloo (NCCL between GPUs) until they end.
 
     Once a process: a group that is made anew finds the addresses of the former one in torchrun's store.

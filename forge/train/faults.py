@@ -17,7 +17,7 @@ from torch import Tensor
 
 from forge.errors import ForgeError
 from forge.train.batches import Batch
-from forge.train.checkpoint import drop_newest, load_checkpoint, save_checkpoint
+from forge.train.checkpoint import drop_newest_training_checkpoint, load_checkpoint, save_checkpoint
 
 if TYPE_CHECKING:
     from forge.train.loop import Trainer
@@ -99,7 +99,7 @@ def is_out_of_memory(error: BaseException) -> bool:
 
 
 def backward_within_memory(
-    care: TrainingLimits,
+    limits: TrainingLimits,
     step: int,
     batch: Batch,
     backward: Callable[[Sequence[Batch]], dict[str, float]],
@@ -113,7 +113,7 @@ def backward_within_memory(
     while True:
         noise = torch.get_rng_state()
         try:
-            return backward(batch.split(care.micro_batches) if care.micro_batches > 1 else [batch])
+            return backward(batch.split(limits.micro_batches) if limits.micro_batches > 1 else [batch])
         except (RuntimeError, MemoryError) as error:
             if not is_out_of_memory(error):
                 raise
@@ -123,16 +123,16 @@ def backward_within_memory(
         torch.set_rng_state(noise)
         if torch.cuda.is_available():
             torch.cuda.empty_cache()
-        care.shrink(step, len(batch.ids), shortage)
+        limits.shrink(step, len(batch.ids), shortage)
 
 
-def snapshot(trainer: Trainer) -> Snapshot:
+def snapshot_trainer(trainer: Trainer) -> Snapshot:
     """A copy of a fresh trainer's state, to return to while there is no checkpoint."""
     tensors, scalars = trainer.state(0)
     return {name: tensor.clone() for name, tensor in tensors.items()}, scalars
 
 
-def go_back(trainer: Trainer, fault: Diverged, directory: Path | None, start: Snapshot) -> int:
+def roll_back_trainer(trainer: Trainer, fault: Diverged, directory: Path | None, start: Snapshot) -> int:
     """Return to the newest checkpoint, or to ``start`` where there is none, at half the learning rate.
 
     A checkpoint that led to divergence twice gives way to the one before it. Returns the step to go on from.
@@ -140,21 +140,21 @@ def go_back(trainer: Trainer, fault: Diverged, directory: Path | None, start: Sn
     Raises:
         ForgeError: the run went back as often as it may.
     """
-    care = trainer.care
-    if care.returns >= MAX_RETURNS:
+    limits = trainer.limits
+    if limits.returns >= MAX_RETURNS:
         raise ForgeError(
-            f"training diverged at step {fault.step} ({fault}), even after {care.returns} returns to an earlier"
-            f" state and at {care.rate:g} of the learning rate; lower the learning rate in params.yaml"
+            f"training diverged at step {fault.step} ({fault}), even after {limits.returns} returns to an earlier"
+            f" state and at {limits.rate:g} of the learning rate; lower the learning rate in params.yaml"
         ) from fault
     saved = load_checkpoint(directory) if directory is not None else None
-    if directory is not None and saved is not None and saved[1]["step"] == care.returned_to:
-        drop_newest(directory)
+    if directory is not None and saved is not None and saved[1]["step"] == limits.returned_to:
+        drop_newest_training_checkpoint(directory)
         saved = load_checkpoint(directory)
     step = trainer.restore(*(start if saved is None else saved))
-    trainer.care = TrainingLimits(
-        micro_batches=max(care.micro_batches, trainer.limits.micro_batches),
-        rate=care.rate / 2,
-        returns=care.returns + 1,
+    trainer.limits = TrainingLimits(
+        micro_batches=max(limits.micro_batches, trainer.limits.micro_batches),
+        rate=limits.rate / 2,
+        returns=limits.returns + 1,
         returned_to=step,
     )
     LOG.warning(

@@ -36,7 +36,7 @@ class BudgetParams(Protocol):
     def checkpoint_every(self) -> int: ...
 
 
-def loop_settings(params: BudgetParams, adam_ratio: float) -> TrainSettings:
+def training_loop_settings(params: BudgetParams, adam_ratio: float) -> TrainSettings:
     """The loop's settings by a phase's parameters; ``adam_ratio`` is the learning rate of embeddings and vectors
     against that of the matrices."""
     return TrainSettings(
@@ -48,7 +48,7 @@ def loop_settings(params: BudgetParams, adam_ratio: float) -> TrainSettings:
     )
 
 
-def fit(
+def train_on_planned_batches(
     run: LoopRun,
     model: TinyTitanForCausalLM,
     data: EncodedSet,
@@ -71,7 +71,7 @@ def fit(
     Raises:
         ForgeError: the largest batch cannot fit into memory; nothing has started then.
     """
-    plan = plan_curriculum(data, shares, settings.steps, batch_tokens, run.seed, curriculum)
+    plan = plan_curriculum_batches(data, shares, settings.steps, batch_tokens, run.seed, curriculum)
     ranks = Ranks.from_environment()
     device, parts = training_device(ranks.local), settings.accumulate * ranks.world
     check_training_memory(
@@ -80,7 +80,7 @@ def fit(
         teacher=teacher,
         device=str(device),
         optimizer="hybrid+grokfast" if settings.grokfast_lambda else "hybrid",
-        supervised_tokens=most_supervised(data, plan) // parts,
+        supervised_tokens=max_supervised_batch_tokens(data, plan) // parts,
         row_tokens=min(SHORT, int(data.lengths[np.concatenate(plan)].max())),
     )
 
@@ -108,14 +108,14 @@ def fit(
     return replace(result, padding=padding_share(data, plan))
 
 
-def most_supervised(data: EncodedSet, plan: Sequence[np.ndarray]) -> int:
+def max_supervised_batch_tokens(data: EncodedSet, plan: Sequence[np.ndarray]) -> int:
     """The most tokens with a target that a batch of the plan holds."""
     ends = np.concatenate(([0], np.cumsum(data.mask, dtype=np.int64)))
     each = np.diff(ends[data.offsets])
     return max(int(each[index].sum()) for index in plan)
 
 
-def plan_curriculum(
+def plan_curriculum_batches(
     data: EncodedSet,
     shares: Mapping[str, float],
     steps: int,

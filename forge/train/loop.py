@@ -15,9 +15,16 @@ from forge.errors import Interrupted
 from forge.model.titan import TinyTitanForCausalLM
 from forge.train.batches import Batch
 from forge.train.checkpoint import load_checkpoint, save_checkpoint
-from forge.train.device import AmpState, MixedPrecision, keep_freed_memory, model_on_device
-from forge.train.distributed import Ranks, joined
-from forge.train.faults import Diverged, Snapshot, TrainingLimits, backward_within_memory, go_back, snapshot
+from forge.train.device import AmpState, MixedPrecision, keep_freed_memory_for_training, model_on_device
+from forge.train.distributed import Ranks, join_training_processes
+from forge.train.faults import (
+    Diverged,
+    Snapshot,
+    TrainingLimits,
+    backward_within_memory,
+    roll_back_trainer,
+    snapshot_trainer,
+)
 from forge.train.losses import LossFn
 from forge.train.optim import Grokfast, HybridOptimizer, schedule
 from forge.train.progress import Progress
@@ -202,9 +209,9 @@ def train(
     Raises:
         ForgeError: it diverged too often, or a single row does not fit into memory.
     """
-    keep_freed_memory()
+    keep_freed_memory_for_training()
     device = next(model.parameters()).device if device is None else device
-    ranks = joined()
+    ranks = join_training_processes()
     with model_on_device(model, device):
         trainer = Trainer(model.train(), loss_fn, settings, MixedPrecision.on(device), ranks)
         result = _Loop(trainer, source, name, checkpoint_dir, log if ranks.writes else None, stop, on_step).run()
@@ -226,7 +233,7 @@ class _Loop:
 
     def run(self) -> TrainResult:
         trainer, settings, ranks = self.trainer, self.trainer.settings, self.trainer.ranks
-        start = snapshot(trainer)
+        start = snapshot_trainer(trainer)
         ranks.wait()  # for process 0 to have written what it was interrupted at
         saved = load_checkpoint(self.checkpoint_dir) if self.checkpoint_dir is not None else None
         step = begin = trainer.restore(*saved) if saved is not None else 0
@@ -274,7 +281,7 @@ class _Loop:
         """Every process to the same earlier state; process 0 picks and keeps it."""
         trainer, ranks = self.trainer, self.trainer.ranks
         if ranks.writes or self.checkpoint_dir is None:
-            step = go_back(trainer, fault, self.checkpoint_dir, start)
+            step = roll_back_trainer(trainer, fault, self.checkpoint_dir, start)
         ranks.wait()
         if not ranks.writes and self.checkpoint_dir is not None:
             saved = load_checkpoint(self.checkpoint_dir)

@@ -31,14 +31,14 @@ def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0, early_weig
         targets = batch.targets[batch.valid]
         outputs = model.predictions(batch.ids, batch.select, batch.valid)
         losses = [F.cross_entropy(logits, targets) for logits, _ in outputs]
-        total = weighted(losses, early_weight)
-        right = [is_correct(logits, targets) for logits, _ in outputs]
+        total = weighted_step_loss(losses, early_weight)
+        right = [supervised_token_is_correct(logits, targets) for logits, _ in outputs]
         metrics = {
             "loss": float(losses[-1].detach()),
             "accuracy": float(right[-1].float().mean()),
             "loss_first": float(losses[0].detach()),
         }
-        for halt, correct, later in undecided(outputs, right):
+        for halt, correct, later in halting_loss_inputs(outputs, right):
             total = total + halt_weight * halting_loss(halt, correct, later)
             total = total + ponder_cost * torch.sigmoid(-halt).mean()
         return total, metrics
@@ -46,13 +46,13 @@ def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0, early_weig
     return loss
 
 
-def is_correct(logits: Tensor, targets: Tensor) -> Tensor:
+def supervised_token_is_correct(logits: Tensor, targets: Tensor) -> Tensor:
     """Whether no token's logit (n,v) exceeds the target's (n): the argmax, at an eighth of its cost on CPU."""
     logits = logits.detach()
     return logits.gather(1, targets[:, None]).squeeze(1) == logits.amax(-1)
 
 
-def weighted(losses: list[Tensor], early_weight: float) -> Tensor:
+def weighted_step_loss(losses: list[Tensor], early_weight: float) -> Tensor:
     """Mean over steps with the last step counting most."""
     weights = [early_weight] * (len(losses) - 1) + [1.0]
     return torch.stack([w * x for w, x in zip(weights, losses, strict=True)]).sum() / sum(weights)
@@ -82,7 +82,7 @@ def distillation_loss(
         teachers[next(teacher.parameters()).device] = teacher
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        silent = None if without_call is None else _positions(batch, without_call)
+        silent = None if without_call is None else _supervised_position_flags(batch, without_call)
         wanted = None
         if teacher is not None and kd_weight > 0:
             seen = batch if teacher_batch is None else teacher_batch(batch)
@@ -90,17 +90,22 @@ def distillation_loss(
             if there not in teachers:
                 teachers[there] = cast(TinyTitanForCausalLM, cast(nn.Module, copy.deepcopy(teacher)).to(there))
             with torch.no_grad():
-                logits = _silence(teachers[there].predictions(seen.ids, seen.select, seen.valid)[-1][0], silent)
+                logits = _silence_call_in_distillation(
+                    teachers[there].predictions(seen.ids, seen.select, seen.valid)[-1][0], silent
+                )
                 wanted = F.log_softmax(logits / temperature, dim=-1)
         targets = batch.targets[batch.valid]
         outputs = [
-            (_silence(logits, silent), halt) for logits, halt in model.predictions(batch.ids, batch.select, batch.valid)
+            (_silence_call_in_distillation(logits, silent), halt)
+            for logits, halt in model.predictions(batch.ids, batch.select, batch.valid)
         ]
         cross = [F.cross_entropy(student, targets) for student, _ in outputs]
         kl = [_kl(wanted, student, temperature) for student, _ in outputs] if wanted is not None else cross
-        total = (1 - kd_weight) * weighted(cross, early_weight) + kd_weight * weighted(kl, early_weight)
-        right = [is_correct(student, targets) for student, _ in outputs]
-        for halt, correct, later in undecided(outputs, right):
+        total = (1 - kd_weight) * weighted_step_loss(cross, early_weight) + kd_weight * weighted_step_loss(
+            kl, early_weight
+        )
+        right = [supervised_token_is_correct(student, targets) for student, _ in outputs]
+        for halt, correct, later in halting_loss_inputs(outputs, right):
             total = total + halt_weight * halting_loss(halt, correct, later)
         accuracy = float(right[-1].float().mean())
         metrics = {"loss": float(cross[-1].detach()), "accuracy": accuracy}
@@ -109,13 +114,15 @@ def distillation_loss(
     return loss
 
 
-def answers_without_tools(data: EncodedSet) -> np.ndarray:
+def loss_flags_without_call(data: EncodedSet) -> np.ndarray:
     """Which examples must not teach the model to stop calling tools."""
     flags: np.ndarray = data.kind == KINDS.index("direct")
     return flags
 
 
-def undecided(outputs: list[tuple[Tensor, Tensor | None]], right: list[Tensor]) -> list[tuple[Tensor, Tensor, Tensor]]:
+def halting_loss_inputs(
+    outputs: list[tuple[Tensor, Tensor | None]], right: list[Tensor]
+) -> list[tuple[Tensor, Tensor, Tensor]]:
     """(halt logits, right at this step, right at some later step) of every step but the last; nothing without
     a halting head."""
     found, later = [], right[-1]
@@ -131,13 +138,13 @@ def halting_loss(halt: Tensor, correct: Tensor, correct_later: Tensor) -> Tensor
     return F.binary_cross_entropy_with_logits(halt, (correct | ~correct_later).float())
 
 
-def _positions(batch: Batch, flags: np.ndarray) -> Tensor:
+def _supervised_position_flags(batch: Batch, flags: np.ndarray) -> Tensor:
     """Flags of examples spread over the batch's supervised positions."""
     rows = torch.from_numpy(flags[batch.index]).to(batch.valid.device)
     return rows[:, None].expand_as(batch.valid)[batch.valid]
 
 
-def _silence(logits: Tensor, silent: Tensor | None) -> Tensor:
+def _silence_call_in_distillation(logits: Tensor, silent: Tensor | None) -> Tensor:
     """Put the call token out of reach at the marked positions."""
     if silent is None or not bool(silent.any()):
         return logits

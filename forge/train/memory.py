@@ -16,7 +16,7 @@ import torch
 from forge.errors import ForgeError
 from forge.model.blocks import SHORT
 from forge.model.config import TinyTitanConfig
-from forge.model.titan import TinyTitanForCausalLM, core_weight_names
+from forge.model.titan import TinyTitanForCausalLM, titan_core_weight_names
 
 FLOAT = 4  # bytes
 # Floats of state a weight: (matrices of the core, the rest). Muon keeps one momentum, AdamW two moments.
@@ -56,7 +56,7 @@ def estimate_training_bytes(
     if optimizer not in OPTIMIZER_STATE:
         raise ForgeError(f"optimizer: '{optimizer}' is not one of {', '.join(OPTIMIZER_STATE)}")
     supervised = round(SUPERVISED_SHARE * batch_tokens) if supervised_tokens is None else supervised_tokens
-    core, rest, largest = _weights(config)
+    core, rest, largest = _count_trained_weights(config)
     on_core, on_rest = OPTIMIZER_STATE[optimizer]
     resting = core * (2 + on_core) + rest * (2 + on_rest) + (core + rest if teacher else 0)
     resting += 2 * core + rest  # the fresh state that a diverged run may return to
@@ -64,15 +64,17 @@ def estimate_training_bytes(
     quantized += config.vocab_size * config.hidden_size if config.embed_bits else 0
     # The gradient of the tied table is made once a step and added up: one more copy.
     forward = quantized + config.vocab_size * config.hidden_size
-    forward += saved_floats(config, batch_tokens, supervised, row_tokens) + _logit_floats(config, supervised, teacher)
+    forward += floats_saved_for_backward(config, batch_tokens, supervised, row_tokens) + _training_logit_floats(
+        config, supervised, teacher
+    )
     return round(OVERHEAD * FLOAT * (resting + max(forward, MUON_WORKSPACE * largest, rest)))
 
 
-def _weights(config: TinyTitanConfig) -> tuple[int, int, int]:
+def _count_trained_weights(config: TinyTitanConfig) -> tuple[int, int, int]:
     """Weights of the core, of the rest, and of the largest group of equal shapes; no memory is taken."""
     with torch.device("meta"):
         model = TinyTitanForCausalLM(copy.deepcopy(config))
-    names = set(core_weight_names(model))
+    names = set(titan_core_weight_names(model))
     groups: dict[torch.Size, int] = {}
     rest = 0
     for name, parameter in model.named_parameters():
@@ -83,7 +85,9 @@ def _weights(config: TinyTitanConfig) -> tuple[int, int, int]:
     return sum(groups.values()), rest, max(groups.values())
 
 
-def saved_floats(config: TinyTitanConfig, tokens: int, supervised: int, row_tokens: int = ROW_TOKENS) -> int:
+def floats_saved_for_backward(
+    config: TinyTitanConfig, tokens: int, supervised: int, row_tokens: int = ROW_TOKENS
+) -> int:
     """Values that autograd keeps from the forward pass to the backward one, logits left out.
 
     Step 1 runs over all ``tokens``, its last block beyond keys and values and later steps over the
@@ -114,7 +118,7 @@ def saved_floats(config: TinyTitanConfig, tokens: int, supervised: int, row_toke
     return tokens * everywhere + supervised * (last + later * (steps - 1))
 
 
-def _logit_floats(config: TinyTitanConfig, supervised: int, teacher: bool) -> int:
+def _training_logit_floats(config: TinyTitanConfig, supervised: int, teacher: bool) -> int:
     """Logits and log-probabilities of all steps at the end of the forward pass, and two more of one step for
     its gradient; the distance to a teacher keeps two more a step."""
     steps = config.max_steps if config.architecture == "titan" else 1
@@ -124,17 +128,17 @@ def _logit_floats(config: TinyTitanConfig, supervised: int, teacher: bool) -> in
 # ---- what there is -----------------------------------------------------------------------------------------
 
 
-def available_bytes(device: str = "cpu") -> int:
+def available_training_bytes(device: str = "cpu") -> int:
     """Memory that this process may still take: of the GPU, or of the machine within the limit of its control
     group."""
     if device.startswith("cuda"):
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)
-    limits = [psutil.virtual_memory().available, *cgroup_headroom()]
+    limits = [psutil.virtual_memory().available, *training_cgroup_headroom()]
     return max(0, min(limits))
 
 
-def cgroup_headroom(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
+def training_cgroup_headroom(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
     """Bytes left under each memory limit that binds this process (version 2 and 1); page cache counts as left."""
     if not own.is_file():
         return []
@@ -148,13 +152,13 @@ def cgroup_headroom(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc
         place = base / path.lstrip("/")
         # In a container the path may be the host's: then only the root of the mount can be read.
         for folder in dict.fromkeys([place, *(p for p in place.parents if p.is_relative_to(base)), base]):
-            left = _left(folder, *names)
+            left = _cgroup_bytes_for_training(folder, *names)
             if left is not None:
                 found.append(left)
     return found
 
 
-def _left(folder: Path, limit_name: str, usage_name: str) -> int | None:
+def _cgroup_bytes_for_training(folder: Path, limit_name: str, usage_name: str) -> int | None:
     """Limit less usage of one control group; None where it sets no limit."""
     with contextlib.suppress(OSError, ValueError):
         limit = int((folder / limit_name).read_text(encoding="utf-8"))  # "max" is no number
@@ -191,7 +195,7 @@ def check_training_memory(
             config, tokens, optimizer=optimizer, supervised_tokens=share, row_tokens=row_tokens, teacher=teacher
         )
 
-    needed, available = need(batch_tokens), available_bytes(device) - RESERVE
+    needed, available = need(batch_tokens), available_training_bytes(device) - RESERVE
     if needed <= available:
         return needed
     parts = 2

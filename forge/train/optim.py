@@ -8,12 +8,12 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from forge.model.titan import TinyTitanForCausalLM, core_weight_names
+from forge.model.titan import TinyTitanForCausalLM, titan_core_weight_names
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic coefficients of Muon (K. Jordan, 2024)
 
 
-def orthogonalize(matrices: Tensor, iterations: int = 5) -> Tensor:
+def orthogonalize_muon_update(matrices: Tensor, iterations: int = 5) -> Tensor:
     """Nearest semi-orthogonal matrix of each (n,r,c), approximately, by Newton-Schulz; one batched product
     per iteration."""
     x = matrices if matrices.shape[1] <= matrices.shape[2] else matrices.transpose(1, 2)
@@ -29,7 +29,7 @@ class HybridOptimizer:
     """Muon on core weights (equal shapes stacked), AdamW on embeddings, gates and vectors."""
 
     def __init__(self, model: TinyTitanForCausalLM, weight_decay: float, momentum: float = 0.95) -> None:
-        core = {*core_weight_names(model), *model.extra_matrices}
+        core = {*titan_core_weight_names(model), *model.extra_matrices}
         trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.weight_decay, self.momentum = weight_decay, momentum
         self.groups: dict[tuple[int, ...], list[tuple[str, Tensor]]] = defaultdict(list)
@@ -47,7 +47,7 @@ class HybridOptimizer:
         for shape, items in self.groups.items():
             grads = torch.stack([torch.zeros_like(p) if p.grad is None else p.grad for _, p in items])
             buffer = self.buffers[shape].lerp_(grads, 1 - self.momentum)
-            update = orthogonalize(grads.lerp_(buffer, self.momentum))
+            update = orthogonalize_muon_update(grads.lerp_(buffer, self.momentum))
             scale = max(1.0, shape[0] / shape[1]) ** 0.5
             for (_, parameter), delta in zip(items, update, strict=True):
                 parameter.mul_(1 - muon_lr * self.weight_decay).add_(delta, alpha=-muon_lr * scale)

@@ -14,27 +14,27 @@ import torch
 from ablations import run as run_stage
 from ablations import table as table_stage
 from forge.ablation.problems import Chains, Recall
-from forge.ablation.table import COLUMNS, interval, markdown, summarize
+from forge.ablation.table import COLUMNS, ablation_markdown, ablation_seed_interval, summarize_ablation
 from forge.ablation.variants import (
     VARIANTS,
-    chain_scores,
-    flops_per_step,
-    generated,
-    halting_scores,
-    recall_scores,
+    ablation_batch_source,
+    ablation_chain_scores,
+    ablation_flops_per_step,
+    ablation_halting_scores,
+    ablation_recall_scores,
     run_variant,
-    train_for,
+    train_variant_to_budget,
     variant_model,
 )
-from forge.config import read_yaml
+from forge.config import read_params_yaml
 from forge.errors import ForgeError
-from forge.model.rollouts import best_rollout
+from forge.model.rollouts import best_recurrence_rollout
 from tests.support.stub_run import random_set
 from tests.support.tiny_models import tiny_model, tokens
 
 torch.set_num_threads(1)
 ABLATIONS = Path(run_stage.__file__).resolve().parent
-PARAMS = read_yaml(ABLATIONS / "params.yaml")
+PARAMS = read_params_yaml(ABLATIONS / "params.yaml")
 RECALL, CHAINS = Recall(**PARAMS["recall"]["task"]), Chains(**PARAMS["chains"]["task"])
 
 
@@ -79,8 +79,8 @@ def test_memory_learns_to_recall_and_no_memory_stays_at_chance() -> None:
     task, found = Recall(keys=8, values=8, pairs=4, filler=34, questions=4), {}
     for variant, gflops in (("memory", 50), ("plain", 10)):
         model = variant_model(variant, {**PARAMS["recall"]["shape"], **SMALL}, task.vocabulary, 0)
-        train_for(model, generated(task, 32, 0), gflops * 1e9, PARAMS["training"], variant)
-        found[variant] = recall_scores(model, task, 200, 0)["accuracy"]
+        train_variant_to_budget(model, ablation_batch_source(task, 32, 0), gflops * 1e9, PARAMS["training"], variant)
+        found[variant] = ablation_recall_scores(model, task, 200, 0)["accuracy"]
     assert found["memory"] >= 0.9
     assert abs(found["plain"] - 1 / task.values) < 0.05
 
@@ -89,8 +89,8 @@ def test_halting_learns_that_longer_chains_need_more_steps() -> None:
     task = Chains(symbols=5, permutations=4, longest=4)
     shape = {**PARAMS["chains"]["shape"], **SMALL, "max_steps": 4}
     model = variant_model("act", shape, task.vocabulary, 0)
-    train_for(model, generated(task, 128, 0), 50e9, PARAMS["training"], "act")
-    scores = chain_scores(model, task, 1000, 0)
+    train_variant_to_budget(model, ablation_batch_source(task, 128, 0), 50e9, PARAMS["training"], "act")
+    scores = ablation_chain_scores(model, task, 1000, 0)
     assert scores["rank_correlation"] >= 0.3
     assert scores["compute"] < 0.8
     assert scores["accuracy_at_steps"][-1] > scores["chance"] + 0.15
@@ -102,16 +102,16 @@ def test_rollouts_keep_the_state_that_the_head_likes_best() -> None:
     ids, select = tokens(3, 9), torch.tensor([[8], [5], [7]])
     trace = model.at(model.prefill(ids, model.embedding_weight()), select)
     plain, steps = model.run_until_halt(trace)
-    one, taken = best_rollout(model, trace, 1, 0.5, seed=0)
+    one, taken = best_recurrence_rollout(model, trace, 1, 0.5, seed=0)
     assert torch.equal(one, plain)
     assert torch.equal(taken, steps)
-    many, taken = best_rollout(model, trace, 6, 0.5, seed=0)
+    many, taken = best_recurrence_rollout(model, trace, 6, 0.5, seed=0)
     assert bool((model.halt_logits(many) >= model.halt_logits(plain)).all())
     assert bool((model.halt_logits(many) > model.halt_logits(plain)).any())
     assert bool((taken >= steps + 5).all())
-    assert torch.equal(many, best_rollout(model, trace, 6, 0.5, seed=0)[0])
+    assert torch.equal(many, best_recurrence_rollout(model, trace, 6, 0.5, seed=0)[0])
     with pytest.raises(ForgeError, match="halting head"):
-        best_rollout(tiny_model(halting=False), trace, 2, 0.5, seed=0)
+        best_recurrence_rollout(tiny_model(halting=False), trace, 2, 0.5, seed=0)
 
 
 def test_chains_are_permutations_one_after_another() -> None:
@@ -142,7 +142,7 @@ def test_held_out_chains_are_never_trained_on() -> None:
 
 
 def test_streams_are_fresh_and_repeatable_and_grow_longer() -> None:
-    source, again = generated(CHAINS, 8, 3), generated(CHAINS, 8, 3)
+    source, again = ablation_batch_source(CHAINS, 8, 3), ablation_batch_source(CHAINS, 8, 3)
     assert torch.equal(source(4, 10).ids, again(4, 10).ids)
     assert not torch.equal(source(4, 10).ids, source(5, 10).ids)
     links = [int((source(step, 100).ids[:, 2:-2] > CHAINS.symbols).sum(1).max()) for step in (0, 99)]
@@ -161,7 +161,7 @@ def test_flops_are_those_of_the_matrix_products() -> None:
     everywhere, asked = 4 * square + wide + 2 * square, 2 * square + wide + head
     attention = 2 * 16 * rows * (time * time + time)  # scores and values of both blocks
     forward = 2 * (everywhere * rows * time + asked * rows + attention)
-    assert flops_per_step(model, generated(task, rows, 0)) == pytest.approx(3 * forward, rel=0.01)
+    assert ablation_flops_per_step(model, ablation_batch_source(task, rows, 0)) == pytest.approx(3 * forward, rel=0.01)
     assert all(p.grad is None for p in model.parameters())
 
 
@@ -187,7 +187,9 @@ def test_equal_flops_whatever_a_step_costs() -> None:
     budget, spent = 2e8, {}
     for variant in ("plain", "recurrence"):
         model = variant_model(variant, PARAMS["chains"]["shape"], CHAINS.vocabulary, 0)
-        spent[variant] = train_for(model, generated(CHAINS, 4, 0), budget, PARAMS["training"], variant)
+        spent[variant] = train_variant_to_budget(
+            model, ablation_batch_source(CHAINS, 4, 0), budget, PARAMS["training"], variant
+        )
         assert spent[variant]["flops"] == pytest.approx(budget, rel=0.1)
     assert spent["plain"]["steps"] > spent["recurrence"]["steps"]
 
@@ -202,15 +204,15 @@ def test_halting_scores_by_hand() -> None:
         right[step] = links.ravel() <= step + 1
     model.halt.weight.zero_()
     model.halt.bias.fill_(20.0)
-    scores = halting_scores(model, batch, right, links.ravel())
+    scores = ablation_halting_scores(model, batch, right, links.ravel())
     assert scores["compute"] == pytest.approx(1 / CHAINS.longest)
     assert scores["rank_correlation"] == 0.0
     assert scores["auc"] == 0.5  # the same score for all
     assert scores["halt_base_rate"] == pytest.approx(right[:-1].mean())
     model.halt.bias.fill_(-20.0)
-    scores = halting_scores(model, batch, right, links.ravel())
+    scores = ablation_halting_scores(model, batch, right, links.ravel())
     assert scores["compute"] == 1.0
-    assert scores["halting_accuracy"] == chain_scores(model, CHAINS, 20, -10_000)["accuracy"]
+    assert scores["halting_accuracy"] == ablation_chain_scores(model, CHAINS, 20, -10_000)["accuracy"]
 
 
 # ---- a whole run, and the table ------------------------------------------------------------------------------
@@ -257,22 +259,22 @@ def test_the_table_pairs_by_seed() -> None:
                 "recall": {"accuracy": recall}, "chains": {"accuracy": 0.5}}  # fmt: skip
 
     runs = [run("plain", s, 0.1 * s) for s in (0, 1, 2)] + [run("memory", s, 0.1 * s + 0.5) for s in (2, 0, 1)]
-    summary = summarize(runs)
+    summary = summarize_ablation(runs)
     cell = summary["memory"]["recall"]
     assert cell["mean"] == pytest.approx(0.6)
     assert cell["half_width"] == pytest.approx(4.302653 * 0.1 / math.sqrt(3), rel=1e-5)
     assert cell["minus_plain"] == pytest.approx(0.5)
     assert cell["minus_plain_half_width"] == pytest.approx(0.0, abs=1e-9)
-    lines = markdown(summary).splitlines()
+    lines = ablation_markdown(summary).splitlines()
     assert len(lines) == 4
     assert lines[3].startswith("| memory | 1.000 ± 0.000 | 0.500 ± 0.000 | 0.600 ± 0.248 |")
     assert lines[3].count("|") == len(COLUMNS) + 2
-    assert interval([1.0]) == (1.0, math.inf)
+    assert ablation_seed_interval([1.0]) == (1.0, math.inf)
 
 
 def test_dvc_knows_all_code_that_a_run_uses() -> None:
     """The list in ablations/dvc.yaml names files: a new one of these packages must be added there."""
-    stages = read_yaml(ABLATIONS / "dvc.yaml")["stages"]
+    stages = read_params_yaml(ABLATIONS / "dvc.yaml")["stages"]
     listed = {(ABLATIONS / path).resolve() for path in stages["run"]["deps"]}
     packages = [ABLATIONS.parent / "forge" / name for name in ("data", "evals", "model", "train")]
     code = {path for package in packages for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"}

@@ -15,7 +15,7 @@ from forge.agentfile.entropy import (
     read_varint,
     varint,
 )
-from forge.agentfile.jsonzip import expand_json, squeeze_json
+from forge.agentfile.jsonzip import deflate_agent_file_json, inflate_agent_file_json
 from forge.errors import ForgeError
 from tests.support.entropy import entropy_bits
 
@@ -112,11 +112,11 @@ def test_impossible_symbols_are_refused(symbols: list[int], alphabet: int) -> No
 
 def test_json_is_squeezed_and_damage_refused() -> None:
     obj = {"model_type": "tinytitan", "low_heads": [4, 4], "name": "Zoë", "x": 0.1}
-    data = squeeze_json(obj)
-    assert expand_json(data) == obj
+    data = deflate_agent_file_json(obj)
+    assert inflate_agent_file_json(data) == obj
     assert len(data) < 60
-    for bad in (data[:-3], b"", b"\xff" * 9, squeeze_json("x" * (1 << 23))):
+    for bad in (data[:-3], b"", b"\xff" * 9, deflate_agent_file_json("x" * (1 << 23))):
         with pytest.raises(ForgeError, match="packed JSON"):
-            expand_json(bad)
+            inflate_agent_file_json(bad)
     with pytest.raises(ForgeError, match="JSON"):
-        squeeze_json({"x": float("nan")})
+        deflate_agent_file_json({"x": float("nan")})

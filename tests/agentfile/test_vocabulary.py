@@ -13,7 +13,12 @@ from hypothesis import strategies as st
 from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
-from forge.agentfile.vocabulary import count_tokens, prune_vocabulary, tokenizer_from_bytes, tokenizer_to_bytes
+from forge.agentfile.vocabulary import (
+    count_vocabulary_tokens,
+    pack_agent_file_tokenizer,
+    prune_vocabulary,
+    unpack_agent_file_tokenizer,
+)
 from forge.data.tokenizer import SPECIAL_TOKENS, train_tokenizer
 from forge.errors import ForgeError
 
@@ -48,7 +53,7 @@ def _corpus(n: int = 300) -> list[str]:
 
 CORPUS = _corpus()
 TOKENIZER = train_tokenizer([*CORPUS, "unrelated zebra crossings zigzag " * 40], 400, PHRASES)
-COUNTS = count_tokens(TOKENIZER, CORPUS)
+COUNTS = count_vocabulary_tokens(TOKENIZER, CORPUS)
 PRUNED = prune_vocabulary(TOKENIZER, COUNTS, size=170)
 ASCII = st.text(st.characters(min_codepoint=32, max_codepoint=126) | st.sampled_from("\n\t\r"), max_size=80)
 
@@ -138,8 +143,8 @@ def test_min_count_drops_rare_tokens() -> None:
 
 @pytest.mark.parametrize("tokenizer", [TOKENIZER, PRUNED.tokenizer, train_tokenizer(CORPUS, 270, [])])
 def test_packed_tokenizer_gives_the_same_ids(tokenizer: PreTrainedTokenizerFast) -> None:
-    data = tokenizer_to_bytes(tokenizer)
-    again = tokenizer_from_bytes(data)
+    data = pack_agent_file_tokenizer(tokenizer)
+    again = unpack_agent_file_tokenizer(data)
     assert again.get_vocab() == tokenizer.get_vocab()
     assert again.all_special_tokens == tokenizer.all_special_tokens
     texts = [
@@ -150,19 +155,19 @@ def test_packed_tokenizer_gives_the_same_ids(tokenizer: PreTrainedTokenizerFast)
     ]
     assert [_ids(again, text) for text in texts] == [_ids(tokenizer, text) for text in texts]
     assert [again.decode(_ids(again, t)) for t in texts] == [tokenizer.decode(_ids(tokenizer, t)) for t in texts]
-    assert tokenizer_to_bytes(again) == data
+    assert pack_agent_file_tokenizer(again) == data
 
 
 def test_packed_tokenizer_takes_about_two_bytes_a_token() -> None:
     big = train_tokenizer([*CORPUS, " ".join(f"w{a}{b}rd{b}s" for a in WORDS for b in WORDS)], 600, PHRASES)
-    assert len(tokenizer_to_bytes(big)) < 250 + 2.5 * len(big)
+    assert len(pack_agent_file_tokenizer(big)) < 250 + 2.5 * len(big)
 
 
 def test_damaged_packed_tokenizers_are_refused_or_differ() -> None:
-    data = tokenizer_to_bytes(PRUNED.tokenizer)
+    data = pack_agent_file_tokenizer(PRUNED.tokenizer)
     for bad in (b"", data[:10], data[:60], b"\x00" * 50, data[:2] + b"\xff" * 20 + data[22:]):
         with pytest.raises(ForgeError):
-            tokenizer_from_bytes(bad)
+            unpack_agent_file_tokenizer(bad)
 
 
 def test_impossible_requests_are_refused() -> None:
@@ -174,7 +179,7 @@ def test_impossible_requests_are_refused() -> None:
         prune_vocabulary(TOKENIZER, COUNTS[:-1])
     plain = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a")))
     with pytest.raises(ForgeError, match="byte-level BPE"):
-        tokenizer_to_bytes(plain)
+        pack_agent_file_tokenizer(plain)
 
 
 def test_ids_out_of_order_are_refused_until_pruned() -> None:
@@ -183,11 +188,11 @@ def test_ids_out_of_order_are_refused_until_pruned() -> None:
     vocab["A"], vocab["B"] = vocab["B"], vocab["A"]
     odd = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(settings_)))
     with pytest.raises(ForgeError, match="canonical"):
-        tokenizer_to_bytes(odd)
+        pack_agent_file_tokenizer(odd)
     counts = COUNTS.copy()
     put_right = prune_vocabulary(odd, counts).tokenizer
     assert put_right.decode(_ids(put_right, "ABBA")) == "ABBA"
-    assert tokenizer_to_bytes(put_right)
+    assert pack_agent_file_tokenizer(put_right)
 
 
 def test_a_token_of_unknown_origin_is_refused() -> None:

@@ -22,7 +22,7 @@ from forge.files import atomic_write_json
 from forge.phases import ORDER
 from forge.pipeline.dvc.runner import RunEvent, RunResult
 from forge.pipeline.dvc.states import StageState
-from forge.pipeline.report.overview import last_seconds
+from forge.pipeline.report.overview import last_reported_seconds
 from tests.support.toy_agent import build_toy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -291,7 +291,7 @@ def test_chat_on_a_terminal_prompts_until_the_end_of_input(monkeypatch: pytest.M
 
     monkeypatch.setattr("builtins.input", answer)
     monkeypatch.setattr(sys, "stdin", SimpleNamespace(isatty=lambda: True))
-    assert list(use._lines("you> ")) == ["hello", "/quit"]
+    assert list(use._terminal_input_lines("you> ")) == ["hello", "/quit"]
     assert prompts == ["you> "] * 3
 
 
@@ -387,16 +387,16 @@ def test_run_refuses_an_unknown_phase_before_anything_starts(project: Path, call
 
 def test_a_phase_ends_the_plan_and_branches_belong_to_their_phase() -> None:
     states = [StageState(name, "new") for name in ("data", "cognate@a", "cognate@b", "evomerge")]
-    assert [s.name for s in run._planned(states, "cognate")] == ["data", "cognate@a", "cognate@b"]
-    assert [s.name for s in run._planned(states, "cognate@a")] == ["data", "cognate@a"]
-    assert run._planned(states, None) == states
+    assert [s.name for s in run._stages_planned_by_command(states, "cognate")] == ["data", "cognate@a", "cognate@b"]
+    assert [s.name for s in run._stages_planned_by_command(states, "cognate@a")] == ["data", "cognate@a"]
+    assert run._stages_planned_by_command(states, None) == states
 
 
 def test_time_left_comes_from_earlier_runs_at_the_same_scale(tmp_path: Path) -> None:
     for stage, scale, seconds in (("a", "tiny", 10), ("b", "tiny", 20), ("c", "spec", 999)):
         path = tmp_path / "results" / stage / "run.json"
         atomic_write_json(path, {"stage": stage, "scale": scale, "seconds": seconds})
-    assert last_seconds(tmp_path, "tiny") == {"a": 10.0, "b": 20.0}
+    assert last_reported_seconds(tmp_path, "tiny") == {"a": 10.0, "b": 20.0}
     said: list[str] = []
     states = [StageState("a", "stale", "x"), StageState("b", "stale", "x"), StageState("f", "fresh")]
     watcher = Watcher(states, {"a": 10.0, "b": 20.0}, said.append)
@@ -448,8 +448,8 @@ def _rendered(watcher: Watcher) -> str:
 def test_tables_are_plain_on_a_pipe_and_drawn_on_a_terminal(
     monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
-    output.table(("a", "long name"), [("x[1]", "y")])
+    output.print_terminal_table(("a", "long name"), [("x[1]", "y")])
     assert capsys.readouterr().out == "a     long name\nx[1]  y\n"
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
-    output.table(("a", "b"), [("x[red]", "y")])
+    output.print_terminal_table(("a", "b"), [("x[red]", "y")])
     assert "x[red]" in capsys.readouterr().out

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from forge.errors import ForgeError
-from forge.pipeline.dvc.states import _expand, lookup, read_yaml, stage_states
+from forge.pipeline.dvc.states import _expand_dvc_stage, look_up_dvc_param, stage_states
 
 PARAMS = """scale: tiny
 seed: 0
@@ -149,10 +149,10 @@ def test_foreach_and_two_axes_are_expanded_as_dvc_names_them() -> None:
         "foreach": {"x": 1, "y": 2},
         "do": {"cmd": ["run ${item}", "say ${key}"], "params": [{"p.yaml": ["q"]}]},
     }
-    stages = _expand("s", body, {})
+    stages = _expand_dvc_stage("s", body, {})
     assert [(stage.name, stage.cmd) for stage in stages] == [("s@x", "run 1\nsay x"), ("s@y", "run 2\nsay y")]
     assert stages[0].params == {"p.yaml": ["q"]}
-    grid = _expand("g", {"matrix": {"a": [1, 2], "b": ["u"]}, "cmd": "${item.a}${item.b} ${other}"}, {})
+    grid = _expand_dvc_stage("g", {"matrix": {"a": [1, 2], "b": ["u"]}, "cmd": "${item.a}${item.b} ${other}"}, {})
     assert [(stage.name, stage.cmd) for stage in grid] == [("g@1-u", "1u ${other}"), ("g@2-u", "2u ${other}")]
 
 
@@ -173,6 +173,6 @@ def test_circles_and_broken_files_are_named(tmp_path: Path) -> None:
 
 def test_numbers_are_read_as_dvc_writes_them(tmp_path: Path) -> None:
     (tmp_path / "p.yaml").write_text("a: 1e-05\nb: 5e5\nc: 1.5E+3\nd: e5\n")
-    assert read_yaml(tmp_path / "p.yaml") == {"a": 1e-05, "b": 5e5, "c": 1500.0, "d": "e5"}
-    assert lookup({"a": {"b": 1}}, "a.b") == 1
-    assert lookup({"a": 1}, "a.b") is None
+    assert read_yaml_as_dvc(tmp_path / "p.yaml") == {"a": 1e-05, "b": 5e5, "c": 1500.0, "d": "e5"}
+    assert look_up_dvc_param({"a": {"b": 1}}, "a.b") == 1
+    assert look_up_dvc_param({"a": 1}, "a.b") is None

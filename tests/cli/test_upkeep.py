@@ -18,10 +18,10 @@ from forge.cli.main import app
 from forge.config import load_params
 from forge.files import atomic_write_json, atomic_write_text
 from forge.pipeline.layout.phases import stage_named
-from forge.pipeline.lifecycle.checkpoints import CheckpointHome, checkpoint_key
+from forge.pipeline.lifecycle.checkpoints import CheckpointHome, stage_checkpoint_key
 from forge.pipeline.upkeep import doctor
 from forge.pipeline.upkeep.findings import Finding
-from forge.pipeline.upkeep.retention import parse_age
+from forge.pipeline.upkeep.retention import parse_retention_age
 from tests.cli.conftest import Outcome
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -81,7 +81,7 @@ def test_logs_follows_until_it_is_interrupted(project: Path) -> None:
 
 @pytest.mark.parametrize(("text", "seconds"), [("7d", 604800), ("12h", 43200), ("1.5m", 90), ("2w", 1209600)])
 def test_ages_are_numbers_with_a_unit(text: str, seconds: float) -> None:
-    assert parse_age(text) == seconds
+    assert parse_retention_age(text) == seconds
 
 
 def old(path: Path) -> Path:
@@ -100,7 +100,7 @@ def leave(stage: str, key: str) -> Path:
 
 def test_clean_removes_what_is_old_and_of_no_use(project: Path, call: Call) -> None:
     assert call("clean").out == "nothing is older than 7d\n"
-    live = leave("bitnet", checkpoint_key(stage_named("bitnet"), None, load_params()))
+    live = leave("bitnet", stage_checkpoint_key(stage_named("bitnet"), None, load_params()))
     orphan, busy = leave("bitnet", "ab" * 32), leave("edge", "cd" * 32)
     held = CheckpointHome("edge", "cd" * 32)
     held.open()

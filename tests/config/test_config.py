@@ -14,7 +14,7 @@ from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
 from ruamel.yaml import YAML
 
-from forge.config import Params, load_params, read_yaml, set_param
+from forge.config import Params, load_params, read_params_yaml, set_param
 from forge.errors import ForgeError
 from forge.interface.fields import Mix
 from forge.phases.cognate import params as cognate
@@ -30,7 +30,7 @@ def params_file(tmp_path: Path) -> Path:
 
 def rewrite(path: Path, key: str, value: Any) -> None:
     """Set (or with ... remove) a key without any check."""
-    tree = read_yaml(path)
+    tree = read_params_yaml(path)
     *parents, last = key.split(".")
     node = tree
     for part in parents:
@@ -55,7 +55,7 @@ def test_the_shipped_file_is_valid_at_every_scale() -> None:
 
 def test_a_phase_has_both_halves(params_file: Path) -> None:
     params = load_params(params_file)
-    tree = read_yaml(params_file)
+    tree = read_params_yaml(params_file)
     edge = params.block("edge")
     assert edge.prune_ratio == tree["edge"]["prune_ratio"]
     assert edge.steps == tree["scales"]["tiny"]["edge"]["steps"]
@@ -70,7 +70,7 @@ def test_select_reads_dotted_keys(params_file: Path) -> None:
     picked = params.select(["seed", "cognate.branches.reasoning.seed", "scales.spec.evomerge"])
     assert picked["seed"] == 0
     assert picked["cognate.branches.reasoning.seed"] == 42, "the specification's seed"
-    assert picked["scales.spec.evomerge"] == read_yaml(params_file)["scales"]["spec"]["evomerge"]
+    assert picked["scales.spec.evomerge"] == read_params_yaml(params_file)["scales"]["spec"]["evomerge"]
     with pytest.raises(ForgeError, match=r"seed\.deeper: no such key"):
         params.select(["seed.deeper"])
 

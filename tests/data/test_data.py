@@ -12,13 +12,13 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
-from forge.data.build import TASKS, build_data, encode_rows, read_rows, tooled_row
+from forge.data.build import TASKS, build_data, tokenize_data_rows, read_dataset_rows, tooled_problem_row
 from forge.data.dataset import KINDS, EncodedSet, build_set
 from forge.data.render import ID, render, render_text
 from forge.data.tasks import SUITE, draw, split_of
-from forge.data.texts import book_chunks, chunk_text, own_rows, recall_dialogues, text_split
+from forge.data.texts import book_chunks, chunk_text, own_dataset_rows, recall_dialogues, text_split
 from forge.errors import ForgeError
-from forge.model import load_tokenizer
+from forge.model import load_model_tokenizer
 from forge.tools import Toolbox
 from tests.support.tiny_models import tiny_tokenizer
 
@@ -55,9 +55,9 @@ def test_own_files_of_every_kind_are_read(tmp_path: Path) -> None:
         {"text": "From a table."},
         {"messages": TURNS},
     ]
-    assert own_rows([str(tmp_path)]) == expected
-    assert own_rows([str(tmp_path / "d.parquet"), str(tmp_path / "a.txt")]) == [expected[4], expected[0]]
-    assert own_rows([]) == []
+    assert own_dataset_rows([str(tmp_path)]) == expected
+    assert own_dataset_rows([str(tmp_path / "d.parquet"), str(tmp_path / "a.txt")]) == [expected[4], expected[0]]
+    assert own_dataset_rows([]) == []
 
 
 @pytest.mark.parametrize(
@@ -80,17 +80,17 @@ def test_own_files_of_every_kind_are_read(tmp_path: Path) -> None:
 def test_a_bad_own_file_is_named(tmp_path: Path, name: str, content: bytes, where: str) -> None:
     (tmp_path / name).write_bytes(content)
     with pytest.raises(ForgeError) as caught:
-        own_rows([str(tmp_path / name)])
+        own_dataset_rows([str(tmp_path / name)])
     assert where in str(caught.value)
     assert "\n" not in str(caught.value)
 
 
 def test_a_missing_own_file_and_a_bad_table_row_are_named(tmp_path: Path) -> None:
     with pytest.raises(ForgeError, match=r"nowhere\.txt does not exist"):
-        own_rows([str(tmp_path / "nowhere.txt")])
+        own_dataset_rows([str(tmp_path / "nowhere.txt")])
     parquet.write_table(pa.table({"text": ["fine", None]}), tmp_path / "t.parquet")
     with pytest.raises(ForgeError, match=r"t\.parquet: row 2: needs"):
-        own_rows([str(tmp_path / "t.parquet")])
+        own_dataset_rows([str(tmp_path / "t.parquet")])
 
 
 # ---- texts and recall
@@ -185,7 +185,7 @@ def test_rows_are_encoded_by_the_renderer() -> None:
         {"kind": "text", "task": "text", "text": "the cat", "difficulty": 0.5},
         {"kind": "direct", "task": "gcd", "messages": TURNS, "difficulty": 0.25},
     ]
-    data = encode_rows(tiny_tokenizer(), rows)
+    data = tokenize_data_rows(tiny_tokenizer(), rows)
     for i, expected in enumerate((render_text(tiny_tokenizer(), "the cat"), render(tiny_tokenizer(), TURNS))):
         assert tuple(part.tolist() for part in data.row(i)) == expected
     assert [KINDS[k] for k in data.kind] == ["text", "direct"]
@@ -200,9 +200,9 @@ def test_a_call_that_does_not_solve_its_problem_stops_the_build() -> None:
             return "error: broken"
 
     with pytest.raises(ForgeError, match=r"gcd: the call 'calculator gcd.*gives 'error: broken'"):
-        tooled_row(item, 0.5, Wrong())  # type: ignore[arg-type]
+        tooled_problem_row(item, 0.5, Wrong())  # type: ignore[arg-type]
     with Toolbox() as toolbox:
-        row = tooled_row(item, 0.5, toolbox)
+        row = tooled_problem_row(item, 0.5, toolbox)
     assert [m["role"] for m in row["messages"]] == ["system", "user", "call", "result", "assistant"]
     assert row["messages"][3]["content"] == item.answer
 
@@ -220,7 +220,7 @@ def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any
 
 def test_the_build_holds_what_was_asked_for(built: tuple[Path, dict[str, Any]]) -> None:
     folder, summary = built
-    rows = {split: read_rows(folder / "prepared" / f"{split}.jsonl") for split in ("train", "val", "test")}
+    rows = {split: read_dataset_rows(folder / "prepared" / f"{split}.jsonl") for split in ("train", "val", "test")}
     assert summary == json.loads((folder / "prepared" / "summary.json").read_text(encoding="utf-8"))
     assert summary["families"] == list(SUITE)
     assert max(summary["majority_answer_rate"].values()) < 0.4
@@ -244,12 +244,12 @@ def test_the_build_holds_what_was_asked_for(built: tuple[Path, dict[str, Any]]) 
 
 def test_the_build_encodes_every_row_with_its_own_tokenizer(built: tuple[Path, dict[str, Any]]) -> None:
     prepared = built[0] / "prepared"
-    tokenizer = load_tokenizer(prepared / "tokenizer")
+    tokenizer = load_model_tokenizer(prepared / "tokenizer")
     assert 400 < len(tokenizer) <= 420  # a phrase that merges have made already takes no second place
     for split in ("train", "val", "test"):
         data, rows = (
             EncodedSet.load(prepared / f"{split}.safetensors"),
-            read_rows(prepared / f"{split}.jsonl"),
+            read_dataset_rows(prepared / f"{split}.jsonl"),
         )
         assert len(data) == len(rows)
         for i in range(0, len(rows), 7):

@@ -22,7 +22,7 @@ from forge.data.dialogue_templates import (
 from forge.data.dialogues import (
     TOOL_PROMPT,
     Split,
-    persona_answer,
+    persona_dialogue_answer,
     persona_dialogues,
     phrasings,
     split_of,
@@ -244,4 +244,4 @@ def test_topics_are_held_out() -> None:
 def test_answers_begin_with_a_capital() -> None:
     rng = random.Random(0)
     for persona in PERSONAS:
-        assert persona_answer(rng, persona, "greeting", {})[0].isupper()
+        assert persona_dialogue_answer(rng, persona, "greeting", {})[0].isupper()

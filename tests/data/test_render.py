@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge.data.personas import PERSONAS
-from forge.data.render import ID, encode, encode_many, render, render_text
+from forge.data.render import ID, tokenize_text, encode_many, render, render_text
 from forge.data.tokenizer import SPECIAL_TOKENS
 from forge.errors import ForgeError
 from tests.support.tiny_models import tiny_tokenizer
@@ -18,7 +18,7 @@ def _expected(parts: list[tuple[str, int]]) -> tuple[list[int], list[int]]:
     ids: list[int] = []
     mask: list[int] = []
     for text, supervised in parts:
-        piece = [SPECIAL_TOKENS.index(text)] if text in SPECIAL_TOKENS else encode(tiny_tokenizer(), text)
+        piece = [SPECIAL_TOKENS.index(text)] if text in SPECIAL_TOKENS else tokenize_text(tiny_tokenizer(), text)
         ids += piece
         mask += [supervised] * len(piece)
     return ids, mask
@@ -118,6 +118,6 @@ def test_no_text_smuggles_in_a_role_token(turns: list[tuple[str, str]]) -> None:
 @settings(max_examples=100, deadline=None)
 def test_plain_text_stands_between_two_ends(text: str) -> None:
     ids, mask = render_text(tiny_tokenizer(), text)
-    assert ids == [ID["end"], *encode(tiny_tokenizer(), text), ID["end"]]
+    assert ids == [ID["end"], *tokenize_text(tiny_tokenizer(), text), ID["end"]]
     assert min(ids[1:-1], default=14) >= 14
     assert mask == [0] + [1] * (len(ids) - 1)

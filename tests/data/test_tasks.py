@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from forge.data.tasks import SPLITS, SUITE, Item, _dataset, draw, normalize, score, split_of, stream_seed
+from forge.data.tasks import SPLITS, SUITE, Item, _dataset, draw, normalize_problem_prompt, solves_problem, split_of, stream_seed
 from forge.errors import ForgeError
 from forge.tools import Toolbox
 
@@ -26,9 +26,9 @@ def test_splits_are_disjoint_and_decided_by_the_prompt(task: str) -> None:
         items = draw(task, 0, 300, split)
         assert len({item.prompt for item in items}) == 300
         assert {split_of(item.prompt) for item in items} == {split}
-        prompts[split] = {normalize(item.prompt) for item in items}
+        prompts[split] = {normalize_problem_prompt(item.prompt) for item in items}
     # Any seed: a later evaluation draws with a seed that training never used.
-    prompts["other seed"] = {normalize(item.prompt) for item in draw(task, 7, 300, "test")}
+    prompts["other seed"] = {normalize_problem_prompt(item.prompt) for item in draw(task, 7, 300, "test")}
     assert not prompts["train"] & (prompts["val"] | prompts["test"] | prompts["other seed"])
     assert not prompts["val"] & (prompts["test"] | prompts["other seed"])
     assert prompts["test"] != prompts["other seed"]
@@ -46,7 +46,7 @@ def test_a_family_has_two_thousand_prompts(task: str) -> None:
     seen: set[str] = set()
     index = 0
     while len(seen) < 2000:
-        seen.add(normalize(data[index]["question"]))
+        seen.add(normalize_problem_prompt(data[index]["question"]))
         index += 1
         assert index < 4000
 
@@ -55,16 +55,16 @@ def test_a_family_has_two_thousand_prompts(task: str) -> None:
 def test_every_call_solves_its_problem(task: str, toolbox: Toolbox) -> None:
     for item in draw(task, 0, 100, "test"):
         assert item.call.startswith("calculator ")
-        assert score(item, toolbox.execute(item.call)), item.call
-        assert not score(item, "error: no")
+        assert solves_problem(item, toolbox.execute(item.call)), item.call
+        assert not solves_problem(item, "error: no")
 
 
 def test_code_calls_solve_their_problem_in_the_sandbox(toolbox: Toolbox) -> None:
     for item in draw("spell_backward", 0, 5, "test"):
         assert item.call.startswith("code_executor ")
         assert toolbox.execute(item.call) == item.answer
-        assert score(item, item.answer)
-        assert not score(item, item.answer[::-1] + "x")
+        assert solves_problem(item, item.answer)
+        assert not solves_problem(item, item.answer[::-1] + "x")
 
 
 def test_every_code_call_prints_the_answer() -> None:
@@ -80,10 +80,10 @@ def test_every_code_call_prints_the_answer() -> None:
 def test_the_official_answer_scores_and_another_does_not(task: str) -> None:
     items = draw(task, 0, 300, "val")
     other = next(item.answer for item in items if item.answer != items[0].answer)
-    assert score(items[0], items[0].answer)
-    assert score(items[0], f" {items[0].answer}\n")
-    assert not score(items[0], other)
-    assert not score(items[0], "")
+    assert solves_problem(items[0], items[0].answer)
+    assert solves_problem(items[0], f" {items[0].answer}\n")
+    assert not solves_problem(items[0], other)
+    assert not solves_problem(items[0], "")
 
 
 def test_draws_are_repeatable_and_prefixes_of_longer_ones() -> None:
@@ -105,7 +105,7 @@ def test_difficulty_is_a_share_that_grows_with_the_call() -> None:
 
 def test_seeds_and_splits_are_stable() -> None:
     """Stored data sets rely on these: a change here silently moves problems between splits."""
-    assert normalize("  What  IS\n1 ") == "what is 1"
+    assert normalize_problem_prompt("  What  IS\n1 ") == "what is 1"
     shares = Counter(split_of(f"prompt {n}") for n in range(3000))
     assert 0.56 < shares["train"] / 3000 < 0.64
     assert 0.17 < shares["val"] / 3000 < 0.23

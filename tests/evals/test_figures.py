@@ -14,8 +14,8 @@ from scipy import stats
 from forge.errors import ForgeError
 from forge.evals import bootstrap
 from forge.evals.bootstrap import mean_interval, paired_bootstrap
-from forge.evals.claims import Claim, compare, read_claims
-from forge.evals.ledger import COLUMNS, LedgerRow, deployable_files, ledger_row, read_ledger
+from forge.evals.claims import Claim, compare_for_claim, read_claims
+from forge.evals.ledger import COLUMNS, LedgerRow, ledger_deployable_files, ledger_row, read_ledger
 from forge.files import atomic_write_json
 from forge.interface.phase import FULL_PRECISION, PACKED
 from tests.support.stub_run import measured
@@ -83,30 +83,30 @@ def test_claims_pass_only_when_the_whole_interval_clears_the_margin() -> None:
     rng = np.random.default_rng(3)
     weak = rng.normal(0.0, 1.0, size=200)
     strong = weak + 0.5 + rng.normal(0.0, 0.1, size=200)
-    better = compare("gain", "accuracy", strong, weak, control_name="parent")
+    better = compare_for_claim("gain", "accuracy", strong, weak, control_name="parent")
     assert better.passed
     assert better.control == "parent"
     assert better.n == 200
     assert better.value - better.control_value == pytest.approx(0.5, abs=0.05)
-    assert not compare("gain", "accuracy", strong, weak, control_name="parent", margin=0.6).passed
-    assert not compare("gain", "accuracy", weak, strong, control_name="parent").passed
+    assert not compare_for_claim("gain", "accuracy", strong, weak, control_name="parent", margin=0.6).passed
+    assert not compare_for_claim("gain", "accuracy", weak, strong, control_name="parent").passed
     noise = weak + rng.normal(0.0, 0.1, size=200)
-    assert not compare("gain", "accuracy", noise, noise, control_name="itself").passed
-    assert compare("kept", "accuracy", noise, noise, control_name="itself", margin=-0.01).passed
+    assert not compare_for_claim("gain", "accuracy", noise, noise, control_name="itself").passed
+    assert compare_for_claim("kept", "accuracy", noise, noise, control_name="itself", margin=-0.01).passed
 
 
 def test_lower_is_better_turns_the_verdict_and_not_the_numbers() -> None:
     fast, slow = [1.0, 1.1, 0.9], [2.0, 2.1, 1.8]
-    claim = compare("faster", "ms", fast, slow, control_name="before", higher_is_better=False)
+    claim = compare_for_claim("faster", "ms", fast, slow, control_name="before", higher_is_better=False)
     assert claim.passed
     assert claim.ci95 is not None
     assert claim.ci95[1] < 0
-    assert not compare("faster", "ms", slow, fast, control_name="before", higher_is_better=False).passed
+    assert not compare_for_claim("faster", "ms", slow, fast, control_name="before", higher_is_better=False).passed
 
 
 def test_claims_survive_the_file_and_faults_name_it(tmp_path: Path) -> None:
     path = tmp_path / "claims.json"
-    claim = compare("c", "m", [1.0, 0.0], [0.0, 0.0], control_name="k", note="why")
+    claim = compare_for_claim("c", "m", [1.0, 0.0], [0.0, 0.0], control_name="k", note="why")
     size = Claim(claim="small", metric="bytes", value=1, control="fp32", control_value=9, ci95=None, n=1, passed=True)
     atomic_write_json(path, [made.model_dump(mode="json") for made in (claim, size)])
     assert read_claims(path) == [claim, size]
@@ -151,17 +151,17 @@ def test_deployable_files_follow_the_phase(tmp_path: Path) -> None:
         tmp_path / "m", "model.safetensors", "packed.safetensors", "config.json", "tokenizer.json",
         "tokenizer_config.json", "metadata.json", "manifest.json",
     )  # fmt: skip
-    full = [path.name for path in deployable_files(FULL_PRECISION, folder)]
+    full = [path.name for path in ledger_deployable_files(FULL_PRECISION, folder)]
     assert full == ["model.safetensors", "config.json", "tokenizer.json", "tokenizer_config.json"]
-    assert deployable_files(PACKED, folder)[0].name == "packed.safetensors"
+    assert ledger_deployable_files(PACKED, folder)[0].name == "packed.safetensors"
     _model_files(tmp_path / "c", "agent.forge", "config.json")
-    assert [path.name for path in deployable_files(("agent.forge",), tmp_path / "c")] == ["agent.forge"]
+    assert [path.name for path in ledger_deployable_files(("agent.forge",), tmp_path / "c")] == ["agent.forge"]
 
 
 def test_a_missing_deployable_file_is_an_error_and_not_a_smaller_row(tmp_path: Path) -> None:
     folder = _model_files(tmp_path / "m", "model.safetensors", "config.json", "tokenizer.json")
     with pytest.raises(ForgeError, match=r"packed\.safetensors"):
-        deployable_files(PACKED, folder)
+        ledger_deployable_files(PACKED, folder)
     with pytest.raises(ForgeError, match="names no file"):
         ledger_row("bitnet", [], 1, MEASURED, 1.0)
 
@@ -169,7 +169,7 @@ def test_a_missing_deployable_file_is_an_error_and_not_a_smaller_row(tmp_path: P
 def test_ledger_row_measures_bytes_and_hides_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = _model_files(tmp_path / "models" / "edge", "packed.safetensors", "config.json", "tokenizer.json")
-    row = ledger_row("edge", deployable_files(PACKED, folder), 7, MEASURED, 60.0)
+    row = ledger_row("edge", ledger_deployable_files(PACKED, folder), 7, MEASURED, 60.0)
     assert row.bytes == 10 + 11 + 12
     assert row.files[0] == "models/edge/packed.safetensors"
     monkeypatch.chdir(tmp_path / "models")

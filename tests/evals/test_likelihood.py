@@ -13,9 +13,9 @@ import torch.nn.functional as F
 from forge.data.dialogues import TOOL_PROMPT
 from forge.evals import measure as module
 from forge.evals.likelihood import likelihood
-from forge.evals.measure import mean, retention, solved
+from forge.evals.measure import eval_accuracy_retention, mean, solved
 from forge.model import TinyTitanForCausalLM
-from forge.tools import build_workspace
+from forge.tools import build_tool_workspace
 from tests.support.stub_run import StubRun, measured, random_set, suite
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
@@ -98,7 +98,7 @@ def test_measuring_asks_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(module, "score_suite", score)
     monkeypatch.setattr(module, "bits_per_byte", lambda model, tokenizer, texts: float(len(texts)))
-    build_workspace(tmp_path / "workspace")
+    build_tool_workspace(tmp_path / "workspace")
     run = StubRun(tmp_path)
     evaluator = run.evaluator(tiny_tokenizer())
     found = evaluator.measure(None)  # type: ignore[arg-type]
@@ -127,6 +127,8 @@ def test_solved_is_half_with_tools_and_half_without() -> None:
 
 
 def test_accuracy_kept_is_a_share_of_what_was_there() -> None:
-    assert retention([1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]) == 0.5
-    assert retention([1.0, 0.0], [1.0, 1.0]) == 2.0
-    assert retention([0.0, 0.0], [0.0, 0.0]) == retention([0.0, 0.0], [0.0, 1.0]) == 1.0, "nothing was lost"
+    assert eval_accuracy_retention([1.0, 1.0, 0.0, 0.0], [1.0, 0.0, 0.0, 0.0]) == 0.5
+    assert eval_accuracy_retention([1.0, 0.0], [1.0, 1.0]) == 2.0
+    assert eval_accuracy_retention([0.0, 0.0], [0.0, 0.0]) == eval_accuracy_retention([0.0, 0.0], [0.0, 1.0]) == 1.0, (
+        "nothing was lost"
+    )

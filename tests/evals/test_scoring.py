@@ -13,15 +13,15 @@ import torch
 
 from forge.data.dialogues import TOOL_PROMPT, persona_dialogues, tool_dialogues
 from forge.data.personas import PERSONA_PROMPTS
-from forge.data.render import ID, encode, render
+from forge.data.render import ID, render, tokenize_text
 from forge.data.tasks import draw
 from forge.data.tokenizer import train_tokenizer
 from forge.errors import ForgeError
-from forge.evals.answering import answer_all, token_id
-from forge.evals.bpb import bits_per_byte, byte_lengths, held_out_texts
-from forge.evals.persona import PersonaClassifier, answer_log_probs, persona_example, score_personas
+from forge.evals.answering import answer_all, eval_special_token_id
+from forge.evals.bpb import bits_per_byte, bpb_held_out_texts, bpb_token_byte_lengths
+from forge.evals.persona import PersonaClassifier, answer_log_probs, persona_eval_example, score_personas
 from forge.evals.suite import score_suite
-from forge.evals.tool_use import judge, opening, score_tools
+from forge.evals.tool_use import eval_dialogue_opening, score_tool_call, score_tool_use
 from forge.tools import TOOL_NAMES, Toolbox
 
 PHRASE = "Calculate the following: "
@@ -29,7 +29,7 @@ PHRASE = "Calculate the following: "
 
 @pytest.fixture(scope="module")
 def tokenizer() -> Any:
-    texts = ["What is 12+30?", "héllo wörld", *held_out_texts(max_chars=2000), *PERSONA_PROMPTS.values()]
+    texts = ["What is 12+30?", "héllo wörld", *bpb_held_out_texts(max_chars=2000), *PERSONA_PROMPTS.values()]
     return train_tokenizer(texts, 400, [PHRASE])
 
 
@@ -138,34 +138,34 @@ def test_answers_come_back_in_order_and_sampling_is_passed_on(script: Any, token
 
 def test_a_foreign_tokenizer_is_refused() -> None:
     with pytest.raises(ForgeError, match=r"<\|end\|>"):
-        token_id(SimpleNamespace(get_vocab=dict), "<|end|>")  # type: ignore[arg-type]
+        eval_special_token_id(SimpleNamespace(get_vocab=dict), "<|end|>")  # type: ignore[arg-type]
 
 
 def test_tools_are_judged_by_the_first_call_alone() -> None:
-    assert judge("calculator 1+1", "2", []) == (0.0, 0.0, 0.0)
-    assert judge("calculator 1+1", "2", [("calculator 2*1", "2")]) == (1.0, 1.0, 1.0)
-    assert judge("calculator 1+1", "2", [("calculator 1+2", "3"), ("calculator 1+1", "2")]) == (1.0, 1.0, 0.0)
-    assert judge("calculator 1+1", "2", [("calculator 1+", "error: syntax")]) == (1.0, 0.0, 0.0)
-    assert judge("calculator 1+1", "2", [("code_executor print(2)", "2")]) == (0.0, 0.0, 0.0)
+    assert score_tool_call("calculator 1+1", "2", []) == (0.0, 0.0, 0.0)
+    assert score_tool_call("calculator 1+1", "2", [("calculator 2*1", "2")]) == (1.0, 1.0, 1.0)
+    assert score_tool_call("calculator 1+1", "2", [("calculator 1+2", "3"), ("calculator 1+1", "2")]) == (1.0, 1.0, 0.0)
+    assert score_tool_call("calculator 1+1", "2", [("calculator 1+", "error: syntax")]) == (1.0, 0.0, 0.0)
+    assert score_tool_call("calculator 1+1", "2", [("code_executor print(2)", "2")]) == (0.0, 0.0, 0.0)
 
 
 def test_tool_score_of_a_perfect_a_silent_and_a_sloppy_model(script: Any, tokenizer: Any, toolbox: Toolbox) -> None:
     rows = tool_dialogues(10, 3, "test")
     calls = {row["messages"][1]["content"]: row["messages"][2]["content"] for row in rows}
     engine = script(lambda prompt: ("", next(c for q, c in calls.items() if f"<|user|>{q}<|" in prompt)))
-    perfect = score_tools(None, tokenizer, toolbox, rows)
+    perfect = score_tool_use(None, tokenizer, toolbox, rows)
     assert set(perfect.tools) == set(TOOL_NAMES)
     assert (perfect.success, perfect.right_tool, perfect.parsable) == (1.0, 1.0, 1.0)
     assert perfect.correct == [1.0] * 10
     assert perfect.needless_calls is None
     assert 0 < perfect.tools["search"]["low"] < perfect.tools["search"]["high"] == 1.0
     assert all(TOOL_PROMPT not in prompt for prompt in engine.prompts)
-    score_tools(None, tokenizer, toolbox, rows, prompted=True)
+    score_tool_use(None, tokenizer, toolbox, rows, prompted=True)
     assert all(TOOL_PROMPT in prompt for prompt in engine.prompts[10:])
     script(lambda prompt: ("I do not know", None))
-    assert score_tools(None, tokenizer, toolbox, rows).success == 0.0
+    assert score_tool_use(None, tokenizer, toolbox, rows).success == 0.0
     script(lambda prompt: ("", "calculator 0"))
-    sloppy = score_tools(None, tokenizer, toolbox, rows)
+    sloppy = score_tool_use(None, tokenizer, toolbox, rows)
     assert sloppy.tools["calculator"]["right_tool"] == 1.0
     assert sloppy.right_tool == pytest.approx(0.2)
 
@@ -176,21 +176,21 @@ def test_needless_calls_are_counted_apart(script: Any, tokenizer: Any, toolbox: 
         {"messages": [{"role": "user", "content": "hello"}, {"role": "assistant", "content": "hi"}]},
     ]
     script(lambda prompt: ("", "calculator 2+2"))
-    found = score_tools(None, tokenizer, toolbox, rows)
+    found = score_tool_use(None, tokenizer, toolbox, rows)
     assert (found.success, found.needless_calls, found.correct) == (1.0, 1.0, [1.0, 0.0])
     with pytest.raises(ForgeError, match="no dialogue expects"):
-        score_tools(None, tokenizer, toolbox, rows[1:])
+        score_tool_use(None, tokenizer, toolbox, rows[1:])
     broken = [{"messages": [{"role": "user", "content": "x"}, {"role": "call", "content": "calculator 2+"}]}]
     with pytest.raises(ForgeError, match="reference call"):
-        score_tools(None, tokenizer, toolbox, broken)
+        score_tool_use(None, tokenizer, toolbox, broken)
 
 
 def test_openings_stop_at_the_question() -> None:
     talk = [{"role": "user", "content": "q"}, {"role": "call", "content": "c"}]
-    assert opening(talk, prompted=False, tool_prompt="T") == talk[:1]
-    assert opening(talk, prompted=True, tool_prompt="T")[0] == {"role": "system", "content": "T"}
+    assert eval_dialogue_opening(talk, prompted=False, tool_prompt="T") == talk[:1]
+    assert eval_dialogue_opening(talk, prompted=True, tool_prompt="T")[0] == {"role": "system", "content": "T"}
     with pytest.raises(ForgeError, match="user turn"):
-        opening(talk[1:], prompted=False, tool_prompt="T")
+        eval_dialogue_opening(talk[1:], prompted=False, tool_prompt="T")
 
 
 class Unigram:
@@ -214,7 +214,7 @@ class Unigram:
 def test_bits_per_byte_of_known_distributions(tokenizer: Any) -> None:
     size = len(tokenizer)
     texts = [f"{PHRASE}12+30 héllo", "ok", "a longer line with many words " * 9]
-    tokens = [encode(tokenizer, text) for text in texts]
+    tokens = [tokenize_text(tokenizer, text) for text in texts]
     n_bytes = sum(len(text.encode()) for text in texts)
     uniform = bits_per_byte(Unigram(torch.ones(size)), tokenizer, texts, window=7, batch_size=2)
     assert uniform == pytest.approx(sum(map(len, tokens)) * math.log2(size) / n_bytes)
@@ -228,37 +228,37 @@ def test_bits_per_byte_of_known_distributions(tokenizer: Any) -> None:
 
 
 def test_every_token_knows_its_bytes_and_role_tokens_have_none(tokenizer: Any) -> None:
-    lengths = byte_lengths(tokenizer)
+    lengths = bpb_token_byte_lengths(tokenizer)
     assert lengths[ID["end"]] == lengths[ID["teacher"]] == 0
     text = f"{PHRASE}naïve — 日本 {PHRASE}x <|end|>"
     written = text.replace("<|", "< |")
-    assert sum(lengths[i] for i in encode(tokenizer, text)) == len(written.encode())
+    assert sum(lengths[i] for i in tokenize_text(tokenizer, text)) == len(written.encode())
     assert bits_per_byte(Unigram(torch.ones(len(tokenizer))), tokenizer, [text]) > 0
 
 
 def test_bits_per_byte_refuses_nothing_and_a_lossy_tokenizer(tokenizer: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     with pytest.raises(ForgeError, match="no text"):
         bits_per_byte(Unigram(torch.ones(400)), tokenizer, [])
-    monkeypatch.setattr("forge.data.render.encode", lambda t, text: encode(t, text)[:-1])
+    monkeypatch.setattr("forge.data.render.tokenize_text", lambda t, text: tokenize_text(t, text)[:-1])
     with pytest.raises(ForgeError, match="spells"):
         bits_per_byte(Unigram(torch.ones(400)), tokenizer, ["some text"])
 
 
 def test_held_out_texts_are_held_out_and_cut() -> None:
-    texts = held_out_texts()
+    texts = bpb_held_out_texts()
     assert texts
-    assert not set(texts) & set(held_out_texts("train"))
-    few = held_out_texts(max_chars=400)
+    assert not set(texts) & set(bpb_held_out_texts("train"))
+    few = bpb_held_out_texts(max_chars=400)
     assert few == texts[: len(few)]
     assert sum(map(len, few)) <= 400
-    assert held_out_texts(max_chars=1) == texts[:1]
+    assert bpb_held_out_texts(max_chars=1) == texts[:1]
 
 
 def test_persona_classifier_tells_held_out_styles_apart() -> None:
     train, test = persona_dialogues(400, 0, "train"), persona_dialogues(80, 0, "test")
-    rows = [persona_example(row) for row in train]
+    rows = [persona_eval_example(row) for row in train]
     judge_ = PersonaClassifier().fit([row[2] for row in rows], [row[0] for row in rows])
-    held_out = [persona_example(row) for row in test]
+    held_out = [persona_eval_example(row) for row in test]
     right = [got == row[0] for got, row in zip(judge_.predict([row[2] for row in held_out]), held_out, strict=True)]
     assert sum(right) / len(right) > 0.9
     with pytest.raises(ForgeError, match="before fit"):
@@ -280,7 +280,7 @@ class HandleReader(Unigram):
 
 def test_persona_score_of_a_model_that_always_teaches(script: Any, tokenizer: Any) -> None:
     train, test = persona_dialogues(200, 0, "train"), persona_dialogues(16, 0, "test")
-    lesson = next(persona_example(row)[2] for row in test if row["task"] == "teacher")
+    lesson = next(persona_eval_example(row)[2] for row in test if row["task"] == "teacher")
     engine = script(lambda prompt: (lesson, None))
     found = score_personas(HandleReader(torch.ones(len(tokenizer))), tokenizer, train, test)
     assert found.personas["teacher"]["consistency"] == 1.0
@@ -300,7 +300,7 @@ def test_persona_score_of_a_model_that_always_teaches(script: Any, tokenizer: An
 def test_persona_rows_without_their_parts_are_refused(tokenizer: Any) -> None:
     rows = persona_dialogues(8, 0, "train")
     with pytest.raises(ForgeError, match="without a persona"):
-        persona_example({"messages": [{"role": "user", "content": "x"}]})
+        persona_eval_example({"messages": [{"role": "user", "content": "x"}]})
     teachers = [row for row in rows if row["task"] == "teacher"]
     with pytest.raises(ForgeError, match="untrained helpful"):
         score_personas(None, tokenizer, teachers, rows)

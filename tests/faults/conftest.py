@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from forge.files import atomic_write_json, read_json
-from forge.interface.paths import stage_name
+from forge.interface.paths import declared_stage_name
 from tests.faults.lab import STAGES, Lab, Running, link_project, make_project
 from tests.faults.torture import Reference, Victim, uninterrupted
 from tests.support.smoke_runs import clone
@@ -32,7 +32,7 @@ class Finished:
 
     def victim(self, lab: Lab, target: Path, phase: str, branch: str | None = None) -> Victim:
         """A stage in a project of its own."""
-        return Victim(lab, self.copy(target), phase, branch, self.references[stage_name(phase, branch)])
+        return Victim(lab, self.copy(target), phase, branch, self.references[declared_stage_name(phase, branch)])
 
 
 @pytest.fixture(scope="session")
@@ -51,7 +51,10 @@ def finished(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Finished:
         fcntl.flock(lock, fcntl.LOCK_EX)
         if not record.exists():
             make_project(project)
-            made = {stage_name(phase, branch): uninterrupted(lab, project, phase, branch) for phase, branch in STAGES}
+            made = {
+                declared_stage_name(phase, branch): uninterrupted(lab, project, phase, branch)
+                for phase, branch in STAGES
+            }
             atomic_write_json(record, {name: vars(reference) for name, reference in made.items()})
     return Finished(project, {name: Reference(**values) for name, values in read_json(record).items()})
 

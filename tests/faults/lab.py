@@ -14,7 +14,7 @@ from pathlib import Path
 from types import TracebackType
 from typing import Any, Self
 
-from forge.config.load import _editor
+from forge.config.load import _params_yaml_editor
 from forge.pipeline.dvc.runner import stage_environment
 from forge.pipeline.layout.phases import STAGES
 
@@ -61,7 +61,7 @@ CHECKPOINT_EVERY = {
 
 def shrink(params: Path) -> None:
     """Set a parameter file to scale smoke and far below its sizes, and let every loop save itself all the time."""
-    editor = _editor()
+    editor = _params_yaml_editor()
     tree = editor.load(params.read_text(encoding="utf-8"))
     tree["scale"] = "smoke"
     for phase, values in MICRO.items():

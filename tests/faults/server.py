@@ -24,7 +24,7 @@ import traceback
 from collections.abc import Callable
 from typing import Any, NoReturn
 
-from forge.host.signals import die_with_dvc
+from forge.host.signals import exit_on_parent_death_signal
 from forge.pipeline.layout.phases import STAGES
 
 NOT_ALLOWED = 77
@@ -194,7 +194,7 @@ def be_dvc(request: dict[str, Any], answer: int) -> NoReturn:
     stage = os.fork()
     if stage == 0:
         os.close(answer)
-        die_with_dvc()  # the package of the stages does that where it is imported
+        exit_on_parent_death_signal()  # the package of the stages does that where it is imported
         _leave(run_stage(request))
     os.write(answer, str(stage).encode())
     os.close(answer)

@@ -16,7 +16,7 @@ import time
 from collections import Counter
 from pathlib import Path
 
-from forge.interface.paths import stage_name
+from forge.interface.paths import declared_stage_name
 from tests.faults.lab import STAGES, Lab, link_project, make_project
 from tests.faults.torture import Blow, Reference, Victim, torture, uninterrupted
 
@@ -26,7 +26,7 @@ BLOWS_A_TURN = 6  # that a stage takes in a row, before it may end and the next 
 def prepare(lab: Lab, project: Path) -> dict[str, Reference]:
     """Run every stage once, in peace."""
     make_project(project)
-    return {stage_name(phase, branch): uninterrupted(lab, project, phase, branch) for phase, branch in STAGES}
+    return {declared_stage_name(phase, branch): uninterrupted(lab, project, phase, branch) for phase, branch in STAGES}
 
 
 def soak(place: Path, kills: int, seed: int, seconds: float) -> list[Blow]:
@@ -38,7 +38,7 @@ def soak(place: Path, kills: int, seed: int, seconds: float) -> list[Blow]:
         while (left := kills - sum(blow.delivered for blow in blows)) > 0 and time.monotonic() - began < seconds:
             phase, branch = STAGES[turn % len(STAGES)]
             project = link_project(place / "finished", place / f"turn-{turn}")
-            victim = Victim(lab, project, phase, branch, references[stage_name(phase, branch)])
+            victim = Victim(lab, project, phase, branch, references[declared_stage_name(phase, branch)])
             for blow in torture(victim, min(left, BLOWS_A_TURN), random.Random(f"{seed} {turn}")):
                 print(blow, flush=True)
                 blows.append(blow)

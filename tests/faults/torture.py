@@ -21,7 +21,7 @@ from safetensors import SafetensorError, safe_open
 
 from forge.errors import ForgeError
 from forge.files import verify_manifest
-from forge.interface.paths import stage_name
+from forge.interface.paths import declared_stage_name
 from forge.pipeline.layout.phases import stage_named
 from tests.faults.lab import MICRO, SIGNALS, TARGETS, Lab, Running, Trap, digests
 
@@ -105,7 +105,7 @@ class Victim:
     def __init__(self, lab: Lab, project: Path, phase: str, branch: str | None, reference: Reference) -> None:
         self.lab, self.project, self.branch, self.reference = lab, project, branch, reference
         self.phase = stage_named(phase)
-        self.name = stage_name(phase, branch)
+        self.name = declared_stage_name(phase, branch)
 
     def clear(self) -> None:
         """Remove the outputs and records, as DVC does before every run."""

@@ -7,7 +7,7 @@ import torch
 from torch import Tensor
 
 from forge.errors import ForgeError
-from forge.merge.align import align, reorder, symmetries
+from forge.merge.align import align, reorder_aligned_axes, symmetries
 from forge.merge.barrier import loss_barrier
 from tests.support.tiny_models import SHAPE, tiny_model, tokens
 
@@ -22,7 +22,7 @@ def shuffled(seed: int) -> dict[str, Tensor]:
     generator = torch.Generator().manual_seed(seed)
     copy = dict(WEIGHTS)
     for axes in symmetries(copy, HEAD).values():
-        reorder(copy, axes, torch.randperm(axes[0].parts(copy).shape[0], generator=generator))
+        reorder_aligned_axes(copy, axes, torch.randperm(axes[0].parts(copy).shape[0], generator=generator))
     return copy
 
 

@@ -16,7 +16,7 @@ from torch import Tensor
 from forge.cli.main import main
 from forge.files import verify_manifest
 from forge.merge import directories
-from forge.merge.methods import dare, linear, slerp, ties
+from forge.merge.methods import dare, merge_linear, slerp, ties
 from forge.model import load_model, save_model
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
@@ -76,8 +76,8 @@ def merge(home: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFix
 
 
 CASES: dict[str, Callable[[], Dict]] = {
-    "linear --model one --model two --weight 0.6 --weight 0.4": lambda: linear([ONE, TWO], [0.6, 0.4]),
-    "linear --model one --model two": lambda: linear([ONE, TWO], [1, 1]),
+    "linear --model one --model two --weight 0.6 --weight 0.4": lambda: merge_linear([ONE, TWO], [0.6, 0.4]),
+    "linear --model one --model two": lambda: merge_linear([ONE, TWO], [1, 1]),
     "slerp --model one --model two --t 0.35": lambda: slerp(ONE, TWO, 0.35),
     "slerp --base two --model one --t 0.35": lambda: slerp(TWO, ONE, 0.35),
     "ties --base base --model one --model two --weight 0.6 --weight 0.4 --density 0.3": lambda: ties(
@@ -119,9 +119,9 @@ def test_equal_merges_are_equal_bytes_and_big_ones_come_in_shards(
         assert (home / "first" / name).read_bytes() == (home / "second" / name).read_bytes()
     monkeypatch.setattr(directories, "SHARD", 300)
     merge(line + "third")
-    files = directories.weight_files(home / "third")
+    files = directories.weight_files_to_merge(home / "third")
     assert len(files) == 2
-    whole, parts = (directories.read_weights(home / name) for name in ("first", "third"))
+    whole, parts = (directories.read_weights_to_merge(home / name) for name in ("first", "third"))
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
@@ -140,7 +140,7 @@ def test_models_of_our_own_load_again_and_may_be_aligned(merge: Any, home: Path)
         tiny_tokenizer().save_pretrained(str(home / f"titan{seed}"))
     assert merge("--method linear --model titan1 --model titan2 -o plain")[0] == 0
     assert merge("--method linear --model titan1 --model titan2 --align -o aligned")[0] == 0
-    average = linear([dict(tiny_model(seed=seed).state_dict()) for seed in (1, 2)], [1, 1])
+    average = merge_linear([dict(tiny_model(seed=seed).state_dict()) for seed in (1, 2)], [1, 1])
     assert all(torch.equal(value, average[name]) for name, value in load_model(home / "plain").state_dict().items())
     aligned = load_model(home / "aligned").state_dict()
     assert any(not torch.equal(aligned[name], average[name]) for name in average)

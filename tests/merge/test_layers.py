@@ -10,11 +10,11 @@ from torch.nn import functional
 from forge.errors import ForgeError
 from forge.merge.layers import (
     Junction,
-    block_count,
-    dataflow,
+    count_merge_blocks,
     frankenmerge,
-    input_scale_gains,
-    interchangeable,
+    interchangeable_merge_blocks,
+    merge_by_dataflow,
+    merge_input_scale_gains,
 )
 
 HIDDEN = 6
@@ -60,7 +60,7 @@ def test_identity_gives_the_donor_bit_for_bit(merge, donor) -> None:
         result = frankenmerge(MODELS, {"low": [donor] * 3, "high": [donor] * 2}, rest=donor)
     else:
         paths = {m: [Junction(donor, j.block) for j in path] for m, path in IDENTITY.items()}
-        result = dataflow(MODELS, paths, rest=donor)
+        result = merge_by_dataflow(MODELS, paths, rest=donor)
     assert list(result) == list(MODELS[0])
     assert all(torch.equal(result[name], MODELS[donor][name]) for name in result)
     result["low_init"].fill_(9.0)
@@ -81,7 +81,7 @@ def test_frankenmerge_takes_each_block_from_its_pick_and_the_rest_from_one() -> 
 
 def test_dataflow_reorders_blocks() -> None:
     path = [Junction(1, 2), Junction(1, 2), Junction(0, 0)]
-    result = dataflow(MODELS, {"low": path})
+    result = merge_by_dataflow(MODELS, {"low": path})
     for depth, junction in enumerate(path):
         for part in ("attn.v", "ffn.up"):
             source = MODELS[junction.donor][f"low.{junction.block}.{part}.weight"]
@@ -93,28 +93,28 @@ def test_folded_scalings_equal_scaled_inputs() -> None:
     scales = [1.3, 0.6, 0.9]
     path = [Junction(0, i, scale) for i, scale in enumerate(scales)]
     x = torch.randn(4, 5, HIDDEN, generator=torch.Generator().manual_seed(1))
-    folded = run_stack(dataflow(MODELS, {"low": path}), x, [1.0] * 3)
+    folded = run_stack(merge_by_dataflow(MODELS, {"low": path}), x, [1.0] * 3)
     torch.testing.assert_close(folded, run_stack(MODELS[0], x, scales), rtol=1e-4, atol=1e-5)
     assert not torch.allclose(folded, run_stack(MODELS[0], x, [1.0] * 3), atol=1e-2)
 
 
 def test_gains_by_hand() -> None:
-    assert input_scale_gains([1.0, 2.0, 0.5, 4.0]) == [1.0, 0.5, 1.0, 0.25]
+    assert merge_input_scale_gains([1.0, 2.0, 0.5, 4.0]) == [1.0, 0.5, 1.0, 0.25]
 
 
 def test_interchangeable_looks_at_shapes() -> None:
     model = toy(0, {"low": (8, 4, 8), "high": (8,)})
-    assert interchangeable(model, "low") == ((0, 2), (1,), (0, 2))
-    assert interchangeable(model, "high") == ((0,),)
-    assert block_count(model, "low") == 3
+    assert interchangeable_merge_blocks(model, "low") == ((0, 2), (1,), (0, 2))
+    assert interchangeable_merge_blocks(model, "high") == ((0,),)
+    assert count_merge_blocks(model, "low") == 3
     with pytest.raises(ForgeError, match=r"other shapes cannot take the place 'low\.1'"):
-        dataflow([model], {"low": [Junction(0, 0), Junction(0, 2), Junction(0, 2)]})
+        merge_by_dataflow([model], {"low": [Junction(0, 0), Junction(0, 2), Junction(0, 2)]})
 
 
 def test_a_gap_in_the_numbering_is_refused() -> None:
     model = {name: t for name, t in toy(0).items() if not name.startswith("low.1.")}
     with pytest.raises(ForgeError, match=r"numbered \[0, 2\]"):
-        block_count(model, "low")
+        count_merge_blocks(model, "low")
 
 
 @pytest.mark.parametrize(
@@ -130,11 +130,11 @@ def test_a_gap_in_the_numbering_is_refused() -> None:
 )
 def test_impossible_paths_are_refused(paths, words) -> None:
     with pytest.raises(ForgeError, match=words):
-        dataflow(MODELS, paths)
+        merge_by_dataflow(MODELS, paths)
 
 
 def test_a_block_without_output_matrices_cannot_be_scaled() -> None:
     model = {"low.0.mixer": torch.ones(2), "embed.weight": torch.ones(2)}
-    assert torch.equal(dataflow([model], {"low": [Junction(0, 0)]})["low.0.mixer"], torch.ones(2))
+    assert torch.equal(merge_by_dataflow([model], {"low": [Junction(0, 0)]})["low.0.mixer"], torch.ones(2))
     with pytest.raises(ForgeError, match="to scale"):
-        dataflow([model], {"low": [Junction(0, 0, 1.2)]})
+        merge_by_dataflow([model], {"low": [Junction(0, 0, 1.2)]})

@@ -13,13 +13,13 @@ from torch import Tensor
 
 from forge.errors import ForgeError
 from forge.merge import arithmetic
-from forge.merge.arithmetic import slerp_tensor, trim
+from forge.merge.arithmetic import slerp_tensor, trim_task_vector
 from forge.merge.barrier import loss_barrier
 from forge.merge.methods import (
-    all_finite,
     check_mergeable,
     dare,
-    linear,
+    is_merge_finite,
+    merge_linear,
     slerp,
     slerp_deltas,
     ties,
@@ -66,7 +66,7 @@ def oracle():  # type: ignore[no-untyped-def]
 @pytest.mark.parametrize("normalize", [True, False])
 def test_linear_is_mergekits(oracle, weights, normalize) -> None:
     theirs = oracle(PARENTS[:2], "linear", parameters={"weight": list(weights), "normalize": normalize})
-    assert_close(linear(PARENTS[:2], weights, normalize), theirs)
+    assert_close(merge_linear(PARENTS[:2], weights, normalize), theirs)
 
 
 @pytest.mark.parametrize("t", [0.0, 0.2, 0.5, 0.9, 1.0])
@@ -116,7 +116,7 @@ def test_dare_of_the_paper_is_mergekits_unscaled_delta_over_density(oracle, dens
 
 def test_linear_weight_one_gives_that_model_bit_for_bit() -> None:
     first = {**PARENTS[0], "b.weight": torch.tensor([-0.0] * 9)}
-    result = linear([first, PARENTS[1]], [1.0, 0.0])
+    result = merge_linear([first, PARENTS[1]], [1.0, 0.0])
     assert equal(result, first)
     assert torch.signbit(result["b.weight"]).all()
 
@@ -124,18 +124,18 @@ def test_linear_weight_one_gives_that_model_bit_for_bit() -> None:
 @given(st.lists(st.floats(0.0625, 4.0), min_size=3, max_size=3))
 @settings(max_examples=25, deadline=None)
 def test_linear_ignores_order_and_scale_of_weights(weights) -> None:
-    expected = linear(PARENTS, weights)
+    expected = merge_linear(PARENTS, weights)
     for order in permutations(range(3)):
-        moved = linear([PARENTS[i] for i in order], [3.0 * weights[i] for i in order])
+        moved = merge_linear([PARENTS[i] for i in order], [3.0 * weights[i] for i in order])
         assert_close(moved, expected, 1e-5)
 
 
 def test_linear_of_equal_models_is_that_model() -> None:
-    assert_close(linear([BASE, BASE, BASE], [0.2, 0.5, 0.3]), BASE, 1e-6)
+    assert_close(merge_linear([BASE, BASE, BASE], [0.2, 0.5, 0.3]), BASE, 1e-6)
 
 
 def test_linear_unnormalized_zero_weights_give_zero() -> None:
-    assert all(not tensor.any() for tensor in linear(PARENTS, [0, 0, 0], normalize=False).values())
+    assert all(not tensor.any() for tensor in merge_linear(PARENTS, [0, 0, 0], normalize=False).values())
 
 
 def test_slerp_ends_are_the_models_and_the_way_back_is_the_same() -> None:
@@ -156,8 +156,8 @@ def test_slerp_keeps_the_norm_of_unit_vectors_where_the_line_does_not() -> None:
 
 def test_slerp_of_zero_tensors_is_finite() -> None:
     zero = {name: torch.zeros_like(tensor) for name, tensor in BASE.items()}
-    assert all_finite(slerp(zero, zero, 0.5))
-    assert all_finite(slerp(zero, BASE, 0.5))
+    assert is_merge_finite(slerp(zero, zero, 0.5))
+    assert is_merge_finite(slerp(zero, BASE, 0.5))
 
 
 def test_slerp_deltas_keeps_the_length_of_the_task_vector() -> None:
@@ -165,7 +165,7 @@ def test_slerp_deltas_keeps_the_length_of_the_task_vector() -> None:
     ones = [{"w": base["w"].clone()}, {"w": base["w"].clone()}]
     ones[0]["w"][:1000] += 1.0
     ones[1]["w"][1000:] += 1.0
-    arc, line = slerp_deltas(base, ones, [1, 1]), linear(ones, [1, 1])
+    arc, line = slerp_deltas(base, ones, [1, 1]), merge_linear(ones, [1, 1])
     length = math.sqrt(1000)
     assert (arc["w"] - base["w"]).norm().item() == pytest.approx(length, rel=1e-3)
     assert (line["w"] - base["w"]).norm().item() == pytest.approx(length / math.sqrt(2), rel=1e-3)
@@ -187,7 +187,7 @@ def test_trim_keeps_exactly_the_greatest(size, density, seed, coarse) -> None:
     delta = torch.randn(size, generator=torch.Generator().manual_seed(seed))
     if coarse:  # many equal magnitudes: the count must hold all the same
         delta = delta.round() + (delta >= 0).float() - 0.5
-    kept = trim(delta, density)
+    kept = trim_task_vector(delta, density)
     count = size if density >= 1 else max(1, int(density * size))
     assert int((kept != 0).sum()) == count
     assert torch.equal(kept[kept != 0], delta[kept != 0])
@@ -196,10 +196,10 @@ def test_trim_keeps_exactly_the_greatest(size, density, seed, coarse) -> None:
 
 
 def test_trim_leaves_zero_and_empty_tensors() -> None:
-    assert not trim(torch.zeros(3, 4), 0.3).any()
-    assert trim(torch.empty(0, 4), 0.3).shape == (0, 4)
+    assert not trim_task_vector(torch.zeros(3, 4), 0.3).any()
+    assert trim_task_vector(torch.empty(0, 4), 0.3).shape == (0, 4)
     sparse = torch.tensor([0.0, 0.0, 0.0, 2.0])
-    assert torch.equal(trim(sparse, 0.75), sparse)
+    assert torch.equal(trim_task_vector(sparse, 0.75), sparse)
 
 
 def test_ties_by_hand() -> None:
@@ -245,7 +245,7 @@ def test_dare_is_decided_by_its_seed() -> None:
 # --- what all share
 
 MERGES = {
-    "linear": lambda base, models: linear(models, [1.0] * len(models)),
+    "linear": lambda base, models: merge_linear(models, [1.0] * len(models)),
     "slerp": lambda base, models: slerp(models[0], models[1], 0.4),
     "slerp_deltas": lambda base, models: slerp_deltas(base, models, [1.0] * len(models)),
     "ties": lambda base, models: ties(base, models, [1.0] * len(models), 0.5),
@@ -278,12 +278,12 @@ def test_counters_are_copied_and_types_kept(name) -> None:
 def test_what_is_not_finite_shows(name) -> None:
     broken = {n: t.clone() for n, t in PARENTS[0].items()}
     broken["a.weight"][3, 3] = float("nan")
-    assert not all_finite(MERGES[name](BASE, [broken, *PARENTS[1:]]))
+    assert not is_merge_finite(MERGES[name](BASE, [broken, *PARENTS[1:]]))
 
 
 def test_all_finite_looks_twice_where_a_sum_overflows() -> None:
-    assert all_finite({"w": torch.full((4,), 3e38)})
-    assert not all_finite({"w": torch.tensor([1.0, math.inf])})
+    assert is_merge_finite({"w": torch.full((4,), 3e38)})
+    assert not is_merge_finite({"w": torch.tensor([1.0, math.inf])})
 
 
 @pytest.mark.parametrize(
@@ -302,9 +302,9 @@ def test_wrong_arguments_are_refused() -> None:
     with pytest.raises(ForgeError, match="not floating and differs"):
         check_mergeable([{"n": torch.tensor(1)}, {"n": torch.tensor(2)}])
     refused = {
-        "no models given": lambda: linear([], []),
-        "2 weights given for 3 models": lambda: linear(PARENTS, [1, 2]),
-        "add up to zero": lambda: linear(PARENTS[:2], [1, -1]),
+        "no models given": lambda: merge_linear([], []),
+        "2 weights given for 3 models": lambda: merge_linear(PARENTS, [1, 2]),
+        "add up to zero": lambda: merge_linear(PARENTS[:2], [1, -1]),
         "not all zero": lambda: slerp_deltas(BASE, PARENTS, [0, 0, 0]),
         "at least zero": lambda: slerp_deltas(BASE, PARENTS, [1, -1, 1]),
         "besides the base": lambda: ties(BASE, [], [], 0.5),
@@ -354,7 +354,9 @@ def test_large_tensors_are_merged_as_mergekit_merges_them(oracle, threads, monke
     base = {"w": torch.randn(101, 167, generator=generator), "b": torch.randn(6001, generator=generator)}
     others = [{n: t + 0.1 * torch.randn(t.shape, generator=generator) for n, t in base.items()} for _ in range(2)]
     weights = [0.6, 0.4]
-    assert_close(linear(others, weights), oracle(others, "linear", parameters={"weight": weights, "normalize": True}))
+    assert_close(
+        merge_linear(others, weights), oracle(others, "linear", parameters={"weight": weights, "normalize": True})
+    )
     assert_close(slerp(*others, 0.3), oracle(others, "slerp", base=0, parameters={"t": 0.3}))
     parameters = {"weight": weights, "density": 0.4, "normalize": True}
     assert_close(ties(base, others, weights, 0.4), oracle([base, *others], "ties", base=0, parameters=parameters))
@@ -370,7 +372,7 @@ def test_merges_agree_with_mergekit_tensor_by_tensor(oracle) -> None:
     for name in ("a.weight", "b.weight"):
         base, one, two = (m[name] for m in (BASE, *PARENTS[:2]))
         ours = {
-            "linear": linear([{"w": one}, {"w": two}], [0.3, 0.7]),
+            "linear": merge_linear([{"w": one}, {"w": two}], [0.3, 0.7]),
             "slerp": slerp({"w": base}, {"w": one}, 0.35),
             "ties": ties({"w": base}, [{"w": one}, {"w": two}], [0.6, 0.4], 0.5),
         }

@@ -13,12 +13,12 @@ from forge.model.blocks import (
     SHORT,
     Places,
     causal_bias,
+    disable_model_autocast,
     rms_norm,
     rotary_cos_sin,
     rotary_norm,
     softmax_attention,
     squared_relu_norm,
-    whole_precision,
 )
 from tests.support.tiny_models import tiny_model, tokens
 
@@ -70,10 +70,10 @@ def test_the_memory_keeps_float32_under_autocast() -> None:
     x = torch.randn(2, 3)
     with torch.autocast("cpu", torch.bfloat16):
         assert (x @ x.T).dtype == torch.bfloat16
-        with whole_precision(x):
+        with disable_model_autocast(x):
             assert (x @ x.T).dtype == torch.float32
         assert (x @ x.T).dtype == torch.bfloat16
-    with whole_precision(x):
+    with disable_model_autocast(x):
         assert (x @ x.T).dtype == torch.float32
 
 

@@ -31,7 +31,7 @@ from forge.monitor import launch
 from forge.monitor.app import PAGES
 from forge.pipeline.dvc import states
 from forge.pipeline.dvc.lockfile import md5_path
-from forge.pipeline.records.curves import Curves, curves
+from forge.pipeline.records.curves import Curves, read_recorded_curves
 from forge.pipeline.registry.index import reindex
 from forge.pipeline.registry.versions import register
 from forge.pipeline.report import overview as watching
@@ -212,7 +212,7 @@ def test_models_are_listed_traced_and_checked(toy: Path, tmp_path: Path, monkeyp
     copy = tmp_path / "copy"
     shutil.copytree(toy, copy, symlinks=True)
     monkeypatch.chdir(copy)
-    assert curves("edge") == Curves(None, {})
+    assert read_recorded_curves("edge") == Curves(None, {})
     app = opened("models")
     rows = {row["model"]: row for row in tables(app)[0]}
     assert set(rows) == {"trunk", "edge"}
@@ -254,7 +254,7 @@ def test_the_system_now_and_while_a_stage_ran(empty: Path, monkeypatch: pytest.M
     shown(app.selectbox(key="stage").set_value("edge").run())
     assert "This run left no samples" in said(app)
     card = {"gpu_utilization": 50.0, "vram_used_gb": 3.0}
-    monkeypatch.setattr(sampling, "find_probes", lambda: [sampling.HostProbe(), lambda: card])
+    monkeypatch.setattr(sampling, "find_host_probes", lambda: [sampling.HostProbe(), lambda: card])
     import streamlit
 
     streamlit.cache_resource.clear()
@@ -385,10 +385,10 @@ def test_json_is_one_look_at_the_overview(finished: Path, capsys: pytest.Capture
 
 
 def test_time_left_is_of_earlier_runs_less_what_was_spent() -> None:
-    assert watching.time_left({"a": 4.0, "b": 0.0, "report": 0.0}, {"a": 10.0, "b": 5.0, "c": 99.0}) == 11.0
-    assert watching.time_left({"a": 40.0}, {"a": 10.0}) == 0.0
-    assert watching.time_left({"a": 0.0, "b": 0.0}, {"a": 10.0}) is None
-    assert watching.time_left({}, {}) == 0.0
+    assert watching.report_time_left({"a": 4.0, "b": 0.0, "report": 0.0}, {"a": 10.0, "b": 5.0, "c": 99.0}) == 11.0
+    assert watching.report_time_left({"a": 40.0}, {"a": 10.0}) == 0.0
+    assert watching.report_time_left({"a": 0.0, "b": 0.0}, {"a": 10.0}) is None
+    assert watching.report_time_left({}, {}) == 0.0
 
 
 def test_what_cannot_be_served_is_told_in_one_line(
@@ -429,7 +429,7 @@ def test_the_process_becomes_the_server(
     assert "--browser.gatherUsageStats false" in text
     assert "--server.headless true" in text
     assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)
-    assert "--server.headless false" in " ".join(launch.command(1, open_browser=True))
+    assert "--server.headless false" in " ".join(launch.streamlit_server_arguments(1, open_browser=True))
     assert line[1] == "-P"
     monkeypatch.setattr(launch, "find_spec", lambda name: None)
     assert main(["monitor", "--port", "45671"]) == 1

@@ -20,16 +20,16 @@ import torch
 from forge.agentfile.container import encode_agent, write_agent
 from forge.data.render import render
 from forge.errors import ForgeError
-from forge.files import count_parameters
+from forge.files import count_safetensors_parameters
 from forge.host import machine
 from forge.host.units import human_bytes, human_seconds
-from forge.model import core_weight_names
+from forge.model import titan_core_weight_names
 from forge.runtime.agent import Agent
 from forge.runtime.bench import bench, bench_isolated
 from forge.runtime.chat import ChatSession
 from forge.runtime.load import load_agent
 from forge.runtime.size import size_report
-from forge.tools import build_workspace
+from forge.tools import build_tool_workspace
 from tests.support.toy_agent import build_toy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -48,7 +48,7 @@ def agent(home: Path) -> Iterator[Agent]:
 
 def test_a_directory_and_a_file_load_and_say_what_they_are(home: Path, agent: Agent) -> None:
     assert (agent.kind, agent.metadata) == ("directory", {"phase_name": "toy"})
-    assert agent.parameters == count_parameters(home / "toy" / "model.safetensors")
+    assert agent.parameters == count_safetensors_parameters(home / "toy" / "model.safetensors")
     assert not agent.model.training
     with load_agent(home / "agent.forge") as packed:
         assert (packed.kind, packed.metadata["made_by"]) == ("file", "test")
@@ -124,7 +124,7 @@ def test_damage_anywhere_in_the_file_is_noticed(home: Path, tmp_path: Path) -> N
 def test_weights_that_do_not_fit_the_config_are_refused(home: Path, tmp_path: Path) -> None:
     source = load_agent(home / "toy")
     config = {**source.model.config.to_dict(), "low_ffn": [48]}
-    names = core_weight_names(source.model)
+    names = titan_core_weight_names(source.model)
     write_agent(tmp_path / "a.forge", encode_agent(config, source.model.state_dict(), source.tokenizer, names))
     with pytest.raises(ForgeError, match="do not fit"):
         load_agent(tmp_path / "a.forge")
@@ -175,7 +175,7 @@ def test_calls_are_executed_heard_and_handed_back(agent: Agent, monkeypatch: pyt
 
 
 def test_tools_see_the_given_workspace(home: Path, tmp_path: Path) -> None:
-    build_workspace(tmp_path / "mine")
+    build_tool_workspace(tmp_path / "mine")
     (tmp_path / "mine" / "files" / "secret.txt").write_text("the word is owl")
     with load_agent(home / "toy", workspace=tmp_path / "mine") as agent:
         assert "owl" in agent.toolbox.execute("file_reader secret.txt")
@@ -298,7 +298,7 @@ def test_bench_in_its_own_process_does_not_count_the_callers_memory(home: Path) 
 def test_devices_are_told_the_fastest_first(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(torch.cuda, "is_available", lambda: False)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: False)
-    (processor,) = machine.devices()
+    (processor,) = machine.machine_devices()
     assert (processor["device"], processor["capability"]) == ("cpu", None)
     assert processor["memory_gib"] > 0
     card = SimpleNamespace(name="Card", total_memory=24 * 2**30, major=8, minor=9)
@@ -307,7 +307,7 @@ def test_devices_are_told_the_fastest_first(monkeypatch: pytest.MonkeyPatch) -> 
     monkeypatch.setattr(torch.cuda, "get_device_properties", lambda index: card)
     monkeypatch.setattr(torch.backends.mps, "is_available", lambda: True)
     monkeypatch.setattr(torch.mps, "recommended_max_memory", lambda: 2**33)
-    found = machine.devices()
+    found = machine.machine_devices()
     assert [each["device"] for each in found] == ["cuda:0", "cuda:1", "mps", "cpu"]
     assert found[0] == {"device": "cuda:0", "name": "Card", "capability": "8.9", "memory_gib": 24.0}
 
@@ -327,7 +327,7 @@ def test_machine_says_nothing_that_identifies_it() -> None:
     import getpass
     import socket
 
-    facts = machine.environment()
+    facts = machine.machine_environment()
     assert facts["libraries"]["torch"].startswith("2.")
     assert facts["cores"] >= 1
     assert facts["cpu"]

@@ -11,19 +11,19 @@ import numpy as np
 import pytest
 
 from forge.config import load_params
-from forge.data.build import TASKS, Row, encode_rows, read_rows
+from forge.data.build import TASKS, Row, read_dataset_rows, tokenize_data_rows
 from forge.data.dataset import KINDS, EncodedSet, build_set
 from forge.data.dialogues import TOOL_PROMPT, persona_dialogues, tool_dialogues
 from forge.data.personas import PERSONA_PROMPTS
 from forge.evals import answering, persona, tool_use
-from forge.evals.claims import Claim, compare
+from forge.evals.claims import Claim, compare_for_claim
 from forge.evals.evaluator import Evaluator
 from forge.evals.measure import Measurement
 from forge.evals.suite import SuiteScore
 from forge.interface.run import Published
-from forge.model import load_tokenizer, save_model
+from forge.model import load_model_tokenizer, save_model
 from forge.model.packed import PACKED, pack_model
-from forge.tools import build_workspace
+from forge.tools import build_tool_workspace
 from tests.support.tiny_models import tiny_tokenizer, tokens
 
 
@@ -84,12 +84,12 @@ class StubRun:
 
     def prepare(self, stage: str, model: Any) -> None:
         """Write rows of every kind and the tools' workspace; ``model`` is what ``stage`` has published."""
-        build_workspace(self.workspace_dir)
+        build_tool_workspace(self.workspace_dir)
         for split in ("train", "val", "test"):
             rows = [*conversations(4), *tool_dialogues(10, 1, split), *persona_dialogues(8, 1, split)]
             rows = [{key: value for key, value in row.items() if key != "expected"} for row in rows]
             write_rows(self.folder / f"{split}.jsonl", rows)
-            encode_rows(tiny_tokenizer(), rows).save(self.folder / f"{split}.safetensors")
+            tokenize_data_rows(tiny_tokenizer(), rows).save(self.folder / f"{split}.safetensors")
         save_model(model, self.folder / stage)
         self.models[stage] = Published(model, tiny_tokenizer(), self.folder / stage)
 
@@ -113,10 +113,10 @@ class StubRun:
         return EncodedSet.load(self.folder / f"{name}.safetensors")
 
     def rows(self, name: str) -> list[Row]:
-        return read_rows(self.folder / f"{name}.jsonl")
+        return read_dataset_rows(self.folder / f"{name}.jsonl")
 
     def tokenizer(self) -> Any:
-        return load_tokenizer(self.folder / "tokenizer")
+        return load_model_tokenizer(self.folder / "tokenizer")
 
     def recorded_seconds(self, *stages: str) -> float:
         return float(len(stages))
@@ -125,7 +125,7 @@ class StubRun:
         return Evaluator(tokenizer, self.evaluation, self.workspace_dir, self.rows)
 
     def compare(self, *given: Any, **options: Any) -> Claim:
-        return compare(*given, n_boot=self.evaluation.bootstrap, seed=self.seed, **options)
+        return compare_for_claim(*given, n_boot=self.evaluation.bootstrap, seed=self.seed, **options)
 
     def record(self, metrics: Any = None, *, headline: Any = None, claims: Any = ()) -> None:
         self.metrics |= {**(metrics or {}), **(headline or {})}

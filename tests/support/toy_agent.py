@@ -9,14 +9,14 @@ import torch
 
 from forge.agentfile.model import save_agent_file
 from forge.data.tokenizer import save_tokenizer, train_tokenizer
-from forge.evals.bpb import held_out_texts
+from forge.evals.bpb import bpb_held_out_texts
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, save_model
 
 
 def build_toy(folder: Path) -> Path:
     """Write folder/toy/ and folder/agent.forge, the same model twice, and return the folder."""
     torch.manual_seed(0)
-    tokenizer = train_tokenizer(["What is 12+30?", *held_out_texts(max_chars=2000)], 320, ["calculator"])
+    tokenizer = train_tokenizer(["What is 12+30?", *bpb_held_out_texts(max_chars=2000)], 320, ["calculator"])
     config = TinyTitanConfig(
         vocab_size=len(tokenizer),
         hidden_size=32,

@@ -14,7 +14,7 @@ from torch import Tensor
 from forge.config import load_params
 from forge.errors import Interrupted
 from forge.phases.evomerge.evolve import EvolutionResult, evolve
-from forge.phases.evomerge.fitness import Fitness, Measured, combine
+from forge.phases.evomerge.fitness import Fitness, Measured, combine_into_fitness
 from forge.phases.evomerge.genome import Layout
 from forge.phases.evomerge.params import Params
 from forge.phases.evomerge.state import EvolutionState, Record
@@ -61,7 +61,7 @@ def evaluate(model: dict[str, Tensor]) -> Fitness:
     error = sum(float((model[name] - TARGET[name]).square().sum()) for name in TARGET)
     size = sum(tensor.numel() for tensor in TARGET.values())
     measured = Measured(math.exp(100 * error / size), 1 / (1 + 50 * error / size), 1.0, 1.0)
-    return combine(measured, REFERENCE, WEIGHTS)
+    return combine_into_fitness(measured, REFERENCE, WEIGHTS)
 
 
 def same(a: dict[str, Tensor], b: dict[str, Tensor]) -> bool:

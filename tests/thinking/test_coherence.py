@@ -10,9 +10,9 @@ from hypothesis import strategies as st
 
 from forge.data.render import ID
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
-from forge.thinking.coherence import COMPONENTS, Calibration, coherence_components, derangement
+from forge.thinking.coherence import COMPONENTS, Calibration, coherence_components, thought_derangement
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.likelihood import answer_log_likelihood
+from forge.thinking.likelihood import thinking_log_likelihood
 
 WEIGHTS = {"semantic": 0.3, "logical": 0.3, "relevance": 0.25, "fluency": 0.15}
 
@@ -41,10 +41,10 @@ def test_components_are_what_they_say(model: TinyTitanForCausalLM) -> None:
     assert raw["relevance"][1] < 0.9
     assert all(((raw[name] >= 0) & (raw[name] <= 1)).all() for name in COMPONENTS)
     model.config.halt_threshold = 1.0
-    off = answer_log_likelihood(model, [prompt], [[30, 1]])
+    off = thinking_log_likelihood(model, [prompt], [[30, 1]])
     gate = ThoughtGate(32)
     torch.nn.init.constant_(gate.outer.bias, 1e3)  # the thought alone
-    on = answer_log_likelihood(model, [prompt], [[30, 1]], gate, [[50, 51, 52]])
+    on = thinking_log_likelihood(model, [prompt], [[30, 1]], gate, [[50, 51, 52]])
     wanted = 1 / (1 + np.exp(-(on - off) / 2))
     again = coherence_components(model, [prompt], [[50, 51, 52]], [[30, 1]])
     assert again["logical"][0] == pytest.approx(float(wanted[0]), abs=1e-4)
@@ -89,6 +89,6 @@ def test_coherence_grows_with_each_component_by_its_weight() -> None:
 
 @given(st.integers(2, 60), st.integers(0, 1000))
 def test_derangement_moves_everything(count: int, seed: int) -> None:
-    order = derangement(count, seed)
+    order = thought_derangement(count, seed)
     assert sorted(order) == list(range(count))
     assert all(order[i] != i for i in range(count))

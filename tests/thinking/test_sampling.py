@@ -9,18 +9,18 @@ import torch.nn.functional as F
 from forge.data.render import ID
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.model.engine import generate
-from forge.model.log_probs import log_probs_of_states
+from forge.model.log_probs import log_probs_from_hidden_states
 from forge.thinking.gate import ThoughtGate
 from forge.thinking.rows import (
     ROLE_IDS,
-    base_batch,
-    chunks,
-    decided_states,
-    final_states,
+    batch_with_thoughts,
+    batch_without_thoughts,
     prompt_with_thought,
-    thought_batch,
+    thinking_chunks,
+    thinking_decided_states,
+    thinking_final_states,
 )
-from forge.thinking.sampling import NEVER_ANSWERED, answer_thinking, sample_thoughts, step_generator
+from forge.thinking.sampling import NEVER_ANSWERED, answer_thinking, sample_thoughts, thought_sampling_generator
 
 VOCABULARY = 40
 
@@ -70,9 +70,9 @@ def thought_likelihood(
     """Log-probabilities (b,n,m) of sampled thoughts, each in a row of its own before ``answer``."""
     count, tokens = thoughts.shape[1:]
     repeated = [prompt for prompt in asked for _ in range(count)]
-    rows = thought_batch(repeated, thoughts.flatten(0, 1).tolist(), [answer] * len(repeated))
-    states = final_states(model, rows.ids, rows.select[:, :tokens])
-    said = log_probs_of_states(states, model.embedding_weight()[ROLE_IDS:], thoughts.flatten(0, 1) - ROLE_IDS)
+    rows = batch_with_thoughts(repeated, thoughts.flatten(0, 1).tolist(), [answer] * len(repeated))
+    states = thinking_final_states(model, rows.ids, rows.select[:, :tokens])
+    said = log_probs_from_hidden_states(states, model.embedding_weight()[ROLE_IDS:], thoughts.flatten(0, 1) - ROLE_IDS)
     return said.view_as(thoughts)
 
 
@@ -94,29 +94,29 @@ def sampled_likelihood(model: TinyTitanForCausalLM, asked: list[list[int]], thou
 
 def test_sampling_and_training_see_the_same_distribution(model: TinyTitanForCausalLM) -> None:
     asked = prompts(3)
-    thoughts = sample_thoughts(model, asked, 4, 5, step_generator(0, 0))
+    thoughts = sample_thoughts(model, asked, 4, 5, thought_sampling_generator(0, 0))
     parallel = thought_likelihood(model, asked, thoughts, [20, ID["end"]])
     torch.testing.assert_close(sampled_likelihood(model, asked, thoughts), parallel, atol=2e-4, rtol=1e-4)
 
 
 def test_a_thought_does_not_see_what_comes_after_it(model: TinyTitanForCausalLM) -> None:
     asked = prompts(2)
-    thoughts = sample_thoughts(model, asked, 2, 4, step_generator(0, 1))
+    thoughts = sample_thoughts(model, asked, 2, 4, thought_sampling_generator(0, 1))
     one = thought_likelihood(model, asked, thoughts, [20, ID["end"]])
     other = thought_likelihood(model, asked, thoughts, [33, 34, 35, 36, ID["end"]])
     torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
     with torch.no_grad():
-        rows = thought_batch(asked, thoughts[:, 0].tolist(), [[20, 21]] * 2)
+        rows = batch_with_thoughts(asked, thoughts[:, 0].tolist(), [[20, 21]] * 2)
         changed = rows.ids.clone()
         changed[0, len(asked[0]) + 2] = ROLE_IDS + 3 if thoughts[0, 0, 1] != ROLE_IDS + 3 else ROLE_IDS + 4
-        before, after = (final_states(model, ids, rows.select) for ids in (rows.ids, changed))
+        before, after = (thinking_final_states(model, ids, rows.select) for ids in (rows.ids, changed))
     torch.testing.assert_close(before[0, :2], after[0, :2], atol=1e-5, rtol=1e-5)
     assert (before[0, 2:] - after[0, 2:]).abs().amax() > 1e-3  # what comes later does see it
 
 
 def test_thoughts_do_not_see_each_other(model: TinyTitanForCausalLM) -> None:
     asked = prompts(2)
-    thoughts = sample_thoughts(model, asked, 3, 5, step_generator(0, 2))
+    thoughts = sample_thoughts(model, asked, 3, 5, thought_sampling_generator(0, 2))
     before = sampled_likelihood(model, asked, thoughts)
     changed = thoughts.clone()
     changed[0, 1] = ROLE_IDS + (changed[0, 1] - ROLE_IDS + 1) % (VOCABULARY - ROLE_IDS)
@@ -129,40 +129,40 @@ def test_thoughts_do_not_see_each_other(model: TinyTitanForCausalLM) -> None:
 
 def test_sampling_depends_on_seed_and_step_alone_and_bans_role_tokens(model: TinyTitanForCausalLM) -> None:
     asked = prompts(2)
-    first = sample_thoughts(model, asked, 4, 6, step_generator(5, 7))
+    first = sample_thoughts(model, asked, 4, 6, thought_sampling_generator(5, 7))
     torch.manual_seed(99)
-    again = sample_thoughts(model, asked, 4, 6, step_generator(5, 7))
+    again = sample_thoughts(model, asked, 4, 6, thought_sampling_generator(5, 7))
     assert torch.equal(first, again)
     assert first.shape == (2, 4, 6)
     assert int(first.min()) >= ROLE_IDS
-    assert not torch.equal(first, sample_thoughts(model, asked, 4, 6, step_generator(5, 8)))
-    assert not torch.equal(first, sample_thoughts(model, asked, 4, 6, step_generator(6, 7)))
+    assert not torch.equal(first, sample_thoughts(model, asked, 4, 6, thought_sampling_generator(5, 8)))
+    assert not torch.equal(first, sample_thoughts(model, asked, 4, 6, thought_sampling_generator(6, 7)))
 
 
 def test_sampled_thoughts_follow_the_models_distribution(model: TinyTitanForCausalLM) -> None:
     asked = prompts(1)
-    drawn = sample_thoughts(model, asked, 4000, 1, step_generator(0, 3)).flatten()
+    drawn = sample_thoughts(model, asked, 4000, 1, thought_sampling_generator(0, 3)).flatten()
     with torch.no_grad():
         ids = torch.tensor([[*asked[0], ID["think"]]])
-        state = final_states(model, ids, torch.tensor([[ids.shape[1] - 1]]))[0, 0]
+        state = thinking_final_states(model, ids, torch.tensor([[ids.shape[1] - 1]]))[0, 0]
         wanted = F.softmax(F.linear(state, model.embedding_weight()[ROLE_IDS:]), dim=-1)
     found = torch.bincount(drawn - ROLE_IDS, minlength=VOCABULARY - ROLE_IDS) / len(drawn)
     assert (found - wanted).abs().max() < 0.03
 
 
 def test_thought_rows_predict_thought_then_answer() -> None:
-    batch = thought_batch([[3, 20, 4], [3, 4]], [[21, 22], [23, 24]], [[30, 1], [31, 32, 33, 1]])
+    batch = batch_with_thoughts([[3, 20, 4], [3, 4]], [[21, 22], [23, 24]], [[30, 1], [31, 32, 33, 1]])
     assert batch.ids[0, :9].tolist() == [3, 20, 4, ID["think"], 21, 22, ID["/think"], 30, 1]
     assert batch.targets[0][batch.valid[0]].tolist() == [21, 22, 30, 1]
     assert batch.select[0][batch.valid[0]].tolist() == [3, 4, 6, 7]
     assert batch.targets[1][batch.valid[1]].tolist() == [23, 24, 31, 32, 33, 1]
-    plain = base_batch([[3, 20, 4]], [[30, 1]])
+    plain = batch_without_thoughts([[3, 20, 4]], [[30, 1]])
     assert plain.select.tolist() == [[2, 3]]
     assert plain.targets.tolist() == [[30, 1]]
 
 
 def test_chunks_cover_everything_once() -> None:
-    assert [range(7)[part] for part in chunks(7, 3)] == [range(3), range(3, 6), range(6, 7)]
+    assert [range(7)[part] for part in thinking_chunks(7, 3)] == [range(3), range(3, 6), range(6, 7)]
 
 
 @pytest.mark.parametrize("start", [0.02, 0.4])
@@ -228,8 +228,9 @@ def test_rows_that_end_early_leave_the_others_alone(model: TinyTitanForCausalLM)
 
 def test_halting_states_equal_full_ones_where_nothing_halts(model: TinyTitanForCausalLM) -> None:
     model.config.halt_threshold = 1.0
-    batch = base_batch(prompts(2), [[20, 1], [21, 1]])
+    batch = batch_without_thoughts(prompts(2), [[20, 1], [21, 1]])
     with torch.no_grad():
         torch.testing.assert_close(
-            decided_states(model, batch.ids, batch.select), final_states(model, batch.ids, batch.select)
+            thinking_decided_states(model, batch.ids, batch.select),
+            thinking_final_states(model, batch.ids, batch.select),
         )

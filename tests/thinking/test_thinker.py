@@ -14,7 +14,14 @@ from forge.errors import ForgeError
 from forge.model import TinyTitanForCausalLM
 from forge.thinking.gate import ThoughtGate
 from forge.thinking.sampling import answer_thinking
-from forge.thinking.thinker import THINKER_FILE, Thinker, Thoughts, calibrate, draft_answers, load_thinker
+from forge.thinking.thinker import (
+    THINKER_FILE,
+    Thinker,
+    Thoughts,
+    calibrate_thinker,
+    draft_without_thinking,
+    load_thinker,
+)
 from tests.support.tiny_models import tiny_model
 
 WEIGHTS = {"semantic": 0.3, "logical": 0.3, "relevance": 0.25, "fluency": 0.15}
@@ -30,7 +37,9 @@ def model() -> TinyTitanForCausalLM:
 def thinker(model: TinyTitanForCausalLM) -> Thinker:
     prompts = [[ID["user"], 20 + i, 30 + i, ID["assistant"]] for i in range(5)]
     gate = ThoughtGate(HIDDEN, seed=2)
-    return calibrate(model, gate, prompts, WEIGHTS, thoughts=2, tokens=3, threshold=0.7, max_new_tokens=4, seed=0)
+    return calibrate_thinker(
+        model, gate, prompts, WEIGHTS, thoughts=2, tokens=3, threshold=0.7, max_new_tokens=4, seed=0
+    )
 
 
 def test_thinker_survives_its_file(thinker: Thinker, tmp_path: Path) -> None:
@@ -52,7 +61,7 @@ def test_thinker_survives_its_file(thinker: Thinker, tmp_path: Path) -> None:
 def test_only_thoughts_above_the_threshold_enter(model: TinyTitanForCausalLM, thinker: Thinker) -> None:
     prompts = [[ID["user"], 50 + i, ID["assistant"]] for i in range(4)]
     torch.nn.init.constant_(thinker.gate.outer.bias, 1e3)
-    drafts = draft_answers(model, prompts, 4)
+    drafts = draft_without_thinking(model, prompts, 4)
     assert replace(thinker, threshold=1.1).answer(model, prompts, 4) == drafts
     always = replace(thinker, threshold=0.0)
     thoughts = always.think(model, prompts, drafts, seed=0)
@@ -80,7 +89,7 @@ def _echo(prompts: list[list[int]]) -> Thoughts:
 
 def test_calibration_needs_another_prompt(model: TinyTitanForCausalLM) -> None:
     with pytest.raises(ForgeError, match="at least 2"):
-        calibrate(
+        calibrate_thinker(
             model,
             ThoughtGate(HIDDEN),
             [[3, 20, 4]],

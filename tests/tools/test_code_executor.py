@@ -293,7 +293,7 @@ def test_landlock_layer(tmp_path: Path) -> None:
     abi = zygote.landlock_abi()
 
     def action() -> str:
-        zygote.apply_landlock(abi, zygote.library_folders(), str(tmp_path / "in"))
+        zygote.apply_landlock(abi, zygote.sandbox_library_folders(), str(tmp_path / "in"))
         (tmp_path / "in" / "new.txt").write_text("y")
         return (tmp_path / "out.txt").read_text()
 
@@ -382,8 +382,8 @@ def test_the_server_answers_frames_in_order(tmp_path: Path, monkeypatch: pytest.
     monkeypatch.chdir(tmp_path)
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(os, "environ", {})
-    monkeypatch.setattr(zygote, "read_exactly", lambda size: requests.pop(0))
-    monkeypatch.setattr(zygote, "reply", lambda status, text: replies.append((status, text)))
+    monkeypatch.setattr(zygote, "read_sandbox_bytes", lambda size: requests.pop(0))
+    monkeypatch.setattr(zygote, "send_sandbox_reply", lambda status, text: replies.append((status, text)))
     zygote.main(str(tmp_path), 10.0, True)
     assert replies[0][0] == b"r"
     assert b'"landlock": 0' in replies[0][1]
@@ -395,7 +395,7 @@ def test_the_server_says_why_it_cannot(tmp_path: Path, monkeypatch: pytest.Monke
     monkeypatch.setattr(sys, "path", list(sys.path))
     monkeypatch.setattr(sys, "platform", "darwin")
     monkeypatch.setattr(os, "environ", {})
-    monkeypatch.setattr(zygote, "reply", lambda status, text: replies.append((status, text)))
+    monkeypatch.setattr(zygote, "send_sandbox_reply", lambda status, text: replies.append((status, text)))
     zygote.main(str(tmp_path), 1.0, False)
     assert replies == [(b"u", b"it needs Linux with Landlock")]
 
@@ -404,11 +404,11 @@ def test_frames_on_the_pipes(monkeypatch: pytest.MonkeyPatch) -> None:
     sent = bytearray()
     incoming = bytearray(b"abcdef")
     monkeypatch.setattr(zygote.os, "write", lambda _, data: sent.extend(data[:3]) or len(data[:3]))
-    zygote.reply(b"o", b"hello")
+    zygote.send_sandbox_reply(b"o", b"hello")
     monkeypatch.setattr(
         zygote.os, "read", lambda _, size: bytes(incoming.pop(0) for _ in range(min(size, 2, len(incoming))))
     )
-    head = zygote.read_exactly(5), zygote.read_exactly(5)
+    head = zygote.read_sandbox_bytes(5), zygote.read_sandbox_bytes(5)
     monkeypatch.undo()
     assert bytes(sent) == b"o\0\0\0\x05hello"
     assert head == (b"abcde", b"f")
@@ -423,7 +423,7 @@ def test_clear_never_follows_links(tmp_path: Path) -> None:
     (box / "link").symlink_to(tmp_path / "keep")
     (box / "deep").chmod(0)
     folder = os.open(box, os.O_RDONLY)
-    zygote.clear(folder)
+    zygote.clear_sandbox_folder(folder)
     os.close(folder)
     assert list(box.iterdir()) == []
     assert (tmp_path / "keep" / "a.txt").read_text() == "a"

@@ -12,10 +12,10 @@ from pathlib import Path
 import pytest
 
 from forge.errors import ForgeError
-from forge.tools import TOOL_NAMES, Toolbox, build_workspace
+from forge.tools import TOOL_NAMES, Toolbox, build_tool_workspace
 from forge.tools.content import CARDS, FILES, TABLES
 from forge.tools.database_query import Database
-from forge.tools.file_reader import read_start
+from forge.tools.file_reader import read_file_for_tool
 from forge.tools.search import SearchIndex
 
 
@@ -27,8 +27,8 @@ def toolbox() -> Iterator[Toolbox]:
 
 def test_workspace_is_the_same_twice(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        build_workspace(tmp_path / name)
-    build_workspace(tmp_path / "b")  # over an existing one
+        build_tool_workspace(tmp_path / name)
+    build_tool_workspace(tmp_path / "b")  # over an existing one
     found = {p.relative_to(tmp_path / "a"): p.read_bytes() for p in (tmp_path / "a").rglob("*") if p.is_file()}
     again = {p.relative_to(tmp_path / "b"): p.read_bytes() for p in (tmp_path / "b").rglob("*") if p.is_file()}
     assert found == again
@@ -184,7 +184,7 @@ def folder(tmp_path: Path) -> Path:
     ],
 )
 def test_read_start(folder: Path, name: str, expected: str) -> None:
-    assert read_start(folder, name) == expected
+    assert read_file_for_tool(folder, name) == expected
 
 
 @pytest.mark.parametrize(
@@ -200,18 +200,18 @@ def test_read_start(folder: Path, name: str, expected: str) -> None:
     ],
 )
 def test_the_folder_is_not_left(folder: Path, name: str) -> None:
-    assert read_start(folder, name) == "error: only files inside the folder can be read"
-    assert read_start(folder, f"{folder.parent}/secret.txt").startswith("error: only files inside")
+    assert read_file_for_tool(folder, name) == "error: only files inside the folder can be read"
+    assert read_file_for_tool(folder, f"{folder.parent}/secret.txt").startswith("error: only files inside")
 
 
 def test_a_cut_character_is_no_error(folder: Path) -> None:
     (folder / "odd.txt").write_text("x" + "é" * 5000)
-    assert set(read_start(folder, "odd.txt")) == {"x", "é"}
-    assert set(read_start(folder, "long.txt")) == {"é"}
+    assert set(read_file_for_tool(folder, "odd.txt")) == {"x", "é"}
+    assert set(read_file_for_tool(folder, "long.txt")) == {"é"}
 
 
 def test_a_missing_folder_is_an_error_line(tmp_path: Path) -> None:
-    assert read_start(tmp_path / "none", "a.txt").startswith("error: no such file")
+    assert read_file_for_tool(tmp_path / "none", "a.txt").startswith("error: no such file")
 
 
 # --- database ---
@@ -219,7 +219,7 @@ def test_a_missing_folder_is_an_error_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    build_workspace(tmp_path)
+    build_tool_workspace(tmp_path)
     base = Database(tmp_path / "company.db", timeout_s=0.5)
     yield base
     base.close()
@@ -296,6 +296,6 @@ def test_rows_are_capped(database: Database) -> None:
 
 
 def test_documents_are_plain_json_lines(tmp_path: Path) -> None:
-    build_workspace(tmp_path)
+    build_tool_workspace(tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "documents.jsonl").read_text().splitlines()]
     assert [(row["title"], row["text"]) for row in rows] == list(CARDS)

@@ -13,7 +13,14 @@ import torch
 from forge.errors import ForgeError
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.train import Trainer, TrainSettings, language_loss, train
-from forge.train.device import VARIABLE, AmpState, MixedPrecision, keep_freed_memory, model_on_device, training_device
+from forge.train.device import (
+    VARIABLE,
+    AmpState,
+    MixedPrecision,
+    keep_freed_memory_for_training,
+    model_on_device,
+    training_device,
+)
 from tests.support.tiny_models import tiny_model, tokens
 from tests.train.test_train import SMALL, _batch
 
@@ -154,6 +161,6 @@ def test_gradients_that_overflow_cost_a_step_and_halve_the_scale() -> None:
 
 
 def test_freed_memory_is_kept_where_the_c_library_can() -> None:
-    assert keep_freed_memory() is (platform.libc_ver()[0] == "glibc")
+    assert keep_freed_memory_for_training() is (platform.libc_ver()[0] == "glibc")
     x = tokens(2, 3).float()
     assert torch.equal(x @ x.T, x @ x.T)

@@ -16,7 +16,7 @@ from safetensors.torch import load_file
 from forge.errors import ForgeError, Interrupted
 from forge.files import save_safetensors
 from forge.train import Batch, TrainResult, TrainSettings, collate, language_loss, train
-from forge.train.distributed import Ranks, joined
+from forge.train.distributed import Ranks, join_training_processes
 from tests.support.tiny_models import tiny_model, tokens
 from tests.train.test_train import SMALL
 
@@ -107,7 +107,7 @@ def test_two_processes_are_one_with_the_whole_batch(tmp_path: Path) -> None:
 def test_alone_there_is_nothing_to_share(monkeypatch: pytest.MonkeyPatch) -> None:
     for name in ("RANK", "WORLD_SIZE", "LOCAL_RANK"):
         monkeypatch.delenv(name, raising=False)
-    ranks = joined()
+    ranks = join_training_processes()
     assert ranks == Ranks(0, 1, 0)
     assert ranks.writes
     assert ranks.any(True)

@@ -29,7 +29,7 @@ from forge.train import (
     save_checkpoint,
     train,
 )
-from forge.train.checkpoint import checkpoints
+from forge.train.checkpoint import training_checkpoint_folders
 from forge.train.faults import RECENT, WARM_UP, Diverged, TrainingLimits, is_out_of_memory
 from tests.support.tiny_models import tiny_model
 from tests.train.test_train import SMALL, _batch, _same, _stop_at, _without_time
@@ -271,7 +271,10 @@ def test_a_kill_right_after_the_return_changes_nothing(tmp_path: Path) -> None:
     torch.manual_seed(0)
     with pytest.raises(KeyboardInterrupt):
         run(Diverging(10), tmp_path / "killed", log=killed)
-    assert [folder.name for folder in checkpoints(tmp_path / "killed")] == ["step-00000004", "step-00000008-1"]
+    assert [folder.name for folder in training_checkpoint_folders(tmp_path / "killed")] == [
+        "step-00000004",
+        "step-00000008-1",
+    ]
     resumed, result = run(noisy, tmp_path / "killed", seed=5)
     assert (result.resumed_from, result.returns) == (8, 1)
     assert _same(resumed, straight)
@@ -334,7 +337,7 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_no_half(tmp_path: Path, mo
     monkeypatch.setattr(checkpoint, "write_manifest", full)
     with pytest.raises(OSError, match="No space left"):
         save_checkpoint(tmp_path, 3, {"a": torch.ones(2)}, {"x": 3})
-    assert [folder.name for folder in checkpoints(tmp_path)] == ["step-00000001", "step-00000002"]
+    assert [folder.name for folder in training_checkpoint_folders(tmp_path)] == ["step-00000001", "step-00000002"]
     loaded = load_checkpoint(tmp_path)
     assert loaded is not None
     assert loaded[1] == {"x": 2}
@@ -343,12 +346,12 @@ def test_a_full_disk_leaves_the_older_checkpoints_and_no_half(tmp_path: Path, mo
 def test_a_newer_version_of_a_step_replaces_the_older(tmp_path: Path) -> None:
     for step, version in ((4, 0), (8, 0), (8, 1)):
         save_checkpoint(tmp_path, step, {"a": torch.ones(2)}, {"v": version}, version=version)
-    assert [folder.name for folder in checkpoints(tmp_path)] == ["step-00000004", "step-00000008-1"]
+    assert [folder.name for folder in training_checkpoint_folders(tmp_path)] == ["step-00000004", "step-00000008-1"]
     loaded = load_checkpoint(tmp_path)
     assert loaded is not None
     assert loaded[1] == {"v": 1}
-    checkpoint.drop_newest(tmp_path)
-    assert [folder.name for folder in checkpoints(tmp_path)] == ["step-00000004"]
+    checkpoint.drop_newest_training_checkpoint(tmp_path)
+    assert [folder.name for folder in training_checkpoint_folders(tmp_path)] == ["step-00000004"]
 
 
 def test_warnings_name_the_step_for_the_log(caplog: pytest.LogCaptureFixture) -> None:

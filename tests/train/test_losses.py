@@ -13,7 +13,7 @@ from forge.data.dataset import EncodedSet
 from forge.data.render import ID
 from forge.model import TinyTitanForCausalLM
 from forge.train import Batch, distillation_loss, gather_batch, language_loss
-from forge.train.losses import halting_loss, weighted
+from forge.train.losses import halting_loss, weighted_step_loss
 from tests.support.stub_run import random_set
 from tests.support.tiny_models import tiny_model
 
@@ -110,7 +110,7 @@ def test_halting_targets() -> None:
     # Right already, hopeless, worth another step, right now and wrong later.
     wanted = F.binary_cross_entropy_with_logits(halt, torch.tensor([1.0, 1.0, 0.0, 1.0]))
     assert torch.equal(halting_loss(halt, now, end), wanted)
-    assert weighted([torch.tensor(3.0), torch.tensor(5.0), torch.tensor(1.0)], 0.5) == pytest.approx(2.5)
+    assert weighted_step_loss([torch.tensor(3.0), torch.tensor(5.0), torch.tensor(1.0)], 0.5) == pytest.approx(2.5)
 
 
 def test_thinking_has_its_price() -> None:

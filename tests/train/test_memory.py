@@ -12,15 +12,15 @@ import torch
 
 from forge.errors import ForgeError
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
-from forge.train import Batch, TrainSettings, fit, language_loss, memory
-from forge.train.fit import most_supervised, plan_curriculum
+from forge.train import Batch, TrainSettings, language_loss, memory, train_on_planned_batches
+from forge.train.fit import max_supervised_batch_tokens, plan_curriculum_batches
 from forge.train.memory import (
     OPTIMIZER_STATE,
-    available_bytes,
-    cgroup_headroom,
+    available_training_bytes,
     check_training_memory,
     estimate_training_bytes,
-    saved_floats,
+    floats_saved_for_backward,
+    training_cgroup_headroom,
 )
 from forge.train.optim import HybridOptimizer
 from tests.support.stub_run import StubRun, random_set
@@ -77,7 +77,7 @@ def kept_by_autograd(config: TinyTitanConfig, rows: int, time: int, supervised: 
 def test_the_count_follows_what_autograd_keeps(changes: dict[str, Any]) -> None:
     config = TinyTitanConfig(**{**SHAPE, **changes})
     for rows, time, supervised in ((7, 32, 8), (8, 128, 16), (4, 160, 16)):
-        counted = 4 * saved_floats(config, rows * time, rows * supervised, time)
+        counted = 4 * floats_saved_for_backward(config, rows * time, rows * supervised, time)
         assert counted == pytest.approx(kept_by_autograd(config, rows, time, supervised), rel=0.15)
 
 
@@ -89,7 +89,7 @@ def test_the_optimizers_state_is_counted() -> None:
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step(0.01, 0.01)
     held = sum(tensor.numel() for name, tensor in optimizer.state().items() if not name.endswith(".step"))
-    core, rest, _ = memory._weights(config)
+    core, rest, _ = memory._count_trained_weights(config)
     assert core + rest == model.num_parameters()
     on_core, on_rest = OPTIMIZER_STATE["hybrid"]
     assert held == on_core * core + on_rest * rest
@@ -111,19 +111,19 @@ def test_what_cannot_fit_is_refused_with_a_size_that_can(monkeypatch: pytest.Mon
     config = TinyTitanConfig(**SHAPE)
     assert check_training_memory(config, 1024) == estimate_training_bytes(config, 1024)
     room = estimate_training_bytes(config, 4096, supervised_tokens=4096)
-    monkeypatch.setattr(memory, "available_bytes", lambda device: room + memory.RESERVE)
+    monkeypatch.setattr(memory, "available_training_bytes", lambda device: room + memory.RESERVE)
     with pytest.raises(ForgeError, match=r"batches of 20000 tokens .* set batch_tokens to (\d+)") as refused:
         check_training_memory(config, 20000, supervised_tokens=20000)
     suggested = int(str(refused.value).split("batch_tokens to ")[1].split()[0])
     assert check_training_memory(config, suggested, supervised_tokens=suggested) <= room
-    monkeypatch.setattr(memory, "available_bytes", lambda device: memory.RESERVE)
+    monkeypatch.setattr(memory, "available_training_bytes", lambda device: memory.RESERVE)
     with pytest.raises(ForgeError, match="take a smaller scale"):
         check_training_memory(config, 1024)
 
 
 def test_the_control_groups_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own, root = tmp_path / "cgroup", tmp_path / "fs"
-    assert cgroup_headroom(root, own) == []
+    assert training_cgroup_headroom(root, own) == []
 
     def group(path: str, limit: str, used: int, cache: int, names: tuple[str, str]) -> None:
         folder = root / path
@@ -136,15 +136,15 @@ def test_the_control_groups_limit_counts(tmp_path: Path, monkeypatch: pytest.Mon
     own.write_text("0::/a/b\n")
     group("a", "1000", 900, 50, new)
     group("a/b", "max", 10, 0, new)
-    assert cgroup_headroom(root, own) == [150]
+    assert training_cgroup_headroom(root, own) == [150]
     own.write_text("7:cpu,cpuacct:/x\n4:memory:/not/mounted/here\n")
     group("memory", "500", 100, 0, old)
-    assert cgroup_headroom(root, own) == [400]
-    monkeypatch.setattr(memory, "cgroup_headroom", lambda: [400])
-    assert available_bytes() == 400
-    monkeypatch.setattr(memory, "cgroup_headroom", list)
+    assert training_cgroup_headroom(root, own) == [400]
+    monkeypatch.setattr(memory, "training_cgroup_headroom", lambda: [400])
+    assert available_training_bytes() == 400
+    monkeypatch.setattr(memory, "training_cgroup_headroom", list)
     monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=300))
-    assert available_bytes("cpu") == 300
+    assert available_training_bytes("cpu") == 300
 
 
 def test_counting_disturbs_nothing() -> None:
@@ -159,9 +159,11 @@ def test_a_phase_is_refused_before_its_first_step(tmp_path: Path, monkeypatch: p
     """The fullest batch of the plan decides."""
     data, run = random_set(), StubRun(tmp_path)
     model = tiny_model(low_heads=[2], low_ffn=[24], high_heads=[2], high_ffn=[24])
-    plan = plan_curriculum(data, {"text": 1.0}, 4, 60, run.seed, ((1.0, 1.0),))
-    assert most_supervised(data, plan) == max(sum(int(data.row(int(i))[1].sum()) for i in index) for index in plan)
-    monkeypatch.setattr(memory, "available_bytes", lambda device: 0)
+    plan = plan_curriculum_batches(data, {"text": 1.0}, 4, 60, run.seed, ((1.0, 1.0),))
+    assert max_supervised_batch_tokens(data, plan) == max(
+        sum(int(data.row(int(i))[1].sum()) for i in index) for index in plan
+    )
+    monkeypatch.setattr(memory, "available_training_bytes", lambda device: 0)
     with pytest.raises(ForgeError, match="needs about"):
-        fit(run, model, data, {"text": 1.0}, language_loss(), TrainSettings(4), 60)
+        train_on_planned_batches(run, model, data, {"text": 1.0}, language_loss(), TrainSettings(4), 60)
     assert run.logged == []

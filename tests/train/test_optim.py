@@ -6,8 +6,8 @@ import pytest
 import torch
 from torch import Tensor
 
-from forge.model import core_weight_names
-from forge.train import Grokfast, HybridOptimizer, orthogonalize, schedule
+from forge.model import titan_core_weight_names
+from forge.train import Grokfast, HybridOptimizer, orthogonalize_muon_update, schedule
 from tests.support.tiny_models import tiny_model, tokens
 
 torch.set_num_threads(1)
@@ -20,7 +20,7 @@ def _matrices(*shape: int, seed: int = 0) -> Tensor:
 @pytest.mark.parametrize("shape", [(2, 24, 24), (3, 12, 40), (3, 40, 12)])
 def test_orthogonalized_singular_values_are_near_one(shape: tuple[int, int, int]) -> None:
     matrices = _matrices(*shape) * 0.003
-    made = orthogonalize(matrices)
+    made = orthogonalize_muon_update(matrices)
     values = torch.linalg.svdvals(made)
     assert made.shape == matrices.shape
     # Muon's quintic trades exactness for speed: it brings all but the tiniest values into about 0.7 .. 1.2.
@@ -35,11 +35,11 @@ def test_orthogonalized_singular_values_are_near_one(shape: tuple[int, int, int]
 
 def test_batched_is_single_and_tall_is_wide_transposed() -> None:
     matrices = _matrices(4, 10, 30)
-    batched = orthogonalize(matrices)
+    batched = orthogonalize_muon_update(matrices)
     for i in range(4):
-        torch.testing.assert_close(orthogonalize(matrices[i : i + 1])[0], batched[i], atol=1e-5, rtol=1e-4)
-    torch.testing.assert_close(orthogonalize(matrices.transpose(1, 2)), batched.transpose(1, 2))
-    assert not orthogonalize(torch.zeros(1, 3, 5)).any()
+        torch.testing.assert_close(orthogonalize_muon_update(matrices[i : i + 1])[0], batched[i], atol=1e-5, rtol=1e-4)
+    torch.testing.assert_close(orthogonalize_muon_update(matrices.transpose(1, 2)), batched.transpose(1, 2))
+    assert not orthogonalize_muon_update(torch.zeros(1, 3, 5)).any()
 
 
 def test_core_weights_take_muon_steps_and_the_rest_adam_steps() -> None:
@@ -49,14 +49,14 @@ def test_core_weights_take_muon_steps_and_the_rest_adam_steps() -> None:
     model(ids, labels=ids, steps=2).loss.backward()
     gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
     optimizer.step(0.02, 0.001)
-    core = set(core_weight_names(model))
+    core = set(titan_core_weight_names(model))
     for name, parameter in model.named_parameters():
         assert parameter.grad is None
         moved = parameter.detach() - before[name]
         if name in core:
             # First step with Nesterov momentum 0.95: a multiple of the gradient, whose size does not matter.
             rows, columns = parameter.shape
-            update = orthogonalize(gradients[name][None])[0] * max(1.0, rows / columns) ** 0.5
+            update = orthogonalize_muon_update(gradients[name][None])[0] * max(1.0, rows / columns) ** 0.5
             expected = -0.02 * update - 0.02 * 0.1 * before[name]
             torch.testing.assert_close(moved, expected, atol=1e-5, rtol=1e-3)
         elif name in gradients:
@@ -76,7 +76,7 @@ def test_momentum_is_remembered() -> None:
         weight.grad = gradient.clone()
         optimizer.step(0.1, 0.0)
         buffer = 0.95 * buffer + 0.05 * gradient
-        expected = expected - 0.1 * orthogonalize((0.05 * gradient + 0.95 * buffer)[None])[0]
+        expected = expected - 0.1 * orthogonalize_muon_update((0.05 * gradient + 0.95 * buffer)[None])[0]
     torch.testing.assert_close(weight.detach(), expected, atol=1e-4, rtol=1e-3)
 
 

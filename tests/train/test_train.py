@@ -34,8 +34,8 @@ from forge.train import (
     train,
 )
 from forge.train import progress as progress_module
-from forge.train.fit import fit, plan_curriculum
-from forge.train.losses import weighted
+from forge.train.fit import plan_curriculum_batches, train_on_planned_batches
+from forge.train.losses import weighted_step_loss
 from tests.support.tiny_models import tiny_model, tokens
 
 torch.set_num_threads(1)
@@ -103,7 +103,7 @@ def test_language_loss_without_anything_to_halt(changes: dict[str, Any]) -> None
     total, metrics = language_loss(halt_weight=5.0, ponder_cost=5.0)(model, batch)
     outputs = model.predictions(batch.ids, batch.select, batch.valid)
     cross = [torch.nn.functional.cross_entropy(x, batch.targets[batch.valid]) for x, _ in outputs]
-    torch.testing.assert_close(total, weighted(cross, EARLY_WEIGHT))
+    torch.testing.assert_close(total, weighted_step_loss(cross, EARLY_WEIGHT))
     assert metrics["loss"] == pytest.approx(cross[-1].item())
 
 
@@ -125,8 +125,10 @@ def test_the_halting_head_receives_gradient_and_learns_its_target() -> None:
 
 def test_weights_of_the_steps() -> None:
     one, two = torch.tensor(3.0), torch.tensor(6.0)
-    assert weighted([two], EARLY_WEIGHT).item() == 6.0
-    assert weighted([one, two], EARLY_WEIGHT).item() == pytest.approx((EARLY_WEIGHT * 3 + 6) / (EARLY_WEIGHT + 1))
+    assert weighted_step_loss([two], EARLY_WEIGHT).item() == 6.0
+    assert weighted_step_loss([one, two], EARLY_WEIGHT).item() == pytest.approx(
+        (EARLY_WEIGHT * 3 + 6) / (EARLY_WEIGHT + 1)
+    )
 
 
 def test_distillation_pulls_to_the_teacher() -> None:
@@ -431,10 +433,10 @@ def test_fit_resumes_and_reports(tmp_path: Path) -> None:
     run = Run(tmp_path)
     model = tiny_model(**SMALL)
     with pytest.raises(Interrupted):
-        fit(run, model, data, {"direct": 1.0}, language_loss(), settings, 80, name="toy")
+        train_on_planned_batches(run, model, data, {"direct": 1.0}, language_loss(), settings, 80, name="toy")
     assert (tmp_path / "toy").is_dir()
     seen: list[int] = []
-    result = fit(
+    result = train_on_planned_batches(
         run,
         model,
         data,
@@ -451,7 +453,7 @@ def test_fit_resumes_and_reports(tmp_path: Path) -> None:
     assert [step for step, _ in run.logged] == [4, 8]
     assert "toy/loss" in run.logged[0][1]
     straight = tiny_model(**SMALL)
-    plan = plan_curriculum(data, {"direct": 1.0}, 8, 80, 3, ((1.0, 1.0),))
+    plan = plan_curriculum_batches(data, {"direct": 1.0}, 8, 80, 3, ((1.0, 1.0),))
     train(straight, lambda step: gather_batch(data, plan[step]), language_loss(), settings)
     assert _same(model, straight)
     assert 0.0 <= result.padding < 0.5
@@ -459,10 +461,10 @@ def test_fit_resumes_and_reports(tmp_path: Path) -> None:
 
 def test_a_curriculum_goes_from_easy_to_all() -> None:
     data = _set()
-    plan = plan_curriculum(data, {"direct": 1.0}, 10, 80, 0, ((0.25, 0.2), (0.35, 0.5), (0.4, 1.0)))
+    plan = plan_curriculum_batches(data, {"direct": 1.0}, 10, 80, 0, ((0.25, 0.2), (0.35, 0.5), (0.4, 1.0)))
     hardest = [float(data.difficulty[index].max()) for index in plan]
     assert len(plan) == 10
     assert max(hardest[:2]) <= 0.2
     assert max(hardest[:5]) <= 0.5
     assert max(hardest) > 0.5
-    assert len(plan_curriculum(data, {"direct": 1.0}, 1, 80, 0, ((0.5, 0.2), (0.5, 1.0)))) == 1
+    assert len(plan_curriculum_batches(data, {"direct": 1.0}, 1, 80, 0, ((0.5, 0.2), (0.5, 1.0)))) == 1

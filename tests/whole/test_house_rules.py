@@ -15,7 +15,7 @@ from typing import Any
 
 import pytest
 
-from forge.config import load_params, read_yaml
+from forge.config import load_params, read_params_yaml
 from forge.files import read_json
 from forge.interface.phase import Stage
 from forge.phases import ORDER
@@ -158,7 +158,7 @@ def test_every_public_function_is_documented() -> None:
 
 
 def dvc_stages() -> dict[str, Any]:
-    stages = read_yaml(ROOT / "dvc.yaml")["stages"]
+    stages = read_params_yaml(ROOT / "dvc.yaml")["stages"]
     assert isinstance(stages, dict)
     return stages
 
@@ -213,7 +213,7 @@ def test_every_parameter_is_somebodys() -> None:
 
 
 def test_artifacts_and_plots_point_at_outputs() -> None:
-    document = read_yaml(ROOT / "dvc.yaml")
+    document = read_params_yaml(ROOT / "dvc.yaml")
     models = {out for stage in STAGES if stage.publishes for b in stage.branches for out in stage.outputs(b)}
     assert {entry["path"] for entry in document["artifacts"].values()} == models
     records = [record for stage in STAGES for branch in stage.branches for record in stage.records(branch)]
@@ -226,7 +226,7 @@ def test_only_the_headline_is_a_metric() -> None:
     """Every key of a DVC metric is a column of `dvc exp show`."""
     tabulated = {stage: entry["metrics"] for stage, entry in dvc_stages().items() if "metrics" in entry}
     assert {stage: paths(entries) for stage, entries in tabulated.items()} == {"report": ["results/headline.json"]}
-    assert "metrics" not in read_yaml(ROOT / "dvc.yaml")
+    assert "metrics" not in read_params_yaml(ROOT / "dvc.yaml")
     assert len(read_json(ROOT / "results/headline.json")) < 9
 
 

@@ -19,9 +19,9 @@ from forge.files import read_json, verify_manifest
 from forge.phases import ORDER
 from forge.pipeline.dvc.runner import run_pipeline, stage_environment
 from forge.pipeline.dvc.states import stage_states
-from forge.pipeline.handoff.publish import read_metadata
+from forge.pipeline.handoff.publish import read_published_metadata
 from forge.pipeline.layout.phases import CONTRACTS, STAGES, stage_names
-from forge.pipeline.registry.store import reading, rows
+from forge.pipeline.registry.store import reading_registry, select_registry_rows
 from tests.support.smoke_runs import GIT, Ran
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
@@ -62,31 +62,34 @@ def test_models_load_as_hugging_face_models(first: Ran) -> None:
         for branch in stage.branches:
             for path in stage.outputs(branch):
                 model = AutoModelForCausalLM.from_pretrained(str(first.root / path))
-                metadata = read_metadata(first.root / path)
+                metadata = read_published_metadata(first.root / path)
                 assert sum(t.numel() for t in model.state_dict().values()) == metadata.parameters
                 assert "created_at" not in read_json(first.root / path / "metadata.json")
 
 
 def test_lineage_leads_back_to_the_trunk(first: Ran) -> None:
-    known = {read_metadata(path.parent).model_id: path.parent for path in first.root.glob("models/**/metadata.json")}
+    known = {
+        read_published_metadata(path.parent).model_id: path.parent
+        for path in first.root.glob("models/**/metadata.json")
+    }
     for stage in (stage for stage in STAGES if stage.publishes and stage.inputs):
         for branch in stage.branches:
-            metadata = read_metadata(first.root / stage.outputs(branch)[0])
+            metadata = read_published_metadata(first.root / stage.outputs(branch)[0])
             source = stage.inputs[0]
             assert metadata.parents
             for parent in metadata.parents:
-                assert read_metadata(known[parent]).phase_name == source
+                assert read_published_metadata(known[parent]).phase_name == source
 
 
 def test_the_registry_knows_handoffs_sessions_and_models(first: Ran) -> None:
-    with reading(first.root / ".forge/registry.db") as connection:
-        records = rows(connection, "SELECT * FROM handoffs")
-        sessions = rows(connection, "SELECT * FROM sessions")
-        models = rows(connection, "SELECT * FROM models")
+    with reading_registry(first.root / ".forge/registry.db") as connection:
+        records = select_registry_rows(connection, "SELECT * FROM handoffs")
+        sessions = select_registry_rows(connection, "SELECT * FROM sessions")
+        models = select_registry_rows(connection, "SELECT * FROM models")
     passed = {(record["source"], record["target"]) for record in records if record["passed"]}
     assert passed == {(contract.source, contract.target) for contract in CONTRACTS}
     assert {session["stage"] for session in sessions if session["status"] == "done"} == set(stage_names())
-    published = {read_metadata(path.parent).model_id for path in first.root.glob("models/**/metadata.json")}
+    published = {read_published_metadata(path.parent).model_id for path in first.root.glob("models/**/metadata.json")}
     assert published <= {model["model_id"] for model in models}
 
 

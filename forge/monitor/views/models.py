@@ -10,16 +10,16 @@ from typing import Any
 import streamlit as st
 
 from forge.errors import ForgeError
-from forge.monitor.frame import plain
-from forge.pipeline.records.tracking import flat
+from forge.monitor.frame import escape_streamlit_markdown
+from forge.pipeline.records.tracking import flatten_tracked_metrics
 from forge.pipeline.registry.lineage import lineage
-from forge.pipeline.registry.models import artifact_names, list_models
-from forge.pipeline.upkeep.integrity import verify
+from forge.pipeline.registry.models import list_models, registry_artifact_names
+from forge.pipeline.upkeep.integrity import verify_integrity
 
 _SHAPES = {"model": "box", "data": "cylinder", "source": "note"}
 
 
-def _row(model: dict[str, Any]) -> dict[str, Any]:
+def _dashboard_model_row(model: dict[str, Any]) -> dict[str, Any]:
     return {
         "model": model["artifact"] or model["path"],
         "phase": model["phase"],
@@ -33,12 +33,12 @@ def _row(model: dict[str, Any]) -> dict[str, Any]:
     }
 
 
-def _list() -> list[dict[str, Any]]:
+def _draw_dashboard_model_list() -> list[dict[str, Any]]:
     query = st.text_input("text in a name, a tag or a headline metric", key="query")
     models = list_models(query=query or None)
     if models:
         wide = {"model": st.column_config.Column(width=230)}
-        st.dataframe([_row(model) for model in models], hide_index=True, column_config=wide)
+        st.dataframe([_dashboard_model_row(model) for model in models], hide_index=True, column_config=wide)
     elif query:
         st.info("No model like that.")
     else:
@@ -46,21 +46,25 @@ def _list() -> list[dict[str, Any]]:
     return models
 
 
-def _details(models: list[dict[str, Any]]) -> None:
+def _draw_dashboard_model_details(models: list[dict[str, Any]]) -> None:
     names = {f"{model['artifact'] or model['path']} {model['model_id']}": model for model in models}
     chosen = st.selectbox("details of", list(names), index=None, key="details")
     if chosen is None:
         return
     model = names[chosen]
-    st.caption(plain(f"Parents: {', '.join(model['parents']) or 'none'}. Tags: {', '.join(model['tags']) or 'none'}."))
-    metrics = flat(model["metrics"])
+    st.caption(
+        escape_streamlit_markdown(
+            f"Parents: {', '.join(model['parents']) or 'none'}. Tags: {', '.join(model['tags']) or 'none'}."
+        )
+    )
+    metrics = flatten_tracked_metrics(model["metrics"])
     if metrics:
         st.dataframe([{"metric": name, "value": str(value)} for name, value in metrics.items()], hide_index=True)
     else:
         st.info("No headline metrics were recorded with it.")
 
 
-def dot(found: dict[str, Any]) -> str:
+def dashboard_lineage_dot(found: dict[str, Any]) -> str:
     """An ancestry in Graphviz's language, parents above their descendants."""
     lines = ["digraph {", "node [fontsize=10 fontname=sans]"]
     for node in found["nodes"]:
@@ -74,30 +78,34 @@ def dot(found: dict[str, Any]) -> str:
 def _lineage(models: list[dict[str, Any]]) -> None:
     st.subheader("Lineage")
     tags = [version["tag"] for model in models for version in model["versions"]]
-    refs = list(dict.fromkeys([*artifact_names(Path()).values(), *tags]))
+    refs = list(dict.fromkeys([*registry_artifact_names(Path()).values(), *tags]))
     ref = st.selectbox("of a model or a version", refs, index=None, key="lineage")
     if ref is None:
         return
     try:
         found = lineage(Path(), ref)
     except ForgeError as error:
-        st.error(plain(str(error)))
+        st.error(escape_streamlit_markdown(str(error)))
         return
-    st.caption(plain(f"As {'commit ' + found['commit'][:12] if found['tag'] else 'dvc.lock of the workspace'} has it."))
-    st.graphviz_chart(dot(found))
+    st.caption(
+        escape_streamlit_markdown(
+            f"As {'commit ' + found['commit'][:12] if found['tag'] else 'dvc.lock of the workspace'} has it."
+        )
+    )
+    st.graphviz_chart(dashboard_lineage_dot(found))
     with_parameters = [node for node in found["nodes"] if node.get("params")]
     node = st.selectbox("parameters of", [node["path"] for node in with_parameters], index=None, key="parameters")
     if node is not None:
         st.json(next(each["params"] for each in with_parameters if each["path"] == node))
 
 
-def _verify() -> None:
+def _draw_dashboard_checksums() -> None:
     st.subheader("Checksums")
     st.caption("Hashes models, data, DVC's cache and the registry again, as agent-forge models verify does.")
     if not st.button("Verify now", key="verify"):
         return
     with st.spinner("hashing"):
-        found = verify(Path())
+        found = verify_integrity(Path())
     counts = ", ".join(f"{count} {name}" for name, count in found["checked"].items())
     if found["damaged"]:
         st.error(f"Checked {counts}: {len(found['damaged'])} damaged.")
@@ -105,17 +113,17 @@ def _verify() -> None:
     else:
         st.success(f"Checked {counts}: none damaged.")
     if found["absent"]:
-        st.info(plain(f"Named in dvc.lock and not here: {', '.join(found['absent'])}"))
+        st.info(escape_streamlit_markdown(f"Named in dvc.lock and not here: {', '.join(found['absent'])}"))
 
 
-def page() -> None:
+def draw_dashboard_models_page() -> None:
     """The list, one model's details, a lineage, and the checksums on demand."""
     st.title("Models")
-    models = _list()
-    _details(models)
+    models = _draw_dashboard_model_list()
+    _draw_dashboard_model_details(models)
     _lineage(models)
-    _verify()
+    _draw_dashboard_checksums()
 
 
 if __name__ == "__main__":
-    page()
+    draw_dashboard_models_page()

@@ -9,11 +9,11 @@ from typing import Any
 
 import streamlit as st
 
-from forge.host.sampling import Probe, find_probes
-from forge.monitor.frame import live, plain
+from forge.host.sampling import Probe, find_host_probes
+from forge.monitor.frame import escape_streamlit_markdown, live_dashboard_pane
 from forge.pipeline.layout.phases import stage_names
-from forge.pipeline.records.curves import samples
-from forge.pipeline.report.overview import latest_run
+from forge.pipeline.records.curves import read_recorded_samples
+from forge.pipeline.report.overview import report_latest_run
 
 FIGURES = {
     "cpu_percent": "processor, % of all cores",
@@ -27,18 +27,18 @@ _SETTLE = 0.2  # seconds; a percentage counts from the question before
 
 
 @st.cache_resource(show_spinner=False)
-def _probes() -> list[Probe]:
-    found = find_probes()
+def _dashboard_system_probes() -> list[Probe]:
+    found = find_host_probes()
     time.sleep(_SETTLE)
     return found
 
 
-@live
-def now() -> None:
+@live_dashboard_pane
+def draw_dashboard_system_now() -> None:
     """What the probes of a run find when they are asked here."""
     import psutil
 
-    metrics = {name: value for probe in _probes() for name, value in probe().items()}
+    metrics = {name: value for probe in _dashboard_system_probes() for name, value in probe().items()}
     memory, disk = psutil.virtual_memory().total, shutil.disk_usage(Path.cwd())
     processor, ram, storage, gpu = st.columns(4)
     processor.metric(f"processor, % of {psutil.cpu_count()} cores", f"{metrics['cpu_percent']:.0f}")
@@ -50,26 +50,26 @@ def now() -> None:
         gpu.metric("GPU", "none found")
 
 
-@live
-def of_a_run() -> None:
+@live_dashboard_pane
+def draw_dashboard_run_samples() -> None:
     """The samples that a stage's latest run left."""
     st.subheader("While a stage ran")
-    runs = {name: run for name in stage_names() if (run := latest_run(name)) is not None}
+    runs = {name: run for name in stage_names() if (run := report_latest_run(name)) is not None}
     if not runs:
         st.info("No run is remembered here.")
         return
     names = sorted(runs, key=lambda name: -runs[name]["updated"])
     stage = str(st.selectbox("stage", names, key="stage", format_func=lambda name: f"{name}, {runs[name]['state']}"))
-    rows = samples(stage)
+    rows = read_recorded_samples(stage)
     if not rows:
         st.info("This run left no samples.")
         return
-    _draw(rows)
+    _draw_dashboard_sample_charts(rows)
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(rows[-1]["time"]))
-    st.caption(plain(f"{stage}: {runs[stage]['state']}; the last sample is of {when}."))
+    st.caption(escape_streamlit_markdown(f"{stage}: {runs[stage]['state']}; the last sample is of {when}."))
 
 
-def _draw(rows: list[dict[str, Any]]) -> None:
+def _draw_dashboard_sample_charts(rows: list[dict[str, Any]]) -> None:
     seconds = [row["time"] - rows[0]["time"] for row in rows]
     known = [name for name in FIGURES if any(name in row for row in rows)]
     columns = st.columns(2)
@@ -81,5 +81,5 @@ def _draw(rows: list[dict[str, Any]]) -> None:
 
 if __name__ == "__main__":
     st.title("System")
-    now()
-    of_a_run()
+    draw_dashboard_system_now()
+    draw_dashboard_run_samples()

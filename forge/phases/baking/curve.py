@@ -5,14 +5,14 @@ from __future__ import annotations
 from transformers import PreTrainedTokenizerFast
 
 from forge.evals.measure import mean
-from forge.evals.tool_use import score_tools
+from forge.evals.tool_use import score_tool_use
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.baking.params import Params
 from forge.phases.baking.prompt_baking import OnStep
 from forge.phases.baking.trajectories import Trajectories, baking_shares
 from forge.tools import TOOL_NAMES, Toolbox
-from forge.train.fit import plan_curriculum
+from forge.train.fit import plan_curriculum_batches
 from forge.train.points import PointFile
 
 DIALOGUES = 10  # per tool and measurement, at most
@@ -38,7 +38,7 @@ class ToolCurve:
                 return
             with Toolbox(self.run.workspace_dir) as toolbox:
                 longest = self.run.evaluation.answer_tokens
-                score = score_tools(model, self.tokenizer, toolbox, self.dialogues, max_new_tokens=longest)
+                score = score_tool_use(model, self.tokenizer, toolbox, self.dialogues, max_new_tokens=longest)
             model.train()
             success = {name: row["success"] for name, row in score.tools.items()}
             self.file.add(step, success=success)
@@ -59,10 +59,10 @@ class ToolCurve:
         return metrics | {"phase/avg_tool_success_rate": mean(list(points[-1]["success"].values()))}
 
 
-def tool_iterations(run: PhaseRun[Params], trajectories: Trajectories) -> dict[str, float]:
+def baking_iterations_by_tool(run: PhaseRun[Params], trajectories: Trajectories) -> dict[str, float]:
     """For each tool the number of training steps whose batch held a trajectory that calls it."""
     p = run.params
     shares, everything = baking_shares(p.mix), ((1.0, 1.0),)  # as `bake` plans its batches
-    plan = plan_curriculum(trajectories.bare, shares, p.steps, p.batch_tokens, run.seed, everything)
+    plan = plan_curriculum_batches(trajectories.bare, shares, p.steps, p.batch_tokens, run.seed, everything)
     called = [{trajectories.callers[i] for i in batch} for batch in plan]
     return {f"tool_{name}/baking_iterations": sum(name in names for names in called) for name in TOOL_NAMES}

@@ -9,13 +9,13 @@ import torch
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.build import Row, encode_rows
-from forge.data.views import bare_view
+from forge.data.build import Row, tokenize_data_rows
+from forge.data.views import dataset_without_prompts
 from forge.evals.measure import Measurement
 from forge.evals.persona import PersonaScore
 from forge.evals.tool_use import ToolScore
-from forge.model import TinyTitanForCausalLM, core_weight_names
-from forge.phases.baking.prompt_baking import same_examples_of
+from forge.model import TinyTitanForCausalLM, titan_core_weight_names
+from forge.phases.baking.prompt_baking import baking_teacher_batches
 from forge.train import distillation_loss, gather_batch
 
 # Targets of the phase: shares, and percent of accuracy forgotten.
@@ -54,7 +54,7 @@ def baking_metrics(
 
 
 @torch.no_grad()
-def persona_divergence(
+def baked_persona_divergence(
     teacher: TinyTitanForCausalLM,
     model: TinyTitanForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
@@ -65,8 +65,10 @@ def persona_divergence(
     metrics = {}
     for name in sorted({row["task"] for row in rows}):
         own = [row for row in rows if row["task"] == name]
-        bare = bare_view(tokenizer, own)
-        loss = distillation_loss(teacher.eval(), 1.0, teacher_batch=same_examples_of(encode_rows(tokenizer, own)))
+        bare = dataset_without_prompts(tokenizer, own)
+        loss = distillation_loss(
+            teacher.eval(), 1.0, teacher_batch=baking_teacher_batches(tokenize_data_rows(tokenizer, own))
+        )
         everything = gather_batch(bare, np.arange(len(bare)))
         metrics[f"persona_{name}/baking_kl"] = loss(model.eval(), everything)[1]["kl"]
     return metrics
@@ -80,13 +82,15 @@ def half_strength(
 
     def way(model: TinyTitanForCausalLM) -> Tensor:
         weights = model.state_dict()
-        moved: Tensor = torch.stack([(weights[name] - start[name]).norm() for name in core_weight_names(base)]).norm()
+        moved: Tensor = torch.stack(
+            [(weights[name] - start[name]).norm() for name in titan_core_weight_names(base)]
+        ).norm()
         return moved
 
     return {"phase/half_bake_strength": float(way(half) / way(full).clamp(min=1e-20))}
 
 
-def forgetting_percent(before: Measurement, after: Measurement) -> float:
+def baking_forgetting_percent(before: Measurement, after: Measurement) -> float:
     """Points of accuracy without tools that were lost, at least 0.
 
     Not relative to what was there: where a small model solves 14 of 200 problems, four of them are noise and not 29 %.

@@ -9,7 +9,7 @@ from pydantic import AfterValidator, Field
 from forge.interface.fields import Budget, Checkpointed, Fraction, Mix, Positive, Strict
 
 
-def _sampled(mix: Mix) -> Mix:
+def _check_baking_mix(mix: Mix) -> Mix:
     if mix.recall or mix.text:
         raise ValueError("recall and text must be 0: no trajectory is of these kinds")
     return mix
@@ -29,7 +29,7 @@ class Base(Checkpointed):
     kd_weight: Fraction
     """Share of the distillation loss; the rest is cross-entropy on the trajectory's own tokens, which its verifier has
     accepted."""
-    mix: Annotated[Mix, AfterValidator(_sampled)]
+    mix: Annotated[Mix, AfterValidator(_check_baking_mix)]
     """What it reads, of the trajectories."""
     decay_fraction: Fraction
     """Share of the steps, at the end, in which the learning rate falls."""

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from forge.interface.phase import PACKED, Contract, Phase, Rule, present, single_stage
+from forge.interface.phase import PACKED, Contract, Phase, Rule, declare_present_values, declare_single_stage
 
 PHASE = Phase(
     "baking",
     "bake tools and personas into the weights",
-    stages=single_stage(
+    stages=declare_single_stage(
         "baking",
         "bake tools and personas into the weights",
         inputs=("forge",),
@@ -18,7 +18,7 @@ PHASE = Phase(
         target="baking",
         ternary=True,
         rules=(
-            *present("grokking_detected", "grokfast_lambda"),
+            *declare_present_values("grokking_detected", "grokfast_lambda"),
             Rule(key="perplexity", op="finite"),
             Rule(
                 key="validation_accuracy",

@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.dataset import EncodedSet
 from forge.data.personas import PERSONA_PROMPTS
-from forge.data.render import ID, encode
+from forge.data.render import ID, tokenize_text
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.baking.lora import add_lora, merge_lora
@@ -20,11 +20,11 @@ from forge.phases.baking.trajectories import Trajectories, baking_shares
 from forge.train import (
     Batch,
     TrainResult,
-    answers_without_tools,
     distillation_loss,
-    fit,
     gather_batch,
-    loop_settings,
+    loss_flags_without_call,
+    train_on_planned_batches,
+    training_loop_settings,
 )
 
 OnStep = Callable[[int, dict[str, float]], None]
@@ -43,32 +43,34 @@ def bake(
     """
     p, shares = run.params, baking_shares(run.params.mix)
     student = copy.deepcopy(teacher)
-    start_handles(student, tokenizer)
+    start_baked_persona_handles(student, tokenizer)
     add_lora(student, p.lora_rank, run.seed)
     loss = distillation_loss(
         teacher.eval(),
         p.kd_weight,
-        teacher_batch=same_examples_of(trajectories.prompted),
-        without_call=answers_without_tools(trajectories.bare),
+        teacher_batch=baking_teacher_batches(trajectories.prompted),
+        without_call=loss_flags_without_call(trajectories.bare),
         **run.training.step_weights(),
     )
-    settings = loop_settings(p, adam_ratio=1.0)  # adapters are no matrices of the core: AdamW trains them all
+    settings = training_loop_settings(p, adam_ratio=1.0)  # adapters are no matrices of the core: AdamW trains them all
     on_step = watch(student) if watch is not None else None
-    result = fit(run, student, trajectories.bare, shares, loss, settings, p.batch_tokens, on_step=on_step, teacher=True)
+    result = train_on_planned_batches(
+        run, student, trajectories.bare, shares, loss, settings, p.batch_tokens, on_step=on_step, teacher=True
+    )
     half = copy.deepcopy(student)
     merge_lora(half, p.half_bake)
     merge_lora(student)
     return student.eval(), half.eval(), result
 
 
-def same_examples_of(data: EncodedSet) -> Callable[[Batch], Batch]:
+def baking_teacher_batches(data: EncodedSet) -> Callable[[Batch], Batch]:
     """Maps a batch of another set to the same examples of ``data``: what the teacher sees of a bare batch."""
     return lambda batch: gather_batch(data, batch.index)
 
 
 @torch.no_grad()
-def start_handles(model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
+def start_baked_persona_handles(model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
     """Let each persona's handle start as the mean embedding of the prompt that it will replace."""
     for name, prompt in PERSONA_PROMPTS.items():
-        tokens = torch.tensor(encode(tokenizer, prompt))
+        tokens = torch.tensor(tokenize_text(tokenizer, prompt))
         model.embed.weight[ID[name]] = model.embed.weight[tokens].mean(0)

@@ -4,11 +4,16 @@ from __future__ import annotations
 
 from forge.interface.run import PhaseRun
 from forge.phases.baking.claims import baking_claims
-from forge.phases.baking.curve import ToolCurve, tool_iterations
-from forge.phases.baking.metrics import baking_metrics, forgetting_percent, half_strength, persona_divergence
+from forge.phases.baking.curve import ToolCurve, baking_iterations_by_tool
+from forge.phases.baking.metrics import (
+    baked_persona_divergence,
+    baking_forgetting_percent,
+    baking_metrics,
+    half_strength,
+)
 from forge.phases.baking.params import Params
 from forge.phases.baking.prompt_baking import bake
-from forge.phases.baking.trajectories import sample_trajectories
+from forge.phases.baking.trajectories import sample_baking_trajectories
 from forge.tools import Toolbox
 
 
@@ -17,7 +22,7 @@ def run(run: PhaseRun[Params]) -> None:
     teacher, tokenizer, _ = run.load("forge")
     evaluator, curve = run.evaluator(tokenizer), ToolCurve(run, tokenizer)
     with Toolbox(run.workspace_dir) as toolbox:
-        trajectories = sample_trajectories(run, teacher, tokenizer, run.rows("train"), toolbox)
+        trajectories = sample_baking_trajectories(run, teacher, tokenizer, run.rows("train"), toolbox)
     model, half, result = bake(run, teacher, tokenizer, trajectories, curve.watch)
     before, after = (evaluator.measure(m, prompted=False) for m in (teacher, model))
     tools = {
@@ -32,13 +37,13 @@ def run(run: PhaseRun[Params]) -> None:
     facts = {
         "tool_success_rate": tools["baked"].success,
         "persona_consistency": personas["baked"].consistency,
-        "forgetting_percent": forgetting_percent(before, after),
+        "forgetting_percent": baking_forgetting_percent(before, after),
     }
     metrics = {
         **curve.metrics(),
-        **tool_iterations(run, trajectories),
+        **baking_iterations_by_tool(run, trajectories),
         **baking_metrics(tools, personas, facts["forgetting_percent"]),
-        **persona_divergence(teacher, model, tokenizer, evaluator.probes.personas),
+        **baked_persona_divergence(teacher, model, tokenizer, evaluator.probes.personas),
         **half_strength(teacher, half, model),
     }
     trained = {"final_loss": result.final_loss, "trajectories_kept": trajectories.kept}

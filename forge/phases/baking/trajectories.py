@@ -9,12 +9,12 @@ from dataclasses import dataclass
 
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.build import Row, encode_rows
+from forge.data.build import Row, tokenize_data_rows
 from forge.data.dataset import EncodedSet
 from forge.data.render import Message, render
-from forge.data.views import bare_view
+from forge.data.views import dataset_without_prompts
 from forge.errors import Interrupted
-from forge.evals.tool_use import expected_call
+from forge.evals.tool_use import expected_call_for_eval
 from forge.interface.fields import Mix
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
@@ -43,7 +43,7 @@ def baking_shares(mix: Mix) -> dict[str, float]:
     return {kind: getattr(mix, kind) for kind in BAKED_KINDS}
 
 
-def sample_trajectories(
+def sample_baking_trajectories(
     run: PhaseRun[Params],
     model: TinyTitanForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
@@ -66,24 +66,26 @@ def sample_trajectories(
     personas = draw("persona", p.trajectories // p.persona_every)
     half = (p.trajectories - len(personas)) // 2
     wanted = [*draw("tooled", half), *draw("tool", half), *personas]
-    made = _sample(run, model, tokenizer, [_prompt(row) for row in wanted], toolbox)
-    sampled = [_trajectory(row, answer) for row, answer in zip(wanted, made, strict=True)]
+    made = _sample_baking_answers(run, model, tokenizer, [_baking_prompt(row) for row in wanted], toolbox)
+    sampled = [_baking_trajectory(row, answer) for row, answer in zip(wanted, made, strict=True)]
     taken = [row for row in sampled if row is not None]
     kept = sum(row["kind"] != "persona" for row in taken) / max(1, sum(row["kind"] != "persona" for row in wanted))
     if len(taken) < len(wanted) * p.min_kept:
         # A model too weak to show how: the reference dialogues take the place of what it could not do.
         taken = [row if own is None else own for row, own in zip(wanted, sampled, strict=True)]
     examples = [*taken, *draw("direct", len(taken) // p.replay_every)]
-    callers = [_caller(row) for row in examples]
-    return Trajectories(encode_rows(tokenizer, examples), bare_view(tokenizer, examples), kept, callers)
+    callers = [_baked_tool_name(row) for row in examples]
+    return Trajectories(
+        tokenize_data_rows(tokenizer, examples), dataset_without_prompts(tokenizer, examples), kept, callers
+    )
 
 
-def _caller(row: Row) -> str | None:
-    call = expected_call(row["messages"])
+def _baked_tool_name(row: Row) -> str | None:
+    call = expected_call_for_eval(row["messages"])
     return call if call is None else call.split(" ", 1)[0]
 
 
-def _sample(
+def _sample_baking_answers(
     run: PhaseRun[Params],
     model: TinyTitanForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
@@ -113,11 +115,11 @@ def _sample(
     return [made for _, made in sorted(zip(order, done, strict=True), key=lambda pair: pair[0])]
 
 
-def _prompt(row: Row) -> list[Message]:
+def _baking_prompt(row: Row) -> list[Message]:
     return [message for message in row["messages"] if message["role"] in ("system", "user")]
 
 
-def _trajectory(row: Row, made: Generation) -> Row | None:
+def _baking_trajectory(row: Row, made: Generation) -> Row | None:
     """The row with the model's own turns, or None if they are of no use."""
     answer = {"role": "assistant", "content": made.text}
     turns: list[Message] = []
@@ -126,4 +128,4 @@ def _trajectory(row: Row, made: Generation) -> Row | None:
     elif len(made.calls) == 1 and made.text == made.calls[0][1] == row["messages"][-1]["content"]:
         call, result = made.calls[0]
         turns = [{"role": "call", "content": call}, {"role": "result", "content": result}, answer]
-    return {**row, "messages": [*_prompt(row), *turns]} if turns and made.finished else None
+    return {**row, "messages": [*_baking_prompt(row), *turns]} if turns and made.finished else None

@@ -10,7 +10,7 @@ from forge.phases.bitnet.params import Params
 MAX_LOSS = 0.1  # share of the teacher's accuracy that quantization may cost
 
 
-def retention_claims(
+def bitnet_claims(
     run: PhaseRun[Params], teacher: Measurement, rounded: Measurement, student: Measurement
 ) -> list[Claim]:
     """Ternary against full precision (not worse by more than a tenth) and against rounding without training."""

@@ -12,7 +12,7 @@ from forge.data.dataset import EncodedSet
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.bitnet.params import Params
-from forge.train import TrainResult, distillation_loss, fit, loop_settings
+from forge.train import TrainResult, distillation_loss, train_on_planned_batches, training_loop_settings
 
 
 def ternary_model(model: TinyTitanForCausalLM, act_bits: int, embed_bits: int) -> TinyTitanForCausalLM:
@@ -24,11 +24,13 @@ def ternary_model(model: TinyTitanForCausalLM, act_bits: int, embed_bits: int) -
     return out
 
 
-def distill(
+def distill_bitnet_student(
     run: PhaseRun[Params], student: TinyTitanForCausalLM, teacher: TinyTitanForCausalLM, data: EncodedSet
 ) -> TrainResult:
     """Train ``student`` in place, on labels and on the teacher's distribution, with the phase's budget."""
     p, training = run.params, run.training
     loss = distillation_loss(teacher.eval(), p.kd_weight, p.temperature, **training.step_weights())
-    settings = loop_settings(p, training.adam_ratio)
-    return fit(run, student, data, training.mix.model_dump(), loss, settings, p.batch_tokens, teacher=p.kd_weight > 0)
+    settings = training_loop_settings(p, training.adam_ratio)
+    return train_on_planned_batches(
+        run, student, data, training.mix.model_dump(), loss, settings, p.batch_tokens, teacher=p.kd_weight > 0
+    )

@@ -10,8 +10,8 @@ from safetensors import safe_open
 
 from forge.data.dataset import EncodedSet
 from forge.evals.likelihood import likelihood
-from forge.evals.measure import Measurement, mean, retention, solved
-from forge.evals.timing import speedup
+from forge.evals.measure import Measurement, eval_accuracy_retention, mean, solved
+from forge.evals.timing import eval_prefill_speedup
 from forge.model import TinyTitanForCausalLM
 from forge.model.packed import load_packed, packing_counts
 
@@ -29,7 +29,7 @@ class Ternary:
     packed: Path
 
 
-def packed_metrics(made: Ternary, probe: torch.Tensor) -> dict[str, float]:
+def bitnet_packed_metrics(made: Ternary, probe: torch.Tensor) -> dict[str, float]:
     """Bytes of the packed file, what is in it, what it costs to run, and how far its logits are from those of the
     model that it was made of (on ``probe``, ids of shape (batch, tokens))."""
     counts = packing_counts(made.student)
@@ -43,28 +43,28 @@ def packed_metrics(made: Ternary, probe: torch.Tensor) -> dict[str, float]:
         "compression/layers_preserved": counts.preserved,
         "compression/sparsity_ratio": counts.zeros,
         "performance/calibration_time_seconds": counts.seconds,
-        "performance/inference_speedup": speedup(made.teacher, unpacked),
-        "performance/memory_reduction": _tensor_bytes(made.teacher) / _file_tensor_bytes(made.packed),
-        "packed_logit_delta": _logit_delta(made.student, unpacked, probe),
+        "performance/inference_speedup": eval_prefill_speedup(made.teacher, unpacked),
+        "performance/memory_reduction": _bitnet_teacher_bytes(made.teacher) / _bitnet_packed_bytes(made.packed),
+        "packed_logit_delta": _bitnet_logit_delta(made.student, unpacked, probe),
     }
 
 
-def _tensor_bytes(model: TinyTitanForCausalLM) -> int:
+def _bitnet_teacher_bytes(model: TinyTitanForCausalLM) -> int:
     return sum(tensor.numel() * tensor.element_size() for tensor in model.state_dict().values())
 
 
-def _file_tensor_bytes(path: Path) -> int:
+def _bitnet_packed_bytes(path: Path) -> int:
     with safe_open(path, framework="pt") as file:
         tensors = (file.get_tensor(name) for name in file.keys())  # noqa: SIM118
         return sum(tensor.numel() * tensor.element_size() for tensor in tensors)
 
 
 @torch.no_grad()
-def _logit_delta(model: TinyTitanForCausalLM, unpacked: TinyTitanForCausalLM, ids: torch.Tensor) -> float:
+def _bitnet_logit_delta(model: TinyTitanForCausalLM, unpacked: TinyTitanForCausalLM, ids: torch.Tensor) -> float:
     return float((model(ids).logits - unpacked(ids).logits).abs().max())
 
 
-def quality_metrics(
+def bitnet_quality_metrics(
     test: EncodedSet,
     models: tuple[TinyTitanForCausalLM, TinyTitanForCausalLM, TinyTitanForCausalLM],
     measured: tuple[Measurement, Measurement],
@@ -77,7 +77,7 @@ def quality_metrics(
     return {
         "quality/pre_accuracy": mean(before),
         "quality/post_accuracy": mean(after),
-        "quality/accuracy_retention": retention(before, after),
+        "quality/accuracy_retention": eval_accuracy_retention(before, after),
         "quality/pre_compression_perplexity": full,
         "quality/post_compression_perplexity": rounded,
         "quality/post_finetuning_perplexity": trained,
@@ -86,7 +86,7 @@ def quality_metrics(
     }
 
 
-def reaches_targets(metrics: dict[str, float]) -> bool:
+def reaches_bitnet_targets(metrics: dict[str, float]) -> bool:
     """Whether phase 4 met all of its targets."""
     return (
         metrics["compression/compression_ratio"] > MIN_RATIO

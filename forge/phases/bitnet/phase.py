@@ -2,17 +2,19 @@
 
 from __future__ import annotations
 
-from forge.interface.phase import PACKED, Contract, Phase, Rule, present, single_stage
+from forge.interface.phase import PACKED, Contract, Phase, Rule, declare_present_values, declare_single_stage
 
 PHASE = Phase(
     "bitnet",
     "make its weights ternary",
-    stages=single_stage("bitnet", "make its weights ternary", inputs=("quietstar",), publishes="phase 4, ternary"),
+    stages=declare_single_stage(
+        "bitnet", "make its weights ternary", inputs=("quietstar",), publishes="phase 4, ternary"
+    ),
     contract=Contract(
         source="quietstar",
         target="bitnet",
         rules=(
-            *present("thoughts_enabled", "anti_theater"),
+            *declare_present_values("thoughts_enabled", "anti_theater"),
             Rule(key="coherence_score", op=">=", bound=0.0),
             Rule(key="coherence_score", op="<=", bound=1.0),
             Rule(key="validity_rate", op=">=", bound_from="min_validity_rate"),

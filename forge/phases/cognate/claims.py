@@ -24,7 +24,7 @@ FOCUS = {
 }
 
 
-def focus_scores(branch: str, model: TinyTitanForCausalLM, test: EncodedSet) -> list[float]:
+def cognate_focus_scores(branch: str, model: TinyTitanForCausalLM, test: EncodedSet) -> list[float]:
     """What a branch is for, per held-out example; lower is better."""
     if branch == "memory_integration":
         return list(likelihood(model, test, test.where("recall")).mean_loss)
@@ -38,24 +38,24 @@ def branch_claims(
     run: PhaseRun[Params], branch: str, trunk: TinyTitanForCausalLM, model: TinyTitanForCausalLM, test: EncodedSet
 ) -> list[Claim]:
     """The branch against the trunk at what it is for; halting against the full number of steps."""
-    claims = focus_claims(run, branch, model, {"the trunk": trunk}, test)
+    claims = cognate_focus_claims(run, branch, model, {"the trunk": trunk}, test)
     if model.steps > 1 and model.config.halting:
-        claims.append(halting_claim(run, model, test))
+        claims.append(cognate_halting_claim(run, model, test))
     return claims
 
 
-def difference_claims(
+def cognate_difference_claims(
     run: PhaseRun[Params], branches: Mapping[str, TinyTitanForCausalLM], test: EncodedSet
 ) -> list[Claim]:
     """Every branch against each other branch at what it is for."""
     claims = []
     for name, model in branches.items():
         others = {f"the {other} branch": control for other, control in branches.items() if other != name}
-        claims += focus_claims(run, name, model, others, test)
+        claims += cognate_focus_claims(run, name, model, others, test)
     return claims
 
 
-def focus_claims(
+def cognate_focus_claims(
     run: PhaseRun[Params],
     branch: str,
     model: TinyTitanForCausalLM,
@@ -64,13 +64,13 @@ def focus_claims(
 ) -> list[Claim]:
     """A branch against ``controls`` at what it is for."""
     does, metric = FOCUS[branch]
-    own = focus_scores(branch, model, test)
+    own = cognate_focus_scores(branch, model, test)
     return [
         run.compare(
             f"the {branch} branch {does} than {name} does",
             metric,
             own,
-            focus_scores(branch, control, test),
+            cognate_focus_scores(branch, control, test),
             control_name=name,
             higher_is_better=False,
         )
@@ -78,7 +78,7 @@ def focus_claims(
     ]
 
 
-def halting_claim(run: PhaseRun[Params], model: TinyTitanForCausalLM, test: EncodedSet) -> Claim:
+def cognate_halting_claim(run: PhaseRun[Params], model: TinyTitanForCausalLM, test: EncodedSet) -> Claim:
     """Halting keeps exact match within 2 points of always taking every step; the note says what it saves, whether
     harder problems take more steps, and how accurate every step count is."""
     from scipy.stats import spearmanr  # here, because it takes a second to import

@@ -23,7 +23,7 @@ MAX_LOSS = 3.0  # target of the phase, nats per token
 MIB = 2**20
 
 
-def branch_metrics(
+def cognate_branch_metrics(
     run: PhaseRun[Params], branch: Branch, model: TinyTitanForCausalLM, train: EncodedSet, val: EncodedSet
 ) -> dict[str, float]:
     """A trained branch: loss on what it read, steps it takes, how much of its memory is in use.
@@ -38,13 +38,13 @@ def branch_metrics(
     return {
         "epoch/loss": float(read.nll.sum() / read.tokens.sum()),
         "act/avg_halting_steps": float((steps.steps * steps.tokens).sum() / steps.tokens.sum()),
-        "memory/usage": memory_usage(model, held_out.sample(READ, run.seed)),
+        "memory/usage": cognate_memory_usage(model, held_out.sample(READ, run.seed)),
         "parameters": model.num_parameters(),
     }
 
 
 @torch.no_grad()
-def memory_usage(model: TinyTitanForCausalLM, data: EncodedSet) -> float:
+def cognate_memory_usage(model: TinyTitanForCausalLM, data: EncodedSet) -> float:
     """Share (0..1) of the memory's dimensions in use after reading ``data``'s rows, mean over rows and heads.
 
     A head's matrix M (m,m) holds about (sum of s)^2 / (sum of s^2) independent associations, s its singular values
@@ -59,7 +59,7 @@ def memory_usage(model: TinyTitanForCausalLM, data: EncodedSet) -> float:
     return float((rank / values.shape[-1]).mean())
 
 
-def phase_metrics(params: Params, trunk: Published, branches: Sequence[Published]) -> dict[str, float]:
+def cognate_phase_metrics(params: Params, trunk: Published, branches: Sequence[Published]) -> dict[str, float]:
     """Phase 1 as a whole, from the published models; losses are those at the end of each branch's training."""
     config = branches[0].model.config
     losses = [float(read_json(branch.directory / "metadata.json")["metrics"]["final_loss"]) for branch in branches]
@@ -76,13 +76,13 @@ def phase_metrics(params: Params, trunk: Published, branches: Sequence[Published
         "phase/max_final_loss": max(losses),
         "phase/total_size_mb": sum(sizes) / MIB,
         "phase/success": max(losses) < MAX_LOSS,
-        "phase/diversity_score": diversity(
+        "phase/diversity_score": cognate_branch_diversity(
             trunk.model.state_dict(), [branch.model.state_dict() for branch in branches]
         ),
     }
 
 
-def diversity(trunk: Mapping[str, Tensor], branches: Sequence[Mapping[str, Tensor]]) -> float:
+def cognate_branch_diversity(trunk: Mapping[str, Tensor], branches: Sequence[Mapping[str, Tensor]]) -> float:
     """1 minus the cosine of what two branches added to the trunk, mean over pairs: 0 for branches
     that moved alike, 1 for unrelated ways, up to 2."""
     task_vectors = [

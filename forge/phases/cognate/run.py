@@ -6,10 +6,10 @@ import copy
 
 from forge.evals.likelihood import likelihood
 from forge.interface.run import PhaseRun
-from forge.phases.cognate.claims import branch_claims, difference_claims
-from forge.phases.cognate.metrics import MIB, branch_metrics, phase_metrics
+from forge.phases.cognate.claims import branch_claims, cognate_difference_claims
+from forge.phases.cognate.metrics import MIB, cognate_branch_metrics, cognate_phase_metrics
 from forge.phases.cognate.params import Params
-from forge.phases.cognate.training import new_model, train_branch, train_trunk
+from forge.phases.cognate.training import new_cognate_model, train_branch, train_trunk
 
 HEADLINE = ("phase/avg_final_loss", "phase/total_size_mb", "phase/diversity_score", "phase/success")
 
@@ -17,7 +17,7 @@ HEADLINE = ("phase/avg_final_loss", "phase/total_size_mb", "phase/diversity_scor
 def run_trunk(run: PhaseRun[Params]) -> None:
     """Train and publish the trunk that the branches share."""
     tokenizer = run.tokenizer()
-    model = new_model(run.params, len(tokenizer), run.seed)
+    model = new_cognate_model(run.params, len(tokenizer), run.seed)
     result = train_trunk(run, model, run.split("train"))
     measured = run.evaluator(tokenizer).measure(model)
     losses = {"final_loss": result.final_loss, "first_loss": result.first_loss}
@@ -44,7 +44,7 @@ def run_branch(run: PhaseRun[Params]) -> None:
     result = train_branch(run, branch, model, train)
     measured = run.evaluator(tokenizer).measure(model)
     run.record(claims=branch_claims(run, name, trunk, model, run.split("test")))
-    metrics = branch_metrics(run, branch, model, train, run.split("val"))
+    metrics = cognate_branch_metrics(run, branch, model, train, run.split("val"))
     size = (run.save(model, tokenizer) / "model.safetensors").stat().st_size
     run.record(
         {"train/tokens": result.tokens, "train/padding_share": result.padding, "size_mb": size / MIB, **metrics},
@@ -68,11 +68,11 @@ def run_branches(run: PhaseRun[Params]) -> None:
     """
     trunk, branches = run.load("trunk"), run.load_branches("cognate")
     models = {name: branch.model for name, branch in branches.items()}
-    run.record(claims=difference_claims(run, models, run.split("test")))
+    run.record(claims=cognate_difference_claims(run, models, run.split("test")))
     val = run.split("val")
     best = min(branches.values(), key=lambda branch: likelihood(branch.model, val).perplexity)
     measured = run.evaluator(best.tokenizer).measure(best.model)
-    metrics = phase_metrics(run.params, trunk, list(branches.values()))
+    metrics = cognate_phase_metrics(run.params, trunk, list(branches.values()))
     seconds = run.recorded_seconds("trunk", "cognate") + run.seconds
     shown = {name: metrics[name] for name in HEADLINE}
     run.record(metrics, headline={**shown, "phase/duration_seconds": seconds, **measured.headline()})

@@ -14,10 +14,10 @@ from forge.data.dataset import EncodedSet
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.cognate.params import Branch, Params
-from forge.train import TrainResult, TrainSettings, fit, language_loss
+from forge.train import TrainResult, TrainSettings, language_loss, train_on_planned_batches
 
 
-def new_model(params: Params, vocab_size: int, seed: int) -> TinyTitanForCausalLM:
+def new_cognate_model(params: Params, vocab_size: int, seed: int) -> TinyTitanForCausalLM:
     """A fresh model of the scale's shape."""
     torch.manual_seed(seed)
     capacity = max(branch.memory_capacity for branch in params.branches.values())
@@ -45,7 +45,9 @@ def train_trunk(run: PhaseRun[Params], model: TinyTitanForCausalLM, data: Encode
     """The shared part of the training, without a price on steps."""
     p = run.params
     loss = language_loss(p.halt_weight, early_weight=run.training.early_weight)
-    return fit(run, model, data, p.trunk_mix.model_dump(), loss, cognate_settings(p, p.trunk_steps), p.batch_tokens)
+    return train_on_planned_batches(
+        run, model, data, p.trunk_mix.model_dump(), loss, cognate_settings(p, p.trunk_steps), p.batch_tokens
+    )
 
 
 def train_branch(run: PhaseRun[Params], branch: Branch, model: TinyTitanForCausalLM, data: EncodedSet) -> TrainResult:
@@ -54,11 +56,11 @@ def train_branch(run: PhaseRun[Params], branch: Branch, model: TinyTitanForCausa
     model.set_memory_capacity(branch.memory_capacity)
     settings = cognate_settings(p, p.branch_steps, p.branch_rate)
     loss = language_loss(p.halt_weight, branch.ponder_cost, run.training.early_weight)
-    rows = repeat_multi_step(data, branch.multi_step)
-    return fit(run, model, rows, branch.mix.model_dump(), loss, settings, p.batch_tokens)
+    rows = repeat_cognate_problems(data, branch.multi_step)
+    return train_on_planned_batches(run, model, rows, branch.mix.model_dump(), loss, settings, p.batch_tokens)
 
 
-def repeat_multi_step(data: EncodedSet, times: int) -> EncodedSet:
+def repeat_cognate_problems(data: EncodedSet, times: int) -> EncodedSet:
     """The set with the problems of multi-step families in it ``times`` times."""
     if times == 1:
         return data

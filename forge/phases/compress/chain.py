@@ -10,14 +10,14 @@ from transformers import PreTrainedTokenizerFast
 from forge.agentfile.model import LoadedModel, load_agent_file, save_agent_file
 from forge.agentfile.vq import FrozenVQ
 from forge.data.build import Row
-from forge.data.views import bare_view
+from forge.data.views import dataset_without_prompts
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
-from forge.phases.compress.gates import ValidationScore, Verdicts, judge_attempt
-from forge.phases.compress.metrics import StageMeter, codes_in_use, plain_bytes, stages_in_file
+from forge.phases.compress.gates import ValidationScore, Verdicts, judge_compression_attempt
+from forge.phases.compress.metrics import StageMeter, codes_in_use, compression_stage_bytes, compression_stages_in_file
 from forge.phases.compress.params import Params
 from forge.phases.compress.vector_quantization import codes_without_training, train_codes
-from forge.phases.compress.vocabulary_pruning import train_on_new_tokens, with_pruned_vocabulary
+from forge.phases.compress.vocabulary_pruning import train_compressed_vocabulary, with_pruned_vocabulary
 
 
 @dataclass(frozen=True)
@@ -55,7 +55,7 @@ def compress_into_file(
         **chain.meter.metrics(),
         "compression/seedlm_vocab_size": len(read.tokenizer),
         "compression/vptq_codebook_size": codes_in_use(codes),
-        "phase/stages_completed": stages_in_file((len(tokenizer), len(read.tokenizer)), codes),
+        "phase/stages_completed": compression_stages_in_file((len(tokenizer), len(read.tokenizer)), codes),
     }
     untrained = codes_without_training(run, small)
     return Compressed(chain.verdicts, measured, sizes, read.model, read.tokenizer, untrained)
@@ -85,10 +85,12 @@ class _Chain:
         p, before = self.params, self.verdicts.before
         for size in (p.vocab_size, int(p.vocab_size * p.retry_vocabulary)):
             small, tokens = with_pruned_vocabulary(model, tokenizer, self.rows, size, p.token_weights)
-            train_on_new_tokens(self.run, small, bare_view(tokens, self.rows), name=f"vocabulary-{size}")
+            train_compressed_vocabulary(
+                self.run, small, dataset_without_prompts(tokens, self.rows), name=f"vocabulary-{size}"
+            )
             reached = self.score(small, tokens)
-            self.meter.attempt("seedlm", small, tokens, plain_bytes(small, tokens, None, p.embed_bits))
-            gate = judge_attempt("seedlm", f"{len(tokens)} tokens", reached, before, p.gates[0])
+            self.meter.attempt("seedlm", small, tokens, compression_stage_bytes(small, tokens, None, p.embed_bits))
+            gate = judge_compression_attempt("seedlm", f"{len(tokens)} tokens", reached, before, p.gates[0])
             if self.verdicts.accept(gate):
                 self.meter.done("seedlm", True)
                 return small, tokens, reached
@@ -99,7 +101,7 @@ class _Chain:
         self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, kept: float
     ) -> tuple[TinyTitanForCausalLM, FrozenVQ | None, float]:
         """Codes of as many weights as asked for, then of fewer, so of more bits per weight, else the ternary core."""
-        p, data = self.params, bare_view(tokenizer, self.rows)
+        p, data = self.params, dataset_without_prompts(tokenizer, self.rows)
         threshold = max(p.gates[1], p.cumulative_gate * self.verdicts.before / kept if kept > 0 else 0.0)
         for group in dict.fromkeys((p.vq_groups, max(1, int(p.vq_groups * p.retry_groups)))):
             trained, codes = train_codes(self.run, model, data, group=group)
@@ -107,9 +109,9 @@ class _Chain:
             # What is judged is what the file holds.
             judged, tokens, _ = load_agent_file(self.path)
             reached = self.score(judged, tokens)
-            self.meter.attempt("vptq", judged, tokens, plain_bytes(trained, tokenizer, codes, p.embed_bits))
+            self.meter.attempt("vptq", judged, tokens, compression_stage_bytes(trained, tokenizer, codes, p.embed_bits))
             setting = f"{p.vq_codebook} codes of {group} weights"
-            if self.verdicts.accept(judge_attempt("vptq", setting, reached, kept, threshold)):
+            if self.verdicts.accept(judge_compression_attempt("vptq", setting, reached, kept, threshold)):
                 self.meter.done("vptq", True)
                 return trained, codes, reached
         self.meter.done("vptq", False)
@@ -130,5 +132,7 @@ class _Chain:
         read = load_agent_file(self.path)
         self.meter.attempt("hyper", read.model, read.tokenizer, self.path.stat().st_size)
         reached = self.score(read.model, read.tokenizer)
-        self.verdicts.gates.append(judge_attempt("hyper", "entropy coding", reached, kept, self.params.gates[2]))
+        self.verdicts.gates.append(
+            judge_compression_attempt("hyper", "entropy coding", reached, kept, self.params.gates[2])
+        )
         return sizes, read

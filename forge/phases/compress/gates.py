@@ -6,9 +6,9 @@ from dataclasses import dataclass, field
 
 from transformers import PreTrainedTokenizerFast
 
-from forge.evals.measure import retention
+from forge.evals.measure import eval_accuracy_retention
 from forge.evals.suite import score_suite
-from forge.evals.tool_use import score_tools
+from forge.evals.tool_use import score_tool_use
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.compress.params import Params
@@ -27,9 +27,9 @@ class Gate:
     passed: bool
 
 
-def judge_attempt(stage: str, setting: str, accuracy: float, before: float, threshold: float) -> Gate:
+def judge_compression_attempt(stage: str, setting: str, accuracy: float, before: float, threshold: float) -> Gate:
     """Hold an attempt's accuracy against that of its input, ``before``."""
-    kept = retention([before], [accuracy])
+    kept = eval_accuracy_retention([before], [accuracy])
     return Gate(stage, setting, accuracy, kept, threshold, kept >= threshold)
 
 
@@ -83,5 +83,5 @@ class ValidationScore:
                 execute=toolbox.execute,
                 max_new_tokens=e.answer_tokens,
             )
-            tools = score_tools(model, tokenizer, toolbox, self.dialogues, max_new_tokens=e.answer_tokens)
+            tools = score_tool_use(model, tokenizer, toolbox, self.dialogues, max_new_tokens=e.answer_tokens)
         return 0.5 * (suite.mean_accuracy + tools.success)

@@ -11,16 +11,16 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 
 from forge.agentfile.model import load_agent_file
-from forge.agentfile.vq import FrozenVQ, bits_per_weight
+from forge.agentfile.vq import FrozenVQ, vq_bits_per_weight
 from forge.data.build import Row
 from forge.data.dialogues import TOOL_PROMPT
-from forge.data.views import bare_view
+from forge.data.views import dataset_without_prompts
 from forge.evals.likelihood import likelihood
-from forge.evals.measure import Measurement, retention
+from forge.evals.measure import Measurement, eval_accuracy_retention
 from forge.evals.suite import score_suite
-from forge.evals.timing import speedup
+from forge.evals.timing import eval_prefill_speedup
 from forge.interface.run import PhaseRun, Published
-from forge.model import TinyTitanForCausalLM, core_weight_names
+from forge.model import TinyTitanForCausalLM, titan_core_weight_names
 from forge.phases.compress.params import Params
 from forge.tools import Toolbox
 
@@ -30,7 +30,7 @@ TRIT_BITS = 8 / 5  # five trits in a byte
 READINGS = 5
 
 
-def plain_bytes(
+def compression_stage_bytes(
     model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, codes: FrozenVQ | None, embed_bits: int
 ) -> int:
     """Bytes of an agent before entropy coding: every symbol at its fixed width, the tokenizer as its JSON.
@@ -38,9 +38,9 @@ def plain_bytes(
     The core at 8/5 bits per trit, or as the indices, scales and codebooks of ``codes``; the embedding at ``embed_bits``
     per entry with a 16-bit scale per row; all else as 16-bit floats.
     """
-    core, weights = set(core_weight_names(model)), dict(model.state_dict())
+    core, weights = set(titan_core_weight_names(model)), dict(model.state_dict())
     entries = sum(weights[name].numel() for name in core)
-    bits: float = entries * (TRIT_BITS if codes is None else bits_per_weight(codes))
+    bits: float = entries * (TRIT_BITS if codes is None else vq_bits_per_weight(codes))
     bits += 32 * len(core) if codes is None else 0
     table = weights["embed.weight"]
     bits += table.numel() * (embed_bits or 32) + 16 * len(table)
@@ -54,10 +54,10 @@ class Perplexity:
 
     def __init__(self, rows: Sequence[Row], tokenizer: PreTrainedTokenizerFast) -> None:
         self.rows = [row for row in rows if row["kind"] in ("tooled", "tool")][:ROWS]
-        self.tokens = int(bare_view(tokenizer, self.rows).mask.sum())
+        self.tokens = int(dataset_without_prompts(tokenizer, self.rows).mask.sum())
 
     def __call__(self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast) -> float:
-        found = likelihood(model, bare_view(tokenizer, self.rows))
+        found = likelihood(model, dataset_without_prompts(tokenizer, self.rows))
         return math.exp(min(700.0, float(found.nll.sum()) / self.tokens))
 
 
@@ -66,7 +66,7 @@ class StageMeter:
 
     def __init__(self, rows: Sequence[Row], model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast) -> None:
         self.perplexity = Perplexity(rows, tokenizer)
-        self.bytes = plain_bytes(model, tokenizer, None, model.config.embed_bits)
+        self.bytes = compression_stage_bytes(model, tokenizer, None, model.config.embed_bits)
         self.stages: dict[str, dict[str, float]] = {}
 
     def attempt(self, stage: str, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, size: int) -> None:
@@ -94,7 +94,7 @@ class StageMeter:
         return out
 
 
-def file_metrics(
+def compressed_file_metrics(
     run: PhaseRun[Params], path: Path, final: Measurement, first: Published, original: int
 ) -> dict[str, float]:
     """The file against phase 1's model ``first``, whose deployable files have ``original`` bytes."""
@@ -114,11 +114,11 @@ def file_metrics(
     return {
         "quality/final_accuracy": final.tools.mean_accuracy,
         "quality/final_perplexity": Perplexity(run.rows("test"), first.tokenizer)(model, tokenizer),
-        "quality/accuracy_vs_phase1": retention(phase1.correct, final.tools.correct),
+        "quality/accuracy_vs_phase1": eval_accuracy_retention(phase1.correct, final.tools.correct),
         "size/original_mb": original / MIB,
         "size/final_mb": size / MIB,
         "size/total_compression_ratio": original / size,
-        "performance/inference_speedup": speedup(first.model, model),
+        "performance/inference_speedup": eval_prefill_speedup(first.model, model),
         "performance/decompression_time_ms": decompression_ms(path),
         "phase/final_compression_level": 8 * size / first.model.num_parameters(),
     }
@@ -144,7 +144,7 @@ def codes_in_use(codes: FrozenVQ | None) -> int:
     return sum(len(indices) for indices in used.values())
 
 
-def stages_in_file(vocabulary: Sequence[int], codes: FrozenVQ | None) -> int:
+def compression_stages_in_file(vocabulary: Sequence[int], codes: FrozenVQ | None) -> int:
     """How many of the three stages the file has been through: entropy coding always, the others unless undone.
     ``vocabulary``: sizes before and after."""
     return 1 + (vocabulary[1] < vocabulary[0]) + (codes is not None)

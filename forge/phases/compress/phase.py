@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from forge.interface.phase import Contract, Phase, Rule, single_stage
+from forge.interface.phase import Contract, Phase, Rule, declare_single_stage
 
 PHASE = Phase(
     "compress",
     "squeeze it into one file",
-    stages=single_stage(
+    stages=declare_single_stage(
         "compress",
         "squeeze it into one file",
         inputs=("edge", "baking", "trunk"),

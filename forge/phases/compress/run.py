@@ -2,13 +2,13 @@
 
 from __future__ import annotations
 
-from forge.evals.ledger import deployable_files
-from forge.evals.measure import retention
+from forge.evals.ledger import ledger_deployable_files
+from forge.evals.measure import eval_accuracy_retention
 from forge.interface.phase import FULL_PRECISION
 from forge.interface.run import PhaseRun
 from forge.phases.compress.chain import compress_into_file
 from forge.phases.compress.claims import compression_claims
-from forge.phases.compress.metrics import file_metrics
+from forge.phases.compress.metrics import compressed_file_metrics
 from forge.phases.compress.params import Params
 from forge.phases.compress.phase import PHASE
 
@@ -23,18 +23,18 @@ def run(run: PhaseRun[Params]) -> None:
     before = reference.measure(baked.model, prompted=False)
     final, untrained = (evaluator.measure(model, prompted=False) for model in (made.final, made.untrained))
     tools = (evaluator.tools(made.final), reference.tools(baked.model))
-    original = sum(file.stat().st_size for file in deployable_files(FULL_PRECISION, trunk.directory))
+    original = sum(file.stat().st_size for file in ledger_deployable_files(FULL_PRECISION, trunk.directory))
     size = path.stat().st_size
     run.record(claims=compression_claims(run, before, final, untrained, tools, original / size))
     run.record(
-        made.metrics() | file_metrics(run, path, final, trunk, original),
+        made.metrics() | compressed_file_metrics(run, path, final, trunk, original),
         headline={
             "size/final_bytes": size,
             "size/original_bytes": original,
             "size/total_compression_ratio": original / size,
             "phase/rollbacks": made.verdicts.rollbacks,
             "quality/tool_success_rate": tools[0].success,
-            "quality/accuracy_vs_baking": retention(before.tools.correct, final.tools.correct),
+            "quality/accuracy_vs_baking": eval_accuracy_retention(before.tools.correct, final.tools.correct),
             **final.headline(),
         },
     )

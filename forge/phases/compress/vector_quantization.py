@@ -16,7 +16,7 @@ from forge.data.dataset import EncodedSet
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.compress.params import Params
-from forge.train import Batch, TrainSettings, answers_without_tools, distillation_loss, fit
+from forge.train import Batch, TrainSettings, distillation_loss, loss_flags_without_call, train_on_planned_batches
 
 
 def train_codes(
@@ -34,7 +34,7 @@ def train_codes(
     student.add_module("vq", vq)  # trained and checkpointed with the model
     student.extra_matrices = tuple(f"vq.latents.{i}" for i in range(len(vq.latents)))
     view = _QuantizedView(student, vq)
-    silent = answers_without_tools(data)
+    silent = loss_flags_without_call(data)
     base = distillation_loss(teacher, p.kd_weight, without_call=silent, **training.step_weights())
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
@@ -54,15 +54,17 @@ def train_codes(
     )
     name = f"train-{group}" if group != p.vq_groups else "train"
     shares = p.mix.model_dump()
-    fit(run, student, data, shares, loss, settings, p.batch_tokens, name=name, on_step=reassign, teacher=True)
-    return _without_latents(student, vq)
+    train_on_planned_batches(
+        run, student, data, shares, loss, settings, p.batch_tokens, name=name, on_step=reassign, teacher=True
+    )
+    return _freeze_compressed_core(student, vq)
 
 
 def codes_without_training(run: PhaseRun[Params], model: TinyTitanForCausalLM) -> TinyTitanForCausalLM:
     """The control: the same codebooks fitted to finished weights."""
     out = copy.deepcopy(model)
     out.set_weight_quant("frozen")
-    _write_decoded(out, fitted_codebooks(run, model, run.params.vq_groups).freeze())
+    _write_compressed_core(out, fitted_codebooks(run, model, run.params.vq_groups).freeze())
     return out.eval()
 
 
@@ -72,11 +74,11 @@ def fitted_codebooks(run: PhaseRun[Params], model: TinyTitanForCausalLM, group: 
     p = run.params
     weights = {f"{name}.weight": linear.effective_weight().detach() for name, linear in model.core_linears().items()}
     return VQState.from_state_dict(
-        weights, k=p.vq_codebook, v=group, codebook_bits=p.vq_bits, role=codebook_role, seed=run.seed
+        weights, k=p.vq_codebook, v=group, codebook_bits=p.vq_bits, role=compression_codebook_role, seed=run.seed
     )
 
 
-def codebook_role(name: str) -> str:
+def compression_codebook_role(name: str) -> str:
     """One codebook for attention and memory, one for feed-forward weights."""
     return "ffn" if ".ffn." in name else "attention"
 
@@ -96,20 +98,20 @@ class _QuantizedView:
         self.current = self.vq.weights()
 
 
-def _without_latents(student: TinyTitanForCausalLM, vq: VQState) -> tuple[TinyTitanForCausalLM, FrozenVQ]:
+def _freeze_compressed_core(student: TinyTitanForCausalLM, vq: VQState) -> tuple[TinyTitanForCausalLM, FrozenVQ]:
     """Write the decoded codes into the model and drop what was only for training."""
     frozen = vq.freeze()
     del student.vq
     student.extra_matrices = ()
     student.set_weight_quant("none")
-    _write_decoded(student, frozen)
+    _write_compressed_core(student, frozen)
     for parameter in student.parameters():
         parameter.requires_grad_(True)
     return student.eval(), frozen
 
 
 @torch.no_grad()
-def _write_decoded(model: TinyTitanForCausalLM, frozen: FrozenVQ) -> None:
+def _write_compressed_core(model: TinyTitanForCausalLM, frozen: FrozenVQ) -> None:
     linears = model.core_linears()
     for name, value in decode_vq(frozen).items():
         linears[name.removesuffix(".weight")].weight.copy_(value)

@@ -8,13 +8,13 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from forge.agentfile.vocabulary import count_tokens, prune_vocabulary
-from forge.data.build import Row, contents
+from forge.agentfile.vocabulary import count_vocabulary_tokens, prune_vocabulary
+from forge.data.build import Row, data_row_texts
 from forge.data.dataset import EncodedSet
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.compress.params import Params, TokenWeights
-from forge.train import TrainSettings, answers_without_tools, distillation_loss, fit
+from forge.train import TrainSettings, distillation_loss, loss_flags_without_call, train_on_planned_batches
 
 ASKED = ("user", "call")
 
@@ -32,8 +32,8 @@ def with_pruned_vocabulary(
     """
     counts = np.zeros(len(tokenizer), dtype=np.int64)
     for kind, weight in weights.model_dump().items():
-        texts = [text for row in rows if row["kind"] == kind for text in _needed(row)]
-        counts += weight * count_tokens(tokenizer, texts)
+        texts = [text for row in rows if row["kind"] == kind for text in _compression_vocabulary_texts(row)]
+        counts += weight * count_vocabulary_tokens(tokenizer, texts)
     pruned = prune_vocabulary(tokenizer, counts, size=min(size, len(tokenizer)))
     state = dict(model.state_dict())
     state["embed.weight"] = state["embed.weight"][torch.tensor(pruned.kept_ids)].clone()
@@ -43,12 +43,18 @@ def with_pruned_vocabulary(
     return smaller.eval(), pruned.tokenizer
 
 
-def _needed(row: Row) -> list[str]:
+def _compression_vocabulary_texts(row: Row) -> list[str]:
     """Texts whose tokens are worth keeping: a tool's result is only copied, so pieces will do for it."""
-    return contents(row) if row["kind"] == "persona" else [m["content"] for m in row["messages"] if m["role"] in ASKED]
+    return (
+        data_row_texts(row)
+        if row["kind"] == "persona"
+        else [m["content"] for m in row["messages"] if m["role"] in ASKED]
+    )
 
 
-def train_on_new_tokens(run: PhaseRun[Params], model: TinyTitanForCausalLM, data: EncodedSet, name: str) -> None:
+def train_compressed_vocabulary(
+    run: PhaseRun[Params], model: TinyTitanForCausalLM, data: EncodedSet, name: str
+) -> None:
     """Train a model in place on its new tokens, its embedding as the file stores it; ``name`` is that of the loop."""
     p, training = run.params, run.training
     model.config.embed_bits = p.embed_bits
@@ -60,7 +66,7 @@ def train_on_new_tokens(run: PhaseRun[Params], model: TinyTitanForCausalLM, data
         checkpoint_every=p.checkpoint_every,
     )
     # The old tokens cannot teach the new ones position by position, so labels do.
-    silent = answers_without_tools(data)
+    silent = loss_flags_without_call(data)
     loss = distillation_loss(None, 0.0, without_call=silent, **training.step_weights())
-    fit(run, model, data, p.mix.model_dump(), loss, settings, p.batch_tokens, name=name)
+    train_on_planned_batches(run, model, data, p.mix.model_dump(), loss, settings, p.batch_tokens, name=name)
     model.eval()

@@ -23,10 +23,10 @@ import torch.nn.functional as F
 from torch import Tensor, nn
 
 from forge.model.blocks import Block, KeyValue, Places, apply_rotary, softmax_attention
-from forge.model.memory import ERROR_LIMIT, MemoryState, NeuralMemory, l2_normalize
+from forge.model.memory import ERROR_LIMIT, MemoryState, NeuralMemory, l2_normalize_memory_keys
 from forge.model.quantizers import fake_int8_activation
 from forge.model.titan import TinyTitanForCausalLM
-from forge.phases.edge.importance import refuse_deltas
+from forge.phases.edge.importance import refuse_edge_lora_deltas
 
 
 @dataclass(frozen=True)
@@ -38,13 +38,13 @@ class Fusion:
     optimized_operators: int
 
 
-def _norm(x: Tensor) -> Tensor:
+def _edge_fused_norm(x: Tensor) -> Tensor:
     """``forge.model.blocks.rms_norm`` without its autograd node: the same operations in the same order."""
     normed: Tensor = x * (x.shape[-1] ** 0.5 / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_(min=1e-6))
     return normed
 
 
-def _fixed(weight: Tensor) -> nn.Parameter:
+def _edge_frozen_parameter(weight: Tensor) -> nn.Parameter:
     return nn.Parameter(weight.detach().clone(), requires_grad=False)
 
 
@@ -67,21 +67,21 @@ class FusedBlock(nn.Module):
         super().__init__()
         attn = block.attn
         self.heads, self.head_dim, self.act_bits = attn.heads, attn.head_dim, block.act_bits
-        self.qkv = _fixed(torch.cat([part.effective_weight() for part in (attn.q, attn.k, attn.v)]))
+        self.qkv = _edge_frozen_parameter(torch.cat([part.effective_weight() for part in (attn.q, attn.k, attn.v)]))
         self.out, self.up, self.down = (
-            _fixed(part.effective_weight()) for part in (attn.o, block.ffn.up, block.ffn.down)
+            _edge_frozen_parameter(part.effective_weight()) for part in (attn.o, block.ffn.up, block.ffn.down)
         )
         self._waiting: tuple[Tensor, Tensor] | None = None
 
     def _input(self, x: Tensor) -> Tensor:
-        normed = _norm(x)
+        normed = _edge_fused_norm(x)
         return fake_int8_activation(normed) if self.act_bits else normed
 
     def keys_values(self, x: Tensor, cos_sin: Tensor) -> tuple[Tensor, KeyValue]:
         """Normalized input and the keys and values made from it; the queries wait for :meth:`forward`."""
         normed, h = self._input(x), self.heads
         made = self._by_head(F.linear(normed, self.qkv))
-        rotated = apply_rotary(_norm(made[:, : 2 * h]), cos_sin.transpose(-3, -2))
+        rotated = apply_rotary(_edge_fused_norm(made[:, : 2 * h]), cos_sin.transpose(-3, -2))
         self._waiting = (normed, rotated[:, :h])
         return normed, (rotated[:, h:], made[:, 2 * h :])
 
@@ -97,8 +97,8 @@ class FusedBlock(nn.Module):
             return waiting[1]
         made = F.linear(normed, self.qkv[: self.heads * self.head_dim])
         if places is None:
-            return apply_rotary(_norm(self._by_head(made)), cos_sin.transpose(-3, -2))
-        return places.spread(apply_rotary(_norm(self._split(made)), cos_sin)).transpose(1, 2)
+            return apply_rotary(_edge_fused_norm(self._by_head(made)), cos_sin.transpose(-3, -2))
+        return places.spread(apply_rotary(_edge_fused_norm(self._split(made)), cos_sin)).transpose(1, 2)
 
     def forward(
         self,
@@ -132,7 +132,7 @@ class FusedMemory(NeuralMemory):
     def __init__(self, memory: NeuralMemory) -> None:
         super().__init__(memory.gate.in_features, memory.heads, memory.head_dim, memory.chunk, memory.capacity)
         for part in ("q", "k", "v", "o"):
-            getattr(self, part).weight = _fixed(getattr(memory, part).effective_weight())
+            getattr(self, part).weight = _edge_frozen_parameter(getattr(memory, part).effective_weight())
         self.gate.load_state_dict(memory.gate.state_dict())
         self.key_shift = memory.key_shift
         self.requires_grad_(False)
@@ -153,7 +153,7 @@ class FusedMemory(NeuralMemory):
         h, chunk_begins = self.heads, state.length % self.chunk == 0
         made = F.linear(x, self.qkv).view(len(x), 1, 3 * h, self.head_dim).transpose(1, 2)
         query, raw_key, value = made.chunk(3, dim=1)
-        query, key = l2_normalize(query), self.mixed_keys(raw_key, state.last_key)
+        query, key = l2_normalize_memory_keys(query), self.mixed_keys(raw_key, state.last_key)
         theta, eta, alpha, gate = self.gate(x).sigmoid().transpose(1, 2).unsqueeze(-1).chunk(4, dim=1)
         start = torch.where(chunk_begins[:, None, None, None], state.matrix, state.chunk_start)
         error = value - key @ start.transpose(-1, -2)
@@ -166,18 +166,18 @@ class FusedMemory(NeuralMemory):
         read = read + (query @ key.transpose(-1, -2)) * error
         write, kept = error.transpose(-1, -2) * key, momentum * state.momentum
         after = MemoryState(start, forget * state.matrix + kept + write, kept + write, raw_key, state.length + 1)
-        mixed = (_norm(read) * gate).transpose(1, 2).flatten(2)
+        mixed = (_edge_fused_norm(read) * gate).transpose(1, 2).flatten(2)
         return F.linear(mixed, self.o.weight), after
 
 
 @torch.no_grad()
-def fuse_for_inference(model: TinyTitanForCausalLM) -> TinyTitanForCausalLM:
+def fuse_for_edge_inference(model: TinyTitanForCausalLM) -> TinyTitanForCausalLM:
     """A fused copy for inference: same class, same methods, so that generation and evaluation run unchanged.
 
     ``model`` is left alone. The copy cannot be trained, nor saved as a model directory: save ``model`` and
     fuse after loading. Not to be shared by threads. ForgeError when a low-rank delta is not merged.
     """
-    refuse_deltas(model)
+    refuse_edge_lora_deltas(model)
     fused = copy.deepcopy(model).eval().requires_grad_(False)
     fused.embed.weight.copy_(model.embedding_weight())
     for name in ("low", "high"):
@@ -190,7 +190,7 @@ def fuse_for_inference(model: TinyTitanForCausalLM) -> TinyTitanForCausalLM:
 
 
 def fusion_of(fused: TinyTitanForCausalLM) -> Fusion:
-    """Count what :func:`fuse_for_inference` did to a model; zeros for one that is not fused. An embedding that is
+    """Count what :func:`fuse_for_edge_inference` did to a model; zeros for one that is not fused. An embedding that is
     quantized once instead of at every call counts as an operator."""
     parts = [m for m in fused.modules() if isinstance(m, FusedBlock | FusedMemory)]
     table = int(bool(parts) and bool(fused.config.embed_bits))

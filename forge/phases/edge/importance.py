@@ -37,7 +37,7 @@ class Importance:
     batches: int
 
 
-def named_blocks(model: TinyTitanForCausalLM) -> dict[str, Block]:
+def edge_pruning_blocks(model: TinyTitanForCausalLM) -> dict[str, Block]:
     """The blocks of both modules by name, low ones first."""
     stacks = (("low", model.low), ("high", model.high))
     return {f"{name}.{i}": cast(Block, block) for name, stack in stacks for i, block in enumerate(stack)}
@@ -56,7 +56,7 @@ def taylor_importance(
     batch, when a loss is not finite, or when the model carries an unmerged low-rank delta.
     """
     linears = model.core_linears()
-    refuse_deltas(model)
+    refuse_edge_lora_deltas(model)
     worth = {name: torch.zeros_like(linear.weight) for name, linear in linears.items()}
     parameters = [linear.weight for linear in linears.values()]
     flags = [p.requires_grad for p in parameters]
@@ -80,27 +80,29 @@ def taylor_importance(
             parameter.requires_grad_(flag)
     if not count:
         raise ForgeError("importance: no batch to take gradients of")
-    return _by_structure(model, {name: total / count for name, total in worth.items()}, count)
+    return _edge_importance_by_structure(model, {name: total / count for name, total in worth.items()}, count)
 
 
-def refuse_deltas(model: TinyTitanForCausalLM) -> None:
+def refuse_edge_lora_deltas(model: TinyTitanForCausalLM) -> None:
     """ForgeError when a projection still has a low-rank delta: its rows would not be cut along."""
     for name, linear in model.core_linears().items():
         if linear.delta is not None:
             raise ForgeError(f"{name} carries a low-rank delta; merge it into the weight first")
 
 
-def _by_structure(model: TinyTitanForCausalLM, worth: dict[str, Tensor], count: int) -> Importance:
+def _edge_importance_by_structure(model: TinyTitanForCausalLM, worth: dict[str, Tensor], count: int) -> Importance:
     names: dict[CoreLinear, str] = {linear: name for name, linear in model.core_linears().items()}
     heads, units = {}, {}
-    for name, block in named_blocks(model).items():
-        heads[name] = _heads(block.attn, names, worth)
+    for name, block in edge_pruning_blocks(model).items():
+        heads[name] = _edge_head_importance(block.attn, names, worth)
         units[name] = worth[names[block.ffn.up]].sum(1) + worth[names[block.ffn.down]].sum(0)
-    memory = _heads(model.memory, names, worth) if hasattr(model, "memory") else None
+    memory = _edge_head_importance(model.memory, names, worth) if hasattr(model, "memory") else None
     return Importance(heads, units, memory, count)
 
 
-def _heads(layer: Attention | NeuralMemory, names: dict[CoreLinear, str], worth: dict[str, Tensor]) -> Tensor:
+def _edge_head_importance(
+    layer: Attention | NeuralMemory, names: dict[CoreLinear, str], worth: dict[str, Tensor]
+) -> Tensor:
     """Rows of q, k, v and columns of o, summed per head: (heads,)."""
     rows = sum((worth[names[part]].sum(1) for part in (layer.q, layer.k, layer.v)), worth[names[layer.o]].sum(0))
     return rows.view(layer.heads, layer.head_dim).sum(1)

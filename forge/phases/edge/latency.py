@@ -11,7 +11,7 @@ import numpy as np
 from transformers import PreTrainedTokenizerFast
 
 from forge.errors import ForgeError
-from forge.evals.timing import prefill_ms
+from forge.evals.timing import eval_prefill_ms
 from forge.model import TinyTitanForCausalLM
 from forge.runtime.agent import Agent
 from forge.runtime.bench import bench_isolated, decode_tokens_per_s
@@ -45,7 +45,7 @@ def compare_speed(
     if repeats < 1:
         raise ForgeError(f"latency: repeats must be at least 1, got {repeats}")
     models = (before, after)
-    readings = prefill_ms(models, repeats=repeats, seed=seed)
+    readings = eval_prefill_ms(models, repeats=repeats, seed=seed)
     agents = [Agent(model.eval(), tokenizer, Path("."), "directory") for model in models]
     rates = [
         [decode_tokens_per_s(agent, seed=seed, tokens=DECODE_TOKENS, rounds=1) for agent in agents]
@@ -58,7 +58,7 @@ def compare_speed(
     return first, second
 
 
-def isolated_ram_mb(directories: Sequence[Path]) -> list[float]:
+def edge_isolated_ram_mb(directories: Sequence[Path]) -> list[float]:
     """Peak resident memory (10^6 bytes) of the agent of each directory in a process of its own, libraries included.
 
     All run side by side: the time they take is not what is measured. ForgeError when one cannot be run.

@@ -7,17 +7,17 @@ from pathlib import Path
 
 from forge.errors import ForgeError
 from forge.evals.evaluator import Evaluator
-from forge.evals.ledger import deployable_files
+from forge.evals.ledger import ledger_deployable_files
 from forge.evals.likelihood import likelihood
-from forge.evals.measure import Measurement, retention
+from forge.evals.measure import Measurement, eval_accuracy_retention
 from forge.interface.phase import PACKED
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.edge.fusion import Fusion
-from forge.phases.edge.latency import Speed, compare_speed, isolated_ram_mb
+from forge.phases.edge.latency import Speed, compare_speed, edge_isolated_ram_mb
 from forge.phases.edge.params import Params
 from forge.phases.edge.pruning import PruningPlan
-from forge.phases.edge.targets import check_targets
+from forge.phases.edge.targets import check_edge_targets
 from forge.train import TrainResult
 
 HEADLINE = (
@@ -75,14 +75,14 @@ class Optimization:
         return [name for name, applied in done.items() if applied]
 
 
-def measure_deployments(
+def measure_edge_deployments(
     run: PhaseRun[Params], evaluator: Evaluator, before: Subject, after: Subject, fused: TinyTitanForCausalLM
 ) -> tuple[Deployment, Deployment]:
     """Measure both; ``fused`` is timed in the place of the model that it was made of."""
     repeats, tokenizer, subjects = run.params.latency_repeats, evaluator.tokenizer, (before, after)
-    sizes = [sum(file.stat().st_size for file in deployable_files(PACKED, s.directory)) / 1e6 for s in subjects]
+    sizes = [sum(file.stat().st_size for file in ledger_deployable_files(PACKED, s.directory)) / 1e6 for s in subjects]
     speeds = compare_speed(before.model, fused, tokenizer, repeats=repeats, seed=run.seed)
-    memory = isolated_ram_mb([subject.directory for subject in subjects])
+    memory = edge_isolated_ram_mb([subject.directory for subject in subjects])
     test = run.split("test").without_system()
     first, second = (
         Deployment(
@@ -105,8 +105,8 @@ def edge_metrics(done: Optimization, before: Deployment, after: Deployment) -> d
     for name, value in (("size", after.size_mb), ("latency", fast.prefill_p50_ms)):
         if value <= 0:
             raise ForgeError(f"edge: a {name} of {value} was not measured")
-    kept = retention(before.suite.tools.correct, after.suite.tools.correct)
-    targets = check_targets(
+    kept = eval_accuracy_retention(before.suite.tools.correct, after.suite.tools.correct)
+    targets = check_edge_targets(
         size_mb=after.size_mb,
         latency_ms=fast.prefill_p50_ms,
         tokens_per_s=fast.decode_tokens_per_s,

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from forge.interface.phase import PACKED, Contract, Phase, Rule, single_stage
+from forge.interface.phase import PACKED, Contract, Phase, Rule, declare_single_stage
 
 PHASE = Phase(
     "edge",
     "prune, fuse and time it",
-    stages=single_stage("edge", "prune, fuse and time it", inputs=("baking",), publishes="phase 7, pruned"),
+    stages=declare_single_stage("edge", "prune, fuse and time it", inputs=("baking",), publishes="phase 7, pruned"),
     contract=Contract(
         source="baking",
         target="edge",

@@ -12,7 +12,7 @@ from torch import Tensor
 from forge.errors import ForgeError
 from forge.model.config import TinyTitanConfig
 from forge.model.titan import TinyTitanForCausalLM
-from forge.phases.edge.importance import Importance, refuse_deltas
+from forge.phases.edge.importance import Importance, refuse_edge_lora_deltas
 
 _RATES = 4  # rows of the memory's gate per head: surprise, momentum, forgetting, output
 
@@ -60,7 +60,7 @@ class _Piece:
     cost: int
 
 
-def core_parameters(config: TinyTitanConfig) -> int:
+def edge_core_parameters(config: TinyTitanConfig) -> int:
     """Weights of all projections that a configuration asks for."""
     c = config
     heads, widths = sum(c.low_heads) + sum(c.high_heads), sum(c.low_ffn) + sum(c.high_ffn)
@@ -81,8 +81,8 @@ def plan_pruning(importance: Importance, config: TinyTitanConfig, ratio: float, 
     """
     if not 0 < ratio < 1:
         raise ForgeError(f"prune: ratio {ratio} must lie between 0 and 1")
-    pieces = _pieces(importance, config, unit_multiple)
-    core = core_parameters(config)
+    pieces = _edge_pruning_pieces(importance, config, unit_multiple)
+    core = edge_core_parameters(config)
     target = round(ratio * core)
     slack = config.hidden_size * unit_multiple  # half of what a group of units weighs
     gone: set[tuple[str, str, int]] = set()
@@ -101,7 +101,7 @@ def plan_pruning(importance: Importance, config: TinyTitanConfig, ratio: float, 
     return PruningPlan(kept("head", importance.heads), kept("unit", importance.units), memory, core, core - removed)
 
 
-def _pieces(importance: Importance, config: TinyTitanConfig, unit_multiple: int) -> list[_Piece]:
+def _edge_pruning_pieces(importance: Importance, config: TinyTitanConfig, unit_multiple: int) -> list[_Piece]:
     """Everything that may go. What the floors protect, the best of each layer, is not in the list."""
     d, pieces = config.hidden_size, []
     memory = {} if importance.memory is None else {"memory": importance.memory}
@@ -117,13 +117,13 @@ def _pieces(importance: Importance, config: TinyTitanConfig, unit_multiple: int)
         for group, worth in worths.items():
             relative = (worth.double() / (overall * worth.double().mean()).sqrt().clamp(min=1e-30)).tolist()
             order = sorted(range(len(relative)), key=lambda i: (relative[i], i))
-            for members in _groups(order, unit_multiple if kind == "unit" else 1):
+            for members in _edge_pruning_groups(order, unit_multiple if kind == "unit" else 1):
                 mean = sum(relative[i] for i in members) / len(members)
                 pieces.append(_Piece(mean, kind, group, tuple(members), cost * len(members)))
     return pieces
 
 
-def _groups(order: list[int], size: int) -> list[list[int]]:
+def _edge_pruning_groups(order: list[int], size: int) -> list[list[int]]:
     """Indices, worst first, in groups of ``size``, the last ``size`` left out; a remainder is a smaller first
     group."""
     ragged, stop = len(order) % size, len(order) - size
@@ -140,31 +140,31 @@ def prune_heads_and_units(model: TinyTitanForCausalLM, plan: PruningPlan) -> Tin
     which divides by the root of the *mean* square, and that mean is now taken over fewer. Everything else is
     copied. ForgeError when the plan is not for this model.
     """
-    refuse_deltas(model)
+    refuse_edge_lora_deltas(model)
     config = copy.deepcopy(model.config)
-    if plan.heads.keys() != _block_sizes(config).keys():
+    if plan.heads.keys() != _edge_block_sizes(config).keys():
         raise ForgeError("prune: the plan is for a model with other blocks")
     state = {name: tensor.detach() for name, tensor in model.state_dict().items()}
-    for name, (heads, width) in _block_sizes(config).items():
+    for name, (heads, width) in _edge_block_sizes(config).items():
         _prune_block(state, name, plan, heads * config.head_dim, width, config.head_dim)
     if plan.memory_heads is not None:
         _prune_memory(state, plan.memory_heads, config.memory_heads, config.memory_head_dim)
     for field, value in plan.sizes().items():
         setattr(config, field, value)
-    if (left := core_parameters(config)) != plan.core_after:
+    if (left := edge_core_parameters(config)) != plan.core_after:
         raise ForgeError(f"prune: the plan keeps {plan.core_after} core weights, of this model {left}")
     pruned = type(model)(config)
     pruned.load_state_dict(state)
     return pruned.train(model.training)
 
 
-def _block_sizes(config: TinyTitanConfig) -> dict[str, tuple[int, int]]:
+def _edge_block_sizes(config: TinyTitanConfig) -> dict[str, tuple[int, int]]:
     """(heads, feed-forward width) by block name."""
     modules = (("low", config.low_heads, config.low_ffn), ("high", config.high_heads, config.high_ffn))
     return {f"{m}.{i}": pair for m, h, f in modules for i, pair in enumerate(zip(h, f, strict=True))}
 
 
-def _channels(heads: list[int], head_dim: int) -> Tensor:
+def _edge_head_rows(heads: list[int], head_dim: int) -> Tensor:
     """Rows that belong to heads."""
     return (torch.tensor(heads)[:, None] * head_dim + torch.arange(head_dim)).flatten()
 
@@ -172,7 +172,7 @@ def _channels(heads: list[int], head_dim: int) -> Tensor:
 def _prune_block(
     state: dict[str, Tensor], name: str, plan: PruningPlan, channels: int, width: int, head_dim: int
 ) -> None:
-    rows, units = _channels(plan.heads[name], head_dim), torch.tensor(plan.units[name])
+    rows, units = _edge_head_rows(plan.heads[name], head_dim), torch.tensor(plan.units[name])
     if int(rows.max()) >= channels or int(units.max()) >= width:
         raise ForgeError(f"prune: the plan names heads or units that {name} does not have")
     for part in "qkv":
@@ -188,7 +188,7 @@ def _prune_block(
 def _prune_memory(state: dict[str, Tensor], kept: list[int], heads: int, head_dim: int) -> None:
     """Memory heads are normalized one by one, so nothing has to grow. The gate's rows are ordered rate by
     rate."""
-    rows = _channels(kept, head_dim)
+    rows = _edge_head_rows(kept, head_dim)
     for part in "qkv":
         state[f"memory.{part}.weight"] = state[f"memory.{part}.weight"][rows]
     state["memory.o.weight"] = state["memory.o.weight"][:, rows]

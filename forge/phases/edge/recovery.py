@@ -10,13 +10,13 @@ from forge.phases.edge.params import Params
 from forge.phases.edge.pruning import PruningPlan, plan_pruning, prune_heads_and_units
 from forge.train import (
     TrainResult,
-    answers_without_tools,
     distillation_loss,
-    fit,
     gather_batch,
     language_loss,
-    loop_settings,
+    loss_flags_without_call,
     plan_batches,
+    train_on_planned_batches,
+    training_loop_settings,
 )
 
 
@@ -39,7 +39,9 @@ def recover_by_distillation(
 ) -> TrainResult:
     """Train the pruned ``student`` in place on the whole model's distribution, ternary weights seen throughout."""
     p, training = run.params, run.training
-    silent = answers_without_tools(data)
+    silent = loss_flags_without_call(data)
     loss = distillation_loss(teacher.eval(), p.kd_weight, without_call=silent, **training.step_weights())
-    settings = loop_settings(p, training.adam_ratio)
-    return fit(run, student, data, training.mix.model_dump(), loss, settings, p.batch_tokens, teacher=True)
+    settings = training_loop_settings(p, training.adam_ratio)
+    return train_on_planned_batches(
+        run, student, data, training.mix.model_dump(), loss, settings, p.batch_tokens, teacher=True
+    )

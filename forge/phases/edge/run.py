@@ -4,11 +4,11 @@ from __future__ import annotations
 
 import numpy as np
 
-from forge.data.views import bare_view
+from forge.data.views import dataset_without_prompts
 from forge.interface.run import PhaseRun
 from forge.phases.edge.claims import pruning_claims
-from forge.phases.edge.fusion import fuse_for_inference, fusion_of, max_output_delta
-from forge.phases.edge.metrics import HEADLINE, Optimization, Subject, edge_metrics, measure_deployments
+from forge.phases.edge.fusion import fuse_for_edge_inference, fusion_of, max_output_delta
+from forge.phases.edge.metrics import HEADLINE, Optimization, Subject, edge_metrics, measure_edge_deployments
 from forge.phases.edge.params import Params
 from forge.phases.edge.recovery import pruned_copy, recover_by_distillation
 from forge.train import gather_batch
@@ -17,7 +17,7 @@ from forge.train import gather_batch
 def run(run: PhaseRun[Params]) -> None:
     """Prune by importance, distill the whole model into what is left, fuse it, and measure before and after."""
     teacher, tokenizer, source = run.load("baking")
-    data = bare_view(tokenizer, run.rows("train"))
+    data = dataset_without_prompts(tokenizer, run.rows("train"))
     evaluator = run.evaluator(tokenizer)
     student, plan = pruned_copy(run, teacher, data)
     before, broken = (evaluator.measure(model, prompted=False) for model in (teacher, student))
@@ -26,11 +26,11 @@ def run(run: PhaseRun[Params]) -> None:
     run.record(claims=pruning_claims(run, before, broken, after))
 
     folder = run.save(student, tokenizer, packed=True)
-    fused = fuse_for_inference(student)
+    fused = fuse_for_edge_inference(student)
     probe = gather_batch(run.split("test").without_system(), np.arange(16)).ids
     done = Optimization(plan, recovery, fusion_of(fused), max_output_delta(student, fused, probe))
     whole, pruned = Subject(teacher, before, source), Subject(student, after, folder)
-    metrics = edge_metrics(done, *measure_deployments(run, evaluator, whole, pruned, fused))
+    metrics = edge_metrics(done, *measure_edge_deployments(run, evaluator, whole, pruned, fused))
     shown = {name: metrics[name] for name in HEADLINE}
     run.record(metrics, headline={"final_loss": recovery.final_loss, **shown, **after.headline()})
     target = run.publish(

@@ -25,7 +25,7 @@ class Target:
         return self.value < self.bound if self.at_most else self.value > self.bound
 
 
-def check_targets(
+def check_edge_targets(
     *, size_mb: float, latency_ms: float, tokens_per_s: float, ram_mb: float, accuracy_retention: float
 ) -> dict[str, Target]:
     """Hold measured metrics against the phase's targets; MB are 10^6 bytes, latency is the median of 512 tokens."""

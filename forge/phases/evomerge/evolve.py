@@ -15,13 +15,13 @@ from dataclasses import dataclass
 from random import Random
 
 from forge.errors import ForgeError
-from forge.merge.methods import Model, StateDict, all_finite
+from forge.merge.methods import Model, StateDict, is_merge_finite
 from forge.phases.evomerge.fitness import Fitness
-from forge.phases.evomerge.genome import TECHNIQUES, Genome, Layout, express
-from forge.phases.evomerge.operators import diversity, generation_zero, mutate, random_genome, tournament
+from forge.phases.evomerge.genome import TECHNIQUES, Genome, Layout, express_genome
+from forge.phases.evomerge.operators import generation_zero, genome_diversity, mutate, random_genome, tournament
 from forge.phases.evomerge.parallel import Map, population_map
 from forge.phases.evomerge.params import Params
-from forge.phases.evomerge.search import Search, search_of
+from forge.phases.evomerge.search import Search, evolutionary_search
 from forge.phases.evomerge.state import EvolutionState, Individual, Record
 
 Evaluate = Callable[[StateDict], Fitness]
@@ -98,7 +98,7 @@ def evolve(
     layout = Layout.of(base, parents, params.grouping)
     state = EvolutionState.start(seed) if state is None else state
     with population_map(Judge(base, parents, evaluate), params.backend, workers) as score:
-        run = _Run(layout, params, search_of(layout, params, seed), score, on_evaluation)
+        run = _Run(layout, params, evolutionary_search(layout, params, seed), score, on_evaluation)
         while state.generation < params.generations and not run.stalled(state):
             run.advance(state)
             if on_generation is not None:
@@ -116,8 +116,8 @@ class Judge:
 
     def __call__(self, genome: Genome) -> Record:
         techniques = list(genome.techniques)
-        model = express(genome, self.base, self.parents)
-        if not all_finite(model):
+        model = express_genome(genome, self.base, self.parents)
+        if not is_merge_finite(model):
             return Record(techniques, None, "the merged weights are not finite")
         fitness = self.evaluate(model)
         if not fitness.finite:
@@ -150,14 +150,14 @@ class _Run:
         population = self.alive(genomes, state, generation, rng)
         if not population:
             raise ForgeError("evolution: no model of generation 0 has a finite fitness")
-        spread = diversity([individual.genome for individual in population])
+        spread = genome_diversity([individual.genome for individual in population])
         reseeded = 0
         if generation > 0 and spread < self.params.diversity_threshold:
             reseeded = min(self.params.reseed, max(0, len(population) - self.params.elites))
             fresh = [random_genome(self.layout, rng) for _ in range(reseeded)]
             kept = population[: len(population) - reseeded]
-            population = _ranked(kept + self.alive(fresh, state, generation, rng, kept))
-            spread = diversity([individual.genome for individual in population])
+            population = _rank_by_fitness(kept + self.alive(fresh, state, generation, rng, kept))
+            spread = genome_diversity([individual.genome for individual in population])
         state.names, state.generation, state.population = names, generation, population
         state.lookups, state.reseeded = state.lookups + self.lookups, state.reseeded + reseeded
         state.keep_best(population, self.params.archive)
@@ -180,8 +180,8 @@ class _Run:
         population: list[Individual] = []
         for _ in range(1 + _REPLACEMENTS):
             scored = self.score(genomes, state, generation)
-            population = _ranked([*population, *scored])
-            pool = _ranked([*population, *company])
+            population = _rank_by_fitness([*population, *scored])
+            pool = _rank_by_fitness([*population, *company])
             missing = len(genomes) - len(scored)
             if not missing or not pool:
                 break
@@ -235,7 +235,7 @@ class _Run:
             champion=state.archive[0],
             archive=list(state.archive),
             history=list(state.history),
-            success_rate=success_rates(state.records.values(), state.history[0]["avg_fitness"]),
+            success_rate=evolution_success_rates(state.records.values(), state.history[0]["avg_fitness"]),
             generation_zero={name: scores[key] for name, key in state.names.items()},
             state=state,
         )
@@ -258,7 +258,7 @@ def convergence(history: Sequence[dict[str, float]], best: float, average: float
     return 1.0 - (best - before) / gain if gain > 0.0 else 1.0
 
 
-def success_rates(records: Iterable[Record], bar: float) -> dict[str, float]:
+def evolution_success_rates(records: Iterable[Record], bar: float) -> dict[str, float]:
     """For each technique tried: the share of its evaluated genomes with a finite fitness above ``bar``."""
     tried, won = dict.fromkeys(TECHNIQUES, 0), dict.fromkeys(TECHNIQUES, 0)
     for record in records:
@@ -268,6 +268,6 @@ def success_rates(records: Iterable[Record], bar: float) -> dict[str, float]:
     return {technique: won[technique] / count for technique, count in tried.items() if count}
 
 
-def _ranked(individuals: Iterable[Individual]) -> list[Individual]:
+def _rank_by_fitness(individuals: Iterable[Individual]) -> list[Individual]:
     """Best first; among equals the earlier one, so that the order never depends on chance."""
     return sorted(individuals, key=lambda individual: -individual.fitness.value)

@@ -18,7 +18,7 @@ from forge.errors import ForgeError
 from forge.evals.likelihood import likelihood
 from forge.merge.methods import StateDict
 from forge.model import TinyTitanForCausalLM
-from forge.phases.evomerge.parallel import one_thread
+from forge.phases.evomerge.parallel import evolution_on_one_thread
 from forge.phases.evomerge.params import FitnessWeights
 
 KINDS = ("direct", "tooled", "tool", "recall")  # of the rows that merges are judged on
@@ -64,7 +64,7 @@ class Fitness:
         return not self.fault and math.isfinite(self.value)
 
 
-def combine(measured: Measured, reference: Measured, weights: FitnessWeights) -> Fitness:
+def combine_into_fitness(measured: Measured, reference: Measured, weights: FitnessWeights) -> Fitness:
     """Fitness of a measured model against the reference (the best parent, see `best_parent`).
 
     value = weights.perplexity * r(reference.perplexity / perplexity)
@@ -77,10 +77,10 @@ def combine(measured: Measured, reference: Measured, weights: FitnessWeights) ->
     Raises:
         ForgeError: a cost of the reference or of the model is zero or negative.
     """
-    _check_costs("reference", reference)
+    _check_fitness_costs("reference", reference)
     if not measured.finite:
         return Fitness(math.nan, measured, "the fitness is not finite")
-    _check_costs("model", measured)
+    _check_fitness_costs("model", measured)
     ratios = {
         "perplexity": reference.perplexity / measured.perplexity,
         "accuracy": (measured.accuracy + ACCURACY_FLOOR) / (reference.accuracy + ACCURACY_FLOOR),
@@ -112,11 +112,11 @@ def best_parent(parents: Sequence[Measured], weights: FitnessWeights) -> int:
         flops=min(parent.flops for parent in alive),
         bytes=min(parent.bytes for parent in alive),
     )
-    scores = [combine(parent, ideal, weights).value for parent in parents]
+    scores = [combine_into_fitness(parent, ideal, weights).value for parent in parents]
     return max(range(len(parents)), key=lambda index: scores[index] if math.isfinite(scores[index]) else -math.inf)
 
 
-def _check_costs(whose: str, measured: Measured) -> None:
+def _check_fitness_costs(whose: str, measured: Measured) -> None:
     for name in ("perplexity", "flops", "bytes"):
         if not getattr(measured, name) > 0.0:
             raise ForgeError(f"fitness: {name} of the {whose} is {getattr(measured, name)}, it must be positive")
@@ -151,7 +151,7 @@ class FitnessFunction:
 
     def __call__(self, state_dict: StateDict) -> Fitness:
         measured = measure_merge(self.model, state_dict, self.batch)
-        fitness = combine(measured, self.reference, self.weights)
+        fitness = combine_into_fitness(measured, self.reference, self.weights)
         guessing = self.model.config.vocab_size
         if fitness.finite and measured.perplexity >= guessing > self.reference.perplexity:
             fault = f"the model is dead: perplexity {measured.perplexity:.0f}, guessing among all tokens has {guessing}"
@@ -163,13 +163,13 @@ def fitness_function(
     model: TinyTitanForCausalLM, batch: EncodedSet, parents: Sequence[StateDict], weights: FitnessWeights
 ) -> tuple[FitnessFunction, int]:
     """The fitness function, normalized to the best parent, and that parent's place."""
-    with one_thread():
+    with evolution_on_one_thread():
         measured = [measure_merge(model, parent, batch) for parent in parents]
     best = best_parent(measured, weights)
     return FitnessFunction(model, batch, measured[best], weights), best
 
 
-def batch_loss(model: TinyTitanForCausalLM, batch: EncodedSet) -> Callable[[StateDict], float]:
+def fitness_batch_loss(model: TinyTitanForCausalLM, batch: EncodedSet) -> Callable[[StateDict], float]:
     """Mean loss per token of a state dict on a batch, for :func:`forge.merge.barrier.loss_barrier`."""
 
     def loss(state_dict: StateDict) -> float:

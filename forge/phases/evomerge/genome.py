@@ -22,8 +22,8 @@ from dataclasses import asdict, dataclass, replace
 import torch
 
 from forge.errors import ForgeError
-from forge.merge.layers import MODULES, Junction, dataflow, frankenmerge, interchangeable
-from forge.merge.methods import Model, StateDict, check_mergeable, dare, linear, slerp_deltas, ties
+from forge.merge.layers import MODULES, Junction, frankenmerge, interchangeable_merge_blocks, merge_by_dataflow
+from forge.merge.methods import Model, StateDict, check_mergeable, dare, merge_linear, slerp_deltas, ties
 
 INTERPOLATIONS = ("linear", "slerp")
 SPARSIFIERS = ("dare", "ties", "none")
@@ -90,7 +90,7 @@ class Layout:
         check_mergeable((base, *parents))
         if not parents:
             raise ForgeError("evolution: no parents given")
-        low, high = (interchangeable(base, module) for module in MODULES)
+        low, high = (interchangeable_merge_blocks(base, module) for module in MODULES)
         if not low and not high:
             raise ForgeError(f"evolution: the models have no blocks named {' or '.join(f'{m}.0.*' for m in MODULES)}")
         modules = {module: len(blocks) for module, blocks in zip(MODULES, (low, high), strict=True)}
@@ -99,7 +99,7 @@ class Layout:
         else:
             stacks = list(modules)
         named = ("embed", *stacks, "memory", REST)
-        used = {group_of(name, named) for name in base}
+        used = {genome_layer_group(name, named) for name in base}
         return cls(len(parents), low, high, tuple(group for group in named if group in used))
 
     def identity(self) -> dict[str, tuple[Junction, ...]]:
@@ -186,7 +186,7 @@ class Genome:
         return hashlib.sha256(json.dumps(genes, sort_keys=True).encode()).hexdigest()
 
 
-def with_paths(genome: Genome, paths: Mapping[str, tuple[Junction, ...]]) -> Genome:
+def genome_with_paths(genome: Genome, paths: Mapping[str, tuple[Junction, ...]]) -> Genome:
     """The genome with other paths, given by module."""
     return replace(genome, low=paths["low"], high=paths["high"])
 
@@ -195,21 +195,21 @@ def parent_genome(layout: Layout, index: int) -> Genome:
     """The genome that returns parent ``index`` bit for bit."""
     weights = tuple(float(i == index) for i in range(layout.parents))
     groups = (GroupGenes(weights),) * len(layout.groups)
-    return with_paths(Genome("linear", "none", "none", layout.groups, groups), layout.identity())
+    return genome_with_paths(Genome("linear", "none", "none", layout.groups, groups), layout.identity())
 
 
-def uniform_average(layout: Layout) -> Genome:
+def uniform_average_genome(layout: Layout) -> Genome:
     """The genome that returns the plain average of all parents."""
     groups = (GroupGenes((1.0,) * layout.parents),) * len(layout.groups)
-    return with_paths(Genome("linear", "none", "none", layout.groups, groups), layout.identity())
+    return genome_with_paths(Genome("linear", "none", "none", layout.groups, groups), layout.identity())
 
 
-def group_of(name: str, groups: Sequence[str]) -> str:
+def genome_layer_group(name: str, groups: Sequence[str]) -> str:
     """Layer group of a tensor: the one that its name begins with, else ``rest`` (start state, halting, ...)."""
     return next((group for group in groups if name.startswith(f"{group}.")), REST)
 
 
-def express(genome: Genome, base: Model, parents: Sequence[Model]) -> StateDict:
+def express_genome(genome: Genome, base: Model, parents: Sequence[Model]) -> StateDict:
     """Build the model that a genome describes.
 
     Args:
@@ -229,43 +229,43 @@ def express(genome: Genome, base: Model, parents: Sequence[Model]) -> StateDict:
     merged: StateDict = {}
     members_of: dict[str, list[str]] = {group: [] for group in genome.names}
     for name in base:
-        group = group_of(name, genome.names)
+        group = genome_layer_group(name, genome.names)
         if group not in members_of:
             raise ForgeError(f"genome: made for other models, it has no layer group for '{name}'")
         members_of[group].append(name)
     for genes, names in zip(genome.groups, members_of.values(), strict=True):
         trunk, *members = ({name: model[name] for name in names} for model in (base, *parents))
-        merged |= _merge_group(genome, genes, trunk, members, generator)
+        merged |= _express_group_genes(genome, genes, trunk, members, generator)
     merged = {name: merged[name] for name in base}
     donors = (merged, *parents)
     paths = {module: genome.effective_path(module) for module in MODULES}
     if genome.recombination == "frankenmerge":
         return frankenmerge(donors, {module: [junction.donor for junction in path] for module, path in paths.items()})
-    return dataflow(donors, paths) if genome.recombination == "dfs" else merged
+    return merge_by_dataflow(donors, paths) if genome.recombination == "dfs" else merged
 
 
-def _merge_group(
+def _express_group_genes(
     genome: Genome, genes: GroupGenes, base: Model, parents: Sequence[Model], generator: torch.Generator
 ) -> StateDict:
     """Stages 1 and 2 on the tensors of one layer group; parents without weight are not looked at."""
     used = [(parent, share) for parent, share in zip(parents, genes.shares, strict=True) if share > 0.0]
     parents, shares = [parent for parent, _ in used], [share for _, share in used]
     if genome.interpolation == "linear":
-        merged = linear(parents, shares)
+        merged = merge_linear(parents, shares)
     else:
         merged = slerp_deltas(base, parents, shares)
     if genes.t != 1.0:
-        merged = linear((base, merged), (1.0 - genes.t, genes.t), normalize=False)
+        merged = merge_linear((base, merged), (1.0 - genes.t, genes.t), normalize=False)
     if genome.sparsifier == "none":
         return merged
     if genome.sparsifier == "ties":
         sparse = ties(base, parents, shares, genes.density, lam=genes.lam)
     else:
         sparse = dare(base, parents, shares, genes.density, generator, lam=genes.lam)
-    return linear((merged, sparse), (1.0 - genes.blend, genes.blend), normalize=False)
+    return merge_linear((merged, sparse), (1.0 - genes.blend, genes.blend), normalize=False)
 
 
-def distance(a: Genome, b: Genome) -> float:
+def genome_distance(a: Genome, b: Genome) -> float:
     """Normalized distance of two genomes, 0 (same recipe) to 1; symmetric. Genes without effect do not count.
 
     Mean of three parts, each 0 to 1: the share of stages whose technique differs; the mean difference of
@@ -278,19 +278,19 @@ def distance(a: Genome, b: Genome) -> float:
     coefficients: list[float] = []
     for left, right in zip(a.groups, b.groups, strict=True):
         coefficients.append(sum(abs(x - y) for x, y in zip(left.shares, right.shares, strict=True)) / 2)
-        coefficients.append(_gap("t", left.t, right.t))
+        coefficients.append(_gene_gap("t", left.t, right.t))
         blends = [genes.blend * (g.sparsifier != "none") for g, genes in ((a, left), (b, right))]
-        coefficients.append(_gap("blend", *blends))
+        coefficients.append(_gene_gap("blend", *blends))
         if "none" not in (a.sparsifier, b.sparsifier):
-            coefficients.extend(_gap(name, getattr(left, name), getattr(right, name)) for name in _SPARSE_GENES)
+            coefficients.extend(_gene_gap(name, getattr(left, name), getattr(right, name)) for name in _SPARSE_GENES)
     steps = [
-        (((x.donor, x.block) != (y.donor, y.block)) + _gap("scale", x.scale, y.scale)) / 2
+        (((x.donor, x.block) != (y.donor, y.block)) + _gene_gap("scale", x.scale, y.scale)) / 2
         for module in MODULES
         for x, y in zip(a.effective_path(module), b.effective_path(module), strict=True)
     ]
     return sum(sum(part) / len(part) for part in (techniques, coefficients, steps) if part) / 3
 
 
-def _gap(gene: str, x: float, y: float) -> float:
+def _gene_gap(gene: str, x: float, y: float) -> float:
     low, high = RANGES[gene]
     return min(1.0, abs(x - y) / (high - low))

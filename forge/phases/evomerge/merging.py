@@ -12,9 +12,9 @@ from forge.merge.methods import StateDict
 from forge.model import TinyTitanForCausalLM
 from forge.phases.evomerge.checkpointing import Checkpointer
 from forge.phases.evomerge.evolve import EvolutionResult, evolve
-from forge.phases.evomerge.fitness import batch_loss, fitness_batch, fitness_function
-from forge.phases.evomerge.genome import Layout, express, uniform_average
-from forge.phases.evomerge.parallel import one_thread
+from forge.phases.evomerge.fitness import fitness_batch, fitness_batch_loss, fitness_function
+from forge.phases.evomerge.genome import Layout, express_genome, uniform_average_genome
+from forge.phases.evomerge.parallel import evolution_on_one_thread
 from forge.phases.evomerge.params import Params
 
 
@@ -50,15 +50,15 @@ def evolve_champion(
     evaluate, best = fitness_function(model, batch, states, p.fitness)
     saver = Checkpointer(run, p.generations, p.checkpoint_every)
     result = evolve(base, states, evaluate, p, run.seed, saver.after_generation, saver.after_evaluation, saver.load())
-    loss = batch_loss(model, batch)
+    loss = fitness_batch_loss(model, batch)
     barriers = {
         f"{names[i]}~{names[j]}": loss_barrier(states[i], states[j], loss)
         for i, j in combinations(range(len(states)), 2)
     }
     fitness = result.generation_zero[f"parent_{best + 1}"]
-    with one_thread():  # the very weights that were judged
-        champion = express(result.champion.genome, base, states)
-        average = express(uniform_average(Layout.of(base, states, p.grouping)), base, states)
+    with evolution_on_one_thread():  # the very weights that were judged
+        champion = express_genome(result.champion.genome, base, states)
+        average = express_genome(uniform_average_genome(Layout.of(base, states, p.grouping)), base, states)
     return Merged(
         champion,
         average,

@@ -42,7 +42,7 @@ def evolution_metrics(merged: Merged) -> dict[str, float | str]:
     }
 
 
-def delta_compression(
+def evomerge_delta_compression(
     base: Mapping[str, Tensor], parents: Sequence[Mapping[str, Tensor]], champion: Mapping[str, Tensor]
 ) -> float:
     """How many times fewer bytes the champion's change of the base takes than the parents' together.
@@ -53,10 +53,12 @@ def delta_compression(
     squares = sum(float((parent[name] - base[name]).square().sum()) for parent in parents for name in base)
     entries = len(parents) * sum(weight.numel() for weight in base.values())
     step = max(1e-12, math.sqrt(squares / entries) / STEPS_PER_RMS)
-    return sum(change_bytes(base, parent, step) for parent in parents) / change_bytes(base, champion, step)
+    return sum(evomerge_delta_bytes(base, parent, step) for parent in parents) / evomerge_delta_bytes(
+        base, champion, step
+    )
 
 
-def change_bytes(base: Mapping[str, Tensor], model: Mapping[str, Tensor], step: float) -> int:
+def evomerge_delta_bytes(base: Mapping[str, Tensor], model: Mapping[str, Tensor], step: float) -> int:
     """Deflated bytes (fastest setting) of ``model - base`` in whole multiples of ``step``, a byte each."""
     packer, size = zlib.compressobj(level=1), 0
     for name, weight in base.items():

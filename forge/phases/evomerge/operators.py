@@ -20,10 +20,10 @@ from forge.phases.evomerge.genome import (
     Genome,
     GroupGenes,
     Layout,
-    distance,
+    genome_distance,
+    genome_with_paths,
     parent_genome,
-    uniform_average,
-    with_paths,
+    uniform_average_genome,
 )
 from forge.phases.evomerge.params import Params
 
@@ -48,7 +48,7 @@ def generation_zero(layout: Layout, rng: Random) -> dict[str, Genome]:
         individuals[genome.label] = genome
     for index in range(layout.parents):
         individuals[f"parent_{index + 1}"] = parent_genome(layout, index)
-    return individuals | {"uniform_average": uniform_average(layout)}
+    return individuals | {"uniform_average": uniform_average_genome(layout)}
 
 
 def random_genome(layout: Layout, rng: Random, stages: tuple[str, str, str] | None = None) -> Genome:
@@ -59,15 +59,15 @@ def random_genome(layout: Layout, rng: Random, stages: tuple[str, str, str] | No
         stages = (rng.choice(INTERPOLATIONS), rng.choice(SPARSIFIERS), rng.choice(RECOMBINATIONS))
     groups = tuple(
         GroupGenes(
-            weights=usable_weights(_uniform("weight", rng) for _ in range(layout.parents)),
-            **{name: _uniform(name, rng) for name in _SCALARS},
+            weights=usable_gene_weights(_uniform_gene("weight", rng) for _ in range(layout.parents)),
+            **{name: _uniform_gene(name, rng) for name in _SCALARS},
         )
         for _ in layout.groups
     )
     genome = Genome(*stages, layout.groups, groups, seed=rng.randrange(_SEEDS))
     for _ in range(_TRIES):
-        genome = with_paths(genome, {module: _random_path(module, layout, rng) for module in MODULES})
-        if _recombines(genome):
+        genome = genome_with_paths(genome, {module: _random_path(module, layout, rng) for module in MODULES})
+        if _genome_recombines(genome):
             break
     return genome
 
@@ -77,13 +77,13 @@ def _random_path(module: str, layout: Layout, rng: Random) -> tuple[Junction, ..
         Junction(
             rng.randint(0, layout.parents),
             rng.choice(options) if rng.random() < _MOVED else depth,
-            _gauss("scale", 1.0, _SCALE_SPREAD, rng),
+            _gaussian_gene("scale", 1.0, _SCALE_SPREAD, rng),
         )
         for depth, options in enumerate(getattr(layout, module))
     )
 
 
-def _recombines(genome: Genome) -> bool:
+def _genome_recombines(genome: Genome) -> bool:
     """Whether the third stage really does what its name says: a block from elsewhere, for DFS at another depth too."""
     steps = [step for module in MODULES for step in enumerate(genome.effective_path(module))]
     if genome.recombination == "dfs":
@@ -117,7 +117,7 @@ def mutate(genome: Genome, layout: Layout, rng: Random, params: Params) -> Genom
         for module in MODULES
     }
     seed = rng.randrange(_SEEDS) if rng.random() < params.category_rate else genome.seed
-    return with_paths(Genome(stages[0], stages[1], stages[2], genome.names, groups, seed=seed), paths)
+    return genome_with_paths(Genome(stages[0], stages[1], stages[2], genome.names, groups, seed=seed), paths)
 
 
 def crossover(a: Genome, b: Genome, rng: Random) -> Genome:
@@ -132,8 +132,10 @@ def crossover(a: Genome, b: Genome, rng: Random) -> Genome:
             groups.append(either(left, right))
             continue
         share = rng.random()
-        weights = usable_weights(_between(x, y, share) for x, y in zip(left.shares, right.shares, strict=True))
-        scalars = {name: _between(getattr(left, name), getattr(right, name), share) for name in _SCALARS}
+        weights = usable_gene_weights(
+            _gene_between(x, y, share) for x, y in zip(left.shares, right.shares, strict=True)
+        )
+        scalars = {name: _gene_between(getattr(left, name), getattr(right, name), share) for name in _SCALARS}
         groups.append(GroupGenes(weights, **scalars))
     paths = {
         module: tuple(either(x, y) for x, y in zip(getattr(a, module), getattr(b, module), strict=True))
@@ -147,7 +149,7 @@ def crossover(a: Genome, b: Genome, rng: Random) -> Genome:
         tuple(groups),
         seed=either(a.seed, b.seed),
     )
-    return with_paths(child, paths)
+    return genome_with_paths(child, paths)
 
 
 def tournament(ranked: Sequence[T], size: int, rng: Random) -> T:
@@ -155,17 +157,17 @@ def tournament(ranked: Sequence[T], size: int, rng: Random) -> T:
     return ranked[min(rng.randrange(len(ranked)) for _ in range(size))]
 
 
-def diversity(genomes: Sequence[Genome]) -> float:
+def genome_diversity(genomes: Sequence[Genome]) -> float:
     """Mean `distance` over all pairs, 0 (all alike) to 1; 0 for a single genome."""
-    pairs = [distance(a, b) for a, b in combinations(genomes, 2)]
+    pairs = [genome_distance(a, b) for a, b in combinations(genomes, 2)]
     return sum(pairs) / len(pairs) if pairs else 0.0
 
 
 def _mutated_group(genes: GroupGenes, rng: Random, rate: float, sigma: float) -> GroupGenes:
     def step(gene: str, value: float) -> float:
-        return _gauss(gene, value, sigma, rng) if rng.random() < rate else value
+        return _gaussian_gene(gene, value, sigma, rng) if rng.random() < rate else value
 
-    weights = usable_weights(step("weight", weight) for weight in genes.weights)
+    weights = usable_gene_weights(step("weight", weight) for weight in genes.weights)
     return GroupGenes(weights, **{name: step(name, getattr(genes, name)) for name in _SCALARS})
 
 
@@ -181,25 +183,25 @@ def _mutated_path(
         if rng.random() < rate / 4:
             block = rng.choice((depth, rng.choice(getattr(layout, module)[depth])))
         if rng.random() < rate:
-            scale = _gauss("scale", scale, sigma, rng)
+            scale = _gaussian_gene("scale", scale, sigma, rng)
         result.append(Junction(donor, block, scale))
     return tuple(result)
 
 
-def _uniform(gene: str, rng: Random) -> float:
+def _uniform_gene(gene: str, rng: Random) -> float:
     return round(rng.uniform(*RANGES[gene]), 4)
 
 
-def _gauss(gene: str, value: float, sigma: float, rng: Random) -> float:
+def _gaussian_gene(gene: str, value: float, sigma: float, rng: Random) -> float:
     low, high = RANGES[gene]
     return round(min(high, max(low, rng.gauss(value, sigma * (high - low)))), 4)
 
 
-def _between(x: float, y: float, share: float) -> float:
+def _gene_between(x: float, y: float, share: float) -> float:
     return round(share * x + (1.0 - share) * y, 4)
 
 
-def usable_weights(weights: Iterable[float]) -> tuple[float, ...]:
+def usable_gene_weights(weights: Iterable[float]) -> tuple[float, ...]:
     """Weights as a tuple; equal ones where all have become zero."""
     values = tuple(weights)
     return values if sum(values) > 0.0 else (1.0,) * len(values)

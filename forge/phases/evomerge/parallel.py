@@ -33,7 +33,7 @@ _work: Work | None = None  # of a worker process
 
 
 @contextmanager
-def one_thread() -> Iterator[None]:
+def evolution_on_one_thread() -> Iterator[None]:
     """Keep torch on one thread in the block: sums over several threads round differently."""
     before = torch.get_num_threads()
     torch.set_num_threads(1)
@@ -43,7 +43,7 @@ def one_thread() -> Iterator[None]:
         torch.set_num_threads(before)
 
 
-def usable_cores() -> int:
+def evolution_worker_cores() -> int:
     """Cores that this process may use."""
     return len(os.sched_getaffinity(0)) if hasattr(os, "sched_getaffinity") else os.cpu_count() or 1
 
@@ -63,55 +63,55 @@ def population_map(work: Callable[[T], R], backend: str, workers: int | None = N
     if backend not in BACKENDS:
         raise ForgeError(f"backend '{backend}' is not one of {', '.join(BACKENDS)}")
     if backend == "ray":
-        with _ray_map(work, workers) as mapped:
+        with _ray_population_map(work, workers) as mapped:
             yield mapped
         return
-    count = usable_cores() if workers is None else workers
+    count = evolution_worker_cores() if workers is None else workers
     if backend == "serial" or count == 1:
-        with one_thread():
+        with evolution_on_one_thread():
             yield lambda items: (work(item) for item in items)
         return
     # A fork shares the parents' weights and starts in milliseconds; a fresh interpreter imports torch first.
     method = "fork" if "fork" in multiprocessing.get_all_start_methods() else "spawn"
     given = cast(Work, work), torch.are_deterministic_algorithms_enabled()
-    pool = ProcessPoolExecutor(count, multiprocessing.get_context(method), _become_worker, given)
+    pool = ProcessPoolExecutor(count, multiprocessing.get_context(method), _become_population_worker, given)
     try:
-        with one_thread():
-            yield lambda items: _told(cast(Iterator[R], pool.map(_do, items)))
+        with evolution_on_one_thread():
+            yield lambda items: _guard_population_results(cast(Iterator[R], pool.map(_evaluate_population_item, items)))
     finally:
         pool.shutdown(cancel_futures=True)
 
 
-def _told(results: Iterator[R]) -> Iterator[R]:
+def _guard_population_results(results: Iterator[R]) -> Iterator[R]:
     try:
         yield from results
     except BrokenProcessPool as error:
         raise ForgeError("a worker process died, perhaps for lack of memory; run again to resume") from error
 
 
-def _become_worker(work: Work, deterministic: bool) -> None:
+def _become_population_worker(work: Work, deterministic: bool) -> None:
     """First act of a worker: one thread, no share in the parent's signals, an end when the parent ends."""
     global _work
     _work = work
     os.setpgid(0, 0)  # a terminal's interrupt is for the parent, which saves its state
     signal.signal(signal.SIGTERM, signal.SIG_DFL)
-    _settle(deterministic)
-    threading.Thread(target=_end_with_parent, daemon=True).start()
+    _settle_population_worker(deterministic)
+    threading.Thread(target=_end_population_worker, daemon=True).start()
 
 
-def _settle(deterministic: bool) -> None:
+def _settle_population_worker(deterministic: bool) -> None:
     torch.set_num_threads(1)
     torch.set_deterministic_debug_mode("error" if deterministic else "default")
 
 
-def _end_with_parent() -> None:
+def _end_population_worker() -> None:
     parent = multiprocessing.parent_process()
     assert parent is not None
     parent.join()
     os._exit(1)
 
 
-def _do(item: object) -> object:
+def _evaluate_population_item(item: object) -> object:
     assert _work is not None
     return _work(item)
 
@@ -120,7 +120,7 @@ class RayActor:
     """One worker on a Ray cluster."""
 
     def __init__(self, work: Work, deterministic: bool) -> None:
-        _settle(deterministic)
+        _settle_population_worker(deterministic)
         self.work = work
 
     def do(self, item: object) -> object:
@@ -129,7 +129,7 @@ class RayActor:
 
 
 @contextmanager
-def _ray_map(work: Callable[[T], R], workers: int | None) -> Iterator[Map[T, R]]:
+def _ray_population_map(work: Callable[[T], R], workers: int | None) -> Iterator[Map[T, R]]:
     """Actors on the cluster that RAY_ADDRESS names, else on this machine."""
     os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
     try:
@@ -139,14 +139,14 @@ def _ray_map(work: Callable[[T], R], workers: int | None) -> Iterator[Map[T, R]]
         raise ForgeError("the backend 'ray' needs: pip install 'agent-forge[ray]'") from error
     owner = not ray.is_initialized()
     if owner:
-        ray.init(num_cpus=None if os.environ.get("RAY_ADDRESS") else usable_cores(), include_dashboard=False,
+        ray.init(num_cpus=None if os.environ.get("RAY_ADDRESS") else evolution_worker_cores(), include_dashboard=False,
                  log_to_driver=False, logging_level="ERROR")  # fmt: skip
     try:
         count = workers or int(ray.cluster_resources().get("CPU", 1))
         shared, deterministic = ray.put(work), torch.are_deterministic_algorithms_enabled()
         actor = ray.remote(num_cpus=1)(RayActor)
         pool = pools.ActorPool([actor.remote(shared, deterministic) for _ in range(count)])
-        with one_thread():
+        with evolution_on_one_thread():
             yield lambda items: pool.map(lambda worker, item: worker.do.remote(item), items)
     finally:
         if owner:

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from forge.interface.fields import Checkpointed, Count, Fraction, Positive, Strict, Weight, check_sum_to_one
+from forge.interface.fields import Checkpointed, Count, Fraction, Positive, Strict, Weight, check_fields_sum_to_one
 
 
 class FitnessWeights(Strict):
@@ -58,7 +58,7 @@ class Base(Checkpointed):
     @field_validator("fitness")
     @classmethod
     def _sums(cls, value: FitnessWeights) -> FitnessWeights:
-        check_sum_to_one(value)
+        check_fields_sum_to_one(value)
         return value
 
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forge.interface.phase import EVALUATION, FULL_PRECISION, Contract, Phase, Rule, Stage, present
+from forge.interface.phase import EVALUATION, FULL_PRECISION, Contract, Phase, Rule, Stage, declare_present_values
 from forge.phases.cognate.phase import SHAPE, TRAINING
 
 # All but `backend`, which says where merges are evaluated and cannot change a byte of the result.
@@ -51,7 +51,7 @@ PHASE = Phase(
         same_tokenizer=True,
         same_parents=True,
         parameters_near_target=True,
-        rules=(*present("specialization", "seed"), Rule(key="final_loss", op="finite")),
+        rules=(*declare_present_values("specialization", "seed"), Rule(key="final_loss", op="finite")),
     ),
     deployed=FULL_PRECISION,
 )

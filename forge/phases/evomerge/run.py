@@ -6,9 +6,9 @@ from safetensors.torch import load_file
 
 from forge.interface.run import PhaseRun
 from forge.phases.evomerge.claims import merge_claims
-from forge.phases.evomerge.further_training import train_further
+from forge.phases.evomerge.further_training import train_evolution_control
 from forge.phases.evomerge.merging import evolve_champion
-from forge.phases.evomerge.metrics import delta_compression, evolution_metrics
+from forge.phases.evomerge.metrics import evolution_metrics, evomerge_delta_compression
 from forge.phases.evomerge.params import Params
 
 HEADLINE = ("phase/final_fitness", "phase/initial_fitness", "phase/best_merge_technique", "max_barrier")
@@ -25,7 +25,7 @@ def run(run: PhaseRun[Params]) -> None:
     merged = evolve_champion(run, model, base, parents, run.split("val"))
     champion = merged.result.champion
     parent = branches[merged.best_parent].model
-    further = train_further(run, parent, merged.tokens_evaluated)
+    further = train_evolution_control(run, parent, merged.tokens_evaluated)
 
     evaluator, best = run.evaluator(tokenizer), f"the best parent ({merged.best_parent})"
     model.load_state_dict(merged.average)
@@ -38,7 +38,7 @@ def run(run: PhaseRun[Params]) -> None:
     measured = evaluator.measure(model)
     run.record(claims=merge_claims(run, measured, controls, best, merged.result))
     metrics = evolution_metrics(merged)
-    ratio = delta_compression(base, weights, merged.champion)
+    ratio = evomerge_delta_compression(base, weights, merged.champion)
     shown = {name: metrics[name] for name in HEADLINE}
     run.record({**metrics, "phase/compression_ratio": ratio}, headline={**shown, **measured.headline()})
 

@@ -24,9 +24,9 @@ from forge.phases.evomerge.genome import (
     Genome,
     GroupGenes,
     Layout,
-    with_paths,
+    genome_with_paths,
 )
-from forge.phases.evomerge.operators import crossover, mutate, tournament, usable_weights
+from forge.phases.evomerge.operators import crossover, mutate, tournament, usable_gene_weights
 from forge.phases.evomerge.params import Params
 from forge.phases.evomerge.state import EvolutionState, Individual, Record
 
@@ -57,7 +57,7 @@ class Search(Protocol):
         """The genomes of the generation after ``state.generation``; the elites are the first."""
 
 
-def search_of(layout: Layout, params: Params, seed: int) -> Search:
+def evolutionary_search(layout: Layout, params: Params, seed: int) -> Search:
     """The search that the parameters name."""
     return CmaSearch(layout, params, seed) if params.search == "cma" else GeneticSearch(layout, params)
 
@@ -115,14 +115,14 @@ class CmaSearch:
 
     def _samples(self, origin: Individual, records: Mapping[str, Record]) -> Iterator[list[Genome]]:
         """Generations of samples; before it goes on, ``records`` must hold the fitness of the last one."""
-        best, best_value = encode(origin.genome, self.layout), origin.fitness.value
+        best, best_value = encode_genome(origin.genome, self.layout), origin.fitness.value
         generator = np.random.default_rng(self.seed)
         strategy = self._strategy(best, generator)
         while True:
             points = [np.asarray(point) for point in strategy.ask()]
-            genomes = [decode(point, self.layout, self.seed) for point in points]
+            genomes = [decode_genome(point, self.layout, self.seed) for point in points]
             yield genomes
-            values = [_value(records, genome.key()) for genome in genomes]
+            values = [_recorded_fitness(records, genome.key()) for genome in genomes]
             known = [value for value in values if value > -math.inf]
             worst = min(known, default=0.0)
             strategy.tell(points, [-max(value, worst) for value in values])
@@ -152,54 +152,56 @@ def diversity_of(points: Sequence[np.ndarray]) -> float:
     return float(np.std(np.stack(points), axis=0).mean())
 
 
-def _value(records: Mapping[str, Record], key: str) -> float:
+def _recorded_fitness(records: Mapping[str, Record], key: str) -> float:
     fitness = records[key].fitness
     return -math.inf if fitness is None else fitness.value
 
 
-def encode(genome: Genome, layout: Layout) -> np.ndarray:
+def encode_genome(genome: Genome, layout: Layout) -> np.ndarray:
     """The genes as numbers from 0 to 1: techniques, coefficients of each group, junctions of each module."""
     stages = (genome.interpolation, genome.sparsifier, genome.recombination)
-    numbers = [_center(options.index(stage), len(options)) for stage, options in zip(stages, _STAGES, strict=True)]
+    numbers = [
+        _gene_bin_center(options.index(stage), len(options)) for stage, options in zip(stages, _STAGES, strict=True)
+    ]
     for genes in genome.groups:
         numbers += [weight / max(genes.weights) for weight in genes.weights]
-        numbers += [_unit(name, getattr(genes, name)) for name in _SCALARS]
+        numbers += [_gene_to_unit(name, getattr(genes, name)) for name in _SCALARS]
     for module in MODULES:
         for junction, options in zip(getattr(genome, module), getattr(layout, module), strict=True):
-            numbers.append(_center(junction.donor, layout.parents + 1))
-            numbers.append(_center(options.index(junction.block), len(options)))
-            numbers.append(_unit("scale", junction.scale))
+            numbers.append(_gene_bin_center(junction.donor, layout.parents + 1))
+            numbers.append(_gene_bin_center(options.index(junction.block), len(options)))
+            numbers.append(_gene_to_unit("scale", junction.scale))
     return np.array(numbers)
 
 
-def decode(numbers: np.ndarray, layout: Layout, seed: int) -> Genome:
-    """The genome of a point; inverse of :func:`encode` up to rounding and the scale of weights."""
+def decode_genome(numbers: np.ndarray, layout: Layout, seed: int) -> Genome:
+    """The genome of a point; inverse of :func:`encode_genome` up to rounding and the scale of weights."""
     given = iter(numbers.tolist())
-    stages = [options[_bin(next(given), len(options))] for options in _STAGES]
+    stages = [options[_gene_bin(next(given), len(options))] for options in _STAGES]
     groups = []
     for _ in layout.groups:
-        weights = usable_weights(round(next(given), 4) for _ in range(layout.parents))
+        weights = usable_gene_weights(round(next(given), 4) for _ in range(layout.parents))
         groups.append(GroupGenes(weights, **{name: _gene(name, next(given)) for name in _SCALARS}))
     paths = {}
     for module in MODULES:
         path = []
         for options in getattr(layout, module):
-            donor, block = _bin(next(given), layout.parents + 1), options[_bin(next(given), len(options))]
+            donor, block = _gene_bin(next(given), layout.parents + 1), options[_gene_bin(next(given), len(options))]
             path.append(Junction(donor, block, _gene("scale", next(given))))
         paths[module] = tuple(path)
     genome = Genome(stages[0], stages[1], stages[2], layout.groups, tuple(groups), seed=seed)
-    return with_paths(genome, paths)
+    return genome_with_paths(genome, paths)
 
 
-def _center(place: int, count: int) -> float:
+def _gene_bin_center(place: int, count: int) -> float:
     return (place + 0.5) / count
 
 
-def _bin(number: float, count: int) -> int:
+def _gene_bin(number: float, count: int) -> int:
     return min(count - 1, max(0, int(number * count)))
 
 
-def _unit(gene: str, value: float) -> float:
+def _gene_to_unit(gene: str, value: float) -> float:
     low, high = RANGES[gene]
     return min(1.0, max(0.0, (value - low) / (high - low)))
 

@@ -9,7 +9,7 @@ from forge.phases.forge.modular import CONTROLS, GROKFAST, Comparison
 from forge.phases.forge.params import Params
 
 
-def gain_claim(run: PhaseRun[Params], before: Measurement, after: Measurement) -> Claim:
+def forge_gain_claim(run: PhaseRun[Params], before: Measurement, after: Measurement) -> Claim:
     """Suite accuracy after the long run against phase 4's, paired over the same problems."""
     return run.compare(
         "the long run improves on phase 4",

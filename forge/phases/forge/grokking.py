@@ -44,7 +44,7 @@ def detect_grokking(
     points: Sequence[Point], gap: float = 0.2, jump: float = 0.2, window: int = WINDOW
 ) -> GrokkingVerdict:
     """Judge a series of measurements in order of steps."""
-    train, val = _accuracies(points)
+    train, val = _grokking_accuracies(points)
     rises = np.diff(val)
     memorized = np.flatnonzero((train >= MEMORIZED) & (train - val >= gap))[:1]
     later = np.arange(memorized[0] + 1, len(points)) if memorized.size else memorized
@@ -64,7 +64,7 @@ def grokking_metrics(points: Sequence[Point], verdict: GrokkingVerdict) -> dict[
     ``accuracy_derivative``: validation accuracy gained per 100 steps between the first and the last of them;
     ``improvement``: between the first and the last of all. At least one point is needed.
     """
-    train, val = _accuracies(points[-WINDOW:])
+    train, val = _grokking_accuracies(points[-WINDOW:])
     steps = max(1, points[-1].step - points[-WINDOW:][0].step)
     return {
         "detected": verdict.detected,
@@ -79,7 +79,7 @@ def grokking_metrics(points: Sequence[Point], verdict: GrokkingVerdict) -> dict[
     }
 
 
-def _accuracies(points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
+def _grokking_accuracies(points: Sequence[Point]) -> tuple[np.ndarray, np.ndarray]:
     """Training and validation accuracy, (n) each."""
     train, val = np.array([(point.train_accuracy, point.val_accuracy) for point in points]).reshape(-1, 2).T
     return train, val

@@ -10,9 +10,9 @@ from forge.evals.likelihood import likelihood
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.forge.grokking import Point
-from forge.phases.forge.monitor import LoopMonitor, grokfast_metrics, perplexity, weight_norm
+from forge.phases.forge.monitor import LoopMonitor, forge_loop_perplexity, grokfast_metrics, weight_norm
 from forge.phases.forge.params import Params
-from forge.train import TrainResult, fit, language_loss, loop_settings
+from forge.train import TrainResult, language_loss, train_on_planned_batches, training_loop_settings
 from forge.train.points import PointFile
 
 PROBE_ROWS = 128
@@ -49,7 +49,9 @@ def train_long(
     """Train ``model`` in place; the loop's result and the probe's measurements."""
     p, training = run.params, run.training
     settings = replace(
-        loop_settings(p, training.adam_ratio), grokfast_alpha=p.grokfast_alpha, grokfast_lambda=p.grokfast_lambda
+        training_loop_settings(p, training.adam_ratio),
+        grokfast_alpha=p.grokfast_alpha,
+        grokfast_lambda=p.grokfast_lambda,
     )
     curriculum = [(part.share, part.difficulty) for part in p.curriculum]
     probe, monitor = AccuracyProbe(run, model, train, val), LoopMonitor(model)
@@ -57,23 +59,25 @@ def train_long(
     def after_step(step: int, metrics: dict[str, float]) -> None:
         monitor()
         if step % settings.log_every == 0 or step == settings.steps:
-            run.log(step, **_watched(model, monitor, step, metrics, p))
+            run.log(step, **_watched_forge_metrics(model, monitor, step, metrics, p))
         probe(step, metrics)
         monitor.resume()
 
     loss, mix = monitor.loss(language_loss(**training.step_weights())), training.mix.model_dump()
-    result = fit(run, model, train, mix, loss, settings, p.batch_tokens, curriculum=curriculum, on_step=after_step)
+    result = train_on_planned_batches(
+        run, model, train, mix, loss, settings, p.batch_tokens, curriculum=curriculum, on_step=after_step
+    )
     return result, probe.points
 
 
-def _watched(
+def _watched_forge_metrics(
     model: TinyTitanForCausalLM, monitor: LoopMonitor, step: int, metrics: dict[str, float], params: Params
 ) -> dict[str, float]:
     """What `fit` does not log itself: the filter's norms, the weights', precision, the machine."""
     slow = grokfast_metrics(metrics, params.grokfast_alpha, params.grokfast_lambda) if params.grokfast_lambda else {}
     return {
         "train/step": step,
-        "train/perplexity": perplexity(metrics["loss"]),
+        "train/perplexity": forge_loop_perplexity(metrics["loss"]),
         "train/tokens_per_second": monitor.tokens_per_second,
         "train/weight_norm": weight_norm(model),
         **slow,

@@ -42,7 +42,7 @@ def forge_metrics(
     }
 
 
-def modular_metrics(found: Comparison) -> dict[str, float]:
+def modular_grokfast_metrics(found: Comparison) -> dict[str, float]:
     """Grokfast's speedup and its steps on modular addition, medians over seeds, and how many runs were cut off."""
     return {
         "phase/grokfast_speedup": found.speedup,

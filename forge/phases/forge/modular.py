@@ -75,7 +75,7 @@ def steps_to_target(
     order = torch.randperm(len(a), generator=draw)
     cut = round(task.share * len(a))
     train, val = order[:cut], order[cut:]
-    weights = _start(task, draw)
+    weights = _initial_grokking_weights(task, draw)
     make = torch.optim.AdamW if arm.decoupled else torch.optim.Adam
     optimizer = make(weights.values(), lr=arm.lr, betas=(0.9, 0.98), weight_decay=arm.decay)
     grokfast = Grokfast(task.alpha, arm.lam) if arm.lam else None
@@ -101,7 +101,7 @@ def steps_to_target(
     return Reached(cap, True)
 
 
-def _start(task: ModularTask, draw: torch.Generator) -> dict[str, Tensor]:
+def _initial_grokking_weights(task: ModularTask, draw: torch.Generator) -> dict[str, Tensor]:
     """Random weights that train: each entry's spread is the inverse root of what it sums over."""
     shapes = {
         "embed": (task.prime, task.width),

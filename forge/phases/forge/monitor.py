@@ -83,7 +83,7 @@ class LoopMonitor:
     def metrics(self) -> dict[str, float]:
         """``amp/*`` and ``system/*`` so far, of this process; at least one step must have ended."""
         wall = max(1e-9, time.perf_counter() - self._began)
-        utilization, vram = gpu_use()
+        utilization, vram = forge_loop_gpu_use()
         held = torch.finfo(self._linear.weight.dtype).bits
         return {
             "amp/enabled": float(self.bits < held),
@@ -104,7 +104,7 @@ class LoopMonitor:
         return self.tokens / max(1e-9, self.seconds)
 
 
-def gpu_use() -> tuple[float, float]:
+def forge_loop_gpu_use() -> tuple[float, float]:
     """(Utilization in percent, memory in use in GiB) of the GPUs that NVML sees, their mean and their sum; zeros where
     there is none or no driver."""
     import pynvml
@@ -141,6 +141,6 @@ def grokfast_metrics(metrics: dict[str, float], alpha: float, lam: float) -> dic
     }
 
 
-def perplexity(loss: float) -> float:
+def forge_loop_perplexity(loss: float) -> float:
     """exp of a loss in nats per token; infinite losses never get here, huge ones stay finite."""
     return math.exp(min(loss, 700.0))

@@ -18,7 +18,7 @@ class CurriculumPart(Strict):
     """Hardest rows that are drawn meanwhile, 0 to 1."""
 
 
-def _whole(parts: list[CurriculumPart]) -> list[CurriculumPart]:
+def _check_forge_curriculum(parts: list[CurriculumPart]) -> list[CurriculumPart]:
     total = sum(part.share for part in parts)
     if abs(total - 1.0) > 1e-6:
         raise ValueError(f"the shares must add up to 1, got {total:g}")
@@ -34,7 +34,7 @@ class Base(Checkpointed):
     """How much of the slow part is added to each gradient; 0 switches the filter off."""
     decay_fraction: Fraction
     """Share of the steps, at the end, in which the learning rate falls."""
-    curriculum: Annotated[list[CurriculumPart], Field(min_length=1), AfterValidator(_whole)]
+    curriculum: Annotated[list[CurriculumPart], Field(min_length=1), AfterValidator(_check_forge_curriculum)]
     """From easy to hard: parts in order, whose shares add up to 1."""
 
 

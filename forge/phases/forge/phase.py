@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from forge.interface.phase import PACKED, Contract, Phase, Rule, single_stage
+from forge.interface.phase import PACKED, Contract, Phase, Rule, declare_single_stage
 
 PHASE = Phase(
     "forge",
     "train the ternary model for long",
-    stages=single_stage(
+    stages=declare_single_stage(
         "forge", "train the ternary model for long", inputs=("bitnet",), publishes="phase 5, trained for long"
     ),
     contract=Contract(

@@ -6,10 +6,10 @@ from forge.errors import Interrupted
 from forge.evals.likelihood import likelihood
 from forge.evals.measure import mean, solved
 from forge.interface.run import PhaseRun
-from forge.phases.forge.claims import gain_claim, modular_claims
+from forge.phases.forge.claims import forge_gain_claim, modular_claims
 from forge.phases.forge.grokking import detect_grokking
 from forge.phases.forge.long_training import train_long
-from forge.phases.forge.metrics import forge_metrics, modular_metrics
+from forge.phases.forge.metrics import forge_metrics, modular_grokfast_metrics
 from forge.phases.forge.modular import Comparison, compare_grokfast
 from forge.phases.forge.params import Params
 
@@ -22,11 +22,11 @@ def run(run: PhaseRun[Params]) -> None:
     before, initial = evaluator.measure(model), likelihood(model, val)
     result, points = train_long(run, model, train, val)
     after, final, verdict = evaluator.measure(model), likelihood(model, val), detect_grokking(points)
-    modular = compare_on_modular_addition(run)
+    modular = forge_grokfast_comparison(run)
 
-    gained = gain_claim(run, before, after)
+    gained = forge_gain_claim(run, before, after)
     run.record(claims=[gained, *modular_claims(run, modular)])
-    metrics = forge_metrics(result, points, verdict, final, train) | modular_metrics(modular)
+    metrics = forge_metrics(result, points, verdict, final, train) | modular_grokfast_metrics(modular)
     metrics |= {"phase/final_accuracy": mean(solved(after)), "phase/success": gained.passed}
     first = {"final_loss": result.final_loss, "val/accuracy_before": initial.accuracy}
     shown = ("val/accuracy", "val/perplexity", "grokking/detected", "phase/grokfast_speedup")
@@ -45,7 +45,7 @@ def run(run: PhaseRun[Params]) -> None:
     run.ledger(model, after, target)
 
 
-def compare_on_modular_addition(run: PhaseRun[Params]) -> Comparison:
+def forge_grokfast_comparison(run: PhaseRun[Params]) -> Comparison:
     """Grokfast and its controls with the phase's budget.
 
     Raises:

@@ -11,7 +11,7 @@ from forge.data.dataset import KINDS, EncodedSet
 from forge.data.render import ID
 from forge.errors import ForgeError
 from forge.phases.quietstar.params import Params
-from forge.thinking.rows import base_batch
+from forge.thinking.rows import batch_without_thoughts
 from forge.train import Batch, gather_batch, plan_batches
 
 MICRO_STRIDE = 1 << 24  # between the seeds of a step's micro-batches: more than there are steps
@@ -32,7 +32,9 @@ class ThoughtBatch(Batch):
     def of(cls, rows: list[tuple[list[int], list[int]]], replay: Batch, step: int) -> ThoughtBatch:
         """From (prompt, answer) of each row; padded to the longest of them."""
         prompts, answers = [prompt for prompt, _ in rows], [answer for _, answer in rows]
-        return cls(**vars(base_batch(prompts, answers)), prompts=prompts, answers=answers, replay=replay, step=step)
+        return cls(
+            **vars(batch_without_thoughts(prompts, answers)), prompts=prompts, answers=answers, replay=replay, step=step
+        )
 
     def split(self, parts: int) -> list[Batch]:
         """Micro-batches with a share of the prompts and of the other rows each; every one samples thoughts of its
@@ -46,14 +48,14 @@ class ThoughtBatch(Batch):
         ]
 
 
-def split_row(data: EncodedSet, index: int) -> tuple[list[int], list[int]]:
+def split_quietstar_row(data: EncodedSet, index: int) -> tuple[list[int], list[int]]:
     """Prompt up to ``<|assistant|>`` and answer with its ``<|end|>`` of a row with one supervised span."""
     ids, mask = data.row(index)
     start = int(mask.argmax())
     return ids[:start].tolist(), ids[start:].tolist()
 
 
-def evenly_spread(data: EncodedSet, count: int, *kinds: str) -> np.ndarray:
+def spread_quietstar_examples(data: EncodedSet, count: int, *kinds: str) -> np.ndarray:
     """At most ``count`` examples (of some kinds, default all), evenly spread over the set.
 
     Raises:
@@ -66,7 +68,7 @@ def evenly_spread(data: EncodedSet, count: int, *kinds: str) -> np.ndarray:
     return picked
 
 
-def thought_source(
+def quietstar_batch_source(
     data: EncodedSet, shares: Mapping[str, float], params: Params, seed: int
 ) -> Callable[[int], ThoughtBatch]:
     """Batches by step, decided by the seed alone, so that a resumed run sees the same.
@@ -91,7 +93,7 @@ def thought_source(
     replays = plan_batches(data, shares, steps, params.replay_tokens, seed)
 
     def source(step: int) -> ThoughtBatch:
-        rows = [split_row(data, int(i)) for i in order[step * size : (step + 1) * size]]
+        rows = [split_quietstar_row(data, int(i)) for i in order[step * size : (step + 1) * size]]
         return ThoughtBatch.of(rows, gather_batch(data, replays[step]), step)
 
     return source

@@ -44,11 +44,11 @@ def thought_claims(run: PhaseRun[Params], evaluation: Evaluation) -> list[Claim]
             on, other = values["on"].tolist(), values[control].tolist()
             claims.append(run.compare(claim, metric, on, other, control_name=name, note=note))
     best, correct = evaluation.coherence.max(axis=1), evaluation.correct["on"]
-    correlation = correlation_claim(best, correct, n_boot=run.evaluation.bootstrap, seed=run.seed)
+    correlation = quietstar_correlation_claim(best, correct, n_boot=run.evaluation.bootstrap, seed=run.seed)
     return [*claims, *([] if correlation is None else [correlation])]
 
 
-def thoughts_help(claims: Sequence[Claim]) -> bool:
+def quietstar_thoughts_help(claims: Sequence[Claim]) -> bool:
     """Thoughts raise exact match, and it is what they say that helps.
 
     The latter: the true answer becomes likelier than after pause tokens and after another problem's thoughts.
@@ -57,7 +57,7 @@ def thoughts_help(claims: Sequence[Claim]) -> bool:
     return all(claim.passed for claim in [*content, *(claim for claim in claims if claim.claim == MAIN)])
 
 
-def correlation_claim(coherence: Floats, correct: Floats, *, n_boot: int, seed: int) -> Claim | None:
+def quietstar_correlation_claim(coherence: Floats, correct: Floats, *, n_boot: int, seed: int) -> Claim | None:
     """That the best thought's coherence goes with a right answer: point-biserial, bootstrap over problems.
 
     None where it is undefined: all answers right or all wrong, or one coherence throughout.
@@ -66,9 +66,9 @@ def correlation_claim(coherence: Floats, correct: Floats, *, n_boot: int, seed: 
         return None
     rng = np.random.default_rng(seed)
     picks = rng.integers(0, len(correct), size=(n_boot, len(correct)))
-    values = _correlation(coherence[picks], correct[picks])
+    values = _quietstar_correlation(coherence[picks], correct[picks])
     low, high = np.percentile(values[np.isfinite(values)], [2.5, 97.5])
-    value = float(_correlation(coherence[None], correct[None])[0])
+    value = float(_quietstar_correlation(coherence[None], correct[None])[0])
     return Claim(
         claim="coherent thoughts go with right answers",
         metric="correlation of coherence and exact match",
@@ -82,7 +82,7 @@ def correlation_claim(coherence: Floats, correct: Floats, *, n_boot: int, seed: 
     )
 
 
-def _correlation(x: Floats, y: Floats) -> Floats:
+def _quietstar_correlation(x: Floats, y: Floats) -> Floats:
     """Pearson correlation along the last axis; NaN where a side is constant."""
     x, y = x - x.mean(-1, keepdims=True), y - y.mean(-1, keepdims=True)
     spread = np.sqrt((x**2).sum(-1) * (y**2).sum(-1))

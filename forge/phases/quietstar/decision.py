@@ -8,7 +8,7 @@ from typing import Literal
 
 from forge.errors import ForgeError
 from forge.evals.claims import Claim
-from forge.phases.quietstar.claims import MAIN, thoughts_help
+from forge.phases.quietstar.claims import MAIN, quietstar_thoughts_help
 
 
 @dataclass(frozen=True)
@@ -35,7 +35,7 @@ class Decision:
         ]
 
 
-def decide(
+def decide_quietstar_handoff(
     on_fail: Literal["continue", "stop"], claims: Sequence[Claim], loss_before: float, loss_after: float
 ) -> Decision:
     """The trained weights where thoughts help, else the better by validation loss.
@@ -43,7 +43,7 @@ def decide(
     Raises:
         ForgeError: thoughts do not help and ``on_fail`` is stop.
     """
-    helped = thoughts_help(claims)
+    helped = quietstar_thoughts_help(claims)
     if not helped and on_fail == "stop":
         main = next(claim for claim in claims if claim.claim == MAIN)
         low, high = main.ci95 or (0.0, 0.0)

@@ -15,16 +15,16 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.render import ID, encode, render
-from forge.data.tasks import Item, draw, score
+from forge.data.render import ID, render, tokenize_text
+from forge.data.tasks import Item, draw, solves_problem
 from forge.evals.suite import suite_tasks
 from forge.model import TinyTitanForCausalLM
-from forge.model.engine import decode
-from forge.thinking.coherence import derangement
-from forge.thinking.likelihood import answer_log_likelihood
-from forge.thinking.rows import PROMPTS_AT_ONCE, chunks
+from forge.model.engine import decode_generated_ids
+from forge.thinking.coherence import thought_derangement
+from forge.thinking.likelihood import thinking_log_likelihood
+from forge.thinking.rows import PROMPTS_AT_ONCE, thinking_chunks
 from forge.thinking.sampling import answer_thinking
-from forge.thinking.thinker import Thinker, Thoughts, draft_answers
+from forge.thinking.thinker import Thinker, Thoughts, draft_without_thinking
 
 CONDITIONS = ("off", "on", "pause", "shuffled")
 Floats = NDArray[np.float64]
@@ -58,13 +58,13 @@ class Evaluation:
         return np.concatenate([part.passed for part in self.thoughts])
 
 
-def suite_problems(tokenizer: PreTrainedTokenizerFast, n: int, seed: int, split: str) -> list[Problem]:
+def quietstar_suite_problems(tokenizer: PreTrainedTokenizerFast, n: int, seed: int, split: str) -> list[Problem]:
     """``n`` problems of every family: the ones that :func:`forge.evals.suite.score_suite` scores."""
     out = []
     for name in suite_tasks():
         for item in draw(name, seed, n, split):
             prompt = render(tokenizer, [{"role": "user", "content": item.prompt}], generation_prompt=True)[0]
-            out.append(Problem(prompt, [*encode(tokenizer, item.answer), ID["end"]], item))
+            out.append(Problem(prompt, [*tokenize_text(tokenizer, item.answer), ID["end"]], item))
     return out
 
 
@@ -80,39 +80,41 @@ def evaluate_thoughts(
     """Answer every problem under every condition."""
     model.eval()
     prompts, answers = [p.prompt for p in problems], [p.answer for p in problems]
-    drafts = draft_answers(model, prompts, max_new_tokens)
+    drafts = draft_without_thinking(model, prompts, max_new_tokens)
     thoughts = [
         thinker.think(model, prompts[part], drafts[part], seed + index)
-        for index, part in enumerate(chunks(len(problems), PROMPTS_AT_ONCE))
+        for index, part in enumerate(thinking_chunks(len(problems), PROMPTS_AT_ONCE))
     ]
     where = np.flatnonzero(np.concatenate([part.passed for part in thoughts]))
-    insides = stand_ins([inside for part in thoughts for inside in part.chosen()], seed)
+    insides = quietstar_stand_ins([inside for part in thoughts for inside in part.chosen()], seed)
     made = {"off": drafts}
-    likely = {"off": answer_log_likelihood(model, prompts, answers)}
+    likely = {"off": thinking_log_likelihood(model, prompts, answers)}
     for name in CONDITIONS[1:]:
         ids, values = list(drafts), likely["off"].copy()
         asked, inside, wanted = ([rows[i] for i in where] for rows in (prompts, insides[name], answers))
         if len(where):
-            values[where] = answer_log_likelihood(model, asked, wanted, thinker.gate, inside)
+            values[where] = thinking_log_likelihood(model, asked, wanted, thinker.gate, inside)
             replies = answer_thinking(model, thinker.gate, asked, inside, max_new_tokens)
             for i, reply in zip(where, replies, strict=True):
                 ids[i] = reply
         made[name], likely[name] = ids, values
-    correct = {name: exact_match(tokenizer, problems, rows) for name, rows in made.items()}
+    correct = {name: quietstar_exact_match(tokenizer, problems, rows) for name, rows in made.items()}
     return Evaluation(correct, likely, thoughts)
 
 
-def exact_match(
+def quietstar_exact_match(
     tokenizer: PreTrainedTokenizerFast, problems: Sequence[Problem], answers: Sequence[Sequence[int]]
 ) -> Floats:
     """Scores (p) of answers (ids) by the families' own scorers."""
     pairs = zip(problems, answers, strict=True)
-    return np.array([float(score(problem.item, decode(tokenizer, ids))) for problem, ids in pairs])
+    return np.array(
+        [float(solves_problem(problem.item, decode_generated_ids(tokenizer, ids))) for problem, ids in pairs]
+    )
 
 
-def stand_ins(chosen: list[list[int]], seed: int) -> dict[str, list[list[int]]]:
+def quietstar_stand_ins(chosen: list[list[int]], seed: int) -> dict[str, list[list[int]]]:
     """What stands between ``<|think|>`` and ``<|/think|>`` in each condition but 'off'."""
-    other = derangement(len(chosen), seed)
+    other = thought_derangement(len(chosen), seed)
     return {
         "on": chosen,
         "pause": [[ID["pause"]] * len(inside) for inside in chosen],

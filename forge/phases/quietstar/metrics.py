@@ -13,7 +13,7 @@ from forge.thinking.thinker import Thoughts
 COMPONENT_METRICS = ("semantic_similarity", "logical_consistency", "relevance_score", "fluency_score")
 
 
-def step_metrics(parts: Sequence[Thoughts], threshold: float) -> dict[str, float]:
+def quietstar_step_metrics(parts: Sequence[Thoughts], threshold: float) -> dict[str, float]:
     """The nine ``step/`` metrics: thoughts per part, then means over all thoughts of the parts."""
     coherence = np.concatenate([part.coherence.ravel() for part in parts])
     valid = coherence >= threshold
@@ -32,7 +32,7 @@ def step_metrics(parts: Sequence[Thoughts], threshold: float) -> dict[str, float
     return {f"step/{name}": value for name, value in values.items()}
 
 
-def phase_metrics(evaluation: Evaluation, threshold: float) -> dict[str, float]:
+def quietstar_phase_metrics(evaluation: Evaluation, threshold: float) -> dict[str, float]:
     """The ``phase/`` metrics but the duration, which the stage's lifecycle adds. Accuracies are shares."""
     coherence = evaluation.coherence
     valid = coherence >= threshold

@@ -6,7 +6,7 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from forge.interface.fields import Checkpointed, Fraction, Positive, Rate, Strict, Weight, check_sum_to_one
+from forge.interface.fields import Checkpointed, Fraction, Positive, Rate, Strict, Weight, check_fields_sum_to_one
 
 
 class ThoughtWeights(Strict):
@@ -49,7 +49,7 @@ class Base(Checkpointed):
     @field_validator("thought_weights")
     @classmethod
     def _sums(cls, value: ThoughtWeights) -> ThoughtWeights:
-        check_sum_to_one(value)
+        check_fields_sum_to_one(value)
         return value
 
 

@@ -2,12 +2,12 @@
 
 from __future__ import annotations
 
-from forge.interface.phase import FULL_PRECISION, Contract, Phase, Rule, present, single_stage
+from forge.interface.phase import FULL_PRECISION, Contract, Phase, Rule, declare_present_values, declare_single_stage
 
 PHASE = Phase(
     "quietstar",
     "teach it to think before it answers",
-    stages=single_stage(
+    stages=declare_single_stage(
         "quietstar", "teach it to think before it answers", inputs=("evomerge",), publishes="phase 3, with thoughts"
     ),
     contract=Contract(
@@ -15,7 +15,7 @@ PHASE = Phase(
         target="quietstar",
         parameters_as_parents=True,
         rules=(
-            *present("merge_technique"),
+            *declare_present_values("merge_technique"),
             Rule(key="fitness", op=">=", than="best_parent_fitness", margin_from="fitness_margin"),
         ),
     ),

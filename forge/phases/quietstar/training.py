@@ -14,13 +14,13 @@ from forge.data.dataset import EncodedSet
 from forge.data.render import ID
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
-from forge.model.log_probs import log_probs_of_states
-from forge.phases.quietstar.batches import ThoughtBatch, thought_source
+from forge.model.log_probs import log_probs_from_hidden_states
+from forge.phases.quietstar.batches import ThoughtBatch, quietstar_batch_source
 from forge.phases.quietstar.params import Params
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.rows import ROLE_IDS, final_states, thought_batch
-from forge.thinking.sampling import sample_thoughts, step_generator
-from forge.train import Batch, TrainResult, language_loss, loop_settings, train
+from forge.thinking.rows import ROLE_IDS, batch_with_thoughts, thinking_final_states
+from forge.thinking.sampling import sample_thoughts, thought_sampling_generator
+from forge.train import Batch, TrainResult, language_loss, train, training_loop_settings
 from forge.train.losses import LossFn
 from forge.train.memory import check_training_memory
 
@@ -37,7 +37,7 @@ def train_thoughts(
     p, training = run.params, run.training
     replayed = {kind: share for kind, share in training.mix.model_dump().items() if kind != "direct"}
     check_thought_memory(model, data, p)
-    prepare_thought_tokens(model)
+    prepare_quietstar_tokens(model)
     gate = ThoughtGate(model.config.hidden_size, run.seed, p.gate_start, p.reward_keep)
     model.think_gate = gate
 
@@ -47,9 +47,9 @@ def train_thoughts(
     try:
         result = train(
             model,
-            thought_source(data, replayed, p, run.seed),
+            quietstar_batch_source(data, replayed, p, run.seed),
             thought_loss(gate, language_loss(**training.step_weights()), p, run.seed),
-            loop_settings(p, training.adam_ratio),
+            training_loop_settings(p, training.adam_ratio),
             name="thoughts",
             checkpoint_dir=run.checkpoint_dir / "thoughts",
             log=log,
@@ -78,7 +78,7 @@ def check_thought_memory(model: TinyTitanForCausalLM, data: EncodedSet, params: 
     check_training_memory(model.config, tokens, supervised_tokens=supervised, device=device, dial="quietstar.batch")
 
 
-def prepare_thought_tokens(model: TinyTitanForCausalLM) -> None:
+def prepare_quietstar_tokens(model: TinyTitanForCausalLM) -> None:
     """Start the embeddings of the three thought tokens, never trained so far, at that of ``<|assistant|>``.
 
     A thought then begins as a draft of the answer, and what follows it as an answer. (The released code starts its two
@@ -89,7 +89,7 @@ def prepare_thought_tokens(model: TinyTitanForCausalLM) -> None:
         weight[ID[name]] = weight[ID["assistant"]]
 
 
-def leave_one_out(reward: Tensor) -> Tensor:
+def quietstar_leave_one_out(reward: Tensor) -> Tensor:
     """Rewards (b,n) less the mean of the n-1 others of their row."""
     count = reward.shape[1]
     return (reward - reward.mean(dim=1, keepdim=True)) * (count / (count - 1))
@@ -113,7 +113,7 @@ def thought_loss(gate: ThoughtGate, language: LossFn, params: Params, seed: int)
         share = batch.count / (batch.count + batch.replay.count)
         base = share * plain + (1 - share) * replayed
         inside = sample_thoughts(
-            model, batch.prompts, params.thoughts, params.thought_tokens, step_generator(seed, batch.step)
+            model, batch.prompts, params.thoughts, params.thought_tokens, thought_sampling_generator(seed, batch.step)
         )
         mixed, policy, more = _thought_losses(model, gate, batch, inside, params.alone_weight)
         metrics |= more | {"loss_replay": replay_metrics["loss"]}
@@ -132,22 +132,22 @@ def _thought_losses(
     inside = torch.cat((sampled, torch.full_like(sampled[:, :1], ID["pause"])), dim=1)
     repeat = [i for i in range(prompts) for _ in range(count + 1)]
     asked, answers = [batch.prompts[i] for i in repeat], [batch.answers[i] for i in repeat]
-    rows = thought_batch(asked, inside.flatten(0, 1).tolist(), answers)
-    states = final_states(model, rows.ids, rows.select)
+    rows = batch_with_thoughts(asked, inside.flatten(0, 1).tolist(), answers)
+    states = thinking_final_states(model, rows.ids, rows.select)
     states = states.view(prompts, count + 1, *states.shape[1:])
     table = model.embedding_weight()
-    base = final_states(model, batch.ids, batch.select).unsqueeze(1)
+    base = thinking_final_states(model, batch.ids, batch.select).unsqueeze(1)
     after, weight = gate(base.expand(-1, count + 1, -1, -1), states[:, :, tokens:])
     targets, valid = batch.targets[:, None].expand(-1, count + 1, -1), batch.valid[:, None]
-    gained = (log_probs_of_states(after, table, targets) * valid).sum(-1)
+    gained = (log_probs_from_hidden_states(after, table, targets) * valid).sum(-1)
     with torch.no_grad():
-        without = (log_probs_of_states(base, table, batch.targets[:, None]) * valid).sum(-1)
+        without = (log_probs_from_hidden_states(base, table, batch.targets[:, None]) * valid).sum(-1)
     reward = gained[:, :count].detach() - without
-    advantage = gate.normalize(leave_one_out(reward))
-    said = log_probs_of_states(states[:, :count, :tokens], table[ROLE_IDS:], sampled - ROLE_IDS).sum(-1)
+    advantage = gate.normalize(quietstar_leave_one_out(reward))
+    said = log_probs_from_hidden_states(states[:, :count, :tokens], table[ROLE_IDS:], sampled - ROLE_IDS).sum(-1)
     policy = -(advantage * said).mean()
     per_token = -gained.sum(0) / batch.count
-    alone = -(log_probs_of_states(states[:, :, tokens:], table, targets) * valid).sum((0, 2)) / batch.count
+    alone = -(log_probs_from_hidden_states(states[:, :, tokens:], table, targets) * valid).sum((0, 2)) / batch.count
     trained = (1 - alone_weight) * per_token + alone_weight * alone
     mixed = 0.5 * trained[:count].mean() + 0.5 * trained[count]
     opened = weight[..., 0] * valid

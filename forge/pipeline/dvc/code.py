@@ -64,42 +64,42 @@ def code_of(stage: Stage, root: Path = Path()) -> dict[str, str]:
         path = _file(folder, name)
         if path is None:
             raise ForgeError(f"{root / 'stages'}: there is no module {name}")
-        digest, imports = _read(path, path.stat().st_mtime_ns)
+        digest, imports = _hash_code_module(path, path.stat().st_mtime_ns)
         found[path.relative_to(folder).as_posix()] = digest
-        for target in _followed(stage, name, imports):
+        for target in _followed_code_imports(stage, name, imports):
             for module in _modules(folder, target):
-                if module not in seen and not is_indifferent(module):
+                if module not in seen and not is_excluded_from_code_hash(module):
                     seen.add(module)
                     waiting.append(module)
     return dict(sorted(found.items()))
 
 
-def code_text(stage: Stage, root: Path = Path()) -> str:
+def stage_code_hashes_text(stage: Stage, root: Path = Path()) -> str:
     """The contents of `data/code/<stage>.json`."""
     return json.dumps(code_of(stage, root), indent=1) + "\n"
 
 
-def write_code(root: Path = Path()) -> list[str]:
+def write_code_hashes(root: Path = Path()) -> list[str]:
     """Bring `data/code/` up to date; the stages whose code has changed, a file that has not is not touched."""
     changed: list[str] = []
     if not (root / "stages").is_dir():  # somebody else's pipeline
         return changed
     for stage in STAGES:
-        path, text = root / stage.code, code_text(stage, root)
+        path, text = root / stage.code, stage_code_hashes_text(stage, root)
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             atomic_write_text(path, text)
             changed.append(stage.name)
     return changed
 
 
-def changed_module(stage: Stage, root: Path = Path()) -> str:
+def changed_code_module(stage: Stage, root: Path = Path()) -> str:
     """The first module that does something else than `data/code/` says; empty where there is none."""
     path, now = root / stage.code, code_of(stage, root)
     before = read_json(path) if path.is_file() else {}
     return next((name for name in sorted({*before, *now}) if before.get(name) != now.get(name)), "")
 
 
-def _followed(stage: Stage, name: str, imports: tuple[tuple[str, bool], ...]) -> Iterator[str]:
+def _followed_code_imports(stage: Stage, name: str, imports: tuple[tuple[str, bool], ...]) -> Iterator[str]:
     """The imports of a module that a stage may take; (dotted name, whether it stands inside a function)."""
     barred = _NOT_TAKEN.get(name, ())
     has_model = bool(stage.inputs or stage.publishes)
@@ -110,7 +110,7 @@ def _followed(stage: Stage, name: str, imports: tuple[tuple[str, bool], ...]) ->
             yield target
 
 
-def is_indifferent(module: str) -> bool:
+def is_excluded_from_code_hash(module: str) -> bool:
     """Whether nothing that a stage publishes depends on a module."""
     parts = module.split(".")
     if parts[:2] == ["forge", "phases"] and parts[-1] in _DECLARATIONS:
@@ -136,19 +136,19 @@ def _modules(root: Path, target: str) -> Iterator[str]:
 
 
 @cache
-def _read(path: Path, changed: int) -> tuple[str, tuple[tuple[str, bool], ...]]:
+def _hash_code_module(path: Path, changed: int) -> tuple[str, tuple[tuple[str, bool], ...]]:
     """A module's hash and its imports of our own packages; `changed`, its time of change, is for the cache alone."""
     try:
         tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
     except (SyntaxError, ValueError) as error:
         raise ForgeError(f"{path}: {error}") from error
     parts: list[str] = []
-    _canonical(tree, parts)
+    _canonical_code_for_hash(tree, parts)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
     return digest[:32], tuple(dict.fromkeys(_imports(tree, inside=False)))
 
 
-def _canonical(node: object, out: list[str]) -> None:
+def _canonical_code_for_hash(node: object, out: list[str]) -> None:
     """Append a syntax tree as text: no positions, no docstrings (any text that stands alone as a statement), and no
     empty fields, of which every version of Python has others."""
     if isinstance(node, ast.AST):
@@ -157,12 +157,12 @@ def _canonical(node: object, out: list[str]) -> None:
             value = getattr(node, name, None)
             if value is not None and value != [] and name not in ("kind", "type_comment"):
                 out.append(name)
-                _canonical(value, out)
+                _canonical_code_for_hash(value, out)
         out.append(";")
     elif isinstance(node, list):
         for part in node:
             if not _is_docstring(part):
-                _canonical(part, out)
+                _canonical_code_for_hash(part, out)
         out.append(".")
     else:
         out.append(repr(node))

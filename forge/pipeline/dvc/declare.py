@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Iterable
 
-from forge.interface.paths import CODE, RESULTS, stage_name
+from forge.interface.paths import CODE, RESULTS, declared_stage_name
 from forge.interface.phase import Stage
-from forge.pipeline.layout.phases import STAGES, reads
+from forge.pipeline.layout.phases import STAGES, stage_input_paths
 
 _HEAD = """\
 # The pipeline. `dvc repro` reruns what a change touches and nothing else.
@@ -41,16 +41,26 @@ _PLOT_OPTIONS = {"claims.json": "cache: false, template: claims, x: value, y: cl
 
 def dvc_yaml() -> str:
     """The text of dvc.yaml."""
-    parts = [_HEAD, "stages:\n", _code_stage(), *(f"\n{_stage(stage)}" for stage in STAGES), _plots(), _artifacts()]
+    parts = [
+        _HEAD,
+        "stages:\n",
+        _code_stage(),
+        *(f"\n{_stage(stage)}" for stage in STAGES),
+        _dvc_yaml_plots(),
+        _dvc_yaml_artifacts(),
+    ]
     return "".join(parts)
 
 
 def _code_stage() -> str:
     lines = ["  code:", "    desc: note what code each stage reaches", "    cmd: exec python -m stages.code"]
-    return "\n".join([*lines, *_list("deps", ("forge", "stages")), *_list("outs", (CODE.as_posix(),))]) + "\n"
+    return (
+        "\n".join([*lines, *_dvc_yaml_list("deps", ("forge", "stages")), *_dvc_yaml_list("outs", (CODE.as_posix(),))])
+        + "\n"
+    )
 
 
-def _list(key: str, entries: Iterable[str]) -> list[str]:
+def _dvc_yaml_list(key: str, entries: Iterable[str]) -> list[str]:
     items = [f"      - {entry}" for entry in entries]
     return [f"    {key}:", *items] if items else []
 
@@ -61,34 +71,40 @@ def _stage(stage: Stage) -> str:
     if stage.branched:
         lines += ["    matrix:", f"      branch: [{', '.join(map(str, stage.branches))}]"]
     lines.append(f"    cmd: exec python -m stages.{stage.name}" + (f" --branch {branch}" if branch else ""))
-    lines += _list("deps", (stage.code, *reads(stage)))
-    lines += _list("params", (key.replace("{scale}", "${scale}").replace("{branch}", _ITEM) for key in stage.params))
+    lines += _dvc_yaml_list("deps", (stage.code, *stage_input_paths(stage)))
+    lines += _dvc_yaml_list(
+        "params", (key.replace("{scale}", "${scale}").replace("{branch}", _ITEM) for key in stage.params)
+    )
     records = stage.records(branch)
     if stage.name == "report":
         headline = f"{RESULTS}/headline.json"
-        lines += _list("outs", (f"{path}: {{cache: false}}" for path in records if path != headline))
-        lines += _list("metrics", (f"{headline}: {{cache: false}}",))
+        lines += _dvc_yaml_list("outs", (f"{path}: {{cache: false}}" for path in records if path != headline))
+        lines += _dvc_yaml_list("metrics", (f"{headline}: {{cache: false}}",))
     else:
-        lines += _list("outs", stage.outputs(branch))
-        lines += _list("plots", (f"{path}: {{{_plot_options(path)}}}" for path in records))
+        lines += _dvc_yaml_list("outs", stage.outputs(branch))
+        lines += _dvc_yaml_list("plots", (f"{path}: {{{_dvc_yaml_plot_options(path)}}}" for path in records))
     return "\n".join(lines) + "\n"
 
 
-def _plot_options(path: str) -> str:
+def _dvc_yaml_plot_options(path: str) -> str:
     return _PLOT_OPTIONS.get(path.rpartition("/")[2], "cache: false")
 
 
-def _plots() -> str:
+def _dvc_yaml_plots() -> str:
     """Curves of several stages in one plot."""
     losses = [stage for stage in STAGES if stage.curve == "train/loss" and stage.inputs]
     branches = [stage for stage in losses if stage.branched]
     after = [stage for stage in losses if not stage.branched]
     others = [stage for stage in STAGES if stage.curve not in (None, "train/loss")]
-    text = _PLOTS_HEAD + _curves("loss of the branches", branches) + _curves("loss after the merge", after)
-    return text + "".join(_curves(f"{stage.curve} of {stage.name}", [stage]) for stage in others)
+    text = (
+        _PLOTS_HEAD
+        + _dvc_yaml_curves("loss of the branches", branches)
+        + _dvc_yaml_curves("loss after the merge", after)
+    )
+    return text + "".join(_dvc_yaml_curves(f"{stage.curve} of {stage.name}", [stage]) for stage in others)
 
 
-def _curves(title: str, stages: list[Stage]) -> str:
+def _dvc_yaml_curves(title: str, stages: list[Stage]) -> str:
     lines = [f"  - {title}:", "      template: curves", "      x: step", "      y:"]
     for stage in stages:
         series = str(stage.curve)
@@ -98,12 +114,12 @@ def _curves(title: str, stages: list[Stage]) -> str:
     return "\n".join(lines) + "\n"
 
 
-def _artifacts() -> str:
+def _dvc_yaml_artifacts() -> str:
     lines = ["", "artifacts:"]
     for stage in STAGES:
         for branch, words in zip(stage.branches, stage.titles or ("",), strict=True):
             if stage.publishes:
-                name = stage_name(stage.name, branch).replace("@", "-").replace("_", "-")
+                name = declared_stage_name(stage.name, branch).replace("@", "-").replace("_", "-")
                 lines += [f"  {name}:", f"    path: {stage.outputs(branch)[0]}", "    type: model"]
                 lines.append(f"    desc: {stage.publishes.format(branch=words)}")
     return "\n".join(lines) + "\n"

@@ -35,7 +35,7 @@ _Loader.add_implicit_resolver(
 )
 
 
-def parse_yaml(text: str, name: str) -> dict[str, Any]:
+def parse_yaml_as_dvc(text: str, name: str) -> dict[str, Any]:
     """A YAML mapping. Raises ForgeError, with the name given, when it is broken or something else."""
     try:
         found = yaml.load(text, Loader=_Loader)
@@ -46,7 +46,7 @@ def parse_yaml(text: str, name: str) -> dict[str, Any]:
     return found
 
 
-def read_yaml(path: Path) -> dict[str, Any]:
+def read_yaml_as_dvc(path: Path) -> dict[str, Any]:
     """A YAML mapping. Raises ForgeError that names the file when it is missing, broken or something else."""
     try:
         text = path.read_text(encoding="utf-8")
@@ -54,7 +54,7 @@ def read_yaml(path: Path) -> dict[str, Any]:
         raise ForgeError(f"{path}: no such file; run this command in the project's folder") from error
     except (OSError, UnicodeDecodeError) as error:
         raise ForgeError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
-    return parse_yaml(text, str(path))
+    return parse_yaml_as_dvc(text, str(path))
 
 
 def md5_file(path: Path) -> str:
@@ -89,12 +89,12 @@ def _md5_folder(path: Path, known: dict[Path, str]) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
-def artifact_paths(document: dict[str, Any]) -> dict[str, str]:
+def dvc_artifact_paths(document: dict[str, Any]) -> dict[str, str]:
     """Path by name of the `artifacts:` of a parsed dvc.yaml."""
     return {str(name): str(entry["path"]) for name, entry in (document.get("artifacts") or {}).items()}
 
 
-def overlaps(first: str, second: str) -> bool:
+def dvc_paths_overlap(first: str, second: str) -> bool:
     """One path is the other, or lies inside it."""
     return first == second or first.startswith(f"{second}/") or second.startswith(f"{first}/")
 
@@ -125,22 +125,22 @@ def _stages(text: str) -> dict[str, Any]:
     if not isinstance(stages, dict):
         raise ForgeError("cut off: no table of stages")
     for name, stage in stages.items():
-        if not _is_whole(stage):
+        if not _is_whole_dvc_lock_stage(stage):
             raise ForgeError(f"cut off in stage {name}")
     return stages
 
 
-def _is_whole(stage: Any) -> bool:
+def _is_whole_dvc_lock_stage(stage: Any) -> bool:
     """Whether a stage of a `dvc.lock` has all that DVC writes of one."""
     if not isinstance(stage, dict) or not isinstance(stage.get("cmd"), str | list):
         return False
-    if "outs" not in stage or not all(_sound_entries(stage.get(group, [])) for group in ("deps", "outs")):
+    if "outs" not in stage or not all(_are_dvc_lock_entries_sound(stage.get(group, [])) for group in ("deps", "outs")):
         return False
     params = stage.get("params", {})
     return isinstance(params, dict) and all(isinstance(values, dict) for values in params.values())
 
 
-def _sound_entries(entries: Any) -> bool:
+def _are_dvc_lock_entries_sound(entries: Any) -> bool:
     """Whether the `deps` or `outs` of a stage are whole: a path each, nothing empty, a whole hash where one is
     announced."""
     return isinstance(entries, list) and all(
@@ -222,7 +222,7 @@ class Lock:
         """Folders made by other stages that a stage read, whole or in part; what stands for its code is none."""
         read = self.inputs(stage)
         folders = [out.path for out in self.outs().values() if out.md5.endswith(".dir") and out.path != CODE.as_posix()]
-        return [folder for folder in folders if any(overlaps(path, folder) for path in read)]
+        return [folder for folder in folders if any(dvc_paths_overlap(path, folder) for path in read)]
 
     def ancestors(self, path: str) -> list[str]:
         """Every folder that went into an output, the nearest first; the output itself is left out.
@@ -285,7 +285,7 @@ class Cache:
         path = self.object(md5)
         if not path.is_file():
             return None
-        if not intact(path):
+        if not is_dvc_cache_object_intact(path):
             raise ForgeError(f"{path}: damaged cache object; delete it, then: dvc fetch, or dvc repro")
         return {row["relpath"]: row["md5"] for row in json.loads(path.read_text(encoding="utf-8"))}
 
@@ -301,9 +301,13 @@ class Cache:
     def file(self, md5: str, name: str) -> Path | None:
         """The object of a file in a cached folder; None if it is not there or damaged."""
         folder = self.object(md5)
-        listing = self.listing(md5) if md5.endswith(".dir") and folder.is_file() and intact(folder) else None
+        listing = (
+            self.listing(md5)
+            if md5.endswith(".dir") and folder.is_file() and is_dvc_cache_object_intact(folder)
+            else None
+        )
         path = self.object(listing[name]) if listing and name in listing else None
-        return path if path is not None and path.is_file() and intact(path) else None
+        return path if path is not None and path.is_file() and is_dvc_cache_object_intact(path) else None
 
     def read_json(self, md5: str, name: str) -> Any:
         """A JSON file of a cached folder; None if it is not there or damaged."""
@@ -319,17 +323,17 @@ class Cache:
         for out in outs:
             found.setdefault(out.md5, []).append(out.path)
             path = self.object(out.md5)
-            if out.md5.endswith(".dir") and path.is_file() and intact(path):
+            if out.md5.endswith(".dir") and path.is_file() and is_dvc_cache_object_intact(path):
                 for name, md5 in (self.listing(out.md5) or {}).items():
                     found.setdefault(md5, []).append(f"{out.path}/{name}")
         return found
 
 
-def half_written(path: Path) -> bool:
+def is_dvc_cache_draft(path: Path) -> bool:
     """Whether a file of the cache is a draft that DVC, or a fix, has not yet given its name."""
     return path.name.endswith(".tmp") or path.name.startswith(".")
 
 
-def intact(path: Path) -> bool:
+def is_dvc_cache_object_intact(path: Path) -> bool:
     """Whether a cache object still has the MD5 that it is named by."""
     return md5_file(path) == path.parent.name + path.name.removesuffix(".dir")

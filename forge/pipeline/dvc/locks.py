@@ -18,7 +18,7 @@ from forge.pipeline.dvc.lockfile import FIX_HINT
 TABLE_SECONDS = 1.0  # writing DVC's lock table takes a millisecond
 
 
-def processes_in(root: Path) -> list[int]:
+def dvc_processes_in(root: Path) -> list[int]:
     """Processes other than this one and its parents that run DVC or a stage in ``root`` or below it."""
     import psutil
 
@@ -38,7 +38,7 @@ def lock_table(root: Path) -> Path:
     return root / ".dvc" / "tmp" / "rwlock"
 
 
-def table_fault(path: Path) -> str | None:
+def dvc_lock_table_fault(path: Path) -> str | None:
     """What is wrong with DVC's lock table; None where it can be read."""
     try:
         table = json.loads(path.read_text(encoding="utf-8", errors="replace"))
@@ -55,7 +55,7 @@ def holders(table: dict[str, Any]) -> set[int]:
     return {int(holder["pid"]) for holder in found}
 
 
-def is_alive(pid: int) -> bool:
+def is_dvc_process_alive(pid: int) -> bool:
     """Whether a process runs; one that has ended and was not collected does not."""
     import psutil
 
@@ -77,10 +77,10 @@ def clear_dead_locks(root: Path) -> None:
     """
     path = lock_table(root)
     deadline = time.monotonic() + TABLE_SECONDS
-    while path.is_file() and (fault := table_fault(path)):
+    while path.is_file() and (fault := dvc_lock_table_fault(path)):
         if time.monotonic() < deadline:
             time.sleep(0.05)
-        elif busy := processes_in(root):
+        elif busy := dvc_processes_in(root):
             raise ForgeError(
                 f"DVC's lock table {path.relative_to(root)} is damaged, {fault};"
                 f" end process {busy[0]}, then: {FIX_HINT}"
@@ -89,6 +89,6 @@ def clear_dead_locks(root: Path) -> None:
             path.unlink(missing_ok=True)
             print(f"removed DVC's lock table, which a killed process left damaged: {fault}", file=sys.stderr)
     if path.is_file() and not any(
-        is_alive(pid) for pid in holders(json.loads(path.read_text(encoding="utf-8", errors="replace")))
+        is_dvc_process_alive(pid) for pid in holders(json.loads(path.read_text(encoding="utf-8", errors="replace")))
     ):
         path.unlink(missing_ok=True)

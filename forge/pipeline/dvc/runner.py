@@ -19,15 +19,15 @@ from typing import Literal
 from forge.config import load_params, set_param
 from forge.errors import ForgeError
 from forge.files import verify_manifest
-from forge.host.disk import check_room, disk_full_note, says_disk_full
+from forge.host.disk import check_disk_room, disk_full_note, says_disk_full
 from forge.host.signals import die_with_parent
-from forge.pipeline.dvc.code import write_code
+from forge.pipeline.dvc.code import write_code_hashes
 from forge.pipeline.dvc.lockfile import require_sound_lock
 from forge.pipeline.dvc.locks import clear_dead_locks
-from forge.pipeline.layout.disk import run_bytes
+from forge.pipeline.layout.disk import run_bytes_in_layout
 from forge.pipeline.layout.phases import stage_named
 from forge.pipeline.records.logs import logging_to
-from forge.pipeline.records.tracking import read_status, stay_offline
+from forge.pipeline.records.tracking import keep_tracking_offline, read_status
 
 LOG = logging.getLogger(__name__)
 Kind = Literal["start", "skip", "cached", "output", "done", "failed"]
@@ -144,12 +144,12 @@ class _Parser:
 
 def stage_environment() -> dict[str, str]:
     """The environment of `dvc`: this interpreter first on the path (stages run `python -m`), no network."""
-    stay_offline()
+    keep_tracking_offline()
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
     return {**os.environ, "PATH": path, "PYTHONUNBUFFERED": "1"}
 
 
-def _prepare(root: Path, target: str | None, scale: str | None) -> None:
+def _prepare_dvc_run(root: Path, target: str | None, scale: str | None) -> None:
     """Everything that can be refused before work starts."""
     if not (root / "dvc.yaml").is_file():
         raise ForgeError(f"{root}: not a project directory, dvc.yaml is missing")
@@ -160,10 +160,10 @@ def _prepare(root: Path, target: str | None, scale: str | None) -> None:
     if scale is not None and load_params(root / "params.yaml").scale != scale:
         set_param(root / "params.yaml", "scale", scale)
     params = load_params(root / "params.yaml")
-    check_room(run_bytes(params), f"scale {params.scale}", root)
+    check_disk_room(run_bytes_in_layout(params), f"scale {params.scale}", root)
     require_sound_lock(root)
     clear_dead_locks(root)
-    write_code(root)
+    write_code_hashes(root)
     if not (root / ".git").exists():
         # Unpacked from an archive: DVC works without Git if told so, in the file that is not versioned.
         local = root / ".dvc" / "config.local"
@@ -171,14 +171,14 @@ def _prepare(root: Path, target: str | None, scale: str | None) -> None:
             local.write_text("[core]\n    no_scm = true\n", encoding="utf-8")
 
 
-def _interrupt(process: subprocess.Popen[str]) -> None:
+def _interrupt_dvc(process: subprocess.Popen[str]) -> None:
     """SIGINT to DVC and its stage, if they are still there."""
     if process.poll() is None:
         os.killpg(process.pid, signal.SIGINT)
 
 
 @contextmanager
-def _forwarding(process: subprocess.Popen[str], stopped: list[int]) -> Iterator[None]:
+def _forwarding_signals_to_dvc(process: subprocess.Popen[str], stopped: list[int]) -> Iterator[None]:
     """Pass SIGINT and SIGTERM on to DVC's process group as SIGINT, which DVC survives to wait for its stage.
 
     SIGTERM would kill DVC at once and leave the stage saving with nobody to wait for it.
@@ -186,7 +186,7 @@ def _forwarding(process: subprocess.Popen[str], stopped: list[int]) -> Iterator[
 
     def forward(number: int, frame: object) -> None:
         stopped.append(number)
-        _interrupt(process)
+        _interrupt_dvc(process)
 
     if threading.current_thread() is not threading.main_thread():
         yield
@@ -223,7 +223,7 @@ def run_pipeline(
         ForgeError: parameters, scale, target or disk space refused before any work.
     """
     root = Path(root).resolve()
-    _prepare(root, target, scale)
+    _prepare_dvc_run(root, target, scale)
     command = [
         sys.executable,
         "-m",
@@ -233,10 +233,10 @@ def run_pipeline(
         *([target] if target else []),
     ]
     with logging_to("run", directory=root / ".forge" / "logs", stderr=False):
-        return _run(command, root, on_event)
+        return _run_dvc_repro(command, root, on_event)
 
 
-def _run(command: list[str], root: Path, on_event: Callable[[RunEvent], None]) -> RunResult:
+def _run_dvc_repro(command: list[str], root: Path, on_event: Callable[[RunEvent], None]) -> RunResult:
     """Start DVC, follow it to its end, and log what happens to the stages."""
 
     def emit(event: RunEvent) -> None:
@@ -257,21 +257,21 @@ def _run(command: list[str], root: Path, on_event: Callable[[RunEvent], None]) -
         start_new_session=True,
         preexec_fn=die_with_parent,
     )
-    with _forwarding(process, stopped):
+    with _forwarding_signals_to_dvc(process, stopped):
         for line in process.stdout or ():
             ran = len(parser.result.ran)
             parser.feed(line.rstrip("\n"))
             if stopped and len(parser.result.ran) > ran:
                 # The signal came when a stage was so near its end that it ended well, and DVC begins the next one.
-                _interrupt(process)
+                _interrupt_dvc(process)
         code = process.wait()
-    _conclude(parser, code, bool(stopped), root, began_at)
+    _conclude_dvc_run(parser, code, bool(stopped), root, began_at)
     parser.result.seconds = time.monotonic() - began
     LOG.info("%s", parser.result.message or f"all done in {parser.result.seconds:.1f} s")
     return parser.result
 
 
-def _check_restored(result: RunResult, root: Path) -> None:
+def _check_dvc_restored_outputs(result: RunResult, root: Path) -> None:
     """Fail the run if what DVC took from its cache is damaged: DVC does not look, and no handoff followed."""
     for stage in result.cached:
         name, _, branch = stage.partition("@")
@@ -286,12 +286,12 @@ def _check_restored(result: RunResult, root: Path) -> None:
                 return
 
 
-def _conclude(parser: _Parser, code: int, stopped: bool, root: Path, began_at: float) -> None:
+def _conclude_dvc_run(parser: _Parser, code: int, stopped: bool, root: Path, began_at: float) -> None:
     """Fill in how the run ended."""
     result = parser.result
     if code == 0:
         parser.close()
-        _check_restored(result, root)
+        _check_dvc_restored_outputs(result, root)
         return
     parser.fail()  # a killed dvc names no stage
     status = read_status(root / ".forge" / "runs" / result.failed) if result.failed else None

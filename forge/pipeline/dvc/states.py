@@ -15,8 +15,8 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.pipeline.dvc.code import changed_module, code_text
-from forge.pipeline.dvc.lockfile import LOCK, Lock, md5_path, overlaps, read_yaml
+from forge.pipeline.dvc.code import changed_code_module, stage_code_hashes_text
+from forge.pipeline.dvc.lockfile import LOCK, Lock, dvc_paths_overlap, md5_path, read_yaml_as_dvc
 from forge.pipeline.layout.phases import STAGES
 
 CODE_STAGE = "code"
@@ -41,7 +41,7 @@ class _Stage:
     params: dict[str, list[str]] = field(default_factory=dict)
 
 
-def lookup(values: Any, dotted: str) -> Any:
+def look_up_dvc_param(values: Any, dotted: str) -> Any:
     """values["a"]["b"] for "a.b"; None when there is no such key."""
     for part in dotted.split("."):
         if not isinstance(values, dict) or part not in values:
@@ -50,30 +50,30 @@ def lookup(values: Any, dotted: str) -> Any:
     return values
 
 
-def _fill(text: str, values: dict[str, Any]) -> str:
+def _fill_dvc_yaml_templates(text: str, values: dict[str, Any]) -> str:
     def replace(match: re.Match[str]) -> str:
-        found = lookup(values, match[1])
+        found = look_up_dvc_param(values, match[1])
         return match[0] if found is None else str(found)
 
     return _FIELD.sub(replace, text)
 
 
-def _paths(entries: Any, values: dict[str, Any]) -> list[str]:
+def _dvc_stage_paths(entries: Any, values: dict[str, Any]) -> list[str]:
     """Paths of a deps or outs list, whose entries are either text or {path: options}."""
     names = [next(iter(entry)) if isinstance(entry, dict) else entry for entry in entries or []]
-    return [_fill(str(name), values) for name in names]
+    return [_fill_dvc_yaml_templates(str(name), values) for name in names]
 
 
-def _params(entries: Any, values: dict[str, Any]) -> dict[str, list[str]]:
+def _dvc_stage_params(entries: Any, values: dict[str, Any]) -> dict[str, list[str]]:
     wanted: dict[str, list[str]] = {}
     for entry in entries or []:
         listed = entry if isinstance(entry, dict) else {"params.yaml": [entry]}
         for name, keys in listed.items():
-            wanted.setdefault(name, []).extend(_fill(str(key), values) for key in keys or [])
+            wanted.setdefault(name, []).extend(_fill_dvc_yaml_templates(str(key), values) for key in keys or [])
     return wanted
 
 
-def _expand(name: str, body: dict[str, Any], values: dict[str, Any]) -> list[_Stage]:
+def _expand_dvc_stage(name: str, body: dict[str, Any], values: dict[str, Any]) -> list[_Stage]:
     """A stage of dvc.yaml as the one or several stages that DVC makes of it."""
     variants: list[tuple[str, dict[str, Any]]] = [(name, {})]
     if "matrix" in body:
@@ -91,14 +91,18 @@ def _expand(name: str, body: dict[str, Any], values: dict[str, Any]) -> list[_St
     stages = []
     for title, scope in variants:
         scoped = {**values, **scope}
-        outs = [path for key in ("outs", "metrics", "plots") for path in _paths(body.get(key), scoped)]
+        outs = [path for key in ("outs", "metrics", "plots") for path in _dvc_stage_paths(body.get(key), scoped)]
         cmd = body["cmd"] if isinstance(body["cmd"], str) else "\n".join(body["cmd"])
-        wanted = _params(body.get("params"), scoped)
-        stages.append(_Stage(title, _fill(cmd, scoped), _paths(body.get("deps"), scoped), outs, wanted))
+        wanted = _dvc_stage_params(body.get("params"), scoped)
+        stages.append(
+            _Stage(
+                title, _fill_dvc_yaml_templates(cmd, scoped), _dvc_stage_paths(body.get("deps"), scoped), outs, wanted
+            )
+        )
     return stages
 
 
-def scaled_parameters(tree: dict[str, Any], scale: str | None = None) -> tuple[str, dict[str, dict[str, Any]]]:
+def dvc_scaled_parameters(tree: dict[str, Any], scale: str | None = None) -> tuple[str, dict[str, dict[str, Any]]]:
     """A scale's name, the active one's by default, and each block of params.yaml with that scale merged in.
 
     Raises:
@@ -136,7 +140,7 @@ def _why_stale(stage: _Stage, lock: dict[str, Any], project: _Project) -> str:
             return f"new input {path}"
         if path in project.code:
             if project.code[path] != locked[path].get("md5"):
-                return f"code changed: {_changed(path, project.root)}"
+                return f"code changed: {_changed_dvc_stage_code(path, project.root)}"
         elif path in project.made:
             if project.made[path] != locked[path].get("md5"):
                 return f"input {path} changed"
@@ -145,17 +149,17 @@ def _why_stale(stage: _Stage, lock: dict[str, Any], project: _Project) -> str:
         elif md5_path(project.root / path, project.known) != locked[path].get("md5"):
             return f"input {path} changed"
     for name, keys in stage.params.items():
-        current = project.values if name == "params.yaml" else read_yaml(project.root / name)
+        current = project.values if name == "params.yaml" else read_yaml_as_dvc(project.root / name)
         before = lock.get("params", {}).get(name, {})
         for key in keys:
-            if lookup(current, key) != before.get(key):
+            if look_up_dvc_param(current, key) != before.get(key):
                 return f"parameter {key} changed"
     return next((f"output {path} is missing" for path in stage.outs if not (project.root / path).exists()), "")
 
 
-def _changed(code: str, root: Path) -> str:
+def _changed_dvc_stage_code(code: str, root: Path) -> str:
     declared = next(stage for stage in STAGES if stage.code == code)
-    return changed_module(declared, root) or "since it ran"
+    return changed_code_module(declared, root) or "since it ran"
 
 
 def _code_now(stages: list[_Stage], project: _Project, locked: dict[str, Any]) -> dict[str, str]:
@@ -166,7 +170,9 @@ def _code_now(stages: list[_Stage], project: _Project, locked: dict[str, Any]) -
         return {}
     if CODE_STAGE not in locked or not _why_stale(code, locked[CODE_STAGE], project):
         return {}
-    return {s.code: md5(code_text(s, project.root).encode(), usedforsecurity=False).hexdigest() for s in STAGES}
+    return {
+        s.code: md5(stage_code_hashes_text(s, project.root).encode(), usedforsecurity=False).hexdigest() for s in STAGES
+    }
 
 
 def _sources(stage: _Stage, producers: dict[str, str]) -> list[str]:
@@ -174,7 +180,7 @@ def _sources(stage: _Stage, producers: dict[str, str]) -> list[str]:
     found = []
     for path in stage.deps:
         for out, name in producers.items():
-            if overlaps(path, out):
+            if dvc_paths_overlap(path, out):
                 found.append(name)
     return list(dict.fromkeys(found))
 
@@ -188,12 +194,14 @@ def stage_states(
     Raises ForgeError when dvc.yaml, params.yaml or dvc.lock is unreadable.
     """
     folder = Path(root)
-    values = read_yaml(folder / "params.yaml") if parameters is None else dict(parameters)
+    values = read_yaml_as_dvc(folder / "params.yaml") if parameters is None else dict(parameters)
     if scale is not None:
         values["scale"] = scale
-    table = read_yaml(folder / "dvc.yaml").get("stages", {})
+    table = read_yaml_as_dvc(folder / "dvc.yaml").get("stages", {})
     locked = Lock.read(folder).stages if (folder / LOCK).is_file() else {}
-    stages = _in_order([stage for name, body in table.items() for stage in _expand(name, body, values)])
+    stages = _order_dvc_stages(
+        [stage for name, body in table.items() for stage in _expand_dvc_stage(name, body, values)]
+    )
     made = {o["path"]: o.get("md5", "") for entry in locked.values() for o in entry.get("outs", [])}
     producers = {path: stage.name for stage in stages for path in stage.outs}
     project = _Project(folder, values, made)
@@ -224,7 +232,7 @@ def made_stale(parameters: dict[str, Any], root: Path | str = ".") -> list[Stage
     return [s for s in stage_states(root, parameters=parameters) if s.name in fresh and s.state != "fresh"]
 
 
-def _in_order(stages: list[_Stage]) -> list[_Stage]:
+def _order_dvc_stages(stages: list[_Stage]) -> list[_Stage]:
     """Producers before consumers, otherwise the order of dvc.yaml."""
     producers = {path: stage.name for stage in stages for path in stage.outs}
     placed: dict[str, _Stage] = {}

@@ -17,9 +17,9 @@ from typing import Any
 from pydantic import BaseModel
 
 from forge.errors import ForgeError
-from forge.files import read_json, tensor_entries, verify_manifest
+from forge.files import read_json, safetensors_entries, verify_manifest
 from forge.interface.phase import Contract, Rule
-from forge.pipeline.handoff.publish import METADATA, ModelMetadata, read_metadata
+from forge.pipeline.handoff.publish import METADATA, ModelMetadata, read_published_metadata
 
 Record = Callable[[Mapping[str, Any]], None]
 
@@ -63,12 +63,12 @@ def check_handoff(
         found: list[ModelMetadata] = []
         for directory in models.values():
             verify_manifest(directory)
-            metadata = read_metadata(directory)
+            metadata = read_published_metadata(directory)
             outcome["models"].append(metadata.model_id)
             found.append(metadata)
             for rule in contract.rules:
-                _check_rule(rule, directory, metadata, bounds, results)
-        _check_form(contract, list(models.values()), found, parameters_target, bounds)
+                _check_contract_rule(rule, directory, metadata, bounds, results)
+        _check_contract_form(contract, list(models.values()), found, parameters_target, bounds)
     except Breach as breach:
         shown = json.dumps(breach.value, default=str)[:120]
         line = f"handoff {contract.source} -> {contract.target}: {breach.rule}: found {shown} in {breach.file}"
@@ -82,7 +82,7 @@ def check_handoff(
     return found
 
 
-def _value_of(rule: Rule, directory: Path, metadata: ModelMetadata, results: Path) -> tuple[Any, Path]:
+def _contract_rule_value(rule: Rule, directory: Path, metadata: ModelMetadata, results: Path) -> tuple[Any, Path]:
     """The value that a rule speaks of, and the file that holds it."""
     if rule.source == "metadata":
         return metadata.value(rule.key), directory / METADATA
@@ -93,8 +93,10 @@ def _value_of(rule: Rule, directory: Path, metadata: ModelMetadata, results: Pat
     return value, path
 
 
-def _check_rule(rule: Rule, directory: Path, metadata: ModelMetadata, bounds: Mapping[str, Any], results: Path) -> None:
-    value, file = _value_of(rule, directory, metadata, results)
+def _check_contract_rule(
+    rule: Rule, directory: Path, metadata: ModelMetadata, bounds: Mapping[str, Any], results: Path
+) -> None:
+    value, file = _contract_rule_value(rule, directory, metadata, results)
     if value is None:
         raise Breach(f"`{rule.key}` must be there", None, file)
     if rule.op == "present":
@@ -106,13 +108,15 @@ def _check_rule(rule: Rule, directory: Path, metadata: ModelMetadata, bounds: Ma
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise Breach(f"`{rule.key}` must be a finite number", value, file)
     if rule.op != "finite":
-        bound, wording = _bound_of(rule, metadata, bounds, file)
+        bound, wording = _contract_rule_bound(rule, metadata, bounds, file)
         holds = {">=": value >= bound, "<=": value <= bound, ">": value > bound}
         if not holds[rule.op]:
             raise Breach(f"`{rule.key}` must be {rule.op} {wording}", value, file)
 
 
-def _bound_of(rule: Rule, metadata: ModelMetadata, bounds: Mapping[str, Any], file: Path) -> tuple[float, str]:
+def _contract_rule_bound(
+    rule: Rule, metadata: ModelMetadata, bounds: Mapping[str, Any], file: Path
+) -> tuple[float, str]:
     """The number that a value is compared with, and how to say it."""
     if rule.bound_from is not None:
         return float(bounds[rule.bound_from]), f"{bounds[rule.bound_from]} (contracts: {rule.bound_from})"
@@ -125,7 +129,7 @@ def _bound_of(rule: Rule, metadata: ModelMetadata, bounds: Mapping[str, Any], fi
     return float(other) - margin, f"{rule.than} {other} less a margin of {margin}"
 
 
-def _check_form(
+def _check_contract_form(
     contract: Contract,
     directories: list[Path],
     found: list[ModelMetadata],
@@ -147,19 +151,19 @@ def _check_form(
         if contract.same_parents and (not metadata.parents or metadata.parents != first.parents):
             raise Breach("all models must come from the same trunk", metadata.parents, file)
         if contract.same_shapes:
-            _check_shapes(first_dir, directory)
+            _check_contract_shapes(first_dir, directory)
         if contract.parameters_as_parents:
             before = metadata.value("parent_parameters")
             if metadata.parameters != before:
                 raise Breach(f"`parameters` must equal the parents' ({before})", metadata.parameters, file)
         if contract.ternary:
-            _check_ternary(directory)
+            _check_contract_ternary(directory)
 
 
-def _check_shapes(reference: Path, directory: Path) -> None:
+def _check_contract_shapes(reference: Path, directory: Path) -> None:
     file = directory / "model.safetensors"
     expected, shapes = (
-        {name: shape for name, (shape, _) in tensor_entries(path).items()}
+        {name: shape for name, (shape, _) in safetensors_entries(path).items()}
         for path in (reference / "model.safetensors", file)
     )
     for name in sorted(expected.keys() | shapes.keys()):
@@ -168,9 +172,9 @@ def _check_shapes(reference: Path, directory: Path) -> None:
             raise Breach(rule, shapes.get(name), file)
 
 
-def _check_ternary(directory: Path) -> None:
+def _check_contract_ternary(directory: Path) -> None:
     """Core weights must act as ternary: frozen ones hold three values, latent ones do not round to zeros."""
-    from forge.model import core_weight_names, load_model
+    from forge.model import load_model, titan_core_weight_names
     from forge.model.quantizers import ternary
 
     kind = read_json(directory / "config.json").get("weight_quant")
@@ -179,7 +183,7 @@ def _check_ternary(directory: Path) -> None:
     file = directory / "model.safetensors"
     model = load_model(directory)
     weights = model.state_dict()
-    for name in core_weight_names(model):
+    for name in titan_core_weight_names(model):
         signs, _ = ternary(weights[name])
         if not bool(signs.any()):
             raise Breach(f"`{name}` must not be all zeros when rounded to ternary", 0, file)

@@ -21,7 +21,7 @@ from forge.errors import ForgeError
 from forge.files import (
     atomic_write_bytes,
     atomic_write_json,
-    count_parameters,
+    count_safetensors_parameters,
     directory_files,
     fsync_directory,
     read_json,
@@ -61,17 +61,17 @@ class ModelMetadata(BaseModel):
 _OWN_FIELDS = ("model_name", "specialization", "parameters", "tags")
 
 
-def read_metadata(directory: Path) -> ModelMetadata:
+def read_published_metadata(directory: Path) -> ModelMetadata:
     """Parse a published model's metadata.json.
 
     Raises:
         ForgeError: missing, not JSON, or a field is missing or of the wrong type.
     """
     path = directory / METADATA
-    return parse_metadata(read_json(path), str(path))
+    return parse_published_metadata(read_json(path), str(path))
 
 
-def parse_metadata(values: Any, name: str) -> ModelMetadata:
+def parse_published_metadata(values: Any, name: str) -> ModelMetadata:
     """Metadata from parsed JSON. Raises ForgeError, with the name given, when a field is missing or wrong."""
     try:
         return ModelMetadata.model_validate(values)
@@ -80,7 +80,7 @@ def parse_metadata(values: Any, name: str) -> ModelMetadata:
         raise ForgeError(f"{name}: {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
 
 
-def describe(
+def describe_published_model(
     directory: Path,
     *,
     phase: str,
@@ -107,7 +107,7 @@ def describe(
         raise ForgeError(f"{phase}: nothing to publish, neither {' nor '.join(_CONTENT_FILES)} was written")
     own = {key: facts[key] for key in _OWN_FIELDS if key in facts}
     if "parameters" not in own:
-        own["parameters"] = count_parameters(directory / "model.safetensors")
+        own["parameters"] = count_safetensors_parameters(directory / "model.safetensors")
     own.setdefault("model_name", f"TinyTitan-{branch or phase}")
     own.setdefault("tags", sorted({phase, *([branch] if branch else [])}))
     tokenizer = directory / "tokenizer.json"
@@ -130,7 +130,7 @@ def describe(
     return metadata
 
 
-def write_extra(directory: Path, files: Mapping[str, bytes | str | Path]) -> None:
+def write_published_extras(directory: Path, files: Mapping[str, bytes | str | Path]) -> None:
     """Put extra files beside a model: bytes, text, or a file to copy, by relative name."""
     for name, content in files.items():
         if isinstance(content, Path):
@@ -139,7 +139,7 @@ def write_extra(directory: Path, files: Mapping[str, bytes | str | Path]) -> Non
             atomic_write_bytes(directory / name, content.encode() if isinstance(content, str) else content)
 
 
-def open_draft(target: Path) -> Path:
+def open_publishing_draft(target: Path) -> Path:
     """An empty directory beside `target` to build it in; what a killed run left there is removed."""
     draft = target.parent / f".{target.name}.building"
     if draft.exists():
@@ -149,22 +149,22 @@ def open_draft(target: Path) -> Path:
 
 
 @contextmanager
-def building(target: Path) -> Iterator[Path]:
+def publishing_directory(target: Path) -> Iterator[Path]:
     """A directory to fill; on leaving it gets its manifest, is fsynced and takes `target`'s place in one
     rename.
 
     If the block raises, the half-filled directory is removed and `target` stays as it was.
     """
-    draft = open_draft(target)
+    draft = open_publishing_draft(target)
     try:
         yield draft
-        seal(draft, target)
+        seal_published_directory(draft, target)
     finally:
         if draft.exists():
             shutil.rmtree(draft)
 
 
-def seal(draft: Path, target: Path) -> None:
+def seal_published_directory(draft: Path, target: Path) -> None:
     """Give `draft` its manifest, make it durable and rename it to `target`, replacing what is there."""
     write_manifest(draft)
     for file in directory_files(draft):

@@ -28,11 +28,13 @@ def contract_schema(contract: Contract) -> dict[str, Any]:
     fields: dict[str, Any] = schema["properties"]
     metrics: dict[str, Any] = {}
     needed: dict[str, list[str]] = {"fields": list(schema["required"]), "metrics": []}
-    for rule in (*contract.rules, *_comparands(contract)):
+    for rule in (*contract.rules, *_contract_comparands(contract)):
         if rule.source != "metadata":
             continue
         own = rule.key in ModelMetadata.model_fields
-        (fields if own else metrics)[rule.key] = _narrowed((fields if own else metrics).get(rule.key, {}), rule)
+        (fields if own else metrics)[rule.key] = _narrow_contract_schema(
+            (fields if own else metrics).get(rule.key, {}), rule
+        )
         names = needed["fields" if own else "metrics"]
         if rule.key not in names:
             names.append(rule.key)
@@ -51,14 +53,14 @@ def contract_schema(contract: Contract) -> dict[str, Any]:
     }
 
 
-def _comparands(contract: Contract) -> list[Rule]:
+def _contract_comparands(contract: Contract) -> list[Rule]:
     """The values that others are compared with must be there as well."""
     keys = [rule.than for rule in contract.rules if rule.than]
     keys += ["parent_parameters"] if contract.parameters_as_parents else []
     return [Rule(key=key, op="finite") for key in keys]
 
 
-def _narrowed(known: dict[str, Any], rule: Rule) -> dict[str, Any]:
+def _narrow_contract_schema(known: dict[str, Any], rule: Rule) -> dict[str, Any]:
     """A value's schema with one more rule on it. Whatever a contract asks for may not be null."""
     if rule.op == "present":
         options = [option for option in known.get("anyOf", []) if option.get("type") != "null"]

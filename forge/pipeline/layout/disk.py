@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forge.config import Params
 from forge.interface.phase import Stage
-from forge.pipeline.layout.phases import STAGES, phase_named
+from forge.pipeline.layout.phases import STAGES, phase_in_layout
 
 MIB = 2**20
 _FLOAT = 4
@@ -19,24 +19,24 @@ _FAMILIES = 10  # of the suite; two kinds of rows are counted by family
 def stage_bytes(stage: Stage, params: Params) -> int:
     """Bytes that a stage may need on the disk before it ends."""
     if stage.name == "data":
-        return _BASE + _data_bytes(params)
+        return _BASE + _data_bytes_in_layout(params)
     if not stage.publishes:
         return _BASE
-    return _BASE + _weight_bytes(params) * phase_named(stage.phase).weight_copies
+    return _BASE + _weight_bytes_in_layout(params) * phase_in_layout(stage.phase).weight_copies
 
 
-def run_bytes(params: Params) -> int:
+def run_bytes_in_layout(params: Params) -> int:
     """Bytes that all stages together need: every model stays, in the workspace and in the cache."""
     models = sum(len(stage.branches) for stage in STAGES if stage.publishes)
     largest = max(stage_bytes(stage, params) for stage in STAGES if stage.publishes)
-    return _RUN_BASE + _data_bytes(params) + largest + 3 * models * _weight_bytes(params)
+    return _RUN_BASE + _data_bytes_in_layout(params) + largest + 3 * models * _weight_bytes_in_layout(params)
 
 
-def _weight_bytes(params: Params) -> int:
+def _weight_bytes_in_layout(params: Params) -> int:
     return int(params.block("cognate").parameters_target) * _FLOAT
 
 
-def _data_bytes(params: Params) -> int:
+def _data_bytes_in_layout(params: Params) -> int:
     data = params.block("data")
     rows = _FAMILIES * (data.train_direct + data.train_tooled + data.eval_per_family + data.val_per_family)
     rows += data.train_tool + data.train_persona + data.train_recall + data.train_text

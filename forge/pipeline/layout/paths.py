@@ -12,19 +12,19 @@ import os
 from pathlib import Path
 
 
-def main_root() -> Path:
+def layout_main_root() -> Path:
     """The main repository: DVC_ROOT inside a stage, else the current directory."""
     return Path(os.environ.get("DVC_ROOT") or Path.cwd())
 
 
-def state_dir() -> Path:
+def layout_state_dir() -> Path:
     """`.forge` of the main repository: git-ignored, never an input or output of a stage."""
-    return main_root() / ".forge"
+    return layout_main_root() / ".forge"
 
 
-def run_dir(stage: str) -> Path:
+def layout_run_dir(stage: str) -> Path:
     """Logs and status of a stage's latest run; an experiment outside the main workspace has its own."""
-    root = main_root()
+    root = layout_main_root()
     if Path.cwd().resolve() != root.resolve():
         return root / ".forge" / "experiments" / os.environ.get("DVC_EXP_NAME", "unnamed") / stage
     return root / ".forge" / "runs" / stage

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from forge.errors import ForgeError
-from forge.interface.paths import OWN, results_path
+from forge.interface.paths import OWN, declared_results_path
 from forge.interface.phase import Contract, Phase, Stage
 from forge.phases import PHASES
 
@@ -36,7 +36,7 @@ def stage_named(name: str) -> Stage:
     raise ForgeError(f"no stage named {name!r}; known: {', '.join(stage.name for stage in STAGES)}")
 
 
-def phase_named(name: str) -> Phase:
+def phase_in_layout(name: str) -> Phase:
     """Look a phase up.
 
     Raises:
@@ -58,15 +58,17 @@ def stage_names() -> list[str]:
     return [name for stage in STAGES for name in stage.names()]
 
 
-def contract_into(target: str) -> Contract | None:
+def contract_in_layout(target: str) -> Contract | None:
     """The contract that a stage receives under; None before the first handoff and for the report."""
     return next((contract for contract in CONTRACTS if contract.target == target), None)
 
 
-def reads(stage: Stage) -> tuple[str, ...]:
+def stage_input_paths(stage: Stage) -> tuple[str, ...]:
     """Data, models and results that a stage depends on."""
     if stage.name == "report":
-        return tuple(sorted({results_path(s.results or s.name).as_posix() for s in STAGES if s.name != "report"}))
+        return tuple(
+            sorted({declared_results_path(s.results or s.name).as_posix() for s in STAGES if s.name != "report"})
+        )
     models = [
         out
         for name in stage.inputs

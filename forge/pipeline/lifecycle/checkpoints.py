@@ -18,22 +18,22 @@ from typing import Any
 from forge.config import Params
 from forge.errors import ForgeError
 from forge.files import MANIFEST, canonical_json, directory_files, sha256_file
-from forge.interface.paths import stage_name
+from forge.interface.paths import declared_stage_name
 from forge.interface.phase import Stage
-from forge.pipeline.layout.paths import state_dir
-from forge.pipeline.layout.phases import STAGES, reads
+from forge.pipeline.layout.paths import layout_state_dir
+from forge.pipeline.layout.phases import STAGES, stage_input_paths
 
 LOCK_WAIT_SECONDS = 60.0
 _KEY_DIGITS = 32
 _DISCARDED = ".discarded"
 
 
-def home() -> Path:
+def stage_checkpoints_home() -> Path:
     """The directory of all stages' checkpoints."""
-    return state_dir() / "checkpoints"
+    return layout_state_dir() / "checkpoints"
 
 
-def digest_path(path: Path) -> str:
+def digest_stage_input(path: Path) -> str:
     """SHA-256 of a file, or of a directory's relative names and contents; a missing path has a digest of its
     own.
 
@@ -49,27 +49,29 @@ def digest_path(path: Path) -> str:
     return digest.hexdigest()
 
 
-def fingerprint(stage: str, params: Any, paths: Iterable[str]) -> str:
+def stage_fingerprint(stage: str, params: Any, paths: Iterable[str]) -> str:
     """Hex SHA-256 of a stage's name, its parameters and the contents of the given workspace paths.
 
     With inputs alone in `paths` it identifies a result; with code too, it identifies what a checkpoint may
     resume.
     """
-    contents = {path: digest_path(Path(path)) for path in sorted(paths)}
+    contents = {path: digest_stage_input(Path(path)) for path in sorted(paths)}
     return hashlib.sha256(canonical_json([stage, params, contents]).encode()).hexdigest()
 
 
-def checkpoint_key(stage: Stage, branch: str | None, params: Params) -> str:
+def stage_checkpoint_key(stage: Stage, branch: str | None, params: Params) -> str:
     """What a stage's checkpoints are found by: its parameters, its inputs and its code as they are now."""
     keys = [key.format(scale=params.scale, branch=branch) for key in stage.params]
-    return fingerprint(stage_name(stage.name, branch), params.select(keys), (*reads(stage), stage.code))
+    return stage_fingerprint(
+        declared_stage_name(stage.name, branch), params.select(keys), (*stage_input_paths(stage), stage.code)
+    )
 
 
 class CheckpointHome:
     """A checkpoint directory held under an exclusive lock, from `open` until `close` or `discard`."""
 
     def __init__(self, stage: str, key: str, wait: float = LOCK_WAIT_SECONDS) -> None:
-        parent = home() / stage
+        parent = stage_checkpoints_home() / stage
         self.path = parent / key[:_KEY_DIGITS]
         self._discarded = parent / f"{key[:_KEY_DIGITS]}{_DISCARDED}"
         self._lock_path = parent / f"{key[:_KEY_DIGITS]}.lock"
@@ -129,23 +131,23 @@ class CheckpointHome:
         self.close()
 
 
-def live_keys(params: Params) -> set[tuple[str, str]]:
+def live_stage_checkpoint_keys(params: Params) -> set[tuple[str, str]]:
     """(stage, name of its directory) of the checkpoints that the next run of each stage would resume from."""
     return {
-        (stage_name(stage.name, branch), checkpoint_key(stage, branch, params)[:_KEY_DIGITS])
+        (declared_stage_name(stage.name, branch), stage_checkpoint_key(stage, branch, params)[:_KEY_DIGITS])
         for stage in STAGES
         for branch in stage.branches
     }
 
 
-def orphans(params: Params) -> list[CheckpointHome]:
+def orphan_stage_checkpoints(params: Params) -> list[CheckpointHome]:
     """Checkpoints that no stage would resume from as things are: parameters, inputs or code have changed since.
 
     Those of a run under way are among them where it is an experiment with parameters of its own; they are locked,
     so that `open` refuses them.
     """
-    live = live_keys(params)
-    folders = [path for path in sorted(home().glob("*/*")) if path.is_dir()]
+    live = live_stage_checkpoint_keys(params)
+    folders = [path for path in sorted(stage_checkpoints_home().glob("*/*")) if path.is_dir()]
     # What a killed `discard` has left goes with its key: `open` removes it.
     found = {(path.parent.name, path.name.removesuffix(_DISCARDED)): None for path in folders}
     return [CheckpointHome(stage, key, wait=0.0) for stage, key in found if (stage, key) not in live]

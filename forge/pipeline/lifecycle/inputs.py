@@ -9,12 +9,12 @@ from typing import TYPE_CHECKING
 from forge.config import Params
 from forge.errors import ForgeError
 from forge.files import read_json, verify_manifest
-from forge.interface.paths import OWN, PREPARED, WORKSPACE, model_path
+from forge.interface.paths import OWN, PREPARED, WORKSPACE, declared_model_path
 from forge.interface.phase import Stage
 from forge.interface.run import Published
 from forge.pipeline.handoff.contracts import Record, check_handoff
-from forge.pipeline.handoff.publish import read_metadata
-from forge.pipeline.layout.phases import contract_into, reads, stage_named
+from forge.pipeline.handoff.publish import read_published_metadata
+from forge.pipeline.layout.phases import contract_in_layout, stage_input_paths, stage_named
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -44,15 +44,15 @@ class Inputs:
         if self._stage.inputs:
             self._check_handoff(record)
         if self._stage.data and self._stage.data != (OWN.as_posix(),):
-            for path in reads(self._stage):
+            for path in stage_input_paths(self._stage):
                 self.verified(Path(path))
 
     def _check_handoff(self, record: Record) -> None:
         source = stage_named(self._stage.inputs[0])
-        directories = {str(branch): model_path(source.name, branch) for branch in source.branches}
-        contract = contract_into(self._stage.name)
+        directories = {str(branch): declared_model_path(source.name, branch) for branch in source.branches}
+        contract = contract_in_layout(self._stage.name)
         if contract is None:
-            found = [read_metadata(self.verified(directory)) for directory in directories.values()]
+            found = [read_published_metadata(self.verified(directory)) for directory in directories.values()]
         else:
             found = check_handoff(
                 contract,
@@ -74,12 +74,12 @@ class Inputs:
 
     def load(self, stage: str, branch: str | None = None) -> Published:
         """See `forge.interface.run.PhaseRun.load`."""
-        from forge.model import load_model, load_tokenizer
+        from forge.model import load_model, load_model_tokenizer
 
         if stage not in self._stage.inputs:
             raise ForgeError(f"{self._stage.name} does not declare models/{stage} as an input")
-        directory = self.verified(model_path(stage, branch))
-        return Published(load_model(directory), load_tokenizer(directory), directory)
+        directory = self.verified(declared_model_path(stage, branch))
+        return Published(load_model(directory), load_model_tokenizer(directory), directory)
 
     def load_branches(self, stage: str) -> dict[str, Published]:
         """See `forge.interface.run.PhaseRun.load_branches`."""
@@ -93,15 +93,15 @@ class Inputs:
 
     def rows(self, name: str) -> list[Row]:
         """See `forge.interface.run.PhaseRun.rows`."""
-        from forge.data.build import read_rows
+        from forge.data.build import read_dataset_rows
 
-        return read_rows(self.verified(PREPARED) / f"{name}.jsonl")
+        return read_dataset_rows(self.verified(PREPARED) / f"{name}.jsonl")
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """See `forge.interface.run.PhaseRun.tokenizer`."""
-        from forge.model import load_tokenizer
+        from forge.model import load_model_tokenizer
 
-        return load_tokenizer(self.verified(PREPARED) / "tokenizer")
+        return load_model_tokenizer(self.verified(PREPARED) / "tokenizer")
 
     @cached_property
     def workspace_dir(self) -> Path:
@@ -109,7 +109,7 @@ class Inputs:
         return self.verified(WORKSPACE)
 
 
-def recorded_seconds(*stages: str) -> float:
+def stage_lifecycle_seconds(*stages: str) -> float:
     """Wall clock of the latest runs of stages, from their `run.json`, branches added up."""
     files = [
         Path(stage.results_dir(branch)) / "run.json" for stage in map(stage_named, stages) for branch in stage.branches

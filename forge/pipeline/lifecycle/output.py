@@ -9,10 +9,16 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
-from forge.interface.paths import model_path
+from forge.interface.paths import declared_model_path
 from forge.interface.phase import Stage
-from forge.pipeline.handoff.publish import building, describe, open_draft, seal, write_extra
-from forge.pipeline.records.tracking import finite_numbers
+from forge.pipeline.handoff.publish import (
+    describe_published_model,
+    open_publishing_draft,
+    publishing_directory,
+    seal_published_directory,
+    write_published_extras,
+)
+from forge.pipeline.records.tracking import finite_tracked_numbers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -31,20 +37,20 @@ class Output:
     @property
     def target(self) -> Path:
         """Where the model will be."""
-        return model_path(self._stage.name, self._branch)
+        return declared_model_path(self._stage.name, self._branch)
 
     @property
     def directory(self) -> Path:
         """The model's directory while it is built."""
         if self._draft is None:
-            self._draft = open_draft(self.target)
+            self._draft = open_publishing_draft(self.target)
         return self._draft
 
     def building(self, target: str | Path) -> AbstractContextManager[Path]:
         """A directory that is no model (`data/prepared`), to fill; put in place when the block ends."""
         if Path(target).as_posix() not in self._stage.outputs(self._branch):
             raise ForgeError(f"{self._stage.name} does not declare {target} as an output")
-        return building(Path(target))
+        return publishing_directory(Path(target))
 
     def save(self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, *, packed: bool = False) -> Path:
         """See `forge.interface.run.PhaseRun.save`."""
@@ -64,16 +70,16 @@ class Output:
         """See `forge.interface.run.PhaseRun.publish`."""
         if self.published:
             raise ForgeError(f"{self._stage.name} has published already")
-        write_extra(self.directory, files or {})
-        describe(
+        write_published_extras(self.directory, files or {})
+        describe_published_model(
             self.directory,
             phase=self._stage.name,
             branch=self._branch,
             session=self._session,
             parents=parents,
-            facts=finite_facts(metadata),
+            facts=finite_stage_output_facts(metadata),
         )
-        seal(self.directory, self.target)
+        seal_published_directory(self.directory, self.target)
         self._draft = None
         self.published = True
         return self.target
@@ -84,9 +90,9 @@ class Output:
             shutil.rmtree(self._draft, ignore_errors=True)
 
 
-def finite_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
+def finite_stage_output_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Metadata with its numbers checked to be finite and turned into plain ones; other values are kept."""
     return {
-        key: finite_numbers({key: value})[key] if hasattr(value, "item") or isinstance(value, float) else value
+        key: finite_tracked_numbers({key: value})[key] if hasattr(value, "item") or isinstance(value, float) else value
         for key, value in facts.items()
     }

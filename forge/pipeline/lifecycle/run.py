@@ -17,19 +17,19 @@ from pydantic import BaseModel
 from forge.config import Params
 from forge.config.schema import BLOCKS
 from forge.errors import ForgeError, Interrupted
-from forge.files import atomic_write_json, remove_leftovers
-from forge.host.disk import check_room
+from forge.files import atomic_write_json, remove_temporary_files
+from forge.host.disk import check_disk_room
 from forge.host.sampling import SystemSampler
 from forge.host.signals import StopRequest
 from forge.interface.params import EvaluationParams, TrainingParams
-from forge.interface.paths import stage_name
+from forge.interface.paths import declared_stage_name
 from forge.interface.phase import Stage
 from forge.interface.run import B, Published
 from forge.pipeline.layout.disk import stage_bytes
-from forge.pipeline.layout.paths import run_dir, state_dir
-from forge.pipeline.layout.phases import phase_named, reads
-from forge.pipeline.lifecycle.checkpoints import CheckpointHome, checkpoint_key, fingerprint
-from forge.pipeline.lifecycle.inputs import Inputs, recorded_seconds
+from forge.pipeline.layout.paths import layout_run_dir, layout_state_dir
+from forge.pipeline.layout.phases import phase_in_layout, stage_input_paths
+from forge.pipeline.lifecycle.checkpoints import CheckpointHome, stage_checkpoint_key, stage_fingerprint
+from forge.pipeline.lifecycle.inputs import Inputs, stage_lifecycle_seconds
 from forge.pipeline.lifecycle.output import Output
 from forge.pipeline.records.logs import JsonLinesHandler
 from forge.pipeline.records.tracking import SERIES, Tracker
@@ -54,7 +54,7 @@ class Run:
     ) -> None:
         self._log, self._stop, self._all = log, stop, params
         self.stage, self.branch = stage, branch
-        self.name = stage_name(stage.name, branch)
+        self.name = declared_stage_name(stage.name, branch)
         self.scale = params.scale
         self.params: Any = params.block(stage.phase)
         self.training: TrainingParams = params.file.training
@@ -69,11 +69,11 @@ class Run:
         self._sampler: SystemSampler | None = None
         self._system: dict[str, float] = {}
         self._decisive = params.select([key.format(scale=params.scale, branch=branch) for key in stage.params])
-        self.session = fingerprint(self.name, self._decisive, reads(stage))
+        self.session = stage_fingerprint(self.name, self._decisive, stage_input_paths(stage))
         self.inputs = Inputs(stage, params)
         self.output = Output(stage, branch, self.session)
         self._entry = Session(self.name, self.session, params.scale)
-        self._checkpoints = CheckpointHome(self.name, checkpoint_key(stage, branch, params))
+        self._checkpoints = CheckpointHome(self.name, stage_checkpoint_key(stage, branch, params))
 
     # ---- what it reads ----
 
@@ -135,10 +135,10 @@ class Run:
     def compare(
         self, claim: str, metric: str, treatment: Sequence[float], control: Sequence[float], **options: Any
     ) -> Claim:
-        from forge.evals.claims import compare
+        from forge.evals.claims import compare_for_claim
 
         given = {"n_boot": self.evaluation.bootstrap, "seed": self.seed, **options}
-        return compare(claim, metric, treatment, control, **given)
+        return compare_for_claim(claim, metric, treatment, control, **given)
 
     def record(
         self,
@@ -154,11 +154,11 @@ class Run:
     def ledger(
         self, model: TinyTitanForCausalLM, measured: Measurement, directory: Path, seconds: float | None = None
     ) -> None:
-        from forge.evals.ledger import deployable_files, ledger_row
+        from forge.evals.ledger import ledger_deployable_files, ledger_row
 
         if not self.stage.closes:
             raise ForgeError(f"{self.name} does not close the phase {self.stage.phase}")
-        files = deployable_files(phase_named(self.stage.phase).deployed, directory)
+        files = ledger_deployable_files(phase_in_layout(self.stage.phase).deployed, directory)
         spent = self.seconds if seconds is None else seconds
         row = ledger_row(self.stage.phase, files, model.num_parameters(), measured, spent)
         atomic_write_json(self.results_dir / "ledger.json", row.model_dump(mode="json"))
@@ -168,7 +168,7 @@ class Run:
         return time.monotonic() - self._started
 
     def recorded_seconds(self, *stages: str) -> float:
-        return recorded_seconds(*stages)
+        return stage_lifecycle_seconds(*stages)
 
     # ---- what it publishes ----
 
@@ -193,20 +193,20 @@ class Run:
         self._checkpoints.open()
         resumed = any(self.checkpoint_dir.iterdir())
         self._entry.start(self._all.file.registry, resumed=resumed)
-        check_room(stage_bytes(self.stage, self._all), self.name, Path.cwd(), state_dir())
+        check_disk_room(stage_bytes(self.stage, self._all), self.name, Path.cwd(), layout_state_dir())
         for folder in {Path(path).parent for path in self.stage.records(self.branch)}:
-            remove_leftovers(folder)
+            remove_temporary_files(folder)
         self.inputs.check(self._entry.handoff)
         if self.stage.name != "report":
             self._tracker = Tracker(
                 self.name,
-                run_dir(self.name),
+                layout_run_dir(self.name),
                 config={"scale": self.scale, **self._decisive},
                 resumed=resumed,
-                prefix=metric_prefix(self.stage, self.branch),
+                prefix=stage_lifecycle_metric_prefix(self.stage, self.branch),
                 kept=self.checkpoint_dir / SERIES,
             )
-            self._sampler = SystemSampler(run_dir(self.name), resumed=resumed)
+            self._sampler = SystemSampler(layout_run_dir(self.name), resumed=resumed)
             self._sampler.start()
         return resumed
 
@@ -281,7 +281,7 @@ class Run:
         self._checkpoints.close()
 
 
-def metric_prefix(stage: Stage, branch: str | None) -> str:
+def stage_lifecycle_metric_prefix(stage: Stage, branch: str | None) -> str:
     """What the names of a stage's metrics begin with: its phase where it closes it, and `cognate/model_2` for the
     second branch."""
     if branch:

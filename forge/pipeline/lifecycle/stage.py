@@ -21,11 +21,11 @@ from forge.config import load_params
 from forge.errors import ForgeError, Interrupted
 from forge.host.disk import disk_full_note, is_disk_full
 from forge.host.signals import stop_on_signals
-from forge.interface.paths import stage_name
+from forge.interface.paths import declared_stage_name
 from forge.pipeline.layout.phases import stage_named
 from forge.pipeline.lifecycle.run import Run
 from forge.pipeline.records.logs import logging_to
-from forge.pipeline.records.tracking import stay_offline
+from forge.pipeline.records.tracking import keep_tracking_offline
 
 LOG = logging.getLogger(__name__)
 
@@ -35,7 +35,7 @@ def run_stage(name: str, body: Callable[[Any], None]) -> None:
     parser = argparse.ArgumentParser(prog=f"stages.{name}")
     if stage_named(name).branched:
         parser.add_argument("--branch", required=True)
-    with stage(name, vars(parser.parse_args()).get("branch")) as run:
+    with stage_lifecycle(name, vars(parser.parse_args()).get("branch")) as run:
         body(run)
 
 
@@ -62,7 +62,7 @@ def _seed_everything(seed: int, *, torch_too: bool) -> None:
 
 
 @contextmanager
-def stage(name: str, branch: str | None = None, *, params: str | Path = "params.yaml") -> Iterator[Run]:
+def stage_lifecycle(name: str, branch: str | None = None, *, params: str | Path = "params.yaml") -> Iterator[Run]:
     """Run the block as a stage of the pipeline.
 
     Args:
@@ -73,8 +73,8 @@ def stage(name: str, branch: str | None = None, *, params: str | Path = "params.
     Raises:
         SystemExit: 1 on a `ForgeError`, 130 on `Interrupted`; one line is on stderr then.
     """
-    stay_offline()
-    label = stage_name(name, branch)
+    keep_tracking_offline()
+    label = declared_stage_name(name, branch)
     with logging_to(label) as log, stop_on_signals() as stop:
         run: Run | None = None
         try:
@@ -91,7 +91,7 @@ def stage(name: str, branch: str | None = None, *, params: str | Path = "params.
             LOG.info("done in %.1f s", run.seconds)
         except BaseException as error:
             stop.settle()
-            state, note, code = _ending(stop.cause(error))
+            state, note, code = _stage_lifecycle_ending(stop.cause(error))
             if run is not None and (unwritten := run.give_up(state, note)):
                 LOG.warning("the records of this run are not whole: %s", unwritten)
             LOG.log(logging.INFO if state == "paused" else logging.ERROR, "%s", note)
@@ -105,7 +105,7 @@ def stage(name: str, branch: str | None = None, *, params: str | Path = "params.
                 run.release()
 
 
-def _ending(error: BaseException) -> tuple[str, str, int | None]:
+def _stage_lifecycle_ending(error: BaseException) -> tuple[str, str, int | None]:
     """How a stage ends that does not complete: its state, a line for the user, and the exit code; None for a fault of
     the program, whose traceback is wanted."""
     if isinstance(error, Interrupted):

@@ -58,52 +58,52 @@ class Metric:
 
 
 @lru_cache(maxsize=1)
-def patterns() -> dict[str, list[tuple[str, str, str]]]:
+def metric_catalog_patterns() -> dict[str, list[tuple[str, str, str]]]:
     """(pattern, unit, description) of every line, by phase."""
-    return {phase: [_parse(line) for line in _lines(phase)] for phase in ORDER}
+    return {phase: [_parse_metric_catalog_line(line) for line in _read_metric_catalog_lines(phase)] for phase in ORDER}
 
 
-def _lines(phase: str) -> list[str]:
+def _read_metric_catalog_lines(phase: str) -> list[str]:
     text = (_PHASES / phase / "metrics.txt").read_text(encoding="utf-8")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 
-def _parse(line: str) -> tuple[str, str, str]:
+def _parse_metric_catalog_line(line: str) -> tuple[str, str, str]:
     pattern, unit, description = (part.strip() for part in line.split("|"))
     return pattern, unit, description
 
 
-def counts() -> dict[str, int]:
+def count_catalog_metrics() -> dict[str, int]:
     """How many metrics each phase declares."""
-    return {phase: len(metrics(phase)) for phase in ORDER}
+    return {phase: len(list_catalog_metrics(phase)) for phase in ORDER}
 
 
-def expand(pattern: str) -> list[str]:
+def expand_metric_pattern(pattern: str) -> list[str]:
     """All names of a pattern: `a/{b,c}/{0..2}` has six."""
     pieces = _BRACES.split(pattern)
-    options = [_alternatives(piece) if place % 2 else [piece] for place, piece in enumerate(pieces)]
+    options = [_metric_pattern_alternatives(piece) if place % 2 else [piece] for place, piece in enumerate(pieces)]
     return ["".join(parts) for parts in product(*options)]
 
 
-def _alternatives(inside: str) -> list[str]:
+def _metric_pattern_alternatives(inside: str) -> list[str]:
     if ".." in inside:
         first, last = inside.split("..")
         return [str(number) for number in range(int(first), int(last) + 1)]
     return inside.split(",")
 
 
-def metrics(phase: str | None = None) -> list[Metric]:
+def list_catalog_metrics(phase: str | None = None) -> list[Metric]:
     """The declared metrics, all or of one phase, in the order of declaration."""
     return [
         Metric(f"{name}/{key}", name, unit, description)
-        for name, lines in patterns().items()
+        for name, lines in metric_catalog_patterns().items()
         if phase in (None, name)
         for pattern, unit, description in lines
-        for key in expand(pattern)
+        for key in expand_metric_pattern(pattern)
     ]
 
 
-def implied(parameters: Mapping[str, Mapping[str, Any]], phase: str | None = None) -> list[Metric]:
+def implied_catalog_metrics(parameters: Mapping[str, Mapping[str, Any]], phase: str | None = None) -> list[Metric]:
     """The declared metrics that a run with these parameters has: all, less generations that it does not run and, where
     Grokfast is off, what only its filter measures.
 
@@ -120,13 +120,15 @@ def implied(parameters: Mapping[str, Mapping[str, Any]], phase: str | None = Non
             return int(found[1]) <= generations
         return filtered or not metric.name.startswith("forge/grokfast/")
 
-    return [metric for metric in metrics(phase) if runs(metric)]
+    return [metric for metric in list_catalog_metrics(phase) if runs(metric)]
 
 
-def document() -> str:
+def metric_catalog_page() -> str:
     """`docs/reference/metrics.md`."""
-    lines = [_HEAD.format(count=sum(counts().values()))]
-    for phase, count in counts().items():
+    lines = [_HEAD.format(count=sum(count_catalog_metrics().values()))]
+    for phase, count in count_catalog_metrics().items():
         lines += ["", f"## {phase}: {count}", "", "| metric | unit | what it says |", "|---|---|---|"]
-        lines += [f"| `{name}` | {unit} | {description} |" for name, unit, description in patterns()[phase]]
+        lines += [
+            f"| `{name}` | {unit} | {description} |" for name, unit, description in metric_catalog_patterns()[phase]
+        ]
     return "\n".join(lines) + "\n"

@@ -9,11 +9,11 @@ from forge.errors import ForgeError
 from forge.files import read_optional_json
 from forge.interface.paths import RESULTS
 from forge.phases import ORDER
-from forge.pipeline.dvc.states import read_yaml, scaled_parameters
-from forge.pipeline.metrics.catalog import implied
+from forge.pipeline.dvc.states import dvc_scaled_parameters, read_yaml_as_dvc
+from forge.pipeline.metrics.catalog import implied_catalog_metrics
 
 
-def observed() -> dict[str, Any]:
+def observed_metric_values() -> dict[str, Any]:
     """Everything that stages recorded, by full name, from `results/**/all_metrics.json`.
 
     Raises:
@@ -29,7 +29,7 @@ def observed() -> dict[str, Any]:
     return found
 
 
-def metric_rows(phase: str | None = None) -> tuple[str, list[dict[str, Any]]]:
+def metric_catalog_rows(phase: str | None = None) -> tuple[str, list[dict[str, Any]]]:
     """The active scale's name, and the metrics that its parameters imply, of all phases or one.
 
     Returns:
@@ -40,8 +40,8 @@ def metric_rows(phase: str | None = None) -> tuple[str, list[dict[str, Any]]]:
     """
     if phase is not None and phase not in ORDER:
         raise ForgeError(f"no metrics of a phase {phase!r}; known: {', '.join(ORDER)}")
-    scale, parameters = scaled_parameters(read_yaml(Path("params.yaml")))
-    values = observed()
+    scale, parameters = dvc_scaled_parameters(read_yaml_as_dvc(Path("params.yaml")))
+    values = observed_metric_values()
     rows: list[dict[str, Any]] = [
         {
             "metric": metric.name,
@@ -50,12 +50,12 @@ def metric_rows(phase: str | None = None) -> tuple[str, list[dict[str, Any]]]:
             "value": values.get(metric.name) if metric.holds(values.get(metric.name)) else None,
             "description": metric.description,
         }
-        for metric in implied(parameters, phase)
+        for metric in implied_catalog_metrics(parameters, phase)
     ]
     return scale, rows
 
 
-def value_text(value: Any) -> str:
+def metric_value_text(value: Any) -> str:
     """A metric's value for a table; empty when there is none."""
     if value is None:
         return ""

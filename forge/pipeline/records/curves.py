@@ -9,9 +9,9 @@ from typing import Any
 
 from forge.errors import ForgeError
 from forge.host.sampling import SYSTEM
-from forge.interface.paths import results_path
-from forge.pipeline.layout.paths import run_dir
-from forge.pipeline.records.logs import parse_lines
+from forge.interface.paths import declared_results_path
+from forge.pipeline.layout.paths import layout_run_dir
+from forge.pipeline.records.logs import parse_log_lines
 from forge.pipeline.records.recorder import thin
 from forge.pipeline.records.tracking import SERIES, read_series
 
@@ -26,19 +26,19 @@ class Curves:
     series: dict[str, tuple[list[int], list[float]]]
 
 
-def curves(stage: str) -> Curves:
+def read_recorded_curves(stage: str) -> Curves:
     """The series of a stage's latest run here, else those that its results keep; thinned to `MAX_POINTS`.
 
     Raises:
         ForgeError: a file is damaged.
     """
-    live = run_dir(stage) / SERIES
+    live = layout_run_dir(stage) / SERIES
     if live.is_file() and live.stat().st_size:
         return _of_run(live)
     phase, _, branch = stage.partition("@")
-    kept = results_path(phase, branch or None) / "plots" / "metrics"
+    kept = declared_results_path(phase, branch or None) / "plots" / "metrics"
     files = sorted(kept.rglob("*.tsv"))
-    series = {path.relative_to(kept).with_suffix("").as_posix(): _kept(path) for path in files}
+    series = {path.relative_to(kept).with_suffix("").as_posix(): _read_kept_curve(path) for path in files}
     return Curves(kept if files else None, series)
 
 
@@ -54,7 +54,7 @@ def _of_run(path: Path) -> Curves:
     return Curves(path, found)
 
 
-def _kept(path: Path) -> tuple[list[int], list[float]]:
+def _read_kept_curve(path: Path) -> tuple[list[int], list[float]]:
     """A file of `results/<phase>/plots`: the column `step` and one of values."""
     with open(path, encoding="utf-8", newline="") as stream:
         rows = list(csv.DictReader(stream, delimiter="\t"))
@@ -66,10 +66,10 @@ def _kept(path: Path) -> tuple[list[int], list[float]]:
         raise ForgeError(f"{path}: expected a column of steps and one of numbers") from error
 
 
-def samples(stage: str) -> list[dict[str, Any]]:
+def read_recorded_samples(stage: str) -> list[dict[str, Any]]:
     """Processor, memory and GPU during a stage's latest run here, a row a sample, thinned to `MAX_POINTS`."""
-    path = run_dir(stage) / SYSTEM
+    path = layout_run_dir(stage) / SYSTEM
     if not path.is_file():
         return []
-    rows = parse_lines(path.read_text(encoding="utf-8", errors="replace"))
+    rows = parse_log_lines(path.read_text(encoding="utf-8", errors="replace"))
     return [rows[place] for place in thin(list(range(len(rows))), MAX_POINTS)] if rows else []

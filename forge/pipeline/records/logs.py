@@ -18,15 +18,15 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from forge.pipeline.layout.paths import state_dir
+from forge.pipeline.layout.paths import layout_state_dir
 
 OURS = "forge"
 POLL_SECONDS = 0.2
 
 
-def log_dir() -> Path:
+def run_log_dir() -> Path:
     """Where the logs of all runs are."""
-    return state_dir() / "logs"
+    return layout_state_dir() / "logs"
 
 
 class JsonLinesHandler(logging.Handler):
@@ -86,13 +86,13 @@ class _OneLine(logging.Formatter):
 
 @contextmanager
 def logging_to(stage: str, *, directory: Path | None = None, stderr: bool = True) -> Iterator[JsonLinesHandler]:
-    """Send the log of the block to a file of its own in ``directory`` (default: `log_dir`) and, from WARNING on, to
+    """Send the log of the block to a file of its own in ``directory`` (default: `run_log_dir`) and, from WARNING on, to
     stderr as `<stage>: <message>`."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     handlers: list[logging.Handler] = []
     root, ours = logging.getLogger(), logging.getLogger(OURS)
     level = ours.level
-    file = JsonLinesHandler((directory or log_dir()) / f"{stamp}-{stage}-{os.getpid()}.jsonl", stage)
+    file = JsonLinesHandler((directory or run_log_dir()) / f"{stamp}-{stage}-{os.getpid()}.jsonl", stage)
     handlers.append(file)
     if stderr:
         console = logging.StreamHandler(sys.stderr)
@@ -115,12 +115,12 @@ def logging_to(stage: str, *, directory: Path | None = None, stderr: bool = True
 # ---- reading -----------------------------------------------------------------------------------------------
 
 
-def _belongs(line: dict[str, Any], phase: str | None) -> bool:
+def _log_line_belongs_to(line: dict[str, Any], phase: str | None) -> bool:
     stage = str(line.get("stage", ""))
     return phase is None or phase in (stage, stage.partition("@")[0])
 
 
-def parse_lines(text: str) -> list[dict[str, Any]]:
+def parse_log_lines(text: str) -> list[dict[str, Any]]:
     """The objects of JSON lines; the half line of a killed writer is left out."""
     found = []
     for line in text.splitlines():
@@ -138,19 +138,19 @@ def latest_lines(directory: Path, count: int, phase: str | None = None) -> list[
     found: list[dict[str, Any]] = []
     for path in sorted(directory.glob("*.jsonl"), reverse=True):
         # Runs overlap, but a file that was last written before the oldest line that is wanted has none to add.
-        if len(found) >= count and path.stat().st_mtime < _seconds(str(found[-count]["time"])):
+        if len(found) >= count and path.stat().st_mtime < _log_time_seconds(str(found[-count]["time"])):
             continue
         text = path.read_text(encoding="utf-8", errors="replace")
-        lines = [line for line in parse_lines(text) if _belongs(line, phase)]
+        lines = [line for line in parse_log_lines(text) if _log_line_belongs_to(line, phase)]
         found = sorted([*found, *lines], key=lambda line: str(line["time"]))
     return found[-count:]
 
 
-def _seconds(moment: str) -> float:
+def _log_time_seconds(moment: str) -> float:
     return calendar.timegm(time.strptime(moment[:19], "%Y-%m-%dT%H:%M:%S"))
 
 
-def follow(
+def follow_run_logs(
     directory: Path, phase: str | None = None, *, stop: Callable[[], bool] = lambda: False, poll: float = POLL_SECONDS
 ) -> Iterator[dict[str, Any]]:
     """New lines of all logs as they are written, from now until ``stop()``."""
@@ -163,7 +163,9 @@ def follow(
                 fresh = stream.read()
             whole = fresh[: fresh.rfind(b"\n") + 1]
             places[path] = places.get(path, 0) + len(whole)
-            yield from (line for line in parse_lines(whole.decode(errors="replace")) if _belongs(line, phase))
+            yield from (
+                line for line in parse_log_lines(whole.decode(errors="replace")) if _log_line_belongs_to(line, phase)
+            )
         if ending:
             return
         time.sleep(poll)

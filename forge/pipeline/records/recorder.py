@@ -18,7 +18,7 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.pipeline.records.tracking import SERIES, read_series, stay_offline
+from forge.pipeline.records.tracking import SERIES, keep_tracking_offline, read_series
 
 MAX_POINTS = 200  # of a plotted curve: DVCLive opens its file once a point
 CURVES = ("train/loss", "val/loss", "val/accuracy", "train/reward", "fitness/best", "fitness/mean")
@@ -94,7 +94,7 @@ def thin(steps: list[int], limit: int = MAX_POINTS) -> list[int]:
     return [steps[round(i * (len(steps) - 1) / (limit - 1))] for i in range(limit)]
 
 
-def write_headline(finish: Mapping[str, Any], series: Mapping[int, Mapping[str, float]]) -> None:
+def record_dvclive_headline(finish: Mapping[str, Any], series: Mapping[int, Mapping[str, float]]) -> None:
     """`metrics.json` and, for a stage that has a curve, `plots/metrics/**.tsv`, through DVCLive.
 
     Raises:
@@ -121,7 +121,7 @@ def write_headline(finish: Mapping[str, Any], series: Mapping[int, Mapping[str, 
     live.end()
 
 
-def record(lines: Iterable[str]) -> None:
+def consume_recorder_lines(lines: Iterable[str]) -> None:
     """Consume a run's lines to their end."""
     messages = (json.loads(line) for line in lines)
     start = next(messages, None)
@@ -137,7 +137,7 @@ def record(lines: Iterable[str]) -> None:
         else:
             finish = message
     if finish is not None:
-        write_headline(finish, read_series(Path(start["directory"]) / SERIES))
+        record_dvclive_headline(finish, read_series(Path(start["directory"]) / SERIES))
     run.finish(finish["summary"] if finish is not None else None)
 
 
@@ -145,12 +145,12 @@ def main() -> int:
     """Entry point of the process; 0 if all that DVC expects was written."""
     for number in (signal.SIGINT, signal.SIGTERM):
         signal.signal(number, signal.SIG_IGN)
-    stay_offline()
+    keep_tracking_offline()
     # DVCLive looks for a DVC repository around the current directory, takes time to open it, and fails if its
     # Git has no commit yet. All paths that come in are absolute, so a place without one serves it best.
     os.chdir(os.sep)
     try:
-        record(sys.stdin)
+        consume_recorder_lines(sys.stdin)
     except (ForgeError, OSError) as error:
         print(error)
         return 1

@@ -40,13 +40,13 @@ _OFFLINE = {
 }
 
 
-def stay_offline() -> None:
+def keep_tracking_offline() -> None:
     """Set the variables that keep every library off the network, unless the user has set them."""
     for name, value in _OFFLINE.items():
         os.environ.setdefault(name, value)
 
 
-def finite_numbers(metrics: Mapping[str, Any]) -> dict[str, float | int]:
+def finite_tracked_numbers(metrics: Mapping[str, Any]) -> dict[str, float | int]:
     """Metrics as plain numbers.
 
     Raises:
@@ -64,7 +64,7 @@ def finite_numbers(metrics: Mapping[str, Any]) -> dict[str, float | int]:
     return plain
 
 
-def nest(flat: Mapping[str, Any]) -> dict[str, Any]:
+def nest_tracked_metrics(flat: Mapping[str, Any]) -> dict[str, Any]:
     """`{"a/b": 1}` to `{"a": {"b": 1}}`, the form that DVC's metrics are addressed in.
 
     Raises:
@@ -94,7 +94,7 @@ def read_series(path: Path) -> dict[int, dict[str, float]]:
     return dict(sorted(points.items()))
 
 
-def write_all_metrics(path: Path, prefix: str, values: Mapping[str, Any]) -> None:
+def record_all_metrics(path: Path, prefix: str, values: Mapping[str, Any]) -> None:
     """Write every number and text of ``values`` as ``{"metric": "<prefix>/<name>", "value": ...}``, a line each.
 
     A list, because DVC's tables leave lists out: with all metrics in them nobody could read `dvc metrics show`.
@@ -104,19 +104,19 @@ def write_all_metrics(path: Path, prefix: str, values: Mapping[str, Any]) -> Non
     """
     texts = {name: value for name, value in values.items() if isinstance(value, str)}
     numbers = {name: value for name, value in values.items() if not isinstance(value, str | list | tuple | dict)}
-    plain: dict[str, Any] = {**texts, **finite_numbers(numbers)}
+    plain: dict[str, Any] = {**texts, **finite_tracked_numbers(numbers)}
     rows = [
         json.dumps({"metric": f"{prefix}/{name}", "value": plain[name]}, ensure_ascii=False) for name in sorted(plain)
     ]
     atomic_write_text(path, "[\n" + ",\n".join(rows) + "\n]\n")
 
 
-def flat(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The inverse of `nest`: `{"a": {"b": 1}}` to `{"a/b": 1}`. Lists are series, not metrics, and are left out."""
+def flatten_tracked_metrics(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The inverse of `nest_tracked_metrics`: `{"a": {"b": 1}}` to `{"a/b": 1}`. Lists are series, and are left out."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            found.update(flat(value, f"{prefix}{name}/"))
+            found.update(flatten_tracked_metrics(value, f"{prefix}{name}/"))
         elif isinstance(value, bool | int | float | str):
             found[f"{prefix}{name}"] = value
     return found
@@ -208,7 +208,7 @@ class Tracker:
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append one point of each series."""
-        numbers = finite_numbers(metrics)
+        numbers = finite_tracked_numbers(metrics)
         for file in self._series:
             file.write(json.dumps({"step": step, "time": round(time.time(), 3), **numbers}) + "\n")
             file.flush()
@@ -265,11 +265,11 @@ class Tracker:
         last: dict[str, Any] = {}
         for point in read_series(self.directory / SERIES).values():
             last.update(point)
-        write_all_metrics(results / ALL_METRICS, self.prefix, last | dict(summary))
+        record_all_metrics(results / ALL_METRICS, self.prefix, last | dict(summary))
         message = {
             "event": "finish",
             "summary": dict(summary),
-            "headline": nest(headline),
+            "headline": nest_tracked_metrics(headline),
             "results": str(results.absolute()),
             "curve": curve,
         }

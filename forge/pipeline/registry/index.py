@@ -12,10 +12,15 @@ from typing import Any
 from forge.errors import ForgeError
 from forge.files import MANIFEST, sha256_file
 from forge.pipeline.dvc.lockfile import LOCK, Cache, Lock, Out
-from forge.pipeline.handoff.publish import METADATA, parse_metadata
+from forge.pipeline.handoff.publish import METADATA, parse_published_metadata
 from forge.pipeline.registry import store
-from forge.pipeline.registry.models import artifact_names, describe_row, headline_of, model_row
-from forge.pipeline.registry.store import event_row, put, registry_path, writing
+from forge.pipeline.registry.models import (
+    describe_registry_row,
+    model_row,
+    registry_artifact_names,
+    registry_headline_metrics,
+)
+from forge.pipeline.registry.store import put, registry_event_row, registry_path, writing_registry
 from forge.pipeline.registry.versions import Version, versions
 
 
@@ -31,41 +36,41 @@ def reindex(root: Path) -> dict[str, Any]:
     Raises:
         ForgeError: dvc.lock or a tag is damaged, or the registry cannot be written.
     """
-    known, models = _truth(root)
+    known, models = _registry_truth(root)
     path = registry_path()
     damaged: Path | None = None
     saved: dict[str, int] = {}
     try:
-        if store.faults(path):
-            damaged = store.set_aside(path)
-            saved = store.salvage(damaged, path)
-        counts = _enter(models, known, drop_others=True)
+        if store.registry_faults(path):
+            damaged = store.set_registry_aside(path)
+            saved = store.salvage_registry(damaged, path)
+        counts = _enter_in_registry(models, known, drop_others=True)
     except (sqlite3.Error, OSError) as error:
         raise ForgeError(f"{path}: cannot be written ({error})") from error
     return {**counts, "damaged": damaged.as_posix() if damaged else None, "saved": saved}
 
 
-def index(root: Path) -> None:
+def index_in_registry(root: Path) -> None:
     """Enter every model of the workspace and every registered version, after one was added.
 
     Raises:
         ForgeError: dvc.lock or a tag is damaged, or the registry cannot be written.
     """
-    known, models = _truth(root)
+    known, models = _registry_truth(root)
     try:
-        _enter(models, known, drop_others=False)
+        _enter_in_registry(models, known, drop_others=False)
     except (sqlite3.Error, OSError) as error:
         raise ForgeError(f"{registry_path()}: cannot be written ({error}); {store.FIX_HINT}") from error
 
 
-def _truth(root: Path) -> tuple[list[Version], dict[str, dict[str, Any]]]:
+def _registry_truth(root: Path) -> tuple[list[Version], dict[str, dict[str, Any]]]:
     """Versions, and rows of models by manifest, as tags, dvc.lock and manifests have them."""
     known = versions(root)
-    return known, {row["manifest_sha256"]: row for row in _known_models(root, known)}
+    return known, {row["manifest_sha256"]: row for row in _known_registry_models(root, known)}
 
 
-def _enter(models: dict[str, dict[str, Any]], known: list[Version], *, drop_others: bool) -> dict[str, Any]:
-    with writing() as connection:
+def _enter_in_registry(models: dict[str, dict[str, Any]], known: list[Version], *, drop_others: bool) -> dict[str, Any]:
+    with writing_registry() as connection:
         before = {row["manifest_sha256"]: dict(row) for row in connection.execute("SELECT * FROM models")}
         connection.execute("DELETE FROM versions")
         dropped = [key for key in before if key not in models] if drop_others else []
@@ -78,7 +83,7 @@ def _enter(models: dict[str, dict[str, Any]], known: list[Version], *, drop_othe
         for version in known:
             put(connection, "versions", _version_row(version, models))
         note = f"{len(models)} models, {len(known)} versions, {len(dropped)} dropped"
-        put(connection, "events", event_row(uuid.uuid4().hex, None, time.time(), "indexed", "models", note))
+        put(connection, "events", registry_event_row(uuid.uuid4().hex, None, time.time(), "indexed", "models", note))
     return {"models": len(models), "versions": len(known), "dropped": dropped}
 
 
@@ -96,10 +101,10 @@ def _version_row(version: Version, models: dict[str, dict[str, Any]]) -> dict[st
     }
 
 
-def _known_models(root: Path, known: list[Version]) -> list[dict[str, Any]]:
+def _known_registry_models(root: Path, known: list[Version]) -> list[dict[str, Any]]:
     """Rows of all models that a tag or dvc.lock names, as far as their metadata can be had here."""
-    found = [_from_facts(version) for version in known if "model" in version.facts]
-    names = artifact_names(root)
+    found = [_registry_row_from_tag(version) for version in known if "model" in version.facts]
+    names = registry_artifact_names(root)
     outs = Lock.read(root).outs() if (root / LOCK).is_file() else {}
     cache = Cache.of(root) if outs else None
     for path in names:
@@ -107,15 +112,15 @@ def _known_models(root: Path, known: list[Version]) -> list[dict[str, Any]]:
         if (root / path / MANIFEST).is_file():
             found.append(model_row(root, path, recorded=(root / path / MANIFEST).stat().st_mtime))
         elif out is not None and cache is not None:
-            found += _from_cache(root, out, names[path], cache)
+            found += _registry_rows_from_cache(root, out, names[path], cache)
     return found
 
 
-def _from_facts(version: Version) -> dict[str, Any]:
+def _registry_row_from_tag(version: Version) -> dict[str, Any]:
     """A row from a tag's message alone: all that a fresh clone has."""
     facts = version.facts
-    return describe_row(
-        parse_metadata(facts["model"], version.tag),
+    return describe_registry_row(
+        parse_published_metadata(facts["model"], version.tag),
         path=facts["path"],
         artifact=version.artifact,
         manifest_sha256=facts["manifest_sha256"],
@@ -124,18 +129,18 @@ def _from_facts(version: Version) -> dict[str, Any]:
     )
 
 
-def _from_cache(root: Path, out: Out, artifact: str, cache: Cache) -> list[dict[str, Any]]:
+def _registry_rows_from_cache(root: Path, out: Out, artifact: str, cache: Cache) -> list[dict[str, Any]]:
     """A row of a model that dvc.lock names and that is in the cache but not in the workspace."""
     metadata, manifest = cache.read_json(out.md5, METADATA), cache.file(out.md5, MANIFEST)
     if metadata is None or manifest is None:
         return []
     return [
-        describe_row(
-            parse_metadata(metadata, out.path),
+        describe_registry_row(
+            parse_published_metadata(metadata, out.path),
             path=out.path,
             artifact=artifact,
             manifest_sha256=sha256_file(manifest),
-            metrics=headline_of(root, out.path),
+            metrics=registry_headline_metrics(root, out.path),
             recorded=time.time(),
         )
     ]

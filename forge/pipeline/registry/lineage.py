@@ -15,9 +15,18 @@ from forge.errors import ForgeError
 from forge.files import MANIFEST, sha256_file
 from forge.interface.paths import CODE
 from forge.pipeline.dvc.git import file_at
-from forge.pipeline.dvc.lockfile import LOCK, Cache, Lock, Out, artifact_paths, md5_path, overlaps, parse_yaml
-from forge.pipeline.handoff.publish import METADATA, read_metadata
-from forge.pipeline.registry.models import artifact_names
+from forge.pipeline.dvc.lockfile import (
+    LOCK,
+    Cache,
+    Lock,
+    Out,
+    dvc_artifact_paths,
+    dvc_paths_overlap,
+    md5_path,
+    parse_yaml_as_dvc,
+)
+from forge.pipeline.handoff.publish import METADATA, read_published_metadata
+from forge.pipeline.registry.models import registry_artifact_names
 from forge.pipeline.registry.versions import Version, find_version, versions
 
 
@@ -55,14 +64,14 @@ def lineage(root: Path, ref: str) -> dict[str, Any]:
     origin = _origin(root, ref, known)
     paths = [origin.path, *origin.lock.ancestors(origin.path)]
     cache = Cache.of(root)
-    nodes = [_node(origin, path, known, cache) for path in paths]
-    nodes += _sources(origin.lock, nodes)
+    nodes = [_lineage_node(origin, path, known, cache) for path in paths]
+    nodes += _lineage_source_nodes(origin.lock, nodes)
     tag = origin.version.tag if origin.version else None
     commit = origin.version.commit if origin.version else None
     return {"ref": ref, "tag": tag, "commit": commit, "path": origin.path, "nodes": nodes}
 
 
-def _node(origin: _Origin, path: str, known: list[Version], cache: Cache) -> dict[str, Any]:
+def _lineage_node(origin: _Origin, path: str, known: list[Version], cache: Cache) -> dict[str, Any]:
     out = origin.lock.outs()[path]
     inputs = origin.lock.inputs(out.stage)
     tags = [v for v in known if v.facts.get("dvc_md5") == out.md5 and v.facts.get("path") == path]
@@ -80,7 +89,7 @@ def _node(origin: _Origin, path: str, known: list[Version], cache: Cache) -> dic
         "command": origin.lock.stages[out.stage].get("cmd"),
         "params": origin.lock.params(out.stage),
         "code": {name: md5 for name, md5 in inputs.items() if _is_code(name)},
-        "parents": [*origin.lock.parents(out.stage), *_plain_inputs(origin.lock, out.stage)],
+        "parents": [*origin.lock.parents(out.stage), *_lineage_plain_inputs(origin.lock, out.stage)],
     }
 
 
@@ -92,17 +101,21 @@ def _model_id(md5: str, tags: list[Version], cache: Cache) -> str | None:
     return str(metadata["model_id"]) if isinstance(metadata, dict) and "model_id" in metadata else None
 
 
-def _plain_inputs(lock: Lock, stage: str) -> list[str]:
+def _lineage_plain_inputs(lock: Lock, stage: str) -> list[str]:
     """Inputs that no stage makes and that are not code: a user's own data."""
     made = list(lock.outs())
-    return [path for path in lock.inputs(stage) if not _is_code(path) and not any(overlaps(path, out) for out in made)]
+    return [
+        path
+        for path in lock.inputs(stage)
+        if not _is_code(path) and not any(dvc_paths_overlap(path, out) for out in made)
+    ]
 
 
-def _sources(lock: Lock, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
+def _lineage_source_nodes(lock: Lock, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """Nodes for the inputs that no stage made."""
     found: dict[str, str] = {}
     for node in nodes:
-        for path in _plain_inputs(lock, node["stage"]):
+        for path in _lineage_plain_inputs(lock, node["stage"]):
             found[path] = lock.inputs(node["stage"])[path]
     return [{"path": path, "kind": "source", "md5": md5, "parents": []} for path, md5 in found.items()]
 
@@ -113,9 +126,9 @@ def _sources(lock: Lock, nodes: list[dict[str, Any]]) -> list[dict[str, Any]]:
 def _origin(root: Path, ref: str, known: list[Version]) -> _Origin:
     if any(ref == version.tag for version in known) or "#" in ref:
         return _of_version(root, find_version(root, ref))
-    names = artifact_names(root)
+    names = registry_artifact_names(root)
     if Path(ref).exists() and ref not in names.values():  # `forge` is a model and a folder of code
-        return _of_path(root, Path(ref), known)
+        return _lineage_origin_of_path(root, Path(ref), known)
     for path, name in names.items():
         if ref in (name, path) and (root / LOCK).is_file() and path in Lock.read(root).outs():
             return _Origin(path, Lock.read(root), names)
@@ -127,40 +140,40 @@ def _origin(root: Path, ref: str, known: list[Version]) -> _Origin:
 
 def _of_version(root: Path, version: Version) -> _Origin:
     lock = Lock.parse(file_at(root, version.tag, LOCK), f"{version.tag}:{LOCK}")
-    document = parse_yaml(file_at(root, version.tag, "dvc.yaml"), f"{version.tag}:dvc.yaml")
-    names = {path: name for name, path in artifact_paths(document).items()}
+    document = parse_yaml_as_dvc(file_at(root, version.tag, "dvc.yaml"), f"{version.tag}:dvc.yaml")
+    names = {path: name for name, path in dvc_artifact_paths(document).items()}
     return _Origin(version.path(root), lock, names, version)
 
 
-def _of_path(root: Path, path: Path, known: list[Version]) -> _Origin:
+def _lineage_origin_of_path(root: Path, path: Path, known: list[Version]) -> _Origin:
     """A directory or file is known by its content: it may be the workspace's model, or a copy of a version."""
     directory = path.parent if path.is_file() else path
     if (directory / MANIFEST).is_file():
-        return _of_directory(root, directory, known)
+        return _lineage_origin_of_directory(root, directory, known)
     if path.is_file():
         content = sha256_file(path)[:12]  # the end of the id of a model that is known by this file
         for version in reversed(known):
             if str(version.facts.get("model", {}).get("model_id", "")).endswith(f"_{content}"):
                 return _of_version(root, version)
-        for out in _workspace_outs(root):
+        for out in _lineage_workspace_outs(root):
             model = root / out.path
-            if (model / METADATA).is_file() and read_metadata(model).model_id.endswith(f"_{content}"):
-                return _of_directory(root, model, known)
+            if (model / METADATA).is_file() and read_published_metadata(model).model_id.endswith(f"_{content}"):
+                return _lineage_origin_of_directory(root, model, known)
     raise ForgeError(f"{path}: no model that is registered or in {LOCK}")
 
 
-def _of_directory(root: Path, directory: Path, known: list[Version]) -> _Origin:
+def _lineage_origin_of_directory(root: Path, directory: Path, known: list[Version]) -> _Origin:
     md5 = md5_path(directory, {})
-    matching = [out for out in _workspace_outs(root) if out.md5 == md5]
+    matching = [out for out in _lineage_workspace_outs(root) if out.md5 == md5]
     # Two phases may have made the same bytes: then the place decides.
     matching.sort(key=lambda out: (root / out.path).resolve() != directory.resolve())
     if matching:
-        return _Origin(matching[0].path, Lock.read(root), artifact_names(root))
+        return _Origin(matching[0].path, Lock.read(root), registry_artifact_names(root))
     for version in reversed(known):
         if version.facts.get("dvc_md5") == md5:
             return _of_version(root, version)
     raise ForgeError(f"{directory}: its content is neither in {LOCK} nor a registered version; has it been changed?")
 
 
-def _workspace_outs(root: Path) -> list[Out]:
+def _lineage_workspace_outs(root: Path) -> list[Out]:
     return list(Lock.read(root).outs().values()) if (root / LOCK).is_file() else []

@@ -11,29 +11,29 @@ from typing import Any
 from forge.errors import ForgeError
 from forge.files import MANIFEST, read_json, sha256_file
 from forge.interface.paths import MODELS, RESULTS
-from forge.pipeline.dvc.lockfile import artifact_paths, read_yaml
-from forge.pipeline.handoff.publish import ModelMetadata, read_metadata
-from forge.pipeline.registry.store import FIX_HINT, reading, registry_path, rows
+from forge.pipeline.dvc.lockfile import dvc_artifact_paths, read_yaml_as_dvc
+from forge.pipeline.handoff.publish import ModelMetadata, read_published_metadata
+from forge.pipeline.registry.store import FIX_HINT, reading_registry, registry_path, select_registry_rows
 
 
-def artifact_names(root: Path) -> dict[str, str]:
+def registry_artifact_names(root: Path) -> dict[str, str]:
     """Name by path of the models that dvc.yaml names under `artifacts:`; empty without a dvc.yaml."""
     path = root / "dvc.yaml"
-    return {path: name for name, path in artifact_paths(read_yaml(path)).items()} if path.is_file() else {}
+    return {path: name for name, path in dvc_artifact_paths(read_yaml_as_dvc(path)).items()} if path.is_file() else {}
 
 
-def results_of(path: str) -> Path:
+def registry_results_dir(path: str) -> Path:
     """The results directory that belongs to a model's: `results/edge` for `models/edge`."""
     return RESULTS / Path(path).relative_to(MODELS)
 
 
-def headline_of(root: Path, path: str) -> dict[str, Any]:
+def registry_headline_metrics(root: Path, path: str) -> dict[str, Any]:
     """The headline metrics beside a model in the workspace; empty if there are none."""
-    file = root / results_of(path) / "metrics.json"
+    file = root / registry_results_dir(path) / "metrics.json"
     return dict(read_json(file)) if file.is_file() else {}
 
 
-def describe_row(
+def describe_registry_row(
     metadata: ModelMetadata,
     *,
     path: str,
@@ -68,12 +68,12 @@ def model_row(root: Path, path: str, *, recorded: float) -> dict[str, Any]:
     Raises:
         ForgeError: there is none at that path, or its metadata is damaged.
     """
-    return describe_row(
-        read_metadata(root / path),
+    return describe_registry_row(
+        read_published_metadata(root / path),
         path=path,
-        artifact=artifact_names(root).get(path),
+        artifact=registry_artifact_names(root).get(path),
         manifest_sha256=sha256_file(root / path / MANIFEST),
-        metrics=headline_of(root, path),
+        metrics=registry_headline_metrics(root, path),
         recorded=recorded,
     )
 
@@ -94,36 +94,39 @@ def list_models(phase: str | None = None, tag: str | None = None, query: str | N
     """
     if not registry_path().exists():
         return []
-    with reading() as connection:
+    with reading_registry() as connection:
         found = _with_versions(
-            connection, rows(connection, "SELECT * FROM models ORDER BY recorded DESC, path, manifest_sha256")
+            connection,
+            select_registry_rows(connection, "SELECT * FROM models ORDER BY recorded DESC, path, manifest_sha256"),
         )
     return [
         model
         for model in found
         if phase in (None, model["phase"])
-        and (tag is None or tag in _labels(model))
-        and (query is None or query.lower() in _searchable(model))
+        and (tag is None or tag in _registry_model_labels(model))
+        and (query is None or query.lower() in _searchable_registry_text(model))
     ]
 
 
 def _with_versions(connection: sqlite3.Connection, models: list[dict[str, Any]]) -> list[dict[str, Any]]:
-    versions = rows(connection, "SELECT * FROM versions ORDER BY registered, tag")
+    versions = select_registry_rows(connection, "SELECT * FROM versions ORDER BY registered, tag")
     for model in models:
         model["versions"] = [v for v in versions if v["manifest_sha256"] == model["manifest_sha256"]]
     return models
 
 
-def _labels(model: dict[str, Any]) -> set[str]:
+def _registry_model_labels(model: dict[str, Any]) -> set[str]:
     labels = set(model["tags"])
     for version in model["versions"]:
         labels |= {version["tag"], *version["stages"]}
     return labels
 
 
-def _searchable(model: dict[str, Any]) -> str:
+def _searchable_registry_text(model: dict[str, Any]) -> str:
     names = (model[key] for key in ("artifact", "model_id", "model_name", "specialization", "path", "experiment"))
-    return " ".join([*map(str, filter(None, names)), *_labels(model), json.dumps(model["metrics"])]).lower()
+    return " ".join(
+        [*map(str, filter(None, names)), *_registry_model_labels(model), json.dumps(model["metrics"])]
+    ).lower()
 
 
 def find_model(ref: str) -> dict[str, Any]:
@@ -136,21 +139,23 @@ def find_model(ref: str) -> dict[str, Any]:
     Raises:
         ForgeError: nothing or more than one thing answers to it, or the registry is missing or damaged.
     """
-    with reading() as connection:
-        models = _with_versions(connection, rows(connection, "SELECT * FROM models ORDER BY recorded DESC"))
-        model = _pick(models, ref)
-        model["handoffs"] = rows(
+    with reading_registry() as connection:
+        models = _with_versions(
+            connection, select_registry_rows(connection, "SELECT * FROM models ORDER BY recorded DESC")
+        )
+        model = _pick_registry_model(models, ref)
+        model["handoffs"] = select_registry_rows(
             connection,
             "SELECT * FROM handoffs WHERE EXISTS (SELECT 1 FROM json_each(models) WHERE value = ?) ORDER BY time",
             (model["model_id"],),
         )
         query = "SELECT * FROM sessions WHERE session_id = ? ORDER BY started DESC"
-        model["sessions"] = rows(connection, query, (model["session_id"],))
+        model["sessions"] = select_registry_rows(connection, query, (model["session_id"],))
     return model
 
 
-def _pick(models: list[dict[str, Any]], ref: str) -> dict[str, Any]:
-    here = manifest_at(Path(ref))
+def _pick_registry_model(models: list[dict[str, Any]], ref: str) -> dict[str, Any]:
+    here = registry_manifest_key(Path(ref))
     for model in models:
         if model["manifest_sha256"] == here or ref in (version["tag"] for version in model["versions"]):
             return model
@@ -158,7 +163,7 @@ def _pick(models: list[dict[str, Any]], ref: str) -> dict[str, Any]:
         raise ForgeError(f"{ref}: this model is not in the registry; {FIX_HINT}")
     named = [model for model in models if model["artifact"] == ref]
     if named:
-        present = manifest_at(Path(named[0]["path"]))
+        present = registry_manifest_key(Path(named[0]["path"]))
         return next((model for model in named if model["manifest_sha256"] == present), named[0])
     begun = {
         model["model_id"]: model
@@ -172,7 +177,7 @@ def _pick(models: list[dict[str, Any]], ref: str) -> dict[str, Any]:
     return begun[ref] if ref in begun else next(iter(begun.values()))
 
 
-def manifest_at(path: Path) -> str | None:
+def registry_manifest_key(path: Path) -> str | None:
     """SHA-256 of the manifest of a model's directory, or of the one an `agent.forge` lies in; None without one."""
     manifest = (path.parent if path.is_file() else path) / MANIFEST
     return sha256_file(manifest) if manifest.is_file() else None

@@ -18,7 +18,16 @@ from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
 from forge.pipeline.registry.models import model_row
-from forge.pipeline.registry.store import FIX_HINT, event_row, is_sound, put, reading, registry_path, rows, writing
+from forge.pipeline.registry.store import (
+    FIX_HINT,
+    is_sound_registry_row,
+    put,
+    reading_registry,
+    registry_event_row,
+    registry_path,
+    select_registry_rows,
+    writing_registry,
+)
 
 if TYPE_CHECKING:
     from forge.interface.params import RegistryParams
@@ -54,7 +63,7 @@ class Session:
             "total": 0,
             "note": "",
             "pid": os.getpid(),
-            "process_started": process_started(os.getpid()) or now,
+            "process_started": session_process_started(os.getpid()) or now,
             "started": now,
             "updated": now,
             "ended": None,
@@ -67,8 +76,8 @@ class Session:
 
         def act(connection: sqlite3.Connection) -> None:
             self._event(connection, "resumed" if resumed else "started")
-            mark_killed(connection)
-            forget(connection, keep, self._row["started"])
+            mark_killed_sessions(connection)
+            forget_old_sessions(connection, keep, self._row["started"])
 
         self._write(act)
 
@@ -105,12 +114,16 @@ class Session:
 
     def _event(self, connection: sqlite3.Connection, kind: str, subject: str = "", note: str = "") -> None:
         subject = subject or self._row["stage"]
-        put(connection, "events", event_row(uuid.uuid4().hex, self._row["id"], time.time(), kind, subject, note))
+        put(
+            connection,
+            "events",
+            registry_event_row(uuid.uuid4().hex, self._row["id"], time.time(), kind, subject, note),
+        )
 
     def _write(self, act: Callable[[sqlite3.Connection], None]) -> None:
         self._row["updated"] = time.time()
         try:
-            with writing() as connection:
+            with writing_registry() as connection:
                 put(connection, "sessions", self._row)
                 act(connection)
         except (sqlite3.Error, OSError, UnicodeDecodeError, ForgeError) as error:
@@ -121,7 +134,7 @@ class Session:
         self._written = time.monotonic()
 
 
-def process_started(pid: int) -> float | None:
+def session_process_started(pid: int) -> float | None:
     """When a process started, in seconds since 1970; None if it does not live.
 
     With its number it tells a process from a later one that got the same number.
@@ -135,24 +148,24 @@ def process_started(pid: int) -> float | None:
         return None
 
 
-def _is_gone(session: Mapping[str, Any]) -> bool:
+def _is_session_gone(session: Mapping[str, Any]) -> bool:
     """Whether a session says that it runs though its process does not live any more."""
     if session["status"] != "running":
         return False
-    started = process_started(session["pid"])
+    started = session_process_started(session["pid"])
     return started is None or abs(started - session["process_started"]) > 1.0
 
 
-def mark_killed(connection: sqlite3.Connection) -> None:
+def mark_killed_sessions(connection: sqlite3.Connection) -> None:
     """Sessions that say they run though their process is gone get the status `killed`."""
     for found in connection.execute("SELECT * FROM sessions WHERE status = 'running'").fetchall():
         row = dict(found)
-        if is_sound("sessions", row) and _is_gone(row):
+        if is_sound_registry_row("sessions", row) and _is_session_gone(row):
             del row["row_sha256"]
             put(connection, "sessions", {**row, "status": "killed", "ended": row["updated"]})
 
 
-def forget(connection: sqlite3.Connection, keep: RegistryParams, now: float) -> None:
+def forget_old_sessions(connection: sqlite3.Connection, keep: RegistryParams, now: float) -> None:
     """Remove sessions that are too old or too many, with their handoffs and events; running ones stay."""
     connection.execute(
         """DELETE FROM sessions WHERE status != 'running' AND (
@@ -177,12 +190,12 @@ def list_sessions(stage: str | None = None, status: str | None = None) -> list[d
     """
     if not registry_path().exists():
         return []
-    with reading() as connection:
+    with reading_registry() as connection:
         query = "SELECT * FROM sessions WHERE (?1 IS NULL OR stage = ?1 OR stage LIKE ?1 || '@%') ORDER BY started DESC"
-        found = rows(connection, query, (stage,))
+        found = select_registry_rows(connection, query, (stage,))
         for session in found:
             query = "SELECT * FROM handoffs WHERE session = ? ORDER BY time"
-            session["handoffs"] = rows(connection, query, (session["id"],))
-            if _is_gone(session):  # the next run will write that down
+            session["handoffs"] = select_registry_rows(connection, query, (session["id"],))
+            if _is_session_gone(session):  # the next run will write that down
                 session.update(status="killed", ended=session["updated"])
     return [session for session in found if status in (None, session["status"])]

@@ -25,7 +25,7 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.pipeline.layout.paths import state_dir
+from forge.pipeline.layout.paths import layout_state_dir
 
 BUSY_SECONDS = 10.0
 FIX_HINT = "fix it with: agent-forge models reindex"
@@ -113,7 +113,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
 
 def registry_path() -> Path:
     """`<main repository>/.forge/registry.db`."""
-    return state_dir() / "registry.db"
+    return layout_state_dir() / "registry.db"
 
 
 def _schema_version(connection: sqlite3.Connection) -> int:
@@ -146,16 +146,16 @@ def _transaction(connection: sqlite3.Connection) -> Iterator[None]:
         raise
 
 
-def _configure(connection: sqlite3.Connection) -> None:
+def _configure_registry(connection: sqlite3.Connection) -> None:
     connection.row_factory = sqlite3.Row
     # Bytes that are no UTF-8 any more must not end a search for damage; their row fails its digest.
     connection.text_factory = lambda blob: blob.decode("utf-8", "replace")
 
 
-def _open(path: Path) -> sqlite3.Connection:
+def _open_registry(path: Path) -> sqlite3.Connection:
     """A connection that may write, with our settings."""
     connection = sqlite3.connect(path, timeout=BUSY_SECONDS, isolation_level=None)
-    _configure(connection)
+    _configure_registry(connection)
     try:
         connection.execute("PRAGMA foreign_keys = ON")
         connection.execute("PRAGMA synchronous = FULL")
@@ -175,7 +175,7 @@ def _create(path: Path) -> None:
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
-        _open(draft).close()
+        _open_registry(draft).close()
         try:
             os.link(draft, path)
         except FileExistsError:
@@ -185,7 +185,7 @@ def _create(path: Path) -> None:
 
 
 @contextmanager
-def writing(path: Path | None = None) -> Iterator[sqlite3.Connection]:
+def writing_registry(path: Path | None = None) -> Iterator[sqlite3.Connection]:
     """A write transaction: all of the block is recorded, or nothing.
 
     Raises:
@@ -197,7 +197,7 @@ def writing(path: Path | None = None) -> Iterator[sqlite3.Connection]:
         _create(path)
     if path.stat().st_size == 0:
         raise sqlite3.DatabaseError("the file is empty")
-    connection = _open(path)
+    connection = _open_registry(path)
     try:
         with _transaction(connection):
             yield connection
@@ -206,7 +206,7 @@ def writing(path: Path | None = None) -> Iterator[sqlite3.Connection]:
 
 
 @contextmanager
-def reading(path: Path | None = None) -> Iterator[sqlite3.Connection]:
+def reading_registry(path: Path | None = None) -> Iterator[sqlite3.Connection]:
     """A consistent view that keeps nobody waiting.
 
     Raises:
@@ -222,9 +222,9 @@ def reading(path: Path | None = None) -> Iterator[sqlite3.Connection]:
         connection = sqlite3.connect(
             f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None
         )
-        _configure(connection)
+        _configure_registry(connection)
         if _schema_version(connection) != len(MIGRATIONS):
-            with writing(path):  # migrates, or says that it cannot
+            with writing_registry(path):  # migrates, or says that it cannot
                 pass
         yield connection
     except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
@@ -234,7 +234,7 @@ def reading(path: Path | None = None) -> Iterator[sqlite3.Connection]:
             connection.close()
 
 
-def row_digest(table: str, row: Mapping[str, Any]) -> str:
+def registry_row_digest(table: str, row: Mapping[str, Any]) -> str:
     """Hex SHA-256 of a row's values; numbers count by value, since SQLite may turn an integer into a float."""
     plain = {
         key: float(value) if isinstance(value, int | float) else value
@@ -244,14 +244,14 @@ def row_digest(table: str, row: Mapping[str, Any]) -> str:
     return hashlib.sha256(json.dumps([table, plain], sort_keys=True).encode()).hexdigest()
 
 
-def is_sound(table: str, row: Mapping[str, Any]) -> bool:
+def is_sound_registry_row(table: str, row: Mapping[str, Any]) -> bool:
     """Whether a row is as this program wrote it."""
-    return bool(row.get("row_sha256") == row_digest(table, row))
+    return bool(row.get("row_sha256") == registry_row_digest(table, row))
 
 
 def put(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> None:
     """Insert a row, or bring the one with its key up to date; every write goes through here."""
-    values = {**row, "row_sha256": row_digest(table, row)}
+    values = {**row, "row_sha256": registry_row_digest(table, row)}
     names = ", ".join(values)
     marks = ", ".join(f":{name}" for name in values)
     # Not INSERT OR REPLACE: that deletes the old row first, and with it whatever refers to it.
@@ -262,7 +262,9 @@ def put(connection: sqlite3.Connection, table: str, row: Mapping[str, Any]) -> N
     )
 
 
-def rows(connection: sqlite3.Connection, query: str, values: Sequence[Any] = ()) -> list[dict[str, Any]]:
+def select_registry_rows(
+    connection: sqlite3.Connection, query: str, values: Sequence[Any] = ()
+) -> list[dict[str, Any]]:
     """The rows of a query as dicts, columns of JSON parsed, without their digests."""
     found = []
     for row in connection.execute(query, values):
@@ -277,25 +279,27 @@ def rows(connection: sqlite3.Connection, query: str, values: Sequence[Any] = ())
     return found
 
 
-def event_row(identity: str, session: str | None, time: float, kind: str, subject: str, note: str) -> dict[str, Any]:
+def registry_event_row(
+    identity: str, session: str | None, time: float, kind: str, subject: str, note: str
+) -> dict[str, Any]:
     """A row of `events`: something that happened to a session, a model or the registry itself."""
     return {"id": identity, "session": session, "time": time, "kind": kind, "subject": subject, "note": note}
 
 
-def faults(path: Path | None = None) -> list[str]:
+def registry_faults(path: Path | None = None) -> list[str]:
     """What is wrong with the registry, one line each; empty if it is sound or does not exist."""
     path = path or registry_path()
     if not path.is_file():
         return []
     try:
-        with reading(path) as connection:
-            found = _faults_in(connection)
+        with reading_registry(path) as connection:
+            found = _registry_faults_in(connection)
     except ForgeError as error:
         return [f"{path}: {str(error).removeprefix(f'{path}: ')}"]
     return [f"{path}: {line}" for line in found]
 
 
-def _faults_in(connection: sqlite3.Connection) -> list[str]:
+def _registry_faults_in(connection: sqlite3.Connection) -> list[str]:
     found = [row[0] for row in connection.execute("PRAGMA integrity_check") if row[0] != "ok"]
     for row in connection.execute("PRAGMA foreign_key_check"):
         found.append(f"{row[0]}: a row refers to nothing in {row[2]}")
@@ -308,12 +312,12 @@ def _faults_in(connection: sqlite3.Connection) -> list[str]:
             return [*found, "the definition of a table was changed from outside"]
     for table, key in KEYS.items():
         for row in connection.execute(f"SELECT * FROM {table}"):
-            if not is_sound(table, dict(row)):
+            if not is_sound_registry_row(table, dict(row)):
                 found.append(f"{table}: row {row[key]} was changed from outside")
     return found
 
 
-def set_aside(path: Path) -> Path:
+def set_registry_aside(path: Path) -> Path:
     """Move a damaged registry and its companions out of the way; returns its new name."""
     target = path.with_name(f"{path.name}.damaged-{uuid.uuid4().hex[:8]}")
     for suffix in ("-wal", "-shm", ""):
@@ -323,15 +327,15 @@ def set_aside(path: Path) -> Path:
     return target
 
 
-def salvage(damaged: Path, path: Path) -> dict[str, int]:
+def salvage_registry(damaged: Path, path: Path) -> dict[str, int]:
     """Copy from a damaged registry every sound row of what only it knows; returns rows saved by table.
 
     A row counts if SQLite can still read it and its digest holds.
     """
     saved = dict.fromkeys(("sessions", "handoffs", "events"), 0)
-    with writing(path) as connection:
+    with writing_registry(path) as connection:
         for table in saved:
-            for row in _readable_rows(damaged, table):
+            for row in _readable_registry_rows(damaged, table):
                 session = row.get("session")
                 known = connection.execute("SELECT 1 FROM sessions WHERE id = ?", (session,)).fetchone()
                 if session is None or known is not None:
@@ -340,13 +344,13 @@ def salvage(damaged: Path, path: Path) -> dict[str, int]:
     return saved
 
 
-def _readable_rows(damaged: Path, table: str) -> list[dict[str, Any]]:
+def _readable_registry_rows(damaged: Path, table: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
     connection = sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)
-    _configure(connection)
+    _configure_registry(connection)
     try:
         for row in connection.execute(f"SELECT * FROM {table}"):
-            if is_sound(table, dict(row)):
+            if is_sound_registry_row(table, dict(row)):
                 found.append(dict(row))
     except (sqlite3.Error, UnicodeDecodeError):
         return found  # what came before the damage

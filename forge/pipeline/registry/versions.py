@@ -19,9 +19,18 @@ from typing import Any, Literal
 from forge.errors import ForgeError
 from forge.files import MANIFEST, canonical_json, fsync_directory, sha256_file, verify_manifest
 from forge.pipeline.dvc.git import commit_of, file_at, git, uncommitted
-from forge.pipeline.dvc.lockfile import LOCK, Cache, Lock, Out, artifact_paths, intact, md5_path, parse_yaml
-from forge.pipeline.handoff.publish import METADATA, open_draft, read_metadata
-from forge.pipeline.registry.models import artifact_names, headline_of, results_of
+from forge.pipeline.dvc.lockfile import (
+    LOCK,
+    Cache,
+    Lock,
+    Out,
+    dvc_artifact_paths,
+    is_dvc_cache_object_intact,
+    md5_path,
+    parse_yaml_as_dvc,
+)
+from forge.pipeline.handoff.publish import METADATA, open_publishing_draft, read_published_metadata
+from forge.pipeline.registry.models import registry_artifact_names, registry_headline_metrics, registry_results_dir
 
 Bump = Literal["major", "minor", "patch"]
 # What decides a model beside its data; a tag that names a commit must name all of it.
@@ -52,7 +61,7 @@ class Version:
         """
         if "path" in self.facts:
             return str(self.facts["path"])
-        names = artifact_paths(parse_yaml(file_at(root, self.tag, "dvc.yaml"), f"{self.tag}:dvc.yaml"))
+        names = dvc_artifact_paths(parse_yaml_as_dvc(file_at(root, self.tag, "dvc.yaml"), f"{self.tag}:dvc.yaml"))
         if self.artifact not in names:
             raise ForgeError(f"{self.tag}: dvc.yaml of that commit names no artifact {self.artifact!r}")
         return names[self.artifact]
@@ -76,13 +85,13 @@ def versions(root: Path) -> list[Version]:
                     commit=entry["commit_hexsha"],
                     registered=made["created_at"].timestamp(),
                     stages=tuple(sorted(stage["stage"] for stage in entry["stages"])),
-                    facts=_facts_in(made["message"]),
+                    facts=_parse_version_tag_message(made["message"]),
                 )
             )
-    return sorted(found, key=lambda v: (v.registered, v.artifact, _number(v.version)))
+    return sorted(found, key=lambda v: (v.registered, v.artifact, _version_number(v.version)))
 
 
-def _facts_in(message: str) -> dict[str, Any]:
+def _parse_version_tag_message(message: str) -> dict[str, Any]:
     """A tag's message as our facts; empty if someone else wrote it."""
     try:
         facts = json.loads(message)
@@ -91,7 +100,7 @@ def _facts_in(message: str) -> dict[str, Any]:
     return facts if isinstance(facts, dict) and "manifest_sha256" in facts else {}
 
 
-def _number(version: str) -> tuple[int, ...]:
+def _version_number(version: str) -> tuple[int, ...]:
     return tuple(int(part) for part in version.removeprefix("v").split("-")[0].split("."))
 
 
@@ -111,7 +120,7 @@ def find_version(root: Path, ref: str) -> Version:
     if not matching:
         listed = ", ".join(version.tag for version in known) or "none"
         raise ForgeError(f"no registered version {ref!r}; registered: {listed}")
-    return max(matching, key=lambda version: _number(version.version))
+    return max(matching, key=lambda version: _version_number(version.version))
 
 
 def register(root: Path, phase: str, *, bump: Bump = "patch", push: bool = False) -> Version:
@@ -126,10 +135,10 @@ def register(root: Path, phase: str, *, bump: Bump = "patch", push: bool = False
     Raises:
         ForgeError: refused, with the reason; no tag is made then.
     """
-    name, path = _named(root, phase)
+    name, path = _registered_artifact(root, phase)
     if commit_of(root, "HEAD") is None:
         raise ForgeError(f"{root.absolute()}: no Git repository with a commit, so nothing can be tagged")
-    if changed := uncommitted(root, *DECISIVE, results_of(path).as_posix()):
+    if changed := uncommitted(root, *DECISIVE, registry_results_dir(path).as_posix()):
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
         raise ForgeError(f"refused to register {name}: {changed[0]}{more} is not committed; commit first")
     earlier = [version for version in versions(root) if version.artifact == name]
@@ -142,29 +151,29 @@ def register(root: Path, phase: str, *, bump: Bump = "patch", push: bool = False
     if out is None:
         raise ForgeError(f"refused to register {name}: {LOCK} has no {path}; run it first: agent-forge run")
     try:
-        _check_model(root, out, cache)
-        _check_ancestors(lock, out, cache)
+        _check_model_to_register(root, out, cache)
+        _check_ancestors_to_register(lock, out, cache)
     except ForgeError as error:
         raise ForgeError(f"refused to register {name}: {error}") from error
-    facts = _facts(root, lock, out, cache)
+    facts = _version_tag_facts(root, lock, out, cache)
     if push:
-        _push_objects(root)
-    tag = _tag(root, name, _next(earlier, bump), facts)
+        _push_registered_objects(root)
+    tag = _tag_model_version(root, name, _next_registered_version(earlier, bump), facts)
     if push:
         git(root, "push", "--quiet", "origin", f"refs/tags/{tag}")
     return find_version(root, tag)
 
 
-def _named(root: Path, phase: str) -> tuple[str, str]:
+def _registered_artifact(root: Path, phase: str) -> tuple[str, str]:
     """The artifact of a phase and its path. Raises ForgeError when dvc.yaml names none."""
-    names = {name: path for path, name in artifact_names(root).items()}
+    names = {name: path for path, name in registry_artifact_names(root).items()}
     wanted = phase.replace("@", "-").replace("_", "-")
     if wanted in names:
         return wanted, names[wanted]
     raise ForgeError(f"{phase!r} is not under artifacts in dvc.yaml; known: {', '.join(names) or 'none'}")
 
 
-def _check_model(root: Path, out: Out, cache: Cache) -> None:
+def _check_model_to_register(root: Path, out: Out, cache: Cache) -> None:
     """The workspace, the manifest, dvc.lock and the cache must speak of the same bytes."""
     directory = root / out.path
     if not directory.is_dir():
@@ -176,11 +185,11 @@ def _check_model(root: Path, out: Out, cache: Cache) -> None:
         raise ForgeError(f"{out.path}: not in the DVC cache: {missing[0]} (dvc commit {out.stage})")
     listing = cache.listing(out.md5) or {}
     for relative, md5 in listing.items():
-        if not intact(cache.object(md5)):
+        if not is_dvc_cache_object_intact(cache.object(md5)):
             raise ForgeError(f"{out.path}/{relative}: damaged in the DVC cache (agent-forge models verify)")
 
 
-def _check_ancestors(lock: Lock, out: Out, cache: Cache) -> None:
+def _check_ancestors_to_register(lock: Lock, out: Out, cache: Cache) -> None:
     """What the model was made from must be in the cache, or the version could never be fetched with its past."""
     outs = lock.outs()
     for path in lock.ancestors(out.path):
@@ -188,23 +197,23 @@ def _check_ancestors(lock: Lock, out: Out, cache: Cache) -> None:
             raise ForgeError(f"{path}, of which it is made, is not in the DVC cache: {missing[0]} (dvc fetch {path})")
 
 
-def _facts(root: Path, lock: Lock, out: Out, cache: Cache) -> dict[str, Any]:
+def _version_tag_facts(root: Path, lock: Lock, out: Out, cache: Cache) -> dict[str, Any]:
     """What the tag's message says."""
-    metadata = read_metadata(root / out.path)
+    metadata = read_published_metadata(root / out.path)
     return {
         "path": out.path,
         "manifest_sha256": sha256_file(root / out.path / MANIFEST),
         "dvc_md5": out.md5,
-        "parents": _parents(root, lock, out, cache),
+        "parents": _version_tag_parents(root, lock, out, cache),
         "params_sha256": hashlib.sha256(canonical_json(lock.params(out.stage)).encode()).hexdigest(),
-        "metrics": headline_of(root, out.path),
+        "metrics": registry_headline_metrics(root, out.path),
         "model": metadata.model_dump(mode="json", exclude={"metrics"}),
     }
 
 
-def _parents(root: Path, lock: Lock, out: Out, cache: Cache) -> list[str]:
+def _version_tag_parents(root: Path, lock: Lock, out: Out, cache: Cache) -> list[str]:
     """The models that it was made from: versions where registered, else model ids."""
-    names, known = artifact_names(root), versions(root)
+    names, known = registry_artifact_names(root), versions(root)
     parents = []
     for path, md5 in lock.inputs(out.stage).items():
         if path not in names:
@@ -215,13 +224,13 @@ def _parents(root: Path, lock: Lock, out: Out, cache: Cache) -> list[str]:
     return parents
 
 
-def _next(earlier: list[Version], bump: Bump) -> str:
-    major, minor, patch = max((_number(version.version)[:3] for version in earlier), default=(0, 0, 0))
+def _next_registered_version(earlier: list[Version], bump: Bump) -> str:
+    major, minor, patch = max((_version_number(version.version)[:3] for version in earlier), default=(0, 0, 0))
     parts = {"major": (major + 1, 0, 0), "minor": (major, minor + 1, 0), "patch": (major, minor, patch + 1)}[bump]
     return "v" + ".".join(map(str, parts))
 
 
-def _tag(root: Path, name: str, version: str, facts: dict[str, Any]) -> str:
+def _tag_model_version(root: Path, name: str, version: str, facts: dict[str, Any]) -> str:
     from gto import api
     from gto.exceptions import GTOException
 
@@ -235,7 +244,7 @@ def _tag(root: Path, name: str, version: str, facts: dict[str, Any]) -> str:
     return tag
 
 
-def _push_objects(root: Path) -> None:
+def _push_registered_objects(root: Path) -> None:
     """Send what dvc.lock names to the DVC remote, before any tag promises it."""
     from dvc.exceptions import DvcException
     from dvc.repo import Repo
@@ -267,7 +276,7 @@ def promote(root: Path, name: str, version: str, stage: str) -> Version:
     return find_version(root, wanted.tag)
 
 
-def fetch(root: Path, ref: str, target: Path) -> Version:
+def fetch_registered_model(root: Path, ref: str, target: Path) -> Version:
     """Put a registered model into a new directory, without touching the workspace.
 
     It comes from the DVC cache or, failing that, the remote; it is checked against its own manifest and against
@@ -283,7 +292,7 @@ def fetch(root: Path, ref: str, target: Path) -> Version:
     version = find_version(root, ref)
     if target.exists():
         raise ForgeError(f"{target}: exists already")
-    draft = open_draft(target.absolute())
+    draft = open_publishing_draft(target.absolute())
     try:
         try:
             files = DVCFileSystem(url=str(root.absolute()), rev=version.tag)

@@ -15,13 +15,13 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
 
-from forge.config import parse_yaml
+from forge.config import parse_params_yaml
 from forge.config.load import PARAMS_FILE
 from forge.errors import ForgeError
 from forge.interface.paths import RESULTS
 from forge.pipeline.dvc.git import commit_of, git, git_bytes
 from forge.pipeline.layout.phases import PHASES
-from forge.pipeline.records.tracking import flat
+from forge.pipeline.records.tracking import flatten_tracked_metrics
 
 WORKSPACE = "workspace"
 _EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2}/[0-9a-f]{38})/(.+)")  # baseline, name
@@ -57,7 +57,7 @@ class Snapshot:
         return {"name": self.name, "commit": self.commit, **settings}
 
 
-def experiments(root: Path) -> dict[str, dict[str, str]]:
+def experiments_to_compare(root: Path) -> dict[str, dict[str, str]]:
     """Experiments that have ended: name to {baseline commit: commit}. A name may recur over another baseline."""
     found: dict[str, dict[str, str]] = {}
     for line in git(root, "for-each-ref", "--format=%(objectname) %(refname)", "refs/exps").splitlines():
@@ -67,7 +67,7 @@ def experiments(root: Path) -> dict[str, dict[str, str]]:
     return found
 
 
-def resolve(root: Path, name: str) -> str | None:
+def resolve_commit_to_compare(root: Path, name: str) -> str | None:
     """The commit behind a revision, a tag or an experiment's name; None for `workspace`.
 
     Raises:
@@ -77,7 +77,7 @@ def resolve(root: Path, name: str) -> str | None:
         return None
     if (commit := commit_of(root, name)) is not None:
         return commit
-    known = experiments(root)
+    known = experiments_to_compare(root)
     if name in known:
         by_baseline = known[name]
         here = by_baseline.get(commit_of(root, "HEAD") or "")
@@ -91,7 +91,7 @@ def resolve(root: Path, name: str) -> str | None:
     raise ForgeError(f"no experiment, revision or tag named {name!r}; {hint}")
 
 
-def _committed_files(root: Path, commit: str) -> dict[str, bytes]:
+def _committed_files_to_compare(root: Path, commit: str) -> dict[str, bytes]:
     """The files that are compared, from a commit's tree; names are relative to `root`."""
     listed = git(root, "ls-tree", "-r", "-z", "--name-only", commit, "--", PARAMS_FILE, RESULTS.as_posix())
     names = [name for name in listed.split("\0") if _FILES.fullmatch(name)]
@@ -106,35 +106,35 @@ def _committed_files(root: Path, commit: str) -> dict[str, bytes]:
     return files
 
 
-def _present_files(root: Path) -> dict[str, bytes]:
+def _present_files_to_compare(root: Path) -> dict[str, bytes]:
     paths = [root / PARAMS_FILE, *(root / RESULTS).rglob("*.json")]
     named = {path.relative_to(root).as_posix(): path for path in paths if path.is_file()}
     return {name: path.read_bytes() for name, path in named.items() if _FILES.fullmatch(name)}
 
 
-def snapshot(root: Path, name: str) -> Snapshot:
+def snapshot_to_compare(root: Path, name: str) -> Snapshot:
     """Read one state.
 
     Raises:
         ForgeError: an unknown name, no params.yaml, or a file that cannot be read.
     """
-    commit = resolve(root, name)
-    files = _present_files(root) if commit is None else _committed_files(root, commit)
+    commit = resolve_commit_to_compare(root, name)
+    files = _present_files_to_compare(root) if commit is None else _committed_files_to_compare(root, commit)
     if PARAMS_FILE not in files:
         raise ForgeError(f"{name}: has no {PARAMS_FILE}, it is no state of this project")
-    params = parse_yaml(files.pop(PARAMS_FILE).decode("utf-8", "replace"), f"{name}:{PARAMS_FILE}")
+    params = parse_params_yaml(files.pop(PARAMS_FILE).decode("utf-8", "replace"), f"{name}:{PARAMS_FILE}")
     if not isinstance(params, dict):
         raise ForgeError(f"{name}:{PARAMS_FILE}: must be a mapping of parameters")
     state = Snapshot(name, commit, params)
     for path, data in files.items():
         try:
-            _take(state, PurePosixPath(path), json.loads(data))
+            _take_file_to_compare(state, PurePosixPath(path), json.loads(data))
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ForgeError(f"{name}:{path}: not what it should be ({type(error).__name__}: {error})") from error
     return state
 
 
-def _take(state: Snapshot, path: PurePosixPath, content: Any) -> None:
+def _take_file_to_compare(state: Snapshot, path: PurePosixPath, content: Any) -> None:
     """Put one result file where it belongs."""
     place = path.parent.relative_to(RESULTS).as_posix()
     if path.name == "headline.json":
@@ -145,10 +145,10 @@ def _take(state: Snapshot, path: PurePosixPath, content: Any) -> None:
         for claim in content:
             state.claims[place, str(claim["claim"])] = {key: claim[key] for key in _CLAIM}
     else:
-        state.metrics.update({(place, name): value for name, value in flat(content).items()})
+        state.metrics.update({(place, name): value for name, value in flatten_tracked_metrics(content).items()})
 
 
-def parameters(params: Mapping[str, Any], scale_as: str | None = None) -> dict[str, Any]:
+def parameters_to_compare(params: Mapping[str, Any], scale_as: str | None = None) -> dict[str, Any]:
     """Dotted keys and values of what a run depends on: everything but the inactive scales.
 
     `scale_as` replaces the active scale's name in the keys, so that two scales can be compared.
@@ -156,41 +156,46 @@ def parameters(params: Mapping[str, Any], scale_as: str | None = None) -> dict[s
     scale = params.get("scale")
     active = (params.get("scales") or {}).get(scale) or {}
     tree = {key: value for key, value in params.items() if key != "scales"}
-    return {**_leaves(tree), **_leaves(active, f"scales.{scale_as or scale}.")}
+    return {
+        **_parameter_leaves_to_compare(tree),
+        **_parameter_leaves_to_compare(active, f"scales.{scale_as or scale}."),
+    }
 
 
-def _leaves(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+def _parameter_leaves_to_compare(tree: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
     found: dict[str, Any] = {}
     for key, value in tree.items():
         if isinstance(value, Mapping) and value:
-            found.update(_leaves(value, f"{prefix}{key}."))
+            found.update(_parameter_leaves_to_compare(value, f"{prefix}{key}."))
         else:
             found[f"{prefix}{key}"] = value
     return found
 
 
-def _changed_parameters(a: Snapshot, b: Snapshot) -> list[dict[str, Any]]:
+def _compare_parameters(a: Snapshot, b: Snapshot) -> list[dict[str, Any]]:
     neutral = "${scale}" if a.params.get("scale") != b.params.get("scale") else None
-    ours, theirs = parameters(a.params, neutral), parameters(b.params, neutral)
+    ours, theirs = parameters_to_compare(a.params, neutral), parameters_to_compare(b.params, neutral)
     keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     return [{"key": key, "a": ours.get(key), "b": theirs.get(key)} for key in keys]
 
 
-def _in_order(places: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
+def _order_places_to_compare(places: Iterable[tuple[str, str]]) -> list[tuple[str, str]]:
     """Places in the order of the pipeline; what stands in one place stays as it was written."""
     rank = {phase.name: index for index, phase in enumerate(PHASES)}
     return sorted(dict.fromkeys(places), key=lambda key: (rank.get(key[0].split("/")[0], len(rank)), key[0]))
 
 
-def compare(a: Snapshot, b: Snapshot) -> dict[str, Any]:
+def compare_snapshots(a: Snapshot, b: Snapshot) -> dict[str, Any]:
     """Ledger and claims of both, and the metrics and parameters that differ; a side that lacks something has None."""
     phases = [phase.name for phase in PHASES if phase.name in {**a.ledger, **b.ledger}]
-    claims = _in_order([*a.claims, *b.claims])
-    metrics = [key for key in _in_order([*a.metrics, *b.metrics]) if a.metrics.get(key) != b.metrics.get(key)]
+    claims = _order_places_to_compare([*a.claims, *b.claims])
+    metrics = [
+        key for key in _order_places_to_compare([*a.metrics, *b.metrics]) if a.metrics.get(key) != b.metrics.get(key)
+    ]
     return {
         "a": a.facts(),
         "b": b.facts(),
-        "parameters": _changed_parameters(a, b),
+        "parameters": _compare_parameters(a, b),
         "ledger": [{"phase": phase, "a": a.ledger.get(phase), "b": b.ledger.get(phase)} for phase in phases],
         "claims": [
             {"place": key[0], "claim": key[1], "a": a.claims.get(key), "b": b.claims.get(key)} for key in claims
@@ -201,14 +206,14 @@ def compare(a: Snapshot, b: Snapshot) -> dict[str, Any]:
     }
 
 
-def overview(root: Path) -> list[dict[str, Any]]:
+def report_all_experiments(root: Path) -> list[dict[str, Any]]:
     """HEAD, the workspace and every experiment: headline metrics, and the parameters that differ from HEAD's."""
-    base = snapshot(root, "HEAD")
-    states = [base, snapshot(root, WORKSPACE)]
-    for name, runs in experiments(root).items():
-        states += [replace(snapshot(root, commit), name=name) for commit in runs.values()]
+    base = snapshot_to_compare(root, "HEAD")
+    states = [base, snapshot_to_compare(root, WORKSPACE)]
+    for name, runs in experiments_to_compare(root).items():
+        states += [replace(snapshot_to_compare(root, commit), name=name) for commit in runs.values()]
     rows = []
     for state in states:
-        changed = {row["key"]: row["b"] for row in _changed_parameters(base, state)}
+        changed = {row["key"]: row["b"] for row in _compare_parameters(base, state)}
         rows.append({**state.facts(), "headline": state.headline, "parameters": changed})
     return rows

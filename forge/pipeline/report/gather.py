@@ -12,26 +12,26 @@ from typing import Any
 
 from forge.errors import ForgeError
 from forge.evals.claims import read_claims
-from forge.evals.ledger import TITLES, LedgerRow, cells, read_ledger
+from forge.evals.ledger import TITLES, LedgerRow, ledger_row_cells, read_ledger
 from forge.files import atomic_write_json, atomic_write_text, read_json
-from forge.host.machine import environment
+from forge.host.machine import machine_environment
 from forge.interface.paths import RESULTS
 from forge.interface.run import ReportRun
 from forge.phases import ORDER
-from forge.pipeline.records.tracking import flat
+from forge.pipeline.records.tracking import flatten_tracked_metrics
 
 
-def _phase_of(path: Path, results: Path) -> str:
+def _report_phase_of(path: Path, results: Path) -> str:
     return path.relative_to(results).parts[0]
 
 
-def _ordered(paths: Iterable[Path], results: Path) -> list[Path]:
+def _order_report_files(paths: Iterable[Path], results: Path) -> list[Path]:
     """Files in the order of the pipeline, then by name."""
     rank = {name: index for index, name in enumerate(("data", "trunk", *ORDER))}
-    return sorted(paths, key=lambda p: (rank.get(_phase_of(p, results), len(rank)), p.as_posix()))
+    return sorted(paths, key=lambda p: (rank.get(_report_phase_of(p, results), len(rank)), p.as_posix()))
 
 
-def _ledger(results: Path) -> list[dict[str, Any]]:
+def _gather_ledger(results: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
     for phase in ORDER:
         path = results / phase / "ledger.json"
@@ -43,28 +43,32 @@ def _ledger(results: Path) -> list[dict[str, Any]]:
     return rows
 
 
-def _claims(results: Path) -> list[dict[str, Any]]:
+def _gather_claims(results: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for path in _ordered(results.glob("**/claims.json"), results):
+    for path in _order_report_files(results.glob("**/claims.json"), results):
         for claim in read_claims(path):
-            found.append({"phase": _phase_of(path, results), "file": path.as_posix(), **claim.model_dump(mode="json")})
+            found.append(
+                {"phase": _report_phase_of(path, results), "file": path.as_posix(), **claim.model_dump(mode="json")}
+            )
     return found
 
 
-def _metrics(results: Path) -> list[dict[str, Any]]:
+def _gather_metrics(results: Path) -> list[dict[str, Any]]:
     tables: list[dict[str, Any]] = []
-    for path in _ordered(results.glob("**/metrics.json"), results):
+    for path in _order_report_files(results.glob("**/metrics.json"), results):
         raw = read_json(path)
         if not isinstance(raw, dict):
             raise ForgeError(f"{path}: a metrics file holds an object")
-        tables.append({"phase": _phase_of(path, results), "file": path.as_posix(), "values": flat(raw)})
+        tables.append(
+            {"phase": _report_phase_of(path, results), "file": path.as_posix(), "values": flatten_tracked_metrics(raw)}
+        )
     return tables
 
 
-def _runs(results: Path) -> list[dict[str, Any]]:
+def _gather_runs(results: Path) -> list[dict[str, Any]]:
     """Time and memory of each stage's latest run, from the run.json that the stage left."""
     runs: list[dict[str, Any]] = []
-    for path in _ordered(results.glob("**/run.json"), results):
+    for path in _order_report_files(results.glob("**/run.json"), results):
         raw = read_json(path)
         try:
             facts = {"seconds": float(raw["seconds"]), "peak_memory_mb": float(raw["peak_memory_mb"])}
@@ -74,7 +78,7 @@ def _runs(results: Path) -> list[dict[str, Any]]:
     return runs
 
 
-def _summary(ledger: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+def _report_summary(ledger: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Figures that follow from the ledger and the runs; each names the files that it is made of."""
     rows = {row["phase"]: row for row in ledger}
     summary: dict[str, Any] = {}
@@ -102,7 +106,7 @@ def gather(results: Path | str = "results", *, scale: str, seed: int, partial: b
     malformed.
     """
     folder = Path(results)
-    ledger, claims, runs = _ledger(folder), _claims(folder), _runs(folder)
+    ledger, claims, runs = _gather_ledger(folder), _gather_claims(folder), _gather_runs(folder)
     if not partial:
         for phase in ORDER:
             if all(row["phase"] != phase for row in ledger):
@@ -112,14 +116,14 @@ def gather(results: Path | str = "results", *, scale: str, seed: int, partial: b
     return {
         "scale": scale,
         "seed": seed,
-        "summary": _summary(ledger, runs),
+        "summary": _report_summary(ledger, runs),
         "ledger": ledger,
         "claims": claims,
         "claims_passed": sum(claim["passed"] for claim in claims),
         "claims_failed": sum(not claim["passed"] for claim in claims),
-        "metrics": _metrics(folder),
+        "metrics": _gather_metrics(folder),
         "runs": runs,
-        "environment": environment(),
+        "environment": machine_environment(),
     }
 
 
@@ -143,7 +147,7 @@ def headline(report: Mapping[str, Any]) -> dict[str, float | int]:
     }
 
 
-def ladder(report: Mapping[str, Any]) -> list[dict[str, Any]]:
+def report_ladder_points(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The ledger as points to plot, phases numbered so that a plot keeps their order."""
     return [
         {"phase": f"{place} {row['phase']}", **{key: row[key] for key in ("bytes", "bpb", "accuracy_tools")}}
@@ -151,7 +155,7 @@ def ladder(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _number(value: Any) -> str:
+def _report_number(value: Any) -> str:
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -160,24 +164,26 @@ def _number(value: Any) -> str:
         if value == 0 or not math.isfinite(value):
             return f"{value:g}"
         return f"{value:,.0f}" if abs(value) >= 10_000 else f"{value:.4g}"
-    return _cell(str(value))
+    return _report_table_cell(str(value))
 
 
-def _cell(text: str) -> str:
+def _report_table_cell(text: str) -> str:
     """Text that cannot break a table row."""
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def _report_table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
     lines = [f"| {' | '.join(header)} |", f"|{'|'.join('---' for _ in header)}|"]
     return lines + [f"| {' | '.join(row)} |" for row in rows]
 
 
-def _ledger_lines(report: Mapping[str, Any]) -> list[str]:
-    return _table((*TITLES, "file"), [(*cells(row), f"`{row['file']}`") for row in report["ledger"]])
+def _report_ledger_lines(report: Mapping[str, Any]) -> list[str]:
+    return _report_table_lines(
+        (*TITLES, "file"), [(*ledger_row_cells(row), f"`{row['file']}`") for row in report["ledger"]]
+    )
 
 
-def _claim_lines(claims: Sequence[Mapping[str, Any]]) -> list[str]:
+def _report_claim_lines(claims: Sequence[Mapping[str, Any]]) -> list[str]:
     header = (
         "phase",
         "claim",
@@ -193,30 +199,32 @@ def _claim_lines(claims: Sequence[Mapping[str, Any]]) -> list[str]:
     rows = []
     for claim in claims:
         interval = claim["ci95"]
-        bounds = "not sampled" if interval is None else f"{_number(interval[0])} to {_number(interval[1])}"
-        note = f" ({_cell(claim['note'])})" if claim["note"] else ""
+        bounds = (
+            "not sampled" if interval is None else f"{_report_number(interval[0])} to {_report_number(interval[1])}"
+        )
+        note = f" ({_report_table_cell(claim['note'])})" if claim["note"] else ""
         rows.append(
             (
                 claim["phase"],
-                _cell(claim["claim"]) + note,
-                _cell(claim["metric"]),
-                _number(claim["value"]),
-                _cell(claim["control"]),
-                _number(claim["control_value"]),
+                _report_table_cell(claim["claim"]) + note,
+                _report_table_cell(claim["metric"]),
+                _report_number(claim["value"]),
+                _report_table_cell(claim["control"]),
+                _report_number(claim["control_value"]),
                 bounds,
                 str(claim["n"]),
                 "pass" if claim["passed"] else "**FAIL**",
                 f"`{claim['file']}`",
             )
         )
-    return _table(header, rows)
+    return _report_table_lines(header, rows)
 
 
-def _run_rows(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
+def _report_run_rows(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
     return [(run["stage"], f"{run['seconds']:.1f}", f"{run['peak_memory_mb']:.0f}", f"`{run['file']}`") for run in runs]
 
 
-def _summary_lines(report: Mapping[str, Any]) -> list[str]:
+def _report_summary_lines(report: Mapping[str, Any]) -> list[str]:
     summary = report["summary"]
     lines = [f"Scale `{report['scale']}`, seed {report['seed']}."]
     lines.append(f"Claims: {report['claims_passed']} passed, {report['claims_failed']} failed.")
@@ -230,14 +238,14 @@ def _summary_lines(report: Mapping[str, Any]) -> list[str]:
         if name in summary:
             files = summary[name]["files"]
             source = "the runs below" if len(files) > 2 else " and ".join(f"`{file}`" for file in files)
-            lines.append(f"{title}: {_number(summary[name]['value'])} (from {source}).")
+            lines.append(f"{title}: {_report_number(summary[name]['value'])} (from {source}).")
     return [f"- {line}" for line in lines]
 
 
-def to_markdown(report: Mapping[str, Any]) -> str:
+def report_to_markdown(report: Mapping[str, Any]) -> str:
     """The report as Markdown; the same facts as report.json."""
-    lines = ["# What each phase did", "", *_summary_lines(report), "", "![ladder](ladder.svg)", ""]
-    lines += ["## Ledger", "", *_ledger_lines(report), ""]
+    lines = ["# What each phase did", "", *_report_summary_lines(report), "", "![ladder](ladder.svg)", ""]
+    lines += ["## Ledger", "", *_report_ledger_lines(report), ""]
     lines += [
         "Bytes are those of the files that someone must copy to run the model (`files` in the row's file).",
         "",
@@ -247,21 +255,27 @@ def to_markdown(report: Mapping[str, Any]) -> str:
         "",
     ]
     lines += ["## Claims", "", "A claim passes when the whole interval lies beyond its margin.", ""]
-    lines += [*_claim_lines(report["claims"]), "", "## Headline metrics", ""]
+    lines += [*_report_claim_lines(report["claims"]), "", "## Headline metrics", ""]
     for table in report["metrics"]:
         lines += [f"### {table['phase']}: `{table['file']}`", ""]
         lines += [
-            *_table(("metric", "value"), [(f"`{k}`", _number(v)) for k, v in table["values"].items()]),
+            *_report_table_lines(
+                ("metric", "value"), [(f"`{k}`", _report_number(v)) for k, v in table["values"].items()]
+            ),
             "",
         ]
     lines += [
         "## Runs",
         "",
-        *_table(("stage", "seconds", "peak memory, MB", "file"), _run_rows(report["runs"])),
+        *_report_table_lines(("stage", "seconds", "peak memory, MB", "file"), _report_run_rows(report["runs"])),
         "",
     ]
     facts = {k: v for k, v in report["environment"].items() if k != "libraries"} | report["environment"]["libraries"]
-    lines += ["## Environment", "", *_table(("what", "value"), [(k, _number(v)) for k, v in facts.items()])]
+    lines += [
+        "## Environment",
+        "",
+        *_report_table_lines(("what", "value"), [(k, _report_number(v)) for k, v in facts.items()]),
+    ]
     return "\n".join(lines) + "\n"
 
 
@@ -272,14 +286,14 @@ def write_report(results: Path | str = "results", *, scale: str, seed: int, part
     folder = Path(results)
     report = gather(folder, scale=scale, seed=seed, partial=partial)
     if report["ledger"]:
-        from forge.pipeline.report.plot import ladder_svg
+        from forge.pipeline.report.plot import plot_ladder_svg
 
         rows = [LedgerRow.model_validate({k: v for k, v in row.items() if k != "file"}) for row in report["ledger"]]
-        atomic_write_text(folder / "ladder.svg", ladder_svg(rows))
-    atomic_write_text(folder / "report.md", to_markdown(report))
+        atomic_write_text(folder / "ladder.svg", plot_ladder_svg(rows))
+    atomic_write_text(folder / "report.md", report_to_markdown(report))
     atomic_write_json(folder / "report.json", report)
     atomic_write_json(folder / "headline.json", headline(report))
-    atomic_write_json(folder / "ladder.json", ladder(report))
+    atomic_write_json(folder / "ladder.json", report_ladder_points(report))
     return report
 
 

@@ -9,16 +9,16 @@ from typing import Any
 
 from forge.files import read_optional_json
 from forge.interface.paths import AGENT_FILE
-from forge.pipeline.dvc.states import lookup, read_yaml, stage_states
-from forge.pipeline.layout.paths import run_dir
+from forge.pipeline.dvc.states import look_up_dvc_param, read_yaml_as_dvc, stage_states
+from forge.pipeline.layout.paths import layout_run_dir
 from forge.pipeline.records.tracking import read_status
-from forge.pipeline.registry.sessions import process_started
+from forge.pipeline.registry.sessions import session_process_started
 
 _UNTIMED = {"code", "report"}  # leaves no record of its time, which is seconds
 _ROUNDING = 2.0  # seconds; a process's start is known to a hundredth, the clock may have been set a little
 
 
-def last_seconds(root: Path, scale: str) -> dict[str, float]:
+def last_reported_seconds(root: Path, scale: str) -> dict[str, float]:
     """Seconds that each stage took when it last ran at this scale, from results/**/run.json."""
     found: dict[str, float] = {}
     for path in sorted((root / "results").glob("**/run.json")):
@@ -28,7 +28,7 @@ def last_seconds(root: Path, scale: str) -> dict[str, float]:
     return found
 
 
-def time_left(spent: Mapping[str, float], expected: Mapping[str, float]) -> float | None:
+def report_time_left(spent: Mapping[str, float], expected: Mapping[str, float]) -> float | None:
     """Seconds until stages are done that took `expected` seconds when they last ran.
 
     spent: what each of them has had so far, 0 for one that has not begun. None when one of them has never run.
@@ -39,19 +39,19 @@ def time_left(spent: Mapping[str, float], expected: Mapping[str, float]) -> floa
     return sum((max(0.0, expected[name] - spent[name]) for name in timed), 0.0)
 
 
-def latest_run(stage: str) -> dict[str, Any] | None:
+def report_latest_run(stage: str) -> dict[str, Any] | None:
     """What a stage's latest run in this workspace said last; None if there was none.
 
     Returns:
         state (running, paused, failed, killed or done), step, total, note, started, updated, seconds_left. A run that
         says that it runs, though its process does not live any more, was killed.
     """
-    status = read_status(run_dir(stage))
+    status = read_status(layout_run_dir(stage))
     if status is None:
         return None
     state = status["state"]
     if state == "running":
-        begun = process_started(status["pid"])
+        begun = session_process_started(status["pid"])
         if begun is None or begun > status["started"] + _ROUNDING:  # a later process with the same number
             state = "killed"
     facts = {key: status[key] for key in ("step", "total", "note", "started", "updated")}
@@ -62,7 +62,7 @@ def overview(root: Path | str = ".") -> dict[str, Any]:
     """The state of a project at this moment, ready for JSON.
 
     Returns:
-        `scale`, `seed`. `stages`: stage, state, why, and `run`, see `latest_run`. A state is `running`; `fresh`;
+        `scale`, `seed`. `stages`: stage, state, why, and `run`, see `report_latest_run`. A state is `running`; `fresh`;
         `paused`, `failed` or `killed`, when that is how the latest run of a stage ended that is not fresh; `stale`; or
         `new`. `seconds_left` until nothing is stale, by earlier runs at this scale; None where one is missing.
         `agent`: its path or None. `ledger`, `claims_passed`, `claims_failed`: of the phases that have results.
@@ -73,12 +73,12 @@ def overview(root: Path | str = ".") -> dict[str, Any]:
     from forge.pipeline.report.gather import gather
 
     folder = Path(root)
-    parameters = read_yaml(folder / "params.yaml")
-    scale, seed = str(lookup(parameters, "scale")), lookup(parameters, "seed")
+    parameters = read_yaml_as_dvc(folder / "params.yaml")
+    scale, seed = str(look_up_dvc_param(parameters, "scale")), look_up_dvc_param(parameters, "seed")
     rows: list[dict[str, Any]] = []
     spent: dict[str, float] = {}
     for stage in stage_states(folder):
-        run = latest_run(stage.name)
+        run = report_latest_run(stage.name)
         ended = run["state"] if run is not None else "done"
         running = ended == "running"
         told = ended if running or (ended != "done" and stage.state != "fresh") else stage.state
@@ -90,7 +90,7 @@ def overview(root: Path | str = ".") -> dict[str, Any]:
         "scale": scale,
         "seed": seed,
         "stages": rows,
-        "seconds_left": time_left(spent, last_seconds(folder, scale)),
+        "seconds_left": report_time_left(spent, last_reported_seconds(folder, scale)),
         "agent": AGENT_FILE.as_posix() if (folder / AGENT_FILE).is_file() else None,
         "ledger": report["ledger"],
         "claims_passed": report["claims_passed"],

@@ -14,7 +14,7 @@ _BYTES = "#c9d3dd"
 _LINES = ("#1f6feb", "#c2410c", "#7a8f2a", "#8250df", "#0a7d7d", "#b8860b")
 
 
-def ladder_svg(rows: Sequence[LedgerRow]) -> str:
+def plot_ladder_svg(rows: Sequence[LedgerRow]) -> str:
     """SVG text: bars are bytes on disk (log scale, left), lines are the ledger's shares from 0 to 1 (right).
 
     Raises ForgeError for no rows.

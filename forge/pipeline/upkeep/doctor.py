@@ -18,13 +18,13 @@ from pathlib import Path
 from forge.config import load_params
 from forge.errors import ForgeError
 from forge.files import MANIFEST, verify_manifest
-from forge.host.disk import check_room
-from forge.host.machine import devices
+from forge.host.disk import check_disk_room
+from forge.host.machine import machine_devices
 from forge.host.units import human_bytes
 from forge.pipeline.dvc import locks
-from forge.pipeline.layout.disk import run_bytes
-from forge.pipeline.layout.paths import state_dir
-from forge.pipeline.lifecycle.checkpoints import home
+from forge.pipeline.layout.disk import run_bytes_in_layout
+from forge.pipeline.layout.paths import layout_state_dir
+from forge.pipeline.lifecycle.checkpoints import stage_checkpoints_home
 from forge.pipeline.records.tracking import read_status
 from forge.pipeline.registry import store
 from forge.pipeline.registry.index import reindex
@@ -38,18 +38,18 @@ LOCK_OF_PACKAGES = "requirements.lock"
 
 def examine(root: Path, *, quick: bool = False) -> list[Finding]:
     """Run every check in the project ``root``, which must be the current directory; `quick` leaves the cache unread."""
-    found = [finding for check in CHECKS for finding in _guarded(check, root)]
+    found = [finding for check in CHECKS for finding in _run_doctor_check(check, root)]
     if not quick:
-        found += _guarded(doctor_dvc.check_cache, root)
+        found += _run_doctor_check(doctor_dvc.diagnose_cache, root)
     return found
 
 
-def _guarded(check: Callable[[Path], Iterator[Finding]], root: Path) -> list[Finding]:
+def _run_doctor_check(check: Callable[[Path], Iterator[Finding]], root: Path) -> list[Finding]:
     """A check's findings; a fault that it stumbles over is a finding too, and the other checks go on."""
     try:
         return list(check(root))
     except (ForgeError, OSError) as error:
-        name = check.__name__.removeprefix("check_").replace("_", " ")
+        name = check.__name__.removeprefix("diagnose_").replace("_", " ")
         return [Finding(name, "wrong", str(error), "it cannot be checked while this is so", "fix what the line names")]
 
 
@@ -72,7 +72,7 @@ def apply_fixes(findings: list[Finding]) -> list[Finding]:
 # ---- what the project stands on ----------------------------------------------------------------------------
 
 
-def check_packages(root: Path) -> Iterator[Finding]:
+def diagnose_packages(root: Path) -> Iterator[Finding]:
     """Python, and every package of the lock file."""
     if sys.version_info < OLDEST_PYTHON:
         yield Finding(
@@ -87,7 +87,7 @@ def check_packages(root: Path) -> Iterator[Finding]:
         yield Finding("packages", "note", f"there is no {LOCK_OF_PACKAGES} here", "versions cannot be compared", "")
         return
     wanted = re.findall(r"^([A-Za-z0-9_.\-]+)==([^+\s]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
-    differing = [line for name, version in wanted if (line := _differs(name, version))]
+    differing = [line for name, version in wanted if (line := _doctor_package_difference(name, version))]
     if differing:
         yield Finding(
             "packages",
@@ -101,7 +101,7 @@ def check_packages(root: Path) -> Iterator[Finding]:
         yield Finding("packages", "ok", f"Python {platform.python_version()}, {versions}, {len(wanted)} as locked")
 
 
-def _differs(name: str, version: str) -> str:
+def _doctor_package_difference(name: str, version: str) -> str:
     try:
         installed = distribution(name).version.split("+")[0]
     except PackageNotFoundError:
@@ -109,9 +109,9 @@ def _differs(name: str, version: str) -> str:
     return "" if installed == version else f"{name} {installed} instead of {version}"
 
 
-def check_device(root: Path) -> Iterator[Finding]:
+def diagnose_device(root: Path) -> Iterator[Finding]:
     """What PyTorch can compute on, and a card that it cannot use."""
-    found = devices()
+    found = machine_devices()
     told = "; ".join(
         f"{d['device']}: {d['name']}"
         + (f", capability {d['capability']}" if d["capability"] else "")
@@ -129,7 +129,7 @@ def check_device(root: Path) -> Iterator[Finding]:
         )
 
 
-def check_parameters(root: Path) -> Iterator[Finding]:
+def diagnose_parameters(root: Path) -> Iterator[Finding]:
     """params.yaml, and room on the disk for what it asks for."""
     try:
         params = load_params(root / "params.yaml")
@@ -138,11 +138,11 @@ def check_parameters(root: Path) -> Iterator[Finding]:
         return
     yield Finding("parameters", "ok", f"params.yaml is valid, scale {params.scale}, seed {params.seed}")
     try:
-        check_room(run_bytes(params), f"scale {params.scale}", root, state_dir())
+        check_disk_room(run_bytes_in_layout(params), f"scale {params.scale}", root, layout_state_dir())
     except ForgeError as error:
         yield Finding("disk", "wrong", str(error), "a run would be refused", "agent-forge clean; dvc gc --workspace")
         return
-    yield Finding("disk", "ok", f"room enough for scale {params.scale} ({human_bytes(run_bytes(params))})")
+    yield Finding("disk", "ok", f"room enough for scale {params.scale} ({human_bytes(run_bytes_in_layout(params))})")
 
 
 # ---- what runs have left -----------------------------------------------------------------------------------
@@ -168,7 +168,7 @@ def check_checkpoints(root: Path) -> Iterator[Finding]:
 
 
 def _damaged_checkpoints() -> Iterator[Finding]:
-    for folder in sorted(home().glob("*/*/**/step-*")):
+    for folder in sorted(stage_checkpoints_home().glob("*/*/**/step-*")):
         if not folder.is_dir():
             continue
         try:
@@ -181,15 +181,15 @@ def _damaged_checkpoints() -> Iterator[Finding]:
                 f"{half}: {error}",
                 "a run would go on from the one before it, or start afresh",
                 "remove it",
-                partial(doctor_dvc.remove, folder),
+                partial(doctor_dvc.remove_as_doctor_fix, folder),
             )
 
 
 def check_runs(root: Path) -> Iterator[Finding]:
     """Stages that say they are running though their process is gone."""
-    for folder in sorted((state_dir() / "runs").glob("*")):
+    for folder in sorted((layout_state_dir() / "runs").glob("*")):
         status = read_status(folder)
-        if status is not None and status["state"] == "running" and not locks.is_alive(status["pid"]):
+        if status is not None and status["state"] == "running" and not locks.is_dvc_process_alive(status["pid"]):
             yield Finding(
                 "runs",
                 "note",
@@ -199,12 +199,12 @@ def check_runs(root: Path) -> Iterator[Finding]:
             )
 
 
-def check_drafts(root: Path) -> Iterator[Finding]:
+def diagnose_drafts(root: Path) -> Iterator[Finding]:
     """Half-built outputs and half-written files of killed processes."""
     found = [*root.glob("models/.*.building"), *root.glob("models/*/.*.building"), *root.glob("data/.*.building")]
     for folder in ("results", ".forge/runs", ".forge/checkpoints"):
         found += (root / folder).rglob(".*.tmp")
-    busy = locks.processes_in(root)
+    busy = locks.dvc_processes_in(root)
     for path in sorted(found):
         if busy:
             continue  # somebody may be writing it just now
@@ -214,7 +214,7 @@ def check_drafts(root: Path) -> Iterator[Finding]:
             f"{path.relative_to(root)} is half-written",
             "a killed run left it; nothing reads it",
             "remove it",
-            partial(doctor_dvc.remove, path),
+            partial(doctor_dvc.remove_as_doctor_fix, path),
         )
 
 
@@ -223,7 +223,7 @@ def check_registry(root: Path) -> Iterator[Finding]:
     path = store.registry_path()
     if not path.is_file():
         return
-    faults = store.faults(path)
+    faults = store.registry_faults(path)
     if not faults:
         yield Finding("registry", "ok", "registry.db is whole")
         return
@@ -244,15 +244,15 @@ def check_registry(root: Path) -> Iterator[Finding]:
 
 
 CHECKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (
-    check_packages,
-    check_device,
-    check_parameters,
-    doctor_dvc.check_lock,
-    doctor_dvc.check_rwlock,
-    doctor_dvc.check_experiments,
-    doctor_dvc.check_queue,
+    diagnose_packages,
+    diagnose_device,
+    diagnose_parameters,
+    doctor_dvc.diagnose_lock,
+    doctor_dvc.diagnose_rwlock,
+    doctor_dvc.diagnose_experiments,
+    doctor_dvc.diagnose_queue,
     check_checkpoints,
     check_runs,
-    check_drafts,
+    diagnose_drafts,
     check_registry,
 )

@@ -13,7 +13,7 @@ from typing import Any
 from forge.errors import ForgeError
 from forge.files import MANIFEST, sha256_file, verify_manifest
 from forge.interface.paths import CODE, RESULTS
-from forge.pipeline.dvc.lockfile import LOCK, Cache, Lock, Out, half_written, intact, md5_path
+from forge.pipeline.dvc.lockfile import LOCK, Cache, Lock, Out, is_dvc_cache_draft, is_dvc_cache_object_intact, md5_path
 from forge.pipeline.registry import store
 from forge.pipeline.registry.versions import versions
 
@@ -27,7 +27,7 @@ class Damage:
     fix: str
 
 
-def verify(root: Path) -> dict[str, Any]:
+def verify_integrity(root: Path) -> dict[str, Any]:
     """Check workspace, cache, registered versions and registry.
 
     Returns:
@@ -43,18 +43,25 @@ def verify(root: Path) -> dict[str, Any]:
     outs = [out for out in Lock.read(root).outs().values() if not {*Path(out.path).parents, Path(out.path)} & {*small}]
     absent = [out.path for out in outs if not (root / out.path).exists()]
     objects, users = list(cache.objects()), cache.users(outs)
-    present = {out.md5 for out in outs if cache.object(out.md5).is_file() and intact(cache.object(out.md5))}
-    damaged = [damage for out in outs if out.path not in absent and (damage := _check_out(root, out))]
-    damaged += [damage for path in objects if (damage := _check_object(path, users))]
-    damaged += [_lost(out, name) for out in outs if out.md5 in present for name in cache.missing(out.md5)]
-    known, rotten = _check_versions(root, cache)
+    present = {
+        out.md5 for out in outs if cache.object(out.md5).is_file() and is_dvc_cache_object_intact(cache.object(out.md5))
+    }
+    damaged = [damage for out in outs if out.path not in absent and (damage := _check_output_integrity(root, out))]
+    damaged += [damage for path in objects if (damage := _check_cache_object_integrity(path, users))]
+    damaged += [
+        _missing_object_integrity_damage(out, name)
+        for out in outs
+        if out.md5 in present
+        for name in cache.missing(out.md5)
+    ]
+    known, rotten = _check_version_integrity(root, cache)
     damaged += rotten
-    damaged += [Damage(store.registry_path().as_posix(), line, store.FIX_HINT) for line in store.faults()]
+    damaged += [Damage(store.registry_path().as_posix(), line, store.FIX_HINT) for line in store.registry_faults()]
     checked = {"outputs": len(outs) - len(absent), "objects": len(objects), "versions": known}
     return {"checked": checked, "absent": absent, "damaged": [asdict(damage) for damage in damaged]}
 
 
-def _check_out(root: Path, out: Out) -> Damage | None:
+def _check_output_integrity(root: Path, out: Out) -> Damage | None:
     fix = f"rm -r {out.path} && dvc checkout {out.path}   (or, if the cache is damaged too: agent-forge run)"
     try:
         verify_manifest(root / out.path)
@@ -65,11 +72,11 @@ def _check_out(root: Path, out: Out) -> Damage | None:
     return None
 
 
-def _check_object(path: Path, users: dict[str, list[str]]) -> Damage | None:
+def _check_cache_object_integrity(path: Path, users: dict[str, list[str]]) -> Damage | None:
     md5 = path.parent.name + path.name
-    if half_written(path):
+    if is_dvc_cache_draft(path):
         return Damage(path.as_posix(), "half-written, by a run that was killed or still works", f"rm {path}")
-    if intact(path):
+    if is_dvc_cache_object_intact(path):
         return None
     what = f"its bytes do not have the MD5 {md5.removesuffix('.dir')} that it is named by"
     if md5 not in users:
@@ -80,18 +87,18 @@ def _check_object(path: Path, users: dict[str, list[str]]) -> Damage | None:
     return Damage(path.as_posix(), f"{what}; it is {user}", fix)
 
 
-def _lost(out: Out, name: str) -> Damage:
+def _missing_object_integrity_damage(out: Out, name: str) -> Damage:
     fix = f"dvc fetch {out.path}   (without a remote: dvc commit {out.stage}, if the workspace is whole)"
     return Damage(f"{out.path}/{name}", "is missing from the DVC cache, though the rest of its folder is there", fix)
 
 
-def _check_versions(root: Path, cache: Cache) -> tuple[int, list[Damage]]:
+def _check_version_integrity(root: Path, cache: Cache) -> tuple[int, list[Damage]]:
     """The manifests of registered versions, as far as they are in the cache; number of versions, and damage."""
     found, known = [], versions(root)
     for version in known:
         md5, expected = version.facts.get("dvc_md5"), version.facts.get("manifest_sha256")
         path = cache.object(md5) if md5 else None
-        if path is None or not path.is_file() or not intact(path):
+        if path is None or not path.is_file() or not is_dvc_cache_object_intact(path):
             continue
         manifest = cache.file(str(md5), MANIFEST)
         if manifest is not None and sha256_file(manifest) != expected:

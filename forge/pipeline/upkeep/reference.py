@@ -12,14 +12,14 @@ from pathlib import Path
 from typing import Any
 
 from forge.config import load_params
-from forge.config.schema import explanation
+from forge.config.schema import explain_params_key
 from forge.files import atomic_write_text
 from forge.interface.phase import Contract, Rule
 from forge.phases import PHASES
 from forge.pipeline.dvc.declare import dvc_yaml
 from forge.pipeline.handoff.schemas import schemas
-from forge.pipeline.layout.phases import reads
-from forge.pipeline.metrics.catalog import document
+from forge.pipeline.layout.phases import stage_input_paths
+from forge.pipeline.metrics.catalog import metric_catalog_page
 
 REFERENCE = Path("docs/reference")
 _STAGE = '''"""Phase {number}, {phase}: {title}. Made by `make reference`."""
@@ -41,15 +41,15 @@ def pages(root: Path = Path()) -> dict[Path, str]:
     }
     return {
         Path("dvc.yaml"): dvc_yaml(),
-        REFERENCE / "metrics.md": document(),
+        REFERENCE / "metrics.md": metric_catalog_page(),
         REFERENCE / "parameters.md": parameters_page(root),
         REFERENCE / "phases.md": phases_page(),
         **schema_files,
-        **stage_files(),
+        **reference_stage_files(),
     }
 
 
-def stage_files() -> dict[Path, str]:
+def reference_stage_files() -> dict[Path, str]:
     """What `python -m stages.<stage>` runs, for the stages of the phases."""
     return {
         Path("stages") / f"{stage.name}.py": _STAGE.format(
@@ -68,29 +68,29 @@ def parameters_page(root: Path = Path()) -> str:
     lines += ["Sizes and budgets have a value for each scale. `dvc exp run -S scale=smoke`, or"]
     lines += ["`-S scales.tiny.edge.steps=50`, changes one for an experiment.", ""]
     lines += ["| key | meaning | value |", "|---|---|---|"]
-    lines += [_row(key, value) for key, value in _leaves(tree)]
+    lines += [_reference_parameter_row(key, value) for key, value in _reference_parameter_leaves(tree)]
     lines += ["", "## Sizes and budgets", "", f"| key, below `scales.<scale>.` | meaning | {' | '.join(scales)} |"]
     lines.append("|---|---|" + "---|" * len(scales))
-    columns = {name: dict(_leaves(scale)) for name, scale in scales.items()}
+    columns = {name: dict(_reference_parameter_leaves(scale)) for name, scale in scales.items()}
     for key in next(iter(columns.values())):
-        values = " | ".join(_code(column[key]) for column in columns.values())
-        lines.append(f"| `{key}` | {explanation(f'scales.{next(iter(scales))}.{key}')} | {values} |")
+        values = " | ".join(_reference_code_cell(column[key]) for column in columns.values())
+        lines.append(f"| `{key}` | {explain_params_key(f'scales.{next(iter(scales))}.{key}')} | {values} |")
     return "\n".join(lines) + "\n"
 
 
-def _leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+def _reference_parameter_leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
     for key, value in tree.items():
         if isinstance(value, dict):
-            yield from _leaves(value, f"{prefix}{key}.")
+            yield from _reference_parameter_leaves(value, f"{prefix}{key}.")
         else:
             yield f"{prefix}{key}", value
 
 
-def _row(key: str, value: Any) -> str:
-    return f"| `{key}` | {explanation(key)} | {_code(value)} |"
+def _reference_parameter_row(key: str, value: Any) -> str:
+    return f"| `{key}` | {explain_params_key(key)} | {_reference_code_cell(value)} |"
 
 
-def _code(value: Any) -> str:
+def _reference_code_cell(value: Any) -> str:
     return f"`{json.dumps(value)}`"
 
 
@@ -101,17 +101,17 @@ def phases_page() -> str:
         lines += ["", f"## {number} {phase.name}: {phase.title}", ""]
         lines += ["| stage | what it does | reads | publishes |", "|---|---|---|---|"]
         for stage in phase.stages:
-            inputs = ", ".join(f"`{path}`" for path in reads(stage))
+            inputs = ", ".join(f"`{path}`" for path in stage_input_paths(stage))
             made = ", ".join(f"`{path}`" for branch in stage.branches for path in stage.outputs(branch))
             names = ", ".join(f"`{name}`" for name in stage.names())
             lines.append(f"| {names} | {stage.title} | {inputs} | {made or 'metrics and claims only'} |")
         lines += ["", "Deployed: " + ", ".join(f"`{name.removesuffix('?')}`" for name in phase.deployed) + "."]
         if phase.contract is not None:
-            lines += ["", *_demands(phase.contract)]
+            lines += ["", *_reference_contract_lines(phase.contract)]
     return "\n".join(lines) + "\n"
 
 
-def _demands(contract: Contract) -> list[str]:
+def _reference_contract_lines(contract: Contract) -> list[str]:
     """The handoff in words."""
     lines = [f"Expects of {contract.source} ([schema](schemas/{contract.source}-{contract.target}.json)):", ""]
     lines.append(f"- models: {contract.models}, each with a manifest that holds")
@@ -124,10 +124,10 @@ def _demands(contract: Contract) -> list[str]:
         "ternary": "weights that act as ternary",
     }
     lines += [f"- {words}" for name, words in flags.items() if getattr(contract, name)]
-    return lines + [f"- {_rule(rule)}" for rule in contract.rules]
+    return lines + [f"- {_reference_rule_text(rule)}" for rule in contract.rules]
 
 
-def _rule(rule: Rule) -> str:
+def _reference_rule_text(rule: Rule) -> str:
     key = f"`{rule.key}`" + (" (of results/)" if rule.source == "results" else "")
     if rule.op == "present":
         return f"{key} is there"

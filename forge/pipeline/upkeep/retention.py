@@ -11,14 +11,14 @@ from pathlib import Path
 
 from forge.config import Params
 from forge.errors import ForgeError
-from forge.pipeline.layout.paths import state_dir
-from forge.pipeline.lifecycle.checkpoints import CheckpointHome, orphans
+from forge.pipeline.layout.paths import layout_state_dir
+from forge.pipeline.lifecycle.checkpoints import CheckpointHome, orphan_stage_checkpoints
 from forge.pipeline.records.tracking import read_status
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
 
-def parse_age(text: str) -> float:
+def parse_retention_age(text: str) -> float:
     """Seconds of an age such as `7d`, `12h`, `30m`, `90s`, `2w`.
 
     Raises:
@@ -56,7 +56,7 @@ class Leftover:
         return True
 
 
-def _measured(path: Path, kind: str, lock: CheckpointHome | None = None) -> Leftover:
+def _measure_retention_leftover(path: Path, kind: str, lock: CheckpointHome | None = None) -> Leftover:
     files = [file for file in path.rglob("*") if file.is_file()] if path.is_dir() else [path]
     stats = [file.stat() for file in files] or [path.stat()]
     written = max(stat.st_mtime for stat in stats)
@@ -65,7 +65,9 @@ def _measured(path: Path, kind: str, lock: CheckpointHome | None = None) -> Left
 
 def orphan_checkpoints(params: Params) -> list[Leftover]:
     """Checkpoints that nothing resumes from any more, whatever their age."""
-    return [_measured(home.path, "orphan checkpoint", home) for home in orphans(params)]
+    return [
+        _measure_retention_leftover(home.path, "orphan checkpoint", home) for home in orphan_stage_checkpoints(params)
+    ]
 
 
 def leftovers(params: Params, older_than: float) -> list[Leftover]:
@@ -75,18 +77,18 @@ def leftovers(params: Params, older_than: float) -> list[Leftover]:
     A stage's latest record stays while it says that the stage is running or paused; so does a checkpoint that the
     next run would resume from.
     """
-    found = [*orphan_checkpoints(params), *_records()]
+    found = [*orphan_checkpoints(params), *_retention_record_leftovers()]
     return sorted((each for each in found if each.age >= older_than), key=lambda each: each.path)
 
 
-def _records() -> Iterator[Leftover]:
-    state = state_dir()
+def _retention_record_leftovers() -> Iterator[Leftover]:
+    state = layout_state_dir()
     for folder in sorted((state / "runs").glob("*")):
         status = read_status(folder) if folder.is_dir() else None
         if status is None or status["state"] not in ("running", "paused"):
-            yield _measured(folder, "record of a run")
+            yield _measure_retention_leftover(folder, "record of a run")
     kinds = {"experiments/*": "record of an experiment", "logs/*.jsonl": "log", "wandb/*run-*": "W&B run"}
     for pattern, kind in kinds.items():
         for path in sorted(state.glob(pattern)):
             if not path.is_symlink():
-                yield _measured(path, kind)
+                yield _measure_retention_leftover(path, kind)

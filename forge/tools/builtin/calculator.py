@@ -8,7 +8,7 @@ from functools import partial
 
 from forge.tools.calculator import CalculatorError, calculate
 from forge.tools.declaration import Answer, Drawn, Frames, Intent, Tool, ToolSetting
-from forge.tools.drawing import draw_number
+from forge.tools.drawing import draw_tool_number
 
 # fmt: off
 FRAMES = Frames(
@@ -29,16 +29,16 @@ FRAMES = Frames(
 # fmt: on
 
 
-def draw_operands(rng: random.Random, name: str) -> Drawn:
+def draw_calculator_operands(rng: random.Random, name: str) -> Drawn:
     """Operands of an intent; division, roots and gcd are drawn so that results stay short."""
-    a, b, c = draw_number(rng, 3), draw_number(rng, 3), draw_number(rng, 2)
+    a, b, c = draw_tool_number(rng, 3), draw_tool_number(rng, 3), draw_tool_number(rng, 2)
     if name in ("add", "subtract") and rng.random() < 0.2:
         places = rng.randint(1, 2)
-        first, second = (f"{draw_number(rng, 4) / 10**places:.{places}f}" for _ in "ab")
+        first, second = (f"{draw_tool_number(rng, 4) / 10**places:.{places}f}" for _ in "ab")
         return {"a": first, "b": second}, None
     if name == "divide":
-        b = draw_number(rng, 2)
-        a = b * draw_number(rng, 2)
+        b = draw_tool_number(rng, 2)
+        a = b * draw_tool_number(rng, 2)
     elif name == "power":
         a, b = rng.randint(2, 40), rng.randint(2, 5)
     elif name == "remainder":
@@ -49,15 +49,15 @@ def draw_operands(rng: random.Random, name: str) -> Drawn:
     elif name == "sqrt":
         return {"a": str(rng.randint(2, 150) ** 2)}, None
     elif name in ("mixed", "grouped"):
-        return {"a": str(draw_number(rng, 2)), "b": str(draw_number(rng, 2)), "c": str(c)}, None
+        return {"a": str(draw_tool_number(rng, 2)), "b": str(draw_tool_number(rng, 2)), "c": str(c)}, None
     return {"a": str(a), "b": str(b)}, None
 
 
-def _arithmetic(name: str, argument: str, *cores: str, weight: int = 1) -> Intent:
-    return Intent(name, cores, argument, partial(draw_operands, name=name), weight)
+def _calculator_intent(name: str, argument: str, *cores: str, weight: int = 1) -> Intent:
+    return Intent(name, cores, argument, partial(draw_calculator_operands, name=name), weight)
 
 
-def answer_expression(expression: str) -> str:
+def answer_with_calculator(expression: str) -> str:
     """The value of an expression, or what is wrong with it."""
     try:
         return calculate(expression)
@@ -67,13 +67,13 @@ def answer_expression(expression: str) -> str:
 
 def open_calculator(setting: ToolSetting, stack: ExitStack) -> Answer:
     """It needs nothing."""
-    return answer_expression
+    return answer_with_calculator
 
 
 INTENTS = (
-    _arithmetic("add", "{a}+{b}", "{a} plus {b}", "{a} + {b}", "{a}+{b}", "the sum of {a} and {b}", weight=2),
-    _arithmetic("subtract", "{a}-{b}", "{a} minus {b}", "{a} - {b}", "{a}-{b}", "{a} take away {b}", weight=2),
-    _arithmetic(
+    _calculator_intent("add", "{a}+{b}", "{a} plus {b}", "{a} + {b}", "{a}+{b}", "the sum of {a} and {b}", weight=2),
+    _calculator_intent("subtract", "{a}-{b}", "{a} minus {b}", "{a} - {b}", "{a}-{b}", "{a} take away {b}", weight=2),
+    _calculator_intent(
         "multiply",
         "{a}*{b}",
         "{a} times {b}",
@@ -83,17 +83,19 @@ INTENTS = (
         "the product of {a} and {b}",
         weight=3,
     ),
-    _arithmetic("divide", "{a}/{b}", "{a} divided by {b}", "{a} / {b}", "{a}/{b}", "{a} over {b}", weight=2),
-    _arithmetic("power", "{a}**{b}", "{a} to the power of {b}", "{a}**{b}", "{a} to the power {b}"),
-    _arithmetic("remainder", "{a}%{b}", "{a} modulo {b}", "the remainder of {a} divided by {b}", "{a} mod {b}"),
-    _arithmetic(
+    _calculator_intent("divide", "{a}/{b}", "{a} divided by {b}", "{a} / {b}", "{a}/{b}", "{a} over {b}", weight=2),
+    _calculator_intent("power", "{a}**{b}", "{a} to the power of {b}", "{a}**{b}", "{a} to the power {b}"),
+    _calculator_intent("remainder", "{a}%{b}", "{a} modulo {b}", "the remainder of {a} divided by {b}", "{a} mod {b}"),
+    _calculator_intent(
         "gcd", "gcd({a},{b})", "the gcd of {a} and {b}", "the greatest common divisor of {a} and {b}", "gcd({a},{b})"
     ),
-    _arithmetic(
+    _calculator_intent(
         "lcm", "lcm({a},{b})", "the lcm of {a} and {b}", "the least common multiple of {a} and {b}", "lcm({a},{b})"
     ),
-    _arithmetic("sqrt", "sqrt({a})", "the square root of {a}", "sqrt({a})", "the root of {a}"),
-    _arithmetic("mixed", "{a}+{b}*{c}", "{a} plus {b} times {c}", "{a} + {b} * {c}", "{a}+{b}*{c}"),
-    _arithmetic("grouped", "({a}+{b})*{c}", "({a} + {b}) * {c}", "({a}+{b})*{c}", "the sum of {a} and {b}, times {c}"),
+    _calculator_intent("sqrt", "sqrt({a})", "the square root of {a}", "sqrt({a})", "the root of {a}"),
+    _calculator_intent("mixed", "{a}+{b}*{c}", "{a} plus {b} times {c}", "{a} + {b} * {c}", "{a}+{b}*{c}"),
+    _calculator_intent(
+        "grouped", "({a}+{b})*{c}", "({a} + {b}) * {c}", "({a}+{b})*{c}", "the sum of {a} and {b}, times {c}"
+    ),
 )
 TOOL = Tool("calculator", 1, open_calculator, FRAMES, INTENTS, split_by_argument=True)

@@ -8,7 +8,7 @@ from functools import partial
 
 from forge.tools.code_executor import CodeExecutor
 from forge.tools.declaration import Answer, Drawn, Frames, Intent, Tool, ToolSetting
-from forge.tools.drawing import draw_number, draw_word
+from forge.tools.drawing import draw_tool_number, draw_tool_word
 
 # fmt: off
 FRAMES = Frames(
@@ -46,12 +46,12 @@ RUN_FRAMES = Frames(
 # fmt: on
 
 
-def draw_snippet(rng: random.Random, name: str) -> Drawn:
+def draw_code_executor_snippet(rng: random.Random, name: str) -> Drawn:
     """Slots of an intent and what its snippet prints: tens of thousands of sandbox runs would take minutes, and a test
     compares the two."""
-    word = draw_word(rng)
+    word = draw_tool_word(rng)
     if name == "run":
-        return _draw_spelled_out(rng, word)
+        return _draw_code_executor_line(rng, word)
     if name == "sum":
         n = rng.randint(5, 300)
         return {"n": str(n)}, str(n * (n - 1) // 2)
@@ -70,9 +70,9 @@ def draw_snippet(rng: random.Random, name: str) -> Drawn:
     return {"w": word}, values[name]
 
 
-def _draw_spelled_out(rng: random.Random, word: str) -> Drawn:
+def _draw_code_executor_line(rng: random.Random, word: str) -> Drawn:
     """A line of code that the user spells out, and its output."""
-    a, b, n = draw_number(rng, 2), draw_number(rng, 2), rng.randint(2, 4)
+    a, b, n = draw_tool_number(rng, 2), draw_tool_number(rng, 2), rng.randint(2, 4)
     if rng.random() < 0.5:
         code, value = rng.choice(
             (
@@ -95,8 +95,8 @@ def _draw_spelled_out(rng: random.Random, word: str) -> Drawn:
     return {"code": code, "w": word}, text  # the word decides the split, as in the other intents
 
 
-def _on_word(name: str, argument: str, *cores: str, weight: int = 1) -> Intent:
-    return Intent(name, cores, argument, partial(draw_snippet, name=name), weight)
+def _code_executor_word_intent(name: str, argument: str, *cores: str, weight: int = 1) -> Intent:
+    return Intent(name, cores, argument, partial(draw_code_executor_snippet, name=name), weight)
 
 
 def open_code_executor(setting: ToolSetting, stack: ExitStack) -> Answer:
@@ -107,7 +107,7 @@ def open_code_executor(setting: ToolSetting, stack: ExitStack) -> Answer:
 
 
 INTENTS = (
-    _on_word(
+    _code_executor_word_intent(
         "reverse",
         "print('{w}'[::-1])",
         "reverse the word {w}",
@@ -117,7 +117,7 @@ INTENTS = (
         "reverse the letters of {w}",
         weight=4,
     ),
-    _on_word(
+    _code_executor_word_intent(
         "length",
         "print(len('{w}'))",
         "find the length of {w}",
@@ -126,7 +126,7 @@ INTENTS = (
         "count the length of {w}",
         weight=2,
     ),
-    _on_word(
+    _code_executor_word_intent(
         "upper",
         "print('{w}'.upper())",
         "put {w} in capitals",
@@ -135,30 +135,30 @@ INTENTS = (
         "turn the word {w} into uppercase",
         weight=2,
     ),
-    _on_word(
+    _code_executor_word_intent(
         "repeat", "print('{w}'*{n})", "repeat {w} {n} times", "repeat the word {w} {n} times", "write {w} {n} times"
     ),
-    _on_word(
+    _code_executor_word_intent(
         "sort",
         "print(''.join(sorted('{w}')))",
         "sort the letters of {w}",
         "put the letters of {w} in order",
         "order the letters of {w}",
     ),
-    _on_word(
+    _code_executor_word_intent(
         "letter",
         "print('{w}'.count('{c}'))",
         "count the letter {c} in {w}",
         "count every {c} in {w}",
         "count how often {c} is in {w}",
     ),
-    _on_word(
+    _code_executor_word_intent(
         "sum",
         "print(sum(range({n})))",
         "sum the numbers below {n}",
         "add the numbers below {n}",
         "add all numbers below {n}",
     ),
-    Intent("run", ("{code}",), "{code}", partial(draw_snippet, name="run"), 3, frames=RUN_FRAMES),
+    Intent("run", ("{code}",), "{code}", partial(draw_code_executor_snippet, name="run"), 3, frames=RUN_FRAMES),
 )
 TOOL = Tool("code_executor", 2, open_code_executor, FRAMES, INTENTS, split_by_argument=True, quoted=True)

@@ -26,19 +26,19 @@ FRAMES = Frames(
 # fmt: on
 
 
-def draw_table(rng: random.Random) -> Drawn:
+def draw_database_table(rng: random.Random) -> Drawn:
     """The name of a table."""
     return {"e": rng.choice(list(TABLES))}, None
 
 
-def draw_row_name(rng: random.Random, table: str) -> Drawn:
+def draw_database_row_name(rng: random.Random, table: str) -> Drawn:
     """The name in a row of a table."""
     return {"e": str(rng.choice(TABLES[table][1])[0])}, None
 
 
-def _lookup(column: str, table: str, cores: tuple[str, ...], extra: Extra) -> Intent:
+def _database_lookup_intent(column: str, table: str, cores: tuple[str, ...], extra: Extra) -> Intent:
     argument = f"SELECT {column} FROM {table} WHERE name='{{e}}'"
-    return Intent(f"{table}.{column}", cores, argument, partial(draw_row_name, table=table), 4, extra)
+    return Intent(f"{table}.{column}", cores, argument, partial(draw_database_row_name, table=table), 4, extra)
 
 
 def open_database(setting: ToolSetting, stack: ExitStack) -> Answer:
@@ -53,7 +53,7 @@ def open_database(setting: ToolSetting, stack: ExitStack) -> Answer:
 
 
 INTENTS = (
-    _lookup(
+    _database_lookup_intent(
         "price",
         "products",
         ("the price of the {e}", "the price of {e}", "the {e} price"),
@@ -63,7 +63,7 @@ INTENTS = (
             ("What does a {e} cost?",),
         ),
     ),
-    _lookup(
+    _database_lookup_intent(
         "stock",
         "products",
         ("the stock of the {e}", "the stock of {e}", "the {e} stock"),
@@ -73,7 +73,7 @@ INTENTS = (
             ("How much stock of the {e} do we have?",),
         ),
     ),
-    _lookup(
+    _database_lookup_intent(
         "city",
         "customers",
         ("the city of {e}", "the city of customer {e}", "the home city of {e}"),
@@ -83,7 +83,7 @@ INTENTS = (
             ("In which city is {e}?",),
         ),
     ),
-    _lookup(
+    _database_lookup_intent(
         "orders",
         "customers",
         ("the orders of {e}", "the number of orders of {e}", "the orders of customer {e}"),
@@ -93,7 +93,7 @@ INTENTS = (
             ("How many orders does customer {e} have?",),
         ),
     ),
-    _lookup(
+    _database_lookup_intent(
         "team",
         "employees",
         ("the team of {e}", "the team of employee {e}", "the work team of {e}"),
@@ -103,7 +103,7 @@ INTENTS = (
             ("In which team is {e}?",),
         ),
     ),
-    _lookup(
+    _database_lookup_intent(
         "salary",
         "employees",
         ("the salary of {e}", "the salary of employee {e}", "the yearly salary of {e}"),
@@ -117,7 +117,7 @@ INTENTS = (
         "count",
         ("the number of {e}", "the total number of {e}", "the count of {e}"),
         "SELECT COUNT(*) FROM {e}",
-        draw_table,
+        draw_database_table,
         1,
         (
             ("How many {e} do we have?", "How many {e} are there?"),

@@ -8,7 +8,7 @@ from functools import partial
 
 from forge.tools.content import FILES
 from forge.tools.declaration import Answer, Drawn, Frames, Intent, Tool, ToolSetting
-from forge.tools.file_reader import read_start
+from forge.tools.file_reader import read_file_for_tool
 
 # fmt: off
 FRAMES = Frames(
@@ -31,14 +31,14 @@ FRAMES = Frames(
 # fmt: on
 
 
-def draw_file_name(rng: random.Random) -> Drawn:
+def draw_file_reader_name(rng: random.Random) -> Drawn:
     """The name of a file that is there."""
     return {"e": rng.choice(list(FILES))}, None
 
 
 def open_file_reader(setting: ToolSetting, stack: ExitStack) -> Answer:
     """Looks at the folder when it is asked."""
-    return partial(read_start, setting.workspace / "files")
+    return partial(read_file_for_tool, setting.workspace / "files")
 
 
-TOOL = Tool("file_reader", 4, open_file_reader, FRAMES, (Intent("file", ("{e}",), "{e}", draw_file_name),))
+TOOL = Tool("file_reader", 4, open_file_reader, FRAMES, (Intent("file", ("{e}",), "{e}", draw_file_reader_name),))

@@ -6,10 +6,10 @@ from pathlib import Path
 
 import torch
 
-from forge.data.build import encode_rows
+from forge.data.build import tokenize_data_rows
 from forge.data.personas import PERSONA_PROMPTS, PERSONAS
-from forge.data.render import ID, encode
-from forge.data.views import bare_view
+from forge.data.render import ID, tokenize_text
+from forge.data.views import dataset_without_prompts
 from forge.evals.persona import PersonaScore
 from forge.evals.tool_use import ToolScore
 from forge.model import load_model
@@ -29,7 +29,9 @@ def test_baking_changes_the_core_alone_and_leaves_the_teacher(tmp_path: Path) ->
     before = {name: weight.clone() for name, weight in teacher.state_dict().items()}
     run = StubRun(tmp_path, **smoke_params("baking", lora_rank=2, steps=4, lr=0.02, checkpoint_every=2))
     rows = [row for row in conversations() if row["kind"] in BAKED_KINDS]
-    made = Trajectories(encode_rows(tiny_tokenizer(), rows), bare_view(tiny_tokenizer(), rows), 1.0, [])
+    made = Trajectories(
+        tokenize_data_rows(tiny_tokenizer(), rows), dataset_without_prompts(tiny_tokenizer(), rows), 1.0, []
+    )
     model, half, result = bake(run, teacher, tiny_tokenizer(), made)
     assert result.tokens > 0
     assert max(point["train/learning_rate"] for _, point in run.logged) <= run.params.lr
@@ -39,7 +41,7 @@ def test_baking_changes_the_core_alone_and_leaves_the_teacher(tmp_path: Path) ->
     wanted = before.copy()
     wanted["embed.weight"] = before["embed.weight"].clone()
     for name, prompt in PERSONA_PROMPTS.items():
-        wanted["embed.weight"][ID[name]] = before["embed.weight"][encode(tiny_tokenizer(), prompt)].mean(0)
+        wanted["embed.weight"][ID[name]] = before["embed.weight"][tokenize_text(tiny_tokenizer(), prompt)].mean(0)
     core = {f"{name}.weight" for name in teacher.core_linears()}
     for name, weight in wanted.items():
         full, part = model.state_dict()[name], half.state_dict()[name]

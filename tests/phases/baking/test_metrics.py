@@ -10,15 +10,20 @@ from types import SimpleNamespace
 import pytest
 import torch
 
-from forge.data.build import Row, encode_rows
+from forge.data.build import Row, tokenize_data_rows
 from forge.data.personas import PERSONA_PROMPTS
 from forge.evals.persona import PersonaScore
 from forge.evals.tool_use import ToolScore
-from forge.phases.baking.curve import ToolCurve, tool_iterations
+from forge.phases.baking.curve import ToolCurve, baking_iterations_by_tool
 from forge.phases.baking.lora import add_lora, merge_lora
-from forge.phases.baking.metrics import baking_metrics, forgetting_percent, half_strength, persona_divergence
+from forge.phases.baking.metrics import (
+    baked_persona_divergence,
+    baking_forgetting_percent,
+    baking_metrics,
+    half_strength,
+)
 from forge.phases.baking.trajectories import Trajectories
-from forge.tools import TOOL_NAMES, build_workspace
+from forge.tools import TOOL_NAMES, build_tool_workspace
 from tests.support.declared import declared
 from tests.support.stub_run import StubRun, conversation, measured, smoke_params, watch_lengths, write_rows
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
@@ -47,12 +52,12 @@ def persona_rows() -> list[Row]:
 
 def trajectories() -> Trajectories:
     rows = [*(conversation("tool", i) for i in range(8)), *(conversation("direct", i) for i in range(4))]
-    data = encode_rows(tiny_tokenizer(), rows)
+    data = tokenize_data_rows(tiny_tokenizer(), rows)
     return Trajectories(data, data, 1.0, ["calculator"] * 6 + ["search"] * 2 + [None] * 4)
 
 
 def test_baking_records_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build_workspace(tmp_path / "workspace")
+    build_tool_workspace(tmp_path / "workspace")
     lengths = watch_lengths(monkeypatch)
     model = tiny_model(vocab_size=320, max_steps=1)
     rows = [{**conversation("tool", i), "task": name} for i, name in enumerate(TOOL_NAMES)]
@@ -71,9 +76,9 @@ def test_baking_records_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPa
     half = copy.deepcopy(model)
     metrics = {
         **curve.metrics(),
-        **tool_iterations(run, trajectories()),
+        **baking_iterations_by_tool(run, trajectories()),
         **baking_metrics(tool_scores(baked=0.8, prompted=0.8, unbaked=0.1, half=0.4), persona_scores(0.9), 2.0),
-        **persona_divergence(model, half, tiny_tokenizer(), persona_rows()),
+        **baked_persona_divergence(model, half, tiny_tokenizer(), persona_rows()),
         **half_strength(model, half, half),
     }
     assert declared("baking") <= set(metrics)
@@ -102,7 +107,7 @@ def test_a_tool_has_arrived_when_it_stays() -> None:
 
 def test_iterations_count_batches_with_the_tool(tmp_path: Path) -> None:
     run = StubRun(tmp_path, **smoke_params("baking", steps=40, batch_tokens=40))
-    found = tool_iterations(run, trajectories())
+    found = baking_iterations_by_tool(run, trajectories())
     assert found["tool_file_reader/baking_iterations"] == 0
     assert 0 < found["tool_search/baking_iterations"] < found["tool_calculator/baking_iterations"] < 40
 
@@ -128,10 +133,10 @@ def test_divergence_is_nothing_from_oneself_without_a_prompt() -> None:
     bare = [{**row, "messages": row["messages"][1:]} for row in persona_rows()]
     for row in bare:
         row["messages"] = [{"role": "persona", "content": row["task"]}, *row["messages"]]
-    same = persona_divergence(model, model, tiny_tokenizer(), [{**r, "kind": "direct"} for r in bare])
+    same = baked_persona_divergence(model, model, tiny_tokenizer(), [{**r, "kind": "direct"} for r in bare])
     assert set(same) == {f"persona_{name}/baking_kl" for name in PERSONA_PROMPTS}
     assert all(value == pytest.approx(0.0, abs=1e-6) for value in same.values())
-    prompted = persona_divergence(model, model, tiny_tokenizer(), persona_rows())
+    prompted = baked_persona_divergence(model, model, tiny_tokenizer(), persona_rows())
     assert all(value > 0.01 for value in prompted.values())
 
 
@@ -150,6 +155,6 @@ def test_half_strength_is_measured_on_the_weights() -> None:
 
 def test_forgetting_is_in_points() -> None:
     many, none = [1.0] * 20, [0.0] * 20
-    assert forgetting_percent(measured([1.0, 1.0], many), measured([1.0, 0.0], many)) == 50.0
-    assert forgetting_percent(measured([1.0, 0.0], many), measured([1.0, 1.0], many)) == 0.0
-    assert forgetting_percent(measured(none, many), measured(none, many)) == 0.0
+    assert baking_forgetting_percent(measured([1.0, 1.0], many), measured([1.0, 0.0], many)) == 50.0
+    assert baking_forgetting_percent(measured([1.0, 0.0], many), measured([1.0, 1.0], many)) == 0.0
+    assert baking_forgetting_percent(measured(none, many), measured(none, many)) == 0.0

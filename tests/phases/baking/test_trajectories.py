@@ -19,9 +19,9 @@ from forge.interface.fields import Mix
 from forge.model.engine import Generation
 from forge.phases.baking import trajectories as module
 from forge.phases.baking.params import Params
-from forge.phases.baking.trajectories import baking_shares, sample_trajectories
+from forge.phases.baking.trajectories import baking_shares, sample_baking_trajectories
 from forge.tools import Toolbox
-from forge.train import answers_without_tools, gather_batch
+from forge.train import gather_batch, loss_flags_without_call
 from tests.support.stub_run import StubRun, conversation, conversations, smoke_params
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
@@ -64,7 +64,7 @@ def sample(
     answers = Answers(spoil)
     monkeypatch.setattr(module, "generate", answers)
     with Toolbox() as toolbox:
-        return sample_trajectories(run, tiny_model(), tiny_tokenizer(), rows, toolbox), answers
+        return sample_baking_trajectories(run, tiny_model(), tiny_tokenizer(), rows, toolbox), answers
 
 
 def texts(data: Any) -> list[str]:
@@ -93,7 +93,7 @@ def test_a_trajectory_is_kept_only_if_its_one_call_gave_the_reference(
     assert {int(text.split("What is ")[1].split(" ")[0]) for text in kept} == set(range(45, 52))
     # The model's own call, not the reference's.
     assert all("<|call|>calculator 30+" in text for text in kept)
-    plain = answers_without_tools(made.bare)
+    plain = loss_flags_without_call(made.bare)
     assert plain.sum() == len(made.bare) - 7 == 3
     assert not plain[:7].any()
     assert made.callers == ["calculator"] * 7 + [None] * 3
@@ -124,7 +124,7 @@ def test_a_model_that_knows_nothing_learns_from_references(tmp_path: Path) -> No
     params = {**BAKING, "trajectories": 8, "answer_tokens": 8, "temperature": 0.7}
     runs = [StubRun(tmp_path / name, seed=1, **params) for name in "ab"]
     with Toolbox() as toolbox:
-        first, second = (sample_trajectories(run, model, tiny_tokenizer(), rows, toolbox) for run in runs)
+        first, second = (sample_baking_trajectories(run, model, tiny_tokenizer(), rows, toolbox) for run in runs)
     assert first.kept == 0.0
     assert sum("<|call|>" in text for text in texts(first.prompted)) == 6
     assert (first.prompted.ids == second.prompted.ids).all()
@@ -136,7 +136,7 @@ def test_sampling_stops_between_batches_and_goes_on_from_there(tmp_path: Path, m
 
     def sampled(run: StubRun) -> tuple[module.Trajectories, int]:
         with Toolbox() as toolbox:
-            made = sample_trajectories(run, tiny_model(), tiny_tokenizer(), rows, toolbox)
+            made = sample_baking_trajectories(run, tiny_model(), tiny_tokenizer(), rows, toolbox)
         return made, len(answers.prompts)
 
     answers = Answers({})
@@ -158,7 +158,7 @@ def test_sampling_stops_between_batches_and_goes_on_from_there(tmp_path: Path, m
 def test_prompted_and_bare_sets_supervise_the_same_tokens(monkeypatch: pytest.MonkeyPatch, run: StubRun) -> None:
     made, _ = sample(monkeypatch, run, conversations(), {})
     assert len(made.prompted) == len(made.bare)
-    plain = answers_without_tools(made.bare)
+    plain = loss_flags_without_call(made.bare)
     for i in range(len(made.bare)):
         with_prompt, bare = (data.row(i) for data in (made.prompted, made.bare))
         supervised = [ids[mask.astype(bool)].tolist() for ids, mask in (with_prompt, bare)]

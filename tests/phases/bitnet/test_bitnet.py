@@ -10,8 +10,8 @@ from forge.evals.measure import solved
 from forge.model import TinyTitanForCausalLM, load_model
 from forge.model.packed import PACKED, load_packed
 from forge.model.quantizers import fake_ternary
-from forge.phases.bitnet.claims import retention_claims
-from forge.phases.bitnet.distillation import distill, ternary_model
+from forge.phases.bitnet.claims import bitnet_claims
+from forge.phases.bitnet.distillation import distill_bitnet_student, ternary_model
 from forge.phases.bitnet.run import run as run_bitnet
 from tests.support.declared import declared
 from tests.support.stub_run import StubRun, measured, random_set, smoke_params
@@ -44,7 +44,7 @@ def test_distilling_trains_the_student_alone(tmp_path: Path) -> None:
     student = ternary_model(teacher, 8, 8)
     weights = state(teacher)
     run = StubRun(tmp_path, **smoke_params("bitnet", lr=0.01, checkpoint_every=3, batch_tokens=120))
-    result = distill(run, student, teacher, data)
+    result = distill_bitnet_student(run, student, teacher, data)
     assert same(teacher, weights)
     assert not any(torch.equal(v, weights[n]) for n, v in state(student).items() if n.endswith("attn.q.weight"))
     assert (run.checkpoint_dir / "train").is_dir()
@@ -56,8 +56,8 @@ def test_retention_claims(tmp_path: Path) -> None:
     most, none = [1.0] * 19 + [0.0], [0.0] * 20
     good, bad = measured(most, most, most), measured(none, none, none)
     run = StubRun(tmp_path)
-    assert [claim.passed for claim in retention_claims(run, good, bad, good)] == [True, True]
-    assert [claim.passed for claim in retention_claims(run, good, bad, bad)] == [False, False]
+    assert [claim.passed for claim in bitnet_claims(run, good, bad, good)] == [True, True]
+    assert [claim.passed for claim in bitnet_claims(run, good, bad, bad)] == [False, False]
 
 
 def test_the_phase_publishes_latents_and_the_packed_file(tmp_path: Path) -> None:

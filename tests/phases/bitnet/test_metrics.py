@@ -12,7 +12,7 @@ from forge.evals.likelihood import likelihood
 from forge.model import TinyTitanForCausalLM, save_model
 from forge.model.packed import PACKED, load_packed, pack_model
 from forge.phases.bitnet.distillation import ternary_model
-from forge.phases.bitnet.metrics import Ternary, packed_metrics, quality_metrics, reaches_targets
+from forge.phases.bitnet.metrics import Ternary, bitnet_packed_metrics, bitnet_quality_metrics, reaches_bitnet_targets
 from tests.support.declared import declared
 from tests.support.stub_run import measured, random_set
 from tests.support.tiny_models import tiny_model, tokens
@@ -30,7 +30,7 @@ def made_ternary(folder: Path, embed_bits: int = 8, seed: int = 0) -> Ternary:
 def test_the_packed_file_is_the_model(tmp_path: Path, embed_bits: int) -> None:
     made, ids = made_ternary(tmp_path, embed_bits), tokens(3, 11)
     before = {name: weight.clone() for name, weight in made.student.state_dict().items()}
-    found, size = packed_metrics(made, ids), made.packed.stat().st_size
+    found, size = bitnet_packed_metrics(made, ids), made.packed.stat().st_size
     assert found["packed_logit_delta"] == 0.0
     assert all(torch.equal(weight, before[name]) for name, weight in made.student.state_dict().items())
     loaded = load_packed(made.packed, tiny_model(seed=9, act_bits=8))
@@ -50,7 +50,7 @@ def test_the_packed_file_is_the_model(tmp_path: Path, embed_bits: int) -> None:
 
 def test_the_packed_model_is_weighed_and_timed(tmp_path: Path) -> None:
     made = made_ternary(tmp_path)
-    found = packed_metrics(made, tokens(2, 8))
+    found = bitnet_packed_metrics(made, tokens(2, 8))
     assert declared("bitnet", "performance", "compression") <= set(found)
     assert found["performance/calibration_time_seconds"] > 0
     assert found["performance/inference_speedup"] > 0
@@ -61,7 +61,7 @@ def test_the_packed_model_is_weighed_and_timed(tmp_path: Path) -> None:
 
 
 def test_a_changed_file_shows_in_the_logits(tmp_path: Path) -> None:
-    assert packed_metrics(made_ternary(tmp_path, seed=2), tokens(2, 8))["packed_logit_delta"] > 0.01
+    assert bitnet_packed_metrics(made_ternary(tmp_path, seed=2), tokens(2, 8))["packed_logit_delta"] > 0.01
 
 
 def test_quality_by_hand() -> None:
@@ -74,14 +74,14 @@ def test_quality_by_hand() -> None:
         return likelihood(model, test, index).perplexity
 
     full, rounded, trained = map(perplexity, models)
-    found = quality_metrics(test, models, (good, good))
+    found = bitnet_quality_metrics(test, models, (good, good))
     assert set(found) == declared("bitnet", "quality")
     assert (found["quality/pre_accuracy"], found["quality/accuracy_retention"]) == (0.95, 1.0)
     assert found["quality/pre_compression_perplexity"] == full
     assert found["quality/post_compression_perplexity"] == rounded
     assert found["quality/post_finetuning_perplexity"] == trained
     assert found["quality/perplexity_degradation_percent"] == pytest.approx(100 * (trained / full - 1))
-    found = quality_metrics(test, (models[0], models[0], models[2]), (good, bad))
+    found = bitnet_quality_metrics(test, (models[0], models[0], models[2]), (good, bad))
     assert found["quality/accuracy_retention"] == 0.0
     assert found["quality/perplexity_recovery_percent"] == 100.0  # rounding had lost nothing
 
@@ -93,6 +93,6 @@ def test_the_phase_succeeds_only_if_every_target_is_met() -> None:
         "quality/perplexity_degradation_percent": 5.0,
         "quality/perplexity_recovery_percent": 70.0,
     }
-    assert reaches_targets(good)
+    assert reaches_bitnet_targets(good)
     for name, bad in zip(good, (8.0, 0.9, 10.0, 60.0), strict=True):
-        assert not reaches_targets(good | {name: bad})
+        assert not reaches_bitnet_targets(good | {name: bad})

@@ -14,8 +14,14 @@ from forge.data.build import multi_step_tasks
 from forge.data.dataset import EncodedSet
 from forge.evals.likelihood import likelihood
 from forge.phases.cognate import claims as module
-from forge.phases.cognate.claims import branch_claims, difference_claims, halting_claim
-from forge.phases.cognate.training import cognate_settings, new_model, repeat_multi_step, train_branch, train_trunk
+from forge.phases.cognate.claims import branch_claims, cognate_difference_claims, cognate_halting_claim
+from forge.phases.cognate.training import (
+    cognate_settings,
+    new_cognate_model,
+    repeat_cognate_problems,
+    train_branch,
+    train_trunk,
+)
 from forge.train import Batch, language_loss
 from tests.support.stub_run import StubRun, random_set
 from tests.support.tiny_models import SHAPE, tiny_model, tokens
@@ -46,20 +52,20 @@ def params(**changes: Any) -> dict[str, Any]:
 
 def test_a_new_model_has_the_shape_asked_for() -> None:
     p = SimpleNamespace(**params())
-    model, twin, other = (new_model(p, 60, seed) for seed in (1, 1, 2))
+    model, twin, other = (new_cognate_model(p, 60, seed) for seed in (1, 1, 2))
     assert torch.equal(model.embed.weight, twin.embed.weight)
     assert not torch.equal(model.embed.weight, other.embed.weight)
     assert model.embed.weight.shape == (60, SHAPE["hidden_size"])
     assert model.config.memory_capacity == 128  # the largest that a branch asks for
     assert hasattr(model, "halt")
-    single = new_model(SimpleNamespace(**params(max_steps=1)), 60, 1)
+    single = new_cognate_model(SimpleNamespace(**params(max_steps=1)), 60, 1)
     assert not hasattr(single, "halt")  # nothing to halt
-    assert not hasattr(new_model(SimpleNamespace(**params(memory=False)), 60, 1), "memory")
+    assert not hasattr(new_cognate_model(SimpleNamespace(**params(memory=False)), 60, 1), "memory")
 
 
 def test_the_trunk_learns_what_it_reads(tmp_path: Path) -> None:
     run, data = StubRun(tmp_path, **params(trunk_steps=40)), random_set(12)
-    model = new_model(run.params, 48, 1)
+    model = new_cognate_model(run.params, 48, 1)
     before = likelihood(model, data).perplexity
     result = train_trunk(run, model, data)
     assert result.final_loss < result.first_loss
@@ -150,7 +156,7 @@ def test_every_branch_is_compared_with_every_other(tmp_path: Path) -> None:
         for name, bias in zip(branches, (-50.0, -50.0, 50.0), strict=True):
             branches[name].halt.weight.zero_()
             branches[name].halt.bias.fill_(bias)
-    claims = difference_claims(StubRun(tmp_path), branches, test)
+    claims = cognate_difference_claims(StubRun(tmp_path), branches, test)
     assert len(claims) == 6
     assert len({claim.claim for claim in claims}) == 6
     fewer = [c for c in claims if c.metric == module.STEPS]
@@ -160,8 +166,8 @@ def test_every_branch_is_compared_with_every_other(tmp_path: Path) -> None:
 
 def test_multi_step_problems_are_repeated() -> None:
     data = held_out()
-    assert repeat_multi_step(data, 1) is data
-    thrice = repeat_multi_step(data, 3)
+    assert repeat_cognate_problems(data, 1) is data
+    thrice = repeat_cognate_problems(data, 3)
     assert len(thrice) == len(data) + 2 * int((data.task > 0).sum())
     assert np.array_equal(thrice.row(len(data))[0], data.row(0)[0])
     assert (thrice.task[len(data) :] > 0).all()
@@ -174,7 +180,7 @@ def test_the_halting_claim_tells_what_is_saved(tmp_path: Path) -> None:
         with torch.no_grad():
             model.halt.weight.zero_()
             model.halt.bias.fill_(bias)
-        return halting_claim(run, model, test)
+        return cognate_halting_claim(run, model, test)
 
     never, always = claim(-50.0), claim(50.0)
     assert never.passed
@@ -195,5 +201,5 @@ def test_the_halting_claim_sees_that_harder_takes_longer(tmp_path: Path) -> None
     steps = likelihood(model, test, index).steps
     test.difficulty[index] = np.argsort(np.argsort(steps, kind="stable")) / len(index)
     assert len(np.unique(steps)) > 2
-    rank = float(halting_claim(StubRun(tmp_path), model, test).note.rsplit(" ", 1)[1])
+    rank = float(cognate_halting_claim(StubRun(tmp_path), model, test).note.rsplit(" ", 1)[1])
     assert rank > 0.9

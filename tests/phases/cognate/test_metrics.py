@@ -14,7 +14,12 @@ from forge.evals.likelihood import likelihood
 from forge.files import atomic_write_json
 from forge.interface.run import Published
 from forge.model import save_model
-from forge.phases.cognate.metrics import branch_metrics, diversity, memory_usage, phase_metrics
+from forge.phases.cognate.metrics import (
+    cognate_branch_diversity,
+    cognate_branch_metrics,
+    cognate_memory_usage,
+    cognate_phase_metrics,
+)
 from forge.phases.cognate.training import train_branch
 from tests.phases.cognate.test_cognate import params
 from tests.support.declared import declared
@@ -36,7 +41,7 @@ def test_a_branch_records_its_metrics(tmp_path: Path) -> None:
     run, model = StubRun(tmp_path, **params()), tiny_model()
     branch = run.params.branches["reasoning"]
     train_branch(run, branch, model, DATA)
-    metrics = branch_metrics(run, branch, model, DATA, VAL)
+    metrics = cognate_branch_metrics(run, branch, model, DATA, VAL)
     series = {name for _, point in run.logged for name in point}
     wanted = {name.removeprefix("model_2/") for name in declared("cognate", "model_2")}
     assert wanted - series - set(metrics) == {"size_mb"}  # known once the model is saved
@@ -50,9 +55,9 @@ def test_a_branch_records_its_metrics(tmp_path: Path) -> None:
 
 def test_memory_in_use_is_a_rank(monkeypatch: pytest.MonkeyPatch) -> None:
     model = tiny_model()
-    used = memory_usage(model, VAL)
+    used = cognate_memory_usage(model, VAL)
     assert 1 / 6 < used < 1
-    one_row = memory_usage(model, VAL.sample(1, 0))
+    one_row = cognate_memory_usage(model, VAL.sample(1, 0))
     assert 1 / 6 <= one_row <= 1
     real = model.prefill
 
@@ -63,35 +68,35 @@ def test_memory_in_use_is_a_rank(monkeypatch: pytest.MonkeyPatch) -> None:
             return trace
 
         monkeypatch.setattr(model, "prefill", prefill)
-        return memory_usage(model, VAL)
+        return cognate_memory_usage(model, VAL)
 
     assert with_matrix(torch.eye(6).repeat(2, 1, 1, 1)) == pytest.approx(1.0)
     assert with_matrix(torch.ones(2, 1, 6, 6)) == pytest.approx(1 / 6, rel=1e-4)
     assert with_matrix(torch.zeros(2, 1, 6, 6)) == 0.0
-    assert memory_usage(tiny_model(memory=False), VAL) == 0.0
+    assert cognate_memory_usage(tiny_model(memory=False), VAL) == 0.0
 
 
 def test_padding_does_not_fill_the_memory() -> None:
     model, short = tiny_model(), VAL.subset(VAL.lengths.argsort()[:1])
     mixed = VAL.subset(VAL.lengths.argsort()[[0, -1]])
-    pair = [memory_usage(model, VAL.subset(VAL.lengths.argsort()[[i]])) for i in (0, -1)]
-    assert memory_usage(model, mixed) == pytest.approx(sum(pair) / 2, rel=1e-4)
-    assert memory_usage(model, short) == pytest.approx(pair[0])
+    pair = [cognate_memory_usage(model, VAL.subset(VAL.lengths.argsort()[[i]])) for i in (0, -1)]
+    assert cognate_memory_usage(model, mixed) == pytest.approx(sum(pair) / 2, rel=1e-4)
+    assert cognate_memory_usage(model, short) == pytest.approx(pair[0])
 
 
 def test_diversity_by_hand() -> None:
     trunk, right, up = ({"w": torch.tensor(v)} for v in ([1.0, 1.0], [3.0, 1.0], [1.0, 2.0]))
     left = {"w": torch.tensor([0.0, 1.0])}
-    assert diversity(trunk, [right, right]) == pytest.approx(0.0)
-    assert diversity(trunk, [right, up]) == pytest.approx(1.0)
-    assert diversity(trunk, [right, left]) == pytest.approx(2.0)
-    assert diversity(trunk, [right, up, left]) == pytest.approx(4 / 3)
+    assert cognate_branch_diversity(trunk, [right, right]) == pytest.approx(0.0)
+    assert cognate_branch_diversity(trunk, [right, up]) == pytest.approx(1.0)
+    assert cognate_branch_diversity(trunk, [right, left]) == pytest.approx(2.0)
+    assert cognate_branch_diversity(trunk, [right, up, left]) == pytest.approx(4 / 3)
 
 
 def test_phase_1_as_a_whole(tmp_path: Path) -> None:
     trunk, *branches = (publish(tmp_path / str(seed), seed, final_loss=float(seed)) for seed in range(4))
     given: Any = SimpleNamespace(branches=dict.fromkeys("abc"), parameters_target=120)
-    found = phase_metrics(given, trunk, branches)
+    found = cognate_phase_metrics(given, trunk, branches)
     assert set(found) == declared("cognate", "config", "phase")
     parameters = sum(weight.numel() for weight in tiny_model().state_dict().values())
     assert (found["phase/total_parameters"], found["phase/num_models_created"]) == (3 * parameters, 3)

@@ -12,12 +12,12 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from forge.agentfile.container import component_sizes, read_agent
+from forge.agentfile.container import agent_file_component_sizes, read_agent
 from forge.agentfile.model import load_agent_file, save_agent_file
 from forge.agentfile.vq import FrozenVQ
 from forge.data.build import Row
-from forge.data.render import encode
-from forge.data.views import bare_view
+from forge.data.render import tokenize_text
+from forge.data.views import dataset_without_prompts
 from forge.errors import Interrupted
 from forge.evals.tool_use import ToolScore
 from forge.interface.phase import FULL_PRECISION
@@ -27,13 +27,13 @@ from forge.phases.compress import chain as module
 from forge.phases.compress import gates, metrics
 from forge.phases.compress.chain import Compressed, compress_into_file
 from forge.phases.compress.claims import compression_claims
-from forge.phases.compress.gates import ValidationScore, judge_attempt
-from forge.phases.compress.metrics import Perplexity, file_metrics, plain_bytes
+from forge.phases.compress.gates import ValidationScore, judge_compression_attempt
+from forge.phases.compress.metrics import Perplexity, compressed_file_metrics, compression_stage_bytes
 from forge.phases.compress.params import TokenWeights
 from forge.phases.compress.run import run as run_phase
 from forge.phases.compress.vector_quantization import codes_without_training, fitted_codebooks, train_codes
-from forge.phases.compress.vocabulary_pruning import train_on_new_tokens, with_pruned_vocabulary
-from forge.tools import build_workspace
+from forge.phases.compress.vocabulary_pruning import train_compressed_vocabulary, with_pruned_vocabulary
+from forge.tools import build_tool_workspace
 from tests.support.declared import declared
 from tests.support.stub_run import StubRun, conversation, conversations, measured, smoke_params, write_rows
 from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
@@ -73,7 +73,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def codes_of(run: StubRun, teacher: TinyTitanForCausalLM) -> tuple[TinyTitanForCausalLM, FrozenVQ]:
-    return train_codes(run, teacher, bare_view(tiny_tokenizer(), ROWS), group=4)
+    return train_codes(run, teacher, dataset_without_prompts(tiny_tokenizer(), ROWS), group=4)
 
 
 # ---- vocabulary ----------------------------------------------------------------------------------------------
@@ -103,7 +103,7 @@ def test_a_pruned_model_keeps_rows_and_logits() -> None:
 def test_a_pruned_tokenizer_still_spells_everything() -> None:
     _, tokenizer = with_pruned_vocabulary(ternary(), tiny_tokenizer(), ROWS, 290, WEIGHTS)
     for text in ("What is 12 + 30? Give only the result.", "Use calculator: {x}~!", "the cat sat"):
-        assert tokenizer.decode(encode(tokenizer, text)) == text
+        assert tokenizer.decode(tokenize_text(tokenizer, text)) == text
 
 
 def test_prose_does_not_decide_what_stays() -> None:
@@ -123,7 +123,7 @@ def test_nothing_is_pruned_where_there_is_room() -> None:
 def test_a_pruned_model_is_trained_as_the_file_will_hold_it(tmp_path: Path) -> None:
     run, model = StubRun(tmp_path, **PARAMS), ternary()
     before = state(model)
-    train_on_new_tokens(run, model, bare_view(tiny_tokenizer(), ROWS), "vocabulary")
+    train_compressed_vocabulary(run, model, dataset_without_prompts(tiny_tokenizer(), ROWS), "vocabulary")
     assert model.config.embed_bits == 4
     assert not same(state(model), before)
     assert not model.training
@@ -194,12 +194,12 @@ def test_codes_that_were_interrupted_end_the_same(tmp_path: Path) -> None:
 
 
 def test_gate_arithmetic() -> None:
-    verdict = judge_attempt("vptq", "16 codes", 0.45, 0.5, 0.9)
+    verdict = judge_compression_attempt("vptq", "16 codes", 0.45, 0.5, 0.9)
     assert (verdict.retention, verdict.passed) == (0.9, True)
-    assert not judge_attempt("vptq", "16 codes", 0.44, 0.5, 0.9).passed
-    assert judge_attempt("x", "", 0.6, 0.5, 1.0).retention == 1.2
+    assert not judge_compression_attempt("vptq", "16 codes", 0.44, 0.5, 0.9).passed
+    assert judge_compression_attempt("x", "", 0.6, 0.5, 1.0).retention == 1.2
     # A model that knew nothing has nothing to lose.
-    assert judge_attempt("x", "", 0.0, 0.0, 0.95).passed
+    assert judge_compression_attempt("x", "", 0.0, 0.0, 0.95).passed
 
 
 class Script:
@@ -227,7 +227,7 @@ def run_chain(
     ids = tokens(2, 8, vocab=len(tokenizer))
     assert torch.equal(logits(model, ids), logits(chain.final, ids))
     assert sum(chain.sizes.values()) == path.stat().st_size
-    assert chain.sizes == component_sizes(path)
+    assert chain.sizes == agent_file_component_sizes(path)
     assert chain.untrained.config.vocab_size == model.config.vocab_size == len(tokenizer)
     return chain, path, script
 
@@ -282,7 +282,7 @@ def test_a_byte_budget_takes_what_the_gates_refuse(tmp_path: Path, monkeypatch: 
 
 
 def test_gates_ask_the_validation_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build_workspace(tmp_path / "workspace")
+    build_tool_workspace(tmp_path / "workspace")
     write_rows(tmp_path / "val.jsonl", [conversation("direct", 1), *(conversation("tool", i) for i in range(9))])
     asked: dict[str, Any] = {}
 
@@ -308,7 +308,7 @@ def test_gates_ask_the_validation_split(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_chain_and_the_file_record_their_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chain, path, _ = run_chain(tmp_path, monkeypatch, 0.5, 0.5, 0.49, 0.45)
-    build_workspace(tmp_path / "workspace")
+    build_tool_workspace(tmp_path / "workspace")
     write_rows(tmp_path / "test.jsonl", conversations(2))
     asked: dict[str, Any] = {}
 
@@ -318,7 +318,7 @@ def test_the_chain_and_the_file_record_their_metrics(tmp_path: Path, monkeypatch
 
     monkeypatch.setattr(metrics, "score_suite", suite)
     first = Published(tiny_model(vocab_size=VOCAB), tiny_tokenizer(), tmp_path)
-    found = chain.metrics() | file_metrics(StubRun(tmp_path), path, measured([1.0], [1.0]), first, 2**20)
+    found = chain.metrics() | compressed_file_metrics(StubRun(tmp_path), path, measured([1.0], [1.0]), first, 2**20)
     assert asked["max_new_tokens"] == 24
     assert declared("compress") <= set(found)
     assert all(math.isfinite(value) for value in found.values())
@@ -350,8 +350,10 @@ def test_plain_bytes_by_hand() -> None:
     rest = sum(w.numel() for w in state(model).values()) - core - model.embed.weight.numel()
     bits = core * 1.6 + 32 * len(model.core_linears()) + model.embed.weight.numel() * 8 + VOCAB * 16 + rest * 16
     spelled = len(tiny_tokenizer().backend_tokenizer.to_str().encode())
-    assert plain_bytes(model, tiny_tokenizer(), None, 8) == math.ceil(bits / 8) + spelled
-    assert plain_bytes(model, tiny_tokenizer(), None, 4) < plain_bytes(model, tiny_tokenizer(), None, 8)
+    assert compression_stage_bytes(model, tiny_tokenizer(), None, 8) == math.ceil(bits / 8) + spelled
+    assert compression_stage_bytes(model, tiny_tokenizer(), None, 4) < compression_stage_bytes(
+        model, tiny_tokenizer(), None, 8
+    )
 
 
 def test_perplexity_does_not_depend_on_how_text_is_cut() -> None:
@@ -362,7 +364,7 @@ def test_perplexity_does_not_depend_on_how_text_is_cut() -> None:
         model.embed.weight.zero_()
     assert measure(model, tiny_tokenizer()) == pytest.approx(VOCAB, rel=1e-4)
     small, tokenizer = with_pruned_vocabulary(model, tiny_tokenizer(), [conversation("direct", 1)], 290, WEIGHTS)
-    data = bare_view(tokenizer, measure.rows)
+    data = dataset_without_prompts(tokenizer, measure.rows)
     wanted = len(tokenizer) ** (data.mask.sum() / measure.tokens)
     assert measure(small, tokenizer) == pytest.approx(wanted, rel=1e-4)
     assert wanted != pytest.approx(len(tokenizer), rel=1e-3)

@@ -11,7 +11,7 @@ from torch import nn
 from forge.errors import ForgeError
 from forge.model import TinyTitanForCausalLM
 from forge.model.engine import generate
-from forge.phases.edge.fusion import Fusion, fuse_for_inference, fusion_of, max_output_delta
+from forge.phases.edge.fusion import Fusion, fuse_for_edge_inference, fusion_of, max_output_delta
 from tests.phases.edge.test_pruning import IDS, make_model
 
 TERNARY = {"weight_quant": "ternary", "act_bits": 8, "embed_bits": 8}
@@ -27,7 +27,7 @@ CASES: list[dict[str, Any]] = [
 @pytest.mark.parametrize("changes", CASES)
 def test_fused_model_gives_the_same_logits(changes: dict[str, Any]) -> None:
     model = make_model(**changes)
-    fused = fuse_for_inference(model)
+    fused = fuse_for_edge_inference(model)
     assert max_output_delta(model, fused, IDS) < 1e-4
     assert max_output_delta(model, fused, IDS[:, :1]) < 1e-4
     with torch.no_grad():
@@ -37,7 +37,7 @@ def test_fused_model_gives_the_same_logits(changes: dict[str, Any]) -> None:
 @pytest.mark.parametrize("changes", CASES)
 def test_generation_runs_unchanged_and_writes_the_same(changes: dict[str, Any]) -> None:
     model = make_model(**changes)
-    fused = fuse_for_inference(model)
+    fused = fuse_for_edge_inference(model)
     prompts = [IDS[0, :9].tolist(), IDS[1, :20].tolist(), IDS[0, :3].tolist()]
     made = [generate(m, prompts, max_new_tokens=40) for m in (model, fused)]
     assert made[0] == made[1]
@@ -47,7 +47,7 @@ def test_generation_runs_unchanged_and_writes_the_same(changes: dict[str, Any]) 
 def test_reading_token_by_token_is_the_whole_reading() -> None:
     """The one-token way of the memory, over several chunks, against the chunked way of the unfused model."""
     model = make_model(**TERNARY)
-    fused = fuse_for_inference(model)
+    fused = fuse_for_edge_inference(model)
     with torch.no_grad():
         whole = model.prefill(IDS, model.embedding_weight()).high
         cache, table = fused.empty_cache(2, 40), fused.embedding_weight()
@@ -69,13 +69,13 @@ def test_a_difference_is_seen() -> None:
     assert max_output_delta(model, other, IDS) == 0
     with torch.no_grad():
         other.low[0].attn.v.weight[0] += 1
-    assert max_output_delta(model, fuse_for_inference(other), IDS) > 1e-3
+    assert max_output_delta(model, fuse_for_edge_inference(other), IDS) > 1e-3
 
 
 def test_fusing_counts_what_it_did_and_leaves_the_model_alone() -> None:
     model = make_model(**TERNARY)
     before = {name: tensor.clone() for name, tensor in model.state_dict().items()}
-    fused = fuse_for_inference(model)
+    fused = fuse_for_edge_inference(model)
     assert model.config.weight_quant == "ternary"
     assert all(torch.equal(before[name], tensor) for name, tensor in model.state_dict().items())
     assert not any(p.requires_grad for p in fused.parameters())
@@ -83,7 +83,7 @@ def test_fusing_counts_what_it_did_and_leaves_the_model_alone() -> None:
     # Three projections in each of three blocks and in the memory; eight operators a block, two more.
     assert fusion_of(fused) == Fusion(12, 26)
     assert fusion_of(model) == Fusion(0, 0)
-    again = fuse_for_inference(make_model())
+    again = fuse_for_edge_inference(make_model())
     assert fusion_of(again) == Fusion(12, 25)
 
 
@@ -91,8 +91,8 @@ def test_a_delta_must_be_merged_first() -> None:
     model = make_model()
     model.high[0].ffn.up.delta = nn.Identity()
     with pytest.raises(ForgeError, match=r"high\.0\.ffn\.up carries"):
-        fuse_for_inference(model)
+        fuse_for_edge_inference(model)
 
 
 def test_same_interface() -> None:
-    assert isinstance(fuse_for_inference(make_model()), TinyTitanForCausalLM)
+    assert isinstance(fuse_for_edge_inference(make_model()), TinyTitanForCausalLM)

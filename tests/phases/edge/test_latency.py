@@ -9,12 +9,12 @@ import pytest
 
 from forge.errors import ForgeError
 from forge.phases.edge import latency
-from forge.phases.edge.fusion import fuse_for_inference
-from forge.phases.edge.latency import Speed, compare_speed, isolated_ram_mb
+from forge.phases.edge.fusion import fuse_for_edge_inference
+from forge.phases.edge.latency import Speed, compare_speed, edge_isolated_ram_mb
 from tests.phases.edge.test_pruning import make_model
 
 MODEL = make_model(weight_quant="ternary", act_bits=8, embed_bits=8)
-FUSED = fuse_for_inference(MODEL)
+FUSED = fuse_for_edge_inference(MODEL)
 
 
 def test_models_are_timed_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -56,10 +56,10 @@ def test_memory_of_a_process_of_its_own(tmp_path: Path, monkeypatch: pytest.Monk
         return [{"peak_ram_mb": 300.0 + len(path.name)} for path in paths]
 
     monkeypatch.setattr(latency, "bench_isolated", bench)
-    assert isolated_ram_mb([tmp_path / "a", tmp_path / "bcd"]) == [301.0, 303.0]
+    assert edge_isolated_ram_mb([tmp_path / "a", tmp_path / "bcd"]) == [301.0, 303.0]
     assert asked == [(["a", "bcd"], 1)]
 
 
 def test_a_missing_model_fails_in_one_line(tmp_path: Path) -> None:
     with pytest.raises(ForgeError, match="no such model"):
-        isolated_ram_mb([tmp_path / "nowhere"])
+        edge_isolated_ram_mb([tmp_path / "nowhere"])

@@ -20,7 +20,7 @@ from forge.phases.edge.latency import Speed
 from forge.phases.edge.metrics import HEADLINE, Deployment, Optimization, edge_metrics
 from forge.phases.edge.pruning import PruningPlan
 from forge.phases.edge.run import run as run_phase
-from forge.phases.edge.targets import check_targets
+from forge.phases.edge.targets import check_edge_targets
 from tests.support.declared import declared
 from tests.support.stub_run import StubRun, measured, smoke_params
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
@@ -35,7 +35,7 @@ GOOD = {
 
 
 def test_targets_pass_only_inside_their_bounds() -> None:
-    assert all(t.passed for t in check_targets(**GOOD).values())
+    assert all(t.passed for t in check_edge_targets(**GOOD).values())
     edge = {
         "size_mb": 20.0,
         "latency_ms": 50.0,
@@ -45,7 +45,7 @@ def test_targets_pass_only_inside_their_bounds() -> None:
     }
     for name, bound in edge.items():
         for bad in (bound, math.nan):
-            targets = check_targets(**{**GOOD, name: bad})
+            targets = check_edge_targets(**{**GOOD, name: bad})
             assert [n for n, t in targets.items() if not t.passed] == [name]
 
 

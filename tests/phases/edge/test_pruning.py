@@ -10,9 +10,9 @@ import torch
 from torch import Tensor, nn
 
 from forge.errors import ForgeError
-from forge.model import TinyTitanConfig, TinyTitanForCausalLM, core_weight_names, load_model, save_model
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM, load_model, save_model, titan_core_weight_names
 from forge.phases.edge.importance import Importance, taylor_importance
-from forge.phases.edge.pruning import PruningPlan, core_parameters, plan_pruning, prune_heads_and_units
+from forge.phases.edge.pruning import PruningPlan, edge_core_parameters, plan_pruning, prune_heads_and_units
 
 IDS = torch.randint(14, 60, (2, 40), generator=torch.Generator().manual_seed(5))
 
@@ -48,7 +48,7 @@ def next_token_loss(model: TinyTitanForCausalLM, ids: Tensor) -> tuple[Tensor, d
 
 def core_size(model: TinyTitanForCausalLM) -> int:
     state = model.state_dict()
-    return sum(state[name].numel() for name in core_weight_names(model))
+    return sum(state[name].numel() for name in titan_core_weight_names(model))
 
 
 def with_zeros(model: TinyTitanForCausalLM, plan: PruningPlan) -> TinyTitanForCausalLM:
@@ -91,7 +91,7 @@ def test_removed_structures_compute_what_zeroed_ones_do(act_bits: int) -> None:
     model = make_model(act_bits=act_bits)
     pruned, zeroed = prune_heads_and_units(model, PLAN), with_zeros(model, PLAN)
     assert core_size(model) == PLAN.core_before
-    assert core_size(pruned) == PLAN.core_after == core_parameters(pruned.config)
+    assert core_size(pruned) == PLAN.core_after == edge_core_parameters(pruned.config)
     with torch.no_grad():
         for steps in (1, 2):
             wanted = zeroed(IDS, steps=steps).logits
@@ -206,12 +206,12 @@ def test_plan_removes_the_ratio_within_a_percent_at_tiny(ratio: float, seed: int
         memory_head_dim=32,
     )
     plan = plan_pruning(random_importance(config, seed), config, ratio, 8)
-    assert core_parameters(config) == plan.core_before == 851_968
+    assert edge_core_parameters(config) == plan.core_before == 851_968
     assert plan.removed_share == pytest.approx(ratio, abs=0.01)
     assert all(len(kept) >= 1 for kept in plan.heads.values())
     assert all(len(kept) >= 8 and len(kept) % 8 == 0 for kept in plan.units.values())
     left = TinyTitanConfig(**{**config.to_dict(), **plan.sizes()})
-    assert core_parameters(left) == plan.core_after
+    assert edge_core_parameters(left) == plan.core_after
     assert plan_pruning(random_importance(config, seed), config, ratio, 8) == plan
 
 

@@ -13,10 +13,10 @@ from torch import Tensor
 from forge.config import parse_params
 from forge.config.load import edited
 from forge.errors import ForgeError, Interrupted
-from forge.merge.methods import all_finite
-from forge.phases.evomerge.evolve import EvolutionResult, convergence, evolve, success_rates
+from forge.merge.methods import is_merge_finite
+from forge.phases.evomerge.evolve import EvolutionResult, convergence, evolution_success_rates, evolve
 from forge.phases.evomerge.fitness import Fitness
-from forge.phases.evomerge.genome import TECHNIQUES, express
+from forge.phases.evomerge.genome import TECHNIQUES, express_genome
 from forge.phases.evomerge.state import EvolutionState, Record
 from tests.support.toy_merge import (
     BASE,
@@ -50,7 +50,7 @@ def test_best_never_falls_and_the_search_gains(finished) -> None:
     assert best[0] == max(zero)
     assert best[-1] > best[0] + 0.02
     assert finished.champion.fitness.value == best[-1]
-    champion = express(finished.champion.genome, BASE, PARENTS)
+    champion = express_genome(finished.champion.genome, BASE, PARENTS)
     assert evaluate(champion) == finished.champion.fitness
 
 
@@ -72,7 +72,7 @@ def test_success_rates_by_hand(finished) -> None:
     good, poor = evaluate(TARGET), evaluate(BASE)
     records = [Record(["linear", "ties"], good), Record(["linear"], poor), Record(["dfs"], None, "dead")]
     bar = (good.value + poor.value) / 2
-    assert success_rates(records, bar) == {"linear": 0.5, "ties": 1.0, "dfs": 0.0}
+    assert evolution_success_rates(records, bar) == {"linear": 0.5, "ties": 1.0, "dfs": 0.0}
 
 
 def test_convergence_by_hand() -> None:
@@ -154,7 +154,7 @@ def test_a_dead_parent_is_caught_counted_and_replaced() -> None:
     )  # fmt: skip
     assert set(told) == {"the merged weights are not finite"}
     assert len(told) == result.history[-1]["failures"]
-    assert all(all_finite(model) for model in seen)
+    assert all(is_merge_finite(model) for model in seen)
     assert result.generation_zero["parent_3"] is None
     assert result.generation_zero["uniform_average"] is None
     assert result.generation_zero["parent_1"] is not None

@@ -19,8 +19,8 @@ from forge.merge.methods import StateDict
 from forge.phases.cognate.params import Params as CognateParams
 from forge.phases.evomerge.checkpointing import Checkpointer
 from forge.phases.evomerge.claims import merge_claims
-from forge.phases.evomerge.fitness import batch_loss, fitness_batch, fitness_function, measure_merge
-from forge.phases.evomerge.further_training import equal_compute_steps, train_further
+from forge.phases.evomerge.fitness import fitness_batch, fitness_batch_loss, fitness_function, measure_merge
+from forge.phases.evomerge.further_training import evolution_equivalent_steps, train_evolution_control
 from forge.phases.evomerge.merging import Merged, evolve_champion
 from forge.phases.evomerge.state import EvolutionState, Record
 from forge.train.checkpoint import load_checkpoint
@@ -104,7 +104,7 @@ def test_the_best_parent_scores_one_and_the_same_every_time() -> None:
 
 def test_the_barriers_loss_is_the_log_of_perplexity() -> None:
     model, batch = tiny_model(), fitness_batch(VAL, 10, 1)
-    loss = batch_loss(model, batch)(PARENTS["one"])
+    loss = fitness_batch_loss(model, batch)(PARENTS["one"])
     assert loss == pytest.approx(math.log(measure_merge(model, PARENTS["one"], batch).perplexity))
 
 
@@ -218,7 +218,7 @@ def test_the_control_trains_the_parent_on(tmp_path: Path) -> None:
     run.blocks[CognateParams] = cognate
     VAL.save(tmp_path / "train.safetensors")
     parent = tiny_model()
-    further = train_further(run, parent, 600)
+    further = train_evolution_control(run, parent, 600)
     assert same(dict(parent.state_dict()), weights(0))
     assert not same(dict(further.state_dict()), weights(0))
     assert (run.checkpoint_dir / "continued").is_dir()
@@ -241,6 +241,6 @@ def test_claims_name_every_control(tmp_path: Path, whole: Merged) -> None:
 
 
 def test_equal_compute() -> None:
-    assert equal_compute_steps(3 * 2048 * 7, 2048) == 7
-    assert equal_compute_steps(3 * 2048 * 7 + 2048, 2048) == 7
-    assert equal_compute_steps(10, 2048) == 1
+    assert evolution_equivalent_steps(3 * 2048 * 7, 2048) == 7
+    assert evolution_equivalent_steps(3 * 2048 * 7 + 2048, 2048) == 7
+    assert evolution_equivalent_steps(10, 2048) == 1

@@ -13,22 +13,22 @@ from pydantic import TypeAdapter
 
 from forge.errors import ForgeError
 from forge.merge.layers import Junction
-from forge.merge.methods import all_finite, dare, linear, ties
+from forge.merge.methods import dare, is_merge_finite, merge_linear, ties
 from forge.phases.evomerge.genome import (
     RANGES,
     Genome,
     GroupGenes,
     Layout,
-    distance,
-    express,
-    group_of,
+    express_genome,
+    genome_distance,
+    genome_layer_group,
     parent_genome,
-    uniform_average,
+    uniform_average_genome,
 )
 from forge.phases.evomerge.operators import (
     crossover,
-    diversity,
     generation_zero,
+    genome_diversity,
     mutate,
     random_genome,
     tournament,
@@ -39,40 +39,40 @@ from tests.support.toy_merge import BASE, LAYOUT, PARENTS, SHORT, changed, same
 @pytest.mark.parametrize("index", range(3))
 def test_parent_genome_is_the_parent_bit_for_bit(index) -> None:
     genome = parent_genome(LAYOUT, index)
-    assert same(express(genome, BASE, PARENTS), PARENTS[index])
+    assert same(express_genome(genome, BASE, PARENTS), PARENTS[index])
     assert genome.label == "parent"
     assert genome.techniques == ()
-    assert same(express(replace(genome, interpolation="slerp"), BASE, PARENTS), PARENTS[index])
+    assert same(express_genome(replace(genome, interpolation="slerp"), BASE, PARENTS), PARENTS[index])
 
 
 def test_uniform_average_is_the_average() -> None:
-    assert same(express(uniform_average(LAYOUT), BASE, PARENTS), linear(PARENTS, [1, 1, 1]))
-    assert uniform_average(LAYOUT).label == "linear"
+    assert same(express_genome(uniform_average_genome(LAYOUT), BASE, PARENTS), merge_linear(PARENTS, [1, 1, 1]))
+    assert uniform_average_genome(LAYOUT).label == "linear"
 
 
 def test_identity_path_leaves_the_merge_bit_for_bit() -> None:
-    plain = express(uniform_average(LAYOUT), BASE, PARENTS)
+    plain = express_genome(uniform_average_genome(LAYOUT), BASE, PARENTS)
     for recombination in ("frankenmerge", "dfs"):
-        genome = replace(uniform_average(LAYOUT), recombination=recombination)
-        assert same(express(genome, BASE, PARENTS), plain)
+        genome = replace(uniform_average_genome(LAYOUT), recombination=recombination)
+        assert same(express_genome(genome, BASE, PARENTS), plain)
 
 
 def test_stage_two_alone_is_the_sparse_merge() -> None:
     genes = GroupGenes((0.5, 0.25, 0.25), density=0.6, lam=1.2, blend=1.0)
-    genome = replace(uniform_average(LAYOUT), sparsifier="ties", groups=(genes,) * 4)
+    genome = replace(uniform_average_genome(LAYOUT), sparsifier="ties", groups=(genes,) * 4)
     expected = ties(BASE, PARENTS, genes.weights, 0.6, lam=1.2)
-    result = express(genome, BASE, PARENTS)
+    result = express_genome(genome, BASE, PARENTS)
     assert all(torch.allclose(result[name], expected[name], atol=1e-6) for name in BASE)
     genome = replace(genome, sparsifier="dare", seed=4)
     embeds = [{"embed.weight": model["embed.weight"]} for model in (BASE, *PARENTS)]
     only_embed = dare(embeds[0], embeds[1:], genes.weights, 0.6, 4, lam=1.2)
-    result = express(genome, BASE, PARENTS)
+    result = express_genome(genome, BASE, PARENTS)
     assert torch.allclose(result["embed.weight"], only_embed["embed.weight"], atol=1e-6)
 
 
 def test_t_moves_along_the_line_from_the_base() -> None:
-    genome = replace(uniform_average(LAYOUT), groups=(GroupGenes((0.0, 1.0, 0.0), t=0.5),) * 4)
-    result = express(genome, BASE, PARENTS)
+    genome = replace(uniform_average_genome(LAYOUT), groups=(GroupGenes((0.0, 1.0, 0.0), t=0.5),) * 4)
+    result = express_genome(genome, BASE, PARENTS)
     for name in BASE:
         assert torch.allclose(result[name], (BASE[name] + PARENTS[1][name]) / 2, atol=1e-6)
     assert not genome.is_parent
@@ -80,13 +80,13 @@ def test_t_moves_along_the_line_from_the_base() -> None:
 
 def test_groups_lean_on_their_own_parents() -> None:
     ones = [GroupGenes(tuple(float(i == j) for j in range(3))) for i in (0, 1, 2, 1)]
-    genome = replace(uniform_average(LAYOUT), groups=tuple(ones))
-    result = express(genome, BASE, PARENTS)
+    genome = replace(uniform_average_genome(LAYOUT), groups=tuple(ones))
+    result = express_genome(genome, BASE, PARENTS)
     for name, index in (("embed.weight", 0), ("low.1.ffn.up.weight", 1), ("high.0.attn.q.weight", 2),
                         ("low_init", 1), ("halt.bias", 1)):  # fmt: skip
         assert torch.equal(result[name], PARENTS[index][name])
     names = ("embed", "low", "high", "memory", "rest")
-    assert [group_of(name, names) for name in ("low_init", "memory.q.weight", "low.10.ffn.up.weight")] == [
+    assert [genome_layer_group(name, names) for name in ("low_init", "memory.q.weight", "low.10.ffn.up.weight")] == [
         "rest", "memory", "low",
     ]  # fmt: skip
     assert LAYOUT.groups == ("embed", "low", "high", "rest")
@@ -96,28 +96,28 @@ def test_every_block_may_have_coefficients_of_its_own() -> None:
     layout = Layout.of(BASE, PARENTS, "block")
     assert layout.groups == ("embed", "low.0", "low.1", "high.0", "high.1", "rest")
     ones = [GroupGenes(tuple(float(i == j) for j in range(3))) for i in (0, 1, 2, 1, 0, 2)]
-    result = express(replace(uniform_average(layout), groups=tuple(ones)), BASE, PARENTS)
+    result = express_genome(replace(uniform_average_genome(layout), groups=tuple(ones)), BASE, PARENTS)
     for name, index in (("low.0.attn.q.weight", 1), ("low.1.attn.q.weight", 2), ("high.1.ffn.up.weight", 0)):
         assert torch.equal(result[name], PARENTS[index][name])
     with pytest.raises(ForgeError, match="grouping 'layer' is not one of module, block"):
         Layout.of(BASE, PARENTS, "layer")
     with pytest.raises(ForgeError, match="no layer group for 'low_init'"):
-        express(replace(uniform_average(layout), names=("embed", "a", "b", "c", "d", "e")), BASE, PARENTS)
+        express_genome(replace(uniform_average_genome(layout), names=("embed", "a", "b", "c", "d", "e")), BASE, PARENTS)
 
 
 def test_a_dead_parent_without_weight_does_no_harm() -> None:
     dead = {name: torch.full_like(tensor, math.nan) for name, tensor in BASE.items()}
     genes = GroupGenes((1.0, 1.0, 0.0))
-    genome = replace(uniform_average(LAYOUT), sparsifier="dare", groups=(genes,) * 4)
-    assert all_finite(express(genome, BASE, [*PARENTS[:2], dead]))
+    genome = replace(uniform_average_genome(LAYOUT), sparsifier="dare", groups=(genes,) * 4)
+    assert is_merge_finite(express_genome(genome, BASE, [*PARENTS[:2], dead]))
 
 
 def test_the_eight_combinations_are_distinct_finite_and_widely_drawn() -> None:
     first = generation_zero(LAYOUT, Random(0))
     assert len(first) == 8 + 3 + 1
     assert {"linear+dare+frankenmerge", "slerp+ties+dfs", "parent_1", "parent_3", "uniform_average"} < set(first)
-    models = {name: express(genome, BASE, PARENTS) for name, genome in first.items()}
-    assert all(all_finite(model) for model in models.values())
+    models = {name: express_genome(genome, BASE, PARENTS) for name, genome in first.items()}
+    assert all(is_merge_finite(model) for model in models.values())
     for (name, a), (other, b) in combinations(models.items(), 2):
         gap = max(float((a[tensor] - b[tensor]).abs().max()) for tensor in a)
         assert gap > 1e-3, (name, other)
@@ -138,19 +138,19 @@ def test_the_eight_combinations_are_distinct_finite_and_widely_drawn() -> None:
 
 def test_each_technique_changes_the_model() -> None:
     genome = generation_zero(LAYOUT, Random(0))["linear+dare+frankenmerge"]
-    model = express(genome, BASE, PARENTS)
+    model = express_genome(genome, BASE, PARENTS)
     for change in ({"interpolation": "slerp"}, {"sparsifier": "ties"}, {"sparsifier": "none"},
                    {"recombination": "none"}, {"seed": genome.seed + 1}):  # fmt: skip
         other = replace(genome, **change)
         assert other.key() != genome.key()
-        assert not same(express(other, BASE, PARENTS), model)
+        assert not same(express_genome(other, BASE, PARENTS), model)
 
 
 def test_key_ignores_genes_without_effect_and_json_keeps_the_genome() -> None:
-    genome = uniform_average(LAYOUT)
+    genome = uniform_average_genome(LAYOUT)
     moved = replace(genome, seed=99, low=(Junction(2, 1, 1.2), Junction(1, 0, 0.8)))
     assert moved.key() == genome.key()
-    assert distance(moved, genome) == 0.0
+    assert genome_distance(moved, genome) == 0.0
     assert replace(moved, recombination="frankenmerge").key() != genome.key()
     assert replace(moved, sparsifier="dare").key() != replace(genome, sparsifier="dare").key()
     stored = TypeAdapter(Genome)
@@ -160,7 +160,7 @@ def test_key_ignores_genes_without_effect_and_json_keeps_the_genome() -> None:
 
 
 def test_impossible_genomes_are_refused() -> None:
-    genome = uniform_average(LAYOUT)
+    genome = uniform_average_genome(LAYOUT)
     for change, words in (
         ({"interpolation": "cubic"}, "'cubic' is not one of linear, slerp"),
         ({"groups": genome.groups[:2]}, "2 groups of coefficients"),
@@ -169,7 +169,7 @@ def test_impossible_genomes_are_refused() -> None:
         with pytest.raises(ForgeError, match=words):
             replace(genome, **change)
     with pytest.raises(ForgeError, match="made for 3 parents, 2 given"):
-        express(genome, BASE, PARENTS[:2])
+        express_genome(genome, BASE, PARENTS[:2])
     with pytest.raises(ForgeError, match="no parents"):
         Layout.of(BASE, [])
     with pytest.raises(ForgeError, match="no blocks named"):
@@ -183,15 +183,15 @@ def test_distance_is_a_normalized_measure() -> None:
     rng = Random(1)
     genomes = [random_genome(LAYOUT, rng) for _ in range(12)]
     for a, b in combinations(genomes, 2):
-        assert 0.0 < distance(a, b) <= 1.0
-        assert distance(a, b) == distance(b, a)
-    assert distance(genomes[0], genomes[0]) == 0.0
-    assert diversity(genomes[:1] * 3) == 0.0
-    assert diversity(genomes) > diversity([mutate(genomes[0], LAYOUT, rng, SHORT) for _ in range(12)])
+        assert 0.0 < genome_distance(a, b) <= 1.0
+        assert genome_distance(a, b) == genome_distance(b, a)
+    assert genome_distance(genomes[0], genomes[0]) == 0.0
+    assert genome_diversity(genomes[:1] * 3) == 0.0
+    assert genome_diversity(genomes) > genome_diversity([mutate(genomes[0], LAYOUT, rng, SHORT) for _ in range(12)])
 
 
 def test_mutants_stay_in_range_and_every_kind_of_gene_moves() -> None:
-    rng, genome = Random(2), uniform_average(LAYOUT)
+    rng, genome = Random(2), uniform_average_genome(LAYOUT)
     strong = changed(SHORT, gene_rate=1.0, mutation_sigma=1.0, category_rate=0.5)
     mutants = [mutate(genome, LAYOUT, rng, strong) for _ in range(100)]
     for mutant in mutants:
@@ -203,7 +203,7 @@ def test_mutants_stay_in_range_and_every_kind_of_gene_moves() -> None:
             assert 0 <= junction.donor <= 3
             assert 0 <= junction.block < 2
             assert RANGES["scale"][0] <= junction.scale <= RANGES["scale"][1]
-        assert all_finite(express(mutant, BASE, PARENTS))
+        assert is_merge_finite(express_genome(mutant, BASE, PARENTS))
     assert {m.interpolation for m in mutants} == {"linear", "slerp"}
     assert {m.sparsifier for m in mutants} == {"dare", "ties", "none"}
     assert {m.recombination for m in mutants} == {"frankenmerge", "dfs", "none"}

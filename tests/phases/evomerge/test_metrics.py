@@ -13,7 +13,7 @@ import torch
 from forge.phases.evomerge.evolve import evolve
 from forge.phases.evomerge.fitness import Fitness, Measured
 from forge.phases.evomerge.merging import Merged
-from forge.phases.evomerge.metrics import change_bytes, delta_compression, evolution_metrics
+from forge.phases.evomerge.metrics import evolution_metrics, evomerge_delta_bytes, evomerge_delta_compression
 from tests.support.declared import declared
 from tests.support.tiny_models import tiny_model
 from tests.support.toy_merge import SHORT, changed
@@ -29,7 +29,7 @@ def test_an_evolution_records_every_generation(tmp_path: Path) -> None:
     result = evolve(trunk, parents, evaluate, changed(SHORT, generations=2, population=4, elites=1), seed=1)
     merged = Merged(parents[0], parents[0], "a", 1.0, result, {"a~b": 0.0}, 1)
     metrics: dict[str, Any] = evolution_metrics(merged)
-    found = metrics | {"phase/compression_ratio": delta_compression(trunk, parents, merged.champion)}
+    found = metrics | {"phase/compression_ratio": evomerge_delta_compression(trunk, parents, merged.champion)}
     late = {f"generation_{g}" for g in range(3, 51)}
     wanted = {name for name in declared("evomerge") if name.split("/")[0] not in late}
     assert wanted <= set(found)
@@ -51,11 +51,11 @@ def test_compression_sees_what_was_dropped_and_what_cancels() -> None:
     parents = [{"w": w, "v": torch.ones(10)} for w in noise]
     sparse = {"w": noise[0] * (noise[0].abs() > 1.5), "v": torch.ones(10)}
     average = {"w": sum(noise) / 3, "v": torch.ones(10)}
-    assert delta_compression(base, parents, parents[0]) == pytest.approx(3.0, rel=0.02)
-    assert delta_compression(base, parents, average) > 3.2
-    assert delta_compression(base, parents, sparse) > 6
-    assert delta_compression(base, parents, base) > 100
+    assert evomerge_delta_compression(base, parents, parents[0]) == pytest.approx(3.0, rel=0.02)
+    assert evomerge_delta_compression(base, parents, average) > 3.2
+    assert evomerge_delta_compression(base, parents, sparse) > 6
+    assert evomerge_delta_compression(base, parents, base) > 100
     by_hand = bytes([2, 254]) + bytes(8)
-    assert change_bytes({"w": torch.zeros(10)}, {"w": torch.tensor([0.9, -1.1] + [0.0] * 8)}, 0.5) == len(
+    assert evomerge_delta_bytes({"w": torch.zeros(10)}, {"w": torch.tensor([0.9, -1.1] + [0.0] * 8)}, 0.5) == len(
         zlib.compress(by_hand, 1)
     )

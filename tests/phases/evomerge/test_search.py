@@ -21,10 +21,10 @@ from forge.errors import ForgeError, Interrupted
 from forge.phases.evomerge import parallel
 from forge.phases.evomerge.evolve import EvolutionResult, evolve
 from forge.phases.evomerge.fitness import Fitness
-from forge.phases.evomerge.genome import express, parent_genome
+from forge.phases.evomerge.genome import express_genome, parent_genome
 from forge.phases.evomerge.operators import generation_zero, random_genome
-from forge.phases.evomerge.parallel import one_thread, population_map
-from forge.phases.evomerge.search import CmaSearch, decode, encode
+from forge.phases.evomerge.parallel import evolution_on_one_thread, population_map
+from forge.phases.evomerge.search import CmaSearch, decode_genome, encode_genome
 from tests.support.toy_merge import (
     BASE,
     LAYOUT,
@@ -132,10 +132,10 @@ def test_a_fault_in_the_work_reaches_the_caller(backend: str) -> None:
 
 def test_one_thread_is_for_the_block_only() -> None:
     before = torch.get_num_threads()
-    with one_thread():
+    with evolution_on_one_thread():
         assert torch.get_num_threads() == 1
     assert torch.get_num_threads() == before
-    assert parallel.usable_cores() >= 1
+    assert parallel.evolution_worker_cores() >= 1
 
 
 def test_backends_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -154,7 +154,7 @@ def test_processes_change_no_byte(search: str, cma: EvolutionResult) -> None:
     serial = cma if search == "cma" else evolved("ga", "serial")
     processes = evolved(search, "process", 2)
     assert outcome(processes) == outcome(serial)
-    champions = [express(result.champion.genome, BASE, PARENTS) for result in (serial, processes)]
+    champions = [express_genome(result.champion.genome, BASE, PARENTS) for result in (serial, processes)]
     assert same(*champions)
 
 
@@ -172,17 +172,17 @@ def test_ray_changes_no_byte(cma: EvolutionResult) -> None:
 def test_a_genome_survives_the_way_through_numbers() -> None:
     rng = Random(1)
     for genome in (random_genome(LAYOUT, rng), parent_genome(LAYOUT, 1), *generation_zero(LAYOUT, rng).values()):
-        point = encode(genome, LAYOUT)
+        point = encode_genome(genome, LAYOUT)
         assert point.min() >= 0.0
         assert point.max() <= 1.0
-        back = decode(point, LAYOUT, genome.seed)
+        back = decode_genome(point, LAYOUT, genome.seed)
         assert (back.techniques, back.effective_path("low")) == (genome.techniques, genome.effective_path("low"))
         for ours, theirs in zip(back.groups, genome.groups, strict=True):
             np.testing.assert_allclose(ours.shares, theirs.shares, atol=1e-4)
             np.testing.assert_allclose([ours.t, ours.lam], [theirs.t, theirs.lam], atol=1e-4)
-    outside = decode(np.full(len(point), 7.0), LAYOUT, 0)
+    outside = decode_genome(np.full(len(point), 7.0), LAYOUT, 0)
     assert outside.recombination == "none"
-    assert decode(np.zeros(len(point)), LAYOUT, 0).groups[0].weights == (1.0, 1.0, 1.0)
+    assert decode_genome(np.zeros(len(point)), LAYOUT, 0).groups[0].weights == (1.0, 1.0, 1.0)
 
 
 def test_cma_gains_and_never_falls() -> None:

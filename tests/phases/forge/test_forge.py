@@ -13,12 +13,12 @@ from forge.errors import Interrupted
 from forge.evals.likelihood import likelihood
 from forge.model import load_model
 from forge.model.packed import PACKED, load_packed
-from forge.phases.forge.claims import gain_claim, modular_claims
+from forge.phases.forge.claims import forge_gain_claim, modular_claims
 from forge.phases.forge.grokking import detect_grokking
 from forge.phases.forge.long_training import train_long
-from forge.phases.forge.metrics import forge_metrics, modular_metrics
+from forge.phases.forge.metrics import forge_metrics, modular_grokfast_metrics
 from forge.phases.forge.modular import CONTROLS
-from forge.phases.forge.run import compare_on_modular_addition
+from forge.phases.forge.run import forge_grokfast_comparison
 from forge.phases.forge.run import run as run_forge
 from tests.support.declared import declared
 from tests.support.stub_run import StubRun, measured, random_set, smoke_params
@@ -40,7 +40,7 @@ def test_the_long_run_records_its_metrics(tmp_path: Path) -> None:
     result, points = train_long(run, model, data, val)
     final, verdict = likelihood(model, val), detect_grokking(points)
     metrics = forge_metrics(result, points, verdict, final, data)
-    modular = modular_metrics(compare_on_modular_addition(run))
+    modular = modular_grokfast_metrics(forge_grokfast_comparison(run))
     measured_by_the_stage = {"phase/final_accuracy", "phase/success"}
     assert declared("forge") - series(run) - set(metrics) - set(modular) == measured_by_the_stage
     last = {name: value for _, point in run.logged for name, value in point.items()}
@@ -56,8 +56,8 @@ def test_the_long_run_records_its_metrics(tmp_path: Path) -> None:
 
 def test_runs_that_were_cut_off_claim_nothing(tmp_path: Path) -> None:
     run = StubRun(tmp_path, **LONG)
-    found = compare_on_modular_addition(run)
-    modular, claims = modular_metrics(found), modular_claims(run, found)
+    found = forge_grokfast_comparison(run)
+    modular, claims = modular_grokfast_metrics(found), modular_claims(run, found)
     assert [claim.control for claim in claims] == [arm.name for arm in CONTROLS]
     assert len({claim.claim for claim in claims}) == 3
     assert all("cut off at 20 steps: 2 runs with Grokfast, 2 of the control" in claim.note for claim in claims)
@@ -70,15 +70,15 @@ def test_the_race_of_grokfast_can_be_interrupted(tmp_path: Path) -> None:
     run = StubRun(tmp_path, **LONG)
     run.stop_requested = True
     with pytest.raises(Interrupted):
-        compare_on_modular_addition(run)
+        forge_grokfast_comparison(run)
 
 
 def test_gain_claim(tmp_path: Path) -> None:
     run = StubRun(tmp_path)
     more, less = measured([1.0] * 9, [1.0] * 9), measured([0.0] * 9, [1.0] * 9)
-    claim = gain_claim(run, less, more)
+    claim = forge_gain_claim(run, less, more)
     assert (claim.passed, claim.value, claim.control_value, claim.control) == (True, 1.0, 0.5, "phase 4's model")
-    assert not gain_claim(run, less, less).passed
+    assert not forge_gain_claim(run, less, less).passed
 
 
 def test_the_phase_publishes_latents_and_the_packed_file(tmp_path: Path) -> None:

@@ -12,7 +12,13 @@ import pytest
 import torch
 
 from forge.phases.forge import monitor as module
-from forge.phases.forge.monitor import LoopMonitor, gpu_use, grokfast_metrics, perplexity, weight_norm
+from forge.phases.forge.monitor import (
+    LoopMonitor,
+    forge_loop_gpu_use,
+    forge_loop_perplexity,
+    grokfast_metrics,
+    weight_norm,
+)
 from forge.train import Grokfast, TrainSettings, gather_batch, language_loss, train
 from tests.support.declared import declared
 from tests.support.stub_run import random_set
@@ -83,7 +89,7 @@ def test_without_a_gpu_nothing_is_used(monkeypatch: pytest.MonkeyPatch) -> None:
         raise pynvml.NVMLError(pynvml.NVML_ERROR_LIBRARY_NOT_FOUND)
 
     monkeypatch.setattr(pynvml, "nvmlInit", absent)
-    assert gpu_use() == (0.0, 0.0)
+    assert forge_loop_gpu_use() == (0.0, 0.0)
 
 
 def test_gpus_are_asked_by_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -98,7 +104,7 @@ def test_gpus_are_asked_by_nvml(monkeypatch: pytest.MonkeyPatch) -> None:
     }
     for name, answer in answers.items():
         monkeypatch.setattr(pynvml, name, answer)
-    assert gpu_use() == (60.0, 3.0)
+    assert forge_loop_gpu_use() == (60.0, 3.0)
     assert closed == [True]
 
 
@@ -126,5 +132,5 @@ def test_weight_norm_and_perplexity() -> None:
     model.embed.weight.requires_grad_(False)
     squares = sum(float(p.detach().square().sum()) for n, p in model.named_parameters() if n != "embed.weight")
     assert weight_norm(model) == pytest.approx(math.sqrt(squares), rel=1e-5)
-    assert perplexity(2.0) == pytest.approx(math.exp(2.0))
-    assert math.isfinite(perplexity(1e6))
+    assert forge_loop_perplexity(2.0) == pytest.approx(math.exp(2.0))
+    assert math.isfinite(forge_loop_perplexity(1e6))

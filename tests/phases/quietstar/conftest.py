@@ -12,7 +12,7 @@ from forge.data.tasks import draw
 from forge.data.tokenizer import train_tokenizer
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.thinker import Thinker, calibrate
+from forge.thinking.thinker import Thinker, calibrate_thinker
 from tests.support.toy_thoughts import FAMILIES, WEIGHTS, encoded
 
 
@@ -48,7 +48,9 @@ def model(tokenizer: PreTrainedTokenizerFast) -> TinyTitanForCausalLM:
 def thinker(model: TinyTitanForCausalLM) -> Thinker:
     prompts = [[ID["user"], 20 + i, 30 + i, ID["assistant"]] for i in range(5)]
     gate = ThoughtGate(32, seed=2)
-    return calibrate(model, gate, prompts, WEIGHTS, thoughts=2, tokens=3, threshold=0.7, max_new_tokens=4, seed=0)
+    return calibrate_thinker(
+        model, gate, prompts, WEIGHTS, thoughts=2, tokens=3, threshold=0.7, max_new_tokens=4, seed=0
+    )
 
 
 @pytest.fixture

@@ -10,10 +10,10 @@ import torch
 
 from forge.errors import ForgeError
 from forge.evals.claims import Claim
-from forge.phases.quietstar.claims import MAIN, correlation_claim, thought_claims, thoughts_help
-from forge.phases.quietstar.decision import decide
+from forge.phases.quietstar.claims import MAIN, quietstar_correlation_claim, quietstar_thoughts_help, thought_claims
+from forge.phases.quietstar.decision import decide_quietstar_handoff
 from forge.phases.quietstar.evaluation import Evaluation
-from forge.phases.quietstar.metrics import phase_metrics, step_metrics
+from forge.phases.quietstar.metrics import quietstar_phase_metrics, quietstar_step_metrics
 from forge.thinking.coherence import COMPONENTS
 from forge.thinking.rows import ROLE_IDS
 from forge.thinking.thinker import Thoughts
@@ -46,38 +46,38 @@ def test_claims_tell_help_from_theatre(tmp_path: Path) -> None:
     good = claims_of(tmp_path, 0.6, 0.2)
     assert len(good) == 7
     assert all(claim.passed for claim in good)
-    assert thoughts_help(good)
+    assert quietstar_thoughts_help(good)
     theatre = claims_of(tmp_path, 0.6, 0.6)  # pause tokens do as well
     assert next(claim for claim in theatre if claim.claim == MAIN).passed
-    assert not thoughts_help(theatre)
+    assert not quietstar_thoughts_help(theatre)
     nothing = claims_of(tmp_path, 0.2, 0.2)
     assert not any(claim.passed for claim in nothing[:6])
-    assert not thoughts_help(nothing)
+    assert not quietstar_thoughts_help(nothing)
 
 
 def test_correlation_is_measured_or_not_there() -> None:
     rng = np.random.default_rng(1)
     x = rng.random(100)
     right = (x > 0.5).astype(float)
-    claim = correlation_claim(x, right, n_boot=200, seed=0)
+    claim = quietstar_correlation_claim(x, right, n_boot=200, seed=0)
     assert claim is not None
     assert claim.passed
     assert claim.value == pytest.approx(float(np.corrcoef(x, right)[0, 1]))
-    inverse = correlation_claim(-x, right, n_boot=200, seed=0)
+    inverse = quietstar_correlation_claim(-x, right, n_boot=200, seed=0)
     assert inverse is not None
     assert not inverse.passed
-    assert correlation_claim(x, np.zeros(100), n_boot=200, seed=0) is None
-    assert correlation_claim(np.ones(100), right, n_boot=200, seed=0) is None
+    assert quietstar_correlation_claim(x, np.zeros(100), n_boot=200, seed=0) is None
+    assert quietstar_correlation_claim(np.ones(100), right, n_boot=200, seed=0) is None
 
 
 def test_decision_follows_claims_then_validation(tmp_path: Path) -> None:
     good, bad = claims_of(tmp_path, 0.6, 0.2), claims_of(tmp_path, 0.2, 0.2)
-    assert decide("stop", good, 1.0, 2.0).kept == "trained"
-    assert decide("continue", bad, 1.0, 0.9).kept == "trained"
-    given_back = decide("continue", bad, 1.0, 1.1)
+    assert decide_quietstar_handoff("stop", good, 1.0, 2.0).kept == "trained"
+    assert decide_quietstar_handoff("continue", bad, 1.0, 0.9).kept == "trained"
+    given_back = decide_quietstar_handoff("continue", bad, 1.0, 1.1)
     assert (given_back.kept, given_back.helped) == ("input", False)
     with pytest.raises(ForgeError, match=r"do not help \(exact match 0\..*on_fail is stop"):
-        decide("stop", bad, 1.0, 0.9)
+        decide_quietstar_handoff("stop", bad, 1.0, 0.9)
     noted = given_back.noted(bad)
     assert "handed on: the input model, thoughts off" in noted[0].note
     assert [claim.note for claim in noted[1:]] == [claim.note for claim in bad[1:]]
@@ -86,7 +86,7 @@ def test_decision_follows_claims_then_validation(tmp_path: Path) -> None:
 def test_metrics_are_counted_over_all_thoughts() -> None:
     found = evaluation(0.5, 0.2)
     valid = int((found.coherence >= 0.7).sum())
-    values = phase_metrics(found, 0.7) | step_metrics(found.thoughts, 0.7)
+    values = quietstar_phase_metrics(found, 0.7) | quietstar_step_metrics(found.thoughts, 0.7)
     assert set(values) == declared("quietstar")
     assert values["phase/total_thoughts_generated"] == values["step/thoughts_generated"] == 400
     assert values["phase/total_thoughts_valid"] == valid

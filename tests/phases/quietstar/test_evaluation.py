@@ -8,10 +8,10 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forge.data.render import ID, encode
+from forge.data.render import ID, tokenize_text
 from forge.data.tasks import draw
 from forge.model import TinyTitanForCausalLM
-from forge.phases.quietstar.evaluation import evaluate_thoughts, stand_ins, suite_problems
+from forge.phases.quietstar.evaluation import evaluate_thoughts, quietstar_stand_ins, quietstar_suite_problems
 from forge.thinking.thinker import Thinker
 
 
@@ -19,9 +19,9 @@ from forge.thinking.thinker import Thinker
 def test_controls_stand_where_thoughts_do(
     model: TinyTitanForCausalLM, tokenizer: Any, thinker: Thinker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    problems = suite_problems(tokenizer, 3, 7, "test")
+    problems = quietstar_suite_problems(tokenizer, 3, 7, "test")
     assert [p.item for p in problems[:3]] == list(draw("gcd", 7, 3, "test"))
-    assert problems[0].answer == [*encode(tokenizer, problems[0].item.answer), ID["end"]]
+    assert problems[0].answer == [*tokenize_text(tokenizer, problems[0].item.answer), ID["end"]]
     asked: list[tuple[list[Any], list[Any]]] = []
 
     def oracle(_: Any, gate: Any, prompts: list[Any], insides: list[Any], limit: int) -> list[list[int]]:
@@ -51,7 +51,7 @@ def test_controls_stand_where_thoughts_do(
 
 @pytest.mark.usefixtures("two_families")
 def test_true_answers_do_not_reach_the_thoughts(model: TinyTitanForCausalLM, tokenizer: Any, thinker: Thinker) -> None:
-    problems = suite_problems(tokenizer, 2, 7, "test")
+    problems = quietstar_suite_problems(tokenizer, 2, 7, "test")
     swapped = [replace(p, answer=[40, 41, ID["end"]]) for p in problems]
     one, two = (evaluate_thoughts(model, tokenizer, thinker, p, max_new_tokens=3, seed=1) for p in (problems, swapped))
     assert np.array_equal(one.coherence, two.coherence)
@@ -61,7 +61,7 @@ def test_true_answers_do_not_reach_the_thoughts(model: TinyTitanForCausalLM, tok
 
 def test_stand_ins_use_thoughts_of_others() -> None:
     chosen = [[20 + i, 30 + i] for i in range(6)]
-    made = stand_ins(chosen, seed=3)
+    made = quietstar_stand_ins(chosen, seed=3)
     assert made["on"] == chosen
     assert sorted(made["shuffled"]) == sorted(chosen)
     assert all(a != b for a, b in zip(made["shuffled"], chosen, strict=True))

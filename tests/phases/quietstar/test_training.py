@@ -13,20 +13,20 @@ from forge.data.dataset import KINDS, EncodedSet
 from forge.data.render import ID
 from forge.errors import ForgeError, Interrupted
 from forge.model import TinyTitanForCausalLM
-from forge.phases.quietstar.batches import ThoughtBatch, evenly_spread, thought_source
+from forge.phases.quietstar.batches import ThoughtBatch, quietstar_batch_source, spread_quietstar_examples
 from forge.phases.quietstar.params import Params
 from forge.phases.quietstar.training import (
     check_thought_memory,
-    leave_one_out,
-    prepare_thought_tokens,
+    prepare_quietstar_tokens,
+    quietstar_leave_one_out,
     thought_loss,
     train_thoughts,
 )
 from forge.thinking.coherence import coherence_components
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.likelihood import answer_log_likelihood
-from forge.thinking.rows import base_batch
-from forge.thinking.sampling import sample_thoughts, step_generator
+from forge.thinking.likelihood import thinking_log_likelihood
+from forge.thinking.rows import batch_without_thoughts
+from forge.thinking.sampling import sample_thoughts, thought_sampling_generator
 from forge.train import language_loss, memory
 from forge.train.losses import LossFn
 from tests.support.stub_run import StubRun, random_set
@@ -42,7 +42,7 @@ def loss_of(gate: ThoughtGate, **changes: float) -> LossFn:
 
 
 def batch_of(data: EncodedSet, step: int, **changes: int) -> ThoughtBatch:
-    return thought_source(data, REPLAY, thought_params(**{"steps": 3, **changes}), SEED)(step)
+    return quietstar_batch_source(data, REPLAY, thought_params(**{"steps": 3, **changes}), SEED)(step)
 
 
 def stub(folder: Path, params: Params) -> StubRun:
@@ -54,12 +54,12 @@ def stub(folder: Path, params: Params) -> StubRun:
 def test_leave_one_out_is_the_mean_of_the_others() -> None:
     reward = torch.tensor([[1.0, 2.0, 6.0], [0.0, 0.0, 3.0]])
     wanted = [[r - (sum(row) - r) / 2 for r in row] for row in reward.tolist()]
-    torch.testing.assert_close(leave_one_out(reward), torch.tensor(wanted))
+    torch.testing.assert_close(quietstar_leave_one_out(reward), torch.tensor(wanted))
 
 
 def test_source_is_decided_by_the_seed_and_thinks_about_direct_rows_only(data: EncodedSet) -> None:
     shares = {"direct": 0.0, "tooled": 1.0}
-    one, two = (thought_source(data, shares, thought_params(steps=10), SEED) for _ in range(2))
+    one, two = (quietstar_batch_source(data, shares, thought_params(steps=10), SEED) for _ in range(2))
     direct = {tuple(data.row(int(i))[0].tolist()) for i in data.where("direct")}
     seen = []
     for step in range(10):
@@ -72,7 +72,7 @@ def test_source_is_decided_by_the_seed_and_thinks_about_direct_rows_only(data: E
     assert set(seen) == direct  # 40 rows in 10 steps of 4: every one once
     assert len(seen) == 40
     with pytest.raises(ForgeError, match="direct"):
-        thought_source(data.subset(data.where("tooled")), shares, thought_params(steps=2), SEED)
+        quietstar_batch_source(data.subset(data.where("tooled")), shares, thought_params(steps=2), SEED)
 
 
 def test_a_batch_splits_into_thinking_micro_batches(data: EncodedSet, model: TinyTitanForCausalLM) -> None:
@@ -90,13 +90,13 @@ def test_a_batch_splits_into_thinking_micro_batches(data: EncodedSet, model: Tin
 
 
 def test_spread_covers_the_set(data: EncodedSet) -> None:
-    assert evenly_spread(data, 10_000).tolist() == list(range(len(data)))
-    few = evenly_spread(data, 5, "direct")
+    assert spread_quietstar_examples(data, 10_000).tolist() == list(range(len(data)))
+    few = spread_quietstar_examples(data, 5, "direct")
     assert len(few) == 5
     assert set(few) <= set(data.where("direct"))
     assert few[-1] == data.where("direct")[-1]
     with pytest.raises(ForgeError, match="persona"):
-        evenly_spread(data, 5, "persona")
+        spread_quietstar_examples(data, 5, "persona")
 
 
 def test_loss_is_the_sum_of_its_parts_and_reward_is_the_gain_in_likelihood(
@@ -107,12 +107,12 @@ def test_loss_is_the_sum_of_its_parts_and_reward_is_the_gain_in_likelihood(
     model.config.halt_threshold = 1.0  # likelihoods halt as decoding does; training takes every step
     batch = batch_of(data, 2)
     loss, metrics = loss_of(gate)(model, batch)
-    thoughts = sample_thoughts(model, batch.prompts, 3, 3, step_generator(SEED, 2))
+    thoughts = sample_thoughts(model, batch.prompts, 3, 3, thought_sampling_generator(SEED, 2))
 
     def likelihood(insides: list[list[int]]) -> np.ndarray:
-        return answer_log_likelihood(model, batch.prompts, batch.answers, gate, insides)
+        return thinking_log_likelihood(model, batch.prompts, batch.answers, gate, insides)
 
-    off = answer_log_likelihood(model, batch.prompts, batch.answers)
+    off = thinking_log_likelihood(model, batch.prompts, batch.answers)
     gain = np.stack([likelihood(thoughts[:, i].tolist()) - off for i in range(3)], axis=1)
     assert metrics["reward"] == pytest.approx(float(gain.mean()), abs=1e-4)
     count = batch.count
@@ -124,7 +124,7 @@ def test_loss_is_the_sum_of_its_parts_and_reward_is_the_gain_in_likelihood(
     wanted = 10 * (loss - without).item()
     assert (scaled - without).item() == pytest.approx(wanted, rel=0.2)
     with pytest.raises(TypeError):
-        loss_of(gate)(model, base_batch([[3, 4]], [[20, 1]]))
+        loss_of(gate)(model, batch_without_thoughts([[3, 4]], [[20, 1]]))
 
 
 def test_reinforce_makes_the_better_thought_likelier(
@@ -137,8 +137,8 @@ def test_reinforce_makes_the_better_thought_likelier(
     fixed = torch.tensor([[better, worse, worse]] * 4)
     monkeypatch.setattr("forge.phases.quietstar.training.sample_thoughts", lambda *_: fixed)
     advantage = torch.tensor([[1.0, -0.5, -0.5]] * 4)
-    monkeypatch.setattr("forge.phases.quietstar.training.leave_one_out", lambda reward: advantage)
-    plain = base_batch(batch.prompts, batch.answers)
+    monkeypatch.setattr("forge.phases.quietstar.training.quietstar_leave_one_out", lambda reward: advantage)
+    plain = batch_without_thoughts(batch.prompts, batch.answers)
     batch = replace(batch, ids=plain.ids, select=plain.select, targets=plain.targets, valid=plain.valid)
 
     def fluency(inside: list[int]) -> float:
@@ -158,7 +158,7 @@ def test_reinforce_makes_the_better_thought_likelier(
 
 
 def test_thought_tokens_start_as_the_assistants(model: TinyTitanForCausalLM) -> None:
-    prepare_thought_tokens(model)
+    prepare_quietstar_tokens(model)
     for name in ("think", "/think", "pause"):
         assert torch.equal(model.embed.weight[ID[name]], model.embed.weight[ID["assistant"]])
     assert not torch.equal(model.embed.weight[ID["call"]], model.embed.weight[ID["assistant"]])
@@ -192,6 +192,6 @@ def test_thoughts_that_cannot_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -
     """The suggestion names the phase's own dial."""
     data, params = random_set(), thought_params(thoughts=8, thought_tokens=12, batch=1024)
     model = tiny_model(low_heads=[2], low_ffn=[24], high_heads=[2], high_ffn=[24])
-    monkeypatch.setattr(memory, "available_bytes", lambda device: memory.RESERVE + 2**20)
+    monkeypatch.setattr(memory, "available_training_bytes", lambda device: memory.RESERVE + 2**20)
     with pytest.raises(ForgeError, match=r"divide quietstar.batch by \d+ in params.yaml"):
         check_thought_memory(model, data, params)

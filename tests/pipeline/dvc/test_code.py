@@ -11,7 +11,14 @@ import pytest
 from forge.errors import ForgeError
 from forge.files import read_json
 from forge.interface.phase import Stage
-from forge.pipeline.dvc.code import INDIFFERENT, changed_module, code_of, code_text, is_indifferent, write_code
+from forge.pipeline.dvc.code import (
+    INDIFFERENT,
+    changed_code_module,
+    code_of,
+    is_excluded_from_code_hash,
+    stage_code_hashes_text,
+    write_code_hashes,
+)
 from forge.pipeline.layout.phases import STAGES, stage_named
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -82,11 +89,11 @@ def test_a_module_that_is_no_python_is_named(tmp_path: Path) -> None:
 
 
 def test_a_docstring_of_the_training_loop_is_nothing_and_a_constant_is_all(tree: Path) -> None:
-    before = {stage.name: code_text(stage, tree) for stage in STAGES}
+    before = {stage.name: stage_code_hashes_text(stage, tree) for stage in STAGES}
     rewrite(tree / LOOP, '"""', '"""In other words: ')
-    assert {stage.name: code_text(stage, tree) for stage in STAGES} == before
+    assert {stage.name: stage_code_hashes_text(stage, tree) for stage in STAGES} == before
     rewrite(tree / LOOP, "log_every: int = 10", "log_every: int = 11")
-    changed = {stage.name for stage in STAGES if code_text(stage, tree) != before[stage.name]}
+    changed = {stage.name for stage in STAGES if stage_code_hashes_text(stage, tree) != before[stage.name]}
     assert changed == {stage.name for stage in STAGES if LOOP in read_stage(stage)}
     assert changed == {s.name for s in STAGES} - {"data", "report"}
 
@@ -96,14 +103,14 @@ def read_stage(stage: Stage) -> dict[str, str]:
 
 
 def test_the_files_are_written_once_and_name_the_module(tree: Path) -> None:
-    assert write_code(tree) == [stage.name for stage in STAGES]
-    assert write_code(tree) == []
+    assert write_code_hashes(tree) == [stage.name for stage in STAGES]
+    assert write_code_hashes(tree) == []
     trunk = stage_named("trunk")
     assert read_json(tree / trunk.code) == code_of(trunk, tree)
-    assert changed_module(trunk, tree) == ""
+    assert changed_code_module(trunk, tree) == ""
     rewrite(tree / LOOP, "log_every: int = 10", "log_every: int = 11")
-    assert changed_module(trunk, tree) == LOOP
-    assert "trunk" in write_code(tree)
+    assert changed_code_module(trunk, tree) == LOOP
+    assert "trunk" in write_code_hashes(tree)
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
@@ -118,7 +125,7 @@ def test_every_module_that_a_stage_imports_is_its_code_or_indifferent(stage: Sta
         path = Path(*name.split("."))
         file = path.with_suffix(".py") if (ROOT / path).with_suffix(".py").is_file() else path / "__init__.py"
         dotted = ".".join(file.with_suffix("").parts)
-        assert file.as_posix() in reached or is_indifferent(dotted), f"{file} decides, and is not tracked"
+        assert file.as_posix() in reached or is_excluded_from_code_hash(dotted), f"{file} decides, and is not tracked"
 
 
 def test_the_indifferent_are_there() -> None:

@@ -8,7 +8,16 @@ from pathlib import Path
 import pytest
 
 from forge.errors import ForgeError
-from forge.pipeline.dvc.lockfile import Cache, Lock, Out, half_written, intact, lock_fault, md5_file, md5_path
+from forge.pipeline.dvc.lockfile import (
+    Cache,
+    Lock,
+    Out,
+    is_dvc_cache_draft,
+    is_dvc_cache_object_intact,
+    lock_fault,
+    md5_file,
+    md5_path,
+)
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -61,7 +70,7 @@ def test_the_users_of_an_object_are_all_that_have_its_bytes(tmp_path: Path) -> N
     listing.parent.mkdir(parents=True)
     rows = [{"md5": same, "relpath": "a"}, {"md5": other, "relpath": "b"}]
     listing.write_text(json.dumps(rows, sort_keys=True))
-    assert intact(listing)
+    assert is_dvc_cache_object_intact(listing)
     outs = [Out("folder", folder, 9, "stage"), Out("alone", same, 4, "stage")]
     assert cache.users(outs) == {folder: ["folder"], same: ["folder/a", "alone"], other: ["folder/b"]}
     listing.write_text("[]")
@@ -71,7 +80,7 @@ def test_the_users_of_an_object_are_all_that_have_its_bytes(tmp_path: Path) -> N
 def test_drafts_in_the_cache_are_told_from_objects(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
     name = md5_file(tmp_path / "f")[2:]
-    assert [half_written(Path(each)) for each in (name, f"{name}.dir", f".{name}.tmp", f"{name}.tmp", ".x")] == [
+    assert [is_dvc_cache_draft(Path(each)) for each in (name, f"{name}.dir", f".{name}.tmp", f"{name}.tmp", ".x")] == [
         False,
         False,
         True,

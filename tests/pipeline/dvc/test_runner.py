@@ -305,7 +305,7 @@ def test_a_full_disk_is_told_and_logged(dvc_project: Path) -> None:
     assert lines[-1]["message"] == result.message
     parser = _Parser(lambda event: None)
     parser.feed("ERROR: unexpected error - [Errno 28] No space left on device: 'models/x'")
-    runner._conclude(parser, 255, False, dvc_project, 0.0)
+    runner._conclude_dvc_run(parser, 255, False, dvc_project, 0.0)
     assert parser.result.message.startswith("pipeline: the disk is full")
 
 

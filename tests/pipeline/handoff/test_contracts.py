@@ -20,9 +20,9 @@ from forge.phases import PHASES
 from forge.phases.cognate.phase import BRANCHES
 from forge.pipeline.handoff import contracts
 from forge.pipeline.handoff.contracts import check_handoff
-from forge.pipeline.handoff.publish import describe, read_metadata
+from forge.pipeline.handoff.publish import describe_published_model, read_published_metadata
 from forge.pipeline.handoff.schemas import contract_schema
-from forge.pipeline.layout.phases import CONTRACTS, contract_into, stage_named
+from forge.pipeline.layout.phases import CONTRACTS, contract_in_layout, stage_named
 
 SESSION = "0123456789abcdef" * 4
 BOUNDS = {
@@ -70,13 +70,13 @@ def make_model(
     directory.mkdir(parents=True)
     save_file({"w": np.ones(shape, np.float32)}, directory / "model.safetensors")
     atomic_write_json(directory / "tokenizer.json", {"vocabulary": facts.get("vocabulary", 1)})
-    describe(directory, phase="p", branch=None, session=SESSION, parents=list(parents), facts=facts)
+    describe_published_model(directory, phase="p", branch=None, session=SESSION, parents=list(parents), facts=facts)
     write_manifest(directory)
     return directory
 
 
 def check(target: str, models: dict[str, Path], record: Any = lambda outcome: None) -> Any:
-    contract = contract_into(target)
+    contract = contract_in_layout(target)
     assert contract is not None
     thresholds = ContractThresholds.model_validate(BOUNDS)
     return check_handoff(
@@ -91,7 +91,7 @@ def check(target: str, models: dict[str, Path], record: Any = lambda outcome: No
 
 @pytest.fixture
 def no_ternary_check(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr(contracts, "_check_ternary", lambda directory: None)
+    monkeypatch.setattr(contracts, "_check_contract_ternary", lambda directory: None)
 
 
 def models_for(target: str, facts: dict[str, Any]) -> dict[str, Path]:
@@ -105,7 +105,7 @@ def test_one_contract_for_each_pair_of_neighbours() -> None:
     for contract in CONTRACTS:
         assert order.index(contract.target) == order.index(contract.source) + 1
         assert stage_named(contract.target).inputs[0] == contract.source
-    assert contract_into("trunk") is None
+    assert contract_in_layout("trunk") is None
 
 
 def test_contracts_are_data() -> None:
@@ -338,7 +338,7 @@ def test_a_flipped_byte_stops_the_handoff(project: Path) -> None:
 def test_weights_must_be_ternary(project: Path, kind: str, harm: str | None, rule: str | None) -> None:
     import torch
 
-    from forge.model import TinyTitanConfig, TinyTitanForCausalLM, core_weight_names, save_model
+    from forge.model import TinyTitanConfig, TinyTitanForCausalLM, save_model, titan_core_weight_names
     from forge.model.quantizers import ternary
 
     torch.manual_seed(0)
@@ -346,7 +346,7 @@ def test_weights_must_be_ternary(project: Path, kind: str, harm: str | None, rul
     config = TinyTitanConfig(**small, low_ffn=[16], high_ffn=[16], memory=False, weight_quant=kind)
     model = TinyTitanForCausalLM(config)
     with torch.no_grad():
-        for name in core_weight_names(model):
+        for name in titan_core_weight_names(model):
             weight = model.get_parameter(name)
             if harm == "zero":
                 weight.zero_()
@@ -355,17 +355,17 @@ def test_weights_must_be_ternary(project: Path, kind: str, harm: str | None, rul
                 weight.copy_(signs * scale)
     save_model(model, "models/m")
     if rule is None:
-        contracts._check_ternary(Path("models/m"))
+        contracts._check_contract_ternary(Path("models/m"))
         return
     with pytest.raises(contracts.Breach) as caught:
-        contracts._check_ternary(Path("models/m"))
+        contracts._check_contract_ternary(Path("models/m"))
     assert rule in caught.value.rule
 
 
 def test_metadata_follows_the_schema_and_holds_no_time(project: Path) -> None:
     facts = GOOD | {"model_name": "TinyTitan-x", "tags": ["a"], "nested": {"k": [1, 2]}}
     directory = make_model(Path("models/x"), facts)
-    metadata = read_metadata(directory)
+    metadata = read_published_metadata(directory)
     assert metadata.model_id.startswith("p_tinytitan_x_")
     assert metadata.session_id == "01234567-89ab-cdef-0123-456789abcdef"
     assert metadata.size_mb == (directory / "model.safetensors").stat().st_size / 2**20
@@ -380,12 +380,12 @@ def test_broken_metadata_and_weights_are_named(project: Path) -> None:
     directory = make_model(Path("models/x"), GOOD)
     atomic_write_json(directory / "metadata.json", {**read_json(directory / "metadata.json"), "extra": 1})
     with pytest.raises(ForgeError, match=r"metadata\.json: extra: "):
-        read_metadata(directory)
+        read_published_metadata(directory)
 
 
 def test_nothing_to_describe_is_an_error(tmp_path: Path) -> None:
     with pytest.raises(ForgeError, match="nothing to publish"):
-        describe(tmp_path, phase="p", branch=None, session=SESSION, parents=[], facts={})
+        describe_published_model(tmp_path, phase="p", branch=None, session=SESSION, parents=[], facts={})
     (tmp_path / "agent.forge").write_bytes(b"x")
     with pytest.raises(ForgeError, match="metadata parameters: "):
-        describe(tmp_path, phase="p", branch=None, session=SESSION, parents=[], facts={"parameters": 0})
+        describe_published_model(tmp_path, phase="p", branch=None, session=SESSION, parents=[], facts={"parameters": 0})

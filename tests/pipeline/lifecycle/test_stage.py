@@ -14,17 +14,24 @@ import pytest
 
 from forge.config import load_params, set_param
 from forge.errors import ForgeError, Interrupted
-from forge.evals.claims import Claim, compare
+from forge.evals.claims import Claim, compare_for_claim
 from forge.files import atomic_write_json, atomic_write_text, read_json, verify_manifest, write_manifest
 from forge.host.signals import stop_on_signals
-from forge.interface.paths import WORKSPACE, model_path
-from forge.pipeline.handoff.publish import building
+from forge.interface.paths import WORKSPACE, declared_model_path
+from forge.pipeline.handoff.publish import publishing_directory
 from forge.pipeline.layout import paths as locate
-from forge.pipeline.layout.phases import STAGES, last_stage, phase_named, reads, stage_named, stage_names
+from forge.pipeline.layout.phases import (
+    STAGES,
+    last_stage,
+    phase_in_layout,
+    stage_input_paths,
+    stage_named,
+    stage_names,
+)
 from forge.pipeline.lifecycle import stage as stage_module
-from forge.pipeline.lifecycle.checkpoints import CheckpointHome, digest_path, fingerprint
-from forge.pipeline.lifecycle.run import Run, metric_prefix
-from forge.pipeline.lifecycle.stage import stage
+from forge.pipeline.lifecycle.checkpoints import CheckpointHome, digest_stage_input, stage_fingerprint
+from forge.pipeline.lifecycle.run import Run, stage_lifecycle_metric_prefix
+from forge.pipeline.lifecycle.stage import stage_lifecycle
 from forge.pipeline.records.tracking import read_status
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -55,7 +62,7 @@ def fill_model(run: Run) -> None:
 
 
 def train_trunk(steps: int = 3) -> None:
-    with stage("trunk") as run:
+    with stage_lifecycle("trunk") as run:
         for step in range(steps):
             run.log(step, **{"train/loss": 1.0 / (step + 1), "other": step})
             run.progress(step + 1, steps)
@@ -68,7 +75,7 @@ def train_trunk(steps: int = 3) -> None:
 
 
 def test_the_data_stage_publishes_two_directories(project: Path) -> None:
-    with stage("data") as run:
+    with stage_lifecycle("data") as run:
         assert run.params == load_params().block("data")
         for target in ("data/prepared", "data/workspace"):
             with run.building(target) as draft:
@@ -125,7 +132,7 @@ def test_equal_runs_give_equal_bytes(prepared: Path) -> None:
 
 def test_a_branch_has_its_own_seed_place_and_parent(prepared: Path) -> None:
     train_trunk()
-    with stage("cognate", "memory_integration") as run:
+    with stage_lifecycle("cognate", "memory_integration") as run:
         assert run.seed == 1337
         assert run.inputs.parents == [read_json("models/trunk/metadata.json")["model_id"]]
         run.log(0, **{"train/loss": 1.0})
@@ -158,7 +165,7 @@ def leaves(code: int, capsys: pytest.CaptureFixture[str], caught: pytest.Excepti
 def test_refused_before_any_work(
     prepared: Path, capsys: pytest.CaptureFixture[str], name: str, branch: str | None, message: str
 ) -> None:
-    with pytest.raises(SystemExit) as caught, stage(name, branch):
+    with pytest.raises(SystemExit) as caught, stage_lifecycle(name, branch):
         pytest.fail("the block must not run")
     assert leaves(1, capsys, caught).startswith(message)
 
@@ -166,7 +173,7 @@ def test_refused_before_any_work(
 def test_bad_parameters_are_one_line(project: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("\nseed: 0\n", "\nseed: zero\n"))
-    with pytest.raises(SystemExit) as caught, stage("data"):
+    with pytest.raises(SystemExit) as caught, stage_lifecycle("data"):
         pytest.fail("the block must not run")
     assert "params.yaml: seed: " in leaves(1, capsys, caught)
 
@@ -189,7 +196,7 @@ FAULTS: list[tuple[Any, str]] = [
 def test_faults_leave_one_line_and_no_model(
     prepared: Path, capsys: pytest.CaptureFixture[str], act: Any, message: str
 ) -> None:
-    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+    with pytest.raises(SystemExit) as caught, stage_lifecycle("trunk") as run:
         act(run)
     assert message in leaves(1, capsys, caught)
     assert not list(Path("models").rglob("*.json"))
@@ -200,7 +207,7 @@ def test_faults_leave_one_line_and_no_model(
 
 
 def test_publishing_twice_is_refused(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+    with pytest.raises(SystemExit) as caught, stage_lifecycle("trunk") as run:
         fill_model(run)
         run.publish({})
         run.publish({})
@@ -208,7 +215,7 @@ def test_publishing_twice_is_refused(prepared: Path, capsys: pytest.CaptureFixtu
 
 
 def test_a_bug_keeps_its_traceback_and_gives_the_lock_back(prepared: Path) -> None:
-    with pytest.raises(ZeroDivisionError), stage("trunk") as run:
+    with pytest.raises(ZeroDivisionError), stage_lifecycle("trunk") as run:
         assert run.out_dir.is_dir()
         _ = 1 / 0
     assert not list(Path("models").iterdir())
@@ -217,19 +224,19 @@ def test_a_bug_keeps_its_traceback_and_gives_the_lock_back(prepared: Path) -> No
 
 
 def test_tampered_data_is_found_before_any_work(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with stage("trunk") as run:
+    with stage_lifecycle("trunk") as run:
         assert run.workspace_dir == WORKSPACE
         run.log(1, **{"train/loss": 1.0})
         fill_model(run)
         run.publish({})
     Path("data/prepared/f.txt").write_text("y")
-    with pytest.raises(SystemExit) as caught, stage("trunk"):
+    with pytest.raises(SystemExit) as caught, stage_lifecycle("trunk"):
         pytest.fail("the block must not run")
     assert "data/prepared/f.txt: changed" in leaves(1, capsys, caught)
 
 
 def test_an_interrupted_stage_saves_and_resumes(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+    with pytest.raises(SystemExit) as caught, stage_lifecycle("trunk") as run:
         for step in range(4):
             run.log(step, **{"train/loss": float(step)})
             run.progress(step + 1, 10)
@@ -242,7 +249,7 @@ def test_an_interrupted_stage_saves_and_resumes(prepared: Path, capsys: pytest.C
     assert not Path("results/trunk/metrics.json").exists()
     with open(".forge/runs/trunk/metrics.jsonl", "a") as stream:
         stream.write('{"step": 4, "train/lo')  # what a SIGKILL would leave
-    with stage("trunk") as run:
+    with stage_lifecycle("trunk") as run:
         first = read_json(run.checkpoint_dir / "state.json")["step"]
         for step in range(first, 6):
             run.log(step, **{"train/loss": float(step)})
@@ -253,17 +260,17 @@ def test_an_interrupted_stage_saves_and_resumes(prepared: Path, capsys: pytest.C
 
 
 def test_other_parameters_do_not_resume(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit), stage("trunk") as run:
+    with pytest.raises(SystemExit), stage_lifecycle("trunk") as run:
         atomic_write_json(run.checkpoint_dir / "state.json", {})
         raise Interrupted(1, 2)
     before = Path("params.yaml").read_text()
     set_param("params.yaml", "cognate.clip", 123.5)
-    with pytest.raises(SystemExit), stage("trunk") as run:
+    with pytest.raises(SystemExit), stage_lifecycle("trunk") as run:
         assert not (run.checkpoint_dir / "state.json").exists()
         raise Interrupted(0, 2)
     Path("params.yaml").write_text(before)
     set_param("params.yaml", "edge.prune_ratio", 0.123)
-    with pytest.raises(SystemExit), stage("trunk") as run:
+    with pytest.raises(SystemExit), stage_lifecycle("trunk") as run:
         assert (run.checkpoint_dir / "state.json").exists(), "edge is nothing to the trunk"
         raise Interrupted(0, 2)
 
@@ -275,12 +282,12 @@ def test_other_parameters_in_between_do_not_cost_the_curve(prepared: Path) -> No
         Path("params.yaml").write_text(before)
         if clip is not None:
             set_param("params.yaml", "cognate.clip", clip)
-        with pytest.raises(SystemExit), stage("trunk") as run:
+        with pytest.raises(SystemExit), stage_lifecycle("trunk") as run:
             for step in steps:
                 run.log(step, **{"train/loss": float(step)})
             atomic_write_json(run.checkpoint_dir / "state.json", {})
             raise Interrupted(steps[-1], 9)
-    with stage("trunk") as run:
+    with stage_lifecycle("trunk") as run:
         fill_model(run)
         run.publish({})
     rows = Path("results/trunk/plots/metrics/train/loss.tsv").read_text().split("\n")[1:-1]
@@ -293,7 +300,7 @@ def test_work_that_never_looks_is_left_after_the_grace(
 ) -> None:
     monkeypatch.setattr(stage_module, "stop_on_signals", lambda: stop_on_signals(grace=0.1))
     began = time.monotonic()
-    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+    with pytest.raises(SystemExit) as caught, stage_lifecycle("trunk") as run:
         run.progress(2, 9)
         os.kill(os.getpid(), signal.SIGINT)
         time.sleep(30)
@@ -317,7 +324,7 @@ def test_an_orphan_that_has_published_keeps_its_checkpoints(
     prepared: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
 ) -> None:
     """Nobody is left to write the result into dvc.lock, so the stage will run again."""
-    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+    with pytest.raises(SystemExit) as caught, stage_lifecycle("trunk") as run:
         atomic_write_json(run.checkpoint_dir / "state.json", {"step": 9})
         run.log(9, **{"train/loss": 1.0})
         run.progress(9, 9)
@@ -333,7 +340,7 @@ def test_what_a_killed_writer_left_is_swept_up(prepared: Path) -> None:
     for path in stray:
         path.parent.mkdir(parents=True, exist_ok=True)
         path.write_text("half")
-    with stage("trunk") as run:
+    with stage_lifecycle("trunk") as run:
         run.log(1, **{"train/loss": 1.0})
         fill_model(run)
         run.publish({})
@@ -392,29 +399,29 @@ def test_fingerprints_see_names_contents_and_parameters(project: Path) -> None:
     publish_directory("m", "one")
     Path("code").mkdir()
     Path("code/a.py").write_text("1")
-    base = fingerprint("s", {"a": 1}, ["m", "code"])
-    assert fingerprint("s", {"a": 1}, ["code", "m"]) == base
-    assert fingerprint("t", {"a": 1}, ["m", "code"]) != base
-    assert fingerprint("s", {"a": 2}, ["m", "code"]) != base
-    assert digest_path(Path("gone")) != digest_path(Path("code"))
+    base = stage_fingerprint("s", {"a": 1}, ["m", "code"])
+    assert stage_fingerprint("s", {"a": 1}, ["code", "m"]) == base
+    assert stage_fingerprint("t", {"a": 1}, ["m", "code"]) != base
+    assert stage_fingerprint("s", {"a": 2}, ["m", "code"]) != base
+    assert digest_stage_input(Path("gone")) != digest_stage_input(Path("code"))
     (Path("code") / "__pycache__").mkdir()
     (Path("code") / "__pycache__" / "a.pyc").write_text("x")
-    assert fingerprint("s", {"a": 1}, ["m", "code"]) == base
+    assert stage_fingerprint("s", {"a": 1}, ["m", "code"]) == base
     Path("code/a.py").rename("code/b.py")
-    moved = fingerprint("s", {"a": 1}, ["m", "code"])
+    moved = stage_fingerprint("s", {"a": 1}, ["m", "code"])
     assert moved != base
     publish_directory("m", "two")
-    assert fingerprint("s", {"a": 1}, ["m", "code"]) != moved
+    assert stage_fingerprint("s", {"a": 1}, ["m", "code"]) != moved
 
 
 def test_a_half_built_directory_never_shows(project: Path) -> None:
     target = Path("out/d")
     (target.parent / ".d.building").mkdir(parents=True)
     (target.parent / ".d.building" / "leftover").touch()
-    with building(target) as draft:
+    with publishing_directory(target) as draft:
         (draft / "f").write_text("1")
     assert sorted(p.name for p in target.iterdir()) == ["f", "manifest.json"]
-    with pytest.raises(RuntimeError), building(target) as draft:
+    with pytest.raises(RuntimeError), publishing_directory(target) as draft:
         (draft / "f").write_text("2")
         raise RuntimeError
     assert (target / "f").read_text() == "1"
@@ -424,16 +431,16 @@ def test_a_half_built_directory_never_shows(project: Path) -> None:
 def test_state_goes_to_the_main_repository(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     copy = project / ".dvc" / "tmp" / "exps" / "copy"
     copy.mkdir(parents=True)
-    assert locate.run_dir("edge") == project / ".forge/runs/edge"
+    assert locate.layout_run_dir("edge") == project / ".forge/runs/edge"
     monkeypatch.setenv("DVC_ROOT", str(project))
-    assert locate.run_dir("edge") == project / ".forge/runs/edge"
+    assert locate.layout_run_dir("edge") == project / ".forge/runs/edge"
     monkeypatch.chdir(copy)
     monkeypatch.setenv("DVC_EXP_NAME", "wide")
-    assert locate.run_dir("edge") == project / ".forge/experiments/wide/edge"
+    assert locate.layout_run_dir("edge") == project / ".forge/experiments/wide/edge"
     home = CheckpointHome("edge", "ab" * 32)
     assert home.open().is_relative_to(project / ".forge/checkpoints")
     home.close()
-    assert model_path("edge") == Path("models/edge")
+    assert declared_model_path("edge") == Path("models/edge")
 
 
 def test_phases_know_their_stages() -> None:
@@ -445,7 +452,7 @@ def test_phases_know_their_stages() -> None:
         "edge",
         "cognate@reasoning",
     ]
-    assert reads(stage_named("compress")) == (
+    assert stage_input_paths(stage_named("compress")) == (
         "data/prepared",
         "data/workspace",
         "models/baking",
@@ -455,26 +462,28 @@ def test_phases_know_their_stages() -> None:
     with pytest.raises(ForgeError, match="no stage named 'x'"):
         stage_named("x")
     with pytest.raises(ForgeError, match="no phase named 'x'"):
-        phase_named("x")
+        phase_in_layout("x")
 
 
 def test_only_the_stage_that_closes_a_phase_writes_its_row(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with pytest.raises(SystemExit) as caught, stage("trunk") as run:
+    with pytest.raises(SystemExit) as caught, stage_lifecycle("trunk") as run:
         run.ledger(None, None, Path("models/trunk"))  # type: ignore[arg-type]
     assert "trunk does not close the phase cognate" in leaves(1, capsys, caught)
 
 
 def test_a_phase_of_several_stages_is_recorded_as_one(prepared: Path) -> None:
-    assert metric_prefix(stage_named("branches"), None) == "cognate"
-    assert metric_prefix(stage_named("cognate"), "memory_integration") == "cognate/model_2"
+    assert stage_lifecycle_metric_prefix(stage_named("branches"), None) == "cognate"
+    assert stage_lifecycle_metric_prefix(stage_named("cognate"), "memory_integration") == "cognate/model_2"
     assert "results/cognate/ledger.json" in stage_named("branches").records()
     assert not any("ledger" in path for path in stage_named("trunk").records())
 
 
 def test_comparisons_take_the_seed_and_the_resamples_of_the_run(prepared: Path) -> None:
-    with stage("trunk") as run:
+    with stage_lifecycle("trunk") as run:
         claim = run.compare("c", "m", [1.0, 0.0, 1.0], [0.0, 0.0, 1.0], control_name="k")
-        again = compare("c", "m", [1.0, 0.0, 1.0], [0.0, 0.0, 1.0], control_name="k", n_boot=BOOT, seed=run.seed)
+        again = compare_for_claim(
+            "c", "m", [1.0, 0.0, 1.0], [0.0, 0.0, 1.0], control_name="k", n_boot=BOOT, seed=run.seed
+        )
         assert claim == again
         run.log(0, **{"train/loss": 1.0})
         fill_model(run)
@@ -486,7 +495,7 @@ def test_seconds_of_earlier_stages_add_up(project: Path) -> None:
         atomic_write_json(f"results/{name}/run.json", {"seconds": seconds})
     atomic_write_json("results/cognate/adaptive_computation/run.json", {"seconds": 3})
     publish_directory("data/own")
-    with stage("report") as run:
+    with stage_lifecycle("report") as run:
         assert run.recorded_seconds("trunk", "cognate") == 7.5
         for name in ("headline.json", "ladder.json", "ladder.svg", "report.json", "report.md"):
             atomic_write_text(run.results_dir / name, "x")

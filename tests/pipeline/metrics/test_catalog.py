@@ -13,25 +13,33 @@ import pytest
 
 from forge.cli.main import main
 from forge.phases import PHASES
-from forge.pipeline.metrics.catalog import TEXT, Metric, counts, expand, implied, metrics, patterns
-from forge.pipeline.records.tracking import write_all_metrics
+from forge.pipeline.metrics.catalog import (
+    TEXT,
+    Metric,
+    count_catalog_metrics,
+    expand_metric_pattern,
+    implied_catalog_metrics,
+    list_catalog_metrics,
+    metric_catalog_patterns,
+)
+from forge.pipeline.records.tracking import record_all_metrics
 
 ROOT = Path(__file__).resolve().parents[3]
-ALL = [metric.name for metric in metrics()]
+ALL = [metric.name for metric in list_catalog_metrics()]
 
 
 def record(values: dict[str, Any]) -> None:
     """Write values by full name as the stages would: branches in files of their own."""
-    for phase in counts():
+    for phase in count_catalog_metrics():
         own = {name: value for name, value in values.items() if name.startswith(f"{phase}/")}
         branches = {name: value for name, value in own.items() if "/model_2/" in name}
         for group, place in ((branches, f"{phase}/memory_integration"), (own.keys() - branches.keys(), phase)):
             short = {name.removeprefix(f"{phase}/"): values[name] for name in group}
-            write_all_metrics(Path("results") / place / "all_metrics.json", phase, short)
+            record_all_metrics(Path("results") / place / "all_metrics.json", phase, short)
 
 
 def made_up() -> dict[str, Any]:
-    return {m.name: "linear" if m.unit == TEXT else i + 0.5 for i, m in enumerate(metrics())}
+    return {m.name: "linear" if m.unit == TEXT else i + 0.5 for i, m in enumerate(list_catalog_metrics())}
 
 
 def ask(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
@@ -43,28 +51,35 @@ def ask(capsys: pytest.CaptureFixture[str], *arguments: str) -> tuple[int, str]:
 
 
 def test_the_catalog_has_603_distinct_metrics() -> None:
-    assert list(counts().values()) == [37, 370, 17, 19, 55, 42, 28, 35]
-    assert len(ALL) == len(set(ALL)) == sum(counts().values()) == 603
-    assert Counter(metric.phase for metric in metrics()) == counts()
-    assert list(counts()) == [phase.name for phase in PHASES]
-    assert [m.name for phase in counts() for m in metrics(phase)] == ALL
+    assert list(count_catalog_metrics().values()) == [37, 370, 17, 19, 55, 42, 28, 35]
+    assert len(ALL) == len(set(ALL)) == sum(count_catalog_metrics().values()) == 603
+    assert Counter(metric.phase for metric in list_catalog_metrics()) == count_catalog_metrics()
+    assert list(count_catalog_metrics()) == [phase.name for phase in PHASES]
+    assert [m.name for phase in count_catalog_metrics() for m in list_catalog_metrics(phase)] == ALL
 
 
 def test_every_metric_says_what_it_is_in_one_line() -> None:
-    for metric in metrics():
+    for metric in list_catalog_metrics():
         assert re.fullmatch(r"[a-z]+(/[a-z0-9_]+)+", metric.name), metric.name
         assert metric.unit, metric.name
         assert len(metric.description) > 3, metric.name
-    assert {m.name for m in metrics() if m.unit == TEXT} == {
+    assert {m.name for m in list_catalog_metrics() if m.unit == TEXT} == {
         "evomerge/phase/best_merge_technique",
         "edge/deployment/device_type",
     }
 
 
 def test_patterns_expand_to_every_combination() -> None:
-    assert expand("a/{b,c}/{0..2}") == ["a/b/0", "a/b/1", "a/b/2", "a/c/0", "a/c/1", "a/c/2"]
-    assert expand("plain/name") == ["plain/name"]
-    assert sum(len(expand(pattern)) for lines in patterns().values() for pattern, _, _ in lines) == 603
+    assert expand_metric_pattern("a/{b,c}/{0..2}") == ["a/b/0", "a/b/1", "a/b/2", "a/c/0", "a/c/1", "a/c/2"]
+    assert expand_metric_pattern("plain/name") == ["plain/name"]
+    assert (
+        sum(
+            len(expand_metric_pattern(pattern))
+            for lines in metric_catalog_patterns().values()
+            for pattern, _, _ in lines
+        )
+        == 603
+    )
 
 
 @pytest.mark.parametrize(
@@ -79,13 +94,13 @@ def test_what_counts_as_a_measurement(unit: str, value: Any, held: bool) -> None
 
 
 def test_parameters_decide_what_a_run_must_observe() -> None:
-    assert len(implied({})) == 603
-    short = {m.name for m in implied({"evomerge": {"generations": 2}})}
+    assert len(implied_catalog_metrics({})) == 603
+    short = {m.name for m in implied_catalog_metrics({"evomerge": {"generations": 2}})}
     assert set(ALL) - short == {n for n in ALL if re.match(r"evomerge/generation_([3-9]|\d\d)/", n)}
     assert len(short) == 603 - 48 * 7
-    bare = {m.name for m in implied({"forge": {"grokfast_lambda": 0.0}})}
+    bare = {m.name for m in implied_catalog_metrics({"forge": {"grokfast_lambda": 0.0}})}
     assert set(ALL) - bare == {n for n in ALL if n.startswith("forge/grokfast/")}
-    assert [m.phase for m in implied({}, "edge")] == ["edge"] * 28
+    assert [m.phase for m in implied_catalog_metrics({}, "edge")] == ["edge"] * 28
 
 
 def test_nothing_is_missing_after_a_whole_run(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

@@ -23,12 +23,12 @@ from forge.config import load_params
 from forge.errors import ForgeError, Interrupted
 from forge.files import atomic_write_text, read_json
 from forge.host import disk
-from forge.host.disk import check_room, is_disk_full
-from forge.host.sampling import GpuProbe, SystemSampler, find_probes
-from forge.pipeline.layout.disk import run_bytes, stage_bytes
+from forge.host.disk import check_disk_room, is_disk_full
+from forge.host.sampling import GpuProbe, SystemSampler, find_host_probes
+from forge.pipeline.layout.disk import run_bytes_in_layout, stage_bytes
 from forge.pipeline.layout.phases import STAGES
-from forge.pipeline.lifecycle.stage import stage
-from forge.pipeline.records.logs import follow, latest_lines, logging_to
+from forge.pipeline.lifecycle.stage import stage_lifecycle
+from forge.pipeline.records.logs import follow_run_logs, latest_lines, logging_to
 
 ROOT = Path(__file__).resolve().parents[3]
 LOG = logging.getLogger("forge.test")
@@ -98,7 +98,7 @@ def test_following_shows_new_lines_of_new_files_too(tmp_path: Path) -> None:
                 stream.write('-01-01", "stage": "data", "message": "whole now"}\n')
         return turn == 3
 
-    seen = [entry["message"] for entry in follow(tmp_path, "data", stop=stop, poll=0.0)]
+    seen = [entry["message"] for entry in follow_run_logs(tmp_path, "data", stop=stop, poll=0.0)]
     assert seen == ["2", "3", "whole now"]
 
 
@@ -132,7 +132,7 @@ def test_a_gpu_is_read_where_there_is_one() -> None:
         nvmlDeviceGetMemoryInfo=lambda handle: SimpleNamespace(used=3e9),
     )
     assert GpuProbe(nvml)() == {"gpu_utilization": 50, "vram_used_gb": 6.0}
-    assert "cpu_percent" in find_probes()[0]()
+    assert "cpu_percent" in find_host_probes()[0]()
 
 
 def test_what_cannot_be_written_ends_the_samples_and_not_the_stage(
@@ -152,7 +152,7 @@ def publish(run: Any) -> None:
 
 
 def test_a_stage_leaves_log_samples_and_their_summary(project: Path) -> None:
-    with stage("data") as run:
+    with stage_lifecycle("data") as run:
         LOG.warning("beware", extra={"step": 1})
         publish(run)
     facts = read_json("results/data/run.json")
@@ -172,7 +172,7 @@ def test_a_stage_leaves_log_samples_and_their_summary(project: Path) -> None:
     "error", [ForgeError("no"), Interrupted(1, 2), RuntimeError("x"), KeyboardInterrupt()], ids=repr
 )
 def test_every_way_out_ends_the_samples(project: Path, error: BaseException) -> None:
-    with pytest.raises((SystemExit, RuntimeError, KeyboardInterrupt)), stage("data"):
+    with pytest.raises((SystemExit, RuntimeError, KeyboardInterrupt)), stage_lifecycle("data"):
         raise error
     assert "system-sampler" not in {thread.name for thread in threading.enumerate()}
     assert logging.getLogger("forge").level == logging.NOTSET
@@ -220,15 +220,15 @@ def test_every_stage_asks_for_room_before_it_begins(
     params = load_params()
     needs = [stage_bytes(stage, params) for stage in STAGES]
     assert min(needs) > 0
-    assert max(needs) < run_bytes(params)
+    assert max(needs) < run_bytes_in_layout(params)
     usage = shutil.disk_usage(project)._replace(free=2**20)
     monkeypatch.setattr(disk.shutil, "disk_usage", lambda path: usage)
-    with pytest.raises(SystemExit) as refused, stage("data"):
+    with pytest.raises(SystemExit) as refused, stage_lifecycle("data"):
         pytest.fail("it began")
     assert refused.value.code == 1
     assert "data needs 0.1 GiB free on the disk of" in capsys.readouterr().err
     with pytest.raises(ForgeError, match=r"scale smoke needs 0\.6 GiB free .* there are 0\.0; free some"):
-        check_room(run_bytes(params), "scale smoke", project / "not" / "there" / "yet")
+        check_disk_room(run_bytes_in_layout(params), "scale smoke", project / "not" / "there" / "yet")
 
 
 @pytest.mark.parametrize(
@@ -244,7 +244,7 @@ def test_a_disk_that_fills_up_is_told_in_one_line_and_leaves_no_half(
 ) -> None:
     assert is_disk_full(error)
     assert not is_disk_full(OSError(errno.EACCES, "Permission denied"))
-    with pytest.raises(SystemExit) as ended, stage("data") as run, run.building("data/prepared") as draft:
+    with pytest.raises(SystemExit) as ended, stage_lifecycle("data") as run, run.building("data/prepared") as draft:
         (draft / "half").write_text("x")
         raise error
     assert ended.value.code == 1
@@ -300,7 +300,7 @@ def test_a_full_disk_under_the_records_is_told_all_the_same(
     def full(*arguments: Any, **options: Any) -> None:
         raise OSError(errno.ENOSPC, "No space left on device")
 
-    with pytest.raises(SystemExit) as ended, stage("data") as run:
+    with pytest.raises(SystemExit) as ended, stage_lifecycle("data") as run:
         monkeypatch.setattr(run._tracking, "status", full)
         monkeypatch.setattr(run._log._stream, "write", full)
         run.progress(1, 2)

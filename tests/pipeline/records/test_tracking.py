@@ -20,16 +20,16 @@ from hypothesis import strategies as st
 from forge.errors import ForgeError
 from forge.files import read_json
 from forge.pipeline.records import recorder
-from forge.pipeline.records.recorder import record, thin, write_headline
+from forge.pipeline.records.recorder import consume_recorder_lines, record_dvclive_headline, thin
 from forge.pipeline.records.tracking import (
     Tracker,
     drop_partial_line,
-    finite_numbers,
-    nest,
+    finite_tracked_numbers,
+    keep_tracking_offline,
+    nest_tracked_metrics,
     read_series,
     read_status,
-    stay_offline,
-    write_all_metrics,
+    record_all_metrics,
 )
 
 
@@ -64,9 +64,9 @@ def test_nesting_keeps_every_value_or_refuses(flat: dict[str, int]) -> None:
     clash = any(other.startswith(name + "/") for name in flat for other in flat)
     if clash:
         with pytest.raises(ForgeError, match="metric"):
-            nest(flat)
+            nest_tracked_metrics(flat)
         return
-    tree = nest(flat)
+    tree = nest_tracked_metrics(flat)
     for name, value in flat.items():
         node: Any = tree
         for part in name.split("/"):
@@ -75,17 +75,17 @@ def test_nesting_keeps_every_value_or_refuses(flat: dict[str, int]) -> None:
 
 
 def test_numbers_become_plain() -> None:
-    plain = finite_numbers({"a": np.float32(0.5), "b": True, "c": 3})
+    plain = finite_tracked_numbers({"a": np.float32(0.5), "b": True, "c": 3})
     assert plain == {"a": 0.5, "b": 1, "c": 3}
     assert {type(value) for value in plain.values()} == {float, int}
     with pytest.raises(ForgeError, match="'d' is not a finite number"):
-        finite_numbers({"d": np.inf})
+        finite_tracked_numbers({"d": np.inf})
 
 
 def test_the_network_is_off_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.delenv("WANDB_MODE")
     monkeypatch.setenv("HF_HUB_OFFLINE", "0")
-    stay_offline()
+    keep_tracking_offline()
     assert os.environ["WANDB_MODE"] == "offline"
     assert os.environ["HF_HUB_OFFLINE"] == "0"
 
@@ -108,7 +108,7 @@ def test_a_series_is_read_with_its_last_word(tmp_path: Path) -> None:
 
 def test_headline_and_curves_are_written(tmp_path: Path) -> None:
     series = {step: {"train/loss": 1.0 / (step + 1), "noise": 1.0} for step in range(1000)}
-    write_headline(finish(tmp_path / "r", "train/loss", quality={"x": 1}), series)
+    record_dvclive_headline(finish(tmp_path / "r", "train/loss", quality={"x": 1}), series)
     rows = (tmp_path / "r/plots/metrics/train/loss.tsv").read_text().strip().split("\n")
     assert len(rows) == 1 + recorder.MAX_POINTS
     assert rows[-1].startswith("999\t")
@@ -185,7 +185,7 @@ def test_wandb_failing_does_not_fail_the_stage(
     run = tmp_path / "runs" / "edge"
     messages = lines(start(run), log_line(0), log_line(1), finish(tmp_path / "r", quality=1))
     (run / "metrics.jsonl").write_text("")
-    record(messages)
+    consume_recorder_lines(messages)
     assert read_json(tmp_path / "r/metrics.json")["quality"] == 1
     assert ("disk full" in capsys.readouterr().err) is bool(fail_at)
     expected = {"init": 1, "log": 2, "finish": 4, "": 4}[fail_at]
@@ -198,7 +198,7 @@ def test_names_carry_the_phase_and_have_an_axis(tmp_path: Path, monkeypatch: pyt
     told, run = fake_wandb(monkeypatch), tmp_path / "runs" / "cognate@reasoning"
     begin = {**start(run), "prefix": "cognate/model_1"}
     (run / "metrics.jsonl").write_text("")
-    record(lines(begin, log_line(7), finish(tmp_path / "r")))
+    consume_recorder_lines(lines(begin, log_line(7), finish(tmp_path / "r")))
     fake = sys.modules["wandb"]
     assert fake.axes == [("cognate/model_1/global_step", None), ("cognate/model_1/*", "cognate/model_1/global_step")]
     assert told[1] == ("log", {"cognate/model_1/a": 7, "cognate/model_1/global_step": 7})
@@ -207,23 +207,23 @@ def test_names_carry_the_phase_and_have_an_axis(tmp_path: Path, monkeypatch: pyt
 
 def test_all_metrics_are_a_list_of_a_line_each(tmp_path: Path) -> None:
     path, values = tmp_path / "all.json", {"b/x": np.float32(0.5), "a": True, "name": "cpu", "ladder": [1], "map": {}}
-    write_all_metrics(path, "edge", values)
+    record_all_metrics(path, "edge", values)
     wanted = [("edge/a", 1), ("edge/b/x", 0.5), ("edge/name", "cpu")]
     assert [(row["metric"], row["value"]) for row in read_json(path)] == wanted
     assert len(path.read_text().splitlines()) == 2 + len(wanted)
     before = path.read_bytes()
-    write_all_metrics(path, "edge", dict(reversed(values.items())))
+    record_all_metrics(path, "edge", dict(reversed(values.items())))
     assert path.read_bytes() == before
     with pytest.raises(ForgeError, match="'late' is not a finite number"):
-        write_all_metrics(path, "edge", {"late": float("nan")})
+        record_all_metrics(path, "edge", {"late": float("nan")})
     assert path.read_bytes() == before
-    write_all_metrics(path, "edge", {})
+    record_all_metrics(path, "edge", {})
     assert read_json(path) == []
 
 
 def test_an_unfinished_run_is_marked_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     told = fake_wandb(monkeypatch)
-    record(lines(start(tmp_path / "runs" / "edge"), log_line(0)))
+    consume_recorder_lines(lines(start(tmp_path / "runs" / "edge"), log_line(0)))
     assert told[-1] == ("finish", 1)
     assert not (tmp_path / "r").exists()
 

@@ -19,20 +19,20 @@ from safetensors.numpy import save_file
 from forge.config.schema import RegistryParams
 from forge.errors import ForgeError
 from forge.files import atomic_write_json, write_manifest
-from forge.pipeline.handoff.publish import describe
+from forge.pipeline.handoff.publish import describe_published_model
 from forge.pipeline.registry import store
 from forge.pipeline.registry.models import find_model, list_models
-from forge.pipeline.registry.sessions import Session, forget, list_sessions, mark_killed
+from forge.pipeline.registry.sessions import Session, forget_old_sessions, list_sessions, mark_killed_sessions
 from forge.pipeline.registry.store import (
     MIGRATIONS,
-    faults,
     put,
-    reading,
+    reading_registry,
+    registry_faults,
     registry_path,
-    rows,
-    salvage,
-    set_aside,
-    writing,
+    salvage_registry,
+    select_registry_rows,
+    set_registry_aside,
+    writing_registry,
 )
 
 ROOT = Path(__file__).resolve().parents[3]
@@ -52,7 +52,7 @@ def publish_model(path: str, value: float = 1.0, **facts: Any) -> Path:
     directory = Path(path)
     directory.mkdir(parents=True, exist_ok=True)
     save_file({"w": np.full((3, 4), value, np.float32)}, directory / "model.safetensors")
-    describe(directory, phase=directory.name, branch=None, session=PRINT, parents=["t"], facts=facts)
+    describe_published_model(directory, phase=directory.name, branch=None, session=PRINT, parents=["t"], facts=facts)
     write_manifest(directory)
     return directory
 
@@ -95,9 +95,9 @@ def test_six_writers_of_which_two_are_killed_lose_nothing(project: Path) -> None
     said = {name: process.communicate(timeout=120) for name, process in writers.items()}
     assert [err for _, err in said.values()] == [""] * 6
     assert [writers[name].returncode for name in names] == [-signal.SIGKILL] * 2 + [0] * 4
-    assert faults() == []
-    with reading() as connection:
-        kept = {row["models"][0] for row in rows(connection, "SELECT models FROM handoffs")}
+    assert registry_faults() == []
+    with reading_registry() as connection:
+        kept = {row["models"][0] for row in select_registry_rows(connection, "SELECT models FROM handoffs")}
     for name, (out, _) in said.items():
         acknowledged = [int(line) for line in out.split()]
         if name in names[:2]:
@@ -111,11 +111,11 @@ def test_six_writers_of_which_two_are_killed_lose_nothing(project: Path) -> None
 
 def test_readers_neither_wait_nor_make_wait(project: Path) -> None:
     run = session()
-    with writing() as connection:
+    with writing_registry() as connection:
         connection.execute("UPDATE sessions SET note = 'half-way'")
         assert [row["note"] for row in list_sessions()] == [""], "what is not committed is not seen"
-    with reading() as connection:
-        before = rows(connection, "SELECT * FROM sessions")
+    with reading_registry() as connection:
+        before = select_registry_rows(connection, "SELECT * FROM sessions")
         run.end("done", 3, 3, "over")
         assert before[0]["status"] == "running"
     assert [row["status"] for row in list_sessions()] == ["done"]
@@ -123,16 +123,16 @@ def test_readers_neither_wait_nor_make_wait(project: Path) -> None:
 
 def test_a_failed_transaction_leaves_nothing(project: Path) -> None:
     session()
-    with pytest.raises(ZeroDivisionError), writing() as connection:
+    with pytest.raises(ZeroDivisionError), writing_registry() as connection:
         connection.execute("DELETE FROM sessions")
         _ = 1 / 0
     assert len(list_sessions()) == 1
-    with pytest.raises(sqlite3.IntegrityError), writing() as connection:
-        put(connection, "events", store.event_row("e", "nobody", 0.0, "k", "s", "n"))
+    with pytest.raises(sqlite3.IntegrityError), writing_registry() as connection:
+        put(connection, "events", store.registry_event_row("e", "nobody", 0.0, "k", "s", "n"))
 
 
 def test_settings_are_those_that_survive_a_power_cut(project: Path) -> None:
-    with writing() as connection:
+    with writing_registry() as connection:
         found = [connection.execute(f"PRAGMA {name}").fetchone()[0] for name in ("journal_mode", "synchronous")]
         assert found == ["wal", 2]
         assert connection.execute("PRAGMA foreign_keys").fetchone()[0] == 1
@@ -150,9 +150,9 @@ def test_an_old_registry_is_brought_up_to_date_with_its_rows(project: Path, monk
             old.execute("SELECT * FROM versions")
     assert list_models() == [], "a reader brings it up to date"
     assert len(list_sessions()) == 1
-    with reading() as connection:
+    with reading_registry() as connection:
         assert connection.execute("PRAGMA user_version").fetchone()[0] == len(MIGRATIONS)
-        assert rows(connection, "SELECT * FROM versions") == []
+        assert select_registry_rows(connection, "SELECT * FROM versions") == []
 
 
 def test_a_migration_that_fails_changes_nothing(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -160,7 +160,7 @@ def test_a_migration_that_fails_changes_nothing(project: Path, monkeypatch: pyte
     broken = (*MIGRATIONS, ("CREATE TABLE extra (a)", "CREATE TABLE sessions (a)"))
     with monkeypatch.context() as patch:
         patch.setattr(store, "MIGRATIONS", broken)
-        with pytest.raises(sqlite3.OperationalError, match="already exists"), writing():
+        with pytest.raises(sqlite3.OperationalError, match="already exists"), writing_registry():
             pytest.fail("the block must not run")
     assert len(list_sessions()) == 1
     with sqlite3.connect(registry_path()) as connection:
@@ -196,7 +196,7 @@ def test_damage_is_found_and_the_sound_rows_are_saved(
     project: Path, where: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = filled()
-    assert faults() == []
+    assert registry_faults() == []
     blob = bytearray(path.read_bytes())
     if where == "header":
         blob[3] ^= 1
@@ -210,17 +210,17 @@ def test_damage_is_found_and_the_sound_rows_are_saved(
     if where == "empty":
         blob.clear()
     path.write_bytes(blob)
-    assert faults()
+    assert registry_faults()
     run = session("later")  # a run goes on, whatever it meets
     run.end("done", 1, 1, "")
     said = capsys.readouterr().err.splitlines()
     assert len(said) == (0 if where in ("text", "page") else 1), said
     assert all("later: not recorded in" in line and "models reindex" in line for line in said)
-    aside = set_aside(path)
-    saved = salvage(aside, path)
-    assert faults() == []
-    with reading() as connection:
-        kept = {table: len(rows(connection, f"SELECT * FROM {table}")) for table in saved}
+    aside = set_registry_aside(path)
+    saved = salvage_registry(aside, path)
+    assert registry_faults() == []
+    with reading_registry() as connection:
+        kept = {table: len(select_registry_rows(connection, f"SELECT * FROM {table}")) for table in saved}
     assert kept == saved
     if where == "text":
         assert saved["handoffs"] == 19
@@ -230,8 +230,8 @@ def test_damage_is_found_and_the_sound_rows_are_saved(
 def test_flipped_bytes_anywhere_are_found_or_change_nothing(project: Path) -> None:
     """The rows that are read back are the rows that were written, or `faults` speaks."""
     path = filled()
-    with reading() as connection:
-        before = {table: rows(connection, f"SELECT * FROM {table}") for table in store.KEYS}
+    with reading_registry() as connection:
+        before = {table: select_registry_rows(connection, f"SELECT * FROM {table}") for table in store.KEYS}
     sound = path.read_bytes()
     generator = np.random.default_rng(7)
     found = 0
@@ -239,16 +239,18 @@ def test_flipped_bytes_anywhere_are_found_or_change_nothing(project: Path) -> No
         blob = bytearray(sound)
         blob[place] ^= int(generator.integers(1, 256))
         path.write_bytes(blob)
-        if faults():
+        if registry_faults():
             found += 1
             continue
-        with reading() as connection:
-            assert {table: rows(connection, f"SELECT * FROM {table}") for table in store.KEYS} == before, place
+        with reading_registry() as connection:
+            assert {
+                table: select_registry_rows(connection, f"SELECT * FROM {table}") for table in store.KEYS
+            } == before, place
     assert found > 10
 
 
 def test_no_registry_is_said_plainly(project: Path) -> None:
-    assert faults() == []
+    assert registry_faults() == []
     assert list_models() == []
     assert list_sessions() == []
     with pytest.raises(ForgeError, match="no registry yet"):
@@ -261,7 +263,7 @@ def test_a_full_disk_or_a_stuck_writer_never_stops_a_run(
 ) -> None:
     run = session()
     monkeypatch.setattr(store, "BUSY_SECONDS", 0.05)
-    with writing():  # somebody holds the lock
+    with writing_registry():  # somebody holds the lock
         run.progress(1, 9, "")
         run.handoff({"source": "a", "target": "b", "models": [], "passed": True, "breach": None})
     run.end("done", 9, 9, "")
@@ -296,12 +298,12 @@ def add(connection: sqlite3.Connection, name: str, status: str, days: float, now
         "ended": None if status == "running" else now - days * DAY,
     }
     put(connection, "sessions", row)
-    put(connection, "events", store.event_row(f"e-{name}", name, now, "started", "edge", ""))
+    put(connection, "events", store.registry_event_row(f"e-{name}", name, now, "started", "edge", ""))
 
 
 def test_old_failed_and_surplus_sessions_are_forgotten_with_their_events(project: Path) -> None:
     now = time.time()
-    with writing() as connection:
+    with writing_registry() as connection:
         for name, status, days in (
             ("done-29", "done", 29.0),
             ("done-31", "done", 31.0),
@@ -312,24 +314,24 @@ def test_old_failed_and_surplus_sessions_are_forgotten_with_their_events(project
             ("running-90", "running", 90.0),
         ):
             add(connection, name, status, days, now)
-        forget(connection, KEEP, now)
+        forget_old_sessions(connection, KEEP, now)
     kept = {"done-29", "paused-6", "failed-6", "running-90"}
     assert {row["id"] for row in list_sessions()} == kept
-    with writing() as connection:
-        assert {row["session"] for row in rows(connection, "SELECT * FROM events")} == kept
-        forget(connection, RegistryParams(keep_days=30, keep_failed_days=7, keep_sessions=2), now)
-        left = {row["id"] for row in rows(connection, "SELECT id FROM sessions")}
+    with writing_registry() as connection:
+        assert {row["session"] for row in select_registry_rows(connection, "SELECT * FROM events")} == kept
+        forget_old_sessions(connection, RegistryParams(keep_days=30, keep_failed_days=7, keep_sessions=2), now)
+        left = {row["id"] for row in select_registry_rows(connection, "SELECT id FROM sessions")}
     assert left in ({"running-90", "paused-6"}, {"running-90", "failed-6"}), "the running one and the newest other"
 
 
 def test_a_session_whose_process_is_gone_was_killed(project: Path) -> None:
     session()
-    with writing() as connection:
+    with writing_registry() as connection:
         add(connection, "ghost", "running", 1.0, time.time())  # our number, but another time of birth
     assert [row["id"] for row in list_sessions(status="killed")] == ["ghost"]
-    with writing() as connection:
-        mark_killed(connection)
-        states = {row["id"]: row["status"] for row in rows(connection, "SELECT * FROM sessions")}
+    with writing_registry() as connection:
+        mark_killed_sessions(connection)
+        states = {row["id"]: row["status"] for row in select_registry_rows(connection, "SELECT * FROM sessions")}
     assert states.pop("ghost") == "killed"
     assert list(states.values()) == ["running"]
 

@@ -14,11 +14,11 @@ from safetensors.numpy import save_file
 
 from forge.errors import Interrupted
 from forge.files import atomic_write_json, atomic_write_text, read_json, verify_manifest, write_manifest
-from forge.pipeline.layout.paths import main_root
-from forge.pipeline.lifecycle.stage import Run, stage
+from forge.pipeline.layout.paths import layout_main_root
+from forge.pipeline.lifecycle.stage import Run, stage_lifecycle
 from forge.pipeline.registry.models import find_model, list_models
 from forge.pipeline.registry.sessions import list_sessions
-from forge.pipeline.registry.store import faults, reading, registry_path, rows
+from forge.pipeline.registry.store import reading_registry, registry_faults, registry_path, select_registry_rows
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -40,12 +40,14 @@ def finish(run: Run, **facts: Any) -> None:
 
 
 def events() -> list[tuple[str, str]]:
-    with reading() as connection:
-        return [(e["kind"], e["subject"]) for e in rows(connection, "SELECT * FROM events ORDER BY time")]
+    with reading_registry() as connection:
+        return [
+            (e["kind"], e["subject"]) for e in select_registry_rows(connection, "SELECT * FROM events ORDER BY time")
+        ]
 
 
 def test_a_run_is_a_session_and_its_model_is_found(prepared: Path) -> None:
-    with stage("trunk") as run:
+    with stage_lifecycle("trunk") as run:
         (session,) = list_sessions()
         assert (session["status"], session["pid"]) == ("running", os.getpid())
         run.progress(3, 3)
@@ -61,23 +63,23 @@ def test_a_run_is_a_session_and_its_model_is_found(prepared: Path) -> None:
 
 
 def test_a_pause_and_a_resumption_are_two_sessions(prepared: Path) -> None:
-    with pytest.raises(SystemExit), stage("trunk") as run:
+    with pytest.raises(SystemExit), stage_lifecycle("trunk") as run:
         run.progress(4, 9)
         atomic_write_json(run.checkpoint_dir / "state.json", {})
         raise Interrupted(4, 9)
     (session,) = list_sessions()
     assert (session["status"], session["step"], session["total"]) == ("paused", 4, 9)
     assert session["note"] == "paused at step 4 of 9; go on with: agent-forge run"
-    with stage("trunk") as run:
+    with stage_lifecycle("trunk") as run:
         finish(run)
     assert [row["status"] for row in list_sessions("trunk")] == ["done", "paused"]
     assert [kind for kind, _ in events()] == ["started", "paused", "resumed", "published", "done"]
 
 
 def test_handoffs_are_recorded_whether_they_pass_or_not(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
-    with stage("trunk") as run:
+    with stage_lifecycle("trunk") as run:
         finish(run, seed=1)
-    with pytest.raises(SystemExit), stage("evomerge"):
+    with pytest.raises(SystemExit), stage_lifecycle("evomerge"):
         pytest.fail("there are no branches")
     (session,) = list_sessions("evomerge")
     (handoff,) = session["handoffs"]
@@ -97,7 +99,7 @@ def test_a_training_survives_a_registry_that_does_not(
     else:
         registry_path().parent.mkdir(parents=True)
         registry_path().write_bytes(content)
-    with stage("trunk") as run:
+    with stage_lifecycle("trunk") as run:
         run.progress(1, 1)
         finish(run)
     verify_manifest("models/trunk")
@@ -112,17 +114,17 @@ def test_an_experiment_in_a_copy_records_in_the_main_repository(
 ) -> None:
     monkeypatch.setenv("DVC_ROOT", str(tmp_path / "main"))
     monkeypatch.setenv("DVC_EXP_NAME", "wide")
-    with stage("trunk") as run:
+    with stage_lifecycle("trunk") as run:
         finish(run)
-    assert main_root() == tmp_path / "main"
+    assert layout_main_root() == tmp_path / "main"
     assert not (prepared / ".forge/registry.db").exists()
     assert [row["experiment"] for row in list_sessions()] == ["wide"]
     assert [row["experiment"] for row in list_models(query="wide")] == ["wide"]
-    assert faults() == []
+    assert registry_faults() == []
 
 
 def test_listing_models_starts_nothing_heavy(prepared: Path) -> None:
-    with stage("trunk") as run:
+    with stage_lifecycle("trunk") as run:
         finish(run)
     code = (
         "import sys\n"

@@ -12,7 +12,14 @@ import pytest
 
 from forge.cli.main import main
 from forge.errors import ForgeError
-from forge.pipeline.report.compare import compare, experiments, overview, parameters, resolve, snapshot
+from forge.pipeline.report.compare import (
+    compare_snapshots,
+    experiments_to_compare,
+    parameters_to_compare,
+    report_all_experiments,
+    resolve_commit_to_compare,
+    snapshot_to_compare,
+)
 
 PARAMS = """scale: {scale}
 seed: 0
@@ -79,36 +86,41 @@ def repository(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 
 def test_names_of_all_kinds_are_found(repository: Path) -> None:
     base = git("rev-parse", "HEAD")
-    assert resolve(repository, "workspace") is None
-    assert resolve(repository, "main") == resolve(repository, "HEAD") == resolve(repository, base[:8]) == base
-    assert resolve(repository, "small") == git("rev-parse", "small")
-    assert list(experiments(repository)) == ["fewer"]
-    assert resolve(repository, "fewer") == experiments(repository)["fewer"][base]
+    assert resolve_commit_to_compare(repository, "workspace") is None
+    assert (
+        resolve_commit_to_compare(repository, "main")
+        == resolve_commit_to_compare(repository, "HEAD")
+        == resolve_commit_to_compare(repository, base[:8])
+        == base
+    )
+    assert resolve_commit_to_compare(repository, "small") == git("rev-parse", "small")
+    assert list(experiments_to_compare(repository)) == ["fewer"]
+    assert resolve_commit_to_compare(repository, "fewer") == experiments_to_compare(repository)["fewer"][base]
     git("update-ref", "refs/exps/exec/EXEC_HEAD", base)  # DVC's own references are nobody's experiment
-    assert list(experiments(repository)) == ["fewer"]
+    assert list(experiments_to_compare(repository)) == ["fewer"]
 
 
 def test_unknown_names_are_refused_with_near_ones(repository: Path) -> None:
     with pytest.raises(ForgeError, match=r"no experiment, revision or tag named 'fewr'; did you mean fewer\?"):
-        resolve(repository, "fewr")
+        resolve_commit_to_compare(repository, "fewr")
     with pytest.raises(ForgeError, match="did you mean small"):
-        resolve(repository, "smal")
+        resolve_commit_to_compare(repository, "smal")
     with pytest.raises(ForgeError, match="dvc exp list names the experiments"):
-        resolve(repository, "--zzz")
+        resolve_commit_to_compare(repository, "--zzz")
 
 
 def test_a_name_over_two_baselines(repository: Path) -> None:
     """The one over HEAD counts; from elsewhere the name says too little."""
-    first = resolve(repository, "fewer")
+    first = resolve_commit_to_compare(repository, "fewer")
     git("update-ref", "refs/exps/11/" + "2" * 38 + "/fewer", "small")
-    assert resolve(repository, "fewer") == first
+    assert resolve_commit_to_compare(repository, "fewer") == first
     git("commit", "-q", "--allow-empty", "-m", "later")
     with pytest.raises(ForgeError, match="several experiments are named 'fewer'; name one by its commit"):
-        resolve(repository, "fewer")
+        resolve_commit_to_compare(repository, "fewer")
 
 
 def test_what_differs_is_told_and_nothing_else(repository: Path) -> None:
-    both = compare(snapshot(repository, "small"), snapshot(repository, "fewer"))
+    both = compare_snapshots(snapshot_to_compare(repository, "small"), snapshot_to_compare(repository, "fewer"))
     assert both["a"] == {"name": "small", "commit": git("rev-parse", "small"), "scale": "smoke", "seed": 0}
     assert both["parameters"] == [
         {"key": "edge.prune_ratio", "a": 0.25, "b": 0.5},
@@ -124,7 +136,7 @@ def test_what_differs_is_told_and_nothing_else(repository: Path) -> None:
 
 
 def test_a_state_equals_itself(repository: Path) -> None:
-    both = compare(snapshot(repository, "HEAD"), snapshot(repository, "workspace"))
+    both = compare_snapshots(snapshot_to_compare(repository, "HEAD"), snapshot_to_compare(repository, "workspace"))
     assert (both["parameters"], both["metrics"]) == ([], [])
     assert all(row["a"] == row["b"] for row in both["ledger"] + both["claims"])
 
@@ -132,9 +144,16 @@ def test_a_state_equals_itself(repository: Path) -> None:
 def test_inactive_scales_do_not_count_and_active_ones_are_compared_across_names(repository: Path) -> None:
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("steps: 100", "steps: 200"))
-    assert compare(snapshot(repository, "HEAD"), snapshot(repository, "workspace"))["parameters"] == []
+    assert (
+        compare_snapshots(snapshot_to_compare(repository, "HEAD"), snapshot_to_compare(repository, "workspace"))[
+            "parameters"
+        ]
+        == []
+    )
     Path("params.yaml").write_text(text.replace("scale: smoke", "scale: tiny"))
-    assert compare(snapshot(repository, "HEAD"), snapshot(repository, "workspace"))["parameters"] == [
+    assert compare_snapshots(snapshot_to_compare(repository, "HEAD"), snapshot_to_compare(repository, "workspace"))[
+        "parameters"
+    ] == [
         {"key": "scale", "a": "smoke", "b": "tiny"},
         {"key": "scales.${scale}.edge.steps", "a": 6, "b": 100},
         {"key": "scales.${scale}.edge.lr", "a": None, "b": 0.5},
@@ -143,13 +162,13 @@ def test_inactive_scales_do_not_count_and_active_ones_are_compared_across_names(
 
 def test_parameters_are_what_minus_s_takes() -> None:
     tree = {"scale": "a", "edge": {"x": {"y": 1}, "empty": {}}, "scales": {"a": {"edge": {"n": 2}}, "b": {}}}
-    assert parameters(tree) == {"scale": "a", "edge.x.y": 1, "edge.empty": {}, "scales.a.edge.n": 2}
+    assert parameters_to_compare(tree) == {"scale": "a", "edge.x.y": 1, "edge.empty": {}, "scales.a.edge.n": 2}
 
 
 def test_a_phase_that_one_side_lacks(repository: Path) -> None:
     Path("results/edge/ledger.json").unlink()
     Path("results/edge/claims.json").unlink()
-    both = compare(snapshot(repository, "HEAD"), snapshot(repository, "workspace"))
+    both = compare_snapshots(snapshot_to_compare(repository, "HEAD"), snapshot_to_compare(repository, "workspace"))
     assert both["ledger"][0]["a"]["bytes"] == 1000
     assert both["ledger"][0]["b"] is None
     assert [claim["b"] is None for claim in both["claims"]] == [False, True]
@@ -159,14 +178,14 @@ def test_a_phase_that_one_side_lacks(repository: Path) -> None:
 def test_files_that_are_not_what_they_should_be_are_named(repository: Path) -> None:
     write("results/edge/claims.json", [{"claim": "half"}])
     with pytest.raises(ForgeError, match=r"workspace:results/edge/claims\.json: not what it should be"):
-        snapshot(repository, "workspace")
+        snapshot_to_compare(repository, "workspace")
     write("params.yaml", "a: [1")
     with pytest.raises(ForgeError, match=r"workspace:params\.yaml, line 1: not valid YAML"):
-        snapshot(repository, "workspace")
+        snapshot_to_compare(repository, "workspace")
     git("rm", "-q", "-f", "params.yaml")
     git("commit", "-q", "-m", "nothing")
     with pytest.raises(ForgeError, match=r"HEAD: has no params\.yaml"):
-        snapshot(repository, "HEAD")
+        snapshot_to_compare(repository, "HEAD")
 
 
 def test_a_project_may_lie_deeper_in_its_repository(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -176,8 +195,8 @@ def test_a_project_may_lie_deeper_in_its_repository(repository: Path, monkeypatc
     state(size=77)
     git("add", "-A")
     git("commit", "-q", "-m", "inner")
-    assert snapshot(inner, "HEAD").ledger["edge"]["bytes"] == 77
-    assert snapshot(repository, "HEAD").ledger["edge"]["bytes"] == 1000
+    assert snapshot_to_compare(inner, "HEAD").ledger["edge"]["bytes"] == 77
+    assert snapshot_to_compare(repository, "HEAD").ledger["edge"]["bytes"] == 1000
 
 
 def test_no_repository_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -185,13 +204,13 @@ def test_no_repository_is_one_line(tmp_path: Path, monkeypatch: pytest.MonkeyPat
     monkeypatch.setenv("GIT_CEILING_DIRECTORIES", str(tmp_path.parent))
     state()
     with pytest.raises(ForgeError, match=r"^git for-each-ref: .*not a git repository"):
-        snapshot(tmp_path, "HEAD")
-    assert snapshot(tmp_path, "workspace").headline["bytes"] == 1000
+        snapshot_to_compare(tmp_path, "HEAD")
+    assert snapshot_to_compare(tmp_path, "workspace").headline["bytes"] == 1000
 
 
 def test_the_overview_has_head_the_workspace_and_every_experiment(repository: Path) -> None:
     Path("params.yaml").write_text(PARAMS.format(scale="smoke", ratio=0.75, steps=6))
-    rows = {row["name"]: row for row in overview(repository)}
+    rows = {row["name"]: row for row in report_all_experiments(repository)}
     assert list(rows) == ["HEAD", "workspace", "fewer"]
     assert rows["HEAD"]["parameters"] == {}
     assert rows["workspace"]["parameters"] == {"edge.prune_ratio": 0.75}
@@ -234,11 +253,11 @@ def test_faults_are_one_line(arguments: list[str], said: str, capsys: pytest.Cap
 
 
 def test_figures_that_look_equal_are_written_out() -> None:
-    from forge.cli.compare import _change
+    from forge.cli.compare import _terminal_change
 
-    assert _change(0.50001, 0.50002) == "0.50001 -> 0.50002"
-    assert _change(None, 5000) == "- -> 5,000"
-    assert _change(True, True) == "yes"
+    assert _terminal_change(0.50001, 0.50002) == "0.50001 -> 0.50002"
+    assert _terminal_change(None, 5000) == "- -> 5,000"
+    assert _terminal_change(True, True) == "yes"
 
 
 @pytest.mark.usefixtures("repository")

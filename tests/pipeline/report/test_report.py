@@ -12,8 +12,8 @@ from forge.evals.claims import Claim
 from forge.evals.ledger import LedgerRow
 from forge.files import atomic_write_json
 from forge.phases import ORDER
-from forge.pipeline.report.gather import gather, to_markdown, write_report
-from forge.pipeline.report.plot import ladder_svg
+from forge.pipeline.report.gather import gather, report_to_markdown, write_report
+from forge.pipeline.report.plot import plot_ladder_svg
 
 
 def _write_claims(path: Path, claims: list[Claim]) -> None:
@@ -71,7 +71,7 @@ def test_every_figure_names_a_file_that_holds_it(results: Path) -> None:
 def test_failed_claims_are_counted_and_shown_as_failed(results: Path) -> None:
     report = gather(results, scale="tiny", seed=0)
     assert (report["claims_passed"], report["claims_failed"]) == (8, 1)
-    text = to_markdown(report)
+    text = report_to_markdown(report)
     assert text.count("**FAIL**") == 1
     line = next(line for line in text.splitlines() if "**FAIL**" in line)
     assert "quietstar" in line
@@ -82,7 +82,7 @@ def test_failed_claims_are_counted_and_shown_as_failed(results: Path) -> None:
 
 def test_markdown_tables_stay_rectangular(results: Path) -> None:
     width = None
-    for line in to_markdown(gather(results, scale="tiny", seed=0)).splitlines():
+    for line in report_to_markdown(gather(results, scale="tiny", seed=0)).splitlines():
         cells = line.replace("\\|", "").count("|")
         assert width in (None, cells) or not line.startswith("|"), line
         width = cells if line.startswith("|") else None
@@ -133,16 +133,16 @@ def test_empty_results_give_an_honest_partial_report_without_a_picture(tmp_path:
     assert report["summary"] == {}
     assert not (tmp_path / "ladder.svg").exists()
     with pytest.raises(ForgeError, match="no row"):
-        ladder_svg([])
+        plot_ladder_svg([])
 
 
 def test_ladder_names_phases_and_sizes_and_follows_the_rows() -> None:
     rows = [_row("cognate", 4 << 20, 0.5), _row("compress", 90 << 10, 0.75)]
-    svg = ladder_svg(rows)
-    assert svg == ladder_svg(rows)
+    svg = plot_ladder_svg(rows)
+    assert svg == plot_ladder_svg(rows)
     for words in ("1 cognate", "2 compress", "4 MiB", "90 KiB"):
         assert words in svg
-    assert ladder_svg([_row("cognate", 4 << 20, 0.5), _row("compress", 90 << 10, 0.7)]) != svg
+    assert plot_ladder_svg([_row("cognate", 4 << 20, 0.5), _row("compress", 90 << 10, 0.7)]) != svg
 
 
 def test_the_headline_and_the_ladder_are_the_reports_figures(results: Path) -> None:

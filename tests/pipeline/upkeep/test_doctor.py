@@ -22,8 +22,8 @@ from forge.pipeline.dvc.lockfile import Cache, md5_file
 from forge.pipeline.dvc.runner import run_pipeline
 from forge.pipeline.dvc.states import stage_states
 from forge.pipeline.layout.phases import stage_named
-from forge.pipeline.lifecycle.checkpoints import CheckpointHome, checkpoint_key
-from forge.pipeline.registry.store import event_row, put, registry_path, writing
+from forge.pipeline.lifecycle.checkpoints import CheckpointHome, stage_checkpoint_key
+from forge.pipeline.registry.store import put, registry_event_row, registry_path, writing_registry
 from forge.pipeline.upkeep import doctor
 from forge.pipeline.upkeep.doctor import apply_fixes, examine
 from forge.pipeline.upkeep.findings import Finding
@@ -65,7 +65,7 @@ def here(finished: Path, tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Pat
     monkeypatch.chdir(tmp_path / "p")
     for name in ("DVC_ROOT", "DVC_STAGE", "DVC_EXP_NAME"):
         monkeypatch.delenv(name, raising=False)
-    monkeypatch.setattr(doctor, "CHECKS", tuple(c for c in doctor.CHECKS if c is not doctor.check_packages))
+    monkeypatch.setattr(doctor, "CHECKS", tuple(c for c in doctor.CHECKS if c is not doctor.diagnose_packages))
     return tmp_path / "p"
 
 
@@ -132,7 +132,7 @@ def test_a_corrupt_lock_table_is_named_and_removed_unless_dvc_runs(
     assert fixed(here) == [f"removed {table}"]
     table.write_text(text)
     with monkeypatch.context() as patch:
-        patch.setattr(locks, "processes_in", lambda root: [77])
+        patch.setattr(locks, "dvc_processes_in", lambda root: [77])
         with pytest.raises(ForgeError, match=r"rwlock is damaged, .*; end process 77, then: agent-forge doctor --fix"):
             locks.clear_dead_locks(here)
     locks.clear_dead_locks(here)
@@ -150,14 +150,14 @@ def test_locks_of_the_dead_go_and_of_the_living_stay(here: Path, monkeypatch: py
         apply_fixes(examine(here, quick=True))
         assert table.exists() is (state == "ok")
     table.write_text("{")
-    monkeypatch.setattr(locks, "processes_in", lambda root: [77])
+    monkeypatch.setattr(locks, "dvc_processes_in", lambda root: [77])
     (finding,) = wrong(here, "rwlock")
     assert finding.apply is None
     assert "wait for process 77" in finding.fix
 
 
 def test_a_process_of_dvc_in_the_project_is_seen(here: Path) -> None:
-    assert locks.processes_in(here) == []
+    assert locks.dvc_processes_in(here) == []
     sleeper = subprocess.Popen(
         [sys.executable, "-c", "import sys; print('up', flush=True); sys.stdin.read()", "stages.data"],
         stdin=subprocess.PIPE,
@@ -166,7 +166,7 @@ def test_a_process_of_dvc_in_the_project_is_seen(here: Path) -> None:
     )
     assert sleeper.stdout is not None
     sleeper.stdout.readline()
-    assert locks.processes_in(here) == [sleeper.pid]
+    assert locks.dvc_processes_in(here) == [sleeper.pid]
     sleeper.communicate()
 
 
@@ -175,7 +175,7 @@ def test_copies_of_killed_experiments_are_removed(here: Path, monkeypatch: pytes
     for copy in copies:
         atomic_write_text(copy / "params.yaml", "x")
     with monkeypatch.context() as patch:
-        patch.setattr(locks, "processes_in", lambda root: [77])
+        patch.setattr(locks, "dvc_processes_in", lambda root: [77])
         assert wrong(here, "experiments") == []
     assert len(wrong(here, "experiments")) == 2
     assert len(fixed(here)) == 2
@@ -257,7 +257,7 @@ def checkpoint(stage: str, key: str) -> Path:
 
 
 def test_checkpoints_are_orphans_when_nothing_would_resume_from_them(here: Path) -> None:
-    live = checkpoint("bitnet", checkpoint_key(stage_named("bitnet"), None, load_params()))
+    live = checkpoint("bitnet", stage_checkpoint_key(stage_named("bitnet"), None, load_params()))
     checkpoint("bitnet", "ab" * 32)
     (note,) = [f for f in examine(here, quick=True) if f.check == "checkpoints"]
     assert (note.state, note.what.split(",")[0], note.fix) == ("note", "1 orphans", "agent-forge clean")
@@ -284,8 +284,8 @@ def test_drafts_and_killed_stages_are_told(here: Path) -> None:
 
 
 def test_a_damaged_registry_is_made_anew_with_what_is_sound_in_it(here: Path) -> None:
-    event = event_row("a" * 32, None, 1.0, "indexed", "edge", "x" * 40)
-    with writing() as connection:
+    event = registry_event_row("a" * 32, None, 1.0, "indexed", "edge", "x" * 40)
+    with writing_registry() as connection:
         put(connection, "events", event)
         put(connection, "events", {**event, "id": "b" * 32})
     path = registry_path()
@@ -308,11 +308,11 @@ def test_a_damaged_registry_is_made_anew_with_what_is_sound_in_it(here: Path) ->
 
 def test_packages_parameters_and_disk(here: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     (here / "requirements.lock").write_text("torch==0.1\nno-such-package==1.0\n# comment\n")
-    (finding,) = [f for f in doctor.check_packages(here) if f.state == "wrong"]
+    (finding,) = [f for f in doctor.diagnose_packages(here) if f.state == "wrong"]
     assert "torch 2" in finding.what
     assert "instead of 0.1, no-such-package absent instead of 1.0" in finding.what
     monkeypatch.setattr(doctor, "OLDEST_PYTHON", (9, 0))
-    assert "make PYTHON=python3.11" in next(iter(doctor.check_packages(here))).fix
+    assert "make PYTHON=python3.11" in next(iter(doctor.diagnose_packages(here))).fix
     usage = shutil.disk_usage(here)._replace(free=2**20)
     with monkeypatch.context() as patch:
         patch.setattr(disk.shutil, "disk_usage", lambda path: usage)
