@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from forge.errors import ForgeError
-from forge.pipeline.dvc.states import _expand_dvc_stage, look_up_dvc_param, stage_states
+from forge.pipeline.dvc.states import _expand_dvc_stage, look_up_dvc_param, read_yaml_as_dvc, stage_states
 
 PARAMS = """scale: tiny
 seed: 0

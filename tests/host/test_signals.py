@@ -96,8 +96,8 @@ ORPHAN = textwrap.dedent(
     """
     import os, sys, time
     from forge.errors import Interrupted
-    from forge.pipeline.lifecycle.stage import stage
-    with stage("data") as run:
+    from forge.pipeline.lifecycle.stage import stage_lifecycle
+    with stage_lifecycle("data") as run:
         print(os.getpid(), flush=True)
         while not run.stop_requested:
             time.sleep(0.02)

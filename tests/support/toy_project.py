@@ -18,19 +18,19 @@ import sys
 from pathlib import Path
 import numpy as np
 from safetensors.numpy import save_file
-from forge.config import read_yaml
+from forge.config import read_params_yaml
 from forge.files import atomic_write_json
-from forge.pipeline.handoff.publish import building, describe, read_metadata
+from forge.pipeline.handoff.publish import publishing_directory, describe_published_model, read_published_metadata
 name = sys.argv[1]
-value = read_yaml("params.yaml")[name]["value"]
-with building(Path("data/prepared" if name == "data" else f"models/{name}")) as draft:
+value = read_params_yaml("params.yaml")[name]["value"]
+with publishing_directory(Path("data/prepared" if name == "data" else f"models/{name}")) as draft:
     if name == "data":
         (draft / "rows.txt").write_text(Path("data/own/rows.txt").read_text() * value)
     else:
         parents = {"trunk": [], "edge": ["models/trunk"]}[name]
-        ids = [read_metadata(Path(path)).model_id for path in parents]
+        ids = [read_published_metadata(Path(path)).model_id for path in parents]
         save_file({"w": np.full((3, 4), value, np.float32)}, draft / "model.safetensors")
-        describe(draft, phase=name, branch=None, session="ab" * 32, parents=ids, facts={"seed": value})
+        describe_published_model(draft, phase=name, branch=None, session="ab" * 32, parents=ids, facts={"seed": value})
 if name != "data":
     atomic_write_json(f"results/{name}/metrics.json", {"quality": {"value": value}})
 """

@@ -296,7 +296,7 @@ def test_gates_ask_the_validation_split(tmp_path: Path, monkeypatch: pytest.Monk
         asked["tool_tokens"] = max_new_tokens
         return ToolScore({}, len(rows) / 10, 0.0, 0.0, [])
 
-    monkeypatch.setattr(gates, "score_tools", tools)
+    monkeypatch.setattr(gates, "score_tool_use", tools)
     run = StubRun(tmp_path)
     assert ValidationScore(run)(ternary(), tiny_tokenizer()) == 0.5 * (0.5 + 0.5)
     assert (asked["split"], asked["tools"], asked["n"], asked["answer"]) == ("val", True, 2, "7")

@@ -29,7 +29,7 @@ def test_models_are_timed_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
         return next(rates)
 
     rates = iter([100.0, 200.0, 140.0, 260.0])
-    monkeypatch.setattr(latency, "prefill_ms", prefill)
+    monkeypatch.setattr(latency, "eval_prefill_ms", prefill)
     monkeypatch.setattr(latency, "decode_tokens_per_s", decode)
     first, second = compare_speed(MODEL, FUSED, None, repeats=5, seed=7)  # type: ignore[arg-type]
     assert log == [((MODEL, FUSED), 5, 7), MODEL, FUSED, MODEL, FUSED]
@@ -42,7 +42,7 @@ def test_real_models_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
     from forge.runtime import bench
 
     monkeypatch.setattr(latency, "DECODE_TOKENS", 6)
-    monkeypatch.setattr(bench, "token_id", lambda tokenizer, token: 1)
+    monkeypatch.setattr(bench, "eval_special_token_id", lambda tokenizer, token: 1)
     for speed in compare_speed(MODEL, FUSED, None, repeats=2, seed=0):  # type: ignore[arg-type]
         assert 0 < speed.prefill_p50_ms <= speed.prefill_p95_ms < 60_000
         assert speed.decode_tokens_per_s > 0

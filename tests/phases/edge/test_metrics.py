@@ -108,7 +108,7 @@ def test_the_phase_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
         weighed.append(directories)
         return [400.0, 300.0]
 
-    monkeypatch.setattr(module, "isolated_ram_mb", ram)
+    monkeypatch.setattr(module, "edge_isolated_ram_mb", ram)
     run_phase(run)  # type: ignore[arg-type]
     assert weighed == [[source, run.out_dir]]
     assert set(run.metrics) >= declared("edge")

@@ -49,7 +49,7 @@ def test_phase_hands_on_the_input_bit_for_bit_where_training_did_not_help(
     before = {name: value.clone() for name, value in model.state_dict().items()}
     rising = iter([1.0, 2.0])
     monkeypatch.setattr(run_module, "likelihood", lambda *_: SimpleNamespace(loss=next(rising)))
-    monkeypatch.setattr(decision, "thoughts_help", lambda claims: False)
+    monkeypatch.setattr(decision, "quietstar_thoughts_help", lambda claims: False)
     run = run_on(tmp_path, model, tokenizer, data)
     facts, files = run.published[0]
     assert files == {}
@@ -61,7 +61,7 @@ def test_phase_hands_on_the_input_bit_for_bit_where_training_did_not_help(
 def test_phase_end_to_end_is_reproducible_and_measures_everything(
     model: TinyTitanForCausalLM, tokenizer: Any, data: EncodedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr(decision, "thoughts_help", lambda claims: True)
+    monkeypatch.setattr(decision, "quietstar_thoughts_help", lambda claims: True)
     start = {name: value.clone() for name, value in model.state_dict().items()}
     first = run_on(tmp_path / "a", model, tokenizer, data)
     trained = {name: value.clone() for name, value in model.state_dict().items()}

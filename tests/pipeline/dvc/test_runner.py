@@ -27,8 +27,8 @@ STAGE = """
 import sys, time
 from forge.errors import ForgeError, Interrupted
 from forge.files import atomic_write_json, atomic_write_text, read_json
-from forge.pipeline.lifecycle.stage import stage
-with stage("data") as run:
+from forge.pipeline.lifecycle.stage import stage_lifecycle
+with stage_lifecycle("data") as run:
     if open("mode").read() == "fail":
         raise ForgeError("the disk is made of cheese")
     if open("mode").read() == "full":

@@ -184,8 +184,8 @@ SIGNALLED = textwrap.dedent(
     """
     import sys, time
     from forge.errors import Interrupted
-    from forge.pipeline.lifecycle.stage import stage
-    with stage("data") as run:
+    from forge.pipeline.lifecycle.stage import stage_lifecycle
+    with stage_lifecycle("data") as run:
         print("ready", flush=True)
         while not run.stop_requested:
             time.sleep(0.01)
@@ -257,8 +257,8 @@ def test_a_disk_that_fills_up_is_told_in_one_line_and_leaves_no_half(
 FILLING = textwrap.dedent(
     """
     from forge.files import atomic_write_bytes
-    from forge.pipeline.lifecycle.stage import stage
-    with stage("data") as run, run.building("data/prepared") as draft:
+    from forge.pipeline.lifecycle.stage import stage_lifecycle
+    with stage_lifecycle("data") as run, run.building("data/prepared") as draft:
         for i in range(1000):
             run.progress(i, 1000)
             atomic_write_bytes(draft / f"f{i}", b"x" * 2_000_000)
