@@ -62,7 +62,7 @@ def finished(empty: Path) -> Path:
 def two_stages(project: Path) -> Path:
     """The real parameters and two stages that are fresh: one reads the seed, the other the evolution's block."""
     stages: dict[str, Any] = {"one": ["seed"], "two": ["scales.smoke.evomerge"]}
-    tree = states.read_yaml(project / "params.yaml")
+    tree = states.read_yaml_as_dvc(project / "params.yaml")
     values = {"seed": tree["seed"], "scales.smoke.evomerge": tree["scales"]["smoke"]["evomerge"]}
     locked: dict[str, Any] = {}
     for name, keys in stages.items():

@@ -148,7 +148,7 @@ def diagnose_parameters(root: Path) -> Iterator[Finding]:
 # ---- what runs have left -----------------------------------------------------------------------------------
 
 
-def check_checkpoints(root: Path) -> Iterator[Finding]:
+def diagnose_checkpoints(root: Path) -> Iterator[Finding]:
     """Orphans, and checkpoints that do not verify."""
     lost = orphan_checkpoints(load_params(root / "params.yaml"))
     if lost:
@@ -185,7 +185,7 @@ def _damaged_checkpoints() -> Iterator[Finding]:
             )
 
 
-def check_runs(root: Path) -> Iterator[Finding]:
+def diagnose_runs(root: Path) -> Iterator[Finding]:
     """Stages that say they are running though their process is gone."""
     for folder in sorted((layout_state_dir() / "runs").glob("*")):
         status = read_status(folder)
@@ -218,7 +218,7 @@ def diagnose_drafts(root: Path) -> Iterator[Finding]:
         )
 
 
-def check_registry(root: Path) -> Iterator[Finding]:
+def diagnose_registry(root: Path) -> Iterator[Finding]:
     """The registry's own check, of its pages and of every row."""
     path = store.registry_path()
     if not path.is_file():
@@ -251,8 +251,8 @@ CHECKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (
     doctor_dvc.diagnose_rwlock,
     doctor_dvc.diagnose_experiments,
     doctor_dvc.diagnose_queue,
-    check_checkpoints,
-    check_runs,
+    diagnose_checkpoints,
+    diagnose_runs,
     diagnose_drafts,
-    check_registry,
+    diagnose_registry,
 )
