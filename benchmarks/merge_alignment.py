@@ -21,7 +21,7 @@ from forge.data.dataset import EncodedSet
 from forge.merge.align import align
 from forge.merge.barrier import loss_barrier
 from forge.merge.methods import merge_linear
-from forge.model import TinyTitanConfig, TinyTitanForCausalLM, load_model_tokenizer
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM, load_titan_tokenizer
 from forge.phases.evomerge.fitness import fitness_batch, fitness_batch_loss
 from forge.train import TrainSettings, language_loss
 from forge.train.batches import gather_batch, plan_batches
@@ -55,7 +55,7 @@ def main() -> None:
     parser.add_argument("--data", type=Path, default=Path("data/prepared"))
     given = parser.parse_args()
     data = EncodedSet.load(given.data / "train.safetensors")
-    vocabulary = len(load_model_tokenizer(given.data / "tokenizer"))
+    vocabulary = len(load_titan_tokenizer(given.data / "tokenizer"))
     scratch_model, other = (trained(given, data, vocabulary, seed) for seed in given.seeds)
     first, second = ({name: w.clone() for name, w in model.state_dict().items()} for model in (scratch_model, other))
     loss = fitness_batch_loss(scratch_model, fitness_batch(EncodedSet.load(given.data / "val.safetensors"), 300, 0))

@@ -153,12 +153,12 @@ def verify_manifest(directory: str | Path) -> None:
             removes the directory meanwhile, as stages do with their older checkpoints.
     """
     try:
-        _compare_with_manifest(Path(directory))
+        _check_files_against_manifest(Path(directory))
     except FileNotFoundError as error:
         raise ForgeError(f"{error.filename}: removed while it was verified") from None
 
 
-def _compare_with_manifest(root: Path) -> None:
+def _check_files_against_manifest(root: Path) -> None:
     manifest = read_json(root / MANIFEST)
     if not isinstance(manifest, dict) or not isinstance(manifest.get("files"), dict):
         raise ForgeError(f"{root / MANIFEST}: has no table of files")

@@ -19,7 +19,7 @@ from forge.data.dataset import EncodedSet
 from forge.errors import ForgeError
 from forge.evals.likelihood import likelihood
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
-from forge.model.rollouts import best_recurrence_rollout
+from forge.model.rollouts import best_titan_recurrence_rollout
 from forge.train import Batch, TrainSettings, gather_batch, language_loss, plan_batches, train
 
 VARIANTS: dict[str, dict[str, Any]] = {
@@ -125,7 +125,7 @@ def ablation_halting_scores(
     stop = right[:-1] | ~later
     varied = len(np.unique(steps)) > 1
     rolled = torch.nn.functional.linear(
-        best_recurrence_rollout(model, trace, ROLLOUTS, NOISE, seed=0)[0], model.embedding_weight()
+        best_titan_recurrence_rollout(model, trace, ROLLOUTS, NOISE, seed=0)[0], model.embedding_weight()
     )
     return {
         "halting_accuracy": float((logits.argmax(-1) == batch.targets)[batch.valid].float().mean()),

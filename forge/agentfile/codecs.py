@@ -21,7 +21,7 @@ from torch import Tensor
 
 from forge.agentfile.vq import FrozenCodebook, FrozenMatrix, decode_matrix
 from forge.errors import ForgeError
-from forge.model.quantizers import quantize_frozen_ternary, rowwise, ternary
+from forge.model.quantizers import frozen_titan_weight_codes, rowwise, ternary
 
 ROW_BITS_OF = {"row2": 2, "row3": 3, "row4": 4, "row8": 8}
 
@@ -41,13 +41,13 @@ class Coded:
         return self.codec.partition(":")[2]
 
 
-def code_ternary(w: Tensor, *, frozen: bool) -> Coded:
+def encode_with_ternary_codec(w: Tensor, *, frozen: bool) -> Coded:
     """Absmean trits of latent weights, or, ``frozen``, the trits that the weights already are."""
-    codes, scale = quantize_frozen_ternary(w) if frozen else ternary(w)
+    codes, scale = frozen_titan_weight_codes(w) if frozen else ternary(w)
     return Coded("ternary", tuple(w.shape), codes.numpy(), scale.reshape(1).numpy())
 
 
-def code_rows_for_agent_file(w: Tensor, bits: int) -> Coded:
+def encode_with_row_codec(w: Tensor, bits: int) -> Coded:
     """Integers of 2, 3, 4 or 8 bits with one scale per row; ForgeError unless ``w`` is (rows, columns)."""
     if w.ndim != 2:
         raise ForgeError(f"row codes need a matrix, got shape {tuple(w.shape)}")
@@ -55,7 +55,7 @@ def code_rows_for_agent_file(w: Tensor, bits: int) -> Coded:
     return Coded(f"row{bits}", tuple(w.shape), codes.numpy(), scale.half().reshape(-1).numpy())
 
 
-def code_half(w: Tensor) -> Coded:
+def encode_with_half_codec(w: Tensor) -> Coded:
     """float16 values; ForgeError for a value that float16 cannot hold."""
     half = w.half()
     if not torch.isfinite(half).all():
@@ -63,7 +63,7 @@ def code_half(w: Tensor) -> Coded:
     return Coded("half", tuple(w.shape), half.contiguous().numpy(), np.zeros(0, dtype=np.float16))
 
 
-def code_vq(matrix: FrozenMatrix) -> Coded:
+def encode_with_vq_codec(matrix: FrozenMatrix) -> Coded:
     """A frozen vector-quantized matrix as it is."""
     return Coded(f"vq:{matrix.codebook}", matrix.shape, matrix.indices, matrix.levels)
 

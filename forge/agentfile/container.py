@@ -87,13 +87,13 @@ def encode_agent(
         w = tensor.detach().float().cpu()
         try:
             if name in matrices:
-                tensors[name] = codecs.code_vq(matrices[name])
+                tensors[name] = codecs.encode_with_vq_codec(matrices[name])
             elif name in core_names:
-                tensors[name] = codecs.code_ternary(w, frozen=frozen)
+                tensors[name] = codecs.encode_with_ternary_codec(w, frozen=frozen)
             elif name == EMBEDDING:
-                tensors[name] = codecs.code_rows_for_agent_file(w, embed_bits)
+                tensors[name] = codecs.encode_with_row_codec(w, embed_bits)
             else:
-                tensors[name] = codecs.code_half(w)
+                tensors[name] = codecs.encode_with_half_codec(w)
         except ForgeError as error:
             raise ForgeError(f"agent: {name}: {error}") from error
     stored = {**config, "weight_quant": "frozen"}
@@ -151,7 +151,7 @@ def _plan_agent_file_sections(entries: list[_Entry], roles: list[str]) -> list[_
     return plan
 
 
-def _code_range(codec: str, books: Mapping[str, FrozenCodebook]) -> tuple[int, int]:
+def _codec_symbol_range(codec: str, books: Mapping[str, FrozenCodebook]) -> tuple[int, int]:
     """``(alphabet size, offset)``: symbols are codes plus offset."""
     if codec == "ternary":
         return 3, 1
@@ -186,7 +186,7 @@ def _encode_section(section: _Section, parts: AgentParts) -> bytes:
     if section.codec == "half":
         return encode_halves(np.concatenate([t.codes.reshape(-1) for t in tensors]))
     if section.kind == "codes":
-        alphabet, offset = _code_range(section.codec, parts.codebooks)
+        alphabet, offset = _codec_symbol_range(section.codec, parts.codebooks)
         flat = np.concatenate([t.codes.reshape(-1).astype(np.int64) for t in tensors])
         return encode_symbols(flat + offset, alphabet, _entropy_contexts(section))
     scales = np.concatenate([t.scale for t in tensors])
@@ -199,7 +199,7 @@ def _decode_codes(section: _Section, data: bytes, books: Mapping[str, FrozenCode
     n = sum(math.prod(entry.code_shape()) for entry in section.members)
     if section.codec == "half":
         return decode_halves(data, n)
-    offset = _code_range(section.codec, books)[1]
+    offset = _codec_symbol_range(section.codec, books)[1]
     symbols = decode_symbols(data, n, _entropy_contexts(section))
     return symbols if section.codec.startswith("vq:") else (symbols - offset).astype(np.int8)
 
@@ -221,7 +221,7 @@ def _agent_file_entries(parts: AgentParts) -> list[_Entry]:
     ]
 
 
-def _layout(parts: AgentParts) -> tuple[bytes, list[tuple[str, bytes]]]:
+def _agent_file_header_and_sections(parts: AgentParts) -> tuple[bytes, list[tuple[str, bytes]]]:
     """Deflated header and the sections as ``(component, bytes)``."""
     entries, roles = _agent_file_entries(parts), list(parts.codebooks)
     sections = [(s.component, _encode_section(s, parts)) for s in _plan_agent_file_sections(entries, roles)]
@@ -242,16 +242,16 @@ def _layout(parts: AgentParts) -> tuple[bytes, list[tuple[str, bytes]]]:
 
 def pack_agent_file_parts(parts: AgentParts) -> bytes:
     """The bytes of an agent file; equal parts give equal bytes."""
-    header, sections = _layout(parts)
+    header, sections = _agent_file_header_and_sections(parts)
     body = MAGIC + _HEAD.pack(VERSION, len(header)) + header + b"".join(data for _, data in sections)
     return body + hashlib.sha256(body).digest()
 
 
 def write_agent(path: str | Path, parts: AgentParts) -> dict[str, int]:
-    """Write the file atomically; returns its bytes by component (as `agent_file_component_sizes`)."""
+    """Write the file atomically; returns its bytes by component (as `agent_file_bytes_by_component`)."""
     data = pack_agent_file_parts(parts)
     atomic_write_bytes(path, data)
-    return _agent_file_sizes(data, str(path))
+    return _add_up_agent_file_sections(data, str(path))
 
 
 def _read_agent_file_bytes(path: str | Path) -> bytes:
@@ -323,7 +323,7 @@ def _guard_agent_file(label: str, work: Callable[[], T]) -> T:
         raise ForgeError(f"{label}: malformed ({type(error).__name__}: {error})") from error
 
 
-def _agent_file_sizes(data: bytes, label: str) -> dict[str, int]:
+def _add_up_agent_file_sections(data: bytes, label: str) -> dict[str, int]:
     _, sections, before = _open_agent_file(data, label)
     sizes = {"header": before}
     for section, raw in sections:
@@ -331,10 +331,10 @@ def _agent_file_sizes(data: bytes, label: str) -> dict[str, int]:
     return sizes | {"checksum": _DIGEST}
 
 
-def agent_file_component_sizes(path: str | Path) -> dict[str, int]:
+def agent_file_bytes_by_component(path: str | Path) -> dict[str, int]:
     """Bytes of an agent file by component; they add up to the size on disk. ForgeError as `read_agent`."""
     data = _read_agent_file_bytes(path)
-    return _guard_agent_file(str(path), lambda: _agent_file_sizes(data, str(path)))
+    return _guard_agent_file(str(path), lambda: _add_up_agent_file_sections(data, str(path)))
 
 
 def _parse_codebook(row: list[Any], data: bytes) -> FrozenCodebook:

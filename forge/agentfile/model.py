@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 from forge.agentfile.container import decode_agent, encode_agent, read_agent, write_agent
 from forge.agentfile.vq import FrozenVQ
 from forge.errors import ForgeError
-from forge.model import TinyTitanConfig, TinyTitanForCausalLM, titan_core_weight_names
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights
 
 # What a reader builds the model from; the rest of a configuration only takes bytes.
 CONFIG_FIELDS = (
@@ -64,7 +64,7 @@ def save_agent_file(
         config,
         dict(model.state_dict()),
         tokenizer,
-        titan_core_weight_names(model),
+        names_of_core_model_weights(model),
         vq=vq,
         embed_bits=embed_bits,
         frozen=model.config.weight_quant == "frozen",

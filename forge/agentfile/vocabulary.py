@@ -29,14 +29,14 @@ from forge.data.tokenizer import wrap_tokenizer
 from forge.errors import ForgeError
 
 
-def _vocabulary_byte_stand_ins() -> dict[int, str]:
+def _agent_file_byte_stand_ins() -> dict[int, str]:
     """Printable stand-in of every byte in byte-level BPE (GPT-2): itself, or a character from 256 on."""
     printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
     others = [b for b in range(256) if b not in printable]
     return {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
 
 
-_CHAR = _vocabulary_byte_stand_ins()
+_CHAR = _agent_file_byte_stand_ins()
 _BYTE = {char: byte for byte, char in _CHAR.items()}
 # Always kept: every printable ASCII character, tab, line feed, carriage return. A prompt may hold any of
 # them.
@@ -60,7 +60,7 @@ class _Parts:
         return [*self.specials, *self.chars, *merged, *self.phrases]
 
 
-def _take_apart(tokenizer: PreTrainedTokenizerFast) -> _Parts:
+def _parts_of_agent_file_tokenizer(tokenizer: PreTrainedTokenizerFast) -> _Parts:
     settings = json.loads(tokenizer.backend_tokenizer.to_str())
     model = settings["model"]
     if model["type"] != "BPE" or (settings.get("decoder") or {}).get("type") != "ByteLevel":
@@ -77,7 +77,7 @@ def _take_apart(tokenizer: PreTrainedTokenizerFast) -> _Parts:
     return parts
 
 
-def _put_together(parts: _Parts) -> Tokenizer:
+def _assemble_agent_file_tokenizer(parts: _Parts) -> Tokenizer:
     """The tokenizer with ids in canonical order; ``parts.ids`` is not read."""
     order = {token: i for i, token in enumerate(parts.canonical())}
     settings = json.loads(json.dumps(parts.settings))
@@ -89,7 +89,7 @@ def _put_together(parts: _Parts) -> Tokenizer:
     return Tokenizer.from_str(json.dumps(settings))
 
 
-def count_vocabulary_tokens(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> np.ndarray:
+def count_tokens_for_agent_file(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> np.ndarray:
     """How often each id occurs in ``texts``, int64 (vocabulary size)."""
     counts = np.zeros(len(tokenizer), dtype=np.int64)
     for encoding in tokenizer.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False):
@@ -116,7 +116,7 @@ class _Pruner:
         self.gone: dict[str, list[str]] = {}
         for a, b in parts.merges:
             self.made_of.setdefault(a + b, [a, b])
-        plain = _put_together(_vocabulary_without_phrases(parts))
+        plain = _assemble_agent_file_tokenizer(_vocabulary_without_phrases(parts))
         for phrase in parts.phrases:
             self.made_of[phrase] = plain.encode(phrase, add_special_tokens=False).tokens
         self.uses = dict.fromkeys(parts.ids, 0)
@@ -169,24 +169,24 @@ def _vocabulary_without_phrases(parts: _Parts) -> _Parts:
     return _Parts(parts.ids, parts.specials, parts.chars, parts.merges, [], parts.settings)
 
 
-def prune_vocabulary(
+def prune_agent_file_vocabulary(
     tokenizer: PreTrainedTokenizerFast, counts: np.ndarray, *, size: int | None = None, min_count: int = 1
 ) -> PrunedVocabulary:
     """Keep what a corpus needs.
 
-    ``counts``: how often each id occurs in it (`count_vocabulary_tokens`, or ``np.bincount`` of prepared ids). Tokens
-    seen fewer than ``min_count`` times go, then those whose loss costs the fewest extra tokens until ``size``
+    ``counts``: how often each id occurs in it (`count_tokens_for_agent_file`, or ``np.bincount`` of prepared ids).
+    Tokens seen fewer than ``min_count`` times go, then those whose loss costs the fewest extra tokens until ``size``
     ids are left. Special tokens, printable ASCII and every byte of the corpus stay; ancestors of a kept token
     stay. ForgeError if ``size`` cannot be reached or ``counts`` does not fit the tokenizer.
     """
-    parts = _take_apart(tokenizer)
+    parts = _parts_of_agent_file_tokenizer(tokenizer)
     if min_count < 1:
         raise ForgeError(f"vocabulary: min_count must be at least 1, got {min_count}")
     if len(counts) < max(parts.ids.values()) + 1:
         raise ForgeError(f"vocabulary: {len(counts)} counts given for {max(parts.ids.values()) + 1} ids")
     seen = [token for token, i in parts.ids.items() if counts[i] > 0 and token not in parts.specials]
     phrases = set(parts.phrases)
-    needed = {c for token in seen for c in (_vocabulary_stand_in(token) if token in phrases else token)}
+    needed = {c for token in seen for c in (_agent_file_token_stand_in(token) if token in phrases else token)}
     chars = [char for char in parts.chars if char in needed or char in _BASICS]
     pruner = _Pruner(parts, np.asarray(counts))
     floor = len(parts.specials) + len(chars)
@@ -200,10 +200,12 @@ def prune_vocabulary(
     merges = [(a, b) for a, b in parts.merges if a + b in kept and a in usable and b in usable]
     phrases_kept = [phrase for phrase in parts.phrases if phrase in kept]
     pruned = _Parts(parts.ids, parts.specials, chars, merges, phrases_kept, parts.settings)
-    return PrunedVocabulary(wrap_tokenizer(_put_together(pruned)), [parts.ids[token] for token in pruned.canonical()])
+    return PrunedVocabulary(
+        wrap_tokenizer(_assemble_agent_file_tokenizer(pruned)), [parts.ids[token] for token in pruned.canonical()]
+    )
 
 
-def _vocabulary_stand_in(text: str) -> str:
+def _agent_file_token_stand_in(text: str) -> str:
     return "".join(_CHAR[byte] for byte in text.encode("utf-8"))
 
 
@@ -235,9 +237,9 @@ def _pack_vocabulary_settings(parts: _Parts) -> bytes:
 def pack_agent_file_tokenizer(tokenizer: PreTrainedTokenizerFast) -> bytes:
     """A byte-level BPE tokenizer in some two hundred bytes of settings and about two bytes per token.
 
-    ForgeError if its ids are not in canonical order (module docstring; `prune_vocabulary` puts them so).
+    ForgeError if its ids are not in canonical order (module docstring; `prune_agent_file_vocabulary` puts them so).
     """
-    parts = _take_apart(tokenizer)
+    parts = _parts_of_agent_file_tokenizer(tokenizer)
     order = {token: i for i, token in enumerate(parts.canonical())}
     if order != parts.ids:
         raise ForgeError("packed tokenizer: ids are not in canonical order, as prune_vocabulary leaves them")
@@ -246,7 +248,7 @@ def pack_agent_file_tokenizer(tokenizer: PreTrainedTokenizerFast) -> bytes:
     if pairs.size:
         coder.encode_reverse(pairs, constriction.stream.model.Uniform(), _vocabulary_pair_limits(parts))
     # Phrases are told in the tokenizer's own tokens, each closed by an id that no token has.
-    plain, close = _put_together(_vocabulary_without_phrases(parts)), len(order)
+    plain, close = _assemble_agent_file_tokenizer(_vocabulary_without_phrases(parts)), len(order)
     told = [i for phrase in parts.phrases for i in (*plain.encode(phrase, add_special_tokens=False).ids, close)]
     bitmap = np.zeros(256, dtype=np.uint8)
     bitmap[[_BYTE[char] for char in parts.chars]] = 1
@@ -314,7 +316,7 @@ def _unpack_vocabulary(data: bytes) -> Tokenizer:
     if phrases:
         kind = flags.pop()
         settings["added_tokens"] = flags + [{**kind, "content": phrase} for phrase in phrases]
-    return _put_together(_Parts({}, specials, chars, merges, phrases, settings))
+    return _assemble_agent_file_tokenizer(_Parts({}, specials, chars, merges, phrases, settings))
 
 
 def unpack_agent_file_tokenizer(data: bytes) -> PreTrainedTokenizerFast:

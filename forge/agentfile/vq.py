@@ -362,7 +362,7 @@ def _check_vq_settings(weights: Mapping[str, Tensor], k: int, v: int, codebook_b
             raise ForgeError(f"vector quantization: {name} holds a value that is not finite")
 
 
-def vq_bits_per_weight(frozen: FrozenVQ) -> float:
+def agent_file_vq_bits_per_weight(frozen: FrozenVQ) -> float:
     """Bits per weight before entropy coding: indices, scales and codebooks over the number of weights."""
     bits, weights = 0.0, 0
     for matrix in frozen.matrices.values():

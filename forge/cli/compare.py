@@ -46,7 +46,7 @@ def compare_command(
 
       agent-forge compare --all
     """
-    from forge.pipeline.report.compare import compare_snapshots, report_all_experiments, snapshot_to_compare
+    from forge.pipeline.report.compare import compare_report_snapshots, report_all_experiments, snapshot_to_compare
 
     if every:
         if a is not None:
@@ -56,7 +56,7 @@ def compare_command(
     if a is None or b is None:
         raise ForgeError("compare: two names are needed, for example: agent-forge compare HEAD workspace; or --all")
     _print_terminal_answer(
-        compare_snapshots(snapshot_to_compare(Path(), a), snapshot_to_compare(Path(), b)), as_json, _show
+        compare_report_snapshots(snapshot_to_compare(Path(), a), snapshot_to_compare(Path(), b)), as_json, _show
     )
 
 
@@ -67,7 +67,7 @@ def _print_terminal_answer(facts: dict[str, Any], as_json: bool, show: Callable[
         show(facts)
 
 
-def _shown(value: Any) -> str:
+def _terminal_figure_text(value: Any) -> str:
     """A figure for a person; "-" for one that is not there."""
     if value is None:
         return "-"
@@ -81,8 +81,12 @@ def _shown(value: Any) -> str:
 def _terminal_change(a: Any, b: Any) -> str:
     """One figure when both are equal, else "0.5 -> 0.6"; metrics that only look equal are written out."""
     if a == b:
-        return _shown(a)
-    return f"{_shown(a)} -> {_shown(b)}" if _shown(a) != _shown(b) else f"{a!r} -> {b!r}"
+        return _terminal_figure_text(a)
+    return (
+        f"{_terminal_figure_text(a)} -> {_terminal_figure_text(b)}"
+        if _terminal_figure_text(a) != _terminal_figure_text(b)
+        else f"{a!r} -> {b!r}"
+    )
 
 
 def _console() -> Console:
@@ -117,12 +121,21 @@ def _show(both: Mapping[str, Any]) -> None:
         facts = both[side]
         where = f" ({facts['commit'][:7]})" if facts["commit"] else ""
         say(f"{side}: {facts['name']}{where}, scale {facts['scale']}, seed {facts['seed']}")
-    changed = [(row["key"], _shown(row["a"]), _shown(row["b"])) for row in both["parameters"]]
+    changed = [
+        (row["key"], _terminal_figure_text(row["a"]), _terminal_figure_text(row["b"])) for row in both["parameters"]
+    ]
     _print_wrapped_terminal_table(console, "parameters that differ", ("key", "a", "b"), changed, "no parameter differs")
     _show_ledger(console, both["ledger"])
     _show_claims(console, both["claims"])
     metrics = [
-        (row["place"], row["metric"], _shown(row["a"]), _shown(row["b"]), _terminal_gap(row)) for row in both["metrics"]
+        (
+            row["place"],
+            row["metric"],
+            _terminal_figure_text(row["a"]),
+            _terminal_figure_text(row["b"]),
+            _terminal_gap(row),
+        )
+        for row in both["metrics"]
     ]
     header = ("of", "metric", "a", "b", "b - a")
     _print_wrapped_terminal_table(console, "metrics that differ", header, metrics, "no metric differs")
@@ -144,7 +157,8 @@ def _show_claims(console: Console, claims: Sequence[Mapping[str, Any]]) -> None:
     def verdict(claim: Mapping[str, Any] | None) -> str:
         if claim is None:
             return "-"
-        return f"{_shown(claim['value'])} : {_shown(claim['control_value'])} {'pass' if claim['passed'] else 'FAIL'}"
+        value, control = (_terminal_figure_text(claim[key]) for key in ("value", "control_value"))
+        return f"{value} : {control} {'pass' if claim['passed'] else 'FAIL'}"
 
     rows = [
         (row["place"], row["claim"], verdict(row["a"]), "the same" if row["a"] == row["b"] else verdict(row["b"]))
@@ -169,8 +183,8 @@ def _show_all(facts: Mapping[str, Any]) -> None:
         (
             row["name"],
             (row["commit"] or "")[:7],
-            *(_shown(row["headline"].get(key)) for key in _HEADLINE),
-            "\n".join(f"{key}={_shown(value)}" for key, value in row["parameters"].items()),
+            *(_terminal_figure_text(row["headline"].get(key)) for key in _HEADLINE),
+            "\n".join(f"{key}={_terminal_figure_text(value)}" for key, value in row["parameters"].items()),
         )
         for row in facts["experiments"]
     ]

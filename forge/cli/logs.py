@@ -26,14 +26,14 @@ def logs_command(
       agent-forge logs --phase cognate@reasoning --follow
       agent-forge logs --json
     """
-    from forge.pipeline.layout.phases import stage_named
+    from forge.pipeline.layout.phases import find_stage_in_layout
     from forge.pipeline.records import logs
 
     if phase is not None and phase != "run":
-        known = stage_named(phase.partition("@")[0])
+        known = find_stage_in_layout(phase.partition("@")[0])
         if "@" in phase and phase not in known.names():
             raise ForgeError(f"no stage named {phase!r}")
-    directory = logs.run_log_dir()
+    directory = logs.recorded_run_logs_dir()
     past = logs.latest_lines(directory, lines, phase) if lines else []
     if as_json and not follow:
         emit_command_json({"lines": past})

@@ -95,19 +95,19 @@ def show_command(
     say(f"tags: {', '.join(model['tags'])}")
     say(f"parents: {', '.join(model['parents']) or 'none'}")
     say(f"versions: {', '.join(version['tag'] for version in model['versions']) or 'none registered'}")
-    for name, value in _terminal_dotted_leaves(model["metrics"]):
+    for name, value in _dotted_rows_for_terminal(model["metrics"]):
         say(f"  {name}: {value}")
     for handoff in model["handoffs"]:
         outcome = "passed" if handoff["passed"] else f"refused: {handoff['breach']}"
         say(f"handoff to {handoff['target']}, {_when(handoff['time'])}: {outcome}")
 
 
-def _terminal_dotted_leaves(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
+def _dotted_rows_for_terminal(tree: dict[str, Any], prefix: str = "") -> list[tuple[str, Any]]:
     """Leaves of nested mappings as ("a.b", value)."""
     found: list[tuple[str, Any]] = []
     for key, value in tree.items():
         if isinstance(value, dict):
-            found += _terminal_dotted_leaves(value, f"{prefix}{key}.")
+            found += _dotted_rows_for_terminal(value, f"{prefix}{key}.")
         else:
             found.append((f"{prefix}{key}", value))
     return found
@@ -235,7 +235,7 @@ def _terminal_lineage_tree(found: dict[str, Any], params: bool) -> Tree:
         label = " ".join(filter(None, (path, *node.get("versions", []), node.get("model_id"))))
         twig = tree.add(Text(f"{label} [{node['kind']}, md5 {node['md5'].removesuffix('.dir')[:12]}]"))
         if params and node.get("params") and node["stage"] not in shown:
-            values = ", ".join(f"{key}={value}" for key, value in _terminal_dotted_leaves(node["params"]))
+            values = ", ".join(f"{key}={value}" for key, value in _dotted_rows_for_terminal(node["params"]))
             twig.add(Text(f"parameters of {node['stage']}: {values}", style="dim"))
         shown.update(filter(None, (path, node.get("stage"))))
         for parent in node["parents"]:

@@ -21,11 +21,11 @@ def _run_on_terminal(target: str | None, scale: str | None, watcher: Watcher, sh
     from rich.console import Console
     from rich.live import Live
 
-    from forge.cli.run_progress import progress_line
+    from forge.cli.run_progress import terminal_progress_line
     from forge.pipeline.dvc.runner import run_pipeline
 
     console = Console()
-    with Live(console=console, get_renderable=lambda: progress_line(watcher, shown), transient=True):
+    with Live(console=console, get_renderable=lambda: terminal_progress_line(watcher, shown), transient=True):
         watcher._print = lambda line: console.print(line, markup=False, highlight=False)
         return run_pipeline(target, scale, watcher.on_event)
 
@@ -50,12 +50,12 @@ def run_command(
     from forge.pipeline.dvc.runner import run_pipeline
     from forge.pipeline.dvc.states import read_yaml_as_dvc, stage_states
     from forge.pipeline.layout.phases import last_stage
-    from forge.pipeline.report.overview import last_reported_seconds
+    from forge.pipeline.report.overview import overview_last_stage_seconds
 
     target = None if phase is None else last_stage(phase)
     shown = str(scale or read_yaml_as_dvc(Path("params.yaml")).get("scale"))
     states = _stages_planned_by_command(stage_states(scale=scale), target)
-    watcher = Watcher(states, last_reported_seconds(Path(), shown), say)
+    watcher = Watcher(states, overview_last_stage_seconds(Path(), shown), say)
     if sys.stdout.isatty() and not as_json:
         result = _run_on_terminal(target, scale, watcher, shown)
     else:

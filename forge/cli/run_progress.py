@@ -11,7 +11,7 @@ from forge.files import read_optional_json
 from forge.host.units import human_seconds
 from forge.pipeline.dvc.states import StageState
 from forge.pipeline.layout.paths import layout_run_dir
-from forge.pipeline.report.overview import report_time_left
+from forge.pipeline.report.overview import overview_seconds_left
 
 if TYPE_CHECKING:
     from rich.console import RenderableType
@@ -80,14 +80,14 @@ class Watcher:
             for name in self.names
             if name not in self.over and (self.why[name] or name == self.current)
         }
-        return report_time_left(spent, self.expected)
+        return overview_seconds_left(spent, self.expected)
 
     def _outlook(self) -> str:
         left = self.seconds_left()
         return f", about {human_seconds(left)} left" if left else ""
 
 
-def progress_line(watcher: Watcher, scale: str) -> RenderableType:
+def terminal_progress_line(watcher: Watcher, scale: str) -> RenderableType:
     """The moving line at the foot of a terminal: the current stage, its steps, time left."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table

@@ -197,7 +197,7 @@ def _params_yaml_editor() -> Any:
     return editor
 
 
-def _inline_params_list(value: Any) -> Any:
+def _flow_list_for_params_yaml(value: Any) -> Any:
     """A list that is written in its line, as the lists of params.yaml are."""
     from ruamel.yaml.comments import CommentedSeq
 
@@ -223,7 +223,7 @@ def edited(text: str, changes: Mapping[str, Any]) -> str:
         node = tree
         for part in parents:
             node = node[part]
-        node[last] = _inline_params_list(value)
+        node[last] = _flow_list_for_params_yaml(value)
     stream = StringIO()
     editor.dump(tree, stream)
     return stream.getvalue()

@@ -35,7 +35,7 @@ BLOCKS: dict[str, type[BaseModel]] = {
 }
 
 
-def _required(models: dict[str, Any]) -> Any:
+def _required_params_fields(models: dict[str, Any]) -> Any:
     """Fields without a default, for `create_model`."""
     return {name: (model, ...) for name, model in models.items()}
 
@@ -73,13 +73,13 @@ ContractThresholds = create_model(
     "ContractThresholds",
     __base__=Strict,
     __doc__="Bounds of the handoff contracts, by the stage that receives: what a small scale may miss.",
-    **_required(_BOUNDS),
+    **_required_params_fields(_BOUNDS),
 )
 Scale = create_model(
     "Scale",
     __base__=_ScaleChecks,
     __doc__="One scale: sizes, budgets and bounds of all phases.",
-    **_required(
+    **_required_params_fields(
         {
             "data": DataScale,
             **{name: module.Scale for name, module in _DECLARED.items()},
@@ -101,7 +101,7 @@ ParamsFile = create_model(
     "ParamsFile",
     __base__=_Head,
     __doc__="`params.yaml` as a whole.",
-    **_required(
+    **_required_params_fields(
         {
             "data": DataBase,
             **{name: module.Base for name, module in _DECLARED.items()},

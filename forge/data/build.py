@@ -13,12 +13,12 @@ from forge.data.dataset import KINDS, EncodedSet, build_set
 from forge.data.dialogues import TOOL_PROMPT, Split, persona_dialogues, tool_dialogues
 from forge.data.personas import PERSONA_PROMPTS
 from forge.data.render import encode_many, render, render_text
-from forge.data.tasks import SPLITS, SUITE, Item, draw, solves_problem
+from forge.data.tasks import SPLITS, SUITE, Item, draw_problems, reasoning_gym_accepts_answer
 from forge.data.texts import book_chunks, own_dataset_rows, recall_dialogues, text_split
 from forge.data.tokenizer import mine_tokenizer_phrases, save_tokenizer, train_tokenizer
 from forge.errors import ForgeError
 from forge.files import atomic_write_json, atomic_write_text
-from forge.tools import TOOL_NAMES, Toolbox, build_tool_workspace
+from forge.tools import TOOL_NAMES, Toolbox, set_up_tool_workspace
 
 Row = dict[str, Any]
 MAX_PHRASES = 40
@@ -32,7 +32,7 @@ def multi_step_tasks() -> list[int]:
 
 def build_data(params: Any, seed: int, prepared: Path, workspace: Path) -> dict[str, Any]:
     """Write ``prepared`` (tokenizer, splits as .jsonl and .safetensors, summary.json) and ``workspace``."""
-    build_tool_workspace(workspace)
+    set_up_tool_workspace(workspace)
     with Toolbox(workspace) as toolbox:
         rows = {split: draw_dataset_split(params, seed, split, toolbox) for split in SPLITS}
     for row in own_dataset_rows(list(params.own_data)):
@@ -59,8 +59,8 @@ def draw_dataset_split(params: Any, seed: int, split: str, toolbox: Toolbox) -> 
     rows: list[Row] = []
     for task in SUITE:
         count = round(tooled * SUITE[task].weight) if train else tooled
-        items = draw(task, seed, direct + count, split)
-        ranks = _rank_problem_difficulty(items)
+        items = draw_problems(task, seed, direct + count, split)
+        ranks = _rank_dataset_problems(items)
         rows += [direct_problem_row(item, rank) for item, rank in zip(items[:direct], ranks[:direct], strict=True)]
         rows += [tooled_problem_row(item, rank, toolbox) for item, rank in zip(items[direct:], ranks[direct:], strict=True)]
     small = (lambda n: n) if train else (lambda n: max(20, min(n, 4 * held_out)))
@@ -79,7 +79,7 @@ def draw_dataset_split(params: Any, seed: int, split: str, toolbox: Toolbox) -> 
     return rows
 
 
-def _rank_problem_difficulty(items: tuple[Item, ...]) -> list[float]:
+def _rank_dataset_problems(items: tuple[Item, ...]) -> list[float]:
     """Difficulty of each item as its rank within the family, 0..1."""
     order = sorted(range(len(items)), key=lambda i: (items[i].difficulty, i))
     ranks = [0.0] * len(items)
@@ -97,7 +97,7 @@ def direct_problem_row(item: Item, difficulty: float) -> Row:
 def tooled_problem_row(item: Item, difficulty: float, toolbox: Toolbox) -> Row:
     """A problem under the tool prompt, solved by one call whose result is the answer."""
     result = item.answer if item.call.startswith("code_executor") else toolbox.execute(item.call)
-    if not solves_problem(item, result):
+    if not reasoning_gym_accepts_answer(item, result):
         raise ForgeError(f"{item.task}: the call '{item.call}' gives '{result}', not '{item.answer}'")
     messages = [
         {"role": "system", "content": TOOL_PROMPT},
@@ -149,7 +149,7 @@ def summarize_dataset_rows(rows: dict[str, list[Row]], seed: int) -> dict[str, A
     """Counts per split and kind, and per family the share of the most frequent answer."""
     majority = {}
     for task in SUITE:
-        answers = Counter(item.answer for item in draw(task, seed, 400, "val"))
+        answers = Counter(item.answer for item in draw_problems(task, seed, 400, "val"))
         majority[task] = round(answers.most_common(1)[0][1] / 400, 4)
     counts = {split: dict(sorted(Counter(row["kind"] for row in examples).items())) for split, examples in rows.items()}
     return {"counts": counts, "majority_answer_rate": majority, "families": list(SUITE)}

@@ -42,7 +42,7 @@ class Item:
     entry: dict[str, Any] = field(hash=False, compare=False)
 
 
-def _after_colon(prompt: str, _: dict[str, Any]) -> str:
+def _arithmetic_problem_call(prompt: str, _: dict[str, Any]) -> str:
     """The arithmetic expression of a prompt '... problem: 4 - 1 - 7 =', without spaces."""
     expression = prompt.rsplit(":", 1)[1].split("=")[0]
     return "calculator " + expression.split(". ")[0].replace(" ", "")
@@ -82,10 +82,10 @@ def _base_conversion_problem_call(prompt: str, metadata: dict[str, Any]) -> str:
 
 
 SUITE: dict[str, TaskSpec] = {
-    "chain_sum": TaskSpec({"min_terms": 2, "max_terms": 4, "min_digits": 1, "max_digits": 3}, _after_colon),
-    "products": TaskSpec({"min_digits": 2, "max_digits": 3}, _after_colon),
+    "chain_sum": TaskSpec({"min_terms": 2, "max_terms": 4, "min_digits": 1, "max_digits": 3}, _arithmetic_problem_call),
+    "products": TaskSpec({"min_digits": 2, "max_digits": 3}, _arithmetic_problem_call),
     "decimal_chain_sum": TaskSpec(
-        {"min_terms": 2, "max_terms": 3, "max_digits": 2, "max_decimal_places": 2}, _after_colon
+        {"min_terms": 2, "max_terms": 3, "max_digits": 2, "max_decimal_places": 2}, _arithmetic_problem_call
     ),
     "gcd": TaskSpec({"max_value": 1000}, _number_list_problem_call("gcd")),
     "lcm": TaskSpec({"max_value": 200}, _number_list_problem_call("lcm")),
@@ -108,14 +108,14 @@ def split_of(prompt: str) -> str:
     return "test" if bucket < 2 else "val" if bucket < 4 else "train"
 
 
-def stream_seed(*parts: object) -> int:
+def problem_stream_seed(*parts: object) -> int:
     """A 31-bit seed from names and numbers. reasoning_gym adds the item's index to its seed, so neighbouring
     seeds overlap."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big") % (2**31 - 10_000_000)
 
 
 @lru_cache(maxsize=64)
-def _dataset(task: str, seed: int) -> Any:
+def _reasoning_gym_problems(task: str, seed: int) -> Any:
     from reasoning_gym import create_dataset
 
     if task not in SUITE:
@@ -124,11 +124,11 @@ def _dataset(task: str, seed: int) -> Any:
 
 
 @lru_cache(maxsize=256)
-def draw(task: str, seed: int, n: int, split: str) -> tuple[Item, ...]:
+def draw_problems(task: str, seed: int, n: int, split: str) -> tuple[Item, ...]:
     """``n`` distinct problems of a family that belong to ``split``; equal arguments, equal problems."""
     if split not in SPLITS:
         raise ForgeError(f"unknown split '{split}'; there are {', '.join(SPLITS)}")
-    data = _dataset(task, stream_seed(task, seed, split))
+    data = _reasoning_gym_problems(task, problem_stream_seed(task, seed, split))
     items: list[Item] = []
     seen: set[str] = set()
     index = 0
@@ -159,6 +159,6 @@ def _problem_answer_checker(task: str) -> Callable[[str, dict[str, Any]], float]
     return scorer
 
 
-def solves_problem(item: Item, text: str) -> bool:
+def reasoning_gym_accepts_answer(item: Item, text: str) -> bool:
     """Whether reasoning_gym's own scorer gives the full mark."""
     return float(_problem_answer_checker(item.task)(text.strip(), item.entry)) >= 1.0

@@ -70,7 +70,7 @@ def own_dataset_rows(paths: list[str]) -> list[dict[str, Any]]:
         elif path.suffix == ".jsonl":
             for number, line in enumerate(_read_data_text(path).split("\n"), 1):
                 if line.strip():
-                    rows += _own_dataset_record_rows(_parse_data_line(line, f"{path}:{number}"), f"{path}:{number}")
+                    rows += _own_dataset_record_rows(_parse_own_dataset_line(line, f"{path}:{number}"), f"{path}:{number}")
         elif path.suffix == ".parquet":
             for number, record in enumerate(_read_parquet_data(path), 1):
                 rows += _own_dataset_record_rows(record, f"{path}: row {number}")
@@ -96,7 +96,7 @@ def _read_data_text(path: Path) -> str:
         raise ForgeError(f"data.own_data: {path}: not UTF-8 text ({error.reason})") from error
 
 
-def _parse_data_line(line: str, where: str) -> Any:
+def _parse_own_dataset_line(line: str, where: str) -> Any:
     try:
         return json.loads(line)
     except json.JSONDecodeError as error:

@@ -44,7 +44,7 @@ def mine_tokenizer_phrases(prompts: Sequence[str], limit: int, min_gain: int) ->
         if best is None or gains[best] < min_gain:
             break
         phrases.append("".join(best))
-        segments = _cut(segments, best)
+        segments = _cut_text_at_tokenizer_phrase(segments, best)
     return phrases
 
 
@@ -63,7 +63,7 @@ def _tokenizer_phrase_segments(prompt: str) -> list[tuple[str, ...]]:
     return [words for words in out if len(words) >= 3]
 
 
-def _cut(segments: Counter[tuple[str, ...]], phrase: tuple[str, ...]) -> Counter[tuple[str, ...]]:
+def _cut_text_at_tokenizer_phrase(segments: Counter[tuple[str, ...]], phrase: tuple[str, ...]) -> Counter[tuple[str, ...]]:
     left: Counter[tuple[str, ...]] = Counter()
     for words, count in segments.items():
         start = 0

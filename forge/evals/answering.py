@@ -65,11 +65,11 @@ def answer_all(
     if thinker is not None:
         if execute is not None:
             raise ForgeError("thoughts are for answers without tools; add --no-tools")
-        from forge.model.engine import Generation, decode_generated_ids
+        from forge.model.engine import Generation, decode_titan_output_ids
 
         made = thinker.answer(model, prompts, max_new_tokens, seed)
         return [
-            Generation(ids=ids, text=decode_generated_ids(tokenizer, ids), steps=float(model.steps)) for ids in made
+            Generation(ids=ids, text=decode_titan_output_ids(tokenizer, ids), steps=float(model.steps)) for ids in made
         ]
     return generate(
         model,

@@ -9,7 +9,7 @@ import torch
 import torch.nn.functional as F
 
 from forge.data.dataset import EncodedSet
-from forge.model.log_probs import log_probs_from_model_logits
+from forge.model.log_probs import titan_log_probs_from_logits
 from forge.model.titan import TinyTitanForCausalLM
 from forge.train.batches import gather_batch
 
@@ -64,7 +64,7 @@ def likelihood(
         trace = model.prefill(batch.ids, table, select=batch.select)
         high, taken = model.run_until_halt(trace, steps)
         logits = F.linear(high, table)
-        loss = -log_probs_from_model_logits(logits, batch.targets)
+        loss = -titan_log_probs_from_logits(logits, batch.targets)
         right = (logits.argmax(-1) == batch.targets) | ~batch.valid
         count = batch.valid.sum(1)
         rows = ((loss * batch.valid).sum(1), count, right.all(1), (taken * batch.valid).sum(1) / count.clamp(min=1))

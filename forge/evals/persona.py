@@ -71,7 +71,7 @@ class PersonaClassifier:
         return [str(name) for name in self._bayes.predict(self._features.transform(answers))]
 
 
-def persona_eval_example(row: Mapping[str, Any]) -> tuple[str, str, str]:
+def eval_example_with_persona(row: Mapping[str, Any]) -> tuple[str, str, str]:
     """(persona, question, answer) of a data row of kind "persona"; the persona is its handle turn, or the
     row's task.
     """
@@ -95,7 +95,7 @@ def answer_log_probs(
     import torch
 
     from forge.data.render import render
-    from forge.model.log_probs import log_probs_from_model_logits
+    from forge.model.log_probs import titan_log_probs_from_logits
 
     rendered = [render(tokenizer, list(messages)) for messages in conversations]
     pad = eval_special_token_id(tokenizer, "<|pad|>")
@@ -110,12 +110,12 @@ def answer_log_probs(
             for row, (tokens, supervised) in enumerate(chosen):
                 ids[row, : len(tokens)] = torch.tensor(tokens)
                 mask[row, : len(tokens)] = torch.tensor(supervised, dtype=torch.float32)
-            picked = log_probs_from_model_logits(model(ids).logits[:, :-1].double(), ids[:, 1:]) * mask[:, 1:]
+            picked = titan_log_probs_from_logits(model(ids).logits[:, :-1].double(), ids[:, 1:]) * mask[:, 1:]
             scores.extend((picked.sum(1) / mask[:, 1:].sum(1).clamp(min=1)).tolist())
     return scores
 
 
-def _persona_eval_opening(
+def _eval_opening_messages(
     persona: str, question: str, prompts: Mapping[str, str] | None, handles: bool
 ) -> list[Message]:
     if prompts is not None:
@@ -123,7 +123,7 @@ def _persona_eval_opening(
     return eval_prompt_messages(question, persona=persona if handles else None)
 
 
-def _persona_likelihood_ratios(
+def _eval_likelihood_ratios(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
     examples: Sequence[tuple[str, str, str]],
@@ -133,7 +133,7 @@ def _persona_likelihood_ratios(
 ) -> dict[str, list[tuple[float, float]]]:
     """Per persona, per example: (nats per token gained by the own condition, 1.0 if it is the likeliest)."""
     conversations = [
-        [*_persona_eval_opening(condition, question, prompts, handles), {"role": "assistant", "content": answer}]
+        [*_eval_opening_messages(condition, question, prompts, handles), {"role": "assistant", "content": answer}]
         for _, question, answer in examples
         for condition in names
     ]
@@ -165,20 +165,20 @@ def score_personas(
             handles=False nothing at all (the control that cannot know the persona).
     Raises ForgeError when a persona of the test rows was never seen in training, or there are fewer than two.
     """
-    train = [persona_eval_example(row) for row in train_rows]
-    test = sorted((persona_eval_example(row) for row in test_rows), key=lambda example: example[0])
+    train = [eval_example_with_persona(row) for row in train_rows]
+    test = sorted((eval_example_with_persona(row) for row in test_rows), key=lambda example: example[0])
     names = sorted({persona for persona, _, _ in test})
     unknown = set(names) - {persona for persona, _, _ in train}
     if unknown or len(names) < 2:
         raise ForgeError(f"persona evaluation: {'untrained ' + min(unknown) if unknown else 'fewer than two personas'}")
     classifier = PersonaClassifier().fit([row[2] for row in train], [row[0] for row in train])
-    openings = [_persona_eval_opening(persona, question, prompts, handles) for persona, question, _ in test]
+    openings = [_eval_opening_messages(persona, question, prompts, handles) for persona, question, _ in test]
     made = answer_all(model, tokenizer, openings, execute=None, max_new_tokens=max_new_tokens)
     answers = [answer.text for answer in made]
     hits = [float(got == row[0]) for got, row in zip(classifier.predict(answers), test, strict=True)]
     known = [float(got == row[0]) for got, row in zip(classifier.predict([r[2] for r in test]), test, strict=True)]
-    ratios = _persona_likelihood_ratios(model, tokenizer, test, names, prompts, handles)
-    table = _persona_score_table(names, [row[0] for row in test], hits, ratios)
+    ratios = _eval_likelihood_ratios(model, tokenizer, test, names, prompts, handles)
+    table = _tabulate_eval_scores(names, [row[0] for row in test], hits, ratios)
     return PersonaScore(
         personas=table,
         consistency=_mean(table, "consistency"),
@@ -190,7 +190,7 @@ def score_personas(
     )
 
 
-def _persona_score_table(
+def _tabulate_eval_scores(
     names: Sequence[str],
     owners: Sequence[str],
     hits: Sequence[float],

@@ -77,14 +77,14 @@ def score_suite(
         first (forge.thinking).
     Raises ForgeError for unknown tasks, n < 1, or tools without `execute`.
     """
-    from forge.data.tasks import draw, solves_problem
+    from forge.data.tasks import draw_problems, reasoning_gym_accepts_answer
 
     if n < 1:
         raise ForgeError(f"eval: n must be at least 1, got {n}")
     if tools and execute is None:
         raise ForgeError("eval: tools are asked for, but nothing is given that executes a call")
     names = suite_tasks(tasks)
-    items = [item for name in names for item in draw(name, seed, n, split)]
+    items = [item for name in names for item in draw_problems(name, seed, n, split)]
     conversations = [eval_prompt_messages(item.prompt, system=system, persona=persona) for item in items]
     made = answer_all(
         model,
@@ -95,7 +95,8 @@ def score_suite(
         thinker=thinker,
     )
     correct = [
-        float(solves_problem(item, answer.text) >= _FULL_SCORE) for item, answer in zip(items, made, strict=True)
+        float(reasoning_gym_accepts_answer(item, answer.text) >= _FULL_SCORE)
+        for item, answer in zip(items, made, strict=True)
     ]
     by_task = {name: [c for item, c in zip(items, correct, strict=True) if item.task == name] for name in names}
     table = {name: {"n": len(hits), "accuracy": sum(hits) / len(hits)} for name, hits in by_task.items()}

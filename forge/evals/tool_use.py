@@ -118,7 +118,7 @@ def score_tool_use(
         verdict = score_tool_call(call, _eval_reference_result(toolbox, row["messages"], call), answer.calls)
         verdicts.setdefault(call.split(" ", 1)[0], []).append(verdict)
         correct.append(verdict[2])
-    tools = {name: _tool_score_row(rows) for name, rows in sorted(verdicts.items())}
+    tools = {name: _summarize_tool_use_eval(rows) for name, rows in sorted(verdicts.items())}
     return ToolScore(
         tools=tools,
         success=_mean_tool_score(tools, "success"),
@@ -139,7 +139,7 @@ def _eval_reference_result(toolbox: Toolbox, messages: Sequence[Message], call: 
     return result
 
 
-def _tool_score_row(verdicts: Sequence[tuple[float, float, float]]) -> dict[str, float]:
+def _summarize_tool_use_eval(verdicts: Sequence[tuple[float, float, float]]) -> dict[str, float]:
     n = len(verdicts)
     success = mean_interval([v[2] for v in verdicts])
     return {

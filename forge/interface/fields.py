@@ -19,13 +19,13 @@ Rate = Annotated[float, Field(gt=0.0, le=1.0)]  # a learning rate
 Above = Annotated[float, Field(gt=0.0)]
 
 
-def _require_power_of_two_field(value: int) -> int:
+def _check_declared_power_of_two(value: int) -> int:
     if value & (value - 1):
         raise ValueError(f"must be a power of two, got {value}")
     return value
 
 
-PowerOfTwo = Annotated[int, Field(ge=2), AfterValidator(_require_power_of_two_field)]
+PowerOfTwo = Annotated[int, Field(ge=2), AfterValidator(_check_declared_power_of_two)]
 Widths = Annotated[list[Positive], Field(min_length=1, max_length=64)]
 
 

@@ -209,7 +209,7 @@ def write_merged(recipe: Recipe, merged: StateDict, target: Path) -> dict[str, A
     for file in sorted({file for pattern in _COPIED for file in source.glob(pattern)}):
         if file.name not in _NOT_COPIED:
             shutil.copyfile(file, target / file.name)
-    atomic_write_json(target / "merge.json", merge_provenance(recipe))
+    atomic_write_json(target / "merge.json", merge_recipe_with_checksums(recipe))
     return {
         "parameters": sum(tensor.numel() for tensor in merged.values()),
         "tensors": len(merged),
@@ -217,7 +217,7 @@ def write_merged(recipe: Recipe, merged: StateDict, target: Path) -> dict[str, A
     }
 
 
-def merge_provenance(recipe: Recipe) -> dict[str, Any]:
+def merge_recipe_with_checksums(recipe: Recipe) -> dict[str, Any]:
     """The recipe with its inputs as checksums of their weights, so that equal inputs give equal bytes."""
     settings = {key: value for key, value in asdict(recipe).items() if key not in ("models", "base")}
     known: Sequence[tuple[str, list[Path]]] = [

@@ -9,16 +9,16 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 from forge.errors import ForgeError
 from forge.files import atomic_write_text, save_safetensors
 from forge.model.config import TinyTitanConfig
-from forge.model.titan import Cache, TinyTitanForCausalLM, titan_core_weight_names
+from forge.model.titan import Cache, TinyTitanForCausalLM, names_of_core_model_weights
 
 __all__ = [
     "Cache",
     "TinyTitanConfig",
     "TinyTitanForCausalLM",
     "load_model",
-    "load_model_tokenizer",
+    "load_titan_tokenizer",
+    "names_of_core_model_weights",
     "save_model",
-    "titan_core_weight_names",
 ]
 
 AutoConfig.register("tinytitan", TinyTitanConfig, exist_ok=True)
@@ -54,7 +54,7 @@ def load_model(directory: Path | str) -> TinyTitanForCausalLM:
     return model.eval()
 
 
-def load_model_tokenizer(directory: Path | str) -> PreTrainedTokenizerFast:
+def load_titan_tokenizer(directory: Path | str) -> PreTrainedTokenizerFast:
     """The tokenizer beside a model."""
     folder = Path(directory)
     if not (folder / "tokenizer.json").is_file():

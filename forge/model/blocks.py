@@ -27,7 +27,7 @@ def _norm(x: Tensor) -> tuple[Tensor, Tensor]:
     return x * inverse, inverse
 
 
-def _rms_norm_gradient(grad: Tensor, normed: Tensor) -> Tensor:
+def _rms_norm_gradient_in_titan(grad: Tensor, normed: Tensor) -> Tensor:
     """The gradient before the norm, up to its factor. It holds for a rotated norm and its gradient as well: a
     rotation keeps products."""
     along = torch.linalg.vecdot(grad, normed).unsqueeze(-1).div_(-normed.shape[-1])
@@ -47,7 +47,7 @@ class _RMSNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         normed, inverse = ctx.saved_tensors
-        return _rms_norm_gradient(grads[0], normed).mul_(inverse)
+        return _rms_norm_gradient_in_titan(grads[0], normed).mul_(inverse)
 
 
 class _TurnedNorm(torch.autograd.Function):
@@ -63,7 +63,7 @@ class _TurnedNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> tuple[Tensor, None]:
         turned, inverse, cos_sin = ctx.saved_tensors
-        return apply_rotary(_rms_norm_gradient(grads[0], turned).mul_(inverse), cos_sin.conj()), None
+        return apply_rotary(_rms_norm_gradient_in_titan(grads[0], turned).mul_(inverse), cos_sin.conj()), None
 
 
 class _SquaredReLUNorm(torch.autograd.Function):
@@ -81,7 +81,7 @@ class _SquaredReLUNorm(torch.autograd.Function):
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
         rectified, normed, inverse = ctx.saved_tensors
-        return _rms_norm_gradient(grads[0], normed).mul_(rectified).mul_(inverse * 2)
+        return _rms_norm_gradient_in_titan(grads[0], normed).mul_(rectified).mul_(inverse * 2)
 
 
 def disable_model_autocast(x: Tensor) -> AbstractContextManager[Any]:
@@ -91,24 +91,24 @@ def disable_model_autocast(x: Tensor) -> AbstractContextManager[Any]:
     return torch.autocast(device, enabled=False) if narrow else nullcontext()
 
 
-def _norm_input_to_float32(x: Tensor) -> Tensor:
+def _upcast_titan_norm_input(x: Tensor) -> Tensor:
     """Norms are computed in at least float32, also where products are not (autocast)."""
     return x.float() if x.dtype in (torch.bfloat16, torch.float16) else x
 
 
 def rms_norm(x: Tensor) -> Tensor:
     """RMSNorm over the last axis without a gain: nothing to store, nothing to fold away at deployment."""
-    return cast(Tensor, _RMSNorm.apply(_norm_input_to_float32(x)))
+    return cast(Tensor, _RMSNorm.apply(_upcast_titan_norm_input(x)))
 
 
 def rotary_norm(x: Tensor, cos_sin: Tensor) -> Tensor:
     """:func:`rms_norm`, then rotary embedding of x (...,e); ``cos_sin`` broadcast to (...,e/2)."""
-    return cast(Tensor, _TurnedNorm.apply(_norm_input_to_float32(x), cos_sin))
+    return cast(Tensor, _TurnedNorm.apply(_upcast_titan_norm_input(x), cos_sin))
 
 
 def squared_relu_norm(x: Tensor) -> Tensor:
     """:func:`rms_norm` of the squared ReLU (arXiv 2109.08668) of x."""
-    return cast(Tensor, _SquaredReLUNorm.apply(_norm_input_to_float32(x)))
+    return cast(Tensor, _SquaredReLUNorm.apply(_upcast_titan_norm_input(x)))
 
 
 class CoreLinear(nn.Linear):

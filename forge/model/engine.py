@@ -90,7 +90,7 @@ class _Decoder:
         if token != ID["result"]:
             row.call.append(token)  # type: ignore[union-attr]
             return
-        call = decode_generated_ids(self.tokenizer, row.call or [])
+        call = decode_titan_output_ids(self.tokenizer, row.call or [])
         result = self.execute(call)  # type: ignore[misc]
         row.out.calls.append((call, result))
         row.call, row.answer = None, []
@@ -123,12 +123,12 @@ class _Decoder:
         return [self._finish(row) for row in rows]
 
     def _finish(self, row: _Row) -> Generation:
-        row.out.text = decode_generated_ids(self.tokenizer, row.answer) if self.tokenizer is not None else ""
+        row.out.text = decode_titan_output_ids(self.tokenizer, row.answer) if self.tokenizer is not None else ""
         row.out.steps = row.steps / max(1, row.predicted)
         return row.out
 
 
-def decode_generated_ids(tokenizer: PreTrainedTokenizerFast | None, ids: Sequence[int]) -> str:
+def decode_titan_output_ids(tokenizer: PreTrainedTokenizerFast | None, ids: Sequence[int]) -> str:
     """Text of ids without role tokens."""
     if tokenizer is None:
         return ""

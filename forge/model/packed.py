@@ -22,8 +22,8 @@ from torch import Tensor
 
 from forge.errors import ForgeError
 from forge.files import save_safetensors
-from forge.model import TinyTitanForCausalLM, titan_core_weight_names
-from forge.model.quantizers import quantize_frozen_ternary, rowwise, ternary
+from forge.model import TinyTitanForCausalLM, names_of_core_model_weights
+from forge.model.quantizers import frozen_titan_weight_codes, rowwise, ternary
 
 TRITS_PER_BYTE = 5
 EMBEDDING = "embed.weight"
@@ -32,7 +32,7 @@ _POWERS = 3 ** np.arange(TRITS_PER_BYTE, dtype=np.int64)
 _SPELLED = ((np.arange(3**TRITS_PER_BYTE)[:, None] // _POWERS) % 3 - 1).astype(np.int8)
 
 
-def pack_trits(codes: np.ndarray | Tensor) -> np.ndarray:
+def pack_model_weight_trits(codes: np.ndarray | Tensor) -> np.ndarray:
     """Pack codes in {-1, 0, 1} (any shape, row-major order) into ceil(n / 5) bytes, uint8, least trit first.
 
     ForgeError if a code lies outside {-1, 0, 1}.
@@ -45,8 +45,8 @@ def pack_trits(codes: np.ndarray | Tensor) -> np.ndarray:
     return (padded.reshape(-1, TRITS_PER_BYTE) @ _POWERS).astype(np.uint8)
 
 
-def unpack_trits(packed: np.ndarray | Tensor, n: int) -> np.ndarray:
-    """The first ``n`` codes, int8 (n), of bytes made by :func:`pack_trits`.
+def unpack_model_weight_trits(packed: np.ndarray | Tensor, n: int) -> np.ndarray:
+    """The first ``n`` codes, int8 (n), of bytes made by :func:`pack_model_weight_trits`.
 
     ForgeError if the number of bytes does not fit ``n`` or a byte is above 242.
     """
@@ -58,14 +58,14 @@ def unpack_trits(packed: np.ndarray | Tensor, n: int) -> np.ndarray:
     return _SPELLED[raw].reshape(-1)[:n]
 
 
-def _pack_nibbles(codes: np.ndarray) -> np.ndarray:
+def _pack_model_weight_nibbles(codes: np.ndarray) -> np.ndarray:
     flat = codes.reshape(-1).astype(np.int16) + 8
     if flat.size % 2:
         flat = np.append(flat, 8)
     return (flat[0::2] | (flat[1::2] << 4)).astype(np.uint8)
 
 
-def _unpack_nibbles(packed: np.ndarray, n: int) -> np.ndarray:
+def _unpack_model_weight_nibbles(packed: np.ndarray, n: int) -> np.ndarray:
     both = np.stack([packed & 15, packed >> 4], axis=-1).reshape(-1)
     return both[:n].astype(np.int8) - np.int8(8)
 
@@ -89,13 +89,13 @@ def pack_state_dict(
     for name, tensor in state_dict.items():
         w = tensor.detach().float().cpu()
         if name in core_names:
-            codes, scale = quantize_frozen_ternary(w) if frozen else ternary(w)
-            packed[f"{name}.trits"] = torch.from_numpy(pack_trits(codes))
+            codes, scale = frozen_titan_weight_codes(w) if frozen else ternary(w)
+            packed[f"{name}.trits"] = torch.from_numpy(pack_model_weight_trits(codes))
             packed[f"{name}.scale"] = scale
         elif name == EMBEDDING and embed_bits:
             codes, scale = rowwise(w, embed_bits)
             if embed_bits == 4:
-                packed[f"{name}.nibbles"] = torch.from_numpy(_pack_nibbles(codes.numpy()))
+                packed[f"{name}.nibbles"] = torch.from_numpy(_pack_model_weight_nibbles(codes.numpy()))
             else:
                 packed[f"{name}.codes"] = codes
             packed[f"{name}.scale"] = scale.half().reshape(-1)
@@ -104,15 +104,15 @@ def pack_state_dict(
     return packed
 
 
-def _unpack_one(packed: Mapping[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
+def _unpack_model_weight(packed: Mapping[str, Tensor], name: str, shape: tuple[int, ...]) -> Tensor:
     n = math.prod(shape)
     if name in packed:
         return packed[name].float()
     if f"{name}.trits" in packed:
-        codes = torch.from_numpy(unpack_trits(packed[f"{name}.trits"].numpy(), n))
+        codes = torch.from_numpy(unpack_model_weight_trits(packed[f"{name}.trits"].numpy(), n))
         return codes.reshape(shape) * packed[f"{name}.scale"]
     if f"{name}.nibbles" in packed:
-        codes = torch.from_numpy(_unpack_nibbles(packed[f"{name}.nibbles"].numpy(), n))
+        codes = torch.from_numpy(_unpack_model_weight_nibbles(packed[f"{name}.nibbles"].numpy(), n))
     elif f"{name}.codes" in packed:
         codes = packed[f"{name}.codes"]
     else:
@@ -130,7 +130,7 @@ def unpack_state_dict(packed: Mapping[str, Tensor], shapes: Mapping[str, tuple[i
     """
     state = {}
     for name, shape in shapes.items():
-        tensor = _unpack_one(packed, name, tuple(shape))
+        tensor = _unpack_model_weight(packed, name, tuple(shape))
         if tensor.shape != torch.Size(shape):
             raise ForgeError(f"packed model: {name} has shape {tuple(tensor.shape)}, expected {tuple(shape)}")
         state[name] = tensor
@@ -153,13 +153,13 @@ class PackingCounts:
 
 def pack_model(model: TinyTitanForCausalLM, path: Path) -> None:
     """Write the deployable file of a ternary model."""
-    packed = pack_state_dict(dict(model.state_dict()), titan_core_weight_names(model), model.config.embed_bits)
+    packed = pack_state_dict(dict(model.state_dict()), names_of_core_model_weights(model), model.config.embed_bits)
     save_safetensors(path, packed, {"format": "five trits a byte"})
 
 
 def packing_counts(model: TinyTitanForCausalLM) -> PackingCounts:
     """Counts and time of packing a model, without writing it."""
-    weights, names, started = dict(model.state_dict()), titan_core_weight_names(model), time.perf_counter()
+    weights, names, started = dict(model.state_dict()), names_of_core_model_weights(model), time.perf_counter()
     pack_state_dict(weights, names, model.config.embed_bits)
     seconds, linears = time.perf_counter() - started, model.core_linears()
     codes = torch.cat([(linears[n.removesuffix(".weight")].effective_weight() == 0).flatten() for n in names])

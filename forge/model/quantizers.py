@@ -67,7 +67,7 @@ def _rowwise_quantizer_values(w: Tensor, bits: int) -> Tensor:
     return (w / scale).round_().clamp_(-top, top).mul_(scale)
 
 
-def _int8_values(x: Tensor) -> Tensor:
+def _int8_quantizer_values(x: Tensor) -> Tensor:
     # Two plain reductions beat abs().amax() (a copy), aminmax and the infinity norm (neither is vectorized
     # along the last axis): 3x to 5x on CPU with torch 2.13. No clamp of the codes is needed: |x| * 127 /
     # reach is at most 127 up to one rounding error, so it cannot round to 128.
@@ -76,7 +76,7 @@ def _int8_values(x: Tensor) -> Tensor:
     return (x * (127.0 / reach)).round_().mul_(reach.div_(127.0))
 
 
-def quantize_frozen_ternary(w: Tensor) -> tuple[Tensor, Tensor]:
+def frozen_titan_weight_codes(w: Tensor) -> tuple[Tensor, Tensor]:
     """Codes (int8) and scale (0-d) of a tensor that holds only ``-s, 0, s``; ForgeError for any other."""
     scale, codes = w.abs().max().float(), torch.sign(w)
     if not torch.equal(codes * scale, w):
@@ -107,7 +107,7 @@ class _RowwiseSTE(torch.autograd.Function):
 class _Int8ActivationSTE(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        return _int8_values(x)
+        return _int8_quantizer_values(x)
 
     @staticmethod
     def backward(ctx: Any, *grads: Tensor) -> Tensor:
@@ -136,4 +136,4 @@ def fake_int8_activation(x: Tensor) -> Tensor:
 
     BitNet b1.58, arXiv 2402.17764, section 2; a token of zeros stays zero (scale clamped at 1e-5 / 127).
     """
-    return cast(Tensor, _Int8ActivationSTE.apply(x)) if _quantizer_needs_gradient(x) else _int8_values(x)
+    return cast(Tensor, _Int8ActivationSTE.apply(x)) if _quantizer_needs_gradient(x) else _int8_quantizer_values(x)

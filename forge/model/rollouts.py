@@ -13,7 +13,7 @@ from forge.model.titan import RecurrentState, TinyTitanForCausalLM
 
 
 @torch.no_grad()
-def best_recurrence_rollout(
+def best_titan_recurrence_rollout(
     model: TinyTitanForCausalLM, trace: RecurrentState, count: int, noise: float, seed: int
 ) -> tuple[Tensor, Tensor]:
     """Final hidden states (b,s,d) and steps taken over all rollouts (b,s).

@@ -260,9 +260,9 @@ class TinyTitanForCausalLM(nn.Module):
             if time <= window:
                 return None
             places = torch.arange(time, device=positions.device)
-            return _bias_of(places[:, None] - places, window, dtype)
+            return _titan_attention_window_bias(places[:, None] - places, window, dtype)
         keys = torch.arange(int(positions.max()) + 1, device=positions.device)
-        return _bias_of(positions[:, :, None] - keys, window, dtype)[:, None]
+        return _titan_attention_window_bias(positions[:, :, None] - keys, window, dtype)[:, None]
 
     def _stack_step(
         self,
@@ -303,7 +303,7 @@ class TinyTitanForCausalLM(nn.Module):
         the n valid ones are kept, side by side."""
         rows = torch.arange(len(select), device=select.device)[:, None]
         offset = select[:, :, None] - torch.arange(trace.kv[0][0].shape[2], device=select.device)
-        bias = _bias_of(offset, self.config.window, trace.low.dtype)[:, None]
+        bias = _titan_attention_window_bias(offset, self.config.window, trace.low.dtype)[:, None]
         places = None
         if valid is not None:
             index = valid.flatten().nonzero().squeeze(1)
@@ -418,7 +418,7 @@ class _Writer:
         return keys[:, :, :stop], values[:, :, :stop]
 
 
-def _bias_of(offset: Tensor, window: int, dtype: torch.dtype) -> Tensor:
+def _titan_attention_window_bias(offset: Tensor, window: int, dtype: torch.dtype) -> Tensor:
     """0 where a key lies ``offset`` tokens back inside the window, -inf elsewhere."""
     hidden = (offset < 0) | (offset >= window)
     return torch.zeros(offset.shape, dtype=dtype, device=offset.device).masked_fill_(hidden, -torch.inf)
@@ -428,6 +428,6 @@ def _round_up(length: int, step: int = 128) -> int:
     return (length + step - 1) // step * step
 
 
-def titan_core_weight_names(model: TinyTitanForCausalLM) -> list[str]:
+def names_of_core_model_weights(model: TinyTitanForCausalLM) -> list[str]:
     """State-dict names of the core: every weight that phases 4 to 8 quantize."""
     return [f"{name}.weight" for name in model.core_linears()]

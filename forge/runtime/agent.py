@@ -115,9 +115,9 @@ class Agent:
 
         Raises ForgeError when thoughts are wanted of a model whose phase 3 did not hand any on.
         """
-        from forge.thinking.thinker import load_thinker
+        from forge.thinking.thinker import read_thinker_file
 
-        self.thinker = load_thinker(self.path) if on and self.kind == "directory" else None
+        self.thinker = read_thinker_file(self.path) if on and self.kind == "directory" else None
         if on and self.thinker is None:
             raise ForgeError(f"{self.path}: this model has no thoughts to switch on")
 

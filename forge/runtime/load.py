@@ -33,11 +33,11 @@ def _load_directory(folder: Path, workspace: Path | None) -> Agent:
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         if not (folder / name).is_file():
             raise ForgeError(f"{folder}: not a model directory, {name} is missing")
-    from forge.model import load_model, load_model_tokenizer
+    from forge.model import load_model, load_titan_tokenizer
 
     notes = read_json(folder / "metadata.json") if (folder / "metadata.json").is_file() else {}
     model = load_model(folder).eval()
-    return Agent(model, load_model_tokenizer(folder), folder, "directory", dict(notes), workspace)
+    return Agent(model, load_titan_tokenizer(folder), folder, "directory", dict(notes), workspace)
 
 
 def _load_file(path: Path, workspace: Path | None) -> Agent:

@@ -28,7 +28,7 @@ def _agent_sizes_by_group(path: Path) -> dict[str, int]:
     return parts
 
 
-def _agent_directory_size(folder: Path) -> dict[str, Any]:
+def _size_of_runtime_agent_folder(folder: Path) -> dict[str, Any]:
     full = folder / "model.safetensors"
     packed = folder / "packed.safetensors"
     weights = packed if packed.is_file() else full
@@ -50,12 +50,12 @@ def size_report(path: Path | str) -> dict[str, Any]:
     """
     target = Path(path)
     if target.is_dir():
-        return _agent_directory_size(target)
+        return _size_of_runtime_agent_folder(target)
     if not target.exists():
         raise ForgeError(f"{target}: no such model")
-    from forge.agentfile.container import agent_file_component_sizes
+    from forge.agentfile.container import agent_file_bytes_by_component
 
-    parts = dict(agent_file_component_sizes(target))
+    parts = dict(agent_file_bytes_by_component(target))
     from forge.runtime.load import load_agent
 
     return {

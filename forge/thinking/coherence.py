@@ -27,14 +27,14 @@ from numpy.typing import NDArray
 from torch import Tensor
 
 from forge.model import TinyTitanForCausalLM
-from forge.model.log_probs import log_probs_from_hidden_states
+from forge.model.log_probs import titan_log_probs_from_states
 from forge.thinking.rows import (
     ROLE_IDS,
     Ids,
-    batch_with_thoughts,
-    batch_without_thoughts,
-    thinking_chunks,
-    thinking_decided_states,
+    decided_states_for_thought_gate,
+    slice_prompts_for_thinker,
+    thinker_batch_with_thoughts,
+    thinker_batch_without_thoughts,
 )
 
 COMPONENTS = ("semantic", "logical", "relevance", "fluency")
@@ -48,7 +48,7 @@ def coherence_components(
 ) -> dict[str, Scores]:
     """Raw components (r) of r thoughts ``insides``, each of the same length, after their prompts."""
     out: dict[str, list[Tensor]] = {name: [] for name in COMPONENTS}
-    for part in thinking_chunks(len(prompts), ROWS_AT_ONCE):
+    for part in slice_prompts_for_thinker(len(prompts), ROWS_AT_ONCE):
         semantic, relevance = _coherence_from_embeddings(model, prompts[part], insides[part])
         logical, fluency = _coherence_from_likelihoods(model, prompts[part], insides[part], drafts[part])
         for name, value in zip(COMPONENTS, (semantic, logical, relevance, fluency), strict=True):
@@ -75,10 +75,12 @@ def _coherence_from_likelihoods(
 ) -> tuple[Tensor, Tensor]:
     """Logical and fluency (r), from one pass with the thought and one without."""
     table, tokens = model.embedding_weight(), len(insides[0])
-    rows, plain = batch_with_thoughts(prompts, insides, drafts), batch_without_thoughts(prompts, drafts)
-    said = log_probs_from_hidden_states(thinking_decided_states(model, rows.ids, rows.select), table, rows.targets)
-    without = log_probs_from_hidden_states(
-        thinking_decided_states(model, plain.ids, plain.select), table, plain.targets
+    rows, plain = thinker_batch_with_thoughts(prompts, insides, drafts), thinker_batch_without_thoughts(prompts, drafts)
+    said = titan_log_probs_from_states(
+        decided_states_for_thought_gate(model, rows.ids, rows.select), table, rows.targets
+    )
+    without = titan_log_probs_from_states(
+        decided_states_for_thought_gate(model, plain.ids, plain.select), table, plain.targets
     )
     gain = ((said[:, tokens:] - without) * plain.valid).sum(1) / plain.valid.sum(1)
     return torch.sigmoid(gain), said[:, :tokens].mean(1).exp()

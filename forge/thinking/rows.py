@@ -28,7 +28,7 @@ def prompt_with_thought(prompt: Ids, inside: Ids) -> list[int]:
     return [*prompt, ID["think"], *inside, ID["/think"]]
 
 
-def batch_without_thoughts(prompts: Sequence[Ids], answers: Sequence[Ids]) -> Batch:
+def thinker_batch_without_thoughts(prompts: Sequence[Ids], answers: Sequence[Ids]) -> Batch:
     """Rows without thoughts; predicted: the answers."""
     rows = []
     for prompt, answer in zip(prompts, answers, strict=True):
@@ -37,7 +37,7 @@ def batch_without_thoughts(prompts: Sequence[Ids], answers: Sequence[Ids]) -> Ba
     return collate(rows, np.arange(len(rows)))
 
 
-def batch_with_thoughts(prompts: Sequence[Ids], insides: Sequence[Ids], answers: Sequence[Ids]) -> Batch:
+def thinker_batch_with_thoughts(prompts: Sequence[Ids], insides: Sequence[Ids], answers: Sequence[Ids]) -> Batch:
     """Rows with thoughts of one length m; predicted: the m tokens of each thought, then its answer's."""
     rows = []
     for prompt, inside, answer in zip(prompts, insides, answers, strict=True):
@@ -49,7 +49,7 @@ def batch_with_thoughts(prompts: Sequence[Ids], insides: Sequence[Ids], answers:
     return collate(rows, np.arange(len(rows)))
 
 
-def thinking_final_states(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Tensor:
+def final_states_for_thought_gate(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Tensor:
     """Hidden states (r,s,d) after every recurrence step, with gradients; ids (r,t), select (r,s)."""
     trace = model.prefill(ids, model.embedding_weight(), select=select)
     for _ in range(1, model.steps):
@@ -57,11 +57,11 @@ def thinking_final_states(model: TinyTitanForCausalLM, ids: Tensor, select: Tens
     return trace.high
 
 
-def thinking_decided_states(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Tensor:
-    """As :func:`thinking_final_states`, each position halting where decoding would."""
+def decided_states_for_thought_gate(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Tensor:
+    """As :func:`final_states_for_thought_gate`, each position halting where decoding would."""
     return model.run_until_halt(model.prefill(ids, model.embedding_weight(), select=select))[0]
 
 
-def thinking_chunks(count: int, size: int) -> list[slice]:
+def slice_prompts_for_thinker(count: int, size: int) -> list[slice]:
     """Slices that cover ``count`` things, ``size`` at a time."""
     return [slice(start, min(start + size, count)) for start in range(0, count, size)]

@@ -12,7 +12,7 @@ from torch import Tensor
 from forge.data.render import ID
 from forge.model import TinyTitanForCausalLM
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.rows import ROLE_IDS, Ids, prompt_with_thought, thinking_chunks
+from forge.thinking.rows import ROLE_IDS, Ids, prompt_with_thought, slice_prompts_for_thinker
 
 NEVER_ANSWERED = tuple(i for name, i in ID.items() if name != "end")  # role tokens that no answer may hold
 PAIRS_AT_ONCE = 128
@@ -77,12 +77,12 @@ def answer_thinking(
     """
     out: list[list[int]] = [[] for _ in prompts]
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
-    for part in thinking_chunks(len(order), PAIRS_AT_ONCE):
-        _answer_thinking_part(model.eval(), gate, prompts, insides, max_new_tokens, order[part], out)
+    for part in slice_prompts_for_thinker(len(order), PAIRS_AT_ONCE):
+        _decode_thinker_answers(model.eval(), gate, prompts, insides, max_new_tokens, order[part], out)
     return out
 
 
-def _answer_thinking_part(
+def _decode_thinker_answers(
     model: TinyTitanForCausalLM,
     gate: ThoughtGate,
     prompts: Sequence[Ids],

@@ -18,7 +18,7 @@ from forge.model import TinyTitanForCausalLM
 from forge.model.engine import generate
 from forge.thinking.coherence import Calibration, Scores, coherence_components, thought_derangement
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.rows import PROMPTS_AT_ONCE, Ids, thinking_chunks
+from forge.thinking.rows import PROMPTS_AT_ONCE, Ids, slice_prompts_for_thinker
 from forge.thinking.sampling import NEVER_ANSWERED, answer_thinking, sample_thoughts, thought_sampling_generator
 
 THINKER_FILE = "think_gate.safetensors"
@@ -80,7 +80,7 @@ class Thinker:
         out = draft_without_thinking(model, prompts, max_new_tokens)
         where: list[int] = []
         insides: list[list[int]] = []
-        for index, part in enumerate(thinking_chunks(len(prompts), PROMPTS_AT_ONCE)):
+        for index, part in enumerate(slice_prompts_for_thinker(len(prompts), PROMPTS_AT_ONCE)):
             thoughts = self.think(model, prompts[part], out[part], seed + index)
             passed, chosen = np.flatnonzero(thoughts.passed).tolist(), thoughts.chosen()
             where += [part.start + i for i in passed]
@@ -103,7 +103,7 @@ class Thinker:
         return save(tensors, {"thinker": json.dumps(header, sort_keys=True)})
 
 
-def load_thinker(directory: Path | str) -> Thinker | None:
+def read_thinker_file(directory: Path | str) -> Thinker | None:
     """The thinker beside a model, None where the model does not think.
 
     Raises ForgeError that names a damaged file.

@@ -26,13 +26,13 @@ CONSONANTS, VOWELS = "bdfghklmnprstvz", "aeiou"
 _SYLLABLES = 0.25  # share of made-up words
 
 
-def draw_tool_number(rng: random.Random, digits: int) -> int:
+def pick_tool_argument_number(rng: random.Random, digits: int) -> int:
     """A number of 1 to `digits` digits, each length equally likely, never 0 or 1."""
     size = rng.randint(1, digits)
     return rng.randint(max(2, 10 ** (size - 1)), 10**size - 1)
 
 
-def draw_tool_word(rng: random.Random) -> str:
+def pick_tool_argument_word(rng: random.Random) -> str:
     """A word of the list, or one of random syllables, so that copying is learned rather than a word list."""
     if rng.random() >= _SYLLABLES:
         return WORDS[int(rng.random() * len(WORDS))]

@@ -9,7 +9,7 @@ from types import TracebackType
 
 from forge.tools.builtin import TOOLS
 from forge.tools.declaration import ToolSetting
-from forge.tools.workspace import build_tool_workspace
+from forge.tools.workspace import set_up_tool_workspace
 
 TOOL_NAMES = tuple(tool.name for tool in TOOLS)
 MAX_RESULT = 200
@@ -29,7 +29,7 @@ class Toolbox:
         if workspace is None:
             self._temporary = tempfile.TemporaryDirectory(prefix="workspace-", ignore_cleanup_errors=True)
             workspace = Path(self._temporary.name)
-            build_tool_workspace(workspace)
+            set_up_tool_workspace(workspace)
         self._open = ExitStack()
         setting = ToolSetting(workspace, timeout_s, unsafe_code)
         with ExitStack() as stack:  # what was opened is closed where a later tool cannot be
@@ -41,10 +41,10 @@ class Toolbox:
         name, _, argument = call.strip().partition(" ")
         tool = self._tools.get(name)
         if tool is None:
-            return _shorten_tool_result(f"error: unknown tool {name[:40]}")
+            return _shorten_toolbox_result(f"error: unknown tool {name[:40]}")
         if not argument.strip():
             return f"error: {name} needs an argument"
-        return _shorten_tool_result(tool(argument.strip()))
+        return _shorten_toolbox_result(tool(argument.strip()))
 
     def close(self) -> None:
         """Close what the tools hold open and remove a temporary workspace."""
@@ -62,7 +62,7 @@ class Toolbox:
         self.close()
 
 
-def _shorten_tool_result(text: str) -> str:
+def _shorten_toolbox_result(text: str) -> str:
     """One line, printable, at most 200 characters; lone surrogates would not survive a JSON file."""
     line = " ".join(text.split()).encode("utf-8", "replace").decode("utf-8")
     return line if len(line) <= MAX_RESULT else line[: MAX_RESULT - 3] + "..."

@@ -99,7 +99,7 @@ def enter_namespaces(private: str) -> bool:
     return True
 
 
-def become_init() -> None:
+def become_sandbox_init() -> None:
     """Fork; the parent only waits and passes the exit on, the child (pid 1 inside) returns and serves."""
     first = os.fork()
     if first == 0:
@@ -156,7 +156,7 @@ def apply_landlock(abi: int, readable: list[str], writable: str | None) -> None:
 # --- 3. capabilities ------------------------------------------------------------------------------
 
 
-def drop_capabilities() -> None:
+def drop_sandbox_capabilities() -> None:
     """Empty the effective, permitted and inheritable sets of the calling thread (capset, version 3)."""
     header = struct.pack("=Ii", 0x20080522, 0)
     _check_sandbox_syscall(_libc.capset(header, bytes(24)), "capset")
@@ -395,12 +395,12 @@ def isolate(private: str, unsafe: bool) -> tuple[dict[str, object], bytes | None
     layers["landlock"] = abi
     layers["namespaces"] = enter_namespaces(private)
     if layers["namespaces"]:
-        become_init()
+        become_sandbox_init()
     elif program is None:
         raise Unavailable(0, "neither namespaces nor seccomp can be used here")
     os.chdir(private)
     apply_landlock(abi, sandbox_library_folders(), private)
-    drop_capabilities()
+    drop_sandbox_capabilities()
     return layers, program
 
 

@@ -32,7 +32,7 @@ def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0, early_weig
         outputs = model.predictions(batch.ids, batch.select, batch.valid)
         losses = [F.cross_entropy(logits, targets) for logits, _ in outputs]
         total = weighted_step_loss(losses, early_weight)
-        right = [supervised_token_is_correct(logits, targets) for logits, _ in outputs]
+        right = [training_loss_targets_hit(logits, targets) for logits, _ in outputs]
         metrics = {
             "loss": float(losses[-1].detach()),
             "accuracy": float(right[-1].float().mean()),
@@ -46,7 +46,7 @@ def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0, early_weig
     return loss
 
 
-def supervised_token_is_correct(logits: Tensor, targets: Tensor) -> Tensor:
+def training_loss_targets_hit(logits: Tensor, targets: Tensor) -> Tensor:
     """Whether no token's logit (n,v) exceeds the target's (n): the argmax, at an eighth of its cost on CPU."""
     logits = logits.detach()
     return logits.gather(1, targets[:, None]).squeeze(1) == logits.amax(-1)
@@ -82,7 +82,7 @@ def distillation_loss(
         teachers[next(teacher.parameters()).device] = teacher
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        silent = None if without_call is None else _supervised_position_flags(batch, without_call)
+        silent = None if without_call is None else _flags_at_loss_positions(batch, without_call)
         wanted = None
         if teacher is not None and kd_weight > 0:
             seen = batch if teacher_batch is None else teacher_batch(batch)
@@ -104,7 +104,7 @@ def distillation_loss(
         total = (1 - kd_weight) * weighted_step_loss(cross, early_weight) + kd_weight * weighted_step_loss(
             kl, early_weight
         )
-        right = [supervised_token_is_correct(student, targets) for student, _ in outputs]
+        right = [training_loss_targets_hit(student, targets) for student, _ in outputs]
         for halt, correct, later in halting_loss_inputs(outputs, right):
             total = total + halt_weight * halting_loss(halt, correct, later)
         accuracy = float(right[-1].float().mean())
@@ -138,7 +138,7 @@ def halting_loss(halt: Tensor, correct: Tensor, correct_later: Tensor) -> Tensor
     return F.binary_cross_entropy_with_logits(halt, (correct | ~correct_later).float())
 
 
-def _supervised_position_flags(batch: Batch, flags: np.ndarray) -> Tensor:
+def _flags_at_loss_positions(batch: Batch, flags: np.ndarray) -> Tensor:
     """Flags of examples spread over the batch's supervised positions."""
     rows = torch.from_numpy(flags[batch.index]).to(batch.valid.device)
     return rows[:, None].expand_as(batch.valid)[batch.valid]

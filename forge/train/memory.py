@@ -16,7 +16,7 @@ import torch
 from forge.errors import ForgeError
 from forge.model.blocks import SHORT
 from forge.model.config import TinyTitanConfig
-from forge.model.titan import TinyTitanForCausalLM, titan_core_weight_names
+from forge.model.titan import TinyTitanForCausalLM, names_of_core_model_weights
 
 FLOAT = 4  # bytes
 # Floats of state a weight: (matrices of the core, the rest). Muon keeps one momentum, AdamW two moments.
@@ -56,7 +56,7 @@ def estimate_training_bytes(
     if optimizer not in OPTIMIZER_STATE:
         raise ForgeError(f"optimizer: '{optimizer}' is not one of {', '.join(OPTIMIZER_STATE)}")
     supervised = round(SUPERVISED_SHARE * batch_tokens) if supervised_tokens is None else supervised_tokens
-    core, rest, largest = _count_trained_weights(config)
+    core, rest, largest = _count_optimizer_group_weights(config)
     on_core, on_rest = OPTIMIZER_STATE[optimizer]
     resting = core * (2 + on_core) + rest * (2 + on_rest) + (core + rest if teacher else 0)
     resting += 2 * core + rest  # the fresh state that a diverged run may return to
@@ -70,11 +70,11 @@ def estimate_training_bytes(
     return round(OVERHEAD * FLOAT * (resting + max(forward, MUON_WORKSPACE * largest, rest)))
 
 
-def _count_trained_weights(config: TinyTitanConfig) -> tuple[int, int, int]:
+def _count_optimizer_group_weights(config: TinyTitanConfig) -> tuple[int, int, int]:
     """Weights of the core, of the rest, and of the largest group of equal shapes; no memory is taken."""
     with torch.device("meta"):
         model = TinyTitanForCausalLM(copy.deepcopy(config))
-    names = set(titan_core_weight_names(model))
+    names = set(names_of_core_model_weights(model))
     groups: dict[torch.Size, int] = {}
     rest = 0
     for name, parameter in model.named_parameters():
@@ -134,11 +134,13 @@ def available_training_bytes(device: str = "cpu") -> int:
     if device.startswith("cuda"):
         free, _ = torch.cuda.mem_get_info(device)
         return int(free)
-    limits = [psutil.virtual_memory().available, *training_cgroup_headroom()]
+    limits = [psutil.virtual_memory().available, *training_memory_below_limits()]
     return max(0, min(limits))
 
 
-def training_cgroup_headroom(root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")) -> list[int]:
+def training_memory_below_limits(
+    root: Path = Path("/sys/fs/cgroup"), own: Path = Path("/proc/self/cgroup")
+) -> list[int]:
     """Bytes left under each memory limit that binds this process (version 2 and 1); page cache counts as left."""
     if not own.is_file():
         return []
@@ -152,13 +154,13 @@ def training_cgroup_headroom(root: Path = Path("/sys/fs/cgroup"), own: Path = Pa
         place = base / path.lstrip("/")
         # In a container the path may be the host's: then only the root of the mount can be read.
         for folder in dict.fromkeys([place, *(p for p in place.parents if p.is_relative_to(base)), base]):
-            left = _cgroup_bytes_for_training(folder, *names)
+            left = _training_memory_below_limit(folder, *names)
             if left is not None:
                 found.append(left)
     return found
 
 
-def _cgroup_bytes_for_training(folder: Path, limit_name: str, usage_name: str) -> int | None:
+def _training_memory_below_limit(folder: Path, limit_name: str, usage_name: str) -> int | None:
     """Limit less usage of one control group; None where it sets no limit."""
     with contextlib.suppress(OSError, ValueError):
         limit = int((folder / limit_name).read_text(encoding="utf-8"))  # "max" is no number

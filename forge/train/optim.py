@@ -8,7 +8,7 @@ from collections.abc import Mapping
 import torch
 from torch import Tensor
 
-from forge.model.titan import TinyTitanForCausalLM, titan_core_weight_names
+from forge.model.titan import TinyTitanForCausalLM, names_of_core_model_weights
 
 NEWTON_SCHULZ = (3.4445, -4.7750, 2.0315)  # quintic coefficients of Muon (K. Jordan, 2024)
 
@@ -29,7 +29,7 @@ class HybridOptimizer:
     """Muon on core weights (equal shapes stacked), AdamW on embeddings, gates and vectors."""
 
     def __init__(self, model: TinyTitanForCausalLM, weight_decay: float, momentum: float = 0.95) -> None:
-        core = {*titan_core_weight_names(model), *model.extra_matrices}
+        core = {*names_of_core_model_weights(model), *model.extra_matrices}
         trainable = {n: p for n, p in model.named_parameters() if p.requires_grad}
         self.weight_decay, self.momentum = weight_decay, momentum
         self.groups: dict[tuple[int, ...], list[tuple[str, Tensor]]] = defaultdict(list)

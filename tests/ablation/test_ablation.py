@@ -28,7 +28,7 @@ from forge.ablation.variants import (
 )
 from forge.config import read_params_yaml
 from forge.errors import ForgeError
-from forge.model.rollouts import best_recurrence_rollout
+from forge.model.rollouts import best_titan_recurrence_rollout
 from tests.support.stub_run import random_set
 from tests.support.tiny_models import tiny_model, tokens
 
@@ -102,16 +102,16 @@ def test_rollouts_keep_the_state_that_the_head_likes_best() -> None:
     ids, select = tokens(3, 9), torch.tensor([[8], [5], [7]])
     trace = model.at(model.prefill(ids, model.embedding_weight()), select)
     plain, steps = model.run_until_halt(trace)
-    one, taken = best_recurrence_rollout(model, trace, 1, 0.5, seed=0)
+    one, taken = best_titan_recurrence_rollout(model, trace, 1, 0.5, seed=0)
     assert torch.equal(one, plain)
     assert torch.equal(taken, steps)
-    many, taken = best_recurrence_rollout(model, trace, 6, 0.5, seed=0)
+    many, taken = best_titan_recurrence_rollout(model, trace, 6, 0.5, seed=0)
     assert bool((model.halt_logits(many) >= model.halt_logits(plain)).all())
     assert bool((model.halt_logits(many) > model.halt_logits(plain)).any())
     assert bool((taken >= steps + 5).all())
-    assert torch.equal(many, best_recurrence_rollout(model, trace, 6, 0.5, seed=0)[0])
+    assert torch.equal(many, best_titan_recurrence_rollout(model, trace, 6, 0.5, seed=0)[0])
     with pytest.raises(ForgeError, match="halting head"):
-        best_recurrence_rollout(tiny_model(halting=False), trace, 2, 0.5, seed=0)
+        best_titan_recurrence_rollout(tiny_model(halting=False), trace, 2, 0.5, seed=0)
 
 
 def test_chains_are_permutations_one_after_another() -> None:

@@ -13,11 +13,11 @@ import numpy as np
 import pytest
 import torch
 
-from forge.agentfile.codecs import Coded, code_rows_for_agent_file, decode_tensor
+from forge.agentfile.codecs import Coded, decode_tensor, encode_with_row_codec
 from forge.agentfile.container import (
     MAGIC,
     AgentParts,
-    agent_file_component_sizes,
+    agent_file_bytes_by_component,
     decode_agent,
     encode_agent,
     pack_agent_file_parts,
@@ -29,7 +29,7 @@ from forge.agentfile.model import CONFIG_FIELDS, load_agent_file, save_agent_fil
 from forge.agentfile.vq import VQState
 from forge.data.tokenizer import train_tokenizer
 from forge.errors import ForgeError
-from forge.model import TinyTitanConfig, TinyTitanForCausalLM, titan_core_weight_names
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights
 from forge.model.quantizers import fake_rowwise, fake_ternary
 from tests.support.entropy import entropy_bits
 
@@ -82,7 +82,7 @@ def test_what_is_read_is_bit_for_bit_what_was_quantized(tmp_path: Path, embed_bi
     for name in ("memory.gate.weight", "halt.bias", "low_init"):
         assert torch.equal(got[name], state[name].half().float())
     assert tokenizer.get_vocab() == TOKENIZER.get_vocab()
-    assert agent_file_component_sizes(path) == sizes
+    assert agent_file_bytes_by_component(path) == sizes
     assert sum(sizes.values()) == path.stat().st_size
 
 
@@ -102,7 +102,7 @@ def _model() -> TinyTitanForCausalLM:
         vocab_size=len(TOKENIZER), hidden_size=32, weight_quant="ternary", embed_bits=4, act_bits=8
     )
     model = TinyTitanForCausalLM(config).eval()
-    names = (*titan_core_weight_names(model), "embed.weight")
+    names = (*names_of_core_model_weights(model), "embed.weight")
     small = {n: p.data.half().float() for n, p in model.named_parameters() if n not in names}
     model.load_state_dict(small, strict=False)
     return model
@@ -111,7 +111,7 @@ def _model() -> TinyTitanForCausalLM:
 def test_a_model_loaded_from_its_file_alone_gives_the_same_logits(tmp_path: Path) -> None:
     model = _model()
     sizes = save_agent_file(tmp_path / "a", model, TOKENIZER, embed_bits=4, metadata={"made_by": "test"})
-    assert sizes == agent_file_component_sizes(tmp_path / "a")
+    assert sizes == agent_file_bytes_by_component(tmp_path / "a")
     again, tokenizer, metadata = load_agent_file(tmp_path / "a")
     assert not again.training
     assert metadata == {"made_by": "test"}
@@ -131,7 +131,7 @@ def test_the_file_says_all_that_its_reader_builds_a_model_from() -> None:
 def test_weights_that_do_not_fit_the_configuration_are_refused(tmp_path: Path) -> None:
     model = _model()
     config = {**model.config.to_dict(), "low_ffn": [8, 8]}
-    write_agent(tmp_path / "a", encode_agent(config, model.state_dict(), TOKENIZER, titan_core_weight_names(model)))
+    write_agent(tmp_path / "a", encode_agent(config, model.state_dict(), TOKENIZER, names_of_core_model_weights(model)))
     with pytest.raises(ForgeError, match="do not fit its configuration") as caught:
         load_agent_file(tmp_path / "a")
     assert str(caught.value).startswith(str(tmp_path / "a"))
@@ -195,7 +195,7 @@ def test_every_flipped_byte_is_noticed(tmp_path: Path, kind: str) -> None:
     path, data = tmp_path / "agent.forge", FILES[kind]
     for at in [*range(14), *range(14, len(data), 50), *range(len(data) - 33, len(data))]:
         path.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
-        for reader in (read_agent, agent_file_component_sizes):
+        for reader in (read_agent, agent_file_bytes_by_component):
             with pytest.raises(ForgeError) as caught:
                 reader(path)
             assert str(caught.value).startswith(str(path))
@@ -302,7 +302,7 @@ def test_impossible_requests_are_refused() -> None:
     with pytest.raises(ForgeError, match=r"low_init.*finite"):
         encode_agent(CONFIG, {**state, "low_init": torch.full((16,), 1e9)}, TOKENIZER, CORE)
     with pytest.raises(ForgeError, match="need a matrix"):
-        code_rows_for_agent_file(state["low_init"], 8)
+        encode_with_row_codec(state["low_init"], 8)
     with pytest.raises(ForgeError, match="frozen"):
         _parts(frozen=True)
 

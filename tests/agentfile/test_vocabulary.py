@@ -14,9 +14,9 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from forge.agentfile.vocabulary import (
-    count_vocabulary_tokens,
+    count_tokens_for_agent_file,
     pack_agent_file_tokenizer,
-    prune_vocabulary,
+    prune_agent_file_vocabulary,
     unpack_agent_file_tokenizer,
 )
 from forge.data.tokenizer import SPECIAL_TOKENS, train_tokenizer
@@ -53,8 +53,8 @@ def _corpus(n: int = 300) -> list[str]:
 
 CORPUS = _corpus()
 TOKENIZER = train_tokenizer([*CORPUS, "unrelated zebra crossings zigzag " * 40], 400, PHRASES)
-COUNTS = count_vocabulary_tokens(TOKENIZER, CORPUS)
-PRUNED = prune_vocabulary(TOKENIZER, COUNTS, size=170)
+COUNTS = count_tokens_for_agent_file(TOKENIZER, CORPUS)
+PRUNED = prune_agent_file_vocabulary(TOKENIZER, COUNTS, size=170)
 ASCII = st.text(st.characters(min_codepoint=32, max_codepoint=126) | st.sampled_from("\n\t\r"), max_size=80)
 
 
@@ -71,7 +71,7 @@ def test_counts_are_those_of_the_corpus() -> None:
 
 @pytest.mark.parametrize("size", [None, 200, 170, 130])
 def test_corpus_round_trips_and_sizes_are_met(size: int | None) -> None:
-    pruned = prune_vocabulary(TOKENIZER, COUNTS, size=size)
+    pruned = prune_agent_file_vocabulary(TOKENIZER, COUNTS, size=size)
     assert len(pruned.tokenizer) == len(pruned.kept_ids) == len(set(pruned.kept_ids))
     assert len(pruned.tokenizer) <= (size or len(TOKENIZER) - 1)
     for text in CORPUS[:60]:
@@ -79,7 +79,7 @@ def test_corpus_round_trips_and_sizes_are_met(size: int | None) -> None:
 
 
 def test_only_unused_tokens_go_by_default_and_the_corpus_keeps_its_ids() -> None:
-    pruned = prune_vocabulary(TOKENIZER, COUNTS)
+    pruned = prune_agent_file_vocabulary(TOKENIZER, COUNTS)
     assert not any("z" in token and "i" in token for token in pruned.tokenizer.get_vocab() if not token.startswith("<"))
     for text in CORPUS[:40]:
         assert [pruned.kept_ids[i] for i in _ids(pruned.tokenizer, text)] == _ids(TOKENIZER, text)
@@ -121,7 +121,7 @@ def test_phrases_pay_for_their_place_or_go() -> None:
     without = TOKENIZER.get_vocab()[PHRASES[0]]
     counts = COUNTS.copy()
     counts[without] = 0
-    rest = prune_vocabulary(TOKENIZER, counts, size=170)
+    rest = prune_agent_file_vocabulary(TOKENIZER, counts, size=170)
     assert PHRASES[0] not in rest.tokenizer.get_vocab()
     assert shorter < sum(len(_ids(rest.tokenizer, text)) for text in CORPUS)
 
@@ -131,13 +131,13 @@ def test_greedy_pruning_beats_dropping_the_rarest_ids() -> None:
     ours = sum(len(_ids(PRUNED.tokenizer, text)) for text in CORPUS)
     rng = np.random.default_rng(0)
     shuffled = np.where(COUNTS > 0, rng.permutation(COUNTS) + 1, 0)
-    theirs = prune_vocabulary(TOKENIZER, shuffled, size=170).tokenizer
+    theirs = prune_agent_file_vocabulary(TOKENIZER, shuffled, size=170).tokenizer
     assert ours < sum(len(_ids(theirs, text)) for text in CORPUS)
 
 
 def test_min_count_drops_rare_tokens() -> None:
-    often = prune_vocabulary(TOKENIZER, COUNTS, min_count=100)
-    assert len(often.tokenizer) < len(prune_vocabulary(TOKENIZER, COUNTS).tokenizer)
+    often = prune_agent_file_vocabulary(TOKENIZER, COUNTS, min_count=100)
+    assert len(often.tokenizer) < len(prune_agent_file_vocabulary(TOKENIZER, COUNTS).tokenizer)
     assert often.tokenizer.decode(_ids(often.tokenizer, CORPUS[0])) == CORPUS[0]
 
 
@@ -172,11 +172,11 @@ def test_damaged_packed_tokenizers_are_refused_or_differ() -> None:
 
 def test_impossible_requests_are_refused() -> None:
     with pytest.raises(ForgeError, match="cannot shrink to 50"):
-        prune_vocabulary(TOKENIZER, COUNTS, size=50)
+        prune_agent_file_vocabulary(TOKENIZER, COUNTS, size=50)
     with pytest.raises(ForgeError, match="min_count"):
-        prune_vocabulary(TOKENIZER, COUNTS, min_count=0)
+        prune_agent_file_vocabulary(TOKENIZER, COUNTS, min_count=0)
     with pytest.raises(ForgeError, match="counts"):
-        prune_vocabulary(TOKENIZER, COUNTS[:-1])
+        prune_agent_file_vocabulary(TOKENIZER, COUNTS[:-1])
     plain = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a")))
     with pytest.raises(ForgeError, match="byte-level BPE"):
         pack_agent_file_tokenizer(plain)
@@ -190,7 +190,7 @@ def test_ids_out_of_order_are_refused_until_pruned() -> None:
     with pytest.raises(ForgeError, match="canonical"):
         pack_agent_file_tokenizer(odd)
     counts = COUNTS.copy()
-    put_right = prune_vocabulary(odd, counts).tokenizer
+    put_right = prune_agent_file_vocabulary(odd, counts).tokenizer
     assert put_right.decode(_ids(put_right, "ABBA")) == "ABBA"
     assert pack_agent_file_tokenizer(put_right)
 
@@ -200,4 +200,4 @@ def test_a_token_of_unknown_origin_is_refused() -> None:
     settings_["model"]["merges"] = settings_["model"]["merges"][:-5]
     odd = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(settings_)))
     with pytest.raises(ForgeError, match="neither a byte"):
-        prune_vocabulary(odd, COUNTS)
+        prune_agent_file_vocabulary(odd, COUNTS)

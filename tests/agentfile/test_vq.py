@@ -93,7 +93,7 @@ def test_frozen_state_decodes_to_exactly_the_trained_weights(row_scales: bool, k
         assert torch.equal(decoded[name], w)
     assert set(frozen.codebooks) == {"ffn", "rest"}
     assert all(np.abs(book.codes).max() <= 2 ** (bits - 1) - 1 for book in frozen.codebooks.values())
-    assert vq.vq_bits_per_weight(frozen) > np.log2(k) / v
+    assert vq.agent_file_vq_bits_per_weight(frozen) > np.log2(k) / v
 
 
 def test_quality_rises_with_the_rate_and_row_scales_follow_unequal_rows() -> None:

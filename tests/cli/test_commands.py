@@ -22,7 +22,7 @@ from forge.files import atomic_write_json
 from forge.phases import ORDER
 from forge.pipeline.dvc.runner import RunEvent, RunResult
 from forge.pipeline.dvc.states import StageState
-from forge.pipeline.report.overview import last_reported_seconds
+from forge.pipeline.report.overview import overview_last_stage_seconds
 from tests.support.toy_agent import build_toy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -396,7 +396,7 @@ def test_time_left_comes_from_earlier_runs_at_the_same_scale(tmp_path: Path) -> 
     for stage, scale, seconds in (("a", "tiny", 10), ("b", "tiny", 20), ("c", "spec", 999)):
         path = tmp_path / "results" / stage / "run.json"
         atomic_write_json(path, {"stage": stage, "scale": scale, "seconds": seconds})
-    assert last_reported_seconds(tmp_path, "tiny") == {"a": 10.0, "b": 20.0}
+    assert overview_last_stage_seconds(tmp_path, "tiny") == {"a": 10.0, "b": 20.0}
     said: list[str] = []
     states = [StageState("a", "stale", "x"), StageState("b", "stale", "x"), StageState("f", "fresh")]
     watcher = Watcher(states, {"a": 10.0, "b": 20.0}, said.append)
@@ -424,7 +424,7 @@ def test_the_terminal_shows_steps_and_time_left(project: Path, monkeypatch: pyte
         on_event(RunEvent("skip", "data"))
         on_event(RunEvent("start", "trunk"))
         console = Console(width=120, file=io.StringIO(), record=True)
-        console.print(run_progress.progress_line(watcher, "tiny"))
+        console.print(run_progress.terminal_progress_line(watcher, "tiny"))
         shown.append(console.export_text())
         on_event(RunEvent("done", "trunk", seconds=1.0))
         return RunResult(ran=["trunk"])
@@ -441,7 +441,7 @@ def _rendered(watcher: Watcher) -> str:
     from rich.console import Console
 
     console = Console(width=120, file=io.StringIO(), record=True)
-    console.print(run_progress.progress_line(watcher, "tiny"))
+    console.print(run_progress.terminal_progress_line(watcher, "tiny"))
     return console.export_text()
 
 

@@ -17,7 +17,7 @@ import pytest
 from forge.cli.main import app
 from forge.config import load_params
 from forge.files import atomic_write_json, atomic_write_text
-from forge.pipeline.layout.phases import stage_named
+from forge.pipeline.layout.phases import find_stage_in_layout
 from forge.pipeline.lifecycle.checkpoints import CheckpointHome, stage_checkpoint_key
 from forge.pipeline.upkeep import doctor
 from forge.pipeline.upkeep.findings import Finding
@@ -100,7 +100,7 @@ def leave(stage: str, key: str) -> Path:
 
 def test_clean_removes_what_is_old_and_of_no_use(project: Path, call: Call) -> None:
     assert call("clean").out == "nothing is older than 7d\n"
-    live = leave("bitnet", stage_checkpoint_key(stage_named("bitnet"), None, load_params()))
+    live = leave("bitnet", stage_checkpoint_key(find_stage_in_layout("bitnet"), None, load_params()))
     orphan, busy = leave("bitnet", "ab" * 32), leave("edge", "cd" * 32)
     held = CheckpointHome("edge", "cd" * 32)
     held.open()

@@ -15,10 +15,10 @@ from pyarrow import parquet
 from forge.data.build import TASKS, build_data, tokenize_data_rows, read_dataset_rows, tooled_problem_row
 from forge.data.dataset import KINDS, EncodedSet, build_set
 from forge.data.render import ID, render, render_text
-from forge.data.tasks import SUITE, draw, split_of
+from forge.data.tasks import SUITE, draw_problems, split_of
 from forge.data.texts import book_chunks, chunk_text, own_dataset_rows, recall_dialogues, text_split
 from forge.errors import ForgeError
-from forge.model import load_model_tokenizer
+from forge.model import load_titan_tokenizer
 from forge.tools import Toolbox
 from tests.support.tiny_models import tiny_tokenizer
 
@@ -193,7 +193,7 @@ def test_rows_are_encoded_by_the_renderer() -> None:
 
 
 def test_a_call_that_does_not_solve_its_problem_stops_the_build() -> None:
-    item = draw("gcd", 0, 1, "train")[0]
+    item = draw_problems("gcd", 0, 1, "train")[0]
 
     class Wrong:
         def execute(self, call: str) -> str:
@@ -244,7 +244,7 @@ def test_the_build_holds_what_was_asked_for(built: tuple[Path, dict[str, Any]]) 
 
 def test_the_build_encodes_every_row_with_its_own_tokenizer(built: tuple[Path, dict[str, Any]]) -> None:
     prepared = built[0] / "prepared"
-    tokenizer = load_model_tokenizer(prepared / "tokenizer")
+    tokenizer = load_titan_tokenizer(prepared / "tokenizer")
     assert 400 < len(tokenizer) <= 420  # a phrase that merges have made already takes no second place
     for split in ("train", "val", "test"):
         data, rows = (

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 
 import pytest
 
-from forge.data.tasks import SPLITS, SUITE, Item, _dataset, draw, normalize_problem_prompt, solves_problem, split_of, stream_seed
+from forge.data.tasks import SPLITS, SUITE, Item, _reasoning_gym_problems, draw_problems, normalize_problem_prompt, reasoning_gym_accepts_answer, split_of, problem_stream_seed
 from forge.errors import ForgeError
 from forge.tools import Toolbox
 
@@ -23,12 +23,12 @@ def toolbox() -> Iterator[Toolbox]:
 def test_splits_are_disjoint_and_decided_by_the_prompt(task: str) -> None:
     prompts = {}
     for split in SPLITS:
-        items = draw(task, 0, 300, split)
+        items = draw_problems(task, 0, 300, split)
         assert len({item.prompt for item in items}) == 300
         assert {split_of(item.prompt) for item in items} == {split}
         prompts[split] = {normalize_problem_prompt(item.prompt) for item in items}
     # Any seed: a later evaluation draws with a seed that training never used.
-    prompts["other seed"] = {normalize_problem_prompt(item.prompt) for item in draw(task, 7, 300, "test")}
+    prompts["other seed"] = {normalize_problem_prompt(item.prompt) for item in draw_problems(task, 7, 300, "test")}
     assert not prompts["train"] & (prompts["val"] | prompts["test"] | prompts["other seed"])
     assert not prompts["val"] & (prompts["test"] | prompts["other seed"])
     assert prompts["test"] != prompts["other seed"]
@@ -36,13 +36,13 @@ def test_splits_are_disjoint_and_decided_by_the_prompt(task: str) -> None:
 
 @pytest.mark.parametrize("task", SUITE)
 def test_no_answer_is_a_majority(task: str) -> None:
-    answers = Counter(item.answer for split in SPLITS for item in draw(task, 0, 300, split))
+    answers = Counter(item.answer for split in SPLITS for item in draw_problems(task, 0, 300, split))
     assert answers.most_common(1)[0][1] / 900 < 0.4
 
 
 @pytest.mark.parametrize("task", SUITE)
 def test_a_family_has_two_thousand_prompts(task: str) -> None:
-    data = _dataset(task, stream_seed(task, 0, "train"))
+    data = _reasoning_gym_problems(task, problem_stream_seed(task, 0, "train"))
     seen: set[str] = set()
     index = 0
     while len(seen) < 2000:
@@ -53,23 +53,23 @@ def test_a_family_has_two_thousand_prompts(task: str) -> None:
 
 @pytest.mark.parametrize("task", [name for name in SUITE if name != "spell_backward"])
 def test_every_call_solves_its_problem(task: str, toolbox: Toolbox) -> None:
-    for item in draw(task, 0, 100, "test"):
+    for item in draw_problems(task, 0, 100, "test"):
         assert item.call.startswith("calculator ")
-        assert solves_problem(item, toolbox.execute(item.call)), item.call
-        assert not solves_problem(item, "error: no")
+        assert reasoning_gym_accepts_answer(item, toolbox.execute(item.call)), item.call
+        assert not reasoning_gym_accepts_answer(item, "error: no")
 
 
 def test_code_calls_solve_their_problem_in_the_sandbox(toolbox: Toolbox) -> None:
-    for item in draw("spell_backward", 0, 5, "test"):
+    for item in draw_problems("spell_backward", 0, 5, "test"):
         assert item.call.startswith("code_executor ")
         assert toolbox.execute(item.call) == item.answer
-        assert solves_problem(item, item.answer)
-        assert not solves_problem(item, item.answer[::-1] + "x")
+        assert reasoning_gym_accepts_answer(item, item.answer)
+        assert not reasoning_gym_accepts_answer(item, item.answer[::-1] + "x")
 
 
 def test_every_code_call_prints_the_answer() -> None:
     """The sandbox is slow, the calls are one slice each: check all of them by the shape of the call."""
-    for item in draw("spell_backward", 0, 300, "train"):
+    for item in draw_problems("spell_backward", 0, 300, "train"):
         word = item.call.removeprefix("code_executor print('").removesuffix("'[:0:-1])")
         assert word.isalpha() or word[1:].isalpha()
         assert item.call == f"code_executor print('{word}'[:0:-1])"
@@ -78,27 +78,27 @@ def test_every_code_call_prints_the_answer() -> None:
 
 @pytest.mark.parametrize("task", SUITE)
 def test_the_official_answer_scores_and_another_does_not(task: str) -> None:
-    items = draw(task, 0, 300, "val")
+    items = draw_problems(task, 0, 300, "val")
     other = next(item.answer for item in items if item.answer != items[0].answer)
-    assert solves_problem(items[0], items[0].answer)
-    assert solves_problem(items[0], f" {items[0].answer}\n")
-    assert not solves_problem(items[0], other)
-    assert not solves_problem(items[0], "")
+    assert reasoning_gym_accepts_answer(items[0], items[0].answer)
+    assert reasoning_gym_accepts_answer(items[0], f" {items[0].answer}\n")
+    assert not reasoning_gym_accepts_answer(items[0], other)
+    assert not reasoning_gym_accepts_answer(items[0], "")
 
 
 def test_draws_are_repeatable_and_prefixes_of_longer_ones() -> None:
-    first = draw("gcd", 3, 20, "val")
-    draw.cache_clear()
-    _dataset.cache_clear()
-    assert draw("gcd", 3, 20, "val") == first
-    assert draw("gcd", 3, 30, "val")[:20] == first
-    assert draw("gcd", 4, 20, "val") != first
+    first = draw_problems("gcd", 3, 20, "val")
+    draw_problems.cache_clear()
+    _reasoning_gym_problems.cache_clear()
+    assert draw_problems("gcd", 3, 20, "val") == first
+    assert draw_problems("gcd", 3, 30, "val")[:20] == first
+    assert draw_problems("gcd", 4, 20, "val") != first
 
 
 def test_difficulty_is_a_share_that_grows_with_the_call() -> None:
-    items: list[Item] = [item for task in SUITE for item in draw(task, 0, 50, "val")]
+    items: list[Item] = [item for task in SUITE for item in draw_problems(task, 0, 50, "val")]
     assert all(0 < item.difficulty <= 1 for item in items)
-    sums = sorted(draw("chain_sum", 0, 300, "val"), key=lambda item: len(item.call))
+    sums = sorted(draw_problems("chain_sum", 0, 300, "val"), key=lambda item: len(item.call))
     assert [item.difficulty for item in sums] == sorted(item.difficulty for item in sums)
     assert sums[0].difficulty < sums[-1].difficulty
 
@@ -110,15 +110,15 @@ def test_seeds_and_splits_are_stable() -> None:
     assert 0.56 < shares["train"] / 3000 < 0.64
     assert 0.17 < shares["val"] / 3000 < 0.23
     assert split_of("A  b") == split_of("a B ")
-    assert len({stream_seed("gcd", seed, split) for seed in range(50) for split in SPLITS}) == 150
-    assert all(0 <= stream_seed(n) < 2**31 - 10_000_000 for n in range(200))
+    assert len({problem_stream_seed("gcd", seed, split) for seed in range(50) for split in SPLITS}) == 150
+    assert all(0 <= problem_stream_seed(n) < 2**31 - 10_000_000 for n in range(200))
 
 
 def test_unknown_names_are_refused() -> None:
     with pytest.raises(ForgeError, match="unknown task 'sudoku'"):
-        draw("sudoku", 0, 1, "train")
+        draw_problems("sudoku", 0, 1, "train")
     with pytest.raises(ForgeError, match="unknown split 'dev'"):
-        draw("gcd", 0, 1, "dev")
+        draw_problems("gcd", 0, 1, "dev")
 
 
 def test_a_family_that_runs_out_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -129,7 +129,7 @@ def test_a_family_that_runs_out_says_so(monkeypatch: pytest.MonkeyPatch) -> None
         def __getitem__(self, index: int) -> dict[str, object]:
             return entry
 
-    monkeypatch.setattr("forge.data.tasks._dataset", lambda task, seed: Endless())
+    monkeypatch.setattr("forge.data.tasks._reasoning_gym_problems", lambda task, seed: Endless())
     monkeypatch.setitem(SUITE, "gcd", SUITE["count_bits"])
     with pytest.raises(ForgeError, match="fewer than 2 distinct problems"):
-        draw("gcd", 991, 2, split)
+        draw_problems("gcd", 991, 2, split)

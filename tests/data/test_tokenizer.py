@@ -16,7 +16,7 @@ from forge.data.tokenizer import (
     save_tokenizer,
     train_tokenizer,
 )
-from forge.model import load_model_tokenizer
+from forge.model import load_titan_tokenizer
 from tests.support.tiny_models import PHRASES, tiny_tokenizer
 
 
@@ -72,7 +72,7 @@ def test_training_is_deterministic_and_files_hold_everything(tmp_path: Path) -> 
         save_tokenizer(train_tokenizer(texts, 290, ["one two"]), tmp_path / name)
     for file in ("tokenizer.json", "tokenizer_config.json"):
         assert (tmp_path / "a" / file).read_bytes() == (tmp_path / "b" / file).read_bytes()
-    loaded, text = load_model_tokenizer(tmp_path / "a"), "one two 34 <three>  x"
+    loaded, text = load_titan_tokenizer(tmp_path / "a"), "one two 34 <three>  x"
     assert tokenize_text(loaded, text) == tokenize_text(train_tokenizer(texts, 290, ["one two"]), text)
     assert loaded.decode(tokenize_text(loaded, text)) == text
     assert (loaded.pad_token, loaded.eos_token) == ("<|pad|>", "<|end|>")
@@ -85,7 +85,7 @@ def test_how_a_tokenizer_was_loaded_is_not_saved_with_it(
     """transformers adds what it was told on loading, such as to stay off the network."""
     monkeypatch.setattr("transformers.tokenization_utils_base.is_offline_mode", lambda: offline)
     save_tokenizer(tiny_tokenizer(), tmp_path / "first")
-    load_model_tokenizer(tmp_path / "first").save_pretrained(str(tmp_path / "second"))
+    load_titan_tokenizer(tmp_path / "first").save_pretrained(str(tmp_path / "second"))
     config = "tokenizer_config.json"
     assert (tmp_path / "second" / config).read_bytes() == (tmp_path / "first" / config).read_bytes()
 

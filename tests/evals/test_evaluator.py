@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from forge.data.personas import PERSONAS
-from forge.tools import TOOL_NAMES, build_tool_workspace
+from forge.tools import TOOL_NAMES, set_up_tool_workspace
 from tests.support.stub_run import StubRun, conversation, watch_lengths, write_rows
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
@@ -26,7 +26,7 @@ def test_probes_take_each_tool_and_each_persona(tmp_path: Path) -> None:
 
 
 def test_probes_are_asked_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build_tool_workspace(tmp_path / "workspace")
+    set_up_tool_workspace(tmp_path / "workspace")
     lengths = watch_lengths(monkeypatch)
     run, model = StubRun(tmp_path), tiny_model(vocab_size=320, max_steps=1)
     personas = [{**conversation("persona", 5), "task": name} for name in PERSONAS]

@@ -15,7 +15,7 @@ from forge.evals import measure as module
 from forge.evals.likelihood import likelihood
 from forge.evals.measure import eval_accuracy_retention, mean, solved
 from forge.model import TinyTitanForCausalLM
-from forge.tools import build_tool_workspace
+from forge.tools import set_up_tool_workspace
 from tests.support.stub_run import StubRun, measured, random_set, suite
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
@@ -98,7 +98,7 @@ def test_measuring_asks_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPat
 
     monkeypatch.setattr(module, "score_suite", score)
     monkeypatch.setattr(module, "bits_per_byte", lambda model, tokenizer, texts: float(len(texts)))
-    build_tool_workspace(tmp_path / "workspace")
+    set_up_tool_workspace(tmp_path / "workspace")
     run = StubRun(tmp_path)
     evaluator = run.evaluator(tiny_tokenizer())
     found = evaluator.measure(None)  # type: ignore[arg-type]

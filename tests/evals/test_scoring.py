@@ -14,12 +14,12 @@ import torch
 from forge.data.dialogues import TOOL_PROMPT, persona_dialogues, tool_dialogues
 from forge.data.personas import PERSONA_PROMPTS
 from forge.data.render import ID, render, tokenize_text
-from forge.data.tasks import draw
+from forge.data.tasks import draw_problems
 from forge.data.tokenizer import train_tokenizer
 from forge.errors import ForgeError
 from forge.evals.answering import answer_all, eval_special_token_id
 from forge.evals.bpb import bits_per_byte, bpb_held_out_texts, bpb_token_byte_lengths
-from forge.evals.persona import PersonaClassifier, answer_log_probs, persona_eval_example, score_personas
+from forge.evals.persona import PersonaClassifier, answer_log_probs, eval_example_with_persona, score_personas
 from forge.evals.suite import score_suite
 from forge.evals.tool_use import eval_dialogue_opening, score_tool_call, score_tool_use
 from forge.tools import TOOL_NAMES, Toolbox
@@ -73,7 +73,7 @@ def script(monkeypatch: pytest.MonkeyPatch, tokenizer: Any) -> Callable[..., Scr
 
 
 def _oracle(task: str, n: int, seed: int) -> Callable[[str], tuple[str, str | None]]:
-    items = list(draw(task, seed, n, "test"))
+    items = list(draw_problems(task, seed, n, "test"))
 
     def rule(prompt: str) -> tuple[str, str | None]:
         item = next(item for item in items if item.prompt in prompt)
@@ -97,7 +97,7 @@ def test_suite_counts_what_the_official_scorer_calls_right(script: Any, tokenize
 
 
 def test_suite_mean_weighs_families_alike_and_items_keep_their_order(script: Any, tokenizer: Any) -> None:
-    answers = {item.prompt: item.answer for item in draw("gcd", 1, 4, "val")}
+    answers = {item.prompt: item.answer for item in draw_problems("gcd", 1, 4, "val")}
     script(lambda prompt: (next((a for p, a in answers.items() if p in prompt), ""), None))
     found = score_suite(None, tokenizer, tasks=["lcm", "gcd"], n=4, seed=1, split="val", tools=False)
     assert list(found.tasks) == ["lcm", "gcd"]
@@ -256,9 +256,9 @@ def test_held_out_texts_are_held_out_and_cut() -> None:
 
 def test_persona_classifier_tells_held_out_styles_apart() -> None:
     train, test = persona_dialogues(400, 0, "train"), persona_dialogues(80, 0, "test")
-    rows = [persona_eval_example(row) for row in train]
+    rows = [eval_example_with_persona(row) for row in train]
     judge_ = PersonaClassifier().fit([row[2] for row in rows], [row[0] for row in rows])
-    held_out = [persona_eval_example(row) for row in test]
+    held_out = [eval_example_with_persona(row) for row in test]
     right = [got == row[0] for got, row in zip(judge_.predict([row[2] for row in held_out]), held_out, strict=True)]
     assert sum(right) / len(right) > 0.9
     with pytest.raises(ForgeError, match="before fit"):
@@ -280,7 +280,7 @@ class HandleReader(Unigram):
 
 def test_persona_score_of_a_model_that_always_teaches(script: Any, tokenizer: Any) -> None:
     train, test = persona_dialogues(200, 0, "train"), persona_dialogues(16, 0, "test")
-    lesson = next(persona_eval_example(row)[2] for row in test if row["task"] == "teacher")
+    lesson = next(eval_example_with_persona(row)[2] for row in test if row["task"] == "teacher")
     engine = script(lambda prompt: (lesson, None))
     found = score_personas(HandleReader(torch.ones(len(tokenizer))), tokenizer, train, test)
     assert found.personas["teacher"]["consistency"] == 1.0
@@ -300,7 +300,7 @@ def test_persona_score_of_a_model_that_always_teaches(script: Any, tokenizer: An
 def test_persona_rows_without_their_parts_are_refused(tokenizer: Any) -> None:
     rows = persona_dialogues(8, 0, "train")
     with pytest.raises(ForgeError, match="without a persona"):
-        persona_eval_example({"messages": [{"role": "user", "content": "x"}]})
+        eval_example_with_persona({"messages": [{"role": "user", "content": "x"}]})
     teachers = [row for row in rows if row["task"] == "teacher"]
     with pytest.raises(ForgeError, match="untrained helpful"):
         score_personas(None, tokenizer, teachers, rows)

@@ -15,7 +15,7 @@ from types import TracebackType
 from typing import Any, Self
 
 from forge.config.load import _params_yaml_editor
-from forge.pipeline.dvc.runner import stage_environment
+from forge.pipeline.dvc.runner import dvc_process_environment
 from forge.pipeline.layout.phases import STAGES
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -195,7 +195,7 @@ class Lab:
         """Run any command in a session of its own."""
         log = project / ".command.log"
         log.unlink(missing_ok=True)
-        settings = {k: v for k, v in stage_environment().items() if not k.startswith("COVERAGE_")}
+        settings = {k: v for k, v in dvc_process_environment().items() if not k.startswith("COVERAGE_")}
         settings |= environment
         started = self._ask(do="start", command=command, directory=str(project), log=str(log), environment=settings)
         return Running(self, log, project / ".stage.trace", **started)

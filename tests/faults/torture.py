@@ -22,7 +22,7 @@ from safetensors import SafetensorError, safe_open
 from forge.errors import ForgeError
 from forge.files import verify_manifest
 from forge.interface.paths import declared_stage_name
-from forge.pipeline.layout.phases import stage_named
+from forge.pipeline.layout.phases import find_stage_in_layout
 from tests.faults.lab import MICRO, SIGNALS, TARGETS, Lab, Running, Trap, digests
 
 # SIGINT to DVC alone is missing: it waits for its stage and goes on (a test of its own).
@@ -104,7 +104,7 @@ class Victim:
 
     def __init__(self, lab: Lab, project: Path, phase: str, branch: str | None, reference: Reference) -> None:
         self.lab, self.project, self.branch, self.reference = lab, project, branch, reference
-        self.phase = stage_named(phase)
+        self.phase = find_stage_in_layout(phase)
         self.name = declared_stage_name(phase, branch)
 
     def clear(self) -> None:
@@ -218,7 +218,7 @@ def leftovers(project: Path) -> list[str]:
 
 def outputs(project: Path, phase: str, branch: str | None) -> dict[str, dict[str, str]]:
     """Digests of a stage's outputs and plots that are there, by path."""
-    stage = stage_named(phase)
+    stage = find_stage_in_layout(phase)
     curves = [path for path in stage.records(branch) if path.endswith("plots")]
     return {path: digests(project / path) for path in (*stage.outputs(branch), *curves) if (project / path).is_dir()}
 

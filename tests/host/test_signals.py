@@ -18,7 +18,7 @@ import pytest
 from forge.errors import Interrupted
 from forge.host import signals
 from forge.host.signals import stop_on_signals
-from forge.pipeline.records.tracking import read_status
+from forge.pipeline.records.tracking import read_recorded_status
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -120,7 +120,7 @@ def test_a_stage_does_not_outlive_its_parent(project: Path) -> None:
     parent.kill()
     parent.wait()
     deadline = time.monotonic() + 20
-    while read_status(project / ".forge/runs/data")["state"] != "paused":  # type: ignore[index]
+    while read_recorded_status(project / ".forge/runs/data")["state"] != "paused":  # type: ignore[index]
         assert time.monotonic() < deadline, f"process {child} lives on"
         time.sleep(0.05)
     parent.stdout.close()

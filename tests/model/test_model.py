@@ -19,9 +19,9 @@ from forge.model import (
     TinyTitanConfig,
     TinyTitanForCausalLM,
     load_model,
-    load_model_tokenizer,
+    load_titan_tokenizer,
+    names_of_core_model_weights,
     save_model,
-    titan_core_weight_names,
 )
 from forge.model.blocks import rms_norm
 from forge.model.titan import ROLL, RecurrentState
@@ -367,7 +367,7 @@ def test_files_that_cannot_be_read_are_named(tmp_path: Path) -> None:
     with pytest.raises(ForgeError, match=r"no config\.json"):
         load_model(tmp_path)
     with pytest.raises(ForgeError, match=r"no tokenizer\.json"):
-        load_model_tokenizer(tmp_path)
+        load_titan_tokenizer(tmp_path)
     save_model(tiny_model(), tmp_path)
     weights = tmp_path / "model.safetensors"
     weights.write_bytes(weights.read_bytes()[:-40])
@@ -431,7 +431,7 @@ def test_fresh_models_start_as_an_embedding_model() -> None:
 @torch.no_grad()
 def test_ternary_weights_are_three_values_and_frozen_is_the_same() -> None:
     model, ids = tiny_model(weight_quant="ternary", act_bits=8, embed_bits=8), tokens(2, 15)
-    assert sorted(titan_core_weight_names(model)) == sorted(
+    assert sorted(names_of_core_model_weights(model)) == sorted(
         n
         for n, p in model.named_parameters()
         if p.dim() == 2 and n.split(".")[0] not in ("embed", "halt") and not n.startswith("memory.gate")

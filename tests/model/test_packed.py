@@ -14,7 +14,7 @@ from safetensors.torch import load_file
 
 from forge.errors import ForgeError
 from forge.files import save_safetensors
-from forge.model.packed import pack_state_dict, pack_trits, unpack_state_dict, unpack_trits
+from forge.model.packed import pack_model_weight_trits, pack_state_dict, unpack_model_weight_trits, unpack_state_dict
 from forge.model.quantizers import fake_rowwise, fake_ternary, ternary
 
 CORE = ["low.0.ffn.up.weight", "low.0.attn.o.weight"]
@@ -39,16 +39,16 @@ def _shapes(state: dict[str, torch.Tensor]) -> dict[str, tuple[int, ...]]:
 @settings(max_examples=60, deadline=None)
 def test_trits_round_trip_in_five_a_byte(trits: list[int]) -> None:
     codes = np.array(trits, dtype=np.int8)
-    packed = pack_trits(codes)
+    packed = pack_model_weight_trits(codes)
     assert packed.dtype == np.uint8
     assert packed.size == -(-codes.size // 5)
-    assert np.array_equal(unpack_trits(packed, codes.size), codes)
+    assert np.array_equal(unpack_model_weight_trits(packed, codes.size), codes)
 
 
 def test_trits_are_base_three_with_the_first_trit_least() -> None:
-    assert pack_trits(np.array([1, -1, -1, -1, -1])).tolist() == [2]
-    assert pack_trits(np.array([-1, -1, -1, -1, 1])).tolist() == [162]
-    assert pack_trits(torch.ones(5, dtype=torch.int8)).tolist() == [242]
+    assert pack_model_weight_trits(np.array([1, -1, -1, -1, -1])).tolist() == [2]
+    assert pack_model_weight_trits(np.array([-1, -1, -1, -1, 1])).tolist() == [162]
+    assert pack_model_weight_trits(torch.ones(5, dtype=torch.int8)).tolist() == [242]
 
 
 def test_same_trits_and_values_as_tq1_0() -> None:
@@ -58,8 +58,8 @@ def test_same_trits_and_values_as_tq1_0() -> None:
     kind = gguf.GGMLQuantizationType.TQ1_0
     raw = gguf.quants.quantize(values, kind)
     theirs = gguf.quants.dequantize(raw, kind).reshape(codes.shape)
-    packed = pack_trits(codes)
-    ours = unpack_trits(packed, codes.numel()).reshape(codes.shape) * np.float32(0.25)
+    packed = pack_model_weight_trits(codes)
+    ours = unpack_model_weight_trits(packed, codes.numel()).reshape(codes.shape) * np.float32(0.25)
     assert np.array_equal(ours, theirs)
     assert packed.size * 8 / codes.numel() == pytest.approx(1.6, abs=0.01)
     assert packed.size < raw.size
@@ -113,7 +113,7 @@ def test_damage_is_refused() -> None:
 
 def test_impossible_requests_are_refused() -> None:
     with pytest.raises(ForgeError, match="ternary code"):
-        pack_trits(np.array([0, 2]))
+        pack_model_weight_trits(np.array([0, 2]))
     with pytest.raises(ForgeError, match="embed_bits"):
         pack_state_dict(_state(), CORE, 5)
     with pytest.raises(ForgeError, match="no weight"):

@@ -103,8 +103,8 @@ def test_gradient_is_the_identity_and_the_input_is_untouched(name: str) -> None:
 def test_frozen_ternary_finds_codes_and_refuses_other_weights() -> None:
     w = _random(12, 12)
     codes, scale = qz.ternary(w)
-    found, found_scale = qz.quantize_frozen_ternary(codes * scale)
+    found, found_scale = qz.frozen_titan_weight_codes(codes * scale)
     assert torch.equal(found, codes)
     assert torch.equal(found_scale, scale)
     with pytest.raises(ForgeError, match="-s, 0 and s"):
-        qz.quantize_frozen_ternary(w)
+        qz.frozen_titan_weight_codes(w)

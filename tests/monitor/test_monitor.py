@@ -385,10 +385,10 @@ def test_json_is_one_look_at_the_overview(finished: Path, capsys: pytest.Capture
 
 
 def test_time_left_is_of_earlier_runs_less_what_was_spent() -> None:
-    assert watching.report_time_left({"a": 4.0, "b": 0.0, "report": 0.0}, {"a": 10.0, "b": 5.0, "c": 99.0}) == 11.0
-    assert watching.report_time_left({"a": 40.0}, {"a": 10.0}) == 0.0
-    assert watching.report_time_left({"a": 0.0, "b": 0.0}, {"a": 10.0}) is None
-    assert watching.report_time_left({}, {}) == 0.0
+    assert watching.overview_seconds_left({"a": 4.0, "b": 0.0, "report": 0.0}, {"a": 10.0, "b": 5.0, "c": 99.0}) == 11.0
+    assert watching.overview_seconds_left({"a": 40.0}, {"a": 10.0}) == 0.0
+    assert watching.overview_seconds_left({"a": 0.0, "b": 0.0}, {"a": 10.0}) is None
+    assert watching.overview_seconds_left({}, {}) == 0.0
 
 
 def test_what_cannot_be_served_is_told_in_one_line(

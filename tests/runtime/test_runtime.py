@@ -23,13 +23,13 @@ from forge.errors import ForgeError
 from forge.files import count_safetensors_parameters
 from forge.host import machine
 from forge.host.units import human_bytes, human_seconds
-from forge.model import titan_core_weight_names
+from forge.model import names_of_core_model_weights
 from forge.runtime.agent import Agent
 from forge.runtime.bench import bench, bench_isolated
 from forge.runtime.chat import ChatSession
 from forge.runtime.load import load_agent
 from forge.runtime.size import size_report
-from forge.tools import build_tool_workspace
+from forge.tools import set_up_tool_workspace
 from tests.support.toy_agent import build_toy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -124,7 +124,7 @@ def test_damage_anywhere_in_the_file_is_noticed(home: Path, tmp_path: Path) -> N
 def test_weights_that_do_not_fit_the_config_are_refused(home: Path, tmp_path: Path) -> None:
     source = load_agent(home / "toy")
     config = {**source.model.config.to_dict(), "low_ffn": [48]}
-    names = titan_core_weight_names(source.model)
+    names = names_of_core_model_weights(source.model)
     write_agent(tmp_path / "a.forge", encode_agent(config, source.model.state_dict(), source.tokenizer, names))
     with pytest.raises(ForgeError, match="do not fit"):
         load_agent(tmp_path / "a.forge")
@@ -175,7 +175,7 @@ def test_calls_are_executed_heard_and_handed_back(agent: Agent, monkeypatch: pyt
 
 
 def test_tools_see_the_given_workspace(home: Path, tmp_path: Path) -> None:
-    build_tool_workspace(tmp_path / "mine")
+    set_up_tool_workspace(tmp_path / "mine")
     (tmp_path / "mine" / "files" / "secret.txt").write_text("the word is owl")
     with load_agent(home / "toy", workspace=tmp_path / "mine") as agent:
         assert "owl" in agent.toolbox.execute("file_reader secret.txt")
@@ -188,7 +188,7 @@ def test_thoughts_can_be_switched_only_where_they_exist(agent: Agent, monkeypatc
     with pytest.raises(ForgeError, match="no thoughts"):
         agent.set_thoughts(True)
     found = object()
-    monkeypatch.setattr("forge.thinking.thinker.load_thinker", lambda path: found)
+    monkeypatch.setattr("forge.thinking.thinker.read_thinker_file", lambda path: found)
     agent.set_thoughts(True)
     assert agent.thinker is (found if agent.kind == "directory" else None)
     agent.set_thoughts(False)

@@ -17,7 +17,7 @@ from pathlib import Path
 import pytest
 
 from forge.config import set_param
-from forge.pipeline.dvc.runner import RunResult, run_pipeline, stage_environment
+from forge.pipeline.dvc.runner import RunResult, dvc_process_environment, run_pipeline
 from tests.support.toy_project import outside_stages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -82,7 +82,7 @@ def first(_own_caches: None, tmp_path_factory: pytest.TempPathFactory) -> Ran:
 def second(first: Ran, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """Another clone, run as a user runs it: a process of its own, no coverage."""
     root = clone(tmp_path_factory.mktemp("second") / "clone")
-    environment = {k: v for k, v in stage_environment().items() if not k.startswith("COVERAGE_")}
+    environment = {k: v for k, v in dvc_process_environment().items() if not k.startswith("COVERAGE_")}
     began = time.monotonic()
     done = subprocess.run(
         [sys.executable, "-m", "forge.cli.main", "run", "--json"],

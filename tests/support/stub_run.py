@@ -21,9 +21,9 @@ from forge.evals.evaluator import Evaluator
 from forge.evals.measure import Measurement
 from forge.evals.suite import SuiteScore
 from forge.interface.run import Published
-from forge.model import load_model_tokenizer, save_model
+from forge.model import load_titan_tokenizer, save_model
 from forge.model.packed import PACKED, pack_model
-from forge.tools import build_tool_workspace
+from forge.tools import set_up_tool_workspace
 from tests.support.tiny_models import tiny_tokenizer, tokens
 
 
@@ -84,7 +84,7 @@ class StubRun:
 
     def prepare(self, stage: str, model: Any) -> None:
         """Write rows of every kind and the tools' workspace; ``model`` is what ``stage`` has published."""
-        build_tool_workspace(self.workspace_dir)
+        set_up_tool_workspace(self.workspace_dir)
         for split in ("train", "val", "test"):
             rows = [*conversations(4), *tool_dialogues(10, 1, split), *persona_dialogues(8, 1, split)]
             rows = [{key: value for key, value in row.items() if key != "expected"} for row in rows]
@@ -116,7 +116,7 @@ class StubRun:
         return read_dataset_rows(self.folder / f"{name}.jsonl")
 
     def tokenizer(self) -> Any:
-        return load_model_tokenizer(self.folder / "tokenizer")
+        return load_titan_tokenizer(self.folder / "tokenizer")
 
     def recorded_seconds(self, *stages: str) -> float:
         return float(len(stages))

@@ -9,7 +9,7 @@ from transformers import PreTrainedTokenizerFast
 from forge.config import load_params
 from forge.data.dataset import KINDS, EncodedSet, build_set
 from forge.data.render import render
-from forge.data.tasks import draw
+from forge.data.tasks import draw_problems
 from forge.phases.quietstar.params import Params
 from tests.support.stub_run import ROOT
 
@@ -39,7 +39,7 @@ def encoded(tokenizer: PreTrainedTokenizerFast, split: str, n: int) -> EncodedSe
     """``n`` direct rows of each of two families and as many 'tooled' ones."""
     rows, kinds = [], []
     for name in FAMILIES:
-        for item in draw(name, 0, 2 * n, split):
+        for item in draw_problems(name, 0, 2 * n, split):
             turns = [{"role": "user", "content": item.prompt}, {"role": "assistant", "content": item.answer}]
             rows.append(render(tokenizer, turns))
             kinds.append(KINDS.index("direct" if len(kinds) % 2 else "tooled"))

@@ -12,7 +12,7 @@ from forge.data.render import ID
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.thinking.coherence import COMPONENTS, Calibration, coherence_components, thought_derangement
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.likelihood import thinking_log_likelihood
+from forge.thinking.likelihood import thinker_answer_log_likelihood
 
 WEIGHTS = {"semantic": 0.3, "logical": 0.3, "relevance": 0.25, "fluency": 0.15}
 
@@ -41,10 +41,10 @@ def test_components_are_what_they_say(model: TinyTitanForCausalLM) -> None:
     assert raw["relevance"][1] < 0.9
     assert all(((raw[name] >= 0) & (raw[name] <= 1)).all() for name in COMPONENTS)
     model.config.halt_threshold = 1.0
-    off = thinking_log_likelihood(model, [prompt], [[30, 1]])
+    off = thinker_answer_log_likelihood(model, [prompt], [[30, 1]])
     gate = ThoughtGate(32)
     torch.nn.init.constant_(gate.outer.bias, 1e3)  # the thought alone
-    on = thinking_log_likelihood(model, [prompt], [[30, 1]], gate, [[50, 51, 52]])
+    on = thinker_answer_log_likelihood(model, [prompt], [[30, 1]], gate, [[50, 51, 52]])
     wanted = 1 / (1 + np.exp(-(on - off) / 2))
     again = coherence_components(model, [prompt], [[50, 51, 52]], [[30, 1]])
     assert again["logical"][0] == pytest.approx(float(wanted[0]), abs=1e-4)

@@ -9,16 +9,16 @@ import torch.nn.functional as F
 from forge.data.render import ID
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.model.engine import generate
-from forge.model.log_probs import log_probs_from_hidden_states
+from forge.model.log_probs import titan_log_probs_from_states
 from forge.thinking.gate import ThoughtGate
 from forge.thinking.rows import (
     ROLE_IDS,
-    batch_with_thoughts,
-    batch_without_thoughts,
+    decided_states_for_thought_gate,
+    final_states_for_thought_gate,
     prompt_with_thought,
-    thinking_chunks,
-    thinking_decided_states,
-    thinking_final_states,
+    slice_prompts_for_thinker,
+    thinker_batch_with_thoughts,
+    thinker_batch_without_thoughts,
 )
 from forge.thinking.sampling import NEVER_ANSWERED, answer_thinking, sample_thoughts, thought_sampling_generator
 
@@ -70,9 +70,9 @@ def thought_likelihood(
     """Log-probabilities (b,n,m) of sampled thoughts, each in a row of its own before ``answer``."""
     count, tokens = thoughts.shape[1:]
     repeated = [prompt for prompt in asked for _ in range(count)]
-    rows = batch_with_thoughts(repeated, thoughts.flatten(0, 1).tolist(), [answer] * len(repeated))
-    states = thinking_final_states(model, rows.ids, rows.select[:, :tokens])
-    said = log_probs_from_hidden_states(states, model.embedding_weight()[ROLE_IDS:], thoughts.flatten(0, 1) - ROLE_IDS)
+    rows = thinker_batch_with_thoughts(repeated, thoughts.flatten(0, 1).tolist(), [answer] * len(repeated))
+    states = final_states_for_thought_gate(model, rows.ids, rows.select[:, :tokens])
+    said = titan_log_probs_from_states(states, model.embedding_weight()[ROLE_IDS:], thoughts.flatten(0, 1) - ROLE_IDS)
     return said.view_as(thoughts)
 
 
@@ -106,10 +106,10 @@ def test_a_thought_does_not_see_what_comes_after_it(model: TinyTitanForCausalLM)
     other = thought_likelihood(model, asked, thoughts, [33, 34, 35, 36, ID["end"]])
     torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
     with torch.no_grad():
-        rows = batch_with_thoughts(asked, thoughts[:, 0].tolist(), [[20, 21]] * 2)
+        rows = thinker_batch_with_thoughts(asked, thoughts[:, 0].tolist(), [[20, 21]] * 2)
         changed = rows.ids.clone()
         changed[0, len(asked[0]) + 2] = ROLE_IDS + 3 if thoughts[0, 0, 1] != ROLE_IDS + 3 else ROLE_IDS + 4
-        before, after = (thinking_final_states(model, ids, rows.select) for ids in (rows.ids, changed))
+        before, after = (final_states_for_thought_gate(model, ids, rows.select) for ids in (rows.ids, changed))
     torch.testing.assert_close(before[0, :2], after[0, :2], atol=1e-5, rtol=1e-5)
     assert (before[0, 2:] - after[0, 2:]).abs().amax() > 1e-3  # what comes later does see it
 
@@ -144,25 +144,25 @@ def test_sampled_thoughts_follow_the_models_distribution(model: TinyTitanForCaus
     drawn = sample_thoughts(model, asked, 4000, 1, thought_sampling_generator(0, 3)).flatten()
     with torch.no_grad():
         ids = torch.tensor([[*asked[0], ID["think"]]])
-        state = thinking_final_states(model, ids, torch.tensor([[ids.shape[1] - 1]]))[0, 0]
+        state = final_states_for_thought_gate(model, ids, torch.tensor([[ids.shape[1] - 1]]))[0, 0]
         wanted = F.softmax(F.linear(state, model.embedding_weight()[ROLE_IDS:]), dim=-1)
     found = torch.bincount(drawn - ROLE_IDS, minlength=VOCABULARY - ROLE_IDS) / len(drawn)
     assert (found - wanted).abs().max() < 0.03
 
 
 def test_thought_rows_predict_thought_then_answer() -> None:
-    batch = batch_with_thoughts([[3, 20, 4], [3, 4]], [[21, 22], [23, 24]], [[30, 1], [31, 32, 33, 1]])
+    batch = thinker_batch_with_thoughts([[3, 20, 4], [3, 4]], [[21, 22], [23, 24]], [[30, 1], [31, 32, 33, 1]])
     assert batch.ids[0, :9].tolist() == [3, 20, 4, ID["think"], 21, 22, ID["/think"], 30, 1]
     assert batch.targets[0][batch.valid[0]].tolist() == [21, 22, 30, 1]
     assert batch.select[0][batch.valid[0]].tolist() == [3, 4, 6, 7]
     assert batch.targets[1][batch.valid[1]].tolist() == [23, 24, 31, 32, 33, 1]
-    plain = batch_without_thoughts([[3, 20, 4]], [[30, 1]])
+    plain = thinker_batch_without_thoughts([[3, 20, 4]], [[30, 1]])
     assert plain.select.tolist() == [[2, 3]]
     assert plain.targets.tolist() == [[30, 1]]
 
 
 def test_chunks_cover_everything_once() -> None:
-    assert [range(7)[part] for part in thinking_chunks(7, 3)] == [range(3), range(3, 6), range(6, 7)]
+    assert [range(7)[part] for part in slice_prompts_for_thinker(7, 3)] == [range(3), range(3, 6), range(6, 7)]
 
 
 @pytest.mark.parametrize("start", [0.02, 0.4])
@@ -228,9 +228,9 @@ def test_rows_that_end_early_leave_the_others_alone(model: TinyTitanForCausalLM)
 
 def test_halting_states_equal_full_ones_where_nothing_halts(model: TinyTitanForCausalLM) -> None:
     model.config.halt_threshold = 1.0
-    batch = batch_without_thoughts(prompts(2), [[20, 1], [21, 1]])
+    batch = thinker_batch_without_thoughts(prompts(2), [[20, 1], [21, 1]])
     with torch.no_grad():
         torch.testing.assert_close(
-            thinking_decided_states(model, batch.ids, batch.select),
-            thinking_final_states(model, batch.ids, batch.select),
+            decided_states_for_thought_gate(model, batch.ids, batch.select),
+            final_states_for_thought_gate(model, batch.ids, batch.select),
         )

@@ -20,7 +20,7 @@ from forge.thinking.thinker import (
     Thoughts,
     calibrate_thinker,
     draft_without_thinking,
-    load_thinker,
+    read_thinker_file,
 )
 from tests.support.tiny_models import tiny_model
 
@@ -44,7 +44,7 @@ def thinker(model: TinyTitanForCausalLM) -> Thinker:
 
 def test_thinker_survives_its_file(thinker: Thinker, tmp_path: Path) -> None:
     (tmp_path / THINKER_FILE).write_bytes(thinker.to_bytes())
-    loaded = load_thinker(tmp_path)
+    loaded = read_thinker_file(tmp_path)
     assert loaded is not None
     assert (loaded.thoughts, loaded.tokens, loaded.threshold) == (2, 3, 0.7)
     assert loaded.calibration.weights == WEIGHTS
@@ -54,8 +54,8 @@ def test_thinker_survives_its_file(thinker: Thinker, tmp_path: Path) -> None:
     assert loaded.to_bytes() == thinker.to_bytes()
     (tmp_path / THINKER_FILE).write_bytes(thinker.to_bytes()[:-7])
     with pytest.raises(ForgeError, match=THINKER_FILE):
-        load_thinker(tmp_path)
-    assert load_thinker(tmp_path / "none") is None
+        read_thinker_file(tmp_path)
+    assert read_thinker_file(tmp_path / "none") is None
 
 
 def test_only_thoughts_above_the_threshold_enter(model: TinyTitanForCausalLM, thinker: Thinker) -> None:

@@ -368,7 +368,7 @@ def test_children_are_cleared_up_in_process(tmp_path: Path) -> None:
 
 def test_capabilities_layer() -> None:
     def action() -> list[int]:
-        zygote.drop_capabilities()
+        zygote.drop_sandbox_capabilities()
         status = Path(f"/proc/self/task/{threading.get_native_id()}/status").read_text()
         return [int(line.split()[1], 16) for line in status.splitlines() if line.startswith(("CapE", "CapP", "CapI"))]
 

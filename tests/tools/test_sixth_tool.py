@@ -8,7 +8,7 @@ import sys
 from pathlib import Path
 
 from forge.pipeline.dvc.code import code_of
-from forge.pipeline.layout.phases import stage_named
+from forge.pipeline.layout.phases import find_stage_in_layout
 
 ROOT = Path(__file__).resolve().parents[2]
 DICE = '''"""Dice, and how people ask for them."""
@@ -59,5 +59,5 @@ def test_a_sixth_tool_is_one_file(tmp_path: Path) -> None:
     count, call, expected = rows
     assert int(count) == 10
     assert call == f"dice {expected}"
-    data = stage_named("data")
+    data = find_stage_in_layout("data")
     assert set(code_of(data, tmp_path)) - set(code_of(data, ROOT)) == {"forge/tools/builtin/dice.py"}

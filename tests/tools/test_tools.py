@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from forge.errors import ForgeError
-from forge.tools import TOOL_NAMES, Toolbox, build_tool_workspace
+from forge.tools import TOOL_NAMES, Toolbox, set_up_tool_workspace
 from forge.tools.content import CARDS, FILES, TABLES
 from forge.tools.database_query import Database
 from forge.tools.file_reader import read_file_for_tool
@@ -27,8 +27,8 @@ def toolbox() -> Iterator[Toolbox]:
 
 def test_workspace_is_the_same_twice(tmp_path: Path) -> None:
     for name in ("a", "b"):
-        build_tool_workspace(tmp_path / name)
-    build_tool_workspace(tmp_path / "b")  # over an existing one
+        set_up_tool_workspace(tmp_path / name)
+    set_up_tool_workspace(tmp_path / "b")  # over an existing one
     found = {p.relative_to(tmp_path / "a"): p.read_bytes() for p in (tmp_path / "a").rglob("*") if p.is_file()}
     again = {p.relative_to(tmp_path / "b"): p.read_bytes() for p in (tmp_path / "b").rglob("*") if p.is_file()}
     assert found == again
@@ -219,7 +219,7 @@ def test_a_missing_folder_is_an_error_line(tmp_path: Path) -> None:
 
 @pytest.fixture
 def database(tmp_path: Path) -> Iterator[Database]:
-    build_tool_workspace(tmp_path)
+    set_up_tool_workspace(tmp_path)
     base = Database(tmp_path / "company.db", timeout_s=0.5)
     yield base
     base.close()
@@ -296,6 +296,6 @@ def test_rows_are_capped(database: Database) -> None:
 
 
 def test_documents_are_plain_json_lines(tmp_path: Path) -> None:
-    build_tool_workspace(tmp_path)
+    set_up_tool_workspace(tmp_path)
     rows = [json.loads(line) for line in (tmp_path / "documents.jsonl").read_text().splitlines()]
     assert [(row["title"], row["text"]) for row in rows] == list(CARDS)

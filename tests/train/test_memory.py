@@ -20,7 +20,7 @@ from forge.train.memory import (
     check_training_memory,
     estimate_training_bytes,
     floats_saved_for_backward,
-    training_cgroup_headroom,
+    training_memory_below_limits,
 )
 from forge.train.optim import HybridOptimizer
 from tests.support.stub_run import StubRun, random_set
@@ -89,7 +89,7 @@ def test_the_optimizers_state_is_counted() -> None:
         parameter.grad = torch.zeros_like(parameter)
     optimizer.step(0.01, 0.01)
     held = sum(tensor.numel() for name, tensor in optimizer.state().items() if not name.endswith(".step"))
-    core, rest, _ = memory._count_trained_weights(config)
+    core, rest, _ = memory._count_optimizer_group_weights(config)
     assert core + rest == model.num_parameters()
     on_core, on_rest = OPTIMIZER_STATE["hybrid"]
     assert held == on_core * core + on_rest * rest
@@ -123,7 +123,7 @@ def test_what_cannot_fit_is_refused_with_a_size_that_can(monkeypatch: pytest.Mon
 
 def test_the_control_groups_limit_counts(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own, root = tmp_path / "cgroup", tmp_path / "fs"
-    assert training_cgroup_headroom(root, own) == []
+    assert training_memory_below_limits(root, own) == []
 
     def group(path: str, limit: str, used: int, cache: int, names: tuple[str, str]) -> None:
         folder = root / path
@@ -136,13 +136,13 @@ def test_the_control_groups_limit_counts(tmp_path: Path, monkeypatch: pytest.Mon
     own.write_text("0::/a/b\n")
     group("a", "1000", 900, 50, new)
     group("a/b", "max", 10, 0, new)
-    assert training_cgroup_headroom(root, own) == [150]
+    assert training_memory_below_limits(root, own) == [150]
     own.write_text("7:cpu,cpuacct:/x\n4:memory:/not/mounted/here\n")
     group("memory", "500", 100, 0, old)
-    assert training_cgroup_headroom(root, own) == [400]
-    monkeypatch.setattr(memory, "training_cgroup_headroom", lambda: [400])
+    assert training_memory_below_limits(root, own) == [400]
+    monkeypatch.setattr(memory, "training_memory_below_limits", lambda: [400])
     assert available_training_bytes() == 400
-    monkeypatch.setattr(memory, "training_cgroup_headroom", list)
+    monkeypatch.setattr(memory, "training_memory_below_limits", list)
     monkeypatch.setattr(memory.psutil, "virtual_memory", lambda: SimpleNamespace(available=300))
     assert available_training_bytes("cpu") == 300
 

@@ -6,7 +6,7 @@ import pytest
 import torch
 from torch import Tensor
 
-from forge.model import titan_core_weight_names
+from forge.model import names_of_core_model_weights
 from forge.train import Grokfast, HybridOptimizer, orthogonalize_muon_update, schedule
 from tests.support.tiny_models import tiny_model, tokens
 
@@ -49,7 +49,7 @@ def test_core_weights_take_muon_steps_and_the_rest_adam_steps() -> None:
     model(ids, labels=ids, steps=2).loss.backward()
     gradients = {n: p.grad.clone() for n, p in model.named_parameters() if p.grad is not None}
     optimizer.step(0.02, 0.001)
-    core = set(titan_core_weight_names(model))
+    core = set(names_of_core_model_weights(model))
     for name, parameter in model.named_parameters():
         assert parameter.grad is None
         moved = parameter.detach() - before[name]

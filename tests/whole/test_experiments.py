@@ -17,7 +17,7 @@ import psutil
 import pytest
 
 from forge.files import read_json
-from forge.pipeline.dvc.runner import stage_environment
+from forge.pipeline.dvc.runner import dvc_process_environment
 from tests.support.smoke_runs import ROOT, Ran
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
@@ -77,7 +77,7 @@ def page(second: Ran, tmp_path_factory: pytest.TempPathFactory) -> Page:
     # the installed command may belong to another checkout
     (programs / "agent-forge").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m forge.cli.main "$@"\n')
     (programs / "agent-forge").chmod(0o755)
-    environment = {k: v for k, v in stage_environment().items() if not k.startswith("COVERAGE_")}
+    environment = {k: v for k, v in dvc_process_environment().items() if not k.startswith("COVERAGE_")}
     environment |= {"PATH": f"{programs}{os.pathsep}{environment['PATH']}", "WANDB_MODE": "disabled"}
     for role in ("AUTHOR", "COMMITTER"):
         environment |= {f"GIT_{role}_NAME": "smoke", f"GIT_{role}_EMAIL": "smoke@example.org"}

@@ -11,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from forge.files import read_json
-from forge.pipeline.dvc.runner import stage_environment
+from forge.pipeline.dvc.runner import dvc_process_environment
 from tests.support.smoke_runs import GIT, Ran
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
@@ -106,7 +106,12 @@ def polish_metrics(model: TinyTitanForCausalLM, digits: int) -> dict[str, float]
 
 def command(root: Path, *arguments: str) -> str:
     done = subprocess.run(
-        [sys.executable, *arguments], cwd=root, env=stage_environment(), capture_output=True, text=True, check=False
+        [sys.executable, *arguments],
+        cwd=root,
+        env=dvc_process_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
     )
     assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
     return done.stdout

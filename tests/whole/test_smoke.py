@@ -17,7 +17,7 @@ import pytest
 from forge.config import set_param
 from forge.files import read_json, verify_manifest
 from forge.phases import ORDER
-from forge.pipeline.dvc.runner import run_pipeline, stage_environment
+from forge.pipeline.dvc.runner import dvc_process_environment, run_pipeline
 from forge.pipeline.dvc.states import stage_states
 from forge.pipeline.handoff.publish import read_published_metadata
 from forge.pipeline.layout.phases import CONTRACTS, STAGES, stage_names
@@ -118,7 +118,7 @@ def test_dvc_shows_metrics_and_plots(first: Ran) -> None:
         shown = subprocess.run(
             [sys.executable, "-m", "dvc", *arguments],
             cwd=first.root,
-            env=stage_environment(),
+            env=dvc_process_environment(),
             capture_output=True,
             text=True,
             check=True,
@@ -133,7 +133,7 @@ def test_every_declared_metric_was_observed(first: Ran) -> None:
     asked = subprocess.run(
         [sys.executable, "-m", "forge.cli.main", "metrics", "--missing"],
         cwd=first.root,
-        env=stage_environment(),
+        env=dvc_process_environment(),
         capture_output=True,
         text=True,
         check=False,
@@ -144,7 +144,7 @@ def test_every_declared_metric_was_observed(first: Ran) -> None:
     shown = subprocess.run(
         [sys.executable, "-m", "dvc", "metrics", "show", "--json"],
         cwd=first.root,
-        env=stage_environment(),
+        env=dvc_process_environment(),
         capture_output=True,
         text=True,
         check=True,
@@ -204,7 +204,7 @@ def dvc(root: Path, *arguments: str) -> str:
     done = subprocess.run(
         [sys.executable, "-m", "dvc", *arguments],
         cwd=root,
-        env=stage_environment(),
+        env=dvc_process_environment(),
         capture_output=True,
         text=True,
         check=True,
@@ -231,7 +231,9 @@ def test_code_counts_by_what_it_does(second: Ran) -> None:
         reached = {name for stage in STAGES if stage.name not in ("data", "report") for name in stage.names()}
         assert stale(second.root) >= reached
         assert {s.why for s in stage_states(second.root) if s.name == "trunk"} == {"code changed: forge/train/loop.py"}
-        subprocess.run([sys.executable, "-m", "stages.code"], cwd=second.root, env=stage_environment(), check=True)
+        subprocess.run(
+            [sys.executable, "-m", "stages.code"], cwd=second.root, env=dvc_process_environment(), check=True
+        )
         assert set(json.loads(dvc(second.root, "status", "--json"))) >= reached
     finally:
         loop.write_text(before)
@@ -262,7 +264,7 @@ def test_a_tampered_model_stops_the_next_phase(second: Ran) -> None:
         done = subprocess.run(
             [sys.executable, "-m", "stages.compress"],
             cwd=second.root,
-            env=stage_environment(),
+            env=dvc_process_environment(),
             capture_output=True,
             text=True,
             check=False,

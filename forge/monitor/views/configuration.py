@@ -104,7 +104,7 @@ def _dashboard_block_leaves(node: Any, key: str) -> dict[str, Any]:
     }
 
 
-def _shown(value: Any) -> str:
+def _dashboard_value_text(value: Any) -> str:
     return value if isinstance(value, str) else json.dumps(value, ensure_ascii=False)
 
 
@@ -130,7 +130,7 @@ def _draw_dashboard_values_form() -> None:
             if isinstance(value, bool):
                 typed[key] = column.checkbox(label, value, key=name, help=words)
             else:
-                typed[key] = column.text_input(label, _shown(value), key=name, help=words)
+                typed[key] = column.text_input(label, _dashboard_value_text(value), key=name, help=words)
         check, save = _buttons()
     if check or save:
 
@@ -138,7 +138,7 @@ def _draw_dashboard_values_form() -> None:
             changes = {
                 key: given if isinstance(given, bool) else _parse_dashboard_input(key, given, known[block][key])
                 for key, given in typed.items()
-                if given != known[block][key] and given != _shown(known[block][key])
+                if given != known[block][key] and given != _dashboard_value_text(known[block][key])
             }
             return edited(text, changes) if changes else text
 

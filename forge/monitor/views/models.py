@@ -11,7 +11,7 @@ import streamlit as st
 
 from forge.errors import ForgeError
 from forge.monitor.frame import escape_streamlit_markdown
-from forge.pipeline.records.tracking import flatten_tracked_metrics
+from forge.pipeline.records.tracking import flatten_recorded_values
 from forge.pipeline.registry.lineage import lineage
 from forge.pipeline.registry.models import list_models, registry_artifact_names
 from forge.pipeline.upkeep.integrity import verify_integrity
@@ -57,7 +57,7 @@ def _draw_dashboard_model_details(models: list[dict[str, Any]]) -> None:
             f"Parents: {', '.join(model['parents']) or 'none'}. Tags: {', '.join(model['tags']) or 'none'}."
         )
     )
-    metrics = flatten_tracked_metrics(model["metrics"])
+    metrics = flatten_recorded_values(model["metrics"])
     if metrics:
         st.dataframe([{"metric": name, "value": str(value)} for name, value in metrics.items()], hide_index=True)
     else:
@@ -75,7 +75,7 @@ def dashboard_lineage_dot(found: dict[str, Any]) -> str:
     return "\n".join([*lines, "}"])
 
 
-def _lineage(models: list[dict[str, Any]]) -> None:
+def _draw_dashboard_lineage(models: list[dict[str, Any]]) -> None:
     st.subheader("Lineage")
     tags = [version["tag"] for model in models for version in model["versions"]]
     refs = list(dict.fromkeys([*registry_artifact_names(Path()).values(), *tags]))
@@ -121,7 +121,7 @@ def draw_dashboard_models_page() -> None:
     st.title("Models")
     models = _draw_dashboard_model_list()
     _draw_dashboard_model_details(models)
-    _lineage(models)
+    _draw_dashboard_lineage(models)
     _draw_dashboard_checksums()
 
 

@@ -12,7 +12,7 @@ from forge.host.units import human_seconds
 from forge.interface.paths import RESULTS, declared_stage_name
 from forge.monitor.frame import escape_streamlit_markdown, live_dashboard_pane
 from forge.phases import ORDER
-from forge.pipeline.layout.phases import STAGES, stage_input_paths, stage_named
+from forge.pipeline.layout.phases import STAGES, find_stage_in_layout, stage_input_paths
 from forge.pipeline.metrics.recorded import metric_catalog_rows, metric_value_text, observed_metric_values
 from forge.pipeline.records.curves import read_recorded_curves
 from forge.pipeline.report.gather import gather
@@ -109,7 +109,7 @@ def page() -> None:
     """Choose a phase, and a branch where it has several."""
     st.title("Phase details")
     name = st.selectbox("stage", [stage.name for stage in STAGES if stage.name != "report"], key="phase")
-    declared = stage_named(str(name))
+    declared = find_stage_in_layout(str(name))
     branch = st.selectbox("branch", list(declared.branches), key="branch") if declared.branched else None
     stage = declared_stage_name(declared.name, branch)
     inputs = escape_streamlit_markdown(", ".join(stage_input_paths(declared)))

@@ -14,7 +14,7 @@ from forge.data.views import dataset_without_prompts
 from forge.evals.measure import Measurement
 from forge.evals.persona import PersonaScore
 from forge.evals.tool_use import ToolScore
-from forge.model import TinyTitanForCausalLM, titan_core_weight_names
+from forge.model import TinyTitanForCausalLM, names_of_core_model_weights
 from forge.phases.baking.prompt_baking import baking_teacher_batches
 from forge.train import distillation_loss, gather_batch
 
@@ -83,7 +83,7 @@ def half_strength(
     def way(model: TinyTitanForCausalLM) -> Tensor:
         weights = model.state_dict()
         moved: Tensor = torch.stack(
-            [(weights[name] - start[name]).norm() for name in titan_core_weight_names(base)]
+            [(weights[name] - start[name]).norm() for name in names_of_core_model_weights(base)]
         ).norm()
         return moved
 

@@ -14,9 +14,14 @@ from forge.data.views import dataset_without_prompts
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.compress.gates import ValidationScore, Verdicts, judge_compression_attempt
-from forge.phases.compress.metrics import StageMeter, codes_in_use, compression_stage_bytes, compression_stages_in_file
+from forge.phases.compress.metrics import (
+    StageMeter,
+    compression_stage_bytes,
+    compression_stages_in_file,
+    count_compression_codes_in_use,
+)
 from forge.phases.compress.params import Params
-from forge.phases.compress.vector_quantization import codes_without_training, train_codes
+from forge.phases.compress.vector_quantization import compress_core_while_training, compress_core_without_training
 from forge.phases.compress.vocabulary_pruning import train_compressed_vocabulary, with_pruned_vocabulary
 
 
@@ -54,10 +59,10 @@ def compress_into_file(
     measured = {
         **chain.meter.metrics(),
         "compression/seedlm_vocab_size": len(read.tokenizer),
-        "compression/vptq_codebook_size": codes_in_use(codes),
+        "compression/vptq_codebook_size": count_compression_codes_in_use(codes),
         "phase/stages_completed": compression_stages_in_file((len(tokenizer), len(read.tokenizer)), codes),
     }
-    untrained = codes_without_training(run, small)
+    untrained = compress_core_without_training(run, small)
     return Compressed(chain.verdicts, measured, sizes, read.model, read.tokenizer, untrained)
 
 
@@ -104,7 +109,7 @@ class _Chain:
         p, data = self.params, dataset_without_prompts(tokenizer, self.rows)
         threshold = max(p.gates[1], p.cumulative_gate * self.verdicts.before / kept if kept > 0 else 0.0)
         for group in dict.fromkeys((p.vq_groups, max(1, int(p.vq_groups * p.retry_groups)))):
-            trained, codes = train_codes(self.run, model, data, group=group)
+            trained, codes = compress_core_while_training(self.run, model, data, group=group)
             save_agent_file(self.path, trained, tokenizer, vq=codes, embed_bits=p.embed_bits)
             # What is judged is what the file holds.
             judged, tokens, _ = load_agent_file(self.path)

@@ -11,7 +11,7 @@ from pathlib import Path
 from transformers import PreTrainedTokenizerFast
 
 from forge.agentfile.model import load_agent_file
-from forge.agentfile.vq import FrozenVQ, vq_bits_per_weight
+from forge.agentfile.vq import FrozenVQ, agent_file_vq_bits_per_weight
 from forge.data.build import Row
 from forge.data.dialogues import TOOL_PROMPT
 from forge.data.views import dataset_without_prompts
@@ -20,7 +20,7 @@ from forge.evals.measure import Measurement, eval_accuracy_retention
 from forge.evals.suite import score_suite
 from forge.evals.timing import eval_prefill_speedup
 from forge.interface.run import PhaseRun, Published
-from forge.model import TinyTitanForCausalLM, titan_core_weight_names
+from forge.model import TinyTitanForCausalLM, names_of_core_model_weights
 from forge.phases.compress.params import Params
 from forge.tools import Toolbox
 
@@ -38,9 +38,9 @@ def compression_stage_bytes(
     The core at 8/5 bits per trit, or as the indices, scales and codebooks of ``codes``; the embedding at ``embed_bits``
     per entry with a 16-bit scale per row; all else as 16-bit floats.
     """
-    core, weights = set(titan_core_weight_names(model)), dict(model.state_dict())
+    core, weights = set(names_of_core_model_weights(model)), dict(model.state_dict())
     entries = sum(weights[name].numel() for name in core)
-    bits: float = entries * (TRIT_BITS if codes is None else vq_bits_per_weight(codes))
+    bits: float = entries * (TRIT_BITS if codes is None else agent_file_vq_bits_per_weight(codes))
     bits += 32 * len(core) if codes is None else 0
     table = weights["embed.weight"]
     bits += table.numel() * (embed_bits or 32) + 16 * len(table)
@@ -134,7 +134,7 @@ def decompression_ms(path: Path, readings: int = READINGS) -> float:
     return statistics.median(times)
 
 
-def codes_in_use(codes: FrozenVQ | None) -> int:
+def count_compression_codes_in_use(codes: FrozenVQ | None) -> int:
     """Code vectors that at least one group of weights points to, over all codebooks."""
     if codes is None:
         return 0

@@ -1,7 +1,7 @@
 """The second stage of the chain: the core as codes of a codebook, trained in.
 
 VPTQ's codebooks (arXiv 2409.17066), but trained with the network: rounding finished ternary weights cannot keep them,
-as the control `codes_without_training` shows.
+as the control `compress_core_without_training` shows.
 """
 
 from __future__ import annotations
@@ -19,7 +19,7 @@ from forge.phases.compress.params import Params
 from forge.train import Batch, TrainSettings, distillation_loss, loss_flags_without_call, train_on_planned_batches
 
 
-def train_codes(
+def compress_core_while_training(
     run: PhaseRun[Params], teacher: TinyTitanForCausalLM, data: EncodedSet, *, group: int
 ) -> tuple[TinyTitanForCausalLM, FrozenVQ]:
     """Vector-quantize the core *while training* against the teacher, ``group`` weights per code.
@@ -30,7 +30,7 @@ def train_codes(
     student = copy.deepcopy(teacher)
     student.set_weight_quant("none")
     student.config.embed_bits = p.embed_bits
-    vq = fitted_codebooks(run, teacher, group)
+    vq = fit_compression_codebooks(run, teacher, group)
     student.add_module("vq", vq)  # trained and checkpointed with the model
     student.extra_matrices = tuple(f"vq.latents.{i}" for i in range(len(vq.latents)))
     view = _QuantizedView(student, vq)
@@ -60,15 +60,15 @@ def train_codes(
     return _freeze_compressed_core(student, vq)
 
 
-def codes_without_training(run: PhaseRun[Params], model: TinyTitanForCausalLM) -> TinyTitanForCausalLM:
+def compress_core_without_training(run: PhaseRun[Params], model: TinyTitanForCausalLM) -> TinyTitanForCausalLM:
     """The control: the same codebooks fitted to finished weights."""
     out = copy.deepcopy(model)
     out.set_weight_quant("frozen")
-    _write_compressed_core(out, fitted_codebooks(run, model, run.params.vq_groups).freeze())
+    _write_compressed_core(out, fit_compression_codebooks(run, model, run.params.vq_groups).freeze())
     return out.eval()
 
 
-def fitted_codebooks(run: PhaseRun[Params], model: TinyTitanForCausalLM, group: int) -> VQState:
+def fit_compression_codebooks(run: PhaseRun[Params], model: TinyTitanForCausalLM, group: int) -> VQState:
     """Codebooks by k-means over the core as the model computes with it, ``group`` weights per code: where training
     starts."""
     p = run.params

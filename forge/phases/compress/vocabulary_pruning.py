@@ -8,7 +8,7 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from forge.agentfile.vocabulary import count_vocabulary_tokens, prune_vocabulary
+from forge.agentfile.vocabulary import count_tokens_for_agent_file, prune_agent_file_vocabulary
 from forge.data.build import Row, data_row_texts
 from forge.data.dataset import EncodedSet
 from forge.interface.run import PhaseRun
@@ -33,8 +33,8 @@ def with_pruned_vocabulary(
     counts = np.zeros(len(tokenizer), dtype=np.int64)
     for kind, weight in weights.model_dump().items():
         texts = [text for row in rows if row["kind"] == kind for text in _compression_vocabulary_texts(row)]
-        counts += weight * count_vocabulary_tokens(tokenizer, texts)
-    pruned = prune_vocabulary(tokenizer, counts, size=min(size, len(tokenizer)))
+        counts += weight * count_tokens_for_agent_file(tokenizer, texts)
+    pruned = prune_agent_file_vocabulary(tokenizer, counts, size=min(size, len(tokenizer)))
     state = dict(model.state_dict())
     state["embed.weight"] = state["embed.weight"][torch.tensor(pruned.kept_ids)].clone()
     settings = {**model.config.to_dict(), "vocab_size": len(pruned.kept_ids)}

@@ -65,7 +65,7 @@ class Fitness:
 
 
 def combine_into_fitness(measured: Measured, reference: Measured, weights: FitnessWeights) -> Fitness:
-    """Fitness of a measured model against the reference (the best parent, see `best_parent`).
+    """Fitness of a measured model against the reference (the best parent, see `fittest_parent`).
 
     value = weights.perplexity * r(reference.perplexity / perplexity)
           + weights.accuracy * r((accuracy + 0.01) / (reference.accuracy + 0.01))
@@ -94,7 +94,7 @@ def combine_into_fitness(measured: Measured, reference: Measured, weights: Fitne
     )
 
 
-def best_parent(parents: Sequence[Measured], weights: FitnessWeights) -> int:
+def fittest_parent(parents: Sequence[Measured], weights: FitnessWeights) -> int:
     """Index of the parent that all fitness is measured against.
 
     That is the one that scores highest when each quantity is held against the best value among the parents;
@@ -165,7 +165,7 @@ def fitness_function(
     """The fitness function, normalized to the best parent, and that parent's place."""
     with evolution_on_one_thread():
         measured = [measure_merge(model, parent, batch) for parent in parents]
-    best = best_parent(measured, weights)
+    best = fittest_parent(measured, weights)
     return FitnessFunction(model, batch, measured[best], weights), best
 
 

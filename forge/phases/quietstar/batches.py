@@ -11,7 +11,7 @@ from forge.data.dataset import KINDS, EncodedSet
 from forge.data.render import ID
 from forge.errors import ForgeError
 from forge.phases.quietstar.params import Params
-from forge.thinking.rows import batch_without_thoughts
+from forge.thinking.rows import thinker_batch_without_thoughts
 from forge.train import Batch, gather_batch, plan_batches
 
 MICRO_STRIDE = 1 << 24  # between the seeds of a step's micro-batches: more than there are steps
@@ -33,7 +33,11 @@ class ThoughtBatch(Batch):
         """From (prompt, answer) of each row; padded to the longest of them."""
         prompts, answers = [prompt for prompt, _ in rows], [answer for _, answer in rows]
         return cls(
-            **vars(batch_without_thoughts(prompts, answers)), prompts=prompts, answers=answers, replay=replay, step=step
+            **vars(thinker_batch_without_thoughts(prompts, answers)),
+            prompts=prompts,
+            answers=answers,
+            replay=replay,
+            step=step,
         )
 
     def split(self, parts: int) -> list[Batch]:

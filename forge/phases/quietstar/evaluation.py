@@ -16,13 +16,13 @@ from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
 from forge.data.render import ID, render, tokenize_text
-from forge.data.tasks import Item, draw, solves_problem
+from forge.data.tasks import Item, draw_problems, reasoning_gym_accepts_answer
 from forge.evals.suite import suite_tasks
 from forge.model import TinyTitanForCausalLM
-from forge.model.engine import decode_generated_ids
+from forge.model.engine import decode_titan_output_ids
 from forge.thinking.coherence import thought_derangement
-from forge.thinking.likelihood import thinking_log_likelihood
-from forge.thinking.rows import PROMPTS_AT_ONCE, thinking_chunks
+from forge.thinking.likelihood import thinker_answer_log_likelihood
+from forge.thinking.rows import PROMPTS_AT_ONCE, slice_prompts_for_thinker
 from forge.thinking.sampling import answer_thinking
 from forge.thinking.thinker import Thinker, Thoughts, draft_without_thinking
 
@@ -62,7 +62,7 @@ def quietstar_suite_problems(tokenizer: PreTrainedTokenizerFast, n: int, seed: i
     """``n`` problems of every family: the ones that :func:`forge.evals.suite.score_suite` scores."""
     out = []
     for name in suite_tasks():
-        for item in draw(name, seed, n, split):
+        for item in draw_problems(name, seed, n, split):
             prompt = render(tokenizer, [{"role": "user", "content": item.prompt}], generation_prompt=True)[0]
             out.append(Problem(prompt, [*tokenize_text(tokenizer, item.answer), ID["end"]], item))
     return out
@@ -83,17 +83,17 @@ def evaluate_thoughts(
     drafts = draft_without_thinking(model, prompts, max_new_tokens)
     thoughts = [
         thinker.think(model, prompts[part], drafts[part], seed + index)
-        for index, part in enumerate(thinking_chunks(len(problems), PROMPTS_AT_ONCE))
+        for index, part in enumerate(slice_prompts_for_thinker(len(problems), PROMPTS_AT_ONCE))
     ]
     where = np.flatnonzero(np.concatenate([part.passed for part in thoughts]))
     insides = quietstar_stand_ins([inside for part in thoughts for inside in part.chosen()], seed)
     made = {"off": drafts}
-    likely = {"off": thinking_log_likelihood(model, prompts, answers)}
+    likely = {"off": thinker_answer_log_likelihood(model, prompts, answers)}
     for name in CONDITIONS[1:]:
         ids, values = list(drafts), likely["off"].copy()
         asked, inside, wanted = ([rows[i] for i in where] for rows in (prompts, insides[name], answers))
         if len(where):
-            values[where] = thinking_log_likelihood(model, asked, wanted, thinker.gate, inside)
+            values[where] = thinker_answer_log_likelihood(model, asked, wanted, thinker.gate, inside)
             replies = answer_thinking(model, thinker.gate, asked, inside, max_new_tokens)
             for i, reply in zip(where, replies, strict=True):
                 ids[i] = reply
@@ -108,7 +108,10 @@ def quietstar_exact_match(
     """Scores (p) of answers (ids) by the families' own scorers."""
     pairs = zip(problems, answers, strict=True)
     return np.array(
-        [float(solves_problem(problem.item, decode_generated_ids(tokenizer, ids))) for problem, ids in pairs]
+        [
+            float(reasoning_gym_accepts_answer(problem.item, decode_titan_output_ids(tokenizer, ids)))
+            for problem, ids in pairs
+        ]
     )
 
 

@@ -14,11 +14,11 @@ from forge.data.dataset import EncodedSet
 from forge.data.render import ID
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
-from forge.model.log_probs import log_probs_from_hidden_states
+from forge.model.log_probs import titan_log_probs_from_states
 from forge.phases.quietstar.batches import ThoughtBatch, quietstar_batch_source
 from forge.phases.quietstar.params import Params
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.rows import ROLE_IDS, batch_with_thoughts, thinking_final_states
+from forge.thinking.rows import ROLE_IDS, final_states_for_thought_gate, thinker_batch_with_thoughts
 from forge.thinking.sampling import sample_thoughts, thought_sampling_generator
 from forge.train import Batch, TrainResult, language_loss, train, training_loop_settings
 from forge.train.losses import LossFn
@@ -132,22 +132,22 @@ def _thought_losses(
     inside = torch.cat((sampled, torch.full_like(sampled[:, :1], ID["pause"])), dim=1)
     repeat = [i for i in range(prompts) for _ in range(count + 1)]
     asked, answers = [batch.prompts[i] for i in repeat], [batch.answers[i] for i in repeat]
-    rows = batch_with_thoughts(asked, inside.flatten(0, 1).tolist(), answers)
-    states = thinking_final_states(model, rows.ids, rows.select)
+    rows = thinker_batch_with_thoughts(asked, inside.flatten(0, 1).tolist(), answers)
+    states = final_states_for_thought_gate(model, rows.ids, rows.select)
     states = states.view(prompts, count + 1, *states.shape[1:])
     table = model.embedding_weight()
-    base = thinking_final_states(model, batch.ids, batch.select).unsqueeze(1)
+    base = final_states_for_thought_gate(model, batch.ids, batch.select).unsqueeze(1)
     after, weight = gate(base.expand(-1, count + 1, -1, -1), states[:, :, tokens:])
     targets, valid = batch.targets[:, None].expand(-1, count + 1, -1), batch.valid[:, None]
-    gained = (log_probs_from_hidden_states(after, table, targets) * valid).sum(-1)
+    gained = (titan_log_probs_from_states(after, table, targets) * valid).sum(-1)
     with torch.no_grad():
-        without = (log_probs_from_hidden_states(base, table, batch.targets[:, None]) * valid).sum(-1)
+        without = (titan_log_probs_from_states(base, table, batch.targets[:, None]) * valid).sum(-1)
     reward = gained[:, :count].detach() - without
     advantage = gate.normalize(quietstar_leave_one_out(reward))
-    said = log_probs_from_hidden_states(states[:, :count, :tokens], table[ROLE_IDS:], sampled - ROLE_IDS).sum(-1)
+    said = titan_log_probs_from_states(states[:, :count, :tokens], table[ROLE_IDS:], sampled - ROLE_IDS).sum(-1)
     policy = -(advantage * said).mean()
     per_token = -gained.sum(0) / batch.count
-    alone = -(log_probs_from_hidden_states(states[:, :, tokens:], table, targets) * valid).sum((0, 2)) / batch.count
+    alone = -(titan_log_probs_from_states(states[:, :, tokens:], table, targets) * valid).sum((0, 2)) / batch.count
     trained = (1 - alone_weight) * per_token + alone_weight * alone
     mixed = 0.5 * trained[:count].mean() + 0.5 * trained[count]
     opened = weight[..., 0] * valid

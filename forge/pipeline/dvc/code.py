@@ -61,7 +61,7 @@ def code_of(stage: Stage, root: Path = Path()) -> dict[str, str]:
     seen = set(waiting)
     while waiting:
         name = waiting.pop()
-        path = _file(folder, name)
+        path = _module_path_for_code_hash(folder, name)
         if path is None:
             raise ForgeError(f"{root / 'stages'}: there is no module {name}")
         digest, imports = _hash_code_module(path, path.stat().st_mtime_ns)
@@ -118,7 +118,7 @@ def is_excluded_from_code_hash(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in INDIFFERENT)
 
 
-def _file(root: Path, module: str) -> Path | None:
+def _module_path_for_code_hash(root: Path, module: str) -> Path | None:
     path = root.joinpath(*module.split(".")).with_suffix(".py")
     return path if path.is_file() else None
 
@@ -129,7 +129,7 @@ def _modules(root: Path, target: str) -> Iterator[str]:
     for depth in range(1, len(parts) + 1):
         prefix = ".".join(parts[:depth])
         for name in (prefix, f"{prefix}.__init__"):
-            if _file(root, name) is not None:
+            if _module_path_for_code_hash(root, name) is not None:
                 yield name
         if prefix == _DISCOVERED:
             yield from (f"{prefix}.{path.stem}" for path in sorted((root / prefix.replace(".", "/")).glob("*.py")))

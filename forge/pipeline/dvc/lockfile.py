@@ -57,7 +57,7 @@ def read_yaml_as_dvc(path: Path) -> dict[str, Any]:
     return parse_yaml_as_dvc(text, str(path))
 
 
-def md5_file(path: Path) -> str:
+def dvc_md5_of_file(path: Path) -> str:
     """Hex MD5 of a file's bytes: DVC's name for it."""
     digest = hashlib.md5(usedforsecurity=False)
     with open(path, "rb") as stream:
@@ -71,7 +71,7 @@ def md5_path(path: Path, known: dict[Path, str]) -> str:
     remembers.
     """
     if path not in known:
-        known[path] = md5_file(path) if path.is_file() else _md5_folder(path, known)
+        known[path] = dvc_md5_of_file(path) if path.is_file() else _md5_folder(path, known)
     return known[path]
 
 
@@ -105,13 +105,13 @@ def dvc_paths_overlap(first: str, second: str) -> bool:
 def lock_fault(text: str) -> str | None:
     """What is wrong with the text of a `dvc.lock`; None where it is as DVC writes it."""
     try:
-        _stages(text)
+        _dvc_lock_stages(text)
     except ForgeError as error:
         return str(error)
     return None
 
 
-def _stages(text: str) -> dict[str, Any]:
+def _dvc_lock_stages(text: str) -> dict[str, Any]:
     """The stages of a `dvc.lock`. Raises ForgeError that says how the text is not as DVC writes it."""
     if text and not text.endswith("\n"):
         raise ForgeError("cut off in its last line")
@@ -183,7 +183,7 @@ class Lock:
     def parse(cls, text: str, name: str = LOCK) -> Lock:
         """Raises ForgeError when the text is not a whole dvc.lock, for instance half of one."""
         try:
-            return cls(_stages(text))
+            return cls(_dvc_lock_stages(text))
         except ForgeError as error:
             raise ForgeError(f"{name} is damaged, {error}") from error
 
@@ -336,4 +336,4 @@ def is_dvc_cache_draft(path: Path) -> bool:
 
 def is_dvc_cache_object_intact(path: Path) -> bool:
     """Whether a cache object still has the MD5 that it is named by."""
-    return md5_file(path) == path.parent.name + path.name.removesuffix(".dir")
+    return dvc_md5_of_file(path) == path.parent.name + path.name.removesuffix(".dir")

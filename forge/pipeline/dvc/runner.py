@@ -25,9 +25,9 @@ from forge.pipeline.dvc.code import write_code_hashes
 from forge.pipeline.dvc.lockfile import require_sound_lock
 from forge.pipeline.dvc.locks import clear_dead_locks
 from forge.pipeline.layout.disk import run_bytes_in_layout
-from forge.pipeline.layout.phases import stage_named
+from forge.pipeline.layout.phases import find_stage_in_layout
 from forge.pipeline.records.logs import logging_to
-from forge.pipeline.records.tracking import keep_tracking_offline, read_status
+from forge.pipeline.records.tracking import keep_tracking_offline, read_recorded_status
 
 LOG = logging.getLogger(__name__)
 Kind = Literal["start", "skip", "cached", "output", "done", "failed"]
@@ -142,7 +142,7 @@ class _Parser:
         self._current = None
 
 
-def stage_environment() -> dict[str, str]:
+def dvc_process_environment() -> dict[str, str]:
     """The environment of `dvc`: this interpreter first on the path (stages run `python -m`), no network."""
     keep_tracking_offline()
     path = os.pathsep.join([str(Path(sys.executable).parent), os.environ.get("PATH", os.defpath)])
@@ -155,7 +155,7 @@ def _prepare_dvc_run(root: Path, target: str | None, scale: str | None) -> None:
         raise ForgeError(f"{root}: not a project directory, dvc.yaml is missing")
     if target is not None:
         name, _, branch = target.partition("@")
-        if branch not in ("", *stage_named(name).branches):
+        if branch not in ("", *find_stage_in_layout(name).branches):
             raise ForgeError(f"no stage named {target!r}")
     if scale is not None and load_params(root / "params.yaml").scale != scale:
         set_param(root / "params.yaml", "scale", scale)
@@ -249,7 +249,7 @@ def _run_dvc_repro(command: list[str], root: Path, on_event: Callable[[RunEvent]
     process = subprocess.Popen(
         command,
         cwd=root,
-        env=stage_environment(),
+        env=dvc_process_environment(),
         stdout=subprocess.PIPE,
         stderr=subprocess.STDOUT,
         text=True,
@@ -275,7 +275,7 @@ def _check_dvc_restored_outputs(result: RunResult, root: Path) -> None:
     """Fail the run if what DVC took from its cache is damaged: DVC does not look, and no handoff followed."""
     for stage in result.cached:
         name, _, branch = stage.partition("@")
-        outputs = () if name == "code" else stage_named(name).outputs(branch or None)
+        outputs = () if name == "code" else find_stage_in_layout(name).outputs(branch or None)
         for path in (path for path in outputs if (root / path).is_dir()):
             try:
                 verify_manifest(root / path)
@@ -294,7 +294,7 @@ def _conclude_dvc_run(parser: _Parser, code: int, stopped: bool, root: Path, beg
         _check_dvc_restored_outputs(result, root)
         return
     parser.fail()  # a killed dvc names no stage
-    status = read_status(root / ".forge" / "runs" / result.failed) if result.failed else None
+    status = read_recorded_status(root / ".forge" / "runs" / result.failed) if result.failed else None
     if status is not None and status["updated"] < began_at:
         status = None  # it tells of an earlier run
     if stopped or (status is not None and status["state"] == "paused"):

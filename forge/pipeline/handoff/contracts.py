@@ -174,7 +174,7 @@ def _check_contract_shapes(reference: Path, directory: Path) -> None:
 
 def _check_contract_ternary(directory: Path) -> None:
     """Core weights must act as ternary: frozen ones hold three values, latent ones do not round to zeros."""
-    from forge.model import load_model, titan_core_weight_names
+    from forge.model import load_model, names_of_core_model_weights
     from forge.model.quantizers import ternary
 
     kind = read_json(directory / "config.json").get("weight_quant")
@@ -183,7 +183,7 @@ def _check_contract_ternary(directory: Path) -> None:
     file = directory / "model.safetensors"
     model = load_model(directory)
     weights = model.state_dict()
-    for name in titan_core_weight_names(model):
+    for name in names_of_core_model_weights(model):
         signs, _ = ternary(weights[name])
         if not bool(signs.any()):
             raise Breach(f"`{name}` must not be all zeros when rounded to ternary", 0, file)

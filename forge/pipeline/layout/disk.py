@@ -22,17 +22,17 @@ def stage_bytes(stage: Stage, params: Params) -> int:
         return _BASE + _data_bytes_in_layout(params)
     if not stage.publishes:
         return _BASE
-    return _BASE + _weight_bytes_in_layout(params) * phase_in_layout(stage.phase).weight_copies
+    return _BASE + _layout_space_for_weights(params) * phase_in_layout(stage.phase).weight_copies
 
 
 def run_bytes_in_layout(params: Params) -> int:
     """Bytes that all stages together need: every model stays, in the workspace and in the cache."""
     models = sum(len(stage.branches) for stage in STAGES if stage.publishes)
     largest = max(stage_bytes(stage, params) for stage in STAGES if stage.publishes)
-    return _RUN_BASE + _data_bytes_in_layout(params) + largest + 3 * models * _weight_bytes_in_layout(params)
+    return _RUN_BASE + _data_bytes_in_layout(params) + largest + 3 * models * _layout_space_for_weights(params)
 
 
-def _weight_bytes_in_layout(params: Params) -> int:
+def _layout_space_for_weights(params: Params) -> int:
     return int(params.block("cognate").parameters_target) * _FLOAT
 
 

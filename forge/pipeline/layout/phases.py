@@ -24,7 +24,7 @@ STAGES: tuple[Stage, ...] = (
 CONTRACTS: tuple[Contract, ...] = tuple(phase.contract for phase in PHASES if phase.contract is not None)
 
 
-def stage_named(name: str) -> Stage:
+def find_stage_in_layout(name: str) -> Stage:
     """Look a stage up.
 
     Raises:
@@ -58,7 +58,7 @@ def stage_names() -> list[str]:
     return [name for stage in STAGES for name in stage.names()]
 
 
-def contract_in_layout(target: str) -> Contract | None:
+def layout_contract_for_stage(target: str) -> Contract | None:
     """The contract that a stage receives under; None before the first handoff and for the report."""
     return next((contract for contract in CONTRACTS if contract.target == target), None)
 
@@ -72,7 +72,7 @@ def stage_input_paths(stage: Stage) -> tuple[str, ...]:
     models = [
         out
         for name in stage.inputs
-        for source in (stage_named(name),)
+        for source in (find_stage_in_layout(name),)
         for b in source.branches
         for out in source.outputs(b)
     ]

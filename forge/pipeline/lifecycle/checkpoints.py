@@ -28,7 +28,7 @@ _KEY_DIGITS = 32
 _DISCARDED = ".discarded"
 
 
-def stage_checkpoints_home() -> Path:
+def where_stages_keep_checkpoints() -> Path:
     """The directory of all stages' checkpoints."""
     return layout_state_dir() / "checkpoints"
 
@@ -71,7 +71,7 @@ class CheckpointHome:
     """A checkpoint directory held under an exclusive lock, from `open` until `close` or `discard`."""
 
     def __init__(self, stage: str, key: str, wait: float = LOCK_WAIT_SECONDS) -> None:
-        parent = stage_checkpoints_home() / stage
+        parent = where_stages_keep_checkpoints() / stage
         self.path = parent / key[:_KEY_DIGITS]
         self._discarded = parent / f"{key[:_KEY_DIGITS]}{_DISCARDED}"
         self._lock_path = parent / f"{key[:_KEY_DIGITS]}.lock"
@@ -140,14 +140,14 @@ def live_stage_checkpoint_keys(params: Params) -> set[tuple[str, str]]:
     }
 
 
-def orphan_stage_checkpoints(params: Params) -> list[CheckpointHome]:
+def unresumable_stage_checkpoints(params: Params) -> list[CheckpointHome]:
     """Checkpoints that no stage would resume from as things are: parameters, inputs or code have changed since.
 
     Those of a run under way are among them where it is an experiment with parameters of its own; they are locked,
     so that `open` refuses them.
     """
     live = live_stage_checkpoint_keys(params)
-    folders = [path for path in sorted(stage_checkpoints_home().glob("*/*")) if path.is_dir()]
+    folders = [path for path in sorted(where_stages_keep_checkpoints().glob("*/*")) if path.is_dir()]
     # What a killed `discard` has left goes with its key: `open` removes it.
     found = {(path.parent.name, path.name.removesuffix(_DISCARDED)): None for path in folders}
     return [CheckpointHome(stage, key, wait=0.0) for stage, key in found if (stage, key) not in live]

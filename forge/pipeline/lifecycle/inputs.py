@@ -14,7 +14,7 @@ from forge.interface.phase import Stage
 from forge.interface.run import Published
 from forge.pipeline.handoff.contracts import Record, check_handoff
 from forge.pipeline.handoff.publish import read_published_metadata
-from forge.pipeline.layout.phases import contract_in_layout, stage_input_paths, stage_named
+from forge.pipeline.layout.phases import find_stage_in_layout, layout_contract_for_stage, stage_input_paths
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -48,9 +48,9 @@ class Inputs:
                 self.verified(Path(path))
 
     def _check_handoff(self, record: Record) -> None:
-        source = stage_named(self._stage.inputs[0])
+        source = find_stage_in_layout(self._stage.inputs[0])
         directories = {str(branch): declared_model_path(source.name, branch) for branch in source.branches}
-        contract = contract_in_layout(self._stage.name)
+        contract = layout_contract_for_stage(self._stage.name)
         if contract is None:
             found = [read_published_metadata(self.verified(directory)) for directory in directories.values()]
         else:
@@ -74,16 +74,16 @@ class Inputs:
 
     def load(self, stage: str, branch: str | None = None) -> Published:
         """See `forge.interface.run.PhaseRun.load`."""
-        from forge.model import load_model, load_model_tokenizer
+        from forge.model import load_model, load_titan_tokenizer
 
         if stage not in self._stage.inputs:
             raise ForgeError(f"{self._stage.name} does not declare models/{stage} as an input")
         directory = self.verified(declared_model_path(stage, branch))
-        return Published(load_model(directory), load_model_tokenizer(directory), directory)
+        return Published(load_model(directory), load_titan_tokenizer(directory), directory)
 
     def load_branches(self, stage: str) -> dict[str, Published]:
         """See `forge.interface.run.PhaseRun.load_branches`."""
-        return {str(branch): self.load(stage, branch) for branch in stage_named(stage).branches}
+        return {str(branch): self.load(stage, branch) for branch in find_stage_in_layout(stage).branches}
 
     def split(self, name: str) -> EncodedSet:
         """See `forge.interface.run.PhaseRun.split`."""
@@ -99,9 +99,9 @@ class Inputs:
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         """See `forge.interface.run.PhaseRun.tokenizer`."""
-        from forge.model import load_model_tokenizer
+        from forge.model import load_titan_tokenizer
 
-        return load_model_tokenizer(self.verified(PREPARED) / "tokenizer")
+        return load_titan_tokenizer(self.verified(PREPARED) / "tokenizer")
 
     @cached_property
     def workspace_dir(self) -> Path:
@@ -109,9 +109,11 @@ class Inputs:
         return self.verified(WORKSPACE)
 
 
-def stage_lifecycle_seconds(*stages: str) -> float:
+def wall_clock_of_stage_lifecycles(*stages: str) -> float:
     """Wall clock of the latest runs of stages, from their `run.json`, branches added up."""
     files = [
-        Path(stage.results_dir(branch)) / "run.json" for stage in map(stage_named, stages) for branch in stage.branches
+        Path(stage.results_dir(branch)) / "run.json"
+        for stage in map(find_stage_in_layout, stages)
+        for branch in stage.branches
     ]
     return float(sum(read_json(file)["seconds"] for file in files))

@@ -18,7 +18,7 @@ from forge.pipeline.handoff.publish import (
     seal_published_directory,
     write_published_extras,
 )
-from forge.pipeline.records.tracking import finite_tracked_numbers
+from forge.pipeline.records.tracking import finite_recorded_numbers
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -93,6 +93,6 @@ class Output:
 def finite_stage_output_facts(facts: Mapping[str, Any]) -> dict[str, Any]:
     """Metadata with its numbers checked to be finite and turned into plain ones; other values are kept."""
     return {
-        key: finite_tracked_numbers({key: value})[key] if hasattr(value, "item") or isinstance(value, float) else value
+        key: finite_recorded_numbers({key: value})[key] if hasattr(value, "item") or isinstance(value, float) else value
         for key, value in facts.items()
     }

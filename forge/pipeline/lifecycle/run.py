@@ -29,7 +29,7 @@ from forge.pipeline.layout.disk import stage_bytes
 from forge.pipeline.layout.paths import layout_run_dir, layout_state_dir
 from forge.pipeline.layout.phases import phase_in_layout, stage_input_paths
 from forge.pipeline.lifecycle.checkpoints import CheckpointHome, stage_checkpoint_key, stage_fingerprint
-from forge.pipeline.lifecycle.inputs import Inputs, stage_lifecycle_seconds
+from forge.pipeline.lifecycle.inputs import Inputs, wall_clock_of_stage_lifecycles
 from forge.pipeline.lifecycle.output import Output
 from forge.pipeline.records.logs import JsonLinesHandler
 from forge.pipeline.records.tracking import SERIES, Tracker
@@ -168,7 +168,7 @@ class Run:
         return time.monotonic() - self._started
 
     def recorded_seconds(self, *stages: str) -> float:
-        return stage_lifecycle_seconds(*stages)
+        return wall_clock_of_stage_lifecycles(*stages)
 
     # ---- what it publishes ----
 
@@ -203,7 +203,7 @@ class Run:
                 layout_run_dir(self.name),
                 config={"scale": self.scale, **self._decisive},
                 resumed=resumed,
-                prefix=stage_lifecycle_metric_prefix(self.stage, self.branch),
+                prefix=stage_lifecycle_name_prefix(self.stage, self.branch),
                 kept=self.checkpoint_dir / SERIES,
             )
             self._sampler = SystemSampler(layout_run_dir(self.name), resumed=resumed)
@@ -281,7 +281,7 @@ class Run:
         self._checkpoints.close()
 
 
-def stage_lifecycle_metric_prefix(stage: Stage, branch: str | None) -> str:
+def stage_lifecycle_name_prefix(stage: Stage, branch: str | None) -> str:
     """What the names of a stage's metrics begin with: its phase where it closes it, and `cognate/model_2` for the
     second branch."""
     if branch:

@@ -22,7 +22,7 @@ from forge.errors import ForgeError, Interrupted
 from forge.host.disk import disk_full_note, is_disk_full
 from forge.host.signals import stop_on_signals
 from forge.interface.paths import declared_stage_name
-from forge.pipeline.layout.phases import stage_named
+from forge.pipeline.layout.phases import find_stage_in_layout
 from forge.pipeline.lifecycle.run import Run
 from forge.pipeline.records.logs import logging_to
 from forge.pipeline.records.tracking import keep_tracking_offline
@@ -33,7 +33,7 @@ LOG = logging.getLogger(__name__)
 def run_stage(name: str, body: Callable[[Any], None]) -> None:
     """What `python -m stages.<name> [--branch B]` does: run a phase's function as a stage."""
     parser = argparse.ArgumentParser(prog=f"stages.{name}")
-    if stage_named(name).branched:
+    if find_stage_in_layout(name).branched:
         parser.add_argument("--branch", required=True)
     with stage_lifecycle(name, vars(parser.parse_args()).get("branch")) as run:
         body(run)
@@ -78,7 +78,7 @@ def stage_lifecycle(name: str, branch: str | None = None, *, params: str | Path 
     with logging_to(label) as log, stop_on_signals() as stop:
         run: Run | None = None
         try:
-            declared = stage_named(name)
+            declared = find_stage_in_layout(name)
             if branch not in declared.branches:
                 known = ", ".join(str(b) for b in declared.branches)
                 raise ForgeError(f"{name}: no branch {branch!r}; known: {known}")

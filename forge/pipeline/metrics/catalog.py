@@ -123,7 +123,7 @@ def implied_catalog_metrics(parameters: Mapping[str, Mapping[str, Any]], phase: 
     return [metric for metric in list_catalog_metrics(phase) if runs(metric)]
 
 
-def metric_catalog_page() -> str:
+def render_metric_catalog() -> str:
     """`docs/reference/metrics.md`."""
     lines = [_HEAD.format(count=sum(count_catalog_metrics().values()))]
     for phase, count in count_catalog_metrics().items():

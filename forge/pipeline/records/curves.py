@@ -34,7 +34,7 @@ def read_recorded_curves(stage: str) -> Curves:
     """
     live = layout_run_dir(stage) / SERIES
     if live.is_file() and live.stat().st_size:
-        return _of_run(live)
+        return _read_recorded_curves(live)
     phase, _, branch = stage.partition("@")
     kept = declared_results_path(phase, branch or None) / "plots" / "metrics"
     files = sorted(kept.rglob("*.tsv"))
@@ -42,7 +42,7 @@ def read_recorded_curves(stage: str) -> Curves:
     return Curves(kept if files else None, series)
 
 
-def _of_run(path: Path) -> Curves:
+def _read_recorded_curves(path: Path) -> Curves:
     try:
         points = read_series(path)
     except (KeyError, ValueError) as error:

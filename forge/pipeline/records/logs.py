@@ -24,7 +24,7 @@ OURS = "forge"
 POLL_SECONDS = 0.2
 
 
-def run_log_dir() -> Path:
+def recorded_run_logs_dir() -> Path:
     """Where the logs of all runs are."""
     return layout_state_dir() / "logs"
 
@@ -86,13 +86,13 @@ class _OneLine(logging.Formatter):
 
 @contextmanager
 def logging_to(stage: str, *, directory: Path | None = None, stderr: bool = True) -> Iterator[JsonLinesHandler]:
-    """Send the log of the block to a file of its own in ``directory`` (default: `run_log_dir`) and, from WARNING on, to
-    stderr as `<stage>: <message>`."""
+    """Send the log of the block to a file of its own in ``directory`` (default: `recorded_run_logs_dir`) and, from WARNING on,
+    to stderr as `<stage>: <message>`."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     handlers: list[logging.Handler] = []
     root, ours = logging.getLogger(), logging.getLogger(OURS)
     level = ours.level
-    file = JsonLinesHandler((directory or run_log_dir()) / f"{stamp}-{stage}-{os.getpid()}.jsonl", stage)
+    file = JsonLinesHandler((directory or recorded_run_logs_dir()) / f"{stamp}-{stage}-{os.getpid()}.jsonl", stage)
     handlers.append(file)
     if stderr:
         console = logging.StreamHandler(sys.stderr)

@@ -46,7 +46,7 @@ def keep_tracking_offline() -> None:
         os.environ.setdefault(name, value)
 
 
-def finite_tracked_numbers(metrics: Mapping[str, Any]) -> dict[str, float | int]:
+def finite_recorded_numbers(metrics: Mapping[str, Any]) -> dict[str, float | int]:
     """Metrics as plain numbers.
 
     Raises:
@@ -64,7 +64,7 @@ def finite_tracked_numbers(metrics: Mapping[str, Any]) -> dict[str, float | int]
     return plain
 
 
-def nest_tracked_metrics(flat: Mapping[str, Any]) -> dict[str, Any]:
+def nest_recorded_values(flat: Mapping[str, Any]) -> dict[str, Any]:
     """`{"a/b": 1}` to `{"a": {"b": 1}}`, the form that DVC's metrics are addressed in.
 
     Raises:
@@ -104,19 +104,19 @@ def record_all_metrics(path: Path, prefix: str, values: Mapping[str, Any]) -> No
     """
     texts = {name: value for name, value in values.items() if isinstance(value, str)}
     numbers = {name: value for name, value in values.items() if not isinstance(value, str | list | tuple | dict)}
-    plain: dict[str, Any] = {**texts, **finite_tracked_numbers(numbers)}
+    plain: dict[str, Any] = {**texts, **finite_recorded_numbers(numbers)}
     rows = [
         json.dumps({"metric": f"{prefix}/{name}", "value": plain[name]}, ensure_ascii=False) for name in sorted(plain)
     ]
     atomic_write_text(path, "[\n" + ",\n".join(rows) + "\n]\n")
 
 
-def flatten_tracked_metrics(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
-    """The inverse of `nest_tracked_metrics`: `{"a": {"b": 1}}` to `{"a/b": 1}`. Lists are series, and are left out."""
+def flatten_recorded_values(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
+    """The inverse of `nest_recorded_values`: `{"a": {"b": 1}}` to `{"a/b": 1}`. Lists are series, and are left out."""
     found: dict[str, Any] = {}
     for name, value in values.items():
         if isinstance(value, Mapping):
-            found.update(flatten_tracked_metrics(value, f"{prefix}{name}/"))
+            found.update(flatten_recorded_values(value, f"{prefix}{name}/"))
         elif isinstance(value, bool | int | float | str):
             found[f"{prefix}{name}"] = value
     return found
@@ -208,7 +208,7 @@ class Tracker:
 
     def log(self, step: int, metrics: Mapping[str, Any]) -> None:
         """Append one point of each series."""
-        numbers = finite_tracked_numbers(metrics)
+        numbers = finite_recorded_numbers(metrics)
         for file in self._series:
             file.write(json.dumps({"step": step, "time": round(time.time(), 3), **numbers}) + "\n")
             file.flush()
@@ -269,7 +269,7 @@ class Tracker:
         message = {
             "event": "finish",
             "summary": dict(summary),
-            "headline": nest_tracked_metrics(headline),
+            "headline": nest_recorded_values(headline),
             "results": str(results.absolute()),
             "curve": curve,
         }
@@ -294,7 +294,7 @@ class Tracker:
         self.status(state, step, total, note)
 
 
-def read_status(directory: Path) -> dict[str, Any] | None:
+def read_recorded_status(directory: Path) -> dict[str, Any] | None:
     """The latest status in a run directory, None if the stage never ran."""
     path = directory / STATUS
     return read_json(path) if path.is_file() else None

@@ -36,12 +36,12 @@ def reindex(root: Path) -> dict[str, Any]:
     Raises:
         ForgeError: dvc.lock or a tag is damaged, or the registry cannot be written.
     """
-    known, models = _registry_truth(root)
+    known, models = _registry_versions_and_models(root)
     path = registry_path()
     damaged: Path | None = None
     saved: dict[str, int] = {}
     try:
-        if store.registry_faults(path):
+        if store.validate_registry_store(path):
             damaged = store.set_registry_aside(path)
             saved = store.salvage_registry(damaged, path)
         counts = _enter_in_registry(models, known, drop_others=True)
@@ -56,14 +56,14 @@ def index_in_registry(root: Path) -> None:
     Raises:
         ForgeError: dvc.lock or a tag is damaged, or the registry cannot be written.
     """
-    known, models = _registry_truth(root)
+    known, models = _registry_versions_and_models(root)
     try:
         _enter_in_registry(models, known, drop_others=False)
     except (sqlite3.Error, OSError) as error:
         raise ForgeError(f"{registry_path()}: cannot be written ({error}); {store.FIX_HINT}") from error
 
 
-def _registry_truth(root: Path) -> tuple[list[Version], dict[str, dict[str, Any]]]:
+def _registry_versions_and_models(root: Path) -> tuple[list[Version], dict[str, dict[str, Any]]]:
     """Versions, and rows of models by manifest, as tags, dvc.lock and manifests have them."""
     known = versions(root)
     return known, {row["manifest_sha256"]: row for row in _known_registry_models(root, known)}

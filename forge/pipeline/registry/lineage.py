@@ -30,7 +30,7 @@ from forge.pipeline.registry.models import registry_artifact_names
 from forge.pipeline.registry.versions import Version, find_version, versions
 
 
-def _is_code(path: str) -> bool:
+def _is_lineage_code_input(path: str) -> bool:
     """Of a stage's inputs: the file that stands for its code, or source files themselves in an older lock."""
     return Path(path).parent == CODE or Path(path).parts[0] in ("forge", "stages")
 
@@ -88,7 +88,7 @@ def _lineage_node(origin: _Origin, path: str, known: list[Version], cache: Cache
         "stage": out.stage,
         "command": origin.lock.stages[out.stage].get("cmd"),
         "params": origin.lock.params(out.stage),
-        "code": {name: md5 for name, md5 in inputs.items() if _is_code(name)},
+        "code": {name: md5 for name, md5 in inputs.items() if _is_lineage_code_input(name)},
         "parents": [*origin.lock.parents(out.stage), *_lineage_plain_inputs(origin.lock, out.stage)],
     }
 
@@ -107,7 +107,7 @@ def _lineage_plain_inputs(lock: Lock, stage: str) -> list[str]:
     return [
         path
         for path in lock.inputs(stage)
-        if not _is_code(path) and not any(dvc_paths_overlap(path, out) for out in made)
+        if not _is_lineage_code_input(path) and not any(dvc_paths_overlap(path, out) for out in made)
     ]
 
 

@@ -103,7 +103,7 @@ def list_models(phase: str | None = None, tag: str | None = None, query: str | N
         model
         for model in found
         if phase in (None, model["phase"])
-        and (tag is None or tag in _registry_model_labels(model))
+        and (tag is None or tag in _registry_tags_and_stages(model))
         and (query is None or query.lower() in _searchable_registry_text(model))
     ]
 
@@ -115,7 +115,7 @@ def _with_versions(connection: sqlite3.Connection, models: list[dict[str, Any]])
     return models
 
 
-def _registry_model_labels(model: dict[str, Any]) -> set[str]:
+def _registry_tags_and_stages(model: dict[str, Any]) -> set[str]:
     labels = set(model["tags"])
     for version in model["versions"]:
         labels |= {version["tag"], *version["stages"]}
@@ -125,7 +125,7 @@ def _registry_model_labels(model: dict[str, Any]) -> set[str]:
 def _searchable_registry_text(model: dict[str, Any]) -> str:
     names = (model[key] for key in ("artifact", "model_id", "model_name", "specialization", "path", "experiment"))
     return " ".join(
-        [*map(str, filter(None, names)), *_registry_model_labels(model), json.dumps(model["metrics"])]
+        [*map(str, filter(None, names)), *_registry_tags_and_stages(model), json.dumps(model["metrics"])]
     ).lower()
 
 

@@ -77,7 +77,7 @@ class Session:
         def act(connection: sqlite3.Connection) -> None:
             self._event(connection, "resumed" if resumed else "started")
             mark_killed_sessions(connection)
-            forget_old_sessions(connection, keep, self._row["started"])
+            delete_old_registry_sessions(connection, keep, self._row["started"])
 
         self._write(act)
 
@@ -165,7 +165,7 @@ def mark_killed_sessions(connection: sqlite3.Connection) -> None:
             put(connection, "sessions", {**row, "status": "killed", "ended": row["updated"]})
 
 
-def forget_old_sessions(connection: sqlite3.Connection, keep: RegistryParams, now: float) -> None:
+def delete_old_registry_sessions(connection: sqlite3.Connection, keep: RegistryParams, now: float) -> None:
     """Remove sessions that are too old or too many, with their handoffs and events; running ones stay."""
     connection.execute(
         """DELETE FROM sessions WHERE status != 'running' AND (

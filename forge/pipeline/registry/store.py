@@ -286,7 +286,7 @@ def registry_event_row(
     return {"id": identity, "session": session, "time": time, "kind": kind, "subject": subject, "note": note}
 
 
-def registry_faults(path: Path | None = None) -> list[str]:
+def validate_registry_store(path: Path | None = None) -> list[str]:
     """What is wrong with the registry, one line each; empty if it is sound or does not exist."""
     path = path or registry_path()
     if not path.is_file():

@@ -21,7 +21,7 @@ from forge.errors import ForgeError
 from forge.interface.paths import RESULTS
 from forge.pipeline.dvc.git import commit_of, git, git_bytes
 from forge.pipeline.layout.phases import PHASES
-from forge.pipeline.records.tracking import flatten_tracked_metrics
+from forge.pipeline.records.tracking import flatten_recorded_values
 
 WORKSPACE = "workspace"
 _EXPERIMENT = re.compile(r"refs/exps/([0-9a-f]{2}/[0-9a-f]{38})/(.+)")  # baseline, name
@@ -145,7 +145,7 @@ def _take_file_to_compare(state: Snapshot, path: PurePosixPath, content: Any) ->
         for claim in content:
             state.claims[place, str(claim["claim"])] = {key: claim[key] for key in _CLAIM}
     else:
-        state.metrics.update({(place, name): value for name, value in flatten_tracked_metrics(content).items()})
+        state.metrics.update({(place, name): value for name, value in flatten_recorded_values(content).items()})
 
 
 def parameters_to_compare(params: Mapping[str, Any], scale_as: str | None = None) -> dict[str, Any]:
@@ -185,7 +185,7 @@ def _order_places_to_compare(places: Iterable[tuple[str, str]]) -> list[tuple[st
     return sorted(dict.fromkeys(places), key=lambda key: (rank.get(key[0].split("/")[0], len(rank)), key[0]))
 
 
-def compare_snapshots(a: Snapshot, b: Snapshot) -> dict[str, Any]:
+def compare_report_snapshots(a: Snapshot, b: Snapshot) -> dict[str, Any]:
     """Ledger and claims of both, and the metrics and parameters that differ; a side that lacks something has None."""
     phases = [phase.name for phase in PHASES if phase.name in {**a.ledger, **b.ledger}]
     claims = _order_places_to_compare([*a.claims, *b.claims])

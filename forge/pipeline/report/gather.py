@@ -18,7 +18,7 @@ from forge.host.machine import machine_environment
 from forge.interface.paths import RESULTS
 from forge.interface.run import ReportRun
 from forge.phases import ORDER
-from forge.pipeline.records.tracking import flatten_tracked_metrics
+from forge.pipeline.records.tracking import flatten_recorded_values
 
 
 def _report_phase_of(path: Path, results: Path) -> str:
@@ -60,7 +60,7 @@ def _gather_metrics(results: Path) -> list[dict[str, Any]]:
         if not isinstance(raw, dict):
             raise ForgeError(f"{path}: a metrics file holds an object")
         tables.append(
-            {"phase": _report_phase_of(path, results), "file": path.as_posix(), "values": flatten_tracked_metrics(raw)}
+            {"phase": _report_phase_of(path, results), "file": path.as_posix(), "values": flatten_recorded_values(raw)}
         )
     return tables
 
@@ -127,7 +127,7 @@ def gather(results: Path | str = "results", *, scale: str, seed: int, partial: b
     }
 
 
-def headline(report: Mapping[str, Any]) -> dict[str, float | int]:
+def report_headline_figures(report: Mapping[str, Any]) -> dict[str, float | int]:
     """The few metrics that stand for a whole run; the only file that DVC tabulates, so that `dvc exp show` can be read.
 
     bytes, bpb and both accuracies are the last phase's; compression is over phase 1. Empty until that phase ran.
@@ -292,7 +292,7 @@ def write_report(results: Path | str = "results", *, scale: str, seed: int, part
         atomic_write_text(folder / "ladder.svg", plot_ladder_svg(rows))
     atomic_write_text(folder / "report.md", report_to_markdown(report))
     atomic_write_json(folder / "report.json", report)
-    atomic_write_json(folder / "headline.json", headline(report))
+    atomic_write_json(folder / "headline.json", report_headline_figures(report))
     atomic_write_json(folder / "ladder.json", report_ladder_points(report))
     return report
 

@@ -11,14 +11,14 @@ from forge.files import read_optional_json
 from forge.interface.paths import AGENT_FILE
 from forge.pipeline.dvc.states import look_up_dvc_param, read_yaml_as_dvc, stage_states
 from forge.pipeline.layout.paths import layout_run_dir
-from forge.pipeline.records.tracking import read_status
+from forge.pipeline.records.tracking import read_recorded_status
 from forge.pipeline.registry.sessions import session_process_started
 
 _UNTIMED = {"code", "report"}  # leaves no record of its time, which is seconds
 _ROUNDING = 2.0  # seconds; a process's start is known to a hundredth, the clock may have been set a little
 
 
-def last_reported_seconds(root: Path, scale: str) -> dict[str, float]:
+def overview_last_stage_seconds(root: Path, scale: str) -> dict[str, float]:
     """Seconds that each stage took when it last ran at this scale, from results/**/run.json."""
     found: dict[str, float] = {}
     for path in sorted((root / "results").glob("**/run.json")):
@@ -28,7 +28,7 @@ def last_reported_seconds(root: Path, scale: str) -> dict[str, float]:
     return found
 
 
-def report_time_left(spent: Mapping[str, float], expected: Mapping[str, float]) -> float | None:
+def overview_seconds_left(spent: Mapping[str, float], expected: Mapping[str, float]) -> float | None:
     """Seconds until stages are done that took `expected` seconds when they last ran.
 
     spent: what each of them has had so far, 0 for one that has not begun. None when one of them has never run.
@@ -46,7 +46,7 @@ def report_latest_run(stage: str) -> dict[str, Any] | None:
         state (running, paused, failed, killed or done), step, total, note, started, updated, seconds_left. A run that
         says that it runs, though its process does not live any more, was killed.
     """
-    status = read_status(layout_run_dir(stage))
+    status = read_recorded_status(layout_run_dir(stage))
     if status is None:
         return None
     state = status["state"]
@@ -90,7 +90,7 @@ def overview(root: Path | str = ".") -> dict[str, Any]:
         "scale": scale,
         "seed": seed,
         "stages": rows,
-        "seconds_left": report_time_left(spent, last_reported_seconds(folder, scale)),
+        "seconds_left": overview_seconds_left(spent, overview_last_stage_seconds(folder, scale)),
         "agent": AGENT_FILE.as_posix() if (folder / AGENT_FILE).is_file() else None,
         "ledger": report["ledger"],
         "claims_passed": report["claims_passed"],

@@ -24,8 +24,8 @@ from forge.host.units import human_bytes
 from forge.pipeline.dvc import locks
 from forge.pipeline.layout.disk import run_bytes_in_layout
 from forge.pipeline.layout.paths import layout_state_dir
-from forge.pipeline.lifecycle.checkpoints import stage_checkpoints_home
-from forge.pipeline.records.tracking import read_status
+from forge.pipeline.lifecycle.checkpoints import where_stages_keep_checkpoints
+from forge.pipeline.records.tracking import read_recorded_status
 from forge.pipeline.registry import store
 from forge.pipeline.registry.index import reindex
 from forge.pipeline.upkeep import doctor_dvc
@@ -168,7 +168,7 @@ def diagnose_checkpoints(root: Path) -> Iterator[Finding]:
 
 
 def _damaged_checkpoints() -> Iterator[Finding]:
-    for folder in sorted(stage_checkpoints_home().glob("*/*/**/step-*")):
+    for folder in sorted(where_stages_keep_checkpoints().glob("*/*/**/step-*")):
         if not folder.is_dir():
             continue
         try:
@@ -188,7 +188,7 @@ def _damaged_checkpoints() -> Iterator[Finding]:
 def diagnose_runs(root: Path) -> Iterator[Finding]:
     """Stages that say they are running though their process is gone."""
     for folder in sorted((layout_state_dir() / "runs").glob("*")):
-        status = read_status(folder)
+        status = read_recorded_status(folder)
         if status is not None and status["state"] == "running" and not locks.is_dvc_process_alive(status["pid"]):
             yield Finding(
                 "runs",
@@ -223,7 +223,7 @@ def diagnose_registry(root: Path) -> Iterator[Finding]:
     path = store.registry_path()
     if not path.is_file():
         return
-    faults = store.registry_faults(path)
+    faults = store.validate_registry_store(path)
     if not faults:
         yield Finding("registry", "ok", "registry.db is whole")
         return

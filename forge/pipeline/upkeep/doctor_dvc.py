@@ -20,10 +20,10 @@ from forge.pipeline.dvc.lockfile import (
     LOCK,
     Cache,
     Lock,
+    dvc_md5_of_file,
     is_dvc_cache_draft,
     is_dvc_cache_object_intact,
     lock_fault,
-    md5_file,
 )
 from forge.pipeline.upkeep.findings import Finding
 
@@ -230,7 +230,7 @@ def _replace_object_as_doctor_fix(path: Path, users: list[Path]) -> str:
     for user in users:
         if not user.is_file():
             continue
-        if md5_file(user) == name:
+        if dvc_md5_of_file(user) == name:
             draft = path.with_name(f".{path.name}.tmp")
             shutil.copyfile(user, draft)
             draft.chmod(0o444)  # as DVC keeps its objects

@@ -54,9 +54,11 @@ def verify_integrity(root: Path) -> dict[str, Any]:
         if out.md5 in present
         for name in cache.missing(out.md5)
     ]
-    known, rotten = _check_version_integrity(root, cache)
+    known, rotten = _integrity_damage_of_versions(root, cache)
     damaged += rotten
-    damaged += [Damage(store.registry_path().as_posix(), line, store.FIX_HINT) for line in store.registry_faults()]
+    damaged += [
+        Damage(store.registry_path().as_posix(), line, store.FIX_HINT) for line in store.validate_registry_store()
+    ]
     checked = {"outputs": len(outs) - len(absent), "objects": len(objects), "versions": known}
     return {"checked": checked, "absent": absent, "damaged": [asdict(damage) for damage in damaged]}
 
@@ -92,7 +94,7 @@ def _missing_object_integrity_damage(out: Out, name: str) -> Damage:
     return Damage(f"{out.path}/{name}", "is missing from the DVC cache, though the rest of its folder is there", fix)
 
 
-def _check_version_integrity(root: Path, cache: Cache) -> tuple[int, list[Damage]]:
+def _integrity_damage_of_versions(root: Path, cache: Cache) -> tuple[int, list[Damage]]:
     """The manifests of registered versions, as far as they are in the cache; number of versions, and damage."""
     found, known = [], versions(root)
     for version in known:

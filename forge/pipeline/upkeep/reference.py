@@ -19,7 +19,7 @@ from forge.phases import PHASES
 from forge.pipeline.dvc.declare import dvc_yaml
 from forge.pipeline.handoff.schemas import schemas
 from forge.pipeline.layout.phases import stage_input_paths
-from forge.pipeline.metrics.catalog import metric_catalog_page
+from forge.pipeline.metrics.catalog import render_metric_catalog
 
 REFERENCE = Path("docs/reference")
 _STAGE = '''"""Phase {number}, {phase}: {title}. Made by `make reference`."""
@@ -41,7 +41,7 @@ def pages(root: Path = Path()) -> dict[Path, str]:
     }
     return {
         Path("dvc.yaml"): dvc_yaml(),
-        REFERENCE / "metrics.md": metric_catalog_page(),
+        REFERENCE / "metrics.md": render_metric_catalog(),
         REFERENCE / "parameters.md": parameters_page(root),
         REFERENCE / "phases.md": phases_page(),
         **schema_files,

@@ -12,8 +12,8 @@ from pathlib import Path
 from forge.config import Params
 from forge.errors import ForgeError
 from forge.pipeline.layout.paths import layout_state_dir
-from forge.pipeline.lifecycle.checkpoints import CheckpointHome, orphan_stage_checkpoints
-from forge.pipeline.records.tracking import read_status
+from forge.pipeline.lifecycle.checkpoints import CheckpointHome, unresumable_stage_checkpoints
+from forge.pipeline.records.tracking import read_recorded_status
 
 _UNITS = {"s": 1, "m": 60, "h": 3600, "d": 86400, "w": 7 * 86400}
 
@@ -66,7 +66,8 @@ def _measure_retention_leftover(path: Path, kind: str, lock: CheckpointHome | No
 def orphan_checkpoints(params: Params) -> list[Leftover]:
     """Checkpoints that nothing resumes from any more, whatever their age."""
     return [
-        _measure_retention_leftover(home.path, "orphan checkpoint", home) for home in orphan_stage_checkpoints(params)
+        _measure_retention_leftover(home.path, "orphan checkpoint", home)
+        for home in unresumable_stage_checkpoints(params)
     ]
 
 
@@ -84,7 +85,7 @@ def leftovers(params: Params, older_than: float) -> list[Leftover]:
 def _retention_record_leftovers() -> Iterator[Leftover]:
     state = layout_state_dir()
     for folder in sorted((state / "runs").glob("*")):
-        status = read_status(folder) if folder.is_dir() else None
+        status = read_recorded_status(folder) if folder.is_dir() else None
         if status is None or status["state"] not in ("running", "paused"):
             yield _measure_retention_leftover(folder, "record of a run")
     kinds = {"experiments/*": "record of an experiment", "logs/*.jsonl": "log", "wandb/*run-*": "W&B run"}

@@ -8,7 +8,7 @@ from functools import partial
 
 from forge.tools.calculator import CalculatorError, calculate
 from forge.tools.declaration import Answer, Drawn, Frames, Intent, Tool, ToolSetting
-from forge.tools.drawing import draw_tool_number
+from forge.tools.drawing import pick_tool_argument_number
 
 # fmt: off
 FRAMES = Frames(
@@ -29,16 +29,16 @@ FRAMES = Frames(
 # fmt: on
 
 
-def draw_calculator_operands(rng: random.Random, name: str) -> Drawn:
+def pick_calculator_tool_operands(rng: random.Random, name: str) -> Drawn:
     """Operands of an intent; division, roots and gcd are drawn so that results stay short."""
-    a, b, c = draw_tool_number(rng, 3), draw_tool_number(rng, 3), draw_tool_number(rng, 2)
+    a, b, c = pick_tool_argument_number(rng, 3), pick_tool_argument_number(rng, 3), pick_tool_argument_number(rng, 2)
     if name in ("add", "subtract") and rng.random() < 0.2:
         places = rng.randint(1, 2)
-        first, second = (f"{draw_tool_number(rng, 4) / 10**places:.{places}f}" for _ in "ab")
+        first, second = (f"{pick_tool_argument_number(rng, 4) / 10**places:.{places}f}" for _ in "ab")
         return {"a": first, "b": second}, None
     if name == "divide":
-        b = draw_tool_number(rng, 2)
-        a = b * draw_tool_number(rng, 2)
+        b = pick_tool_argument_number(rng, 2)
+        a = b * pick_tool_argument_number(rng, 2)
     elif name == "power":
         a, b = rng.randint(2, 40), rng.randint(2, 5)
     elif name == "remainder":
@@ -49,12 +49,16 @@ def draw_calculator_operands(rng: random.Random, name: str) -> Drawn:
     elif name == "sqrt":
         return {"a": str(rng.randint(2, 150) ** 2)}, None
     elif name in ("mixed", "grouped"):
-        return {"a": str(draw_tool_number(rng, 2)), "b": str(draw_tool_number(rng, 2)), "c": str(c)}, None
+        return {
+            "a": str(pick_tool_argument_number(rng, 2)),
+            "b": str(pick_tool_argument_number(rng, 2)),
+            "c": str(c),
+        }, None
     return {"a": str(a), "b": str(b)}, None
 
 
 def _calculator_intent(name: str, argument: str, *cores: str, weight: int = 1) -> Intent:
-    return Intent(name, cores, argument, partial(draw_calculator_operands, name=name), weight)
+    return Intent(name, cores, argument, partial(pick_calculator_tool_operands, name=name), weight)
 
 
 def answer_with_calculator(expression: str) -> str:

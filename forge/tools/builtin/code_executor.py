@@ -8,7 +8,7 @@ from functools import partial
 
 from forge.tools.code_executor import CodeExecutor
 from forge.tools.declaration import Answer, Drawn, Frames, Intent, Tool, ToolSetting
-from forge.tools.drawing import draw_tool_number, draw_tool_word
+from forge.tools.drawing import pick_tool_argument_number, pick_tool_argument_word
 
 # fmt: off
 FRAMES = Frames(
@@ -46,12 +46,12 @@ RUN_FRAMES = Frames(
 # fmt: on
 
 
-def draw_code_executor_snippet(rng: random.Random, name: str) -> Drawn:
+def pick_snippet_for_sandbox(rng: random.Random, name: str) -> Drawn:
     """Slots of an intent and what its snippet prints: tens of thousands of sandbox runs would take minutes, and a test
     compares the two."""
-    word = draw_tool_word(rng)
+    word = pick_tool_argument_word(rng)
     if name == "run":
-        return _draw_code_executor_line(rng, word)
+        return _pick_code_line_for_sandbox(rng, word)
     if name == "sum":
         n = rng.randint(5, 300)
         return {"n": str(n)}, str(n * (n - 1) // 2)
@@ -70,9 +70,9 @@ def draw_code_executor_snippet(rng: random.Random, name: str) -> Drawn:
     return {"w": word}, values[name]
 
 
-def _draw_code_executor_line(rng: random.Random, word: str) -> Drawn:
+def _pick_code_line_for_sandbox(rng: random.Random, word: str) -> Drawn:
     """A line of code that the user spells out, and its output."""
-    a, b, n = draw_tool_number(rng, 2), draw_tool_number(rng, 2), rng.randint(2, 4)
+    a, b, n = pick_tool_argument_number(rng, 2), pick_tool_argument_number(rng, 2), rng.randint(2, 4)
     if rng.random() < 0.5:
         code, value = rng.choice(
             (
@@ -96,7 +96,7 @@ def _draw_code_executor_line(rng: random.Random, word: str) -> Drawn:
 
 
 def _code_executor_word_intent(name: str, argument: str, *cores: str, weight: int = 1) -> Intent:
-    return Intent(name, cores, argument, partial(draw_code_executor_snippet, name=name), weight)
+    return Intent(name, cores, argument, partial(pick_snippet_for_sandbox, name=name), weight)
 
 
 def open_code_executor(setting: ToolSetting, stack: ExitStack) -> Answer:
@@ -159,6 +159,6 @@ INTENTS = (
         "add the numbers below {n}",
         "add all numbers below {n}",
     ),
-    Intent("run", ("{code}",), "{code}", partial(draw_code_executor_snippet, name="run"), 3, frames=RUN_FRAMES),
+    Intent("run", ("{code}",), "{code}", partial(pick_snippet_for_sandbox, name="run"), 3, frames=RUN_FRAMES),
 )
 TOOL = Tool("code_executor", 2, open_code_executor, FRAMES, INTENTS, split_by_argument=True, quoted=True)

@@ -26,19 +26,19 @@ FRAMES = Frames(
 # fmt: on
 
 
-def draw_database_table(rng: random.Random) -> Drawn:
+def pick_table_of_tool_database(rng: random.Random) -> Drawn:
     """The name of a table."""
     return {"e": rng.choice(list(TABLES))}, None
 
 
-def draw_database_row_name(rng: random.Random, table: str) -> Drawn:
+def pick_row_of_tool_database(rng: random.Random, table: str) -> Drawn:
     """The name in a row of a table."""
     return {"e": str(rng.choice(TABLES[table][1])[0])}, None
 
 
 def _database_lookup_intent(column: str, table: str, cores: tuple[str, ...], extra: Extra) -> Intent:
     argument = f"SELECT {column} FROM {table} WHERE name='{{e}}'"
-    return Intent(f"{table}.{column}", cores, argument, partial(draw_database_row_name, table=table), 4, extra)
+    return Intent(f"{table}.{column}", cores, argument, partial(pick_row_of_tool_database, table=table), 4, extra)
 
 
 def open_database(setting: ToolSetting, stack: ExitStack) -> Answer:
@@ -117,7 +117,7 @@ INTENTS = (
         "count",
         ("the number of {e}", "the total number of {e}", "the count of {e}"),
         "SELECT COUNT(*) FROM {e}",
-        draw_database_table,
+        pick_table_of_tool_database,
         1,
         (
             ("How many {e} do we have?", "How many {e} are there?"),

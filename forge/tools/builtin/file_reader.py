@@ -31,7 +31,7 @@ FRAMES = Frames(
 # fmt: on
 
 
-def draw_file_reader_name(rng: random.Random) -> Drawn:
+def pick_file_for_reader_tool(rng: random.Random) -> Drawn:
     """The name of a file that is there."""
     return {"e": rng.choice(list(FILES))}, None
 
@@ -41,4 +41,4 @@ def open_file_reader(setting: ToolSetting, stack: ExitStack) -> Answer:
     return partial(read_file_for_tool, setting.workspace / "files")
 
 
-TOOL = Tool("file_reader", 4, open_file_reader, FRAMES, (Intent("file", ("{e}",), "{e}", draw_file_reader_name),))
+TOOL = Tool("file_reader", 4, open_file_reader, FRAMES, (Intent("file", ("{e}",), "{e}", pick_file_for_reader_tool),))

@@ -29,13 +29,13 @@ FRAMES = Frames(
 # fmt: on
 
 
-def draw_search_person(rng: random.Random) -> Drawn:
+def pick_person_for_search_tool(rng: random.Random) -> Drawn:
     """Somebody that a document is about."""
     name = rng.choice(PEOPLE)
     return {"e": name, "q": name}, None
 
 
-def draw_search_topic(rng: random.Random) -> Drawn:
+def pick_topic_for_search_tool(rng: random.Random) -> Drawn:
     """A document's title, as it is asked about and as it is searched for."""
     title = rng.choice([title for title, _ in CARDS if title not in PEOPLE])
     named = title[0].isupper() or rng.random() < 0.4
@@ -52,7 +52,7 @@ INTENTS = (
         "topic",
         ("{e}",),
         "{q}",
-        draw_search_topic,
+        pick_topic_for_search_tool,
         6,
         (
             ("What about {e}?", "Say something about {e}.", "Do you know {e}?"),
@@ -64,7 +64,7 @@ INTENTS = (
         "person",
         ("{e}",),
         "{q}",
-        draw_search_person,
+        pick_person_for_search_tool,
         1,
         (
             ("Who is {e}?", "Who was {e}?", "Tell me who {e} is.", "Do you know who {e} was?"),

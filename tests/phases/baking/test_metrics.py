@@ -23,7 +23,7 @@ from forge.phases.baking.metrics import (
     half_strength,
 )
 from forge.phases.baking.trajectories import Trajectories
-from forge.tools import TOOL_NAMES, build_tool_workspace
+from forge.tools import TOOL_NAMES, set_up_tool_workspace
 from tests.support.declared import declared
 from tests.support.stub_run import StubRun, conversation, measured, smoke_params, watch_lengths, write_rows
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
@@ -57,7 +57,7 @@ def trajectories() -> Trajectories:
 
 
 def test_baking_records_its_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build_tool_workspace(tmp_path / "workspace")
+    set_up_tool_workspace(tmp_path / "workspace")
     lengths = watch_lengths(monkeypatch)
     model = tiny_model(vocab_size=320, max_steps=1)
     rows = [{**conversation("tool", i), "task": name} for i, name in enumerate(TOOL_NAMES)]

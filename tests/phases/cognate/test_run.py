@@ -10,7 +10,7 @@ import pytest
 from forge.evals.likelihood import likelihood
 from forge.phases.cognate.claims import FOCUS
 from forge.phases.cognate.run import run_branch, run_branches, run_trunk
-from forge.tools import build_tool_workspace
+from forge.tools import set_up_tool_workspace
 from tests.phases.cognate.test_cognate import held_out, params
 from tests.phases.cognate.test_metrics import publish
 from tests.support.declared import declared
@@ -23,7 +23,7 @@ VOCABULARY = len(tiny_tokenizer())
 @pytest.fixture
 def run(tmp_path: Path) -> StubRun:
     """A run on random rows, with a trunk and three branches of it."""
-    build_tool_workspace(tmp_path / "workspace")
+    set_up_tool_workspace(tmp_path / "workspace")
     tiny_tokenizer().save_pretrained(str(tmp_path / "tokenizer"))
     held_out(VOCABULARY).save(tmp_path / "test.safetensors")
     for seed, name in enumerate(("train", "val"), start=1):

@@ -12,7 +12,7 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from forge.agentfile.container import agent_file_component_sizes, read_agent
+from forge.agentfile.container import agent_file_bytes_by_component, read_agent
 from forge.agentfile.model import load_agent_file, save_agent_file
 from forge.agentfile.vq import FrozenVQ
 from forge.data.build import Row
@@ -31,9 +31,13 @@ from forge.phases.compress.gates import ValidationScore, judge_compression_attem
 from forge.phases.compress.metrics import Perplexity, compressed_file_metrics, compression_stage_bytes
 from forge.phases.compress.params import TokenWeights
 from forge.phases.compress.run import run as run_phase
-from forge.phases.compress.vector_quantization import codes_without_training, fitted_codebooks, train_codes
+from forge.phases.compress.vector_quantization import (
+    compress_core_while_training,
+    compress_core_without_training,
+    fit_compression_codebooks,
+)
 from forge.phases.compress.vocabulary_pruning import train_compressed_vocabulary, with_pruned_vocabulary
-from forge.tools import build_tool_workspace
+from forge.tools import set_up_tool_workspace
 from tests.support.declared import declared
 from tests.support.stub_run import StubRun, conversation, conversations, measured, smoke_params, write_rows
 from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
@@ -73,7 +77,7 @@ def same(a: dict[str, torch.Tensor], b: dict[str, torch.Tensor]) -> bool:
 
 
 def codes_of(run: StubRun, teacher: TinyTitanForCausalLM) -> tuple[TinyTitanForCausalLM, FrozenVQ]:
-    return train_codes(run, teacher, dataset_without_prompts(tiny_tokenizer(), ROWS), group=4)
+    return compress_core_while_training(run, teacher, dataset_without_prompts(tiny_tokenizer(), ROWS), group=4)
 
 
 # ---- vocabulary ----------------------------------------------------------------------------------------------
@@ -164,13 +168,13 @@ def indices(frozen: FrozenVQ) -> np.ndarray:
 def test_training_moves_codes_and_codebooks(tmp_path: Path) -> None:
     teacher = ternary()
     run = StubRun(tmp_path, **{**PARAMS, "steps": 12, "lr": 0.1})
-    start = fitted_codebooks(run, teacher, 4).freeze()
+    start = fit_compression_codebooks(run, teacher, 4).freeze()
     trained, frozen = codes_of(run, teacher)
     assert set(frozen.codebooks) == {"attention", "ffn"}
     assert frozen.matrices["memory.q.weight"].codebook == "attention"
     assert (indices(frozen) != indices(start)).any()
     assert (frozen.codebooks["ffn"].codes != start.codebooks["ffn"].codes).any()
-    control = codes_without_training(run, teacher)
+    control = compress_core_without_training(run, teacher)
     assert not hasattr(trained, "vq")
     assert control.config.weight_quant == "frozen"
     query, learned = (model.core_linears()["low.0.attn.q"].weight for model in (control, trained))
@@ -227,7 +231,7 @@ def run_chain(
     ids = tokens(2, 8, vocab=len(tokenizer))
     assert torch.equal(logits(model, ids), logits(chain.final, ids))
     assert sum(chain.sizes.values()) == path.stat().st_size
-    assert chain.sizes == agent_file_component_sizes(path)
+    assert chain.sizes == agent_file_bytes_by_component(path)
     assert chain.untrained.config.vocab_size == model.config.vocab_size == len(tokenizer)
     return chain, path, script
 
@@ -282,7 +286,7 @@ def test_a_byte_budget_takes_what_the_gates_refuse(tmp_path: Path, monkeypatch: 
 
 
 def test_gates_ask_the_validation_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    build_tool_workspace(tmp_path / "workspace")
+    set_up_tool_workspace(tmp_path / "workspace")
     write_rows(tmp_path / "val.jsonl", [conversation("direct", 1), *(conversation("tool", i) for i in range(9))])
     asked: dict[str, Any] = {}
 
@@ -308,7 +312,7 @@ def test_gates_ask_the_validation_split(tmp_path: Path, monkeypatch: pytest.Monk
 
 def test_the_chain_and_the_file_record_their_metrics(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     chain, path, _ = run_chain(tmp_path, monkeypatch, 0.5, 0.5, 0.49, 0.45)
-    build_tool_workspace(tmp_path / "workspace")
+    set_up_tool_workspace(tmp_path / "workspace")
     write_rows(tmp_path / "test.jsonl", conversations(2))
     asked: dict[str, Any] = {}
 

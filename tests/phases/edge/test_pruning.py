@@ -10,7 +10,7 @@ import torch
 from torch import Tensor, nn
 
 from forge.errors import ForgeError
-from forge.model import TinyTitanConfig, TinyTitanForCausalLM, load_model, save_model, titan_core_weight_names
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM, load_model, names_of_core_model_weights, save_model
 from forge.phases.edge.importance import Importance, taylor_importance
 from forge.phases.edge.pruning import PruningPlan, edge_core_parameters, plan_pruning, prune_heads_and_units
 
@@ -48,7 +48,7 @@ def next_token_loss(model: TinyTitanForCausalLM, ids: Tensor) -> tuple[Tensor, d
 
 def core_size(model: TinyTitanForCausalLM) -> int:
     state = model.state_dict()
-    return sum(state[name].numel() for name in titan_core_weight_names(model))
+    return sum(state[name].numel() for name in names_of_core_model_weights(model))
 
 
 def with_zeros(model: TinyTitanForCausalLM, plan: PruningPlan) -> TinyTitanForCausalLM:

@@ -9,7 +9,7 @@ import pytest
 from pydantic import TypeAdapter, ValidationError
 
 from forge.errors import ForgeError
-from forge.phases.evomerge.fitness import Fitness, Measured, best_parent, combine_into_fitness
+from forge.phases.evomerge.fitness import Fitness, Measured, combine_into_fitness, fittest_parent
 from forge.phases.evomerge.params import FitnessWeights
 
 REFERENCE = Measured(perplexity=10.0, accuracy=0.49, flops=1e6, bytes=4e6)
@@ -63,7 +63,7 @@ def test_weights_are_the_callers_by_name() -> None:
     only_speed = FitnessWeights(perplexity=0.0, accuracy=0.0, speed=1.0, memory=0.0)
     assert combine_into_fitness(Measured(99.0, 0.0, 0.5e6, 9e9), REFERENCE, only_speed).value == pytest.approx(2.0)
     parents = [Measured(1.0, 0.9, 2.0, 1.0), Measured(9.0, 0.1, 1.0, 1.0)]
-    assert (best_parent(parents, WEIGHTS), best_parent(parents, only_speed)) == (0, 1)
+    assert (fittest_parent(parents, WEIGHTS), fittest_parent(parents, only_speed)) == (0, 1)
     with pytest.raises(ValidationError, match=r"perplexity\n.*required"):
         FitnessWeights.model_validate({"speed": 1.0})
 
@@ -79,7 +79,7 @@ def test_best_parent_weighs_all_quantities() -> None:
         Measured(10.5, 0.4, 1e6, 1e6),
         Measured(math.nan, 0.9, 1.0, 1.0),
     ]
-    assert best_parent(parents, WEIGHTS) == 1
-    assert best_parent([parents[2], parents[0], parents[0]], WEIGHTS) == 1
+    assert fittest_parent(parents, WEIGHTS) == 1
+    assert fittest_parent([parents[2], parents[0], parents[0]], WEIGHTS) == 1
     with pytest.raises(ForgeError, match="no parent"):
-        best_parent(parents[2:], WEIGHTS)
+        fittest_parent(parents[2:], WEIGHTS)

@@ -14,7 +14,7 @@ from forge.model import save_model
 from forge.phases.cognate.params import Params as CognateParams
 from forge.phases.cognate.phase import BRANCHES
 from forge.phases.evomerge.run import run as run_evomerge
-from forge.tools import build_tool_workspace
+from forge.tools import set_up_tool_workspace
 from tests.support.declared import declared
 from tests.support.stub_run import ROOT, StubRun, random_set
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
@@ -34,7 +34,7 @@ def publish(folder: Path, seed: int) -> Published:
 
 
 def test_the_champion_is_published_and_held_against_its_controls(tmp_path: Path) -> None:
-    build_tool_workspace(tmp_path / "workspace")
+    set_up_tool_workspace(tmp_path / "workspace")
     for seed, name in enumerate(("train", "val")):
         random_set(36, VOCABULARY, seed=seed).save(tmp_path / f"{name}.safetensors")
     given: dict[str, Any] = dict(changed(SHORT, generations=2, population=4, elites=1, fitness_samples=10))

@@ -8,7 +8,7 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.dataset import EncodedSet
 from forge.data.render import ID
-from forge.data.tasks import draw
+from forge.data.tasks import draw_problems
 from forge.data.tokenizer import train_tokenizer
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.thinking.gate import ThoughtGate
@@ -18,7 +18,7 @@ from tests.support.toy_thoughts import FAMILIES, WEIGHTS, encoded
 
 @pytest.fixture(scope="session")
 def tokenizer() -> PreTrainedTokenizerFast:
-    items = [item for name in FAMILIES for item in draw(name, 0, 40, "train")]
+    items = [item for name in FAMILIES for item in draw_problems(name, 0, 40, "train")]
     return train_tokenizer([item.prompt + item.answer for item in items], 320, [])
 
 

@@ -9,7 +9,7 @@ import numpy as np
 import pytest
 
 from forge.data.render import ID, tokenize_text
-from forge.data.tasks import draw
+from forge.data.tasks import draw_problems
 from forge.model import TinyTitanForCausalLM
 from forge.phases.quietstar.evaluation import evaluate_thoughts, quietstar_stand_ins, quietstar_suite_problems
 from forge.thinking.thinker import Thinker
@@ -20,7 +20,7 @@ def test_controls_stand_where_thoughts_do(
     model: TinyTitanForCausalLM, tokenizer: Any, thinker: Thinker, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     problems = quietstar_suite_problems(tokenizer, 3, 7, "test")
-    assert [p.item for p in problems[:3]] == list(draw("gcd", 7, 3, "test"))
+    assert [p.item for p in problems[:3]] == list(draw_problems("gcd", 7, 3, "test"))
     assert problems[0].answer == [*tokenize_text(tokenizer, problems[0].item.answer), ID["end"]]
     asked: list[tuple[list[Any], list[Any]]] = []
 

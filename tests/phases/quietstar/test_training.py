@@ -24,8 +24,8 @@ from forge.phases.quietstar.training import (
 )
 from forge.thinking.coherence import coherence_components
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.likelihood import thinking_log_likelihood
-from forge.thinking.rows import batch_without_thoughts
+from forge.thinking.likelihood import thinker_answer_log_likelihood
+from forge.thinking.rows import thinker_batch_without_thoughts
 from forge.thinking.sampling import sample_thoughts, thought_sampling_generator
 from forge.train import language_loss, memory
 from forge.train.losses import LossFn
@@ -110,9 +110,9 @@ def test_loss_is_the_sum_of_its_parts_and_reward_is_the_gain_in_likelihood(
     thoughts = sample_thoughts(model, batch.prompts, 3, 3, thought_sampling_generator(SEED, 2))
 
     def likelihood(insides: list[list[int]]) -> np.ndarray:
-        return thinking_log_likelihood(model, batch.prompts, batch.answers, gate, insides)
+        return thinker_answer_log_likelihood(model, batch.prompts, batch.answers, gate, insides)
 
-    off = thinking_log_likelihood(model, batch.prompts, batch.answers)
+    off = thinker_answer_log_likelihood(model, batch.prompts, batch.answers)
     gain = np.stack([likelihood(thoughts[:, i].tolist()) - off for i in range(3)], axis=1)
     assert metrics["reward"] == pytest.approx(float(gain.mean()), abs=1e-4)
     count = batch.count
@@ -124,7 +124,7 @@ def test_loss_is_the_sum_of_its_parts_and_reward_is_the_gain_in_likelihood(
     wanted = 10 * (loss - without).item()
     assert (scaled - without).item() == pytest.approx(wanted, rel=0.2)
     with pytest.raises(TypeError):
-        loss_of(gate)(model, batch_without_thoughts([[3, 4]], [[20, 1]]))
+        loss_of(gate)(model, thinker_batch_without_thoughts([[3, 4]], [[20, 1]]))
 
 
 def test_reinforce_makes_the_better_thought_likelier(
@@ -138,7 +138,7 @@ def test_reinforce_makes_the_better_thought_likelier(
     monkeypatch.setattr("forge.phases.quietstar.training.sample_thoughts", lambda *_: fixed)
     advantage = torch.tensor([[1.0, -0.5, -0.5]] * 4)
     monkeypatch.setattr("forge.phases.quietstar.training.quietstar_leave_one_out", lambda reward: advantage)
-    plain = batch_without_thoughts(batch.prompts, batch.answers)
+    plain = thinker_batch_without_thoughts(batch.prompts, batch.answers)
     batch = replace(batch, ids=plain.ids, select=plain.select, targets=plain.targets, valid=plain.valid)
 
     def fluency(inside: list[int]) -> float:

@@ -19,7 +19,7 @@ from forge.pipeline.dvc.code import (
     stage_code_hashes_text,
     write_code_hashes,
 )
-from forge.pipeline.layout.phases import STAGES, stage_named
+from forge.pipeline.layout.phases import STAGES, find_stage_in_layout
 
 ROOT = Path(__file__).resolve().parents[3]
 LOOP = "forge/train/loop.py"
@@ -105,7 +105,7 @@ def read_stage(stage: Stage) -> dict[str, str]:
 def test_the_files_are_written_once_and_name_the_module(tree: Path) -> None:
     assert write_code_hashes(tree) == [stage.name for stage in STAGES]
     assert write_code_hashes(tree) == []
-    trunk = stage_named("trunk")
+    trunk = find_stage_in_layout("trunk")
     assert read_json(tree / trunk.code) == code_of(trunk, tree)
     assert changed_code_module(trunk, tree) == ""
     rewrite(tree / LOOP, "log_every: int = 10", "log_every: int = 11")

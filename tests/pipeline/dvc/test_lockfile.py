@@ -12,10 +12,10 @@ from forge.pipeline.dvc.lockfile import (
     Cache,
     Lock,
     Out,
+    dvc_md5_of_file,
     is_dvc_cache_draft,
     is_dvc_cache_object_intact,
     lock_fault,
-    md5_file,
     md5_path,
 )
 
@@ -79,7 +79,7 @@ def test_the_users_of_an_object_are_all_that_have_its_bytes(tmp_path: Path) -> N
 
 def test_drafts_in_the_cache_are_told_from_objects(tmp_path: Path) -> None:
     (tmp_path / "f").write_text("x")
-    name = md5_file(tmp_path / "f")[2:]
+    name = dvc_md5_of_file(tmp_path / "f")[2:]
     assert [is_dvc_cache_draft(Path(each)) for each in (name, f"{name}.dir", f".{name}.tmp", f"{name}.tmp", ".x")] == [
         False,
         False,

@@ -22,7 +22,7 @@ from forge.pipeline.handoff import contracts
 from forge.pipeline.handoff.contracts import check_handoff
 from forge.pipeline.handoff.publish import describe_published_model, read_published_metadata
 from forge.pipeline.handoff.schemas import contract_schema
-from forge.pipeline.layout.phases import CONTRACTS, contract_in_layout, stage_named
+from forge.pipeline.layout.phases import CONTRACTS, find_stage_in_layout, layout_contract_for_stage
 
 SESSION = "0123456789abcdef" * 4
 BOUNDS = {
@@ -76,7 +76,7 @@ def make_model(
 
 
 def check(target: str, models: dict[str, Path], record: Any = lambda outcome: None) -> Any:
-    contract = contract_in_layout(target)
+    contract = layout_contract_for_stage(target)
     assert contract is not None
     thresholds = ContractThresholds.model_validate(BOUNDS)
     return check_handoff(
@@ -104,8 +104,8 @@ def test_one_contract_for_each_pair_of_neighbours() -> None:
     assert len(CONTRACTS) == 7
     for contract in CONTRACTS:
         assert order.index(contract.target) == order.index(contract.source) + 1
-        assert stage_named(contract.target).inputs[0] == contract.source
-    assert contract_in_layout("trunk") is None
+        assert find_stage_in_layout(contract.target).inputs[0] == contract.source
+    assert layout_contract_for_stage("trunk") is None
 
 
 def test_contracts_are_data() -> None:
@@ -338,7 +338,7 @@ def test_a_flipped_byte_stops_the_handoff(project: Path) -> None:
 def test_weights_must_be_ternary(project: Path, kind: str, harm: str | None, rule: str | None) -> None:
     import torch
 
-    from forge.model import TinyTitanConfig, TinyTitanForCausalLM, save_model, titan_core_weight_names
+    from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights, save_model
     from forge.model.quantizers import ternary
 
     torch.manual_seed(0)
@@ -346,7 +346,7 @@ def test_weights_must_be_ternary(project: Path, kind: str, harm: str | None, rul
     config = TinyTitanConfig(**small, low_ffn=[16], high_ffn=[16], memory=False, weight_quant=kind)
     model = TinyTitanForCausalLM(config)
     with torch.no_grad():
-        for name in titan_core_weight_names(model):
+        for name in names_of_core_model_weights(model):
             weight = model.get_parameter(name)
             if harm == "zero":
                 weight.zero_()

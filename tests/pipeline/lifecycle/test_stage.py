@@ -22,17 +22,17 @@ from forge.pipeline.handoff.publish import publishing_directory
 from forge.pipeline.layout import paths as locate
 from forge.pipeline.layout.phases import (
     STAGES,
+    find_stage_in_layout,
     last_stage,
     phase_in_layout,
     stage_input_paths,
-    stage_named,
     stage_names,
 )
 from forge.pipeline.lifecycle import stage as stage_module
 from forge.pipeline.lifecycle.checkpoints import CheckpointHome, digest_stage_input, stage_fingerprint
-from forge.pipeline.lifecycle.run import Run, stage_lifecycle_metric_prefix
+from forge.pipeline.lifecycle.run import Run, stage_lifecycle_name_prefix
 from forge.pipeline.lifecycle.stage import stage_lifecycle
-from forge.pipeline.records.tracking import read_status
+from forge.pipeline.records.tracking import read_recorded_status
 
 ROOT = Path(__file__).resolve().parents[3]
 BOOT = load_params(ROOT / "params.yaml").block("evaluation").bootstrap
@@ -118,7 +118,7 @@ def test_a_training_stage_leaves_what_dvc_expects(prepared: Path) -> None:
     assert kept["trunk/system/rss_gb_peak"] > 0
     kept = {name: value for name, value in kept.items() if name not in sampled}
     assert kept == {"trunk/train/loss": 1 / 3, "trunk/other": 2, "trunk/detail": 2, "trunk/quality/bpb": 1.5}
-    assert read_status(Path(".forge/runs/trunk"))["state"] == "done"  # type: ignore[index]
+    assert read_recorded_status(Path(".forge/runs/trunk"))["state"] == "done"  # type: ignore[index]
     assert not list(Path(".forge/checkpoints").rglob("*.*")), "checkpoints outlived the publication"
 
 
@@ -200,7 +200,7 @@ def test_faults_leave_one_line_and_no_model(
         act(run)
     assert message in leaves(1, capsys, caught)
     assert not list(Path("models").rglob("*.json"))
-    status = read_status(Path(".forge/runs/trunk"))
+    status = read_recorded_status(Path(".forge/runs/trunk"))
     assert status is not None
     assert status["state"] == "failed"
     assert message in status["note"]
@@ -219,7 +219,7 @@ def test_a_bug_keeps_its_traceback_and_gives_the_lock_back(prepared: Path) -> No
         assert run.out_dir.is_dir()
         _ = 1 / 0
     assert not list(Path("models").iterdir())
-    assert read_status(Path(".forge/runs/trunk"))["note"] == "ZeroDivisionError: division by zero"  # type: ignore[index]
+    assert read_recorded_status(Path(".forge/runs/trunk"))["note"] == "ZeroDivisionError: division by zero"  # type: ignore[index]
     train_trunk()
 
 
@@ -245,7 +245,7 @@ def test_an_interrupted_stage_saves_and_resumes(prepared: Path, capsys: pytest.C
         atomic_write_json(run.checkpoint_dir / "state.json", {"step": 3})
         raise Interrupted(3, 10)
     assert leaves(130, capsys, caught) == "trunk: paused at step 3 of 10; go on with: agent-forge run"
-    assert read_status(Path(".forge/runs/trunk"))["state"] == "paused"  # type: ignore[index]
+    assert read_recorded_status(Path(".forge/runs/trunk"))["state"] == "paused"  # type: ignore[index]
     assert not Path("results/trunk/metrics.json").exists()
     with open(".forge/runs/trunk/metrics.jsonl", "a") as stream:
         stream.write('{"step": 4, "train/lo')  # what a SIGKILL would leave
@@ -452,7 +452,7 @@ def test_phases_know_their_stages() -> None:
         "edge",
         "cognate@reasoning",
     ]
-    assert stage_input_paths(stage_named("compress")) == (
+    assert stage_input_paths(find_stage_in_layout("compress")) == (
         "data/prepared",
         "data/workspace",
         "models/baking",
@@ -460,7 +460,7 @@ def test_phases_know_their_stages() -> None:
         "models/trunk",
     )
     with pytest.raises(ForgeError, match="no stage named 'x'"):
-        stage_named("x")
+        find_stage_in_layout("x")
     with pytest.raises(ForgeError, match="no phase named 'x'"):
         phase_in_layout("x")
 
@@ -472,10 +472,10 @@ def test_only_the_stage_that_closes_a_phase_writes_its_row(prepared: Path, capsy
 
 
 def test_a_phase_of_several_stages_is_recorded_as_one(prepared: Path) -> None:
-    assert stage_lifecycle_metric_prefix(stage_named("branches"), None) == "cognate"
-    assert stage_lifecycle_metric_prefix(stage_named("cognate"), "memory_integration") == "cognate/model_2"
-    assert "results/cognate/ledger.json" in stage_named("branches").records()
-    assert not any("ledger" in path for path in stage_named("trunk").records())
+    assert stage_lifecycle_name_prefix(find_stage_in_layout("branches"), None) == "cognate"
+    assert stage_lifecycle_name_prefix(find_stage_in_layout("cognate"), "memory_integration") == "cognate/model_2"
+    assert "results/cognate/ledger.json" in find_stage_in_layout("branches").records()
+    assert not any("ledger" in path for path in find_stage_in_layout("trunk").records())
 
 
 def test_comparisons_take_the_seed_and_the_resamples_of_the_run(prepared: Path) -> None:

@@ -24,11 +24,11 @@ from forge.pipeline.records.recorder import consume_recorder_lines, record_dvcli
 from forge.pipeline.records.tracking import (
     Tracker,
     drop_partial_line,
-    finite_tracked_numbers,
+    finite_recorded_numbers,
     keep_tracking_offline,
-    nest_tracked_metrics,
+    nest_recorded_values,
+    read_recorded_status,
     read_series,
-    read_status,
     record_all_metrics,
 )
 
@@ -64,9 +64,9 @@ def test_nesting_keeps_every_value_or_refuses(flat: dict[str, int]) -> None:
     clash = any(other.startswith(name + "/") for name in flat for other in flat)
     if clash:
         with pytest.raises(ForgeError, match="metric"):
-            nest_tracked_metrics(flat)
+            nest_recorded_values(flat)
         return
-    tree = nest_tracked_metrics(flat)
+    tree = nest_recorded_values(flat)
     for name, value in flat.items():
         node: Any = tree
         for part in name.split("/"):
@@ -75,11 +75,11 @@ def test_nesting_keeps_every_value_or_refuses(flat: dict[str, int]) -> None:
 
 
 def test_numbers_become_plain() -> None:
-    plain = finite_tracked_numbers({"a": np.float32(0.5), "b": True, "c": 3})
+    plain = finite_recorded_numbers({"a": np.float32(0.5), "b": True, "c": 3})
     assert plain == {"a": 0.5, "b": 1, "c": 3}
     assert {type(value) for value in plain.values()} == {float, int}
     with pytest.raises(ForgeError, match="'d' is not a finite number"):
-        finite_tracked_numbers({"d": np.inf})
+        finite_recorded_numbers({"d": np.inf})
 
 
 def test_the_network_is_off_unless_the_user_says_otherwise(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -295,13 +295,13 @@ def test_status_tells_pace_and_is_written_twice_a_second_at_most(
     tracker.status("running", 5, 25, throttle=True)
     clock.now += 0.1
     tracker.status("running", 6, 25, throttle=True)
-    first = read_status(tmp_path / "e")
+    first = read_recorded_status(tmp_path / "e")
     assert first is not None
     assert (first["step"], first["seconds_left"]) == (5, None)
     clock.now += 9.9
     tracker.status("running", 10, 25, throttle=True)
-    second = read_status(tmp_path / "e")
+    second = read_recorded_status(tmp_path / "e")
     assert second is not None
     assert (second["step"], second["seconds_left"]) == (10, pytest.approx(30.0))
     tracker.abandon("paused", 10, 25, "n")
-    assert read_status(tmp_path / "nowhere") is None
+    assert read_recorded_status(tmp_path / "nowhere") is None

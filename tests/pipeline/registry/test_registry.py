@@ -22,16 +22,16 @@ from forge.files import atomic_write_json, write_manifest
 from forge.pipeline.handoff.publish import describe_published_model
 from forge.pipeline.registry import store
 from forge.pipeline.registry.models import find_model, list_models
-from forge.pipeline.registry.sessions import Session, forget_old_sessions, list_sessions, mark_killed_sessions
+from forge.pipeline.registry.sessions import Session, delete_old_registry_sessions, list_sessions, mark_killed_sessions
 from forge.pipeline.registry.store import (
     MIGRATIONS,
     put,
     reading_registry,
-    registry_faults,
     registry_path,
     salvage_registry,
     select_registry_rows,
     set_registry_aside,
+    validate_registry_store,
     writing_registry,
 )
 
@@ -95,7 +95,7 @@ def test_six_writers_of_which_two_are_killed_lose_nothing(project: Path) -> None
     said = {name: process.communicate(timeout=120) for name, process in writers.items()}
     assert [err for _, err in said.values()] == [""] * 6
     assert [writers[name].returncode for name in names] == [-signal.SIGKILL] * 2 + [0] * 4
-    assert registry_faults() == []
+    assert validate_registry_store() == []
     with reading_registry() as connection:
         kept = {row["models"][0] for row in select_registry_rows(connection, "SELECT models FROM handoffs")}
     for name, (out, _) in said.items():
@@ -196,7 +196,7 @@ def test_damage_is_found_and_the_sound_rows_are_saved(
     project: Path, where: str, capsys: pytest.CaptureFixture[str]
 ) -> None:
     path = filled()
-    assert registry_faults() == []
+    assert validate_registry_store() == []
     blob = bytearray(path.read_bytes())
     if where == "header":
         blob[3] ^= 1
@@ -210,7 +210,7 @@ def test_damage_is_found_and_the_sound_rows_are_saved(
     if where == "empty":
         blob.clear()
     path.write_bytes(blob)
-    assert registry_faults()
+    assert validate_registry_store()
     run = session("later")  # a run goes on, whatever it meets
     run.end("done", 1, 1, "")
     said = capsys.readouterr().err.splitlines()
@@ -218,7 +218,7 @@ def test_damage_is_found_and_the_sound_rows_are_saved(
     assert all("later: not recorded in" in line and "models reindex" in line for line in said)
     aside = set_registry_aside(path)
     saved = salvage_registry(aside, path)
-    assert registry_faults() == []
+    assert validate_registry_store() == []
     with reading_registry() as connection:
         kept = {table: len(select_registry_rows(connection, f"SELECT * FROM {table}")) for table in saved}
     assert kept == saved
@@ -239,7 +239,7 @@ def test_flipped_bytes_anywhere_are_found_or_change_nothing(project: Path) -> No
         blob = bytearray(sound)
         blob[place] ^= int(generator.integers(1, 256))
         path.write_bytes(blob)
-        if registry_faults():
+        if validate_registry_store():
             found += 1
             continue
         with reading_registry() as connection:
@@ -250,7 +250,7 @@ def test_flipped_bytes_anywhere_are_found_or_change_nothing(project: Path) -> No
 
 
 def test_no_registry_is_said_plainly(project: Path) -> None:
-    assert registry_faults() == []
+    assert validate_registry_store() == []
     assert list_models() == []
     assert list_sessions() == []
     with pytest.raises(ForgeError, match="no registry yet"):
@@ -314,12 +314,12 @@ def test_old_failed_and_surplus_sessions_are_forgotten_with_their_events(project
             ("running-90", "running", 90.0),
         ):
             add(connection, name, status, days, now)
-        forget_old_sessions(connection, KEEP, now)
+        delete_old_registry_sessions(connection, KEEP, now)
     kept = {"done-29", "paused-6", "failed-6", "running-90"}
     assert {row["id"] for row in list_sessions()} == kept
     with writing_registry() as connection:
         assert {row["session"] for row in select_registry_rows(connection, "SELECT * FROM events")} == kept
-        forget_old_sessions(connection, RegistryParams(keep_days=30, keep_failed_days=7, keep_sessions=2), now)
+        delete_old_registry_sessions(connection, RegistryParams(keep_days=30, keep_failed_days=7, keep_sessions=2), now)
         left = {row["id"] for row in select_registry_rows(connection, "SELECT id FROM sessions")}
     assert left in ({"running-90", "paused-6"}, {"running-90", "failed-6"}), "the running one and the newest other"
 

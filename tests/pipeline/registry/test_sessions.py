@@ -18,7 +18,7 @@ from forge.pipeline.layout.paths import layout_main_root
 from forge.pipeline.lifecycle.stage import Run, stage_lifecycle
 from forge.pipeline.registry.models import find_model, list_models
 from forge.pipeline.registry.sessions import list_sessions
-from forge.pipeline.registry.store import reading_registry, registry_faults, registry_path, select_registry_rows
+from forge.pipeline.registry.store import reading_registry, registry_path, select_registry_rows, validate_registry_store
 
 ROOT = Path(__file__).resolve().parents[3]
 
@@ -120,7 +120,7 @@ def test_an_experiment_in_a_copy_records_in_the_main_repository(
     assert not (prepared / ".forge/registry.db").exists()
     assert [row["experiment"] for row in list_sessions()] == ["wide"]
     assert [row["experiment"] for row in list_models(query="wide")] == ["wide"]
-    assert registry_faults() == []
+    assert validate_registry_store() == []
 
 
 def test_listing_models_starts_nothing_heavy(prepared: Path) -> None:

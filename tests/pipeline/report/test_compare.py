@@ -13,7 +13,7 @@ import pytest
 from forge.cli.main import main
 from forge.errors import ForgeError
 from forge.pipeline.report.compare import (
-    compare_snapshots,
+    compare_report_snapshots,
     experiments_to_compare,
     parameters_to_compare,
     report_all_experiments,
@@ -120,7 +120,7 @@ def test_a_name_over_two_baselines(repository: Path) -> None:
 
 
 def test_what_differs_is_told_and_nothing_else(repository: Path) -> None:
-    both = compare_snapshots(snapshot_to_compare(repository, "small"), snapshot_to_compare(repository, "fewer"))
+    both = compare_report_snapshots(snapshot_to_compare(repository, "small"), snapshot_to_compare(repository, "fewer"))
     assert both["a"] == {"name": "small", "commit": git("rev-parse", "small"), "scale": "smoke", "seed": 0}
     assert both["parameters"] == [
         {"key": "edge.prune_ratio", "a": 0.25, "b": 0.5},
@@ -136,7 +136,9 @@ def test_what_differs_is_told_and_nothing_else(repository: Path) -> None:
 
 
 def test_a_state_equals_itself(repository: Path) -> None:
-    both = compare_snapshots(snapshot_to_compare(repository, "HEAD"), snapshot_to_compare(repository, "workspace"))
+    both = compare_report_snapshots(
+        snapshot_to_compare(repository, "HEAD"), snapshot_to_compare(repository, "workspace")
+    )
     assert (both["parameters"], both["metrics"]) == ([], [])
     assert all(row["a"] == row["b"] for row in both["ledger"] + both["claims"])
 
@@ -145,15 +147,15 @@ def test_inactive_scales_do_not_count_and_active_ones_are_compared_across_names(
     text = Path("params.yaml").read_text()
     Path("params.yaml").write_text(text.replace("steps: 100", "steps: 200"))
     assert (
-        compare_snapshots(snapshot_to_compare(repository, "HEAD"), snapshot_to_compare(repository, "workspace"))[
+        compare_report_snapshots(snapshot_to_compare(repository, "HEAD"), snapshot_to_compare(repository, "workspace"))[
             "parameters"
         ]
         == []
     )
     Path("params.yaml").write_text(text.replace("scale: smoke", "scale: tiny"))
-    assert compare_snapshots(snapshot_to_compare(repository, "HEAD"), snapshot_to_compare(repository, "workspace"))[
-        "parameters"
-    ] == [
+    assert compare_report_snapshots(
+        snapshot_to_compare(repository, "HEAD"), snapshot_to_compare(repository, "workspace")
+    )["parameters"] == [
         {"key": "scale", "a": "smoke", "b": "tiny"},
         {"key": "scales.${scale}.edge.steps", "a": 6, "b": 100},
         {"key": "scales.${scale}.edge.lr", "a": None, "b": 0.5},
@@ -168,7 +170,9 @@ def test_parameters_are_what_minus_s_takes() -> None:
 def test_a_phase_that_one_side_lacks(repository: Path) -> None:
     Path("results/edge/ledger.json").unlink()
     Path("results/edge/claims.json").unlink()
-    both = compare_snapshots(snapshot_to_compare(repository, "HEAD"), snapshot_to_compare(repository, "workspace"))
+    both = compare_report_snapshots(
+        snapshot_to_compare(repository, "HEAD"), snapshot_to_compare(repository, "workspace")
+    )
     assert both["ledger"][0]["a"]["bytes"] == 1000
     assert both["ledger"][0]["b"] is None
     assert [claim["b"] is None for claim in both["claims"]] == [False, True]

@@ -18,10 +18,10 @@ from forge.errors import ForgeError
 from forge.files import atomic_write_json, atomic_write_text, write_manifest
 from forge.host import disk
 from forge.pipeline.dvc import locks
-from forge.pipeline.dvc.lockfile import Cache, md5_file
+from forge.pipeline.dvc.lockfile import Cache, dvc_md5_of_file
 from forge.pipeline.dvc.runner import run_pipeline
 from forge.pipeline.dvc.states import stage_states
-from forge.pipeline.layout.phases import stage_named
+from forge.pipeline.layout.phases import find_stage_in_layout
 from forge.pipeline.lifecycle.checkpoints import CheckpointHome, stage_checkpoint_key
 from forge.pipeline.registry.store import put, registry_event_row, registry_path, writing_registry
 from forge.pipeline.upkeep import doctor
@@ -205,7 +205,7 @@ def test_a_task_whose_worker_died_is_marked_as_failed(here: Path, monkeypatch: p
 
 
 def object_of(root: Path, path: str) -> Path:
-    return Cache(root / ".dvc/cache/files/md5").object(md5_file(root / path))
+    return Cache(root / ".dvc/cache/files/md5").object(dvc_md5_of_file(root / path))
 
 
 def test_a_flipped_byte_in_the_cache_is_mended_from_the_workspace(here: Path) -> None:
@@ -257,7 +257,7 @@ def checkpoint(stage: str, key: str) -> Path:
 
 
 def test_checkpoints_are_orphans_when_nothing_would_resume_from_them(here: Path) -> None:
-    live = checkpoint("bitnet", stage_checkpoint_key(stage_named("bitnet"), None, load_params()))
+    live = checkpoint("bitnet", stage_checkpoint_key(find_stage_in_layout("bitnet"), None, load_params()))
     checkpoint("bitnet", "ab" * 32)
     (note,) = [f for f in examine(here, quick=True) if f.check == "checkpoints"]
     assert (note.state, note.what.split(",")[0], note.fix) == ("note", "1 orphans", "agent-forge clean")
