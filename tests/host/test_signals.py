@@ -9,6 +9,7 @@ import signal
 import subprocess
 import sys
 import textwrap
+import threading
 import time
 from contextlib import suppress
 from pathlib import Path
@@ -124,3 +125,16 @@ def test_a_stage_does_not_outlive_its_parent(project: Path) -> None:
         assert time.monotonic() < deadline, f"process {child} lives on"
         time.sleep(0.05)
     parent.stdout.close()
+
+
+def test_another_thread_can_run_a_stage_without_signals() -> None:
+    seen: list[bool] = []
+
+    def work() -> None:
+        with stop_on_signals() as stop:
+            seen.append(stop.requested)
+
+    thread = threading.Thread(target=work)
+    thread.start()
+    thread.join()
+    assert seen == [False]

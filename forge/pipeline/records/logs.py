@@ -86,8 +86,8 @@ class _OneLine(logging.Formatter):
 
 @contextmanager
 def logging_to(stage: str, *, directory: Path | None = None, stderr: bool = True) -> Iterator[JsonLinesHandler]:
-    """Send the log of the block to a file of its own in ``directory`` (default: `recorded_run_logs_dir`) and, from WARNING on,
-    to stderr as `<stage>: <message>`."""
+    """Send the log of the block to a file of its own in ``directory`` (default: `recorded_run_logs_dir`) and, from
+    WARNING on, to stderr as `<stage>: <message>`."""
     stamp = time.strftime("%Y%m%dT%H%M%SZ", time.gmtime())
     handlers: list[logging.Handler] = []
     root, ours = logging.getLogger(), logging.getLogger(OURS)

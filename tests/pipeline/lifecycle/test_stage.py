@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 import os
 import signal
-import threading
 import time
 from pathlib import Path
 from typing import Any
@@ -345,19 +344,6 @@ def test_what_a_killed_writer_left_is_swept_up(prepared: Path) -> None:
         fill_model(run)
         run.publish({})
     assert [path.exists() for path in stray] == [False, True, True]
-
-
-def test_another_thread_can_run_a_stage_without_signals() -> None:
-    seen: list[bool] = []
-
-    def work() -> None:
-        with stop_on_signals() as stop:
-            seen.append(stop.requested)
-
-    thread = threading.Thread(target=work)
-    thread.start()
-    thread.join()
-    assert seen == [False]
 
 
 def test_a_second_writer_waits_and_is_then_refused(project: Path) -> None:
