@@ -13,8 +13,10 @@ from forge.data.dataset import KINDS, EncodedSet, build_set
 from forge.data.dialogues import TOOL_PROMPT, Split, persona_dialogues, tool_dialogues
 from forge.data.personas import PERSONA_PROMPTS
 from forge.data.render import encode_many, render, render_text
-from forge.data.tasks import SPLITS, SUITE, Item, draw_problems, reasoning_gym_accepts_answer
-from forge.data.texts import book_chunks, own_dataset_rows, recall_dialogues, text_split
+from forge.data.tasks import SUITE, Item, draw_problems, reasoning_gym_accepts_answer
+from forge.data.splits import SPLITS
+from forge.data.texts import book_chunks, own_dataset_rows, recall_dialogues
+from forge.data.splits import dataset_split_by_hash
 from forge.data.tokenizer import mine_tokenizer_phrases, save_tokenizer, train_tokenizer
 from forge.errors import ForgeError
 from forge.files import atomic_write_json, atomic_write_text
@@ -39,7 +41,7 @@ def build_data(params: Any, seed: int, prepared: Path, workspace: Path) -> dict[
         # Not the first turn alone: a system prompt shared by all rows would send them all to one split.
         text = row.get("text") or "\n".join(m["content"] for m in row["messages"] if m["role"] != "system")
         kind = "text" if "text" in row else "direct"
-        rows[text_split(text)].append({"kind": kind, "task": "own", "difficulty": 0.5, **row})
+        rows[dataset_split_by_hash(text)].append({"kind": kind, "task": "own", "difficulty": 0.5, **row})
     tokenizer = corpus_tokenizer(rows["train"], params)
     save_tokenizer(tokenizer, prepared / "tokenizer")
     for split, examples in rows.items():
@@ -74,7 +76,7 @@ def draw_dataset_split(params: Any, seed: int, split: str, toolbox: Toolbox) -> 
     rows += [
         {"kind": "text", "task": "text", "text": chunk, "difficulty": 0.5}
         for chunk in book_chunks()[: params.train_text or None]
-        if text_split(chunk) == split
+        if dataset_split_by_hash(chunk) == split
     ]
     return rows
 

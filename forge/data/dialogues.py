@@ -19,15 +19,9 @@ import hashlib
 import random
 from typing import Any, Literal
 
-from forge.data.dialogue_templates import (
-    ACTIVITIES,
-    ACTIVITY_QUESTIONS,
-    CONCEPT_QUESTIONS,
-    CONCEPTS,
-    GREETINGS,
-    SPLITS,
-    STYLES,
-)
+from forge.data.splits import dataset_split_by_hash
+from forge.data.dialogue_templates import ACTIVITIES, ACTIVITY_QUESTIONS, CONCEPT_QUESTIONS, CONCEPTS, GREETINGS, STYLES
+from forge.data.splits import SPLITS
 from forge.data.personas import PERSONA_PROMPTS, PERSONAS
 from forge.tools import TOOL_NAMES, Toolbox
 from forge.tools.builtin import TOOLS
@@ -39,12 +33,6 @@ Dialogue = dict[str, Any]
 TOOL_PROMPT = f"Use {', '.join(TOOL_NAMES[:-1])} or {TOOL_NAMES[-1]}."
 
 _CASUAL = 0.15  # share of user turns typed without a capital and a final mark
-_HELD_OUT = {0: "test", 1: "val"}  # residue of the argument's hash modulo 10
-
-
-def split_of(key: str) -> str:
-    """Split that owns an argument: 80 % train, 10 % val, 10 % test, by hash of its text."""
-    return _HELD_OUT.get(hashlib.sha256(key.encode()).digest()[0] % 10, "train")
 
 
 @functools.cache
@@ -117,7 +105,7 @@ def _draw_slots(rng: random.Random, tool: Tool, intent: Intent, split: str) -> D
     while True:
         slots, value = intent.draw(rng)
         key = slots.get("w") or " ".join(slots.values())
-        if not tool.split_by_argument or split_of(key) == split:
+        if not tool.split_by_argument or dataset_split_by_hash(key) == split:
             return slots, value
 
 

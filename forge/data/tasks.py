@@ -14,9 +14,9 @@ from dataclasses import dataclass, field
 from functools import lru_cache
 from typing import Any
 
+from forge.data.splits import SPLITS, dataset_split_by_hash
 from forge.errors import ForgeError
 
-SPLITS = ("train", "val", "test")
 
 
 @dataclass(frozen=True)
@@ -102,10 +102,9 @@ def normalize_problem_prompt(prompt: str) -> str:
     return " ".join(prompt.lower().split())
 
 
-def split_of(prompt: str) -> str:
-    """'train' (60 %), 'val' (20 %) or 'test' (20 %), decided by the prompt's hash alone."""
-    bucket = int.from_bytes(hashlib.sha256(normalize_problem_prompt(prompt).encode()).digest()[:4], "big") % 10
-    return "test" if bucket < 2 else "val" if bucket < 4 else "train"
+def dataset_split_of_problem(prompt: str) -> str:
+    """'train' (60 %), 'val' (20 %) or 'test' (20 %), decided by the normalized prompt's hash alone."""
+    return dataset_split_by_hash(normalize_problem_prompt(prompt), held_out=2, digest_bytes=4)
 
 
 def problem_stream_seed(*parts: object) -> int:
@@ -138,7 +137,7 @@ def draw_problems(task: str, seed: int, n: int, split: str) -> tuple[Item, ...]:
         if index > 200 * n + 10_000:
             raise ForgeError(f"{task}: fewer than {n} distinct problems in split '{split}'")
         prompt = entry["question"]
-        if split_of(prompt) == split and prompt not in seen:
+        if dataset_split_of_problem(prompt) == split and prompt not in seen:
             seen.add(prompt)
             items.append(_problem_from_entry(task, entry))
     return tuple(items)

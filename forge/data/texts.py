@@ -10,6 +10,7 @@ from importlib.resources import files
 from pathlib import Path
 from typing import Any
 
+from forge.data.splits import dataset_split_by_hash
 from forge.data.personas import PERSONAS
 from forge.data.render import ROLES
 from forge.errors import ForgeError
@@ -48,12 +49,6 @@ def chunk_text(text: str) -> list[str]:
         else:
             current = f"{current} {sentence}".strip()
     return [c for c in [*chunks, current] if c]
-
-
-def text_split(chunk: str) -> str:
-    """'train' (80 %), 'val' or 'test' (10 % each) by hash."""
-    bucket = hashlib.sha256(chunk.encode()).digest()[0] % 10
-    return "test" if bucket == 0 else "val" if bucket == 1 else "train"
 
 
 def own_dataset_rows(paths: list[str]) -> list[dict[str, Any]]:
@@ -147,7 +142,7 @@ def recall_dialogues(n: int, seed: int, split: str) -> list[dict[str, Any]]:
         asked = rng.choice(keys)
         listed = ", ".join(f"{key} {value}" for key, value in pairs.items())
         prompt = f"Remember {listed}. What is {asked}?"
-        if text_split(prompt) == split:
+        if dataset_split_by_hash(prompt) == split:
             messages = [{"role": "user", "content": prompt}, {"role": "assistant", "content": pairs[asked]}]
             rows.append({"kind": "recall", "task": "recall", "messages": messages, "difficulty": len(keys) / 8})
     return rows

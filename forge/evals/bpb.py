@@ -27,9 +27,10 @@ def bpb_held_out_texts(split: str = "test", max_chars: int | None = None) -> lis
 
     At most `max_chars` characters in all, but at least one text.
     """
-    from forge.data.texts import book_chunks, text_split
+    from forge.data.splits import dataset_split_by_hash
+    from forge.data.texts import book_chunks
 
-    chunks = [chunk for chunk in book_chunks() if text_split(chunk) == split]
+    chunks = [chunk for chunk in book_chunks() if dataset_split_by_hash(chunk) == split]
     if max_chars is None:
         return chunks
     kept: list[str] = []

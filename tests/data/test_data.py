@@ -12,11 +12,12 @@ import pyarrow as pa
 import pytest
 from pyarrow import parquet
 
+from forge.data.splits import dataset_split_by_hash
 from forge.data.build import TASKS, build_data, tokenize_data_rows, read_dataset_rows, tooled_problem_row
 from forge.data.dataset import KINDS, EncodedSet, build_set
 from forge.data.render import ID, render, render_text
-from forge.data.tasks import SUITE, draw_problems, split_of
-from forge.data.texts import book_chunks, chunk_text, own_dataset_rows, recall_dialogues, text_split
+from forge.data.tasks import SUITE, dataset_split_of_problem, draw_problems
+from forge.data.texts import book_chunks, chunk_text, own_dataset_rows, recall_dialogues
 from forge.errors import ForgeError
 from forge.model import load_titan_tokenizer
 from forge.tools import Toolbox
@@ -109,7 +110,7 @@ def test_the_book_is_cut_and_split_by_hash() -> None:
     chunks = book_chunks()
     assert len(chunks) > 50
     assert not any("***" in chunk or "license" in chunk.lower() for chunk in chunks)  # the wrapping is off
-    assert {text_split(chunk) for chunk in chunks} == {"train", "val", "test"}
+    assert {dataset_split_by_hash(chunk) for chunk in chunks} == {"train", "val", "test"}
 
 
 def test_recall_asks_for_a_pair_that_was_given() -> None:
@@ -233,7 +234,7 @@ def test_the_build_holds_what_was_asked_for(built: tuple[Path, dict[str, Any]]) 
         for row in rows[split]:
             if row["task"] in SUITE:
                 prompt = next(m["content"] for m in row["messages"] if m["role"] == "user")
-                assert split_of(prompt) == split
+                assert dataset_split_of_problem(prompt) == split
     assert sum(row["kind"] == "tool" for row in rows["train"]) == 10
     own = {split: [row for row in rows[split] if row["task"] == "own"] for split in rows}
     assert sum(map(len, own.values())) == 40

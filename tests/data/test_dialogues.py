@@ -12,20 +12,16 @@ from typing import get_args
 
 import pytest
 
+from forge.data.splits import dataset_split_by_hash
 from forge.data import dialogues
-from forge.data.dialogue_templates import (
-    ACTIVITIES,
-    CONCEPTS,
-    SPLITS,
-    STYLES,
-)
+from forge.data.dialogue_templates import ACTIVITIES, CONCEPTS, STYLES
+from forge.data.splits import SPLITS
 from forge.data.dialogues import (
     TOOL_PROMPT,
     Split,
     persona_dialogue_answer,
     persona_dialogues,
     phrasings,
-    split_of,
     tool_dialogue,
     tool_dialogues,
 )
@@ -144,7 +140,7 @@ def test_arguments_are_held_out(tool_draws: dict[str, list[dialogues.Dialogue]])
     for tool in ("calculator", "code_executor"):
         for one, other in itertools.combinations(SPLITS, 2):
             assert not calls(one, tool) & calls(other, tool)
-    shares = Counter(split_of(str(number)) for number in range(5000))
+    shares = Counter(dataset_split_by_hash(str(number)) for number in range(5000))
     assert 0.07 < shares["test"] / 5000 < 0.13
     assert 0.07 < shares["val"] / 5000 < 0.13
 

@@ -8,7 +8,8 @@ from collections.abc import Iterator
 
 import pytest
 
-from forge.data.tasks import SPLITS, SUITE, Item, _reasoning_gym_problems, draw_problems, normalize_problem_prompt, reasoning_gym_accepts_answer, split_of, problem_stream_seed
+from forge.data.tasks import SUITE, Item, _reasoning_gym_problems, draw_problems, normalize_problem_prompt, reasoning_gym_accepts_answer, dataset_split_of_problem, problem_stream_seed
+from forge.data.splits import SPLITS
 from forge.errors import ForgeError
 from forge.tools import Toolbox
 
@@ -25,7 +26,7 @@ def test_splits_are_disjoint_and_decided_by_the_prompt(task: str) -> None:
     for split in SPLITS:
         items = draw_problems(task, 0, 300, split)
         assert len({item.prompt for item in items}) == 300
-        assert {split_of(item.prompt) for item in items} == {split}
+        assert {dataset_split_of_problem(item.prompt) for item in items} == {split}
         prompts[split] = {normalize_problem_prompt(item.prompt) for item in items}
     # Any seed: a later evaluation draws with a seed that training never used.
     prompts["other seed"] = {normalize_problem_prompt(item.prompt) for item in draw_problems(task, 7, 300, "test")}
@@ -106,10 +107,10 @@ def test_difficulty_is_a_share_that_grows_with_the_call() -> None:
 def test_seeds_and_splits_are_stable() -> None:
     """Stored data sets rely on these: a change here silently moves problems between splits."""
     assert normalize_problem_prompt("  What  IS\n1 ") == "what is 1"
-    shares = Counter(split_of(f"prompt {n}") for n in range(3000))
+    shares = Counter(dataset_split_of_problem(f"prompt {n}") for n in range(3000))
     assert 0.56 < shares["train"] / 3000 < 0.64
     assert 0.17 < shares["val"] / 3000 < 0.23
-    assert split_of("A  b") == split_of("a B ")
+    assert dataset_split_of_problem("A  b") == dataset_split_of_problem("a B ")
     assert len({problem_stream_seed("gcd", seed, split) for seed in range(50) for split in SPLITS}) == 150
     assert all(0 <= problem_stream_seed(n) < 2**31 - 10_000_000 for n in range(200))
 
@@ -123,7 +124,7 @@ def test_unknown_names_are_refused() -> None:
 
 def test_a_family_that_runs_out_says_so(monkeypatch: pytest.MonkeyPatch) -> None:
     entry = {"question": "What is 1?", "answer": "1", "metadata": {}}
-    split = split_of(entry["question"])
+    split = dataset_split_of_problem(entry["question"])
 
     class Endless:
         def __getitem__(self, index: int) -> dict[str, object]:
