@@ -14,6 +14,7 @@ import pytest
 
 from forge.files import atomic_write_json, read_json
 from forge.interface.paths import declared_stage_name
+from forge.pipeline.dvc.code import write_code_hashes
 from tests.faults.lab import STAGES, Lab, Running, link_project, make_project
 from tests.faults.torture import Reference, Victim, uninterrupted
 from tests.support.smoke_runs import clone
@@ -68,6 +69,7 @@ def committed(lab: Lab, finished: Finished, tmp_path_factory: pytest.TempPathFac
     for name in ("params.yaml", "models", "results"):
         source = finished.project / name
         shutil.copytree(source, root / name) if source.is_dir() else shutil.copy2(source, root / name)
+    write_code_hashes(root)
     run = lab.start(root, "report", environment={"DVC_ROOT": str(root)})
     assert run.wait() == 0, run.output()
     done = lab.command(root, [sys.executable, "-m", "dvc", "commit", "--force"], **own_caches(place))
