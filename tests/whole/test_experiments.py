@@ -150,7 +150,7 @@ def test_plots_are_drawn_for_every_phase(page: Page) -> None:
     plots = json.loads(printed(page, "dvc plots show --json"))
     assert not plots.get("errors")
     drawn = {name for name, renderers in plots["data"].items() if renderers}
-    assert {"bytes against quality", "loss of the branches", "fitness of the best", "results/ladder.svg"} <= drawn
+    assert {"bytes against quality", "loss of the branches", "fitness of evomerge", "results/ladder.svg"} <= drawn
     for phase in ("quietstar", "bitnet", "forge", "baking", "edge", "compress"):
         assert f"results/{phase}/plots/metrics/train/loss.tsv" in drawn
         assert f"results/{phase}/claims.json" in drawn

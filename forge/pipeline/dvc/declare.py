@@ -101,7 +101,9 @@ def _dvc_yaml_plots() -> str:
         + _dvc_yaml_curves("loss of the branches", branches)
         + _dvc_yaml_curves("loss after the merge", after)
     )
-    return text + "".join(_dvc_yaml_curves(f"{stage.curve} of {stage.name}", [stage]) for stage in others)
+    return text + "".join(
+        _dvc_yaml_curves(f"{str(stage.curve).partition('/')[0]} of {stage.name}", [stage]) for stage in others
+    )
 
 
 def _dvc_yaml_curves(title: str, stages: list[Stage]) -> str:
