@@ -18,7 +18,7 @@ run: venv
 	$(BIN)/agent-forge run
 
 check: lint
-	$(PYTEST) -m "not slow"
+	$(PYTEST) -m "not slow and not long"
 
 test: lint
 	$(PYTEST) --durations=20 --cov --cov-config=pyproject.toml --cov-report=term --cov-fail-under=$(COVERAGE_FLOOR)

@@ -32,6 +32,8 @@ from forge.model.rollouts import best_titan_recurrence_rollout
 from tests.support.stub_run import random_set
 from tests.support.tiny_models import tiny_model, tokens
 
+pytestmark = pytest.mark.long
+
 torch.set_num_threads(1)
 ABLATIONS = Path(run_stage.__file__).resolve().parent
 PARAMS = read_params_yaml(ABLATIONS / "params.yaml")

@@ -33,6 +33,8 @@ from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_mod
 from forge.model.quantizers import fake_rowwise, fake_ternary
 from tests.support.entropy import entropy_bits
 
+pytestmark = pytest.mark.long
+
 TOKENIZER = train_tokenizer(["the cat sat on the mat 123 " * 9], 290, ["the cat sat on"])
 CORE = [f"{m}.0.{part}.weight" for m in ("low", "high") for part in ("attn.q", "ffn.up", "ffn.down")]
 CONFIG = {

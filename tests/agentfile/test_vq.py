@@ -13,6 +13,8 @@ from forge.agentfile.vq import VQState, assign_vq_codes, decode_vq, vq_codebook_
 from forge.errors import ForgeError
 from tests.support.entropy import entropy_bits
 
+pytestmark = pytest.mark.long
+
 
 def _random(*shape: int, seed: int = 0) -> torch.Tensor:
     return torch.randn(*shape, generator=torch.Generator().manual_seed(seed))

@@ -24,6 +24,8 @@ from forge.pipeline.upkeep.findings import Finding
 from forge.pipeline.upkeep.retention import parse_retention_age
 from tests.cli.conftest import Outcome
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 Call = Callable[..., Outcome]
 

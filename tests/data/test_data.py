@@ -23,6 +23,8 @@ from forge.model import load_titan_tokenizer
 from forge.tools import Toolbox
 from tests.support.tiny_models import tiny_tokenizer
 
+pytestmark = pytest.mark.long
+
 TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "Hello"}]
 
 

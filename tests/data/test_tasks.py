@@ -13,6 +13,8 @@ from forge.data.splits import SPLITS
 from forge.errors import ForgeError
 from forge.tools import Toolbox
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def toolbox() -> Iterator[Toolbox]:

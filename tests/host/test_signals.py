@@ -21,6 +21,8 @@ from forge.host import signals
 from forge.host.signals import stop_on_signals
 from forge.pipeline.records.tracking import read_recorded_status
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

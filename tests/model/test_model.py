@@ -27,6 +27,8 @@ from forge.model.blocks import rms_norm
 from forge.model.titan import ROLL, RecurrentState
 from tests.support.tiny_models import tiny_model, tokens
 
+pytestmark = pytest.mark.long
+
 torch.set_num_threads(1)
 ROOT = Path(__file__).resolve().parents[2]
 

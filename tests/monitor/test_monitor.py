@@ -38,6 +38,8 @@ from forge.pipeline.report import overview as watching
 from tests.support.rot import flip
 from tests.support.toy_project import build_project, outside_stages
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 for name in PAGES:
     # Streamlit runs a page as `__main__`; coverage must have met it under its own name first.

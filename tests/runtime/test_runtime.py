@@ -32,6 +32,8 @@ from forge.runtime.size import size_report
 from forge.tools import set_up_tool_workspace
 from tests.support.toy_agent import build_toy
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[2]
 
 

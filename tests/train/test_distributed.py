@@ -20,6 +20,8 @@ from forge.train.distributed import Ranks, join_training_processes
 from tests.support.tiny_models import tiny_model, tokens
 from tests.train.test_train import SMALL
 
+pytestmark = pytest.mark.long
+
 torch.set_num_threads(1)
 SECONDS = 120
 ROWS = (5, 4, 1, 6, 7, 3)  # odd numbers, and one row for two processes

@@ -34,6 +34,8 @@ from forge.train.faults import RECENT, WARM_UP, Diverged, TrainingLimits, is_out
 from tests.support.tiny_models import tiny_model
 from tests.train.test_train import SMALL, _batch, _same, _stop_at, _without_time
 
+pytestmark = pytest.mark.long
+
 torch.set_num_threads(1)
 Loss = Callable[[TinyTitanForCausalLM, Batch], tuple[torch.Tensor, dict[str, float]]]
 SETTINGS = TrainSettings(12, checkpoint_every=4, grokfast_lambda=0.5, weight_decay=0.01)

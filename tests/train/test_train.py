@@ -38,6 +38,8 @@ from forge.train.fit import plan_curriculum_batches, train_on_planned_batches
 from forge.train.losses import weighted_step_loss
 from tests.support.tiny_models import tiny_model, tokens
 
+pytestmark = pytest.mark.long
+
 torch.set_num_threads(1)
 EARLY_WEIGHT = 0.5  # the default of the losses
 SMALL: dict[str, Any] = {

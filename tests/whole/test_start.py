@@ -6,7 +6,11 @@ import subprocess
 import sys
 from pathlib import Path
 
+import pytest
+
 from forge.pipeline.layout.phases import STAGES
+
+pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[2]
 # Importing torch takes 1.5 to 2 s; each of these takes 0.7 to 3 s more.

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from forge.data.build import tokenize_data_rows
@@ -22,6 +23,8 @@ from forge.tools import TOOL_NAMES
 from tests.support.declared import declared
 from tests.support.stub_run import StubRun, conversations, measured, smoke_params
 from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
+
+pytestmark = pytest.mark.long
 
 
 def test_baking_changes_the_core_alone_and_leaves_the_teacher(tmp_path: Path) -> None:

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import pytest
 import torch
 
 from forge.evals.measure import solved
@@ -16,6 +17,8 @@ from forge.phases.bitnet.run import run as run_bitnet
 from tests.support.declared import declared
 from tests.support.stub_run import StubRun, measured, random_set, smoke_params
 from tests.support.tiny_models import tiny_model, tokens
+
+pytestmark = pytest.mark.long
 
 
 def state(model: TinyTitanForCausalLM) -> dict[str, torch.Tensor]:

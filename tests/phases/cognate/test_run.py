@@ -17,6 +17,8 @@ from tests.support.declared import declared
 from tests.support.stub_run import StubRun, random_set
 from tests.support.tiny_models import tiny_tokenizer
 
+pytestmark = pytest.mark.long
+
 VOCABULARY = len(tiny_tokenizer())
 
 

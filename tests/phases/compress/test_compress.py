@@ -42,6 +42,8 @@ from tests.support.declared import declared
 from tests.support.stub_run import StubRun, conversation, conversations, measured, smoke_params, write_rows
 from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
 
+pytestmark = pytest.mark.long
+
 PARAMS = smoke_params(
     "compress",
     vocab_size=290,

@@ -25,6 +25,8 @@ from tests.support.declared import declared
 from tests.support.stub_run import StubRun, measured, smoke_params
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
+pytestmark = pytest.mark.long
+
 GOOD = {
     "size_mb": 0.5,
     "latency_ms": 20.0,

@@ -5,6 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import pytest
 import torch
 from safetensors.torch import load_file
 
@@ -19,6 +20,8 @@ from tests.support.declared import declared
 from tests.support.stub_run import ROOT, StubRun, random_set
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 from tests.support.toy_merge import SHORT, changed
+
+pytestmark = pytest.mark.long
 
 VOCABULARY = len(tiny_tokenizer())
 

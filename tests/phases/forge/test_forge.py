@@ -24,6 +24,8 @@ from tests.support.declared import declared
 from tests.support.stub_run import StubRun, measured, random_set, smoke_params
 from tests.support.tiny_models import tiny_model, tokens
 
+pytestmark = pytest.mark.long
+
 TERNARY: dict[str, Any] = {"weight_quant": "ternary", "act_bits": 8, "embed_bits": 8, "max_steps": 1}
 LONG: dict[str, Any] = smoke_params(
     "forge", steps=6, lr=0.01, checkpoint_every=3, batch_tokens=120, eval_every=2, modular_steps=20

@@ -22,6 +22,8 @@ from tests.support.declared import declared
 from tests.support.stub_run import StubRun, measured
 from tests.support.toy_thoughts import thought_params
 
+pytestmark = pytest.mark.long
+
 MEASURED = measured([1.0], [0.0], [1.0])
 
 

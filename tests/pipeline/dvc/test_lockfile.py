@@ -19,6 +19,8 @@ from forge.pipeline.dvc.lockfile import (
     md5_path,
 )
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

@@ -22,6 +22,8 @@ from forge.pipeline.dvc import runner
 from forge.pipeline.dvc.runner import RunEvent, _Parser, run_pipeline
 from forge.pipeline.records.logs import latest_lines
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[3]
 STAGE = """
 import sys, time

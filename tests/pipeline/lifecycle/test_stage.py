@@ -33,6 +33,8 @@ from forge.pipeline.lifecycle.run import Run, stage_lifecycle_name_prefix
 from forge.pipeline.lifecycle.stage import stage_lifecycle
 from forge.pipeline.records.tracking import read_recorded_status
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[3]
 BOOT = load_params(ROOT / "params.yaml").block("evaluation").bootstrap
 CLAIM = Claim(claim="c", metric="m", value=1.0, control="k", control_value=0.0, ci95=None, n=1, passed=True)

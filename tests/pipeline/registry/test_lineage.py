@@ -21,6 +21,8 @@ from forge.pipeline.registry.versions import find_version, register, versions
 from tests.support.rot import flip
 from tests.support.toy_project import build_project, commit, identify, outside_stages, sh
 
+pytestmark = pytest.mark.long
+
 
 @pytest.fixture(scope="module")
 def place(tmp_path_factory: pytest.TempPathFactory) -> Iterator[Path]:

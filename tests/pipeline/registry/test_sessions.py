@@ -20,6 +20,8 @@ from forge.pipeline.registry.models import find_model, list_models
 from forge.pipeline.registry.sessions import list_sessions
 from forge.pipeline.registry.store import reading_registry, registry_path, select_registry_rows, validate_registry_store
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[3]
 
 

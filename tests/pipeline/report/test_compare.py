@@ -21,6 +21,8 @@ from forge.pipeline.report.compare import (
     snapshot_to_compare,
 )
 
+pytestmark = pytest.mark.long
+
 PARAMS = """scale: {scale}
 seed: 0
 edge: {{prune_ratio: {ratio}, rates: [0.1, 1e-05]}}

@@ -29,6 +29,8 @@ from forge.pipeline.upkeep.doctor import apply_fixes, examine
 from forge.pipeline.upkeep.findings import Finding
 from tests.support.rot import flip
 
+pytestmark = pytest.mark.long
+
 ROOT = Path(__file__).resolve().parents[3]
 STAGES = """
 stages:
