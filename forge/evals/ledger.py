@@ -25,7 +25,7 @@ class Column:
     """A quality that each phase's model is measured for.
 
     key: in ledger.json. title: above the column. of: its value in a measurement; None where it was not asked for.
-    bounds: lowest and highest value that can be, None for any. says: what it is.
+    bounds: lowest and highest value that can be, None for any. says: what it is. optional: it may be None.
     """
 
     key: str
@@ -33,6 +33,7 @@ class Column:
     of: Callable[[Measurement], float | None]
     bounds: tuple[float, float] | None
     says: str
+    optional: bool = False
 
 
 _SHARE = (0.0, 1.0)
@@ -40,7 +41,14 @@ COLUMNS = (
     Column("bpb", "BPB", lambda m: m.bpb, None, "bits per UTF-8 byte of held-out text"),
     Column("accuracy_no_tools", "suite, no tools", lambda m: m.no_tools.mean_accuracy, _SHARE, "exact match, no tools"),
     Column("accuracy_tools", "suite, tools", lambda m: m.tools.mean_accuracy, _SHARE, "with tools, unexplained"),
-    Column("accuracy_tools_prompted", "suite, tools explained", lambda m: m.prompted_accuracy, _SHARE, "in the prompt"),
+    Column(
+        "accuracy_tools_prompted",
+        "suite, tools explained",
+        lambda m: m.prompted_accuracy,
+        _SHARE,
+        "in the prompt",
+        True,
+    ),
 )
 
 
@@ -66,8 +74,10 @@ class LedgerRow(BaseModel):
         given = self.__pydantic_extra__ or {}
         if unknown := given.keys() - {column.key for column in COLUMNS}:
             raise ValueError(f"no such column: {', '.join(sorted(unknown))}")
-        for column in COLUMNS:  # a row of before a column was added lacks it
+        for column in COLUMNS:
             value, (low, high) = self.value(column.key), column.bounds or (-math.inf, math.inf)
+            if value is None and not column.optional:
+                raise ValueError(f"{column.key}: missing")
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise ValueError(f"{column.key}: {value} is not from {low} to {high}")
         return self

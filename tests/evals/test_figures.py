@@ -207,5 +207,8 @@ def test_a_row_has_the_declared_columns_and_no_others(tmp_path: Path) -> None:
     row = ledger_row("edge", [_model_files(tmp_path, "f") / "f"], 1, MEASURED, 1.0).model_dump()
     with pytest.raises(ValueError, match="no such column: charm"):
         LedgerRow.model_validate({**row, "charm": 0.5})
-    older = LedgerRow.model_validate({key: value for key, value in row.items() if key != "bpb"})
-    assert older.value("bpb") is None
+    without = {key: value for key, value in row.items() if key != "accuracy_tools_prompted"}
+    assert LedgerRow.model_validate(without).value("accuracy_tools_prompted") is None
+    for gone in ({**row, "bpb": None}, {key: value for key, value in row.items() if key != "bpb"}):
+        with pytest.raises(ValueError, match="bpb: missing"):
+            LedgerRow.model_validate(gone)

@@ -212,7 +212,7 @@ def broken(target: str, rule: Rule) -> list[tuple[Any, str]]:
     cases: list[tuple[Any, str]] = [(None, f"{key} must be there")]
     if rule.op == "count":
         number = int(rule.bound or 0)
-        return [*cases, (list(range(number - 1)), key), ([1] * number, key)]
+        return [*cases, (list(range(number - 1)), key), (list(range(number + 1)), key), ([1] * number, key)]
     if rule.op == "present":
         return cases
     cases += [(text, f"{key} must be a finite number") for text in ("1", True, [1.0])]
