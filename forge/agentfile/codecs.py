@@ -5,7 +5,7 @@ codec      codes                           scale
 =========  ==============================  ==========================================================
 ternary    int8 -1..1, tensor's shape      float32 (1): the whole tensor
 row2..8    int8, tensor's shape            float16 (rows)
-vq:<role>  int32 index (rows, groups)      int8 levels (rows) or (1), see `forge.agentfile.vq`
+vq:<role>  index (rows, groups)            int8 levels (rows) or (1), see `forge.agentfile.vq`
 half       float16 values, tensor's shape  empty
 =========  ==============================  ==========================================================
 """
@@ -19,11 +19,10 @@ import numpy as np
 import torch
 from torch import Tensor
 
+from forge.agentfile.header import LARGEST
 from forge.agentfile.vq import FrozenCodebook, FrozenMatrix, decode_matrix
 from forge.errors import ForgeError
 from forge.model.quantizers import frozen_titan_weight_codes, rowwise, ternary
-
-ROW_BITS_OF = {"row2": 2, "row3": 3, "row4": 4, "row8": 8}
 
 
 @dataclass(frozen=True)
@@ -41,9 +40,17 @@ class Coded:
         return self.codec.partition(":")[2]
 
 
+def _check_agent_weight(w: Tensor) -> Tensor:
+    """The tensor itself; ForgeError for a value that is not finite or above `LARGEST`."""
+    low, high = w.aminmax()
+    if not (low >= -LARGEST and high <= LARGEST):  # NaN is neither
+        raise ForgeError(f"a value is not finite or above {LARGEST:g}")
+    return w
+
+
 def encode_with_ternary_codec(w: Tensor, *, frozen: bool) -> Coded:
     """Absmean trits of latent weights, or, ``frozen``, the trits that the weights already are."""
-    codes, scale = frozen_titan_weight_codes(w) if frozen else ternary(w)
+    codes, scale = frozen_titan_weight_codes(w) if frozen else ternary(_check_agent_weight(w))
     return Coded("ternary", tuple(w.shape), codes.numpy(), scale.reshape(1).numpy())
 
 
@@ -51,7 +58,7 @@ def encode_with_row_codec(w: Tensor, bits: int) -> Coded:
     """Integers of 2, 3, 4 or 8 bits with one scale per row; ForgeError unless ``w`` is (rows, columns)."""
     if w.ndim != 2:
         raise ForgeError(f"row codes need a matrix, got shape {tuple(w.shape)}")
-    codes, scale = rowwise(w, bits)
+    codes, scale = rowwise(_check_agent_weight(w), bits)
     return Coded(f"row{bits}", tuple(w.shape), codes.numpy(), scale.half().reshape(-1).numpy())
 
 
@@ -69,18 +76,23 @@ def encode_with_vq_codec(matrix: FrozenMatrix) -> Coded:
 
 
 def decode_tensor(coded: Coded, codebooks: Mapping[str, FrozenCodebook]) -> Tensor:
-    """The float32 tensor; ForgeError if its codebook is missing or an index lies outside it."""
+    """The float32 tensor; ForgeError if its codebook is missing, an index lies outside it, or a value is not finite or
+    above `LARGEST`."""
     if coded.codec.startswith("vq:"):
-        if (book := codebooks.get(coded.role)) is None:
-            raise ForgeError(f"codebook {coded.role} is missing")
-        if coded.codes.size and int(coded.codes.max()) >= len(book.codes):
-            raise ForgeError(f"an index lies outside codebook {coded.role}")
-        shape = (coded.shape[0], coded.shape[1])
-        if coded.codes.shape != (shape[0], -(-shape[1] // book.codes.shape[1])):
-            raise ForgeError(f"its indices do not fit its shape {shape}")
-        return decode_matrix(FrozenMatrix(shape, coded.role, coded.codes, coded.scale), book)
+        return _check_agent_weight(_decode_vq_tensor(coded, codebooks))
     values = torch.from_numpy(coded.codes).float()
-    if coded.codec == "half":
-        return values
-    scale = torch.from_numpy(coded.scale.astype(np.float32))
-    return values * (scale if coded.codec == "ternary" else scale.unsqueeze(1))
+    if coded.codec != "half":
+        scale = torch.from_numpy(coded.scale.astype(np.float32))
+        values.mul_(scale if coded.codec == "ternary" else scale.unsqueeze(1))
+    return _check_agent_weight(values)
+
+
+def _decode_vq_tensor(coded: Coded, codebooks: Mapping[str, FrozenCodebook]) -> Tensor:
+    if (book := codebooks.get(coded.role)) is None:
+        raise ForgeError(f"codebook {coded.role} is missing")
+    if coded.codes.size and int(coded.codes.max()) >= len(book.codes):
+        raise ForgeError(f"an index lies outside codebook {coded.role}")
+    shape = (coded.shape[0], coded.shape[1])
+    if coded.codes.shape != (shape[0], -(-shape[1] // book.codes.shape[1])):
+        raise ForgeError(f"its indices do not fit its shape {shape}")
+    return decode_matrix(FrozenMatrix(shape, coded.role, coded.codes, coded.scale), book)

@@ -24,6 +24,9 @@ from forge.errors import ForgeError
 _UNIFORM, _SHARED, _BY_CONTEXT = 0, 1, 2
 _MAX_ALPHABET = 1 << 16
 _FINE_ALPHABET = 64
+# A table whose levels are all the same takes two bytes, whatever its alphabet: so many frequencies are free.
+_FREE_FREQUENCIES = 1 << 18
+_AT_ONCE = 1 << 18  # symbols that are decoded at a time: the coder makes four bytes of each
 
 
 def _entropy_frequency_ladder(m: int, octaves: int) -> np.ndarray:
@@ -142,24 +145,20 @@ def _check_entropy_symbols(symbols: np.ndarray, alphabet: int) -> np.ndarray:
     return flat
 
 
-def _split_by_entropy_context(flat: np.ndarray, contexts: np.ndarray) -> list[np.ndarray]:
-    return [flat[contexts == c] for c in range(int(contexts.max()) + 1)]
-
-
-def encode_symbols(symbols: np.ndarray, alphabet: int, contexts: np.ndarray | None = None) -> bytes:
+def encode_symbols(symbols: np.ndarray, alphabet: int, runs: Sequence[int] | None = None) -> bytes:
     """Code ``symbols`` (any shape, row-major) from ``0..alphabet-1``.
 
-    ``contexts``: one small integer for each symbol, known to the decoder too (say, which tensor it came
-    from); symbols of a context share a frequency table where that makes the result shorter. ForgeError for a
-    symbol outside the alphabet or an alphabet outside 2..65536.
+    ``runs``: lengths of the pieces that the symbols come in, known to the decoder too (say, which tensor they are
+    of); each has a frequency table of its own where that makes the result shorter. ForgeError for a symbol outside
+    the alphabet or an alphabet outside 2..65536.
     """
     flat = _check_entropy_symbols(symbols, alphabet)
     head = varint(alphabet)
     candidates = [bytes([_UNIFORM]) + head + _encode_groups([flat], [alphabet])]
     if flat.size:
         candidates.append(bytes([_SHARED]) + head + _ans_encode_with_tables([flat], alphabet))
-    if flat.size and contexts is not None and np.max(contexts) > 0:
-        groups = _split_by_entropy_context(flat, np.asarray(contexts).reshape(-1))
+    if flat.size and runs is not None and len(runs) > 1:
+        groups = np.split(flat, np.cumsum(runs)[:-1])
         candidates.append(bytes([_BY_CONTEXT]) + head + _ans_encode_with_tables(groups, alphabet))
     return min(candidates, key=len)
 
@@ -170,36 +169,56 @@ def _ans_stream_words(data: bytes) -> np.ndarray:
     return np.frombuffer(data, dtype="<u4").astype(np.uint32)
 
 
-def decode_symbols(data: bytes, n: int, contexts: np.ndarray | None = None) -> np.ndarray:
-    """The ``n`` symbols, int32 (n), of :func:`encode_symbols`; the same ``contexts`` must be given.
-
-    ForgeError if the data is malformed, or if it was coded by context and ``contexts`` does not fit.
-    """
+def coded_alphabet(data: bytes) -> int:
+    """Size of the alphabet that `encode_symbols` was given; ForgeError if ``data`` does not begin as its result."""
     if not data or data[0] > _BY_CONTEXT:
         raise ForgeError("coded data: unknown coding mode")
-    alphabet, at = read_varint(data, 1)
+    alphabet, _ = read_varint(data, 1)
     if not 2 <= alphabet <= _MAX_ALPHABET:
         raise ForgeError("coded data: impossible alphabet size")
-    where = np.zeros(n, dtype=np.int64)
+    return alphabet
+
+
+def decode_symbols(data: bytes, n: int, alphabet: int, runs: Sequence[int] | None = None) -> np.ndarray:
+    """The ``n`` symbols, uint8 or, of an alphabet above 256, uint16 (n), of :func:`encode_symbols`, given the same
+    ``alphabet`` and ``runs``. Takes memory for the result and a megabyte; the caller bounds ``n``.
+
+    ForgeError if the data is malformed, of another alphabet, or holds more than ``n`` symbols.
+    """
+    if coded_alphabet(data) != alphabet:
+        raise ForgeError(f"coded data: its alphabet has {coded_alphabet(data)} symbols, not {alphabet}")
+    sizes = [n]
     if data[0] == _BY_CONTEXT:
-        if contexts is None or np.asarray(contexts).size != n:
-            raise ForgeError("coded data: it was coded by context, and the contexts are missing")
-        where = np.asarray(contexts).reshape(-1)
+        if runs is None or sum(runs) != n:
+            raise ForgeError("coded data: it was coded in runs, and their lengths are missing")
+        sizes = list(runs)
+    if alphabet * len(sizes) > _FREE_FREQUENCIES + 8 * len(data):
+        raise ForgeError("coded data: more frequency tables than its length allows")
     tables: list[np.ndarray | int] = [alphabet]
+    _, at = read_varint(data, 1)
     if data[0] != _UNIFORM:
         tables = []
-        for _ in range(int(where.max(initial=0)) + 1):
+        for _ in sizes:
             frequency, at = _read_entropy_table(data, at, alphabet)
             tables.append(frequency)
-    out = np.empty(n, dtype=np.int32)
     try:
-        coder = constriction.stream.stack.AnsCoder(_ans_stream_words(data[at:]))
-        for context, table in enumerate(tables):
-            chosen = where == context
-            if size := int(chosen.sum()):
-                out[chosen] = coder.decode(_ans_model(table), size)
+        return _decode_groups(_ans_stream_words(data[at:]), sizes, tables)
     except (ValueError, AssertionError) as error:
         raise ForgeError(f"coded data: the stream is malformed ({error})") from error
+
+
+def _decode_groups(words: np.ndarray, sizes: Sequence[int], tables: Sequence[np.ndarray | int]) -> np.ndarray:
+    alphabet = tables[0] if isinstance(tables[0], int) else tables[0].size
+    out = np.empty(sum(sizes), dtype=np.uint8 if alphabet <= 256 else np.uint16)
+    coder, begin = constriction.stream.stack.AnsCoder(words), 0
+    for size, table in zip(sizes, tables, strict=True):
+        model = _ans_model(table) if size else None
+        for at in range(begin, begin + size, _AT_ONCE):
+            count = min(_AT_ONCE, begin + size - at)
+            out[at : at + count] = coder.decode(model, count)
+        begin += size
+    if not coder.is_empty():
+        raise ValueError("it holds more symbols than it should")
     return out
 
 
@@ -214,6 +233,6 @@ def decode_halves(data: bytes, n: int) -> np.ndarray:
     """The ``n`` float16 values of :func:`encode_halves`; ForgeError if the data is malformed."""
     size, at = read_varint(data, 0)
     raw = np.empty(2 * n, dtype=np.uint8)
-    raw[1::2] = decode_symbols(data[at : at + size], n)
-    raw[0::2] = decode_symbols(data[at + size :], n)
+    raw[1::2] = decode_symbols(data[at : at + size], n, 256)
+    raw[0::2] = decode_symbols(data[at + size :], n, 256)
     return raw.view("<f2")

@@ -11,8 +11,10 @@ import zlib
 from typing import Any
 
 from forge.errors import ForgeError
+from forge.files import decode_utf8, parse_json
 
-_LIMIT = 1 << 22
+# Bytes of a document. A header of thirty tensors has two thousand, the settings of a tokenizer as many.
+_LIMIT = 1 << 20
 _PRESET = (
     b'"architectures":["TinyTitanForCausalLM"],"architecture":"titan","act_bits":8,"embed_bits":4,"dtype":"float32",'
     b'"halt_threshold":0.5,"halting":true,"memory":true,"memory":false,"memory_capacity":64,"memory_chunk":16,'
@@ -40,22 +42,24 @@ _PRESET = (
 
 
 def deflate_agent_file_json(obj: Any) -> bytes:
-    """``obj`` as compact JSON, deflated. ForgeError for NaN, infinity or a type unknown to JSON."""
+    """``obj`` as compact JSON, deflated. ForgeError for NaN, infinity, a type unknown to JSON, or more than 1 MiB."""
     try:
-        text = json.dumps(obj, separators=(",", ":"), ensure_ascii=False, allow_nan=False)
+        text = json.dumps(obj, separators=(",", ":"), ensure_ascii=False, allow_nan=False).encode("utf-8")
     except (ValueError, TypeError) as error:
         raise ForgeError(f"cannot be written as JSON: {error}") from error
+    if len(text) > _LIMIT:
+        raise ForgeError(f"packed JSON: {len(text)} bytes are too many, {_LIMIT} are allowed")
     packer = zlib.compressobj(9, zlib.DEFLATED, -15, 9, zlib.Z_DEFAULT_STRATEGY, _PRESET)
-    return packer.compress(text.encode("utf-8")) + packer.flush()
+    return packer.compress(text) + packer.flush()
 
 
 def inflate_agent_file_json(data: bytes) -> Any:
-    """What `deflate_agent_file_json` was given. ForgeError if the data is damaged, cut off or expands beyond 4 MiB."""
+    """What `deflate_agent_file_json` was given. ForgeError if the data is damaged, cut off or expands beyond 1 MiB."""
     unpacker = zlib.decompressobj(-15, _PRESET)
     try:
-        text = unpacker.decompress(data, _LIMIT)
-        if not unpacker.eof:
-            raise ForgeError("packed JSON: it is cut off or too large")
-        return json.loads(text)
-    except (zlib.error, ValueError) as error:
+        text = unpacker.decompress(data, _LIMIT + 1)
+    except zlib.error as error:
         raise ForgeError(f"packed JSON: damaged ({error})") from error
+    if not unpacker.eof or unpacker.unused_data:
+        raise ForgeError("packed JSON: it is cut off or too large")
+    return parse_json(decode_utf8(text, "packed JSON"), "packed JSON")

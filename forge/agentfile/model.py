@@ -8,10 +8,12 @@ from typing import Any, NamedTuple
 
 from transformers import PreTrainedTokenizerFast
 
-from forge.agentfile.container import decode_agent, encode_agent, read_agent, write_agent
+from forge.agentfile.container import decode_agent, decode_agent_file, encode_agent, write_agent
+from forge.agentfile.header import OpenAgentFile, guard_agent_file, open_agent_file
 from forge.agentfile.vq import FrozenVQ
 from forge.errors import ForgeError
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights
+from forge.model.fit import model_without_weights
 
 # What a reader builds the model from; the rest of a configuration only takes bytes.
 CONFIG_FIELDS = (
@@ -36,6 +38,14 @@ CONFIG_FIELDS = (
     "architecture",
     "rope_theta",
 )
+# What a token may cost, against what a file has in bytes: a small file must not ask for much. Work is counted in
+# multiplications, a call of a block, however small, as a million. The scale spec takes 1.2e8 of them, 1e4 numbers that
+# stay in memory, and a state of 4e3; from a megabyte on a file may be as slow as its weights allow.
+_BLOCK_WORK = 1 << 20
+_FREE_WORK, _WORK_PER_BYTE = 400_000_000, 24
+_SMALL_FILE, _WORK_PER_FURTHER_BYTE = 1_000_000, 2000
+_FREE_NUMBERS, _BYTES_PER_NUMBER = 1 << 18, 8
+_FREE_STATE = 1 << 20
 
 
 class LoadedModel(NamedTuple):
@@ -76,13 +86,46 @@ def save_agent_file(
 def load_agent_file(path: Path | str) -> LoadedModel:
     """The model, in evaluation mode, the tokenizer and the metadata of a file; nothing else is read.
 
-    ForgeError as `read_agent`, and when the weights do not fit the configuration.
+    ForgeError as `read_agent`, and when the weights do not fit the configuration, or either is out of bounds. All of
+    that is decided before a weight is decoded.
     """
-    parts = read_agent(path)
-    config, weights, tokenizer = decode_agent(parts)
-    model = TinyTitanForCausalLM(TinyTitanConfig(**config))
-    try:
-        model.load_state_dict(weights)
-    except RuntimeError as error:
-        raise ForgeError(f"{path}: its weights do not fit its configuration ({str(error).splitlines()[0]})") from error
-    return LoadedModel(model.eval(), tokenizer, dict(parts.metadata))
+    opened = open_agent_file(path)
+    model = guard_agent_file(opened.label, lambda: _model_without_weights(opened))
+    parts = decode_agent_file(opened)
+    _, weights, tokenizer = guard_agent_file(opened.label, lambda: decode_agent(parts))
+    model.load_state_dict(weights, assign=True)
+    return LoadedModel(model.eval(), tokenizer, dict(opened.metadata))
+
+
+def _model_without_weights(opened: OpenAgentFile) -> TinyTitanForCausalLM:
+    """The model of the configuration on the device `meta`, once the table of tensors lists what it needs."""
+    given, known = opened.config.keys(), {*CONFIG_FIELDS, "weight_quant"}
+    if odd := sorted(given ^ known):
+        raise ForgeError(f"its configuration {'lacks' if odd[0] in known else 'has an unknown key,'} {odd[0][:40]}")
+    if opened.config["weight_quant"] != "frozen":
+        raise ForgeError("its configuration does not say that its weights are frozen")
+    config = TinyTitanConfig(**opened.config)
+    _check_agent_cost(config, opened)
+    model = model_without_weights(config, TinyTitanForCausalLM)
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    found = {entry.name: entry.shape for entry in opened.entries}
+    for name in sorted(wanted.keys() | found.keys()):
+        if wanted.get(name) != found.get(name):
+            shapes = f"{name} is {found.get(name, 'absent')}, not {wanted.get(name, 'asked for')}"
+            raise ForgeError(f"its weights do not fit its configuration ({shapes})")
+    return model
+
+
+def _check_agent_cost(config: TinyTitanConfig, opened: OpenAgentFile) -> None:
+    """ForgeError if a token takes more multiplications or memory than a file of so many bytes may ask for."""
+    size = opened.before + sum(len(raw) for _, raw in opened.sections)
+    widths = [heads * config.head_dim for heads in (*config.low_heads, *config.high_heads)]
+    steps = config.max_steps if config.architecture == "titan" else 1
+    work = _FREE_WORK + _WORK_PER_BYTE * size + _WORK_PER_FURTHER_BYTE * max(0, size - _SMALL_FILE)
+    if steps * (opened.parameters + len(widths) * _BLOCK_WORK) > work:
+        raise ForgeError(f"{steps} steps through {len(widths)} blocks are too many for a file of {size:,} bytes")
+    state = config.memory_heads * config.memory_head_dim**2 if config.memory else 0
+    kept = 2 * sum(widths) + 8 * max(*widths, config.hidden_size, *config.low_ffn, *config.high_ffn)
+    kept += 3 * state // config.memory_chunk
+    if kept > _FREE_NUMBERS + size // _BYTES_PER_NUMBER or state > _FREE_STATE + size:
+        raise ForgeError(f"its blocks and memory are too wide for a file of {size:,} bytes")

@@ -15,78 +15,68 @@ from __future__ import annotations
 import heapq
 import json
 from collections.abc import Iterable
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from typing import Any
 
 import constriction
 import numpy as np
-from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
-from forge.agentfile.entropy import decode_symbols, encode_symbols, read_varint, varint
+from forge.agentfile.entropy import coded_alphabet, decode_symbols, encode_symbols, read_varint, varint
 from forge.agentfile.jsonzip import deflate_agent_file_json, inflate_agent_file_json
-from forge.data.tokenizer import wrap_tokenizer
+from forge.data.tokenizer import (
+    BYTE_OF,
+    MAX_MERGES,
+    MAX_PHRASE_LENGTH,
+    MAX_TOKEN_LENGTH,
+    MAX_VOCABULARY,
+    SPECIAL_TOKENS,
+    STAND_IN,
+    added_token,
+    build_tokenizer,
+    tokenizer_form,
+)
 from forge.errors import ForgeError
 
-
-def _agent_file_byte_stand_ins() -> dict[int, str]:
-    """Printable stand-in of every byte in byte-level BPE (GPT-2): itself, or a character from 256 on."""
-    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
-    others = [b for b in range(256) if b not in printable]
-    return {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
-
-
-_CHAR = _agent_file_byte_stand_ins()
-_BYTE = {char: byte for byte, char in _CHAR.items()}
 # Always kept: every printable ASCII character, tab, line feed, carriage return. A prompt may hold any of
 # them.
-_BASICS = frozenset(_CHAR[b] for b in (9, 10, 13, *range(32, 127)))
+_BASICS = frozenset(STAND_IN[b] for b in (9, 10, 13, *range(32, 127)))
 
 
 @dataclass
 class _Parts:
-    """A byte-level BPE tokenizer taken apart; tokens hold byte stand-ins, phrases plain text."""
+    """One of our tokenizers taken apart; tokens hold byte stand-ins, phrases plain text."""
 
     ids: dict[str, int]
-    specials: list[str]
     chars: list[str]
     merges: list[tuple[str, str]]
     phrases: list[str]
-    settings: dict[str, Any]
 
     def canonical(self) -> list[str]:
         """Tokens in canonical order."""
         merged = list(dict.fromkeys(a + b for a, b in self.merges))
-        return [*self.specials, *self.chars, *merged, *self.phrases]
+        return [*SPECIAL_TOKENS, *self.chars, *merged, *self.phrases]
+
+    def tokenizer(self) -> PreTrainedTokenizerFast:
+        """The tokenizer with ids in canonical order; ``ids`` is not read."""
+        order = {token: i for i, token in enumerate(self.canonical())}
+        phrases = {phrase: order.pop(phrase) for phrase in self.phrases}
+        return build_tokenizer(order, self.merges, phrases, "vocabulary")
 
 
 def _parts_of_agent_file_tokenizer(tokenizer: PreTrainedTokenizerFast) -> _Parts:
-    settings = json.loads(tokenizer.backend_tokenizer.to_str())
-    model = settings["model"]
-    if model["type"] != "BPE" or (settings.get("decoder") or {}).get("type") != "ByteLevel":
-        raise ForgeError("vocabulary: only byte-level BPE tokenizers can be pruned or packed")
-    added = sorted(settings["added_tokens"], key=lambda token: token["id"])
-    specials = [token["content"] for token in added if token["special"]]
+    form = json.loads(tokenizer.backend_tokenizer.to_str())
+    added = sorted(form["added_tokens"], key=lambda token: token["id"])
+    vocab, merges = form["model"].get("vocab"), form["model"].get("merges")
+    if form != tokenizer_form(vocab, merges, [added_token(token["content"], token["id"]) for token in added]):
+        raise ForgeError("vocabulary: only byte-level BPE tokenizers of our form can be pruned or packed")
+    ids = {**vocab, **{token["content"]: token["id"] for token in added}}
     phrases = [token["content"] for token in added if not token["special"]]
-    ids = {**model["vocab"], **{token["content"]: token["id"] for token in added}}
-    chars = sorted(token for token in model["vocab"] if token in _BYTE)
-    merges = [(pair[0], pair[1]) for pair in model["merges"]]
-    parts = _Parts(ids, specials, chars, merges, phrases, settings)
+    chars = sorted(token for token in vocab if token in BYTE_OF)
+    parts = _Parts(ids, chars, [(pair[0], pair[1]) for pair in merges], phrases)
     if unknown := set(ids) - set(parts.canonical()):
         raise ForgeError(f"vocabulary: token {min(unknown)!r} is neither a byte, a merge nor an added token")
     return parts
-
-
-def _assemble_agent_file_tokenizer(parts: _Parts) -> Tokenizer:
-    """The tokenizer with ids in canonical order; ``parts.ids`` is not read."""
-    order = {token: i for i, token in enumerate(parts.canonical())}
-    settings = json.loads(json.dumps(parts.settings))
-    flags = {token["content"]: token for token in settings["added_tokens"]}
-    settings["added_tokens"] = [{**flags[t], "id": order[t]} for t in (*parts.specials, *parts.phrases)]
-    phrases = set(parts.phrases)
-    settings["model"]["vocab"] = {token: i for token, i in order.items() if token not in phrases}
-    settings["model"]["merges"] = [list(pair) for pair in parts.merges]
-    return Tokenizer.from_str(json.dumps(settings))
 
 
 def count_tokens_for_agent_file(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> np.ndarray:
@@ -116,7 +106,7 @@ class _Pruner:
         self.gone: dict[str, list[str]] = {}
         for a, b in parts.merges:
             self.made_of.setdefault(a + b, [a, b])
-        plain = _assemble_agent_file_tokenizer(_vocabulary_without_phrases(parts))
+        plain = replace(parts, phrases=[]).tokenizer().backend_tokenizer
         for phrase in parts.phrases:
             self.made_of[phrase] = plain.encode(phrase, add_special_tokens=False).tokens
         self.uses = dict.fromkeys(parts.ids, 0)
@@ -165,10 +155,6 @@ class _Pruner:
         return None
 
 
-def _vocabulary_without_phrases(parts: _Parts) -> _Parts:
-    return _Parts(parts.ids, parts.specials, parts.chars, parts.merges, [], parts.settings)
-
-
 def prune_agent_file_vocabulary(
     tokenizer: PreTrainedTokenizerFast, counts: np.ndarray, *, size: int | None = None, min_count: int = 1
 ) -> PrunedVocabulary:
@@ -184,12 +170,12 @@ def prune_agent_file_vocabulary(
         raise ForgeError(f"vocabulary: min_count must be at least 1, got {min_count}")
     if len(counts) < max(parts.ids.values()) + 1:
         raise ForgeError(f"vocabulary: {len(counts)} counts given for {max(parts.ids.values()) + 1} ids")
-    seen = [token for token, i in parts.ids.items() if counts[i] > 0 and token not in parts.specials]
+    seen = [token for token, i in parts.ids.items() if counts[i] > 0 and token not in SPECIAL_TOKENS]
     phrases = set(parts.phrases)
     needed = {c for token in seen for c in (_agent_file_token_stand_in(token) if token in phrases else token)}
     chars = [char for char in parts.chars if char in needed or char in _BASICS]
     pruner = _Pruner(parts, np.asarray(counts))
-    floor = len(parts.specials) + len(chars)
+    floor = len(SPECIAL_TOKENS) + len(chars)
     while (rarest := pruner.rarest()) is not None and rarest < min_count:
         pruner.drop_least()
     while size is not None and floor + len(pruner.made_of) > size:
@@ -199,14 +185,12 @@ def prune_agent_file_vocabulary(
     usable = kept | set(chars)
     merges = [(a, b) for a, b in parts.merges if a + b in kept and a in usable and b in usable]
     phrases_kept = [phrase for phrase in parts.phrases if phrase in kept]
-    pruned = _Parts(parts.ids, parts.specials, chars, merges, phrases_kept, parts.settings)
-    return PrunedVocabulary(
-        wrap_tokenizer(_assemble_agent_file_tokenizer(pruned)), [parts.ids[token] for token in pruned.canonical()]
-    )
+    pruned = _Parts(parts.ids, chars, merges, phrases_kept)
+    return PrunedVocabulary(pruned.tokenizer(), [parts.ids[token] for token in pruned.canonical()])
 
 
 def _agent_file_token_stand_in(text: str) -> str:
-    return "".join(_CHAR[byte] for byte in text.encode("utf-8"))
+    return "".join(STAND_IN[byte] for byte in text.encode("utf-8"))
 
 
 def _pack_vocabulary_block(data: bytes) -> bytes:
@@ -220,18 +204,11 @@ def _read_block(data: bytes, at: int) -> tuple[bytes, int]:
     return data[at : at + size], at + size
 
 
-def _pack_vocabulary_settings(parts: _Parts) -> bytes:
-    """Settings without vocabulary; phrases share one set of flags, kept as the last added token."""
-    settings = json.loads(json.dumps(parts.settings))
-    settings["model"]["vocab"], settings["model"]["merges"] = {}, []
-    added = {token["content"]: {**token, "id": 0} for token in settings["added_tokens"]}
-    settings["added_tokens"] = [added[t] for t in parts.specials]
-    if parts.phrases:
-        kinds = [{**added[t], "content": ""} for t in parts.phrases]
-        if any(kind != kinds[0] for kind in kinds):
-            raise ForgeError("packed tokenizer: phrases must all have the same flags")
-        settings["added_tokens"].append(kinds[0])
-    return deflate_agent_file_json(settings)
+def _packed_settings(phrases: bool) -> dict[str, Any]:
+    """The one form of our tokenizers without tokens and merges. Phrases share one set of flags, the last added token:
+    nothing here is news to the reader, but it stands in the file."""
+    kinds = [*SPECIAL_TOKENS, ""] if phrases else SPECIAL_TOKENS
+    return tokenizer_form({}, [], [added_token(content, 0) for content in kinds])
 
 
 def pack_agent_file_tokenizer(tokenizer: PreTrainedTokenizerFast) -> bytes:
@@ -248,13 +225,13 @@ def pack_agent_file_tokenizer(tokenizer: PreTrainedTokenizerFast) -> bytes:
     if pairs.size:
         coder.encode_reverse(pairs, constriction.stream.model.Uniform(), _vocabulary_pair_limits(parts))
     # Phrases are told in the tokenizer's own tokens, each closed by an id that no token has.
-    plain, close = _assemble_agent_file_tokenizer(_vocabulary_without_phrases(parts)), len(order)
+    plain, close = replace(parts, phrases=[]).tokenizer().backend_tokenizer, len(order)
     told = [i for phrase in parts.phrases for i in (*plain.encode(phrase, add_special_tokens=False).ids, close)]
     bitmap = np.zeros(256, dtype=np.uint8)
-    bitmap[[_BYTE[char] for char in parts.chars]] = 1
+    bitmap[[BYTE_OF[char] for char in parts.chars]] = 1
     return b"".join(
         [
-            _pack_vocabulary_block(_pack_vocabulary_settings(parts)),
+            _pack_vocabulary_block(deflate_agent_file_json(_packed_settings(bool(parts.phrases)))),
             np.packbits(bitmap).tobytes(),
             varint(len(parts.merges)),
             _pack_vocabulary_block(coder.get_compressed().astype("<u4").tobytes()),
@@ -266,7 +243,7 @@ def pack_agent_file_tokenizer(tokenizer: PreTrainedTokenizerFast) -> bytes:
 
 def _vocabulary_pair_limits(parts: _Parts) -> np.ndarray:
     """How many ids existed when each part of each merge was written, int32 (2 * merges)."""
-    known, limits = len(parts.specials) + len(parts.chars), []
+    known, limits = len(SPECIAL_TOKENS) + len(parts.chars), []
     seen = set()
     for a, b in parts.merges:
         limits += [known, known]
@@ -277,52 +254,63 @@ def _vocabulary_pair_limits(parts: _Parts) -> np.ndarray:
 
 def _unpack_vocabulary_merges(data: bytes, n: int, tokens: list[str]) -> list[tuple[str, str]]:
     """Undo the merge coding; ``tokens`` (specials and bytes by id) grows by the tokens made."""
+    # A pair of so many tokens takes seven bits at least.
+    if n > min(MAX_MERGES, 16 + 2 * len(data)):
+        raise ForgeError(f"packed tokenizer: {len(data)} bytes cannot hold {n} merges")
     coder = constriction.stream.stack.AnsCoder(np.frombuffer(data, dtype="<u4").astype(np.uint32))
     known, merges = set(tokens), []
     for _ in range(n):
-        uniform = constriction.stream.model.Uniform(len(tokens))
-        a, b = (tokens[i] for i in coder.decode(uniform, 2))
+        first, second = coder.decode(constriction.stream.model.Uniform(len(tokens)), 2)
+        a, b = tokens[first], tokens[second]
+        if min(first, second) < len(SPECIAL_TOKENS) or len(a + b) > MAX_TOKEN_LENGTH:
+            raise ForgeError("packed tokenizer: a merge of a role token, or into a token that is too long")
         merges.append((a, b))
         if a + b not in known:
             tokens.append(a + b)
             known.add(a + b)
+    if not coder.is_empty() or len(tokens) > MAX_VOCABULARY:
+        raise ForgeError("packed tokenizer: more merges than it says, or more tokens than there may be")
     return merges
 
 
 def _read_phrases(data: bytes, n: int, tokens: list[str]) -> list[str]:
-    phrases, current = [], ""
-    for i in decode_symbols(data, n) if n else ():
-        if i < len(tokens):
-            current += tokens[i]
-        else:
-            phrases.append(bytes(_BYTE[char] for char in current).decode("utf-8"))
+    """The phrases told in ``tokens``, ``n`` symbols with the one that closes each."""
+    if n > 1024 + 8 * len(data):
+        raise ForgeError(f"packed tokenizer: {len(data)} bytes cannot hold phrases of {n} tokens")
+    phrases, current, close = [], "", coded_alphabet(data) - 1 if n else 0
+    for i in decode_symbols(data, n, close + 1).tolist() if n else ():
+        if i == close:
+            phrases.append(bytes(BYTE_OF[char] for char in current).decode("utf-8"))
             current = ""
+        else:
+            current += tokens[i]
+        if len(current) > MAX_PHRASE_LENGTH:
+            raise ForgeError("packed tokenizer: a phrase is too long")
+    if current or (n and close != len(tokens) + len(phrases)):
+        raise ForgeError("packed tokenizer: its phrases are cut off")
     return phrases
 
 
-def _unpack_vocabulary(data: bytes) -> Tokenizer:
+def _unpack_vocabulary(data: bytes) -> PreTrainedTokenizerFast:
     raw, at = _read_block(data, 0)
-    settings = inflate_agent_file_json(raw)
-    flags = settings["added_tokens"]
-    specials = [token["content"] for token in flags if token["special"]]
+    if inflate_agent_file_json(raw) not in (_packed_settings(True), _packed_settings(False)):
+        raise ForgeError("packed tokenizer: not one of this program (other settings)")
     bitmap = np.unpackbits(np.frombuffer(data[at : at + 32], dtype=np.uint8))
-    chars = sorted(_CHAR[int(byte)] for byte in np.flatnonzero(bitmap))
-    tokens = [*specials, *chars]
+    chars = sorted(STAND_IN[int(byte)] for byte in np.flatnonzero(bitmap))
+    tokens = [*SPECIAL_TOKENS, *chars]
     n, at = read_varint(data, at + 32)
     stream, at = _read_block(data, at)
     merges = _unpack_vocabulary_merges(stream, n, tokens)
     n, at = read_varint(data, at)
     phrases = _read_phrases(data[at:], n, tokens)
-    if phrases:
-        kind = flags.pop()
-        settings["added_tokens"] = flags + [{**kind, "content": phrase} for phrase in phrases]
-    return _assemble_agent_file_tokenizer(_Parts({}, specials, chars, merges, phrases, settings))
+    vocab = {token: i for i, token in enumerate(tokens)}
+    return build_tokenizer(vocab, merges, {p: len(tokens) + i for i, p in enumerate(phrases)}, "packed tokenizer")
 
 
 def unpack_agent_file_tokenizer(data: bytes) -> PreTrainedTokenizerFast:
     """The tokenizer of `pack_agent_file_tokenizer`: same ids for every text. ForgeError if the data is malformed."""
     try:
-        return wrap_tokenizer(_unpack_vocabulary(data))
+        return _unpack_vocabulary(data)
     except ForgeError:
         raise
     except Exception as error:  # tokenizers raises a bare Exception for settings that it cannot read

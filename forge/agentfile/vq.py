@@ -17,6 +17,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Mapping
 from dataclasses import dataclass
+from functools import cached_property
 from typing import Any, cast
 
 import numpy as np
@@ -32,6 +33,7 @@ _MANTISSA = np.array([2.0 ** (i / 8) for i in range(8)], dtype=np.float32)
 _LEVEL_LOW, _LEVEL_HIGH = -128, 127
 _CHUNK = 2048
 _KMEANS_SAMPLE = 8192
+_DECODED_AT_ONCE = 1 << 18  # values
 
 
 def vq_scale_from_levels(levels: np.ndarray) -> np.ndarray:
@@ -144,7 +146,7 @@ def quantize_vq_codebook(codebook: Tensor, bits: int) -> tuple[Tensor, Tensor]:
 
 @dataclass(frozen=True)
 class FrozenMatrix:
-    """One vector-quantized matrix: ``indices`` int32 (rows, groups), ``levels`` int8 (rows) or (1)."""
+    """One vector-quantized matrix: ``indices`` integers (rows, groups), ``levels`` int8 (rows) or (1)."""
 
     shape: tuple[int, int]
     codebook: str
@@ -160,6 +162,11 @@ class FrozenCodebook:
     scale: float
     bits: int
 
+    @cached_property
+    def vectors(self) -> Tensor:
+        """The code vectors, float32 (k, v)."""
+        return torch.from_numpy(self.codes) * torch.tensor(self.scale, dtype=torch.float32)
+
 
 @dataclass(frozen=True)
 class FrozenVQ:
@@ -170,12 +177,19 @@ class FrozenVQ:
 
 
 def decode_matrix(matrix: FrozenMatrix, codebook: FrozenCodebook) -> Tensor:
-    """float32 weights (rows, columns): ``(codes * codebook scale)[index] * row scale``, in this order."""
-    table = torch.from_numpy(codebook.codes) * torch.tensor(codebook.scale, dtype=torch.float32)
+    """float32 weights (rows, columns): ``(codes * codebook scale)[index] * row scale``, in this order.
+
+    Some rows at a time, so that no more than the result and a few megabytes are in memory.
+    """
     rows, columns = matrix.shape
-    groups = table[torch.from_numpy(matrix.indices.reshape(-1).astype(np.int64))]
-    scale = torch.from_numpy(vq_scale_from_levels(matrix.levels)).unsqueeze(1)
-    return (groups.reshape(rows, -1) * scale)[:, :columns].contiguous()
+    scale = torch.from_numpy(vq_scale_from_levels(matrix.levels)).unsqueeze(1).expand(rows, 1)
+    out = torch.empty(rows, columns)
+    step = max(1, _DECODED_AT_ONCE // columns)
+    for at in range(0, rows, step):
+        index = torch.from_numpy(matrix.indices[at : at + step].astype(np.int64))
+        groups = codebook.vectors[index].flatten(1)
+        out[at : at + step] = (groups * scale[at : at + step])[:, :columns]
+    return out
 
 
 def decode_vq(frozen: FrozenVQ) -> dict[str, Tensor]:

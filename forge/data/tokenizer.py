@@ -1,16 +1,27 @@
-"""One byte-level BPE tokenizer: digits apart, frequent boilerplate as single tokens, role tokens first."""
+"""One byte-level BPE tokenizer: digits apart, frequent boilerplate as single tokens, role tokens first.
+
+A tokenizer.json of somebody else may hold anything that the library behind it knows, and some of that never ends, takes
+all memory or ends the process (normalizers, padding). So a file is read here as JSON, must have the one form that
+`train_tokenizer` writes, and the library is given that form, with the file's tokens and merges in it.
+"""
 
 from __future__ import annotations
 
+import json
 import re
 from collections import Counter
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
+from typing import Any
 
 from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
 from transformers import PreTrainedTokenizerFast
 
+from forge.data.chat_template import CHAT_TEMPLATE
 from forge.data.personas import PERSONAS
+from forge.errors import ForgeError
+from forge.files import decode_utf8, parse_json, read_regular_file
+from forge.host.signals import hearing_signals
 
 ROLE_TOKENS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|call|>", "<|result|>")
 THOUGHT_TOKENS = ("<|think|>", "<|/think|>", "<|pause|>")
@@ -21,6 +32,22 @@ SPECIAL_TOKENS = (*ROLE_TOKENS, *THOUGHT_TOKENS, *(f"<|{name}|>" for name in PER
 PIECE = r" ?[A-Za-z]+|\d| ?[^\sA-Za-z\d]+(?: (?=\d))?|\s+(?!\S)|\s+"
 _WORD = re.compile(r"\n+| ?[^\s\d]+(?=\s|$)|\S+|\s+")
 MAX_PHRASE_WORDS = 24
+MAX_TOKEN_LENGTH = 16  # bytes of a token that is not a phrase
+MAX_PHRASE_LENGTH = 4096  # bytes
+MAX_VOCABULARY = 65536
+MAX_MERGES = 2 * MAX_VOCABULARY  # more than one merge may make the same token
+_MAX_FILE = 1 << 24  # bytes of a tokenizer.json; one of 65,536 tokens has six million
+
+
+def _byte_stand_ins() -> dict[int, str]:
+    """Printable stand-in of every byte in byte-level BPE (GPT-2): itself, or a character from 256 on."""
+    printable = [*range(33, 127), *range(161, 173), *range(174, 256)]
+    others = [b for b in range(256) if b not in printable]
+    return {b: chr(b) for b in printable} | {b: chr(256 + i) for i, b in enumerate(others)}
+
+
+STAND_IN = _byte_stand_ins()
+BYTE_OF = {char: byte for byte, char in STAND_IN.items()}
 
 
 def mine_tokenizer_phrases(prompts: Sequence[str], limit: int, min_gain: int) -> list[str]:
@@ -63,7 +90,9 @@ def _tokenizer_phrase_segments(prompt: str) -> list[tuple[str, ...]]:
     return [words for words in out if len(words) >= 3]
 
 
-def _cut_text_at_tokenizer_phrase(segments: Counter[tuple[str, ...]], phrase: tuple[str, ...]) -> Counter[tuple[str, ...]]:
+def _cut_text_at_tokenizer_phrase(
+    segments: Counter[tuple[str, ...]], phrase: tuple[str, ...]
+) -> Counter[tuple[str, ...]]:
     left: Counter[tuple[str, ...]] = Counter()
     for words, count in segments.items():
         start = 0
@@ -93,9 +122,9 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: Sequence[str
         special_tokens=list(SPECIAL_TOKENS),
         show_progress=False,
         initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        max_token_length=16,
+        max_token_length=MAX_TOKEN_LENGTH,
     )
-    tokenizer.train_from_iterator(texts, trainer)
+    hearing_signals(lambda: tokenizer.train_from_iterator(texts, trainer))
     learned = tokenizer.get_vocab()
     tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases if phrase not in learned])
     return wrap_tokenizer(tokenizer)
@@ -104,7 +133,12 @@ def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: Sequence[str
 def wrap_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
     """A Hugging Face tokenizer with our role tokens declared."""
     return PreTrainedTokenizerFast(
-        tokenizer_object=tokenizer, pad_token="<|pad|>", eos_token="<|end|>", clean_up_tokenization_spaces=False
+        tokenizer_object=tokenizer,
+        pad_token="<|pad|>",
+        eos_token="<|end|>",
+        clean_up_tokenization_spaces=False,
+        chat_template=CHAT_TEMPLATE,
+        padding_side="left",  # a batch of prompts is generated from its right end
     )
 
 
@@ -112,3 +146,135 @@ def save_tokenizer(tokenizer: PreTrainedTokenizerFast, directory: Path | str) ->
     """Write tokenizer.json and tokenizer_config.json."""
     Path(directory).mkdir(parents=True, exist_ok=True)
     tokenizer.save_pretrained(str(directory))
+
+
+def added_token(content: str, number: int) -> dict[str, Any]:
+    """How tokenizer.json tells a special token or a phrase."""
+    flags = dict.fromkeys(("single_word", "lstrip", "rstrip", "normalized"), False)
+    return {"id": number, "content": content, **flags, "special": content in SPECIAL_TOKENS}
+
+
+def tokenizer_form(
+    vocab: Mapping[str, int], merges: Sequence[Sequence[str]], added: Sequence[Mapping[str, Any]]
+) -> dict[str, Any]:
+    """What tokenizer.json holds: our one form with these tokens, merges and added tokens in it."""
+    first, second = ({"Sequence": {"id": name, "type_id": number}} for number, name in enumerate("AB"))
+    byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
+    split = {"type": "Split", "pattern": {"Regex": PIECE}, "behavior": "Isolated", "invert": False}
+    absent = ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix")
+    unused = ("fuse_unk", "byte_fallback", "ignore_merges")
+    return {
+        "version": "1.0",
+        "truncation": None,
+        "padding": None,
+        "added_tokens": list(added),
+        "normalizer": None,
+        "pre_tokenizer": {"type": "Sequence", "pretokenizers": [split, byte_level]},
+        "post_processor": {
+            "type": "TemplateProcessing",
+            "single": [first],
+            "pair": [first, second],
+            "special_tokens": {},
+        },
+        "decoder": {**byte_level, "add_prefix_space": True, "use_regex": True},
+        "model": {
+            "type": "BPE",
+            **dict.fromkeys(absent),
+            **dict.fromkeys(unused, False),
+            "vocab": vocab,
+            "merges": merges,
+        },
+    }
+
+
+def build_tokenizer(
+    vocab: Mapping[str, int], merges: Sequence[Sequence[str]], phrases: Mapping[str, int], where: str
+) -> PreTrainedTokenizerFast:
+    """The tokenizer of these tokens, merges and phrases.
+
+    Args:
+        vocab: ids of role tokens, bytes (as `STAND_IN`) and what merges make of them.
+        phrases: their ids follow those of ``vocab``.
+        where: what errors name.
+
+    Raises:
+        ForgeError: not as `train_tokenizer` makes them: role tokens first, ids without gaps, tokens of bytes, merges of
+            tokens into a token; or more, or longer, than a tokenizer may have.
+    """
+    _check_tokenizer_ids(vocab, phrases, where)
+    _check_tokenizer_tokens(vocab, merges, phrases, where)
+    added = [added_token(content, vocab[content]) for content in SPECIAL_TOKENS]
+    added += [added_token(content, number) for content, number in sorted(phrases.items(), key=lambda item: item[1])]
+    return wrap_tokenizer(Tokenizer.from_str(json.dumps(tokenizer_form(vocab, merges, added))))
+
+
+def _check_tokenizer_ids(vocab: Mapping[str, int], phrases: Mapping[str, int], where: str) -> None:
+    numbers = [*vocab.values(), *phrases.values()]
+    if len(numbers) > MAX_VOCABULARY or len(vocab.keys() | phrases.keys()) != len(numbers):
+        raise ForgeError(f"{where}: more than {MAX_VOCABULARY} tokens, or one of them twice")
+    if any(type(number) is not int for number in numbers) or sorted(numbers) != list(range(len(numbers))):
+        raise ForgeError(f"{where}: the ids of its tokens are not 0, 1, 2 and so on")
+    if any(number < len(vocab) for number in phrases.values()):
+        raise ForgeError(f"{where}: the ids of phrases do not follow those of the other tokens")
+    if [vocab.get(token) for token in SPECIAL_TOKENS] != list(range(len(SPECIAL_TOKENS))):
+        raise ForgeError(f"{where}: tokens 0 to {len(SPECIAL_TOKENS) - 1} are not the role tokens of this program")
+
+
+def _check_tokenizer_tokens(
+    vocab: Mapping[str, int], merges: Sequence[Sequence[str]], phrases: Mapping[str, int], where: str
+) -> None:
+    for token, number in vocab.items():
+        if number >= len(SPECIAL_TOKENS) and (
+            not 0 < len(token) <= MAX_TOKEN_LENGTH or not BYTE_OF.keys() >= set(token)
+        ):
+            raise ForgeError(f"{where}: token {number} is not 1 to {MAX_TOKEN_LENGTH} bytes")
+    if len(merges) > MAX_MERGES:
+        raise ForgeError(f"{where}: more than {MAX_MERGES} merges")
+    for place, pair in enumerate(merges):
+        parts = len(pair) == 2 and all(isinstance(part, str) and part in vocab for part in pair)
+        if not parts or "".join(pair) not in vocab:
+            raise ForgeError(f"{where}: merge {place} is not of two tokens into a third")
+    for phrase, number in phrases.items():
+        if not 0 < len(phrase.encode("utf-8")) <= MAX_PHRASE_LENGTH:
+            raise ForgeError(f"{where}: phrase {number} is not 1 to {MAX_PHRASE_LENGTH} bytes")
+
+
+def read_tokenizer(path: Path | str) -> PreTrainedTokenizerFast:
+    """The tokenizer of a tokenizer.json that this program wrote; files beside it are not read.
+
+    Raises:
+        ForgeError: names the file: missing, not a regular file, too large, not JSON, or not of the form that
+            `save_tokenizer` writes. Nothing of it is run before that is known.
+    """
+    where = str(path)
+    form = parse_json(decode_utf8(read_regular_file(path, _MAX_FILE), where), where)
+    model = form.get("model") if isinstance(form, dict) else None
+    if not isinstance(model, dict):
+        raise ForgeError(f"{where}: not a tokenizer of this program (it has no model)")
+    vocab: Any = model.get("vocab")
+    merges: Any = model.get("merges")
+    added: Any = form.get("added_tokens")
+    if not isinstance(vocab, dict) or not _is_list_of(list, merges) or not _is_list_of(dict, added):
+        raise ForgeError(f"{where}: not a tokenizer of this program (no byte-pair tokens and merges)")
+    ours = tokenizer_form(vocab, merges, added)
+    for key in sorted(ours.keys() | form.keys()):
+        if key not in ours or form.get(key, key) != ours[key]:
+            raise ForgeError(f"{where}: not a tokenizer of this program (its {key[:40]} is another)")
+    return build_tokenizer(vocab, merges, _phrases_of(added, where), where)
+
+
+def _is_list_of(kind: type, value: Any) -> bool:
+    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
+
+
+def _phrases_of(added: Sequence[Mapping[str, Any]], where: str) -> dict[str, int]:
+    """Ids of the added tokens that are no role tokens."""
+    found: dict[str, int] = {}
+    for token in added:
+        content, number = token.get("content"), token.get("id")
+        if not isinstance(content, str) or type(number) is not int or token != added_token(content, number):
+            raise ForgeError(f"{where}: not a tokenizer of this program (an added token is of another kind)")
+        found[content] = number
+    if len(found) < len(added) or [found.pop(token, None) for token in SPECIAL_TOKENS] != [*range(len(SPECIAL_TOKENS))]:
+        raise ForgeError(f"{where}: not a tokenizer of this program (other role tokens)")
+    return found

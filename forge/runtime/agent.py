@@ -19,7 +19,16 @@ if TYPE_CHECKING:
 
 # Longest answer to a person, in tokens: room for a result of 200 characters and its repetition in the answer.
 MAX_NEW_TOKENS = 256
+NO_ANSWER = "I have no answer to that."
 Listener = Callable[[str, str], None]
+
+
+def refuse_text_not_utf8(text: str) -> None:
+    """Raise ForgeError for text with halves of surrogate pairs, which bytes that are not UTF-8 become in Python."""
+    try:
+        text.encode("utf-8")
+    except UnicodeEncodeError as error:
+        raise ForgeError(f"not UTF-8: {text[error.start : error.end]!r} at character {error.start + 1}") from error
 
 
 @dataclass(frozen=True)
@@ -32,6 +41,15 @@ class Reply:
     calls: list[tuple[str, str]]
     tokens: int
     steps: float
+
+
+def _said_in_plain_words(text: str, calls: list[tuple[str, str]]) -> str:
+    """An answer that is never empty, and after a call that failed says that it did, whatever the model made of it."""
+    from forge.data.dialogues import TOOL_ERROR, answer_after_tool_result
+
+    if calls and (calls[-1][1].startswith(TOOL_ERROR) or not text.strip()):
+        return answer_after_tool_result(calls[-1][1])
+    return text if text.strip() else NO_ANSWER
 
 
 @dataclass
@@ -81,12 +99,14 @@ class Agent:
         Args:
             tools: False bans tool calls. persona: one of PERSONAS. temperature: 0 is greedy.
             listen: called with ("call", text) before a tool runs and with ("result", text) after it.
-        Raises ForgeError for an unknown persona, or when it is not the agent's turn.
+        Raises ForgeError for an unknown persona, for text that is not UTF-8, or when it is not the agent's turn.
         """
         if persona is not None and persona not in PERSONAS:
             raise ForgeError(f"unknown persona {persona!r}; known: {', '.join(PERSONAS)}")
         if not messages or messages[-1]["role"] != "user":
             raise ForgeError("reply: the conversation must end with the user's turn")
+        for message in messages:
+            refuse_text_not_utf8(message["content"])
         opening: list[Message] = [{"role": "persona", "content": persona}] if persona is not None else []
         made = answer_all(
             self.model,
@@ -97,7 +117,8 @@ class Agent:
             temperature=temperature,
             seed=seed,
         )[0]
-        return Reply(made.text, [(call, result) for call, result in made.calls], len(made.ids), float(made.steps))
+        calls = [(call, result) for call, result in made.calls]
+        return Reply(_said_in_plain_words(made.text, calls), calls, len(made.ids), float(made.steps))
 
     def _executor(self, listen: Listener | None) -> Callable[[str], str]:
         def run(call: str) -> str:

@@ -58,13 +58,13 @@ def bench(path: Path | str, *, repeats: int = 20, seed: int = 0, rounds: int = _
     bytes) is the largest resident set of this whole process, libraries included, so call it in a fresh one
     (`bench_isolated`, or the command).
     """
-    if not Path(path).exists():
-        raise ForgeError(f"{path}: no such model")
+    from forge.runtime.load import find_model, load_agent
+
+    find_model(path)  # before anything heavy is imported
     import numpy
     import torch
 
     from forge.evals.timing import eval_prefill_ms  # with the model, so that load_ms does not time the import
-    from forge.runtime.load import load_agent
 
     start = time.perf_counter()
     agent = load_agent(path)

@@ -2,12 +2,15 @@
 
 from __future__ import annotations
 
+import re
 from dataclasses import dataclass, field
 
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.evals.answering import Message
 from forge.runtime.agent import MAX_NEW_TOKENS, Agent, Listener, Reply
+
+MAX_HISTORY = 1000  # turns that the agent may be shown
 
 
 @dataclass
@@ -58,8 +61,8 @@ class ChatSession:
             self.tools = not self.tools if value == "" else value == "on"
             return f"tools are {'on' if self.tools else 'off'}"
         if name == "history":
-            if not value.isdigit():
-                raise ForgeError("/history takes a number of past turns, 0 or more")
+            if not re.fullmatch("[0-9]{1,4}", value) or int(value) > MAX_HISTORY:
+                raise ForgeError(f"/history takes a number of past turns, 0 to {MAX_HISTORY}")
             self.history = int(value)
             return f"the agent sees {self.history} past turns"
         if name == "help":

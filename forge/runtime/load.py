@@ -2,42 +2,73 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from forge.errors import ForgeError
-from forge.files import read_json
+from forge.files import read_json, refuse_special_files
+from forge.interface.paths import AGENT_FILE
 from forge.runtime.agent import Agent
+
+MODEL_TYPE = "tinytitan"  # as config.json says
+
+
+def find_model(path: Path | str) -> Path:
+    """The model that a path names: a model directory or an agent.forge, which may stand for the directory that holds it
+    and no other model (models/compress).
+
+    Raises ForgeError when nothing is there.
+    """
+    target = Path(path)
+    if not os.path.exists(target):  # Path.exists raises for a name that is too long to be one
+        raise ForgeError(f"{target}: no such model")
+    packed = target / AGENT_FILE.name
+    return packed if packed.is_file() and not (target / "config.json").exists() else target
 
 
 def load_agent(path: Path | str, *, workspace: Path | str | None = None) -> Agent:
     """Load an agent; the path alone suffices, nothing else is read.
 
     Args:
-        path: a model directory (config.json, model.safetensors, tokenizer.json) or an agent.forge file.
+        path: a model directory (config.json, model.safetensors, tokenizer.json), an agent.forge file, or a directory
+        that holds one.
         workspace: folder of documents, files and database for the tools; default: the one built into the
         package.
     Raises ForgeError, in one line, when the path is missing, is neither of the two, or is damaged.
     """
-    target = Path(path)
+    target = find_model(path)
     tools_folder = None if workspace is None else Path(workspace)
-    if tools_folder is not None and not tools_folder.is_dir():
-        raise ForgeError(f"{tools_folder}: no such workspace folder")
-    if target.is_dir():
-        return _load_directory(target, tools_folder)
-    if not target.exists():
-        raise ForgeError(f"{target}: no such model")
-    return _load_file(target, tools_folder)
+    if tools_folder is not None:
+        from forge.tools import examine_tool_workspace
+
+        examine_tool_workspace(tools_folder)  # now: a call of the model would meet it in the middle of a talk
+    return _load_directory(target, tools_folder) if target.is_dir() else _load_file(target, tools_folder)
 
 
 def _load_directory(folder: Path, workspace: Path | None) -> Agent:
+    refuse_special_files(folder)
     for name in ("config.json", "model.safetensors", "tokenizer.json"):
         if not (folder / name).is_file():
             raise ForgeError(f"{folder}: not a model directory, {name} is missing")
+        if name == "config.json":
+            _refuse_other_model_types(folder / name)
     from forge.model import load_model, load_titan_tokenizer
 
     notes = read_json(folder / "metadata.json") if (folder / "metadata.json").is_file() else {}
-    model = load_model(folder).eval()
-    return Agent(model, load_titan_tokenizer(folder), folder, "directory", dict(notes), workspace)
+    if not isinstance(notes, dict):
+        raise ForgeError(f"{folder / 'metadata.json'}: is not a table")
+    tokenizer, model = load_titan_tokenizer(folder), load_model(folder).eval()
+    if len(tokenizer) > model.config.vocab_size:
+        raise ForgeError(f"{folder}: {len(tokenizer)} tokens, but the model knows {model.config.vocab_size}")
+    return Agent(model, tokenizer, folder, "directory", notes, workspace)
+
+
+def _refuse_other_model_types(config: Path) -> None:
+    found = read_json(config)
+    kind = found.get("model_type") if isinstance(found, dict) else None
+    if kind not in (None, MODEL_TYPE):
+        words = str(kind)[:40]
+        raise ForgeError(f"{config}: a model of type {words!r}; only this project's own ({MODEL_TYPE!r}) can be used")
 
 
 def _load_file(path: Path, workspace: Path | None) -> Agent:

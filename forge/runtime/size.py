@@ -10,6 +10,7 @@ from typing import Any
 from forge.errors import ForgeError
 from forge.files import count_safetensors_parameters, safetensors_entries
 from forge.interface.phase import PACKED
+from forge.runtime.load import find_model
 
 _GROUPS = ("embed", "shift", "low", "high", "memory", "halt", "think_gate")
 
@@ -39,27 +40,22 @@ def _size_of_runtime_agent_folder(folder: Path) -> dict[str, Any]:
     parts["config"] = (folder / "config.json").stat().st_size
     names = {name.removesuffix("?") for name in PACKED if "token" in name}
     parts["tokenizer"] = sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
-    return {"total_bytes": sum(parts.values()), "parameters": count_safetensors_parameters(full), "by_component": parts}
+    if not (parameters := count_safetensors_parameters(full)):
+        raise ForgeError(f"{full}: holds no weights")
+    return {"total_bytes": sum(parts.values()), "parameters": parameters, "by_component": parts}
 
 
 def size_report(path: Path | str) -> dict[str, Any]:
     """{"total_bytes", "parameters", "by_component": {part: bytes}}; the parts add up to the total.
 
     A directory counts what the ledger counts: packed weights where there are some, else the full ones, with
-    config and tokenizer. An agent.forge counts itself, to the byte.
+    config and tokenizer. An agent.forge counts itself, to the byte, and the weights that its checked header lists.
     """
-    target = Path(path)
+    target = find_model(path)
     if target.is_dir():
         return _size_of_runtime_agent_folder(target)
-    if not target.exists():
-        raise ForgeError(f"{target}: no such model")
-    from forge.agentfile.container import agent_file_bytes_by_component
+    from forge.agentfile.header import open_agent_file
 
-    parts = dict(agent_file_bytes_by_component(target))
-    from forge.runtime.load import load_agent
-
-    return {
-        "total_bytes": target.stat().st_size,
-        "parameters": load_agent(target).parameters,
-        "by_component": parts,
-    }
+    opened = open_agent_file(target)
+    parts = opened.bytes_by_component()
+    return {"total_bytes": sum(parts.values()), "parameters": opened.parameters, "by_component": parts}

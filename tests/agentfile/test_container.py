@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import inspect
+import os
 import struct
 import time
 from pathlib import Path
@@ -15,15 +16,14 @@ import torch
 
 from forge.agentfile.codecs import Coded, decode_tensor, encode_with_row_codec
 from forge.agentfile.container import (
-    MAGIC,
     AgentParts,
-    agent_file_bytes_by_component,
     decode_agent,
     encode_agent,
     pack_agent_file_parts,
     read_agent,
     write_agent,
 )
+from forge.agentfile.header import MAGIC, open_agent_file
 from forge.agentfile.jsonzip import deflate_agent_file_json, inflate_agent_file_json
 from forge.agentfile.model import CONFIG_FIELDS, load_agent_file, save_agent_file
 from forge.agentfile.vq import VQState
@@ -84,7 +84,7 @@ def test_what_is_read_is_bit_for_bit_what_was_quantized(tmp_path: Path, embed_bi
     for name in ("memory.gate.weight", "halt.bias", "low_init"):
         assert torch.equal(got[name], state[name].half().float())
     assert tokenizer.get_vocab() == TOKENIZER.get_vocab()
-    assert agent_file_bytes_by_component(path) == sizes
+    assert open_agent_file(path).bytes_by_component() == sizes
     assert sum(sizes.values()) == path.stat().st_size
 
 
@@ -113,7 +113,7 @@ def _model() -> TinyTitanForCausalLM:
 def test_a_model_loaded_from_its_file_alone_gives_the_same_logits(tmp_path: Path) -> None:
     model = _model()
     sizes = save_agent_file(tmp_path / "a", model, TOKENIZER, embed_bits=4, metadata={"made_by": "test"})
-    assert sizes == agent_file_bytes_by_component(tmp_path / "a")
+    assert sizes == open_agent_file(tmp_path / "a").bytes_by_component()
     again, tokenizer, metadata = load_agent_file(tmp_path / "a")
     assert not again.training
     assert metadata == {"made_by": "test"}
@@ -132,7 +132,7 @@ def test_the_file_says_all_that_its_reader_builds_a_model_from() -> None:
 
 def test_weights_that_do_not_fit_the_configuration_are_refused(tmp_path: Path) -> None:
     model = _model()
-    config = {**model.config.to_dict(), "low_ffn": [8, 8]}
+    config = {key: value for key, value in model.config.to_dict().items() if key in CONFIG_FIELDS} | {"low_ffn": [8, 8]}
     write_agent(tmp_path / "a", encode_agent(config, model.state_dict(), TOKENIZER, names_of_core_model_weights(model)))
     with pytest.raises(ForgeError, match="do not fit its configuration") as caught:
         load_agent_file(tmp_path / "a")
@@ -197,7 +197,7 @@ def test_every_flipped_byte_is_noticed(tmp_path: Path, kind: str) -> None:
     path, data = tmp_path / "agent.forge", FILES[kind]
     for at in [*range(14), *range(14, len(data), 50), *range(len(data) - 33, len(data))]:
         path.write_bytes(data[:at] + bytes([data[at] ^ (1 << at % 8)]) + data[at + 1 :])
-        for reader in (read_agent, agent_file_bytes_by_component):
+        for reader in (read_agent, open_agent_file):
             with pytest.raises(ForgeError) as caught:
                 reader(path)
             assert str(caught.value).startswith(str(path))
@@ -228,8 +228,10 @@ def test_wrong_files_get_one_clear_line(tmp_path: Path) -> None:
         path.write_bytes(data)
         with pytest.raises(ForgeError, match=message):
             read_agent(path)
-    with pytest.raises(ForgeError, match="directory"):
-        read_agent(tmp_path)
+    os.mkfifo(tmp_path / "pipe")
+    for special in (tmp_path, tmp_path / "pipe", Path("/dev/zero")):
+        with pytest.raises(ForgeError, match="not a regular file"):
+            read_agent(special)
     with pytest.raises(ForgeError, match="no such file"):
         read_agent(tmp_path / "missing")
     with pytest.raises(ForgeError, match="cannot be read"):

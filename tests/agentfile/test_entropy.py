@@ -2,11 +2,14 @@
 
 from __future__ import annotations
 
+import zlib
+
 import numpy as np
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
+from forge.agentfile import entropy
 from forge.agentfile.entropy import (
     decode_halves,
     decode_symbols,
@@ -24,7 +27,7 @@ from tests.support.entropy import entropy_bits
 @settings(max_examples=80, deadline=None)
 def test_any_symbols_round_trip(case: tuple[int, list[int]]) -> None:
     alphabet, symbols = case
-    got = decode_symbols(encode_symbols(np.array(symbols, dtype=np.int64), alphabet), len(symbols))
+    got = decode_symbols(encode_symbols(np.array(symbols, dtype=np.int64), alphabet), len(symbols), alphabet)
     assert got.tolist() == symbols
 
 
@@ -45,31 +48,49 @@ def test_skewed_indices_pay_and_flat_ones_carry_no_table() -> None:
     assert len(encode_symbols(flat, 256)) <= flat.size + 12
 
 
-def test_contexts_pay_where_they_differ_and_cost_nothing_where_not() -> None:
+def test_runs_pay_where_they_differ_and_cost_nothing_where_not() -> None:
     rng = np.random.default_rng(2)
-    contexts = np.repeat([0, 1, 2], 4000)
-    differing = rng.integers(0, 4, 12_000) + 4 * contexts
-    plain, split = encode_symbols(differing, 12), encode_symbols(differing, 12, contexts)
+    runs = [4000, 4000, 4000]
+    differing = rng.integers(0, 4, 12_000) + 4 * np.repeat([0, 1, 2], 4000)
+    plain, split = encode_symbols(differing, 12), encode_symbols(differing, 12, runs)
     assert len(split) < 0.6 * len(plain)
-    assert np.array_equal(decode_symbols(split, 12_000, contexts), differing)
-    with pytest.raises(ForgeError, match="contexts"):
-        decode_symbols(split, 12_000)
+    assert np.array_equal(decode_symbols(split, 12_000, 12, runs), differing)
+    for wrong in (None, [4000, 4000]):
+        with pytest.raises(ForgeError, match="runs"):
+            decode_symbols(split, 12_000, 12, wrong)
     alike = rng.integers(0, 12, 12_000)
-    assert encode_symbols(alike, 12, contexts) == encode_symbols(alike, 12)
+    assert encode_symbols(alike, 12, runs) == encode_symbols(alike, 12)
 
 
-def test_a_context_may_be_empty() -> None:
-    symbols, contexts = np.array([0, 0, 0, 1, 1, 1] * 300), np.array([0, 0, 0, 2, 2, 2] * 300)
-    data = encode_symbols(symbols, 2, contexts)
-    assert np.array_equal(decode_symbols(data, symbols.size, contexts), symbols)
+def test_a_run_may_be_empty() -> None:
+    symbols, runs = np.array([0] * 900 + [1] * 900), [900, 0, 900]
+    data = encode_symbols(symbols, 2, runs)
+    assert np.array_equal(decode_symbols(data, symbols.size, 2, runs), symbols)
     assert len(data) < 40
+
+
+def test_long_runs_are_decoded_in_pieces(monkeypatch: pytest.MonkeyPatch) -> None:
+    symbols, runs = np.random.default_rng(3).integers(0, 300, 1000), [137, 863]
+    data = encode_symbols(symbols, 300, runs)
+    monkeypatch.setattr(entropy, "_AT_ONCE", 50)
+    assert np.array_equal(decode_symbols(data, 1000, 300, runs), symbols)
+
+
+def test_what_a_stream_does_not_hold_is_refused() -> None:
+    data = encode_symbols(np.arange(200) % 7, 7)
+    with pytest.raises(ForgeError, match="7 symbols, not 3"):
+        decode_symbols(data, 200, 3)
+    with pytest.raises(ForgeError, match="more symbols"):
+        decode_symbols(data, 190, 7)
+    with pytest.raises(ForgeError, match="more frequency tables"):
+        decode_symbols(b"\x02" + varint(1 << 16) + b"\0" * 40, 9, 1 << 16, [1] * 9)
 
 
 def test_rare_symbols_survive_coarse_tables() -> None:
     symbols = np.zeros(100_000, dtype=np.int64)
     symbols[77] = 199
     data = encode_symbols(symbols, 200)
-    assert np.array_equal(decode_symbols(data, symbols.size), symbols)
+    assert np.array_equal(decode_symbols(data, symbols.size, 200), symbols)
     assert len(data) < 300
 
 
@@ -96,12 +117,12 @@ def test_varint_round_trip(value: int) -> None:
 )
 def test_malformed_streams_are_refused(data: bytes) -> None:
     with pytest.raises(ForgeError, match="coded data"):
-        decode_symbols(data, 5)
+        decode_symbols(data, 5, 3)
 
 
 def test_an_empty_table_is_refused() -> None:
     with pytest.raises(ForgeError, match="empty"):
-        decode_symbols(b"\x01\x03\x01\x01\x00", 5)
+        decode_symbols(b"\x01\x03\x01\x01\x00", 5, 3)
 
 
 @pytest.mark.parametrize(("symbols", "alphabet"), [([3], 3), ([-1], 3), ([0], 1), ([0], 70_000)])
@@ -115,8 +136,12 @@ def test_json_is_squeezed_and_damage_refused() -> None:
     data = deflate_agent_file_json(obj)
     assert inflate_agent_file_json(data) == obj
     assert len(data) < 60
-    for bad in (data[:-3], b"", b"\xff" * 9, deflate_agent_file_json("x" * (1 << 23))):
+    bomb = zlib.compress(b'"' + b"x" * (1 << 23) + b'"', wbits=-15)
+    nested = zlib.compress(b"[" * 100_000, wbits=-15)
+    for bad in (data[:-3], data + b"\0", b"", b"\xff" * 9, bomb, nested):
         with pytest.raises(ForgeError, match="packed JSON"):
             inflate_agent_file_json(bad)
     with pytest.raises(ForgeError, match="JSON"):
         deflate_agent_file_json({"x": float("nan")})
+    with pytest.raises(ForgeError, match="too many"):
+        deflate_agent_file_json("x" * (1 << 23))

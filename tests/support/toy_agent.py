@@ -6,15 +6,16 @@ import json
 from pathlib import Path
 
 import torch
+from transformers import PreTrainedTokenizerFast
 
 from forge.agentfile.model import save_agent_file
+from forge.agentfile.vq import VQState
 from forge.data.tokenizer import save_tokenizer, train_tokenizer
 from forge.evals.bpb import bpb_held_out_texts
-from forge.model import TinyTitanConfig, TinyTitanForCausalLM, save_model
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights, save_model
 
 
-def build_toy(folder: Path) -> Path:
-    """Write folder/toy/ and folder/agent.forge, the same model twice, and return the folder."""
+def _toy() -> tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast]:
     torch.manual_seed(0)
     tokenizer = train_tokenizer(["What is 12+30?", *bpb_held_out_texts(max_chars=2000)], 320, ["calculator"])
     config = TinyTitanConfig(
@@ -28,9 +29,25 @@ def build_toy(folder: Path) -> Path:
         memory_heads=2,
         memory_head_dim=8,
     )
-    model = TinyTitanForCausalLM(config)
+    return TinyTitanForCausalLM(config), tokenizer
+
+
+def build_toy(folder: Path) -> Path:
+    """Write folder/toy/ and folder/agent.forge, the same model twice, and return the folder."""
+    model, tokenizer = _toy()
     save_model(model, folder / "toy")
     save_tokenizer(tokenizer, folder / "toy")
     (folder / "toy" / "metadata.json").write_text(json.dumps({"phase_name": "toy"}))
     save_agent_file(folder / "agent.forge", model, tokenizer, embed_bits=4, metadata={"made_by": "test"})
     return folder
+
+
+def build_quantized_toy(folder: Path) -> Path:
+    """Write folder/quantized.forge, the same agent with a vector-quantized core, and return its path."""
+    model, tokenizer = _toy()
+    weights = dict(model.state_dict())
+    core = {name: weights[name] for name in names_of_core_model_weights(model)}
+    quantized = VQState.from_state_dict(core, k=16, v=4, role=lambda name: name.split(".")[0]).freeze()
+    folder.mkdir(parents=True, exist_ok=True)
+    save_agent_file(folder / "quantized.forge", model, tokenizer, vq=quantized, embed_bits=3)
+    return folder / "quantized.forge"
