@@ -4,11 +4,15 @@ from __future__ import annotations
 
 from pathlib import Path
 
+import torch
 from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFast
 
+from forge.data.tokenizer import read_tokenizer
 from forge.errors import ForgeError
-from forge.files import atomic_write_text, save_safetensors
+from forge.files import atomic_write_text, read_json, refuse_special_files, save_safetensors
+from forge.model.beside import AUTO_MAP, write_files_beside_weights
 from forge.model.config import TinyTitanConfig
+from forge.model.fit import check_weights_fit
 from forge.model.titan import Cache, TinyTitanForCausalLM, names_of_core_model_weights
 
 __all__ = [
@@ -26,41 +30,57 @@ AutoModelForCausalLM.register(TinyTitanConfig, TinyTitanForCausalLM, exist_ok=Tr
 
 
 def save_model(model: TinyTitanForCausalLM, directory: Path | str) -> None:
-    """Write config.json and model.safetensors (float32 latents) in Hugging Face format."""
+    """Write a directory in Hugging Face format: config.json, model.safetensors (float32 latents), and what
+    transformers needs to use it without this package (:mod:`forge.model.beside`)."""
     folder = Path(directory)
     folder.mkdir(parents=True, exist_ok=True)
     model.config.architectures = ["TinyTitanForCausalLM"]
+    model.config.auto_map = dict(AUTO_MAP)
+    write_files_beside_weights(folder)
     atomic_write_text(folder / "config.json", model.config.to_json_string(use_diff=False))
     save_safetensors(folder / "model.safetensors", dict(model.state_dict()), {"format": "pt"})
 
 
 def load_model(directory: Path | str) -> TinyTitanForCausalLM:
-    """Read what :func:`save_model` wrote; ForgeError names a missing or damaged file."""
+    """Read what :func:`save_model` wrote, whoever says that it did; no code that lies there is run.
+
+    Raises:
+        ForgeError: names a file that is missing, damaged or no regular one, a value of the configuration that is out
+            of bounds, and a weight that does not fit it or is not finite; all but the last before any weight is read.
+    """
+    from safetensors import SafetensorError
     from safetensors.torch import load_file
 
     folder = Path(directory)
-    for name in ("config.json", "model.safetensors"):
-        if not (folder / name).is_file():
-            raise ForgeError(f"{folder}: no {name}; this is not a model directory")
-    try:
-        config = TinyTitanConfig.from_pretrained(str(folder))
-    except (OSError, ValueError) as error:
-        raise ForgeError(f"{folder}/config.json: {error}") from error
+    refuse_special_files(folder)
+    config, weights = _read_config(folder), folder / "model.safetensors"
+    if not weights.is_file():
+        raise ForgeError(f"{folder}: no {weights.name}; this is not a model directory")
+    check_weights_fit(weights, config, TinyTitanForCausalLM)
     model = TinyTitanForCausalLM(config)
     try:
-        model.load_state_dict(load_file(folder / "model.safetensors"))
-    except Exception as error:  # safetensors has its own type for truncation, torch a RuntimeError for shapes
-        raise ForgeError(f"{folder}/model.safetensors: {str(error).splitlines()[0]}") from error
+        model.load_state_dict(load_file(weights))
+    except (OSError, SafetensorError, RuntimeError) as error:
+        raise ForgeError(f"{weights}: {str(error).splitlines()[0]}") from error
+    for name, tensor in model.state_dict().items():
+        if not bool(torch.isfinite(tensor).all()):
+            raise ForgeError(f"{weights}: weight {name} holds values that are not finite")
     return model.eval()
 
 
+def _read_config(folder: Path) -> TinyTitanConfig:
+    path = folder / "config.json"
+    if not path.is_file():
+        raise ForgeError(f"{folder}: no {path.name}; this is not a model directory")
+    values = read_json(path)
+    if not isinstance(values, dict):
+        raise ForgeError(f"{path}: is not a table")
+    try:
+        return TinyTitanConfig(**values)
+    except ForgeError as error:
+        raise ForgeError(f"{path}: {error}") from error
+
+
 def load_titan_tokenizer(directory: Path | str) -> PreTrainedTokenizerFast:
-    """The tokenizer beside a model."""
-    folder = Path(directory)
-    if not (folder / "tokenizer.json").is_file():
-        raise ForgeError(f"{folder}: no tokenizer.json")
-    tokenizer = PreTrainedTokenizerFast.from_pretrained(str(folder))
-    for trace in ("is_local", "local_files_only"):
-        # How it was loaded would be saved with it, and the latter depends on the environment.
-        tokenizer.init_kwargs.pop(trace, None)
-    return tokenizer
+    """The tokenizer beside a model; ForgeError as `forge.data.tokenizer.read_tokenizer`."""
+    return read_tokenizer(Path(directory) / "tokenizer.json")

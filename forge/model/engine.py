@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
 
@@ -11,10 +12,12 @@ from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
 from forge.data.render import ID, tokenize_text
+from forge.errors import ForgeError
 from forge.model.titan import TinyTitanForCausalLM
 
 MAX_CALLS = 4
 ROWS_AT_ONCE = 256
+MAX_CONTEXT = 65_536  # tokens of a prompt and its answer: keys and values of every one are kept
 
 
 @dataclass
@@ -58,7 +61,9 @@ class _Decoder:
         self.random = torch.Generator().manual_seed(seed)
 
     def sample(self, hidden: Tensor, table: Tensor) -> list[int]:
-        """Next token ids from final hidden states (n,d)."""
+        """Next token ids from final hidden states (n,d); ForgeError when they are not finite."""
+        if not math.isfinite(float(hidden.sum())):  # states are normalized: their sum is finite if they are
+            raise ForgeError("the model computes values that are not finite; its weights are damaged")
         logits = F.linear(hidden, table)
         logits[:, [ID["pad"], *self.banned]] = -torch.inf
         if self.temperature <= 0:
@@ -106,7 +111,7 @@ class _Decoder:
         for i, prompt in enumerate(prompts):
             ids[i, : len(prompt)] = torch.tensor(prompt)
         cache = model.empty_cache(len(prompts), int(lengths.max()) + max_new_tokens)
-        trace = model.prefill(ids, table, lengths, cache, (lengths - 1)[:, None])
+        trace = model.prefill_prompts(ids, table, lengths, cache)
         rows = [_Row(Generation()) for _ in prompts]
         live = list(range(len(rows)))
         for _ in range(max_new_tokens):
@@ -152,10 +157,15 @@ def generate(
     With ``execute`` a call is run when the model closes it with ``<|result|>`` and the result is fed back;
     without it a call is just text. ``ban_ids`` are never sampled (ban ``<|call|>`` for an answer without
     tools). Greedy at temperature 0. Rows are independent: the batch a prompt is in changes its answer by
-    rounding only.
+    rounding only. ForgeError when a prompt and its answer may take more than :data:`MAX_CONTEXT` tokens.
     """
     if execute is not None and tokenizer is None:
         raise ValueError("executing calls needs the tokenizer that spells them")
+    longest = max(map(len, prompts), default=0)
+    if longest + max_new_tokens > MAX_CONTEXT:
+        raise ForgeError(
+            f"a prompt of {longest:,} tokens and an answer of up to {max_new_tokens:,} are more than {MAX_CONTEXT:,}"
+        )
     decoder = _Decoder(model.eval(), tokenizer, execute, temperature, seed, ban_ids)
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     out: list[Generation | None] = [None] * len(prompts)

@@ -77,8 +77,8 @@ class NeuralMemory(nn.Module):
     ) -> tuple[Tensor, MemoryState]:
         """x (b,t,d), normalized. ``lengths`` (b) masks right padding, which leaves the state alone.
 
-        No gradient flows into ``state``. Rows of a call of several tokens start at the same phase of a chunk;
-        a call of one token meets each row at its own.
+        No gradient flows into ``state``. Rows of a call of several tokens start at the same phase of a chunk, that of
+        the longest; shorter ones have length 0. A call of one token meets each row at its own.
         """
         batch, time, _ = x.shape
         state = self.empty_state(batch) if state is None else state.detach()
@@ -126,7 +126,7 @@ class NeuralMemory(nn.Module):
         Returns the reads (b,h,t,m) and the state after them.
         """
         time = query.shape[2]
-        phase = int(state.length[0]) % self.chunk if time > 1 else 0
+        phase = int(state.length.max()) % self.chunk if time > 1 else 0
         # A call inside one chunk is one shorter chunk; otherwise idle tokens fill up both ends.
         size, front = (time, 0) if phase + time <= self.chunk else (self.chunk, phase)
         count = -(-(front + time) // size)

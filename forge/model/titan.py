@@ -10,7 +10,8 @@ Shapes: b batch, t tokens, s chosen positions, d hidden, v vocabulary.
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+from collections import deque
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass, field, replace
 from functools import lru_cache
 from typing import Any, cast
@@ -35,6 +36,8 @@ from forge.model.memory import KEY_SHIFT, MemoryState, NeuralMemory
 from forge.model.quantizers import fake_rowwise
 
 ROLL = 1  # channels that the token before is turned by, so that a projection can tell it from the token itself
+# Tokens of a prompt that are read at once. What attention and its bias take grows with the square of them.
+PIECE = 1024
 
 rope = lru_cache(maxsize=8)(rotary_cos_sin)
 
@@ -55,11 +58,16 @@ class Cache:
         keys, values = [k[index] for k in self.keys], [v[index] for v in self.values]
         return Cache(keys, values, self.lengths[index], self.last_embed[index], memory)
 
+    def grow(self, capacity: int) -> None:
+        """Make room for ``capacity`` tokens a row."""
+        for kept in (self.keys, self.values):
+            kept[:] = [F.pad(x, (0, 0, 0, max(0, capacity - x.shape[2]))) for x in kept]
+
 
 @dataclass
 class RecurrentState:
     """Hidden states at some positions, (b,s,d) or at ``places`` (n,d), and all that a further recurrence step
-    needs."""
+    needs. ``before``: how many of the keys lie before the call's own tokens."""
 
     low: Tensor
     high: Tensor
@@ -68,6 +76,7 @@ class RecurrentState:
     kv: list[KeyValue] = field(default_factory=list)
     memory: MemoryState | None = None
     places: Places | None = None
+    before: int = 0
 
 
 class TinyTitanForCausalLM(nn.Module):
@@ -210,20 +219,25 @@ class TinyTitanForCausalLM(nn.Module):
         select: Tensor | None = None,
         valid: Tensor | None = None,
     ) -> RecurrentState:
-        """Recurrence step 1 over ids (b,t). ``lengths`` (b) marks right padding. With a cache whose rows hold
-        tokens already, t must be 1 and each row goes on at its own position; an empty cache is filled.
+        """Recurrence step 1 over ids (b,t). ``lengths`` (b) marks right padding. An empty cache is filled.
+
+        With a cache whose rows hold tokens already, one token without ``lengths`` goes on at each row's own position;
+        other calls go on where the longest row ends, and shorter rows must have length 0.
 
         ``select`` and ``valid`` as in :meth:`at`: the trace is there alone, and the last block, whose output
         nobody else reads, works there alone.
         """
         c = self.config
         embedded = rms_norm(F.embedding(ids, table))
-        x, positions = self._shifted(embedded, lengths, cache)
+        decoding = cache is not None and ids.shape[1] == 1 and lengths is None and bool((cache.lengths > 0).all())
+        start = 0 if cache is None or decoding else int(cache.lengths.max())
+        x, positions = self._shifted(embedded, lengths, cache, None if decoding else start)
         longest = ids.shape[1] if cache is None else int(positions.max()) + 1
         cos_sin = rope(_round_up(longest), c.head_dim, c.rope_theta, ids.device)[positions]
-        decoding = cache is not None and ids.shape[1] == 1 and bool((cache.lengths > 0).all())
-        trace = RecurrentState(x, x, cos_sin, self._bias(positions, cache if decoding else None, x.dtype))
-        writer = _Writer(cache, decoding)
+        before = min(start, c.window - 1)
+        bias = self._bias(positions, cache if decoding else None, before, x.dtype)
+        trace = RecurrentState(x, x, cos_sin, bias, before=before)
+        writer = _Writer(cache, decoding, start, before)
         if c.architecture == "plain":
             x = self._stack_step(self.low, x, trace, writer)
         else:
@@ -238,9 +252,34 @@ class TinyTitanForCausalLM(nn.Module):
             cache.memory = trace.memory
         return trace
 
-    def _shifted(self, embedded: Tensor, lengths: Tensor | None, cache: Cache | None) -> tuple[Tensor, Tensor]:
-        """Mix each embedding with the one before it (a short convolution of width 2); positions (t) or
-        (b,t)."""
+    def prefill_prompts(self, ids: Tensor, table: Tensor, lengths: Tensor, cache: Cache) -> RecurrentState:
+        """The trace at the last token of every prompt, ids (b,t) padded on the right to ``lengths`` (b), with all of
+        them in the cache, which was empty. Prompts longer than :data:`PIECE` are read in pieces: memory grows with
+        their length, not with its square, and the numbers differ from those of one pass by rounding only."""
+        time, last = ids.shape[1], (lengths - 1)[:, None]
+        if time <= PIECE:
+            return self.prefill(ids, table, lengths, cache, last)
+        whole: RecurrentState | None = None
+        for start in range(0, time, PIECE):
+            inside = (lengths - start).clamp(0, PIECE)
+            select = (inside - 1).clamp(min=0)[:, None]
+            trace = self.prefill(ids[:, start : start + PIECE], table, inside, cache, select)
+            here = (inside > 0)[:, None, None]
+            if whole is not None:  # a row that ended in an earlier piece keeps its state
+                trace.low = torch.where(here, trace.low, whole.low)
+                trace.high = torch.where(here, trace.high, whole.high)
+                trace.cos_sin = torch.where(here[..., None], trace.cos_sin, whole.cos_sin)
+            whole = trace
+        offset = last[:, :, None] - torch.arange(time, device=ids.device)
+        bias = _titan_attention_window_bias(offset, self.config.window, trace.low.dtype)[:, None]
+        kv = [(k[:, :, :time], v[:, :, :time]) for k, v in zip(cache.keys, cache.values, strict=True)]
+        return replace(trace, kv=kv, bias=bias, before=0)
+
+    def _shifted(
+        self, embedded: Tensor, lengths: Tensor | None, cache: Cache | None, start: int | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Mix each embedding with the one before it (a short convolution of width 2); positions (t) or (b,t), from
+        ``start`` on, by default from the end of each row."""
         before = torch.zeros_like(embedded[:, :1]) if cache is None else cache.last_embed[:, None]
         x = embedded
         if self.config.token_shift:
@@ -249,18 +288,20 @@ class TinyTitanForCausalLM(nn.Module):
         if cache is None:
             return x, time
         rows = torch.arange(len(embedded), device=embedded.device)
-        cache.last_embed = embedded[:, -1] if lengths is None else embedded[rows, lengths - 1]
-        return x, cache.lengths[:, None] + time
+        last = embedded[:, -1] if lengths is None else embedded[rows, (lengths - 1).clamp(min=0)]
+        cache.last_embed = last if lengths is None else torch.where((lengths > 0)[:, None], last, cache.last_embed)
+        first = cache.lengths[:, None] if start is None else torch.full_like(cache.lengths, start)[:, None]
+        return x, first + time
 
-    def _bias(self, positions: Tensor, cache: Cache | None, dtype: torch.dtype) -> Tensor | None:
+    def _bias(self, positions: Tensor, cache: Cache | None, before: int, dtype: torch.dtype) -> Tensor | None:
         """What attention adds to its logits, 0 or -inf; None where plain square causal attention is meant."""
         window = self.config.window
         if cache is None:
             time = positions.shape[-1]
-            if time <= window:
+            if time <= window and not before:
                 return None
-            places = torch.arange(time, device=positions.device)
-            return _titan_attention_window_bias(places[:, None] - places, window, dtype)
+            keys = torch.arange(before + time, device=positions.device)
+            return _titan_attention_window_bias(keys[before:, None] - keys, window, dtype)
         keys = torch.arange(int(positions.max()) + 1, device=positions.device)
         return _titan_attention_window_bias(positions[:, :, None] - keys, window, dtype)[:, None]
 
@@ -302,7 +343,7 @@ class TinyTitanForCausalLM(nn.Module):
         """The trace at positions ``select`` (b,s), so that later steps run there alone. With ``valid`` (b,s) only
         the n valid ones are kept, side by side."""
         rows = torch.arange(len(select), device=select.device)[:, None]
-        offset = select[:, :, None] - torch.arange(trace.kv[0][0].shape[2], device=select.device)
+        offset = trace.before + select[:, :, None] - torch.arange(trace.kv[0][0].shape[2], device=select.device)
         bias = _titan_attention_window_bias(offset, self.config.window, trace.low.dtype)[:, None]
         places = None
         if valid is not None:
@@ -348,9 +389,14 @@ class TinyTitanForCausalLM(nn.Module):
 
     def run_until_halt(self, trace: RecurrentState, steps: int | None = None) -> tuple[Tensor, Tensor]:
         """Run positions until they halt: (final hidden (b,s,d), steps taken (b,s)); ``steps`` fixes those."""
+        return deque(self.halting_states(trace, steps), maxlen=1).pop()
+
+    def halting_states(self, trace: RecurrentState, steps: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+        """:meth:`run_until_halt` step by step: what it would return after each; a halted position keeps its state."""
         limit = self.steps if steps is None else steps
         taken = torch.ones(trace.high.shape[:2], dtype=torch.long, device=trace.high.device)
         final, going = trace.high, torch.ones_like(taken, dtype=torch.bool)
+        yield final, taken
         for _ in range(1, limit):
             if steps is None and hasattr(self, "halt"):
                 going = going & (torch.sigmoid(self.halt_logits(trace.high)) <= self.config.halt_threshold)
@@ -361,7 +407,7 @@ class TinyTitanForCausalLM(nn.Module):
             trace = self.recurrence_step(trace) if len(rows) == len(going) else self._recurrence_step_rows(trace, rows)
             final = torch.where(going.unsqueeze(-1), trace.high, final)
             taken = taken + going
-        return final, taken
+            yield final, taken
 
     def _recurrence_step_rows(self, trace: RecurrentState, rows: Tensor) -> RecurrentState:
         part = replace(
@@ -386,10 +432,9 @@ class TinyTitanForCausalLM(nn.Module):
         keys, values = [zeros(s) for s in shapes], [zeros(s) for s in shapes]
         return Cache(keys, values, zeros(batch, dtype=torch.long), zeros(batch, c.hidden_size), memory)
 
-    def forward(
-        self, input_ids: Tensor, labels: Tensor | None = None, steps: int | None = None, **_: Any
-    ) -> CausalLMOutput:
-        """Hugging Face style: logits (b,t,v) after each position has halted; labels -100 are ignored."""
+    def forward(self, input_ids: Tensor, labels: Tensor | None = None, steps: int | None = None) -> CausalLMOutput:
+        """Logits (b,t,v) after each position has halted; labels -100 are ignored. No row is padded here: masks,
+        caches and all else that transformers passes on are for the model that ``from_pretrained`` gives."""
         table = self.embedding_weight()
         high, _taken = self.run_until_halt(self.prefill(input_ids, table), steps)
         logits = F.linear(high, table)
@@ -402,16 +447,17 @@ class TinyTitanForCausalLM(nn.Module):
 class _Writer:
     """Puts new keys and values into the cache and returns what attention should read."""
 
-    def __init__(self, cache: Cache | None, decoding: bool) -> None:
-        self.cache, self.decoding = cache, decoding
+    def __init__(self, cache: Cache | None, decoding: bool, start: int, before: int) -> None:
+        self.cache, self.decoding, self.start, self.before = cache, decoding, start, before
 
     def store(self, index: int, kv: KeyValue) -> KeyValue:
         if self.cache is None:
             return kv
         keys, values, (k, v) = self.cache.keys[index], self.cache.values[index], kv
         if not self.decoding:
-            keys[:, :, : k.shape[2]], values[:, :, : v.shape[2]] = k, v
-            return kv
+            start, stop, seen = self.start, self.start + k.shape[2], self.start - self.before
+            keys[:, :, start:stop], values[:, :, start:stop] = k, v
+            return (keys[:, :, seen:stop], values[:, :, seen:stop]) if self.before else kv
         rows, lengths = torch.arange(len(k), device=k.device), self.cache.lengths
         keys[rows, :, lengths], values[rows, :, lengths] = k[:, :, 0], v[:, :, 0]
         stop = int(lengths.max()) + 1

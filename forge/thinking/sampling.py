@@ -50,7 +50,7 @@ def sample_thoughts(
     table = model.embedding_weight()
     ids, lengths = pad_thought_rows(prompts)
     cache = model.empty_cache(len(prompts), ids.shape[1] + tokens + 1)
-    model.prefill(ids, table, lengths, cache)
+    model.prefill_prompts(ids, table, lengths, cache)
     cache = cache.rows(torch.arange(len(prompts)).repeat_interleave(thoughts))
     feed = torch.full((len(prompts) * thoughts,), ID["think"])
     drawn = []
@@ -96,7 +96,7 @@ def _decode_thinker_answers(
     with_thoughts = [prompt_with_thought(prompts[i], insides[i]) for i in live]
     ids, lengths = pad_thought_rows([*(prompts[i] for i in live), *with_thoughts])
     cache = model.empty_cache(len(ids), ids.shape[1] + max_new_tokens)
-    trace = model.prefill(ids, table, lengths, cache, (lengths - 1)[:, None])
+    trace = model.prefill_prompts(ids, table, lengths, cache)
     for _ in range(max_new_tokens):
         base, thought = model.run_until_halt(trace)[0][:, 0].chunk(2)
         logits = F.linear(gate(base, thought)[0], table)

@@ -4,9 +4,10 @@ from __future__ import annotations
 
 import json
 import time
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import torch
@@ -16,7 +17,13 @@ from safetensors.torch import save
 from forge.errors import ForgeError
 from forge.model import TinyTitanForCausalLM
 from forge.model.engine import generate
-from forge.thinking.coherence import Calibration, Scores, coherence_components, thought_derangement
+from forge.thinking.coherence import (
+    COMPONENTS,
+    Calibration,
+    Scores,
+    coherence_components,
+    thought_derangement,
+)
 from forge.thinking.gate import ThoughtGate
 from forge.thinking.rows import PROMPTS_AT_ONCE, Ids, slice_prompts_for_thinker
 from forge.thinking.sampling import NEVER_ANSWERED, answer_thinking, sample_thoughts, thought_sampling_generator
@@ -76,7 +83,12 @@ class Thinker:
     def answer(
         self, model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int, seed: int = 0
     ) -> list[list[int]]:
-        """Greedy answers (ids with ``<|end|>``) with thoughts, without tools: draft, think, answer."""
+        """Greedy answers (ids with ``<|end|>``) with thoughts, without tools: draft, think, answer.
+
+        ForgeError for a model of another width than the gate's.
+        """
+        if self.gate.inner.out_features != model.config.hidden_size:
+            raise ForgeError("the think gate beside this model belongs to one of another width")
         out = draft_without_thinking(model, prompts, max_new_tokens)
         where: list[int] = []
         insides: list[list[int]] = []
@@ -115,13 +127,31 @@ def read_thinker_file(directory: Path | str) -> Thinker | None:
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()["thinker"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
+        _check_thinker(header, tensors)
         reference = tensors.pop("calibration").numpy()
         gate = ThoughtGate(len(tensors["gate.inner.bias"]))
         gate.load_state_dict({name.removeprefix("gate."): value for name, value in tensors.items()})
         calibration = Calibration(reference, header["weights"])
         return Thinker(gate.eval(), calibration, header["thoughts"], header["tokens"], header["threshold"])
-    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError) as error:
+    except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
         raise ForgeError(f"{path}: not a readable think gate ({type(error).__name__})") from error
+
+
+def _check_thinker(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor]) -> None:
+    """ValueError for what no phase 3 writes: a gate is made by its width, thoughts are made by their number."""
+    sizes = ((header["thoughts"], 64), (header["tokens"], 4096))
+    rates = [header["threshold"], *(header["weights"][name] for name in COMPONENTS)]
+    width, reference = len(tensors["gate.inner.bias"]), tensors["calibration"]
+    if (
+        any(type(size) is not int or not 1 <= size <= most for size, most in sizes)
+        or any(type(rate) not in (int, float) or not 0.0 <= rate <= 1e6 for rate in rates)
+        or tuple(tensors["gate.inner.weight"].shape) != (width, 2 * width)
+        or reference.dim() != 2
+        or len(reference) != len(COMPONENTS) + 1
+        or not reference.numel()
+        or not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
+    ):
+        raise ValueError
 
 
 def draft_without_thinking(model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int) -> list[list[int]]:

@@ -2,12 +2,16 @@
 
 from __future__ import annotations
 
+import json
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from safetensors import safe_open
+from safetensors.torch import save
 
 from forge.data.render import ID
 from forge.errors import ForgeError
@@ -56,6 +60,39 @@ def test_thinker_survives_its_file(thinker: Thinker, tmp_path: Path) -> None:
     with pytest.raises(ForgeError, match=THINKER_FILE):
         read_thinker_file(tmp_path)
     assert read_thinker_file(tmp_path / "none") is None
+
+
+HOSTILE: dict[str, tuple[dict[str, Any], dict[str, torch.Tensor]]] = {
+    "many thoughts": ({"thoughts": 10**9}, {}),
+    "half a thought": ({"thoughts": 2.5}, {}),
+    "endless thoughts": ({"tokens": 2**40}, {}),
+    "no threshold": ({"threshold": float("nan")}, {}),
+    "weights of nothing": ({"weights": {}}, {}),
+    "weights that are not numbers": ({"weights": dict.fromkeys(WEIGHTS, "1")}, {}),
+    "a wide gate": ({}, {"gate.inner.bias": torch.zeros(250_000)}),
+    "no width": ({}, {"gate.inner.bias": torch.zeros(())}),
+    "an empty calibration": ({}, {"calibration": torch.zeros(5, 0)}),
+    "a flat calibration": ({}, {"calibration": torch.zeros(5)}),
+    "not finite": ({}, {"gate.outer.bias": torch.full((1,), torch.nan)}),
+    "one tensor more": ({}, {"gate.third": torch.zeros(1)}),
+}
+
+
+@pytest.mark.parametrize("name", HOSTILE)
+def test_a_gate_of_strangers_is_refused_before_it_is_made(name: str, thinker: Thinker, tmp_path: Path) -> None:
+    settings, changed = HOSTILE[name]
+    path = tmp_path / THINKER_FILE
+    path.write_bytes(thinker.to_bytes())
+    with safe_open(path, framework="pt") as file:
+        header, tensors = json.loads(file.metadata()["thinker"]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
+    path.write_bytes(save({**tensors, **changed}, {"thinker": json.dumps({**header, **settings})}))
+    with pytest.raises(ForgeError, match="not a readable think gate"):
+        read_thinker_file(tmp_path)
+
+
+def test_a_gate_of_another_width_is_refused(model: TinyTitanForCausalLM, thinker: Thinker) -> None:
+    with pytest.raises(ForgeError, match="another width"):
+        replace(thinker, gate=ThoughtGate(HIDDEN + 1)).answer(model, [[ID["user"], ID["assistant"]]], 2)
 
 
 def test_only_thoughts_above_the_threshold_enter(model: TinyTitanForCausalLM, thinker: Thinker) -> None:

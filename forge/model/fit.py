@@ -1,0 +1,63 @@
+"""Whether a file of weights holds what a configuration asks for, told from the header of the file alone."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any, TypeVar
+
+import torch
+from safetensors import SafetensorError, safe_open
+from torch import nn
+from torch.overrides import TorchFunctionMode
+
+from forge.errors import ForgeError
+
+Model = TypeVar("Model", bound=nn.Module)
+_KINDS = ("F64", "F32", "F16", "BF16")
+
+
+class _Undrawn(TorchFunctionMode):
+    """Initial weights are not drawn. On the device `meta` there is nothing to draw, and the first try would import
+    three seconds' worth of modules."""
+
+    def __torch_function__(self, func: Any, types: Any, args: Any = (), kwargs: Any = None) -> Any:
+        given = kwargs or {}
+        if getattr(func, "__module__", None) == nn.init.__name__ and "tensor" in given:
+            return given["tensor"]
+        return func(*args, **given)
+
+
+def model_without_weights(config: Any, architecture: Callable[[Any], Model]) -> Model:
+    """The model of a configuration on the device `meta`: names and shapes, for which nothing is allocated."""
+    with torch.device("meta"), _Undrawn():
+        return architecture(config)
+
+
+def check_weights_fit(path: Path, config: Any, architecture: Callable[[Any], nn.Module]) -> None:
+    """Compare names, shapes and types in a safetensors file with the model of a configuration.
+
+    Nothing is allocated for either: no tensor is read, and the model is made on the device `meta`.
+
+    Raises:
+        ForgeError: the file is not readable, or names the first weight that is missing, not asked for or of another
+            shape or type.
+    """
+    model = model_without_weights(config, architecture)
+    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    try:
+        with safe_open(path, framework="pt") as stored:
+            slices = {name: stored.get_slice(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
+            found = {name: (tuple(entry.get_shape()), str(entry.get_dtype())) for name, entry in slices.items()}
+    except (OSError, SafetensorError) as error:
+        raise ForgeError(f"{path}: not readable as safetensors ({str(error)[:120]})") from error
+    for name in sorted(wanted.keys() | found.keys()):
+        if name not in found:
+            raise ForgeError(f"{path}: weight {name} is missing, which the configuration asks for")
+        shape, kind = found[name]
+        if name not in wanted:
+            raise ForgeError(f"{path}: weight {name[:80]} is none of those that the configuration asks for")
+        if shape != wanted[name]:
+            raise ForgeError(f"{path}: weight {name} has shape {shape}, the configuration asks for {wanted[name]}")
+        if kind not in _KINDS:
+            raise ForgeError(f"{path}: weight {name} is of type {kind}, not one of {', '.join(_KINDS)}")
