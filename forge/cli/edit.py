@@ -12,7 +12,9 @@ from typing import Annotated
 import typer
 
 from forge.cli.output import JSON, emit_command_json, fail_on_terminal, say
+from forge.cli.project import given_file
 from forge.errors import ForgeError
+from forge.files import atomic_write_bytes, sha256_file
 
 
 def config_edit(
@@ -28,17 +30,13 @@ def config_edit(
       agent-forge config edit
       EDITOR='code --wait' agent-forge config edit
     """
-    from forge.config import load_params, replace_params
-    from forge.files import atomic_write_bytes
+    from forge.config import ParamsChanged, load_params, read_params_bytes, replace_params
 
+    file = given_file(file)
     if not file.is_file():
         raise ForgeError(f"{file}: no such file; run this command in the project's folder")
-    before = file.read_bytes()
-    draft = file.with_name(f"{file.stem}.draft{file.suffix}")
-    if draft.exists():
-        say(f"going on with {draft}, which an earlier edit left")
-    else:
-        atomic_write_bytes(draft, before)
+    before = read_params_bytes(file)
+    draft = _open_draft_of_params(file, before)
     while True:
         _open_terminal_editor(draft)
         try:
@@ -52,7 +50,11 @@ def config_edit(
             if not typer.confirm("Edit again?", default=True):
                 raise ForgeError(f"{file} is as it was, your edit is kept in {draft}") from error
     try:
-        changed = replace_params(file, before, draft.read_bytes())
+        changed = replace_params(file, before, read_params_bytes(draft))
+    except ParamsChanged as error:
+        # Not as the draft that the next edit goes on with: that one would undo what somebody else has written.
+        kept = draft.rename(file.with_name(f"{file.stem}.late-{sha256_file(draft)[:8]}{file.suffix}"))
+        raise ForgeError(f"{error}; your edit is kept in {kept}, take it over by hand") from error
     except ForgeError as error:
         raise ForgeError(f"{error}; your edit is kept in {draft}") from error
     draft.unlink()
@@ -60,6 +62,20 @@ def config_edit(
         emit_command_json({"changed": changed, "file": file.as_posix(), "scale": params.scale, "seed": params.seed})
         return
     say(f"{file}: {'changed and valid' if changed else 'not changed'} (scale {params.scale})")
+
+
+def _open_draft_of_params(file: Path, before: bytes) -> Path:
+    """The copy that the editor gets: a new one, or what an earlier edit left if the file has not changed since."""
+    draft = file.with_name(f"{file.stem}.draft{file.suffix}")
+    if not draft.exists():
+        atomic_write_bytes(draft, before)
+    elif draft.stat().st_mtime_ns < file.stat().st_mtime_ns:
+        raise ForgeError(
+            f"{draft}, which an earlier edit left, is older than {file}: take over what differs by hand, then delete it"
+        )
+    else:
+        say(f"going on with {draft}, which an earlier edit left")
+    return draft
 
 
 def _open_terminal_editor(path: Path) -> None:

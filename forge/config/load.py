@@ -1,11 +1,11 @@
-"""Reading, checking and editing `params.yaml`.
-
-YAML 1.2 throughout (ruamel): DVC writes `1e-05`, which YAML 1.1 parsers take for a string.
-"""
+"""Reading, checking and editing `params.yaml`."""
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+import fcntl
+import os
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
 from dataclasses import dataclass
 from io import StringIO
 from pathlib import Path
@@ -15,9 +15,14 @@ from pydantic import ValidationError
 
 from forge.config import schema
 from forge.errors import ForgeError
-from forge.files import atomic_write_bytes
+from forge.files import atomic_write_bytes, decode_utf8, open_regular_file
+from forge.interface.yaml12 import parse_yaml, read_yaml
 
 PARAMS_FILE = "params.yaml"
+
+
+class ParamsChanged(ForgeError):
+    """Somebody else has written the params file since its editor read it."""
 
 
 @dataclass(frozen=True)
@@ -40,6 +45,10 @@ class Params:
     def contracts(self) -> Any:
         """Handoff thresholds of the active scale."""
         return self.file.scales[self.scale].contracts
+
+    def at(self, scale: str) -> Params:
+        """The same file seen at another scale. Raises ForgeError: there is no such scale."""
+        return _see_params_at_scale(self.file, scale, PARAMS_FILE)
 
     def block(self, name: str) -> Any:
         """Both halves of a block (a phase, `data`, `evaluation`) in one model.
@@ -71,46 +80,13 @@ def _look_up_params_key(tree: Any, key: str) -> Any:
     return tree
 
 
-def parse_params_yaml(text: str, name: str | Path) -> Any:
-    """YAML 1.2 text as plain dicts, lists, numbers and strings; `name` is for the message.
-
-    Raises:
-        ForgeError: malformed; the message names file and line.
-    """
-    from ruamel.yaml import YAML
-    from ruamel.yaml.error import MarkedYAMLError, YAMLError
-
-    try:
-        return YAML(typ="safe", pure=True).load(text)
-    except MarkedYAMLError as error:
-        mark = error.problem_mark
-        where = f", line {mark.line + 1}" if mark else ""
-        raise ForgeError(f"{name}{where}: not valid YAML: {error.problem}") from error
-    except YAMLError as error:
-        raise ForgeError(f"{name}: not valid YAML: {error}") from error
-
-
-def read_params_yaml(path: str | Path) -> Any:
-    """Parse a YAML 1.2 file.
-
-    Raises:
-        ForgeError: missing or malformed; the message names file and line.
-    """
-    try:
-        return parse_params_yaml(Path(path).read_text(encoding="utf-8"), path)
-    except FileNotFoundError as error:
-        raise ForgeError(f"{path}: no such file") from error
-    except UnicodeDecodeError as error:
-        raise ForgeError(f"{path}: not valid YAML: {error}") from error
-
-
 def load_params(path: str | Path = PARAMS_FILE) -> Params:
     """Read and check every block of `params.yaml`, the inactive scales too.
 
     Raises:
         ForgeError: one line that names the first offending key, and how many more there are.
     """
-    return _check_params_tree(read_params_yaml(path), path)
+    return _check_params_tree(read_yaml(path), path)
 
 
 def parse_params(text: str, name: str | Path = PARAMS_FILE) -> Params:
@@ -119,7 +95,7 @@ def parse_params(text: str, name: str | Path = PARAMS_FILE) -> Params:
     Raises:
         ForgeError: as `load_params` does.
     """
-    return _check_params_tree(parse_params_yaml(text, name), name)
+    return _check_params_tree(parse_yaml(text, name), name)
 
 
 def _check_params_tree(tree: Any, path: str | Path) -> Params:
@@ -129,14 +105,40 @@ def _check_params_tree(tree: Any, path: str | Path) -> Params:
         parsed: Any = schema.ParamsFile.model_validate(tree)
     except ValidationError as error:
         raise ForgeError(_first_params_fault(Path(path).name, error)) from error
-    if parsed.scale not in parsed.scales:
-        known = ", ".join(parsed.scales)
-        raise ForgeError(f"{Path(path).name}: scale: {parsed.scale!r} is not one of {known}")
-    return Params(parsed)
+    return _see_params_at_scale(parsed, parsed.scale, Path(path).name)
+
+
+def _see_params_at_scale(file: Any, scale: str, name: str) -> Params:
+    if scale not in file.scales:
+        raise ForgeError(f"{name}: scale: {scale!r} is not one of {', '.join(file.scales)}")
+    return Params(file.model_copy(update={"scale": scale}))
+
+
+@contextmanager
+def _only_writer_of_params(path: Path) -> Iterator[None]:
+    """Keep other editors of this program waiting. The folder is locked, which leaves no file behind."""
+    descriptor = os.open(path.absolute().parent, os.O_RDONLY)
+    try:
+        fcntl.flock(descriptor, fcntl.LOCK_EX)
+        yield
+    finally:
+        os.close(descriptor)
+
+
+def read_params_bytes(path: str | Path) -> bytes:
+    """What a params file holds, for whoever edits it and gives it to `replace_params` as `before`.
+
+    Raises:
+        ForgeError: missing, or no regular file.
+    """
+    with open_regular_file(path) as stream:
+        return stream.read()
 
 
 def replace_params(path: str | Path, before: bytes, after: bytes) -> bool:
     """Put an edited text in a params file's place, in one rename, if it is valid and nobody else changed the file.
+
+    The only function that writes a params file: of two that edit the same text, one is told that it came too late.
 
     Args:
         path: the params file.
@@ -147,17 +149,16 @@ def replace_params(path: str | Path, before: bytes, after: bytes) -> bool:
         Whether the file was changed.
 
     Raises:
-        ForgeError: the text is not valid, or the file does not hold `before` any more; the file is then as it was.
+        ParamsChanged: the file does not hold `before` any more; it is left as it is.
+        ForgeError: the text is not valid; the file is as it was.
     """
     path = Path(path)
-    try:
-        parse_params(after.decode("utf-8"), path)
-    except UnicodeDecodeError as error:
-        raise ForgeError(f"{path}: not valid YAML: {error}") from error
-    if path.read_bytes() != before:
-        raise ForgeError(f"{path} was changed by somebody else meanwhile")
-    if after != before:
-        atomic_write_bytes(path, after)
+    parse_params(decode_utf8(after, str(path)), path)
+    with _only_writer_of_params(path):
+        if read_params_bytes(path) != before:
+            raise ParamsChanged(f"{path} was changed by somebody else meanwhile")
+        if after != before:
+            atomic_write_bytes(path, after)
     return after != before
 
 
@@ -212,21 +213,40 @@ def edited(text: str, changes: Mapping[str, Any]) -> str:
     """The text of a params file with other values for existing dotted keys; comments and layout stay. Not validated.
 
     Raises:
-        ForgeError: not YAML, or there is no such key.
+        ForgeError: not YAML, there is no such key, or the text cannot be edited without a change of other values.
     """
-    plain = parse_params_yaml(text, PARAMS_FILE)
-    editor = _params_yaml_editor()
-    tree = editor.load(text)
+    wanted = parse_yaml(text, PARAMS_FILE)
     for key, value in changes.items():
-        _look_up_params_key(plain, key)
-        *parents, last = key.split(".")
-        node = tree
-        for part in parents:
-            node = node[part]
-        node[last] = _flow_list_for_params_yaml(value)
-    stream = StringIO()
-    editor.dump(tree, stream)
+        _look_up_params_key(wanted, key)
+        _set_params_key(wanted, key, value)
+    after = _edited_in_place(text, changes)
+    # What is edited is read by other code of ruamel's than what runs: no value may differ between the two.
+    if parse_yaml(after, PARAMS_FILE) != wanted:
+        raise ForgeError(
+            f"{PARAMS_FILE}: {', '.join(changes)}: cannot be set without a change of others; edit the text"
+        )
+    return after
+
+
+def _edited_in_place(text: str, changes: Mapping[str, Any]) -> str:
+    from ruamel.yaml.error import YAMLError
+
+    editor, stream = _params_yaml_editor(), StringIO()
+    try:
+        tree = editor.load(text)
+        for key, value in changes.items():
+            _set_params_key(tree, key, _flow_list_for_params_yaml(value))
+        editor.dump(tree, stream)
+    except (YAMLError, ValueError, LookupError, AttributeError) as error:
+        raise ForgeError(f"{PARAMS_FILE}: cannot be edited value by value ({error}); edit the text") from error
     return stream.getvalue()
+
+
+def _set_params_key(tree: Any, key: str, value: Any) -> None:
+    *parents, last = key.split(".")
+    for part in parents:
+        tree = tree[part]
+    tree[last] = value
 
 
 def set_param(path: str | Path, key: str, value: Any) -> None:
@@ -240,6 +260,7 @@ def set_param(path: str | Path, key: str, value: Any) -> None:
     Raises:
         ForgeError: unknown key, or the change makes the file invalid; the file is then as it was.
     """
-    read_params_yaml(path)  # names the file if it is not there or not YAML
-    before = Path(path).read_bytes()
-    replace_params(path, before, edited(before.decode("utf-8"), {key: value}).encode("utf-8"))
+    before = read_params_bytes(path)
+    text = decode_utf8(before, str(path))
+    parse_yaml(text, path)  # names this file where `edited` names what it edits
+    replace_params(path, before, edited(text, {key: value}).encode("utf-8"))

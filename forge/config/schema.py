@@ -13,7 +13,7 @@ from typing import Annotated, Any
 
 from pydantic import BaseModel, Field, ValidationInfo, create_model, field_validator
 
-from forge.interface.fields import Count, Strict
+from forge.interface.fields import Seed, Strict
 from forge.interface.params import (
     DataBase,
     DataParams,
@@ -93,7 +93,7 @@ Scale = create_model(
 class _Head(_FileChecks):
     scale: str
     """The active scale: one of those under `scales`."""
-    seed: Count
+    seed: Seed
     """The seed that everything starts from."""
 
 

@@ -11,12 +11,21 @@ from typing import Annotated
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, ValidationInfo, field_validator
 
-Count = Annotated[int, Field(ge=0)]
-Positive = Annotated[int, Field(ge=1)]
+from forge.interface.limits import COOLEST, HOTTEST, LARGEST_SEED, MOST_ANSWER_TOKENS
+
+# Every number is bounded above as well: infinity, and what no library can work with, are refused before a run.
+_MANY = 10**9
+_GREAT = 1e6
+
+Seed = Annotated[int, Field(ge=0, le=LARGEST_SEED)]
+Count = Annotated[int, Field(ge=0, le=_MANY)]
+Positive = Annotated[int, Field(ge=1, le=_MANY)]
 Fraction = Annotated[float, Field(ge=0.0, le=1.0)]
-Weight = Annotated[float, Field(ge=0.0)]
+Weight = Annotated[float, Field(ge=0.0, le=_GREAT)]
 Rate = Annotated[float, Field(gt=0.0, le=1.0)]  # a learning rate
-Above = Annotated[float, Field(gt=0.0)]
+Above = Annotated[float, Field(gt=0.0, le=_GREAT)]
+Temperature = Annotated[float, Field(ge=COOLEST, le=HOTTEST)]
+AnswerTokens = Annotated[int, Field(ge=1, le=MOST_ANSWER_TOKENS)]
 
 
 def _check_declared_power_of_two(value: int) -> int:
@@ -25,8 +34,16 @@ def _check_declared_power_of_two(value: int) -> int:
     return value
 
 
-PowerOfTwo = Annotated[int, Field(ge=2), AfterValidator(_check_declared_power_of_two)]
-Widths = Annotated[list[Positive], Field(min_length=1, max_length=64)]
+def _check_declared_temperature(value: float) -> float:
+    if value != 0.0 and not COOLEST <= value <= HOTTEST:
+        raise ValueError(f"must be 0 (always the likeliest) or from {COOLEST:g} to {HOTTEST:g}, got {value:g}")
+    return value
+
+
+PowerOfTwo = Annotated[int, Field(ge=2, le=65536), AfterValidator(_check_declared_power_of_two)]
+SamplingTemperature = Annotated[float, AfterValidator(_check_declared_temperature)]
+Heads = Annotated[list[Annotated[int, Field(ge=1, le=512)]], Field(min_length=1, max_length=64)]  # one entry a block
+Widths = Annotated[list[Annotated[int, Field(ge=1, le=65536)]], Field(min_length=1, max_length=64)]
 
 
 class Strict(BaseModel):

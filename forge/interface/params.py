@@ -6,14 +6,14 @@ from typing import Annotated, TypedDict
 
 from pydantic import Field
 
-from forge.interface.fields import Count, Fraction, Mix, Positive, Strict, Weight
+from forge.interface.fields import AnswerTokens, Count, Fraction, Mix, Positive, Seed, Strict, Weight
 
 
 class DataBase(Strict):
     """Data: what does not depend on the scale."""
 
     own_data: list[Annotated[str, Field(min_length=1)]]
-    """Your own text, .jsonl or .parquet files, as paths from the project. Files under data/own/ are watched: change one
+    """Your own text, JSON or Parquet files, as paths from the project. Files under data/own/ are watched: change one
     and the pipeline reruns. Elsewhere only a changed path is seen."""
 
 
@@ -71,9 +71,9 @@ class TrainingParams(Strict):
 class EvaluationBase(Strict):
     """Evaluation: draws and resamples."""
 
-    seed: Count
+    seed: Seed
     """Of the test draws; training never sees it."""
-    bootstrap: Annotated[int, Field(ge=100)]
+    bootstrap: Annotated[int, Field(ge=100, le=100_000)]
     """Resamples behind each 95 % interval."""
 
 
@@ -86,7 +86,7 @@ class EvaluationScale(Strict):
     """Held-out dialogues of each tool."""
     persona_n: Positive
     """Held-out dialogues of each persona."""
-    answer_tokens: Positive
+    answer_tokens: AnswerTokens
     """Longest answer in tokens, results of tools included."""
     text_chars: Positive
     """Characters of held-out prose behind bits per byte."""

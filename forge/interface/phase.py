@@ -81,6 +81,7 @@ class Stage:
             for a stage that publishes no model.
         titles: words for each branch.
         curve: the series that its plot must show; None for a stage that trains nothing.
+        average: the running mean of that series, if the stage logs one.
         closes: it is the last of its phase, and writes the phase's row of the ledger.
         results: its results directory below results/, if it is not the stage's name.
         function: what it does, of its phase's `run.py`.
@@ -96,6 +97,7 @@ class Stage:
     publishes: str = ""
     titles: tuple[str, ...] = ()
     curve: str | None = "train/loss"
+    average: str | None = "train/loss_avg_100"
     closes: bool = False
     results: str | None = None
     function: str = "run"
@@ -109,6 +111,11 @@ class Stage:
     def code(self) -> str:
         """The file that stands for the code that it reaches; see `forge.pipeline.dvc.code`."""
         return (CODE / f"{self.name}.json").as_posix()
+
+    @property
+    def drawn(self) -> str | None:
+        """The series that tells best how it went: not the loss of single batches, where there is a mean of many."""
+        return (self.average or self.curve) if self.curve else None
 
     def names(self) -> tuple[str, ...]:
         """Its runs, as DVC names them."""
@@ -157,11 +164,27 @@ class Phase:
     weight_copies: int = 3 * 4 + 6
 
 
-def declare_single_stage(name: str, title: str, *, inputs: tuple[str, ...], publishes: str) -> tuple[Stage, ...]:
+def declare_single_stage(
+    name: str,
+    title: str,
+    *,
+    inputs: tuple[str, ...],
+    publishes: str,
+    average: str | None = Stage.average,
+) -> tuple[Stage, ...]:
     """The one stage of a phase that takes a model, trains it further and hands it on."""
     own = (name, f"scales.{{scale}}.{name}", f"scales.{{scale}}.contracts.{name}")
     return (
-        Stage(name, title, name, ("seed", *own, "training", *EVALUATION), inputs, publishes=publishes, closes=True),
+        Stage(
+            name,
+            title,
+            name,
+            ("seed", *own, "training", *EVALUATION),
+            inputs,
+            publishes=publishes,
+            average=average,
+            closes=True,
+        ),
     )
 
 

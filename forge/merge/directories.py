@@ -12,16 +12,19 @@ from typing import Any
 from torch import Tensor
 
 from forge.errors import ForgeError
-from forge.files import atomic_write_json, read_json, sha256_file
+from forge.files import atomic_write_json, sha256_file
+from forge.interface.limits import LARGEST_SEED
 from forge.merge.align import align
+from forge.merge.alike import check_models_alike, untied_config
+from forge.merge.folder import INDEX, ModelFolder
 from forge.merge.methods import StateDict, dare, merge_linear, slerp, ties
 
 METHODS = ("linear", "slerp", "ties", "dare")
 SHARD = "5GB"  # the largest weight file, as transformers writes them
-_WEIGHTS, _INDEX = "model.safetensors", "model.safetensors.index.json"
-# What is copied beside the weights: configuration, tokenizer, chat template, code of the architecture.
-_COPIED = ("*.json", "*.jinja", "*.txt", "*.model", "*.py")
-_NOT_COPIED = (_INDEX, "manifest.json", "metadata.json", "merge.json")
+_FLOATS = ("F64", "F32", "F16", "BF16")  # as safetensors writes them
+_MERGED_TYPES = {*_FLOATS, "BOOL", "U8", "I8", "U16", "I16", "U32", "I32", "U64", "I64"}  # what is no float must agree
+_LARGEST_WEIGHT = 1e3
+_FARTHEST = 10.0  # that SLERP may go beyond its ends
 
 
 @dataclass(frozen=True)
@@ -63,6 +66,18 @@ class Recipe:
             )
         if self.weights is not None and len(self.weights) != len(self.models):
             raise ForgeError(f"merge: {len(self.weights)} weights given for {len(self.models)} models")
+        self._refuse_what_is_out_of_bounds()
+
+    def _refuse_what_is_out_of_bounds(self) -> None:
+        for weight in self.weights or ():
+            if not abs(weight) <= _LARGEST_WEIGHT:  # NaN is not
+                raise ForgeError(f"merge: weight {weight:g} does not lie in ±{_LARGEST_WEIGHT:g}")
+        if self.density is not None and not 0.0 < self.density <= 1.0:
+            raise ForgeError(f"merge: density must lie in (0, 1], not {self.density:g}")
+        if self.t is not None and not abs(self.t) <= _FARTHEST:
+            raise ForgeError(f"merge: t {self.t:g} does not lie in ±{_FARTHEST:g}")
+        if self.seed is not None and not 0 <= self.seed <= LARGEST_SEED:
+            raise ForgeError(f"merge: seed {self.seed} does not lie in [0, {LARGEST_SEED}]")
 
     def _refuse_what_has_no_effect(self) -> None:
         takes = {
@@ -86,16 +101,50 @@ class Recipe:
         return [1.0 / len(self.models)] * len(self.models) if self.weights is None else list(self.weights)
 
 
-def merge_directories(recipe: Recipe) -> StateDict:
-    """Read the models of a recipe and merge them. The result has the names, shapes and types of the first directory.
+@dataclass(frozen=True)
+class Merged:
+    """A merged model before it is written.
+
+    Attributes:
+        state: its tensors, with the names and types of the first directory's.
+        folder: the first directory, whose configuration and tokenizer it gets.
+        untied: it has a head of its own, which the first has not.
+        notes: what is worth saying about the models, a line each.
+    """
+
+    state: StateDict
+    folder: ModelFolder
+    untied: bool
+    notes: list[str]
+
+
+def merge_directories(recipe: Recipe) -> Merged:
+    """Read the models of a recipe and merge them.
 
     Raises:
         ForgeError: a directory without safetensors weights or configuration, or models that do not match; one line.
     """
-    states = {directory: read_weights_to_merge(directory) for directory in recipe.directories}
-    _check_alike(states)
+    folders = {directory: ModelFolder.look_through(directory) for directory in recipe.directories}
+    alike = check_models_alike(list(folders.values()), [read_weights_to_merge(folder) for folder in folders.values()])
+    states = dict(zip(folders, alike.tensors, strict=True))
     if recipe.align:
-        states = _aligned(states)
+        states = _aligned(states, folders[recipe.directories[0]])
+    left_out = alike.folders[0].note_of_left_out(_code_written_anew(alike.folders[0]))
+    notes = [*alike.notes, *([] if left_out is None else [left_out])]
+    return Merged(_merge_states(recipe, states), alike.folders[0], alike.untied, notes)
+
+
+def _code_written_anew(folder: ModelFolder) -> list[str]:
+    """The names of the programs that a model of this package has beside its weights: they are not taken from there."""
+    config = folder.table("config.json")
+    if config.get("model_type") != "tinytitan" or "auto_map" not in config:
+        return []
+    from forge.model.beside import MODULES
+
+    return [f"{name}.py" for name in MODULES.values()]
+
+
+def _merge_states(recipe: Recipe, states: Mapping[Path, StateDict]) -> StateDict:
     models = [states[directory] for directory in recipe.models]
     base = None if recipe.base is None else states[recipe.base]
     density = 0.5 if recipe.density is None else recipe.density
@@ -109,88 +158,45 @@ def merge_directories(recipe: Recipe) -> StateDict:
     return dare(base, models, recipe.shares, density, recipe.seed or 0)
 
 
-def weight_files_to_merge(directory: Path) -> list[Path]:
-    """The safetensors files that hold a model's weights; `ForgeError` if one is missing or there are none."""
-    if not (directory / "config.json").is_file():
-        raise ForgeError(f"{directory}: no config.json; this is not a model directory")
-    if (directory / _WEIGHTS).is_file():
-        return [directory / _WEIGHTS]
-    if not (directory / _INDEX).is_file():
-        raise ForgeError(f"{directory}: neither {_WEIGHTS} nor {_INDEX}")
-    index = read_json(directory / _INDEX)
-    named = index.get("weight_map") if isinstance(index, dict) else None
-    if not isinstance(named, dict) or not named:
-        raise ForgeError(f"{directory / _INDEX}: has no weight_map")
-    files = [directory / Path(str(name)).name for name in sorted(set(named.values()))]
-    for file in files:
-        if not file.is_file():
-            raise ForgeError(f"{file}: missing, though the index names it")
-    return files
+def read_weights_to_merge(folder: ModelFolder) -> dict[str, Tensor]:
+    """All tensors of a model; files are mapped into memory, not read at once.
 
-
-def read_weights_to_merge(directory: Path) -> dict[str, Tensor]:
-    """All tensors of a model directory; files are mapped into memory, not read at once."""
-    from safetensors import SafetensorError
+    Raises:
+        ForgeError: not readable, a tensor that the index names is in no shard, or a tensor of a type that does not
+            stand for itself (float8 and below, whose values have a scale elsewhere).
+    """
+    from safetensors import SafetensorError, safe_open
     from safetensors.torch import load_file
 
     tensors: dict[str, Tensor] = {}
-    for file in weight_files_to_merge(directory):
+    for short, file in folder.weight_files().items():
         try:
+            with safe_open(file, framework="np") as stored:
+                for name in stored.keys():  # noqa: SIM118 - not a dict
+                    kind = str(stored.get_slice(name).get_dtype())
+                    if kind not in _MERGED_TYPES:
+                        raise ForgeError(f"{folder.path}: '{name}' is {kind}; merge takes {', '.join(_FLOATS)}")
             tensors |= load_file(file)
         except (OSError, SafetensorError) as error:
-            raise ForgeError(f"{file}: not readable as safetensors ({error})") from error
+            raise ForgeError(f"{folder.path / short}: not readable as safetensors ({error})") from error
+    lost = folder.weight_map().keys() - tensors.keys()
+    if lost:
+        raise ForgeError(f"{folder.path}: '{min(lost)}' is in none of the shards, though the index names it")
     return tensors
 
 
-def _check_alike(states: Mapping[Path, Mapping[str, Tensor]]) -> None:
-    """Refuse models of another architecture, with other tensors, or whose tokens mean something else."""
-    (first, wanted), *others = states.items()
-    kind, words = _architecture_to_merge(first), _vocabulary_to_merge(first)
-    for directory, tensors in others:
-        if _architecture_to_merge(directory) != kind:
-            raise ForgeError(
-                f"{directory}: its architecture is {_architecture_to_merge(directory)}, that of {first} is {kind}"
-            )
-        odd = wanted.keys() ^ tensors.keys()
-        if odd:
-            raise ForgeError(f"{directory}: tensor '{min(odd)}' is not in both it and {first}")
-        for name, tensor in tensors.items():
-            if tensor.shape != wanted[name].shape:
-                raise ForgeError(
-                    f"{directory}: '{name}' is {tuple(tensor.shape)}, in {first} it is {tuple(wanted[name].shape)}"
-                )
-        theirs = _vocabulary_to_merge(directory)
-        if words is not None and theirs is not None and theirs != words:
-            raise ForgeError(f"{directory}: its tokenizer has another vocabulary than that of {first}")
-
-
-def _aligned(states: dict[Path, dict[str, Tensor]]) -> dict[Path, dict[str, Tensor]]:
+def _aligned(states: Mapping[Path, StateDict], first: ModelFolder) -> dict[Path, StateDict]:
     """Every model aligned to the first, which stays as it is."""
-    (first, reference), *others = states.items()
-    head_dim = read_json(first / "config.json").get("head_dim")
-    if not isinstance(head_dim, int):
-        raise ForgeError(f"{first / 'config.json'}: has no head_dim, which aligning needs")
-    return {first: reference, **{directory: align(model, reference, head_dim) for directory, model in others}}
+    reference = states[first.path]
+    head_dim = first.table("config.json").get("head_dim")
+    if type(head_dim) is not int or head_dim < 1:
+        raise ForgeError(f"{first.path / 'config.json'}: has no head_dim, which aligning needs")
+    return {
+        path: reference if path == first.path else align(model, reference, head_dim) for path, model in states.items()
+    }
 
 
-def _architecture_to_merge(directory: Path) -> str:
-    config = read_json(directory / "config.json")
-    if not isinstance(config, dict):
-        raise ForgeError(f"{directory / 'config.json'}: is not a table")
-    names = config.get("architectures")
-    return str(names[0] if isinstance(names, list) and names else config.get("model_type", "unnamed"))
-
-
-def _vocabulary_to_merge(directory: Path) -> Any:
-    """The tokens and their numbers, None where tokenizer.json does not say."""
-    file = directory / "tokenizer.json"
-    if not file.is_file():
-        return None
-    tokenizer = read_json(file)
-    return tokenizer.get("model", {}).get("vocab") if isinstance(tokenizer, dict) else None
-
-
-def write_merged(recipe: Recipe, merged: StateDict, target: Path) -> dict[str, Any]:
+def write_merged(recipe: Recipe, merged: Merged, target: Path) -> dict[str, Any]:
     """Write a merged model into the empty directory ``target``: weights (in shards of 5 GB), the first directory's
     configuration and tokenizer, and ``merge.json``, which says how it was made.
 
@@ -200,19 +206,25 @@ def write_merged(recipe: Recipe, merged: StateDict, target: Path) -> dict[str, A
     from huggingface_hub import split_torch_state_dict_into_shards
     from safetensors.torch import save_file
 
-    split = split_torch_state_dict_into_shards(merged, max_shard_size=SHARD)
+    state = merged.state
+    split = split_torch_state_dict_into_shards(state, max_shard_size=SHARD)
     for name, names in split.filename_to_tensors.items():
-        save_file({tensor: merged[tensor].contiguous() for tensor in names}, target / name, {"format": "pt"})
+        save_file({tensor: state[tensor].contiguous() for tensor in names}, target / name, {"format": "pt"})
     if split.is_sharded:
-        atomic_write_json(target / _INDEX, {"metadata": split.metadata, "weight_map": split.tensor_to_filename})
-    source = recipe.directories[0]
-    for file in sorted({file for pattern in _COPIED for file in source.glob(pattern)}):
-        if file.name not in _NOT_COPIED:
-            shutil.copyfile(file, target / file.name)
+        atomic_write_json(target / INDEX, {"metadata": split.metadata, "weight_map": split.tensor_to_filename})
+    if _code_written_anew(merged.folder):
+        from forge.model.beside import write_files_beside_weights
+
+        write_files_beside_weights(target)
+    merged.folder.copy_beside_weights(target)
+    if merged.untied:
+        atomic_write_json(target / "config.json", untied_config(merged.folder.table("config.json")))
     atomic_write_json(target / "merge.json", merge_recipe_with_checksums(recipe))
+    for name in split.filename_to_tensors:  # safetensors writes files that only their owner may read
+        shutil.copymode(target / "merge.json", target / name)
     return {
-        "parameters": sum(tensor.numel() for tensor in merged.values()),
-        "tensors": len(merged),
+        "parameters": sum(tensor.numel() for tensor in state.values()),
+        "tensors": len(state),
         "bytes": sum((target / name).stat().st_size for name in split.filename_to_tensors),
     }
 
@@ -228,7 +240,9 @@ def merge_recipe_with_checksums(recipe: Recipe) -> dict[str, Any]:
         name: [
             {
                 "name": directory.resolve().name,
-                "sha256": {f.name: sha256_file(f) for f in weight_files_to_merge(directory)},
+                "sha256": {
+                    file: sha256_file(real) for file, real in ModelFolder.look_through(directory).weight_files().items()
+                },
             }
             for directory in directories
         ]

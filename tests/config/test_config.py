@@ -5,6 +5,7 @@ from __future__ import annotations
 import difflib
 import re
 import shutil
+import threading
 from pathlib import Path
 from typing import Any
 
@@ -12,13 +13,26 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 from hypothesis import strategies as st
+from pydantic import ValidationError
 from ruamel.yaml import YAML
 
-from forge.config import Params, load_params, read_params_yaml, set_param
+from forge.config import (
+    ParamsChanged,
+    edited,
+    load_params,
+    parse_params_yaml,
+    read_params_yaml,
+    replace_params,
+    schema,
+    set_param,
+)
+from forge.config import load as loading
 from forge.errors import ForgeError
 from forge.interface.fields import Mix
+from forge.interface.limits import LARGEST_SEED
 from forge.phases.cognate import params as cognate
 from forge.pipeline.layout.phases import STAGES
+from tests.attacks.yaml_texts import merge_bomb
 
 ROOT = Path(__file__).resolve().parents[2]
 
@@ -48,7 +62,8 @@ def test_the_shipped_file_is_valid_at_every_scale() -> None:
     assert params.scale == "tiny"
     assert set(params.file.scales) == {"smoke", "tiny", "spec"}
     for scale in params.file.scales:
-        view = Params(params.file.model_copy(update={"scale": scale}))
+        view = params.at(scale)
+        assert view.scale == scale
         for stage in STAGES:
             assert view.block(stage.phase) is not None
 
@@ -120,6 +135,20 @@ def test_select_reads_dotted_keys(params_file: Path) -> None:
             "scales.tiny.compress: vocab_size (65536) exceeds data.vocab_size (",
         ),
         ("scales.tiny.forge.lr", float("nan"), "scales.tiny.forge.lr: "),
+        ("seed", 2**32, "seed: input should be less than or equal to 4294967295, got 4294967296"),
+        ("seed", 2**64, "seed: "),
+        ("evaluation.seed", 2**64, "evaluation.seed: "),
+        ("cognate.branches.reasoning.seed", 2**64, "cognate.branches.reasoning.seed: "),
+        ("baking.temperature", 1e-40, "baking.temperature: must be 0 (always the likeliest) or from 0.01 to 100"),
+        ("baking.temperature", float("inf"), "baking.temperature: must be 0"),
+        ("baking.temperature", float("nan"), "baking.temperature: must be 0"),
+        ("bitnet.temperature", 1e-40, "bitnet.temperature: input should be greater than or equal to 0.01"),
+        ("bitnet.temperature", float("inf"), "bitnet.temperature: "),
+        ("cognate.clip", float("inf"), "cognate.clip: input should be less than or equal to 1000000"),
+        ("training.mix.tool", float("inf"), "training.mix.tool: "),
+        ("baking.answer_tokens", 10**9, "baking.answer_tokens: input should be less than or equal to 4096"),
+        ("scales.tiny.evaluation.answer_tokens", 10**9, "scales.tiny.evaluation.answer_tokens: "),
+        ("compress.vq_codebook", 2**100, "compress.vq_codebook: input should be less than or equal to 65536"),
     ],
 )
 def test_bad_values_are_refused_by_name(params_file: Path, key: str, value: Any, message: str) -> None:
@@ -150,6 +179,21 @@ def test_hidden_size_must_hold_whole_heads(head: int, extra: int, heads: int) ->
             cognate.Scale.model_validate(values)
 
 
+@pytest.mark.parametrize(
+    ("changes", "message"),
+    [
+        ({"max_steps": 32, "low_heads": [1] * 7, "low_ffn": [8] * 7}, "32 steps through 9 blocks are more than 256"),
+        ({"memory_heads": 512, "memory_head_dim": 64, "memory_chunk": 4096}, "is 2097152, which is more than 1048576"),
+        ({"memory_heads": 4, "memory_head_dim": 256, "memory_chunk": 7}, "or 32768 for each token of a chunk"),
+    ],
+)
+def test_no_model_is_trained_whose_file_would_not_be_opened(changes: dict[str, object], message: str) -> None:
+    values = load_params(ROOT / "params.yaml").file.scales["tiny"].cognate.model_dump()
+    assert cognate.Scale.model_validate({**values, "max_steps": 64}).max_steps == 64
+    with pytest.raises(ValueError, match=re.escape(message)):
+        cognate.Scale.model_validate({**values, **changes})
+
+
 def test_a_mix_of_nothing_is_refused() -> None:
     zero = dict.fromkeys(Mix.model_fields, 0.0)
     with pytest.raises(ValueError, match="weight above 0"):
@@ -160,9 +204,10 @@ def test_a_mix_of_nothing_is_refused() -> None:
 @pytest.mark.parametrize(
     ("text", "message"),
     [
-        ("a: [1", r"line 1: not valid YAML"),
+        ("a: [1", r"line \d: not valid YAML"),
         ("- 1\n", "must be a mapping"),
-        ("seed: 1\nseed: 2\n", "not valid YAML"),
+        ("seed: 1\nseed: 2\n", "line 2: not valid YAML: found duplicate key"),
+        (merge_bomb(), "line 1: not valid YAML: anchors and aliases"),
     ],
 )
 def test_broken_files_are_refused(tmp_path: Path, text: str, message: str) -> None:
@@ -200,6 +245,97 @@ def test_an_edited_list_stays_in_its_line(params_file: Path) -> None:
     after = params_file.read_text()
     assert after == before.replace("  own_data: []", "  own_data: [data/own/a.txt, data/own/b.txt]")
     assert load_params(params_file).file.data.own_data == ["data/own/a.txt", "data/own/b.txt"]
+
+
+def test_no_number_is_without_bounds(params_file: Path) -> None:
+    """Whatever a number means, infinity and 10**30 are refused by its key, as is -1, or anything below its least."""
+    tree = read_params_yaml(params_file)
+    leaves: list[tuple[Any, Any, str]] = []
+
+    def gather(node: Any, path: str) -> None:
+        for key, value in node.items() if isinstance(node, dict) else enumerate(node):
+            where = f"{path}[{key}]" if isinstance(key, int) else f"{path}.{key}".lstrip(".")
+            if isinstance(value, dict | list):
+                gather(value, where)
+            elif type(value) in (int, float):
+                leaves.append((node, key, where))
+
+    tree["scales"] = {"tiny": tree["scales"]["tiny"]}
+    gather(tree, "")
+    assert len(leaves) > 150
+    for wrong in (float("inf"), 10**30, -1):
+        kept = [node[key] for node, key, _ in leaves]
+        for node, key, _ in leaves:
+            node[key] = float(wrong) if type(node[key]) is float else wrong
+        with pytest.raises(ValidationError) as caught:
+            schema.ParamsFile.model_validate(tree)
+        refused = {
+            "".join(f"[{part}]" if isinstance(part, int) else f".{part}" for part in fault["loc"]).lstrip(".")
+            for fault in caught.value.errors()
+        }
+        # Where a rule of a whole block or list refuses it, the faults within are counted once.
+        missed = [where for *_, where in leaves if not any(where.startswith(key) for key in refused)]
+        assert not missed, wrong
+        for (node, key, _), value in zip(leaves, kept, strict=True):
+            node[key] = value
+
+
+def test_the_largest_seed_is_one_for_every_library(params_file: Path) -> None:
+    import numpy as np
+
+    set_param(params_file, "seed", LARGEST_SEED)
+    seed = load_params(params_file).seed
+    np.random.seed(seed)
+    torch.manual_seed(seed + LARGEST_SEED)  # a branch's is added to it
+    assert torch.Generator().manual_seed(2 * seed + 10**9).initial_seed() == 2 * LARGEST_SEED + 10**9
+
+
+CLOTHES = """# numbers in unusual clothes, and text that looks like numbers
+seed: 010
+data: {own_data: [on, 1-30, '010', data/own/é.txt]}   # a remark
+cognate:
+  weight_decay: 1e-05
+  clip: 1_0.0
+  names: [1-2x, yes, ~, null, .5, 5., 0x1F, +7, 1E5, -.inf]
+edge:
+  prune_ratio: 0.35  # of the core
+"""
+
+
+@pytest.mark.parametrize("ends", ["\n", "\r\n"])
+def test_an_edit_keeps_every_other_value(ends: str) -> None:
+    before = CLOTHES.replace("\n", ends)
+    wanted, after = (parse_params_yaml(text, "p") for text in (before, edited(before, {"edge.prune_ratio": 0.25})))
+    assert after["edge"]["prune_ratio"] == 0.25
+    assert {**after, "edge": None} == {**wanted, "edge": None}
+    assert (after["seed"], after["data"]["own_data"][:3]) == (10, ["on", "1-30", "010"])
+
+
+def test_of_two_writers_one_is_told_that_it_came_too_late(params_file: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """The one writes between the other's look at the file and its own writing, if nothing keeps it from that."""
+    before, late = params_file.read_bytes(), threading.Event()
+    write, outcomes = loading.atomic_write_bytes, []
+
+    def slow_write(path: Path, data: bytes) -> None:
+        late.wait(0.3)
+        write(path, data)
+
+    def save(seed: int) -> None:
+        try:
+            outcomes.append(replace_params(params_file, before, before.replace(b"\nseed: 0\n", b"\nseed: %d\n" % seed)))
+        except ParamsChanged:
+            outcomes.append("late")
+        late.set()
+
+    monkeypatch.setattr(loading, "atomic_write_bytes", slow_write)
+    writers = [threading.Thread(target=save, args=(seed,)) for seed in (1, 2)]
+    for writer in writers:
+        writer.start()
+    for writer in writers:
+        writer.join()
+    assert sorted(map(str, outcomes)) == ["True", "late"]
+    assert load_params(params_file).seed in (1, 2)
+    assert [p.name for p in params_file.parent.iterdir()] == ["params.yaml"]
 
 
 @pytest.mark.parametrize(("key", "value"), [("scales.tiny.edge.steps", 0), ("scale", "nope"), ("edge.prune", 1)])

@@ -16,6 +16,7 @@ from torch import Tensor
 from forge.cli.main import main
 from forge.files import verify_manifest
 from forge.merge import directories
+from forge.merge.folder import ModelFolder
 from forge.merge.methods import dare, merge_linear, slerp, ties
 from forge.model import load_model, save_model
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
@@ -38,6 +39,10 @@ def directory(folder: Path, tensors: Dict, **config: Any) -> Path:
     (folder / "chat_template.jinja").write_text("{{ messages }}")
     (folder / "manifest.json").write_text("{}")
     return folder
+
+
+def folder(path: Path) -> ModelFolder:
+    return ModelFolder.look_through(path)
 
 
 def sharded(folder: Path, tensors: Dict) -> Path:
@@ -96,7 +101,7 @@ def test_each_method_writes_what_the_library_computes(merge: Any, home: Path, li
     told = json.loads(out.splitlines()[-1])
     assert told == {
         "out": "out", "method": line.split()[0], "parameters": 114, "tensors": 3,
-        "bytes": (home / "out" / "model.safetensors").stat().st_size,
+        "bytes": (home / "out" / "model.safetensors").stat().st_size, "notes": [],
     }  # fmt: skip
     merged, expected = load_file(home / "out" / "model.safetensors"), CASES[line]()
     assert merged.keys() == expected.keys()
@@ -119,9 +124,8 @@ def test_equal_merges_are_equal_bytes_and_big_ones_come_in_shards(
         assert (home / "first" / name).read_bytes() == (home / "second" / name).read_bytes()
     monkeypatch.setattr(directories, "SHARD", 300)
     merge(line + "third")
-    files = directories.weight_files_to_merge(home / "third")
-    assert len(files) == 2
-    whole, parts = (directories.read_weights_to_merge(home / name) for name in ("first", "third"))
+    assert len(folder(home / "third").weight_files()) == 2
+    whole, parts = (directories.read_weights_to_merge(folder(home / name)) for name in ("first", "third"))
     assert whole.keys() == parts.keys()
     assert all(torch.equal(whole[name], parts[name]) for name in whole)
 
@@ -138,10 +142,16 @@ def test_models_of_our_own_load_again_and_may_be_aligned(merge: Any, home: Path)
     for seed in (1, 2):
         save_model(tiny_model(seed=seed), home / f"titan{seed}")
         tiny_tokenizer().save_pretrained(str(home / f"titan{seed}"))
-    assert merge("--method linear --model titan1 --model titan2 -o plain")[0] == 0
+    for file in (home / "titan1").glob("*.py"):
+        file.write_text("raise SystemExit('not ours')")
+    told = merge("--method linear --model titan1 --model titan2 -o plain")
+    assert (told[0], "note: " in told[1]) == (0, False)
+    assert all("not ours" not in file.read_text() for file in (home / "plain").glob("*.py"))
     assert merge("--method linear --model titan1 --model titan2 --align -o aligned")[0] == 0
     average = merge_linear([dict(tiny_model(seed=seed).state_dict()) for seed in (1, 2)], [1, 1])
     assert all(torch.equal(value, average[name]) for name, value in load_model(home / "plain").state_dict().items())
+    code = sorted(file.name for file in (home / "plain").glob("*.py"))
+    assert code == sorted(file.name for file in (home / "titan1").glob("*.py"))
     aligned = load_model(home / "aligned").state_dict()
     assert any(not torch.equal(aligned[name], average[name]) for name in average)
     code, _, err = merge("--method linear --model one --model two --align -o out")
@@ -163,6 +173,12 @@ REFUSALS = {
     "--method linear --base base --model one -o out": "linear has no use for --base",
     "--method linear --model one --density 0.5 -o out": "linear has no use for --density",
     "--method ties --base base --model one --density 0 -o out": "density must lie in (0, 1]",
+    "--method ties --base base --model one --density nan -o out": "density must lie in (0, 1]",
+    "--method linear --model one --model two --weight inf --weight 1 -o out": "weight inf does not lie in ±1000",
+    "--method linear --model one --model two --weight nan --weight 1 -o out": "weight nan does not lie in",
+    "--method linear --model one --model two --weight 1e30 --weight 1 -o out": "weight 1e+30 does not lie in",
+    "--method slerp --model one --model two --t 1e9 -o out": "t 1e+09 does not lie in",
+    "--method slerp --model one --model two --t nan -o out": "t nan does not lie in",
     "--method linear --model one --model nowhere -o out": "nowhere: no such model directory",
     "--method linear --model one --model two -o base": "base: exists already",
 }
@@ -196,6 +212,17 @@ def _not_finite(two: Path) -> None:
     directory(two, {**TWO, "norm.weight": torch.full((6,), float("nan"))})
 
 
+def _add_to_index(two: Path, tensor: str) -> None:
+    index = json.loads((two / "model.safetensors.index.json").read_text())
+    index["weight_map"][tensor] = next(iter(index["weight_map"].values()))
+    (two / "model.safetensors.index.json").write_text(json.dumps(index))
+
+
+def _with_type(two: Path, kind: torch.dtype) -> None:
+    shutil.rmtree(two)
+    directory(two, {**TWO, "norm.weight": TWO["norm.weight"].to(kind)})
+
+
 FAULTS: dict[str, Callable[[Path], Any]] = {
     "'norm.weight' is (7,), in one it is (6,)": _misshapen,
     "tensor 'norm.weight' is not in both it and one": _lacking,
@@ -210,6 +237,15 @@ FAULTS: dict[str, Callable[[Path], Any]] = {
     ),
     "config.json: is not a table": lambda two: (two / "config.json").write_text("[]"),
     "another vocabulary": lambda two: (two / "tokenizer.json").write_text('{"model": {"vocab": {"b": 0}}}'),
+    "index.json: has no weight_map": lambda two: (two / "model.safetensors.index.json").write_text(
+        '{"weight_map": {"a": ["b"]}}'
+    ),
+    "'ghost' is in none of the shards": lambda two: _add_to_index(two, "ghost"),
+    "config.json: not readable as JSON": lambda two: (two / "config.json").write_text("[" * 100_000),
+    "its weights are quantized": lambda two: (two / "config.json").write_text(
+        '{"architectures": ["Gizmo"], "quantization_config": {"quant_method": "gptq"}}'
+    ),
+    "'norm.weight' is F8_E4M3; merge takes F64, F32, F16, BF16": lambda two: _with_type(two, torch.float8_e4m3fn),
 }
 
 

@@ -6,7 +6,16 @@ from typing import Annotated
 
 from pydantic import AfterValidator, Field
 
-from forge.interface.fields import Budget, Checkpointed, Fraction, Mix, Positive, Strict
+from forge.interface.fields import (
+    AnswerTokens,
+    Budget,
+    Checkpointed,
+    Fraction,
+    Mix,
+    Positive,
+    SamplingTemperature,
+    Strict,
+)
 
 
 def _check_baking_mix(mix: Mix) -> Mix:
@@ -20,9 +29,9 @@ class Base(Checkpointed):
 
     lora_rank: Annotated[int, Field(ge=1, le=1024)]
     """Rank of the adapters."""
-    temperature: Annotated[float, Field(ge=0.0)]
+    temperature: SamplingTemperature
     """Of the prompted model's sampled trajectories."""
-    answer_tokens: Positive
+    answer_tokens: AnswerTokens
     """Longest sampled trajectory in tokens, results of tools included."""
     half_bake: Annotated[float, Field(gt=0.0, lt=1.0)]
     """Where between unbaked and baked the half-baked control sits."""

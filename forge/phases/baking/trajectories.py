@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.build import Row, tokenize_data_rows
 from forge.data.dataset import EncodedSet
+from forge.data.dialogues import answer_after_tool_result
 from forge.data.render import Message, render
 from forge.data.views import dataset_without_prompts
 from forge.errors import Interrupted
@@ -125,7 +126,10 @@ def _baking_trajectory(row: Row, made: Generation) -> Row | None:
     turns: list[Message] = []
     if row["kind"] == "persona":
         turns = [answer] if made.text and not made.calls else []
-    elif len(made.calls) == 1 and made.text == made.calls[0][1] == row["messages"][-1]["content"]:
+    elif (
+        len(made.calls) == 1
+        and made.text == answer_after_tool_result(made.calls[0][1]) == row["messages"][-1]["content"]
+    ):
         call, result = made.calls[0]
         turns = [{"role": "call", "content": call}, {"role": "result", "content": result}, answer]
     return {**row, "messages": [*_baking_prompt(row), *turns]} if turns and made.finished else None

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Literal
 
-from forge.interface.fields import Above, Budget, Checkpointed, Fraction, Strict
+from forge.interface.fields import Budget, Checkpointed, Fraction, Strict, Temperature
 
 
 class Base(Checkpointed):
@@ -16,7 +16,7 @@ class Base(Checkpointed):
     """Bits of the embedding in the packed file; 0 leaves it in float32."""
     kd_weight: Fraction
     """Share of the distillation loss."""
-    temperature: Above
+    temperature: Temperature
     """Of the distillation loss."""
     decay_fraction: Fraction
     """Share of the steps, at the end, in which the learning rate falls."""

@@ -6,19 +6,35 @@ from typing import Annotated
 
 from pydantic import Field, ValidationInfo, field_validator
 
-from forge.interface.fields import Above, Checkpointed, Count, Fraction, Mix, Positive, Rate, Strict, Weight, Widths
+from forge.interface.fields import (
+    Above,
+    Checkpointed,
+    Fraction,
+    Heads,
+    Mix,
+    Positive,
+    Rate,
+    Seed,
+    Strict,
+    Weight,
+    Widths,
+)
+
+MAX_BLOCK_CALLS = 256  # at each token
+MAX_MEMORY_STATE = 1 << 20  # numbers
+STATE_PER_TOKEN = 1 << 15  # of a chunk: each chunk of a prompt keeps a state
 
 
 class Branch(Strict):
     """What makes one branch differ from the others; they share shapes, so that they can be merged."""
 
-    seed: Count
+    seed: Seed
     """Added to the seed of the run."""
     memory_capacity: Positive
     """Tokens that its memory may hold."""
     ponder_cost: Weight
     """Price of a recurrence step in the halting loss."""
-    multi_step: Positive
+    multi_step: Annotated[int, Field(ge=1, le=1000)]
     """How often it meets each problem of the multi-step families, against once."""
     mix: Mix
     """What it reads."""
@@ -59,31 +75,31 @@ class Base(Checkpointed):
 class Scale(Strict):
     """Shapes and budget."""
 
-    parameters_target: Positive
+    parameters_target: Annotated[int, Field(ge=1, le=10**12)]
     """Parameters that a branch should have; the handoff to phase 2 allows a tolerance."""
     head_dim: Annotated[int, Field(ge=4, le=256, multiple_of=2)]  # even: RoPE rotates pairs
     """Dimensions of an attention head."""
     hidden_size: Annotated[int, Field(ge=16, le=8192)]
     """Width of the residual stream, a multiple of head_dim."""
-    low_heads: Widths
+    low_heads: Heads
     """Attention heads of each block of the fast module."""
     low_ffn: Widths
     """Feed-forward width of each block of the fast module."""
-    high_heads: Widths
+    high_heads: Heads
     """Attention heads of each block of the slow module."""
     high_ffn: Widths
     """Feed-forward width of each block of the slow module."""
     max_steps: Annotated[int, Field(ge=1, le=64)]
     """Recurrence steps at most; 1 is a plain transformer."""
-    window: Positive
+    window: Annotated[int, Field(ge=1, le=2**20)]
     """Tokens that attention looks back."""
     memory: bool
     """Whether there is a neural memory (Titans)."""
-    memory_heads: Positive
+    memory_heads: Annotated[int, Field(ge=1, le=512)]
     """Heads of the memory."""
     memory_head_dim: Annotated[int, Field(ge=4, le=256)]
     """Dimensions of a head of the memory."""
-    memory_chunk: Positive
+    memory_chunk: Annotated[int, Field(ge=1, le=4096)]
     """Tokens that the memory learns from at once."""
     halting: bool
     """Whether recurrence may stop early (ACT)."""
@@ -100,6 +116,24 @@ class Scale(Strict):
         head_dim = info.data.get("head_dim")
         if head_dim and value % head_dim:
             raise ValueError(f"must be a multiple of head_dim ({head_dim}), got {value}")
+        return value
+
+    @field_validator("max_steps")
+    @classmethod
+    def _calls_of_blocks(cls, value: int, info: ValidationInfo) -> int:
+        """An agent.forge of a few kilobytes that asked for more would not be opened: see forge.agentfile.model."""
+        blocks = len(info.data.get("low_heads", ())) + len(info.data.get("high_heads", ()))
+        if value * blocks > MAX_BLOCK_CALLS:
+            raise ValueError(f"{value} steps through {blocks} blocks are more than {MAX_BLOCK_CALLS} blocks a token")
+        return value
+
+    @field_validator("memory_chunk")
+    @classmethod
+    def _memory_fits(cls, value: int, info: ValidationInfo) -> int:
+        state = info.data.get("memory_heads", 0) * info.data.get("memory_head_dim", 0) ** 2
+        if state > min(MAX_MEMORY_STATE, STATE_PER_TOKEN * value):
+            bounds = f"{MAX_MEMORY_STATE}, or {STATE_PER_TOKEN} for each token of a chunk"
+            raise ValueError(f"memory_heads * memory_head_dim^2 is {state}, which is more than {bounds}")
         return value
 
     @field_validator("low_ffn", "high_ffn")

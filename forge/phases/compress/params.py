@@ -70,7 +70,7 @@ class Base(Checkpointed):
     """Accuracy kept after vocabulary pruning, vector quantization, entropy coding."""
     cumulative_gate: Fraction
     """Accuracy kept after all three."""
-    retry_vocabulary: Annotated[float, Field(ge=1.0)]
+    retry_vocabulary: Annotated[float, Field(ge=1.0, le=1000.0)]
     """Times the tokens that vocabulary pruning keeps at its second attempt, if its gate refused the first."""
     retry_groups: Fraction
     """Share of the weights that one code stands for at the second attempt of vector quantization."""

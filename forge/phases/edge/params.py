@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from forge.interface.fields import Budget, Checkpointed, Fraction, Positive, Strict, Weight
+from forge.interface.fields import Budget, Checkpointed, Fraction, Strict, Weight
 
 
 class Base(Checkpointed):
@@ -14,9 +14,9 @@ class Base(Checkpointed):
 
     prune_ratio: Annotated[float, Field(gt=0.0, le=0.9)]
     """Share of the core's parameters that is physically removed."""
-    importance_batches: Positive
+    importance_batches: Annotated[int, Field(ge=1, le=10**6)]
     """Batches of training rows that the importance of heads and units is estimated on."""
-    unit_multiple: Positive
+    unit_multiple: Annotated[int, Field(ge=1, le=65536)]
     """Feed-forward widths stay multiples of this: the numbers that a vector register of the processor holds."""
     kd_weight: Fraction
     """Share of the distillation loss in the recovery."""
@@ -27,7 +27,7 @@ class Base(Checkpointed):
 class Scale(Budget):
     """Budget and repetitions."""
 
-    latency_repeats: Positive
+    latency_repeats: Annotated[int, Field(ge=1, le=10_000)]
     """Timings behind each latency."""
 
 

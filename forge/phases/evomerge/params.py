@@ -31,9 +31,9 @@ class Base(Checkpointed):
     """ga, a genetic algorithm, or cma, CMA-ES."""
     grouping: Literal["module", "block"]
     """What has coefficients of its own: each module, or each block."""
-    elites: Positive
+    elites: Annotated[int, Field(ge=1, le=256)]
     """Best individuals that go on unchanged."""
-    tournament: Positive
+    tournament: Annotated[int, Field(ge=1, le=256)]
     """Individuals that are drawn to find a parent; the fittest of them is it."""
     crossover_rate: Fraction
     """Share of children that have two parents."""
@@ -45,9 +45,9 @@ class Base(Checkpointed):
     """Chance that a mutation draws a technique, or the seed, anew."""
     diversity_threshold: Fraction
     """Mean distance of genomes below which the worst are replaced by new ones."""
-    reseed: Count
+    reseed: Annotated[int, Field(ge=0, le=256)]
     """How many are replaced then."""
-    archive: Positive
+    archive: Annotated[int, Field(ge=1, le=10_000)]
     """Best genomes ever that are kept."""
     patience: Count
     """Generations without gain after which it stops; 0 never stops early."""

@@ -40,6 +40,7 @@ PHASE = Phase(
             inputs=("cognate", "trunk"),
             publishes="phase 2, the champion of the evolution",
             curve="fitness/best",
+            average=None,
             closes=True,
         ),
     ),

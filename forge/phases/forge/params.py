@@ -45,7 +45,7 @@ class Scale(Budget):
     """Steps between measurements on validation rows."""
     modular_steps: Positive
     """Steps at most of each run of Grokfast's comparison with its controls on modular addition."""
-    modular_seeds: Annotated[int, Field(ge=2)]  # an interval needs two
+    modular_seeds: Annotated[int, Field(ge=2, le=1000)]  # an interval needs two
     """Seeds of that comparison."""
 
 

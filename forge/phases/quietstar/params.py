@@ -6,7 +6,16 @@ from typing import Annotated, Literal
 
 from pydantic import Field, field_validator
 
-from forge.interface.fields import Checkpointed, Fraction, Positive, Rate, Strict, Weight, check_fields_sum_to_one
+from forge.interface.fields import (
+    AnswerTokens,
+    Checkpointed,
+    Fraction,
+    Positive,
+    Rate,
+    Strict,
+    Weight,
+    check_fields_sum_to_one,
+)
 
 
 class ThoughtWeights(Strict):
@@ -40,7 +49,7 @@ class Base(Checkpointed):
     """Share of the rewards' running mean square that a step keeps; rewards are divided by its root."""
     decay_fraction: Fraction
     """Share of the steps, at the end, in which the learning rate falls."""
-    answer_tokens: Positive
+    answer_tokens: AnswerTokens
     """Longest answer after a thought, in tokens; the longest true one of the suite has 12."""
     on_fail: Literal["continue", "stop"]
     """If thoughts do not help: continue hands on the better (by validation loss, thoughts off) of the model that came
@@ -60,13 +69,13 @@ class Scale(Strict):
     """Updates of the weights."""
     thoughts: Annotated[int, Field(ge=2, le=64)]  # leave-one-out needs another one
     """Thoughts sampled for each problem."""
-    thought_tokens: Positive
+    thought_tokens: Annotated[int, Field(ge=1, le=4096)]
     """Tokens of a thought."""
-    batch: Positive
+    batch: Annotated[int, Field(ge=1, le=65536)]
     """Problems of one update."""
     replay_tokens: Positive
     """Tokens of other rows in one update, without thoughts, so that nothing is forgotten."""
-    validation_rows: Annotated[int, Field(ge=2)]  # a thought is held against another row's prompt
+    validation_rows: Annotated[int, Field(ge=2, le=10**6)]  # a thought is held against another row's prompt
     """Rows that calibrate coherence and choose between input and trained model."""
     lr: Rate
     """Peak learning rate of the matrices of the core."""

@@ -8,7 +8,11 @@ PHASE = Phase(
     "quietstar",
     "teach it to think before it answers",
     stages=declare_single_stage(
-        "quietstar", "teach it to think before it answers", inputs=("evomerge",), publishes="phase 3, with thoughts"
+        "quietstar",
+        "teach it to think before it answers",
+        inputs=("evomerge",),
+        publishes="phase 3, with thoughts",
+        average=None,
     ),
     contract=Contract(
         source="evomerge",
