@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import logging
 from collections import Counter
 from pathlib import Path
 from typing import Any, cast
@@ -11,17 +12,18 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.dataset import KINDS, EncodedSet, build_set
 from forge.data.dialogues import TOOL_PROMPT, Split, persona_dialogues, tool_dialogues
+from forge.data.own import read_own_data
 from forge.data.personas import PERSONA_PROMPTS
 from forge.data.render import encode_many, render, render_text
+from forge.data.splits import SPLITS, dataset_split_by_hash
 from forge.data.tasks import SUITE, Item, draw_problems, reasoning_gym_accepts_answer
-from forge.data.splits import SPLITS
-from forge.data.texts import book_chunks, own_dataset_rows, recall_dialogues
-from forge.data.splits import dataset_split_by_hash
+from forge.data.texts import book_chunks, recall_dialogues
 from forge.data.tokenizer import mine_tokenizer_phrases, save_tokenizer, train_tokenizer
 from forge.errors import ForgeError
-from forge.files import atomic_write_json, atomic_write_text
+from forge.files import atomic_write_json, atomic_write_text, read_jsonl
 from forge.tools import TOOL_NAMES, Toolbox, set_up_tool_workspace
 
+LOG = logging.getLogger(__name__)
 Row = dict[str, Any]
 MAX_PHRASES = 40
 TASKS = (*SUITE, *TOOL_NAMES, *PERSONA_PROMPTS, "recall", "text", "own")
@@ -34,10 +36,13 @@ def multi_step_tasks() -> list[int]:
 
 def build_data(params: Any, seed: int, prepared: Path, workspace: Path) -> dict[str, Any]:
     """Write ``prepared`` (tokenizer, splits as .jsonl and .safetensors, summary.json) and ``workspace``."""
+    own = read_own_data(list(params.own_data))  # first: a row that cannot be used is told before the long drawing
+    if own.files:
+        LOG.log(logging.WARNING if own.skipped else logging.INFO, "own data: %s", own.summary())
     set_up_tool_workspace(workspace)
     with Toolbox(workspace) as toolbox:
         rows = {split: draw_dataset_split(params, seed, split, toolbox) for split in SPLITS}
-    for row in own_dataset_rows(list(params.own_data)):
+    for row in own.rows:
         # Not the first turn alone: a system prompt shared by all rows would send them all to one split.
         text = row.get("text") or "\n".join(m["content"] for m in row["messages"] if m["role"] != "system")
         kind = "text" if "text" in row else "direct"
@@ -64,7 +69,9 @@ def draw_dataset_split(params: Any, seed: int, split: str, toolbox: Toolbox) -> 
         items = draw_problems(task, seed, direct + count, split)
         ranks = _rank_dataset_problems(items)
         rows += [direct_problem_row(item, rank) for item, rank in zip(items[:direct], ranks[:direct], strict=True)]
-        rows += [tooled_problem_row(item, rank, toolbox) for item, rank in zip(items[direct:], ranks[direct:], strict=True)]
+        rows += [
+            tooled_problem_row(item, rank, toolbox) for item, rank in zip(items[direct:], ranks[direct:], strict=True)
+        ]
     small = (lambda n: n) if train else (lambda n: max(20, min(n, 4 * held_out)))
     rows += [
         {k: v for k, v in row.items() if k != "expected"}
@@ -159,4 +166,4 @@ def summarize_dataset_rows(rows: dict[str, list[Row]], seed: int) -> dict[str, A
 
 def read_dataset_rows(path: Path) -> list[Row]:
     """The rows of a .jsonl split."""
-    return [json.loads(line) for line in path.read_text(encoding="utf-8").rstrip("\n").split("\n")]
+    return [row for _, row in read_jsonl(path)]

@@ -15,14 +15,12 @@ here from the generator, because tens of thousands of sandbox runs would take mi
 from __future__ import annotations
 
 import functools
-import hashlib
 import random
 from typing import Any, Literal
 
-from forge.data.splits import dataset_split_by_hash
 from forge.data.dialogue_templates import ACTIVITIES, ACTIVITY_QUESTIONS, CONCEPT_QUESTIONS, CONCEPTS, GREETINGS, STYLES
-from forge.data.splits import SPLITS
 from forge.data.personas import PERSONA_PROMPTS, PERSONAS
+from forge.data.splits import SPLITS, dataset_split_by_hash
 from forge.tools import TOOL_NAMES, Toolbox
 from forge.tools.builtin import TOOLS
 from forge.tools.declaration import Drawn, Intent, Tool
@@ -31,6 +29,7 @@ Split = Literal["train", "val", "test"]
 Dialogue = dict[str, Any]
 
 TOOL_PROMPT = f"Use {', '.join(TOOL_NAMES[:-1])} or {TOOL_NAMES[-1]}."
+TOOL_ERROR = "error:"
 
 _CASUAL = 0.15  # share of user turns typed without a capital and a final mark
 
@@ -48,7 +47,8 @@ def phrasings(tool: Tool, intent: Intent, split: str) -> tuple[str, ...]:
 
 
 def tool_dialogue(rng: random.Random, tool: Tool, split: Split) -> Dialogue:
-    """One dialogue [system, user, call, result, assistant] about `tool`; `expected` is the tool's result.
+    """One dialogue [system, user, call, result, assistant] about `tool`; `expected` is the tool's result. Some calls
+    fail, as calls do: then the result is `error: ...`, and the assistant says so.
 
     `difficulty` (0..1) is the number of characters to copy into call and answer, over 80.
     """
@@ -69,11 +69,18 @@ def tool_dialogue(rng: random.Random, tool: Tool, split: Split) -> Dialogue:
             {"role": "user", "content": user},
             {"role": "call", "content": call},
             {"role": "result", "content": result},
-            {"role": "assistant", "content": result},
+            {"role": "assistant", "content": answer_after_tool_result(result)},
         ],
         "difficulty": min(1.0, (len(argument) + len(result)) / 80),
         "expected": result,
     }
+
+
+def answer_after_tool_result(result: str) -> str:
+    """What the agent says after a tool: its result, or in plain words that it could not."""
+    if not result.startswith(TOOL_ERROR):
+        return result
+    return f"I could not do that: {result.removeprefix(TOOL_ERROR).strip().rstrip('.')}."
 
 
 def _dialogue_slots_as_asked(tool: Tool, slots: dict[str, str]) -> dict[str, str]:

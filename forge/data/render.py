@@ -15,6 +15,7 @@ from transformers import PreTrainedTokenizerFast
 from forge.data.personas import PERSONAS
 from forge.data.tokenizer import SPECIAL_TOKENS
 from forge.errors import ForgeError
+from forge.host.signals import hearing_signals
 
 Message = dict[str, str]
 ID = {token.strip("<|>"): i for i, token in enumerate(SPECIAL_TOKENS)}
@@ -32,7 +33,8 @@ def encode_many(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> dic
     """Ids of many texts at once, by text: what :func:`render` takes as ``known``."""
     backend: Any = tokenizer.backend_tokenizer
     unique = sorted(set(texts))
-    encoded = backend.encode_batch([text.replace("<|", "< |") for text in unique], add_special_tokens=False)
+    plain = [text.replace("<|", "< |") for text in unique]
+    encoded = hearing_signals(lambda: backend.encode_batch(plain, add_special_tokens=False))
     return {text: encoding.ids for text, encoding in zip(unique, encoded, strict=True)}
 
 

@@ -18,7 +18,6 @@ from forge.data.splits import SPLITS, dataset_split_by_hash
 from forge.errors import ForgeError
 
 
-
 @dataclass(frozen=True)
 class TaskSpec:
     """One family: reasoning_gym settings, how a call solves a problem, whether that takes several steps."""
@@ -50,7 +49,8 @@ def _arithmetic_problem_call(prompt: str, _: dict[str, Any]) -> str:
 
 def _number_list_problem_call(function: str) -> Callable[[str, dict[str, Any]], str]:
     def call(prompt: str, _: dict[str, Any]) -> str:
-        return f"calculator {function}({','.join(re.findall(r'[0-9]{1,}', prompt.rsplit(':', 1)[1]))})"
+        # with the prompt's spaces: a comma alone may be one between the digits of a number
+        return f"calculator {function}({', '.join(re.findall(r'[0-9]{1,}', prompt.rsplit(':', 1)[1]))})"
 
     return call
 
@@ -91,7 +91,9 @@ SUITE: dict[str, TaskSpec] = {
     "lcm": TaskSpec({"max_value": 200}, _number_list_problem_call("lcm")),
     "count_bits": TaskSpec({"max_n": 9_999_999}, _count_bits_problem_call),
     "simple_equations": TaskSpec({"max_terms": 3, "max_value": 50}, _equation_problem_call, multi_step=True),
-    "leg_counting": TaskSpec({"min_animals": 2, "max_animals": 4, "max_instances": 15}, _leg_counting_problem_call, multi_step=True),
+    "leg_counting": TaskSpec(
+        {"min_animals": 2, "max_animals": 4, "max_instances": 15}, _leg_counting_problem_call, multi_step=True
+    ),
     "spell_backward": TaskSpec({"min_word_len": 3, "max_word_len": 8}, _spelling_problem_call, weight=2.5),
     "base_conversion": TaskSpec({"min_value": 16, "max_value": 1000}, _base_conversion_problem_call, multi_step=True),
 }

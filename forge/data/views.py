@@ -19,4 +19,6 @@ def dialogue_without_prompt(row: Row) -> list[dict[str, str]]:
 
 def dataset_without_prompts(tokenizer: PreTrainedTokenizerFast, rows: Sequence[Row]) -> EncodedSet:
     """Training rows as a model with baked prompts sees them."""
-    return tokenize_data_rows(tokenizer, [row if "text" in row else {**row, "messages": dialogue_without_prompt(row)} for row in rows])
+    return tokenize_data_rows(
+        tokenizer, [row if "text" in row else {**row, "messages": dialogue_without_prompt(row)} for row in rows]
+    )

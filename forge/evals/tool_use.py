@@ -68,7 +68,7 @@ def eval_dialogue_opening(messages: Sequence[Message], *, prompted: bool, tool_p
 
 def score_tool_call(wanted: str, wanted_result: str, calls: Sequence[tuple[str, str]]) -> tuple[float, float, float]:
     """Verdict on one dialogue from the first call made: (right tool, arguments that run, expected result),
-    each 0 or 1.
+    each 0 or 1. A call that is to fail runs if it fails as expected.
 
     Only the first call counts: trying tools until one fits is not knowing which tool to use.
     """
@@ -76,7 +76,7 @@ def score_tool_call(wanted: str, wanted_result: str, calls: Sequence[tuple[str, 
         return 0.0, 0.0, 0.0
     call, result = calls[0]
     right = call.split(" ", 1)[0] == wanted.split(" ", 1)[0]
-    runs = not result.startswith(_ERROR)
+    runs = not result.startswith(_ERROR) or result == wanted_result
     return float(right), float(right and runs), float(right and runs and result == wanted_result)
 
 
@@ -133,7 +133,9 @@ def score_tool_use(
 def _eval_reference_result(toolbox: Toolbox, messages: Sequence[Message], call: str) -> str:
     """The result that the dialogue records, or for one that records none, what its call gives."""
     recorded = next((message["content"] for message in messages if message["role"] == "result"), None)
-    result = toolbox.execute(call) if recorded is None else recorded
+    if recorded is not None:  # with an error, if that is what the dialogue is about
+        return recorded
+    result = toolbox.execute(call)
     if result.startswith(_ERROR):
         raise ForgeError(f"tool evaluation: the reference call {call!r} fails: {result}")
     return result

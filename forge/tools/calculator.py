@@ -12,7 +12,7 @@ import math
 import operator
 import re
 from collections.abc import Callable
-from decimal import Context, Decimal, localcontext
+from decimal import Context, Decimal, InvalidOperation, localcontext
 from fractions import Fraction
 
 MAX_CHARS = 240
@@ -22,7 +22,12 @@ MAX_FACTOR = 10**12  # trial division up to 10**6 stays under 0.1 s
 _REAL_DIGITS = 30
 _SHOWN_DIGITS = 12
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
-_SYMBOLS = str.maketrans({"×": "*", "÷": "/", "−": "-", "·": "*"})
+_SYMBOLS = str.maketrans(
+    {"×": "*", "÷": "/", "−": "-", "·": "*", "⋅": "*", "’": "'"} | dict.fromkeys("\u00a0\u2009\u202f", " ")
+)
+# 1,234 and 12,34,567 and 1'000 and 1 000; 3,5 where a comma cannot separate two numbers
+_DIGIT_GROUPS = re.compile(r"(?<![\w.])[1-9]\d{0,2}(?:[,' ]\d{2,3})*[,' ]\d{3}(?![\d_])")
+_DECIMAL_COMMA = re.compile(r"(?<![\w.,])\d+(?:\.\d{3})*,\d+(?![\d,])")
 
 
 class CalculatorError(ValueError):
@@ -36,6 +41,7 @@ def calculate(expression: str) -> str:
         raise CalculatorError("empty expression")
     if len(text) > MAX_CHARS or not text.isascii() or not text.isprintable():
         raise CalculatorError("expression too long or not plain text")
+    _refuse_calculator_commas(text)
     name, inside = _split_calculator_call(text)
     if name in _WHOLE:
         return _WHOLE[name](inside)
@@ -73,6 +79,34 @@ def _format_calculator_decimal(value: Fraction) -> str | None:
     return None
 
 
+def _refuse_calculator_commas(text: str) -> None:
+    """Refuse numbers that people write with commas, and say how to write them: `max(1,234)` has one number or two."""
+    if (found := _DIGIT_GROUPS.search(text)) is not None:
+        groups = re.split("[,' ]", found[0])
+        ways = ["".join(groups)]
+        if len(groups) == 2 and "," in found[0] and groups[1][0] != "0" and text[found.end() : found.end() + 1] != ".":
+            ways.append((", " if _calculator_owner_of_comma(text, found.start()) in _LISTS else ".").join(groups))
+        raise CalculatorError(f"write {' or '.join(ways)}, not {found[0]}")
+    for found in _DECIMAL_COMMA.finditer(text):
+        if _calculator_owner_of_comma(text, found.start()) in ("", "solve"):
+            whole, decimals = found[0].replace(".", "").split(",")
+            raise CalculatorError(f"write {whole}.{decimals}, not {found[0]}")
+
+
+def _calculator_owner_of_comma(text: str, place: int) -> str:
+    """The function whose arguments a comma at a place of the text separates; "" if it separates none."""
+    opened: list[int] = []
+    for index, char in enumerate(text[:place]):
+        if char in "([{":
+            opened.append(index)
+        elif char in ")]}" and opened:
+            opened.pop()
+    if not opened or text[opened[-1]] != "(":
+        return text[opened[-1]] if opened else ""
+    name = re.search(r"[a-z]+\s*$", text[: opened[-1]])
+    return name[0].strip() if name is not None else ""
+
+
 def _split_calculator_call(text: str) -> tuple[str, str]:
     """(name, inside) when the whole text is one `name(inside)`, else ("", "")."""
     match = re.fullmatch(r"([a-z]+)\s*\((.*)\)", text)
@@ -105,7 +139,10 @@ def _calculator_literal(node: ast.Constant, text: str) -> Fraction:
         raise CalculatorError("only numbers are allowed")
     if isinstance(node.value, int):
         return _check_calculator_number(Fraction(node.value))
-    written = Decimal(text.strip()[node.col_offset : node.end_col_offset].replace("_", ""))
+    try:
+        written = Decimal(text.strip()[node.col_offset : node.end_col_offset].replace("_", ""))
+    except InvalidOperation as error:  # an exponent beyond what Decimal has room for
+        raise CalculatorError("number too large") from error
     exponent = written.as_tuple().exponent
     if not isinstance(exponent, int) or abs(written.adjusted()) > 300 or abs(exponent) > 300:
         raise CalculatorError("number too large")
@@ -187,12 +224,16 @@ def _real_power(base: Fraction, exponent: Fraction) -> Fraction:
         raise CalculatorError("root of a negative number")
     if base == 0:
         return Fraction(0) / _check_calculator_divisor(Fraction(int(exponent > 0)))
-    log2 = math.log2(base.numerator) - math.log2(base.denominator)
-    if abs(log2 * float(exponent)) > MAX_BITS / 2:
+    if abs(exponent) * abs(base - 1) > MAX_BITS * max(base, Fraction(1)):  # at most the logarithm of the result
         raise CalculatorError("number too large")
-    with localcontext(Context(prec=_REAL_DIGITS)):
-        value = Decimal(base.numerator) / Decimal(base.denominator)
-        return Fraction(value ** (Decimal(exponent.numerator) / Decimal(exponent.denominator)))
+    # the exponent multiplies the error of the logarithm: as many digits more as it has
+    with localcontext(Context(prec=_REAL_DIGITS + 10 + len(str(int(abs(exponent)))))):
+        logarithm = (Decimal(base.numerator) / Decimal(base.denominator)).ln()
+        logarithm *= Decimal(exponent.numerator) / Decimal(exponent.denominator)
+        if abs(logarithm) > Decimal(2).ln() * (MAX_BITS // 2):
+            raise CalculatorError("number too large")
+        value = logarithm.exp()
+    return Fraction(Context(prec=_REAL_DIGITS).plus(value))  # 8**(1/3) is 2, not 1.999...9
 
 
 def _sqrt(value: Fraction) -> Fraction:
@@ -329,3 +370,4 @@ _WHOLE: dict[str, Callable[[str], str]] = {
     "base": _calculator_base_conversion,
     "solve": _solve,
 }
+_LISTS = frozenset(name for name, (_, _, most) in _FUNCTIONS.items() if most > 1) | {"frac", "base"}

@@ -1,7 +1,7 @@
 """Runs snippets of Python in a sandbox process that is started once and forks one child per snippet.
 
-This is the trusting side: it starts `zygote.py` in an isolated interpreter, checks by two real attempts that
-files and network are out of reach, and speaks a length-prefixed pipe protocol with it. Whenever any of this
+This is the trusting side: it starts `zygote.py` in an isolated interpreter, checks by real attempts that files,
+network and other processes are out of reach, and speaks a length-prefixed pipe protocol with it. Whenever any of this
 does not work, nothing is run: the answer is `error: code execution is not available: <reason>`.
 """
 
@@ -9,12 +9,15 @@ from __future__ import annotations
 
 import json
 import os
+import platform
 import select
 import subprocess
 import sys
-import tempfile
 import time
 from pathlib import Path
+
+from forge.tools.scratch import ScratchFolder
+from forge.tools.syscalls import seccomp_program
 
 MAX_CODE_BYTES = 10_000
 START_TIMEOUT_S = 10.0
@@ -23,7 +26,7 @@ _MAX_STARTS = 2
 _ZYGOTE = Path(__file__).with_name("zygote.py")
 # Run inside a fresh sandbox with the path of a file that the caller can read. Prints what it could do.
 _PROBE = """
-import contextlib, socket
+import contextlib, fcntl, os, socket
 done = []
 with contextlib.suppress(OSError):
     open({canary!r}).read()
@@ -31,6 +34,15 @@ with contextlib.suppress(OSError):
 with contextlib.suppress(OSError):
     socket.create_connection(("127.0.0.1", {port}), 0.2)
     done.append("reached the network")
+with contextlib.suppress(OSError):
+    os.truncate({canary!r}, 1)
+    done.append("changed a file outside")
+with contextlib.suppress(OSError):
+    os.setpriority(os.PRIO_PROCESS, os.getppid(), os.getpriority(os.PRIO_PROCESS, os.getppid()))
+    done.append("set the priority of another process")
+with contextlib.suppress(OSError):
+    fcntl.fcntl(1, fcntl.F_SETOWN, os.getppid())
+    done.append("prepared a signal")
 print("; ".join(done) or "closed")
 """
 
@@ -49,7 +61,7 @@ class CodeExecutor:
         self._timeout_s = timeout_s
         self._unsafe = unsafe
         self._process: subprocess.Popen[bytes] | None = None
-        self._folder: tempfile.TemporaryDirectory[str] | None = None
+        self._folder: ScratchFolder | None = None
         self._starts = 0
         self._closed_reason = ""
         self.layers: dict[str, object] = {}  # what the running sandbox reports about itself
@@ -63,7 +75,7 @@ class CodeExecutor:
             try:
                 self._ensure_started()
                 return self._ask(payload)
-            except SandboxError as error:
+            except (SandboxError, OSError) as error:  # OSError: no room for a folder, no process to be had
                 self._stop()
                 if self._starts >= _MAX_STARTS:
                     self._closed_reason = str(error)
@@ -85,13 +97,14 @@ class CodeExecutor:
         self._starts += 1
         if os.name != "posix":
             self._refuse("it needs a POSIX system")
-        self._folder = tempfile.TemporaryDirectory(prefix="sandbox-", ignore_cleanup_errors=True)
-        private = Path(self._folder.name, "work")
+        self._folder = ScratchFolder("sandbox")
+        private = self._folder.path / "work"
         private.mkdir()
         # realpath: the interpreter behind a virtual environment's link, so that no site-packages are involved
         command = [os.path.realpath(sys.executable), "-s", "-S", "-P", "-B", str(_ZYGOTE), str(private)]
+        filters = [seccomp_program(platform.machine(), writable).hex() for writable in (True, False)]
         self._process = subprocess.Popen(
-            [*command, str(self._timeout_s), "unsafe" if self._unsafe else "safe"],
+            [*command, str(self._timeout_s), "unsafe" if self._unsafe else "safe", *filters],
             stdin=subprocess.PIPE,
             stdout=subprocess.PIPE,
             stderr=subprocess.DEVNULL,
@@ -105,7 +118,7 @@ class CodeExecutor:
             self._refuse(text)
         self.layers = json.loads(text)
         if not self._unsafe:
-            self._probe(Path(self._folder.name, "canary"))
+            self._probe(self._folder.path / "canary")
 
     def _refuse(self, reason: str) -> None:
         """The machine cannot isolate: trying again would not help."""
@@ -167,5 +180,5 @@ class CodeExecutor:
             self._process.wait()
             self._process = None
         if self._folder is not None:
-            self._folder.cleanup()
+            self._folder.close()
             self._folder = None

@@ -1,73 +1,73 @@
-"""Read-only SQL over one SQLite file.
-
-Three locks, each enough on its own against writing: the file is opened with `mode=ro`, an authorizer lets
-only SELECT, column reads and a list of functions through, and one statement is run per call. Endless
-queries (cross joins, recursion) are stopped by a progress handler, big values by `SQLITE_LIMIT_LENGTH`.
-"""
+"""Read-only SQL over one SQLite file, in a process of its own: `database_worker.py` says why."""
 
 from __future__ import annotations
 
-import sqlite3
-import time
+import contextlib
+import os
+import signal
+import subprocess
+import sys
 from pathlib import Path
 
-MAX_ROWS = 5
-MAX_VALUE_BYTES = 100_000
-_STEPS = 1000  # virtual machine steps between two looks at the clock
-_FUNCTIONS_TEXT = (
-    "abs avg coalesce count group_concat ifnull instr length like lower ltrim max min nullif "
-    "replace round rtrim substr substring sum total trim upper"
-)
-_FUNCTIONS = frozenset(_FUNCTIONS_TEXT.split())
-
-
-def _authorize(action: int, first: str | None, second: str | None, *_: str | None) -> int:
-    if action in (sqlite3.SQLITE_SELECT, sqlite3.SQLITE_READ):
-        return sqlite3.SQLITE_OK
-    if action == sqlite3.SQLITE_FUNCTION and second in _FUNCTIONS:
-        return sqlite3.SQLITE_OK
-    return sqlite3.SQLITE_DENY
+from forge.tools import database_worker
 
 
 class Database:
-    """One read-only connection; `query` never raises on bad SQL."""
+    """A process that is started by the first query and again after one that it did not survive."""
 
     def __init__(self, path: Path, timeout_s: float = 2.0) -> None:
-        self._timeout_s = timeout_s
-        self._deadline = 0.0
-        uri = f"{path.resolve().as_uri()}?mode=ro"
-        self._connection = sqlite3.connect(uri, uri=True, check_same_thread=False)
-        self._connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
-        self._connection.set_authorizer(_authorize)
-        self._connection.set_progress_handler(self._too_late, _STEPS)
-
-    def _too_late(self) -> bool:
-        return time.monotonic() > self._deadline
+        self._command = [
+            os.path.realpath(sys.executable),
+            "-I",
+            "-S",
+            "-B",
+            database_worker.__file__,
+            str(path.resolve()),
+        ]
+        self._command.append(str(timeout_s))
+        self._process: subprocess.Popen[bytes] | None = None
 
     def query(self, sql: str) -> str:
-        """Values joined by `, `, rows by `; `, at most five rows; `error: ...` otherwise."""
-        self._deadline = time.monotonic() + self._timeout_s
+        """Values joined by `, `, rows by `; `, at most five rows; `error: ...` otherwise, never an exception."""
+        payload = sql.encode("utf-8", "replace")
         try:
-            cursor = self._connection.execute(sql)
-            rows = cursor.fetchmany(MAX_ROWS)
-            cursor.close()
-        except sqlite3.OperationalError as error:
-            late = "interrupted" in str(error)
-            return "error: the query took too long" if late else f"error: {error}"
-        except (sqlite3.Error, sqlite3.Warning, UnicodeError, ValueError) as error:
-            return f"error: {error}"
-        if not rows:
-            return "error: no rows"
-        return "; ".join(", ".join(map(_format_database_value, row)) for row in rows)
+            answer = self._ask(len(payload).to_bytes(4, "big") + payload)
+        except OSError as error:
+            self.close()
+            return f"error: the database cannot be asked: {error}"
+        if answer is not None:
+            return answer.decode("utf-8", "replace")
+        ended = self._process.wait() if self._process is not None else 0
+        self.close()
+        return "error: the query took too long" if ended == -signal.SIGALRM else "error: the database stopped"
+
+    def _ask(self, frame: bytes) -> bytes | None:
+        """The answer; None if the process ended instead."""
+        if self._process is None:
+            self._process = subprocess.Popen(
+                self._command,
+                stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE,
+                stderr=subprocess.DEVNULL,
+                start_new_session=True,  # an interrupt from the keyboard is for the agent
+            )
+        stdin, stdout = self._process.stdin, self._process.stdout
+        assert stdin is not None
+        assert stdout is not None
+        try:
+            stdin.write(frame)
+            stdin.flush()
+        except BrokenPipeError:
+            return None
+        head = stdout.read(4)
+        size = int.from_bytes(head, "big")
+        answer = stdout.read(size) if len(head) == 4 else b""
+        return answer if len(head) == 4 and len(answer) == size else None
 
     def close(self) -> None:
-        """Close the connection."""
-        self._connection.close()
-
-
-def _format_database_value(value: str | float | bytes | None) -> str:
-    if value is None:
-        return "null"
-    if isinstance(value, bytes):
-        return "(binary)"
-    return format(value, ".12g") if isinstance(value, float) else str(value)
+        """End the process. Safe to call twice."""
+        if self._process is not None:
+            self._process.kill()
+            with contextlib.suppress(BrokenPipeError):  # what it was asked last may still lie in the buffer
+                self._process.communicate()
+            self._process = None

@@ -47,7 +47,7 @@ def _read_start_for_tool(target: Path) -> str:
     if b"\0" in raw:
         return "error: not a text file"
     # the cut may fall inside a character; only a wrong byte earlier than that is an error
-    text = raw.decode("utf-8", errors="replace")
+    text = raw.decode("utf-8-sig", errors="replace")
     if "\ufffd" in text[:-1]:
         return "error: not a text file"
     return " ".join(text.rstrip("\ufffd").split()) or "error: the file is empty"

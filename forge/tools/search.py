@@ -5,13 +5,13 @@ Source: Robertson and Zaragoza, "The Probabilistic Relevance Framework: BM25 and
 
 from __future__ import annotations
 
-import json
 import math
 import re
 from collections import Counter
 from pathlib import Path
 
 from forge.errors import ForgeError
+from forge.files import read_jsonl
 
 K1 = 1.2
 B = 0.75
@@ -31,6 +31,16 @@ def split_search_terms(text: str) -> list[str]:
     return [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in found if word not in _STOP]
 
 
+def read_documents(path: Path) -> list[tuple[str, str]]:
+    """Title and text of each document of a JSONL file; `ForgeError` names the file and line at fault."""
+    cards = []
+    for where, row in read_jsonl(path):
+        if not isinstance(row, dict) or not all(isinstance(row.get(name), str) for name in ("title", "text")):
+            raise ForgeError(f"{where}: needs 'title' and 'text', both of them text")
+        cards.append((row["title"], row["text"]))
+    return cards
+
+
 class SearchIndex:
     """An in-memory BM25 index over (title, text) cards."""
 
@@ -45,19 +55,8 @@ class SearchIndex:
 
     @classmethod
     def load(cls, path: Path) -> SearchIndex:
-        """Index of a JSONL file with `title` and `text`; `ForgeError` names the file and line at fault."""
-        cards = []
-        try:
-            lines = path.read_text(encoding="utf-8").splitlines()
-        except (OSError, UnicodeDecodeError) as error:
-            raise ForgeError(f"cannot read the documents {path.name}: {error}") from error
-        for number, line in enumerate(lines, 1):
-            try:
-                row = json.loads(line)
-                cards.append((str(row["title"]), str(row["text"])))
-            except (ValueError, KeyError, TypeError) as error:
-                raise ForgeError(f"{path.name} line {number}: needs title and text") from error
-        return cls(cards)
+        """Index of the documents of a file; raises as `read_documents` does."""
+        return cls(read_documents(path))
 
     def scores(self, query: str) -> list[float]:
         """BM25 score of every card, in file order."""

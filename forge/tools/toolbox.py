@@ -2,14 +2,14 @@
 
 from __future__ import annotations
 
-import tempfile
 from contextlib import ExitStack
 from pathlib import Path
 from types import TracebackType
 
 from forge.tools.builtin import TOOLS
 from forge.tools.declaration import ToolSetting
-from forge.tools.workspace import set_up_tool_workspace
+from forge.tools.scratch import ScratchFolder
+from forge.tools.workspace import examine_tool_workspace, set_up_tool_workspace
 
 TOOL_NAMES = tuple(tool.name for tool in TOOLS)
 MAX_RESULT = 200
@@ -21,15 +21,17 @@ class Toolbox:
     `workspace` is a folder with documents.jsonl, files/ and company.db; without one the built-in workspace is
     written to a temporary folder. `timeout_s` is the wall-clock limit of a snippet and of a query.
     `unsafe_code=True` lets code run on systems without Landlock, with resource limits only.
-    Raises `ForgeError` if a given workspace is incomplete.
+    Raises `ForgeError` if a given workspace is not fit (`examine_tool_workspace`).
     """
 
     def __init__(self, workspace: Path | None = None, timeout_s: float = 2.0, *, unsafe_code: bool = False) -> None:
-        self._temporary: tempfile.TemporaryDirectory[str] | None = None
+        self._temporary: ScratchFolder | None = None
         if workspace is None:
-            self._temporary = tempfile.TemporaryDirectory(prefix="workspace-", ignore_cleanup_errors=True)
-            workspace = Path(self._temporary.name)
+            self._temporary = ScratchFolder("workspace")
+            workspace = self._temporary.path
             set_up_tool_workspace(workspace)
+        else:
+            examine_tool_workspace(workspace)
         self._open = ExitStack()
         setting = ToolSetting(workspace, timeout_s, unsafe_code)
         with ExitStack() as stack:  # what was opened is closed where a later tool cannot be
@@ -50,7 +52,7 @@ class Toolbox:
         """Close what the tools hold open and remove a temporary workspace."""
         self._open.close()
         if self._temporary is not None:
-            self._temporary.cleanup()
+            self._temporary.close()
             self._temporary = None
 
     def __enter__(self) -> Toolbox:

@@ -1,14 +1,21 @@
-"""Writes the built-in workspace (documents.jsonl, files/, company.db) with the same bytes every time."""
+"""The folder that the tools see (documents.jsonl, files/, company.db): writing the built-in one, with the same bytes
+every time, and examining any other before a tool reads it."""
 
 from __future__ import annotations
 
 import json
 import sqlite3
+import stat
 from contextlib import closing
 from pathlib import Path
 
+from forge.errors import ForgeError
 from forge.files import atomic_write_bytes, atomic_write_text
 from forge.tools.content import CARDS, FILES, TABLES
+from forge.tools.search import read_documents
+
+# SQLite opens these beside a database by itself.
+_DATABASE_COMPANIONS = ("company.db-journal", "company.db-wal", "company.db-shm")
 
 
 def set_up_tool_workspace(path: Path) -> None:
@@ -31,3 +38,46 @@ def _serialize_tool_database() -> bytes:
             connection.executemany(f"INSERT INTO {table} VALUES ({marks})", rows)
         connection.commit()
         return connection.serialize()
+
+
+def examine_tool_workspace(path: Path) -> None:
+    """Look through a workspace before a tool reads it.
+
+    A pipe would keep its reader waiting, a device has no end, and a link out of the folder would show what its owner
+    never put there, so none of them is opened.
+
+    Raises:
+        ForgeError: names what is missing, is no regular file (`files`: no folder) or leads out of the workspace, and
+            the line of a document or the database that cannot be read.
+    """
+    if not path.is_dir():
+        raise ForgeError(f"{path}: no such workspace folder")
+    _check_workspace_part(path, "documents.jsonl")
+    read_documents(path / "documents.jsonl")
+    _check_workspace_part(path, "company.db")
+    for name in _DATABASE_COMPANIONS:
+        if (path / name).is_symlink() or (path / name).exists():
+            _check_workspace_part(path, name)
+    _check_tool_database(path / "company.db")
+    _check_workspace_part(path, "files", folder=True)
+
+
+def _check_workspace_part(path: Path, name: str, *, folder: bool = False) -> None:
+    part = path / name
+    try:
+        real = part.resolve(strict=True)
+        mode = real.stat().st_mode
+    except (OSError, RuntimeError) as error:  # missing, or a loop of links
+        raise ForgeError(f"{part}: missing; a workspace has documents.jsonl, files/ and company.db") from error
+    if not real.is_relative_to(path.resolve()):
+        raise ForgeError(f"{part}: leads out of the workspace, to {real}")
+    if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):
+        raise ForgeError(f"{part}: not a {'folder' if folder else 'regular file'}")
+
+
+def _check_tool_database(path: Path) -> None:
+    try:
+        with closing(sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)) as connection:
+            connection.execute("SELECT count(*) FROM sqlite_master").fetchone()
+    except sqlite3.Error as error:
+        raise ForgeError(f"{path}: not readable as an SQLite database ({error})") from error

@@ -4,21 +4,24 @@ Run as a bare script with an empty environment (`code_executor.py` starts it); s
 file, so that everything that is trusted can be read from top to bottom. Layers, outermost first:
 
 1. namespaces (user, mount, network, pid, ipc): no network device, no foreign process to signal, a read-only
-   file tree. This process becomes pid 1, so its death ends everything inside, and `kill(-1)` from it clears
-   up after each snippet. Hosts may forbid namespaces; then the other layers have to do.
-2. Landlock (required): reading only Python's library and the system's shared libraries, writing only in one
+   file tree, and one small file system in memory to write in. This process becomes pid 1, so its death ends
+   everything inside. Hosts may forbid namespaces (containers usually do); then snippets can write no file.
+2. Landlock (required): reading only Python's library and the system's shared libraries, writing only in the
    private folder, no executing, no TCP.
-3. no capabilities, no_new_privs.
-4. seccomp, in every child: no sockets, processes, threads, exec, tracing, mounts, signals, chmod.
+3. no capabilities, no_new_privs, no access to each other's memory and descriptors.
+4. seccomp (required), in every child: only the system calls that computing takes (`syscalls.py`).
 5. resource limits, in every child: CPU, address space, file size, open files, processes. Wall clock and
-   amount of output are watched from here.
+   amount of output are watched from outside.
+
+The process that forks never sees a request or a reply: each request is read, run and answered by a process of its
+own, so nothing of one snippet is in the memory of the next.
 
 Metadata (does a file exist, how large is it) stays visible; contents and folder listings do not.
 
 Frames on the pipes: request = 4 bytes length + code; reply = status byte + 4 bytes length + UTF-8 text,
 with status r (ready), u (unavailable), o (output), e (error).
 
-Sources: Linux kernel documentation, userspace-api/landlock.rst and seccomp_filter.rst; capabilities(7).
+Sources: Linux kernel documentation, userspace-api/landlock.rst and seccomp_filter.rst; capabilities(7), fcntl(2).
 """
 
 from __future__ import annotations
@@ -27,7 +30,6 @@ import contextlib
 import ctypes
 import json
 import os
-import platform
 import resource
 import select
 import signal
@@ -50,14 +52,18 @@ PRELOADED = (
 _CLONE_NEWNS, _CLONE_NEWUSER, _CLONE_NEWPID = 0x20000, 0x10000000, 0x20000000
 _CLONE_NEWNET, _CLONE_NEWIPC = 0x40000000, 0x08000000
 _MS_NOSUID, _MS_NODEV, _MS_NOEXEC, _MS_REC, _MS_PRIVATE = 2, 4, 8, 0x4000, 0x40000
-_PR_SET_PDEATHSIG, _PR_SET_SECCOMP, _PR_SET_NO_NEW_PRIVS = 1, 22, 38
+_PR_SET_PDEATHSIG, _PR_SET_DUMPABLE, _PR_SET_SECCOMP = 1, 4, 22
+_PR_SET_CHILD_SUBREAPER, _PR_SET_NO_NEW_PRIVS = 36, 38
 # the same numbers on every architecture
 _MOUNT_SETATTR, _CREATE_RULESET, _ADD_RULE, _RESTRICT_SELF = 442, 444, 445, 446
 _READ_FILE, _READ_DIR = 1 << 2, 1 << 3
 
+Filters = tuple[bytes, bytes]  # seccomp programs for snippets with and without a private folder to write in
+
 _libc = ctypes.CDLL(None, use_errno=True)
-_libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
-_libc.syscall.restype = ctypes.c_long
+if sys.platform == "linux":
+    _libc.prctl.argtypes = [ctypes.c_int, *[ctypes.c_ulong] * 4]
+    _libc.syscall.restype = ctypes.c_long
 
 
 class Unavailable(OSError):
@@ -71,19 +77,27 @@ def _check_sandbox_syscall(result: int, what: str) -> int:
     return result
 
 
+def die_with_parent_of_sandbox(parent: int) -> None:
+    """End this process, just forked, with the one that forked it; no process stays behind a killed sandbox."""
+    if sys.platform != "linux":
+        return
+    _check_sandbox_syscall(_libc.prctl(_PR_SET_PDEATHSIG, signal.SIGKILL, 0, 0, 0), "prctl")
+    if os.getppid() != parent:  # it died before the kernel knew
+        os._exit(1)
+
+
 # --- 1. namespaces --------------------------------------------------------------------------------
 
 
-def enter_namespaces(private: str) -> bool:
+def enter_namespaces(private: str) -> None:
     """Move into fresh namespaces, where all is read-only but a small file system in memory over `private`.
 
-    The next child is pid 1 of the new pid namespace. False where the host forbids namespaces altogether;
-    raises `Unavailable` if it grants them half.
+    The next child is pid 1 of the new pid namespace. Raises `OSError` where the host forbids namespaces or grants
+    them half.
     """
     user, group = os.getuid(), os.getgid()
     flags = _CLONE_NEWUSER | _CLONE_NEWNS | _CLONE_NEWPID | _CLONE_NEWNET | _CLONE_NEWIPC
-    if _libc.unshare(flags) < 0:
-        return False
+    _check_sandbox_syscall(_libc.unshare(flags), "unshare")
     maps = {"setgroups": "deny", "uid_map": f"{user} {user} 1", "gid_map": f"{group} {group} 1"}
     for name, text in maps.items():
         Path("/proc/self", name).write_text(text, encoding="ascii")
@@ -96,7 +110,19 @@ def enter_namespaces(private: str) -> bool:
     options = ctypes.c_ulong(_MS_NOSUID | _MS_NODEV | _MS_NOEXEC)
     limits = b"size=4m,nr_inodes=256,mode=700"
     _check_sandbox_syscall(_libc.mount(b"tmpfs", private.encode(), b"tmpfs", options, limits), "mount")
-    return True
+
+
+def namespaces_are_granted(private: str) -> bool:
+    """Whether `enter_namespaces` works here, tried in a child: half of it could not be undone."""
+    trial = os.fork()
+    if trial == 0:
+        status = 1
+        try:
+            enter_namespaces(private)
+            status = 0
+        finally:
+            os._exit(status)
+    return os.waitpid(trial, 0)[1] == 0
 
 
 def become_sandbox_init() -> None:
@@ -164,52 +190,6 @@ def drop_sandbox_capabilities() -> None:
 
 # --- 4. seccomp -----------------------------------------------------------------------------------
 
-# (audit architecture, numbers that differ between architectures), line by line: sockets, processes, threads,
-# tracing and foreign memory; namespaces and mounts; kernel modules, keys, bpf, perf; signals to and limits of
-# others; modes, owners, times and attributes of files (which Landlock leaves open).
-# fmt: off
-_MACHINES: dict[str, tuple[int, tuple[int, ...]]] = {
-    "x86_64": (0xC000003E, (
-        41, 53, 56, 57, 58, 59, 322, 101, 310, 311, 323, 29,
-        272, 308, 165, 166, 155, 161,
-        175, 313, 248, 249, 250, 321, 298,
-        62, 200, 234, 129, 297, 302,
-        90, 91, 268, 92, 93, 94, 260, 132, 235, 261, 280, 188, 189, 190, 197, 198, 199,
-    )),
-    "aarch64": (0xC00000B7, (
-        198, 199, 220, 221, 281, 117, 270, 271, 282, 194,
-        97, 268, 40, 39, 41, 51,
-        105, 273, 217, 218, 219, 280, 241,
-        129, 130, 131, 138, 240, 261,
-        52, 53, 54, 55, 88, 5, 6, 7, 14, 15, 16,
-    )),
-}
-# fmt: on
-# pidfd_send_signal, io_uring (a way round filters), open_tree, move_mount, fsopen to fspick, pidfd_open,
-# clone3, mount_setattr, fchmodat2, setxattrat, removexattrat
-_EVERYWHERE = (424, 425, 426, 427, 428, 429, 430, 431, 432, 433, 434, 435, 442, 452, 463, 466)
-
-
-def seccomp_program(machine: str) -> bytes | None:
-    """Classic BPF: kill on another architecture's calls, EPERM for the refused numbers, else allow."""
-    if machine not in _MACHINES:
-        return None
-    architecture, numbers = _MACHINES[machine]
-    refused = sorted({*numbers, *_EVERYWHERE})
-    load, equal, at_least, leave = 0x20, 0x15, 0x35, 0x06
-
-    def step(code: int, yes: int, no: int, value: int) -> bytes:
-        return struct.pack("=HBBI", code, yes, no, value)
-
-    program = [step(load, 0, 0, 4), step(equal, 1, 0, architecture), step(leave, 0, 0, 0x80000000)]
-    program.append(step(load, 0, 0, 0))
-    if machine == "x86_64":  # x32 calls carry this bit and would slip past the list
-        program.append(step(at_least, len(refused) + 1, 0, 0x40000000))
-    for index, number in enumerate(refused):
-        program.append(step(equal, len(refused) - index, 0, number))
-    program += [step(leave, 0, 0, 0x7FFF0000), step(leave, 0, 0, 0x00050000 | 1)]
-    return b"".join(program)
-
 
 def apply_seccomp(program: bytes) -> None:
     """Install a filter on the calling thread; needs no_new_privs."""
@@ -275,23 +255,29 @@ def run_sandbox_child(code: bytes, pipes: tuple[int, int, int], timeout_s: float
         os._exit(status)
 
 
-def run_snippet(code: bytes, null: int, timeout_s: float, program: bytes | None) -> tuple[bytes, bytes]:
-    """(status byte, text) of one snippet in a fresh child, which is gone with all it started on return."""
+def run_snippet(
+    code: bytes, null: int, timeout_s: float, program: bytes | None, alone: bool = False
+) -> tuple[bytes, bytes]:
+    """(status byte, text) of one snippet in a fresh child, which is gone with all it started on return.
+
+    `alone`: no process but the sandbox's own can be seen from here.
+    """
     out_read, out_write = os.pipe()
     err_read, err_write = os.pipe()
     for number in (null, out_write, err_write):
         if number <= 3:  # the child puts its own descriptors at 0..3
             raise Unavailable(0, "standard descriptors are closed")
-    deadline = time.monotonic() + timeout_s
+    deadline, here = time.monotonic() + timeout_s, os.getpid()
     pid = os.fork()
     if pid == 0:
+        die_with_parent_of_sandbox(here)
         run_sandbox_child(code, (null, out_write, err_write), timeout_s, program)
     os.close(out_write)
     os.close(err_write)
     texts = {out_read: b"", err_read: b""}
     trouble = drain_sandbox_pipes(texts, deadline)
     status = None if trouble else wait_for_sandbox_child(pid, deadline)
-    kill_sandbox_processes(pid, reap=status is None)
+    kill_sandbox_processes(pid, status is None, alone)
     os.close(out_read)
     os.close(err_read)
     if status is None:
@@ -331,9 +317,8 @@ def wait_for_sandbox_child(pid: int, deadline: float) -> int | None:
         time.sleep(0.0002)
 
 
-def kill_sandbox_processes(pid: int, reap: bool) -> None:
-    """Kill a child and its descendants: as pid 1 all of the namespace, else the child's session group."""
-    alone = os.getpid() == 1
+def kill_sandbox_processes(pid: int, reap: bool, alone: bool) -> None:
+    """Kill a child and its descendants: `alone`, all of the namespace but its first process, else the child's group."""
     with contextlib.suppress(ProcessLookupError):  # nothing may be left
         if alone:
             os.kill(-1, signal.SIGKILL)
@@ -342,7 +327,7 @@ def kill_sandbox_processes(pid: int, reap: bool) -> None:
     if reap and not alone:
         os.kill(pid, signal.SIGKILL)  # it may have died before it had a group of its own
         os.waitpid(pid, 0)
-    while alone:  # orphans come to pid 1
+    while alone:  # orphans come to this process, which asked for them
         try:
             os.waitpid(-1, 0)
         except ChildProcessError:
@@ -350,17 +335,39 @@ def kill_sandbox_processes(pid: int, reap: bool) -> None:
 
 
 def clear_sandbox_folder(folder: int) -> None:
-    """Empty an open directory, whatever modes a snippet gave to what it left; never follows a link."""
-    os.fchmod(folder, 0o700)
-    for name in os.listdir(folder):
+    """Empty an open directory, whatever modes and depth a snippet gave to what it left; never follows a link.
+
+    It goes down to a folder and up again by `..`, so depth costs neither stack nor descriptors.
+    """
+    here = os.dup(folder)
+    way: list[str] = []
+    while True:
+        os.fchmod(here, 0o700)
+        inner = next((name for name in os.listdir(here) if not _removed_from_sandbox_folder(name, here)), None)
+        if inner is None and not way:
+            os.close(here)
+            return
+        if inner is not None:
+            os.chmod(inner, 0o700, dir_fd=here)
+        there = os.open(inner or "..", os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=here)
+        os.close(here)
+        here = there
+        if inner is not None:
+            way.append(inner)
+        else:
+            os.rmdir(way.pop(), dir_fd=here)
+
+
+def _removed_from_sandbox_folder(name: str, folder: int) -> bool:
+    """Whether an entry went; a folder that holds something does not."""
+    try:
+        os.unlink(name, dir_fd=folder)
+    except (IsADirectoryError, PermissionError):  # POSIX and Linux name what is a folder differently
         try:
-            os.unlink(name, dir_fd=folder)
-        except (IsADirectoryError, PermissionError):
-            os.chmod(name, 0o700, dir_fd=folder)
-            inner = os.open(name, os.O_RDONLY | os.O_DIRECTORY | os.O_NOFOLLOW, dir_fd=folder)
-            clear_sandbox_folder(inner)
-            os.close(inner)
             os.rmdir(name, dir_fd=folder)
+        except OSError:
+            return False
+    return True
 
 
 # --- the server -----------------------------------------------------------------------------------
@@ -384,27 +391,60 @@ def send_sandbox_reply(status: bytes, text: bytes) -> None:
         data = data[os.write(1, data) :]
 
 
-def isolate(private: str, unsafe: bool) -> tuple[dict[str, object], bytes | None]:
-    """Put layers 1 to 3 in place: (what is in place, seccomp program). `OSError` if that is too little."""
-    program = seccomp_program(platform.machine()) if sys.platform == "linux" else None
-    layers: dict[str, object] = {"landlock": 0, "namespaces": False, "seccomp": program is not None}
+def isolate(private: str, unsafe: bool, filters: Filters) -> tuple[dict[str, object], bytes | None]:
+    """Put layers 1 to 3 in place: (what is in place, the filter for layer 4). `OSError` if that is too little."""
     if unsafe:
         os.chdir(private)
-        return {**layers, "seccomp": False}, None
+        return {"landlock": 0, "namespaces": False, "seccomp": False}, None
     abi = landlock_abi()
-    layers["landlock"] = abi
-    layers["namespaces"] = enter_namespaces(private)
-    if layers["namespaces"]:
+    if not all(filters):
+        raise Unavailable(0, "the system calls of this machine are not known")
+    namespaces = namespaces_are_granted(private)
+    if namespaces:
+        enter_namespaces(private)
         become_sandbox_init()
-    elif program is None:
-        raise Unavailable(0, "neither namespaces nor seccomp can be used here")
     os.chdir(private)
-    apply_landlock(abi, sandbox_library_folders(), private)
+    if namespaces:
+        apply_landlock(abi, sandbox_library_folders(), private)
+    else:  # nothing bounds what files would take, so there are none
+        apply_landlock(abi, [*sandbox_library_folders(), private], None)
     drop_sandbox_capabilities()
-    return layers, program
+    # Landlock does not cover pipes: a snippet could open those of the processes above it through /proc/PID/fd
+    _check_sandbox_syscall(_libc.prctl(_PR_SET_DUMPABLE, 0, 0, 0, 0), "prctl")
+    return {"landlock": abi, "namespaces": namespaces, "seccomp": True}, filters[0 if namespaces else 1]
 
 
-def main(private: str, timeout_s: float, unsafe: bool) -> None:
+def answer_sandbox_request(folder: int, null: int, timeout_s: float, program: bytes | None, alone: bool) -> bool:
+    """Read one request, run it, empty the private folder, reply. False at the end of file."""
+    head = read_sandbox_bytes(4)
+    if len(head) < 4:
+        return False
+    status, text = run_snippet(read_sandbox_bytes(int.from_bytes(head, "big")), null, timeout_s, program, alone)
+    clear_sandbox_folder(folder)
+    send_sandbox_reply(status, text)
+    return True
+
+
+def serve_sandbox_requests(folder: int, null: int, timeout_s: float, program: bytes | None, alone: bool) -> None:
+    """Have each request answered by a process of its own, until the end of file."""
+    here = os.getpid()
+    while True:
+        select.select([0], [], [])  # a request is waiting, or the end of file
+        pid = os.fork()
+        if pid == 0:
+            status = 1
+            try:
+                die_with_parent_of_sandbox(here)
+                if alone:
+                    _check_sandbox_syscall(_libc.prctl(_PR_SET_CHILD_SUBREAPER, 1, 0, 0, 0), "prctl")
+                status = 0 if answer_sandbox_request(folder, null, timeout_s, program, alone) else 1
+            finally:
+                os._exit(status)
+        if os.waitpid(pid, 0)[1]:
+            return
+
+
+def main(private: str, timeout_s: float, unsafe: bool, filters: Filters) -> None:
     """Isolate, report, and answer requests until the end of file."""
     os.environ.clear()
     sys.path[:] = [path for path in sys.path if os.path.isdir(path)]
@@ -414,17 +454,19 @@ def main(private: str, timeout_s: float, unsafe: bool) -> None:
     while null <= 3:
         null = os.dup(null)
     try:
-        layers, program = isolate(private, unsafe)
+        layers, program = isolate(private, unsafe, filters)
     except OSError as error:
         send_sandbox_reply(b"u", (error.strerror or str(error)).encode("utf-8", "replace"))
         return
     folder = os.open(private, os.O_RDONLY | os.O_DIRECTORY)
     send_sandbox_reply(b"r", json.dumps(layers).encode())
-    while len(head := read_sandbox_bytes(4)) == 4:
-        status, text = run_snippet(read_sandbox_bytes(int.from_bytes(head, "big")), null, timeout_s, program)
-        clear_sandbox_folder(folder)
-        send_sandbox_reply(status, text)
+    serve_sandbox_requests(folder, null, timeout_s, program, alone=bool(layers["namespaces"]))
 
 
 if __name__ == "__main__":
-    main(sys.argv[1], float(sys.argv[2]), sys.argv[3] == "unsafe")
+    main(
+        sys.argv[1],
+        float(sys.argv[2]),
+        sys.argv[3] == "unsafe",
+        (bytes.fromhex(sys.argv[4]), bytes.fromhex(sys.argv[5])),
+    )

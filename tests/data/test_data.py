@@ -8,16 +8,14 @@ from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
-import pyarrow as pa
 import pytest
-from pyarrow import parquet
 
-from forge.data.splits import dataset_split_by_hash
-from forge.data.build import TASKS, build_data, tokenize_data_rows, read_dataset_rows, tooled_problem_row
+from forge.data.build import TASKS, build_data, read_dataset_rows, tokenize_data_rows, tooled_problem_row
 from forge.data.dataset import KINDS, EncodedSet, build_set
 from forge.data.render import ID, render, render_text
+from forge.data.splits import dataset_split_by_hash
 from forge.data.tasks import SUITE, dataset_split_of_problem, draw_problems
-from forge.data.texts import book_chunks, chunk_text, own_dataset_rows, recall_dialogues
+from forge.data.texts import book_chunks, recall_dialogues
 from forge.errors import ForgeError
 from forge.model import load_titan_tokenizer
 from forge.tools import Toolbox
@@ -34,78 +32,8 @@ def _params(**changes: Any) -> SimpleNamespace:
     return SimpleNamespace(**{**sizes, "own_data": [], **changes})
 
 
-# ---- own data
-# ----------------------------------------------------------------------------------------------------
-
-
-def test_own_files_of_every_kind_are_read(tmp_path: Path) -> None:
-    (tmp_path / "a.txt").write_text("One sentence. Another one.", encoding="utf-8")
-    (tmp_path / "b.md").write_text("# Title", encoding="utf-8")
-    lines = [
-        json.dumps({"text": "From a line\u2028with a separator."}, ensure_ascii=False),
-        "",
-        json.dumps({"messages": TURNS}),
-    ]
-    (tmp_path / "c.jsonl").write_bytes("\r\n".join(lines).encode())
-    parquet.write_table(pa.table({"text": ["From a table."]}), tmp_path / "d.parquet")
-    parquet.write_table(pa.table({"messages": [TURNS]}), tmp_path / "e.parquet")
-    (tmp_path / "ignored.csv").write_text("x", encoding="utf-8")
-    expected = [
-        {"text": "One sentence. Another one."},
-        {"text": "# Title"},
-        {"text": "From a line with a separator."},
-        {"messages": TURNS},
-        {"text": "From a table."},
-        {"messages": TURNS},
-    ]
-    assert own_dataset_rows([str(tmp_path)]) == expected
-    assert own_dataset_rows([str(tmp_path / "d.parquet"), str(tmp_path / "a.txt")]) == [expected[4], expected[0]]
-    assert own_dataset_rows([]) == []
-
-
-@pytest.mark.parametrize(
-    ("name", "content", "where"),
-    [
-        ("x.jsonl", b'{"text": "ok"}\n{"text": ', "x.jsonl:2: not JSON"),
-        ("x.jsonl", b'{"text": "ok"}\n\n[1]', "x.jsonl:3: needs 'text' or 'messages'"),
-        ("x.jsonl", b'{"text": 3}', "x.jsonl:1: needs"),
-        ("x.jsonl", b'{"messages": [{"role": "user"}]}', "x.jsonl:1: needs"),
-        ("x.jsonl", b'{"messages": []}', "x.jsonl:1: needs"),
-        ("x.jsonl", b'{"messages": [{"role": "tool", "content": "a"}]}', "x.jsonl:1: tool: no such role"),
-        ("x.jsonl", b'{"messages": [{"role": "persona", "content": "end"}]}', "x.jsonl:1: persona"),
-        ("x.jsonl", b'{"messages": [{"role": "user", "content": "a"}]}', "x.jsonl:1: no assistant turn"),
-        ("x.jsonl", b"\xff\xfe", "x.jsonl: not UTF-8"),
-        ("x.txt", b"caf\xe9", "x.txt: not UTF-8"),
-        ("x.csv", b"a,b", "x.csv: only .txt"),
-        ("x.parquet", b"PAR1 not really", "x.parquet: not readable as parquet"),
-    ],
-)
-def test_a_bad_own_file_is_named(tmp_path: Path, name: str, content: bytes, where: str) -> None:
-    (tmp_path / name).write_bytes(content)
-    with pytest.raises(ForgeError) as caught:
-        own_dataset_rows([str(tmp_path / name)])
-    assert where in str(caught.value)
-    assert "\n" not in str(caught.value)
-
-
-def test_a_missing_own_file_and_a_bad_table_row_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ForgeError, match=r"nowhere\.txt does not exist"):
-        own_dataset_rows([str(tmp_path / "nowhere.txt")])
-    parquet.write_table(pa.table({"text": ["fine", None]}), tmp_path / "t.parquet")
-    with pytest.raises(ForgeError, match=r"t\.parquet: row 2: needs"):
-        own_dataset_rows([str(tmp_path / "t.parquet")])
-
-
 # ---- texts and recall
 # --------------------------------------------------------------------------------------------
-
-
-def test_chunks_hold_the_whole_text_in_order() -> None:
-    text = "A short one. " * 40 + "word " * 200 + "x" * 1000 + " The end! Really?"
-    chunks = chunk_text(text)
-    assert "".join("".join(chunks).split()) == "".join(text.split())
-    assert all(0 < len(chunk) <= 320 for chunk in chunks)
-    assert chunk_text("  \n ") == []
 
 
 def test_the_book_is_cut_and_split_by_hash() -> None:
@@ -213,8 +141,16 @@ def test_a_call_that_does_not_solve_its_problem_stops_the_build() -> None:
 @pytest.fixture(scope="module")
 def built(tmp_path_factory: pytest.TempPathFactory) -> tuple[Path, dict[str, Any]]:
     folder = tmp_path_factory.mktemp("data")
-    own = [{"messages": [{"role": "system", "content": "Be kind."}, {"role": "user", "content": f"Say {n}"},
-                         {"role": "assistant", "content": str(n)}]} for n in range(40)]
+    own = [
+        {
+            "messages": [
+                {"role": "system", "content": "Be kind."},
+                {"role": "user", "content": f"Say {n}"},
+                {"role": "assistant", "content": str(n)},
+            ]
+        }
+        for n in range(40)
+    ]
     own[0]["messages"][1]["content"] = "Odd\u2028separator"
     (folder / "own.jsonl").write_text("".join(json.dumps(row) + "\n" for row in own), encoding="utf-8")
     params = _params(own_data=[str(folder / "own.jsonl")])
@@ -257,9 +193,7 @@ def test_the_build_encodes_every_row_with_its_own_tokenizer(built: tuple[Path, d
         assert len(data) == len(rows)
         for i in range(0, len(rows), 7):
             row = rows[i]
-            ids, mask = (
-                render_text(tokenizer, row["text"]) if "text" in row else render(tokenizer, row["messages"])
-            )
+            ids, mask = render_text(tokenizer, row["text"]) if "text" in row else render(tokenizer, row["messages"])
             assert data.row(i)[0].tolist() == ids
             assert data.row(i)[1].tolist() == mask
             assert sum(mask) > 0
@@ -267,11 +201,17 @@ def test_the_build_encodes_every_row_with_its_own_tokenizer(built: tuple[Path, d
         assert int(data.ids.max()) < len(tokenizer)
 
 
+def test_own_data_is_looked_at_before_problems_are_drawn(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forge.data.build.draw_dataset_split", lambda *_: pytest.fail("drawn before it was looked at"))
+    (tmp_path / "own.jsonl").write_text('{"text": "fine"}\n{"text": 3}\n')
+    with pytest.raises(ForgeError, match=r"own\.jsonl:2: needs text as 'text', not a number"):
+        build_data(_params(own_data=[str(tmp_path / "own.jsonl")]), 0, tmp_path / "prepared", tmp_path / "workspace")
+    assert not (tmp_path / "workspace").exists()
+
+
 def test_the_build_is_repeatable(built: tuple[Path, dict[str, Any]], tmp_path: Path) -> None:
     folder, _ = built
-    build_data(
-        _params(own_data=[str(folder / "own.jsonl")]), 0, tmp_path / "prepared", tmp_path / "workspace"
-    )
+    build_data(_params(own_data=[str(folder / "own.jsonl")]), 0, tmp_path / "prepared", tmp_path / "workspace")
     for part in ("prepared", "workspace"):
         first = sorted(p.relative_to(folder) for p in (folder / part).rglob("*") if p.is_file())
         assert first == sorted(p.relative_to(tmp_path) for p in (tmp_path / part).rglob("*") if p.is_file())

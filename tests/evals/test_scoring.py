@@ -147,6 +147,10 @@ def test_tools_are_judged_by_the_first_call_alone() -> None:
     assert score_tool_call("calculator 1+1", "2", [("calculator 1+2", "3"), ("calculator 1+1", "2")]) == (1.0, 1.0, 0.0)
     assert score_tool_call("calculator 1+1", "2", [("calculator 1+", "error: syntax")]) == (1.0, 0.0, 0.0)
     assert score_tool_call("calculator 1+1", "2", [("code_executor print(2)", "2")]) == (0.0, 0.0, 0.0)
+    failed = "error: division by zero"
+    assert score_tool_call("calculator 1/0", failed, [("calculator 1/0", failed)]) == (1.0, 1.0, 1.0)
+    assert score_tool_call("calculator 1/0", failed, [("calculator 1/", "error: syntax")]) == (1.0, 0.0, 0.0)
+    assert score_tool_call("calculator 1/0", failed, [("calculator 1/9", "0.111111111111")]) == (1.0, 1.0, 0.0)
 
 
 def test_tool_score_of_a_perfect_a_silent_and_a_sloppy_model(script: Any, tokenizer: Any, toolbox: Toolbox) -> None:

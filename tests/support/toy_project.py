@@ -95,6 +95,13 @@ def identify(folder: Path) -> Path:
     return folder
 
 
+def foreign_repository(patch: pytest.MonkeyPatch) -> None:
+    """From here on every repository belongs to another user, as far as Git can see."""
+    patch.setenv("GIT_TEST_ASSUME_DIFFERENT_OWNER", "1")  # Git's own switch for its tests
+    for name in ("GIT_CONFIG_GLOBAL", "GIT_CONFIG_SYSTEM"):  # which may call it safe all the same
+        patch.setenv(name, "/dev/null")
+
+
 def build_project(place: Path) -> Path:
     """`place/project`, run and committed; `place/remote` is its DVC remote and `place/origin.git` its Git remote."""
     project = place / "project"

@@ -7,12 +7,13 @@ import os
 import sqlite3
 import time
 from collections.abc import Iterator
+from contextlib import closing
 from pathlib import Path
 
 import pytest
 
 from forge.errors import ForgeError
-from forge.tools import TOOL_NAMES, Toolbox, set_up_tool_workspace
+from forge.tools import TOOL_NAMES, Toolbox, database_worker, set_up_tool_workspace
 from forge.tools.content import CARDS, FILES, TABLES
 from forge.tools.database_query import Database
 from forge.tools.file_reader import read_file_for_tool
@@ -87,7 +88,7 @@ def test_long_results_are_cut(toolbox: Toolbox) -> None:
 def test_temporary_workspace_goes_with_the_toolbox() -> None:
     box = Toolbox()
     assert box._temporary is not None
-    folder = Path(box._temporary.name)
+    folder = box._temporary.path
     assert folder.is_dir()
     box.close()
     box.close()
@@ -98,7 +99,7 @@ def test_incomplete_workspaces_are_named(tmp_path: Path) -> None:
     with pytest.raises(ForgeError, match=r"documents\.jsonl"):
         Toolbox(tmp_path)
     (tmp_path / "documents.jsonl").write_text('{"title": "a", "text": "b"}\n{"title": 3}\n')
-    with pytest.raises(ForgeError, match="line 2"):
+    with pytest.raises(ForgeError, match=r"documents\.jsonl:2: needs 'title' and 'text'"):
         Toolbox(tmp_path)
     (tmp_path / "documents.jsonl").write_text('{"title": "a", "text": "b"}\n')
     with pytest.raises(ForgeError, match=r"company\.db"):
@@ -276,10 +277,14 @@ def test_only_reading_is_possible(database: Database, tmp_path: Path, sql: str) 
     assert database.query("SELECT COUNT(*) FROM products") == "12"
 
 
-def test_the_file_itself_is_opened_read_only(database: Database) -> None:
-    database._connection.set_authorizer(None)
-    with pytest.raises(sqlite3.OperationalError, match="readonly"):
-        database._connection.execute("DELETE FROM products")
+def test_the_file_itself_is_opened_read_only(tmp_path: Path) -> None:
+    set_up_tool_workspace(tmp_path)
+    with closing(database_worker.open_read_only(tmp_path / "company.db")) as connection:
+        assert database_worker.answer_query(connection, "SELECT stock FROM products WHERE name='lamp'") == "14"
+        assert database_worker.answer_query(connection, "DELETE FROM products").startswith("error: ")
+        connection.set_authorizer(None)
+        with pytest.raises(sqlite3.OperationalError, match="readonly"):
+            connection.execute("DELETE FROM products")
 
 
 def test_long_queries_are_stopped(database: Database) -> None:
@@ -288,6 +293,57 @@ def test_long_queries_are_stopped(database: Database) -> None:
     assert database.query(f"SELECT count(*) FROM {joins}") == "error: the query took too long"
     assert time.monotonic() - start < 3
     assert database.query("SELECT 1") == "1"
+
+
+@pytest.mark.parametrize(
+    "expression",
+    [
+        ", ".join(["length(trim(x, y))"] * 8),  # 9e9 comparisons each
+        ", ".join(["length(replace(x, y, 'z'))"] * 400),
+        ", ".join(["instr(x, y)"] * 400),
+        ", ".join(["x LIKE '%a%a%a_a%a%ab'"] * 400),
+    ],
+)
+def test_functions_that_nothing_interrupts_are_stopped(tmp_path: Path, expression: str) -> None:
+    set_up_tool_workspace(tmp_path)
+    database = Database(tmp_path / "company.db", timeout_s=0.2)
+    a, b = "a" * 300, "b" * 300
+    texts = f"SELECT replace('{a}', 'a', '{a}') x, replace('{a}', 'a', '{b}') || 'a' y FROM products"
+    answer = database.query(f"SELECT {expression} FROM ({texts}) LIMIT 100 OFFSET 11")
+    assert answer.startswith("error: ")
+    assert database.query("SELECT count(*) FROM products") == "12"
+    database.close()
+
+
+@pytest.mark.long
+def test_memory_of_a_query_is_bounded(tmp_path: Path) -> None:
+    set_up_tool_workspace(tmp_path)
+    database = Database(tmp_path / "company.db", timeout_s=20.0)
+    parts = " || ".join(f"p{n}.name" for n in range(4))
+    joins = ", ".join(f"products p{n}" for n in range(4))
+    long = "x" * 300
+    distinct = f"SELECT DISTINCT {parts} || replace('{long}', 'x', '{long}') FROM {joins}"
+    assert database.query(f"SELECT count(*) FROM ({distinct})") == "error: the query takes too much memory"
+    assert database.query("SELECT count(*) FROM products") == "12"
+    database.close()
+
+
+def test_a_worker_that_dies_is_replaced(database: Database) -> None:
+    assert database.query("SELECT 1") == "1"
+    assert database._process is not None
+    database._process.kill()
+    assert database.query("SELECT 1") == "error: the database stopped"
+    assert database.query("SELECT 1") == "1"
+    database.close()
+    database.close()
+    assert database.query("SELECT 2") == "2"
+
+
+def test_a_missing_database_is_an_error_line(tmp_path: Path) -> None:
+    database = Database(tmp_path / "none.db")
+    assert database.query("SELECT 1") == "error: unable to open database file"
+    assert not (tmp_path / "none.db").exists()
+    database.close()
 
 
 def test_rows_are_capped(database: Database) -> None:

@@ -29,8 +29,14 @@ FRAMES = Frames(
 # fmt: on
 
 
+NEGATIVE = 0.15  # share of the operands of the four operations
+
+
 def pick_calculator_tool_operands(rng: random.Random, name: str) -> Drawn:
-    """Operands of an intent; division, roots and gcd are drawn so that results stay short."""
+    """Operands of an intent; division, roots and gcd are drawn so that results stay short. Some are what the calculator
+    refuses: divisors of 0, numbers with commas."""
+    if name in _REFUSED:
+        return _pick_operands_that_calculator_refuses(rng, name), None
     a, b, c = pick_tool_argument_number(rng, 3), pick_tool_argument_number(rng, 3), pick_tool_argument_number(rng, 2)
     if name in ("add", "subtract") and rng.random() < 0.2:
         places = rng.randint(1, 2)
@@ -54,7 +60,25 @@ def pick_calculator_tool_operands(rng: random.Random, name: str) -> Drawn:
             "b": str(pick_tool_argument_number(rng, 2)),
             "c": str(c),
         }, None
+    elif name == "percent":
+        a = rng.randint(1, 99)
+    if name in ("add", "subtract", "multiply", "divide"):
+        a, b = (-value if rng.random() < NEGATIVE else value for value in (a, b))
     return {"a": str(a), "b": str(b)}, None
+
+
+_REFUSED = ("grouped_digits", "decimal_comma", "by_zero", "negative_root")
+
+
+def _pick_operands_that_calculator_refuses(rng: random.Random, name: str) -> dict[str, str]:
+    a, b = str(pick_tool_argument_number(rng, 3)), str(pick_tool_argument_number(rng, 3))
+    if name == "negative_root":
+        return {"a": a}
+    if name == "by_zero":
+        return {"a": a, "b": "0"}
+    if name == "decimal_comma":
+        return {"a": f"{pick_tool_argument_number(rng, 2)},{rng.randint(1, 99)}", "b": b}
+    return {"a": f"{rng.randint(1, 99)},{rng.randint(0, 999):03d}", "b": b}
 
 
 def _calculator_intent(name: str, argument: str, *cores: str, weight: int = 1) -> Intent:
@@ -76,7 +100,9 @@ def open_calculator(setting: ToolSetting, stack: ExitStack) -> Answer:
 
 INTENTS = (
     _calculator_intent("add", "{a}+{b}", "{a} plus {b}", "{a} + {b}", "{a}+{b}", "the sum of {a} and {b}", weight=2),
-    _calculator_intent("subtract", "{a}-{b}", "{a} minus {b}", "{a} - {b}", "{a}-{b}", "{a} take away {b}", weight=2),
+    _calculator_intent(
+        "subtract", "{a}-{b}", "{a} minus {b}", "{a} - {b}", "{a}-{b}", "{a} take away {b}", "{a} − {b}", weight=2
+    ),
     _calculator_intent(
         "multiply",
         "{a}*{b}",
@@ -84,22 +110,50 @@ INTENTS = (
         "{a} * {b}",
         "{a}*{b}",
         "{a} multiplied by {b}",
+        "{a} × {b}",
+        "{a}×{b}",
+        "{a} x {b}",
         "the product of {a} and {b}",
         weight=3,
     ),
-    _calculator_intent("divide", "{a}/{b}", "{a} divided by {b}", "{a} / {b}", "{a}/{b}", "{a} over {b}", weight=2),
-    _calculator_intent("power", "{a}**{b}", "{a} to the power of {b}", "{a}**{b}", "{a} to the power {b}"),
-    _calculator_intent("remainder", "{a}%{b}", "{a} modulo {b}", "the remainder of {a} divided by {b}", "{a} mod {b}"),
     _calculator_intent(
-        "gcd", "gcd({a},{b})", "the gcd of {a} and {b}", "the greatest common divisor of {a} and {b}", "gcd({a},{b})"
+        "divide",
+        "{a}/{b}",
+        "{a} divided by {b}",
+        "{a} / {b}",
+        "{a}/{b}",
+        "{a} over {b}",
+        "{a} ÷ {b}",
+        "{a}÷{b}",
+        weight=2,
     ),
     _calculator_intent(
-        "lcm", "lcm({a},{b})", "the lcm of {a} and {b}", "the least common multiple of {a} and {b}", "lcm({a},{b})"
+        "power", "{a}**{b}", "{a} to the power of {b}", "{a}**{b}", "{a} to the power {b}", "{a}^{b}", "{a} ^ {b}"
+    ),
+    _calculator_intent(
+        "remainder",
+        "{a}%{b}",
+        "{a} modulo {b}",
+        "the remainder of {a} divided by {b}",
+        "{a} mod {b}",
+        "{a} % {b}",
+        "{a}%{b}",
+    ),
+    _calculator_intent(
+        "gcd", "gcd({a}, {b})", "the gcd of {a} and {b}", "the greatest common divisor of {a} and {b}", "gcd({a}, {b})"
+    ),
+    _calculator_intent(
+        "lcm", "lcm({a}, {b})", "the lcm of {a} and {b}", "the least common multiple of {a} and {b}", "lcm({a}, {b})"
     ),
     _calculator_intent("sqrt", "sqrt({a})", "the square root of {a}", "sqrt({a})", "the root of {a}"),
     _calculator_intent("mixed", "{a}+{b}*{c}", "{a} plus {b} times {c}", "{a} + {b} * {c}", "{a}+{b}*{c}"),
     _calculator_intent(
         "grouped", "({a}+{b})*{c}", "({a} + {b}) * {c}", "({a}+{b})*{c}", "the sum of {a} and {b}, times {c}"
     ),
+    _calculator_intent("percent", "{a}*{b}/100", "{a}% of {b}", "{a} percent of {b}"),
+    _calculator_intent("grouped_digits", "{a}+{b}", "{a} + {b}", "{a} plus {b}", "{a}+{b}", "the sum of {a} and {b}"),
+    _calculator_intent("decimal_comma", "{a}*{b}", "{a} * {b}", "{a} times {b}", "{a} × {b}", "{a} multiplied by {b}"),
+    _calculator_intent("by_zero", "{a}/{b}", "{a} / {b}", "{a} divided by {b}", "{a} ÷ {b}", "{a} over {b}"),
+    _calculator_intent("negative_root", "sqrt(-{a})", "the square root of -{a}", "sqrt(-{a})", "the root of -{a}"),
 )
 TOOL = Tool("calculator", 1, open_calculator, FRAMES, INTENTS, split_by_argument=True)

@@ -46,6 +46,9 @@ RUN_FRAMES = Frames(
 # fmt: on
 
 
+FAULTY = 0.15  # share of the lines of code that fail
+
+
 def pick_snippet_for_sandbox(rng: random.Random, name: str) -> Drawn:
     """Slots of an intent and what its snippet prints: tens of thousands of sandbox runs would take minutes, and a test
     compares the two."""
@@ -73,6 +76,20 @@ def pick_snippet_for_sandbox(rng: random.Random, name: str) -> Drawn:
 def _pick_code_line_for_sandbox(rng: random.Random, word: str) -> Drawn:
     """A line of code that the user spells out, and its output."""
     a, b, n = pick_tool_argument_number(rng, 2), pick_tool_argument_number(rng, 2), rng.randint(2, 4)
+    if rng.random() < FAULTY:
+        return rng.choice(
+            (
+                ({"code": f"print({a}/0)"}, "error: ZeroDivisionError: division by zero"),
+                (
+                    {"code": f"print('{word}'[{a + 20}])", "w": word},
+                    "error: IndexError: string index out of range",
+                ),
+                (
+                    {"code": f"print(int('{word}'))", "w": word},
+                    f"error: ValueError: invalid literal for int() with base 10: '{word}'",
+                ),
+            )
+        )
     if rng.random() < 0.5:
         code, value = rng.choice(
             (

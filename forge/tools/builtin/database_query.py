@@ -3,14 +3,13 @@
 from __future__ import annotations
 
 import random
-import sqlite3
 from contextlib import ExitStack
 from functools import partial
 
-from forge.errors import ForgeError
 from forge.tools.content import TABLES
 from forge.tools.database_query import Database
 from forge.tools.declaration import Answer, Drawn, Frames, Intent, Tool, ToolSetting
+from forge.tools.drawing import pick_tool_argument_word
 
 Extra = tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]]
 # fmt: off
@@ -36,18 +35,21 @@ def pick_row_of_tool_database(rng: random.Random, table: str) -> Drawn:
     return {"e": str(rng.choice(TABLES[table][1])[0])}, None
 
 
+def pick_missing_row_of_tool_database(rng: random.Random) -> Drawn:
+    """A name that no row has."""
+    name = pick_tool_argument_word(rng)
+    known = any(name == row[0] for _, rows in TABLES.values() for row in rows)
+    return pick_missing_row_of_tool_database(rng) if known else ({"e": name}, None)
+
+
 def _database_lookup_intent(column: str, table: str, cores: tuple[str, ...], extra: Extra) -> Intent:
     argument = f"SELECT {column} FROM {table} WHERE name='{{e}}'"
     return Intent(f"{table}.{column}", cores, argument, partial(pick_row_of_tool_database, table=table), 4, extra)
 
 
 def open_database(setting: ToolSetting, stack: ExitStack) -> Answer:
-    """Opens company.db for reading."""
-    path = setting.workspace / "company.db"
-    try:
-        database = Database(path, setting.timeout_s)
-    except sqlite3.Error as error:
-        raise ForgeError(f"cannot open {path}: {error}") from error
+    """Reads company.db when it is first asked."""
+    database = Database(setting.workspace / "company.db", setting.timeout_s)
     stack.callback(database.close)
     return database.query
 
@@ -124,6 +126,13 @@ INTENTS = (
             ("How many {e} are in total?",),
             ("How many {e} do we have in total?",),
         ),
+    ),
+    Intent(
+        "missing",
+        ("the price of the {e}", "the price of {e}", "the {e} price"),
+        "SELECT price FROM products WHERE name='{e}'",
+        pick_missing_row_of_tool_database,
+        2,
     ),
 )
 TOOL = Tool("database_query", 5, open_database, FRAMES, INTENTS)

@@ -8,6 +8,7 @@ from functools import partial
 
 from forge.tools.content import FILES
 from forge.tools.declaration import Answer, Drawn, Frames, Intent, Tool, ToolSetting
+from forge.tools.drawing import pick_tool_argument_word
 from forge.tools.file_reader import read_file_for_tool
 
 # fmt: off
@@ -36,9 +37,19 @@ def pick_file_for_reader_tool(rng: random.Random) -> Drawn:
     return {"e": rng.choice(list(FILES))}, None
 
 
+def pick_missing_file_for_reader_tool(rng: random.Random) -> Drawn:
+    """The name of a file that is not there."""
+    name = f"{pick_tool_argument_word(rng)}.txt"
+    return pick_missing_file_for_reader_tool(rng) if name in FILES else ({"e": name}, None)
+
+
 def open_file_reader(setting: ToolSetting, stack: ExitStack) -> Answer:
     """Looks at the folder when it is asked."""
     return partial(read_file_for_tool, setting.workspace / "files")
 
 
-TOOL = Tool("file_reader", 4, open_file_reader, FRAMES, (Intent("file", ("{e}",), "{e}", pick_file_for_reader_tool),))
+INTENTS = (
+    Intent("file", ("{e}",), "{e}", pick_file_for_reader_tool, 9),
+    Intent("missing", ("{e}",), "{e}", pick_missing_file_for_reader_tool),
+)
+TOOL = Tool("file_reader", 4, open_file_reader, FRAMES, INTENTS)

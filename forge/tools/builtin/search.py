@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from contextlib import ExitStack
 
 from forge.tools.content import CARDS
 from forge.tools.declaration import Answer, Drawn, Frames, Intent, Tool, ToolSetting
-from forge.tools.search import SearchIndex
+from forge.tools.drawing import pick_tool_argument_word
+from forge.tools.search import SearchIndex, split_search_terms
 
 PEOPLE = ("Einstein", "Curie", "Darwin", "Newton", "Mozart", "Shakespeare", "Lovelace")
 # fmt: off
@@ -42,6 +44,18 @@ def pick_topic_for_search_tool(rng: random.Random) -> Drawn:
     return {"e": title if named else f"the {title}", "q": title}, None
 
 
+def pick_unknown_topic_for_search_tool(rng: random.Random) -> Drawn:
+    """A word that no document holds."""
+    word = pick_tool_argument_word(rng)
+    known = _terms_of_cards().intersection(split_search_terms(word))
+    return pick_unknown_topic_for_search_tool(rng) if known else ({"e": word, "q": word}, None)
+
+
+@functools.cache
+def _terms_of_cards() -> frozenset[str]:
+    return frozenset(term for card in CARDS for text in card for term in split_search_terms(text))
+
+
 def open_search(setting: ToolSetting, stack: ExitStack) -> Answer:
     """Reads and indexes documents.jsonl."""
     return SearchIndex.load(setting.workspace / "documents.jsonl").answer
@@ -72,5 +86,6 @@ INTENTS = (
             ("Tell me who {e} was.",),
         ),
     ),
+    Intent("unknown", ("{e}", "the {e}"), "{q}", pick_unknown_topic_for_search_tool),
 )
 TOOL = Tool("search", 3, open_search, FRAMES, INTENTS)
