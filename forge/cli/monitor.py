@@ -2,16 +2,17 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from forge.cli.output import JSON, emit_command_json, say
+from forge.cli.output import JSON, emit_command_json, on_terminal
+from forge.cli.project import in_project
 from forge.errors import ForgeError
 
 
+@in_project
 def monitor_command(
     port: Annotated[int, typer.Option(min=1, max=65535, help="Where to listen, on 127.0.0.1 only.")] = 8501,
     open_browser: Annotated[bool, typer.Option("--open", help="Open the browser as well; on a terminal only.")] = False,
@@ -19,6 +20,7 @@ def monitor_command(
 ) -> None:
     """Show stages, phases, models, system and parameters in a browser, live, until Ctrl-C.
 
+    The address that is printed holds a token; without it nobody gets in.
     With --json the overview is printed once, and no server starts.
 
     \b
@@ -35,10 +37,9 @@ def monitor_command(
 
         emit_command_json(overview())
         return
-    if open_browser and not sys.stdout.isatty():
+    if open_browser and not on_terminal():
         raise ForgeError("--open is for a terminal; leave it out and open the address yourself")
-    from forge.monitor.launch import ADDRESS, become_dashboard_server, check_dashboard_port
+    from forge.monitor.launch import become_dashboard_server, check_dashboard_port
 
     check_dashboard_port(port)
-    say(f"http://{ADDRESS}:{port} (Ctrl-C ends it)")
     become_dashboard_server(port, open_browser=open_browser)

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 import streamlit as st
 
-from forge.errors import ForgeError
-from forge.monitor.frame import escape_streamlit_markdown
+from forge.monitor.frame import draw_or_tell_fault
 
 PAGES = {
     "overview": "Overview",
@@ -21,10 +20,7 @@ def main() -> None:
     st.set_page_config(page_title="Agent Forge", layout="wide")
     pages = [st.Page(f"views/{name}.py", title=title, url_path=name) for name, title in PAGES.items()]
     page = st.navigation(pages)
-    try:
-        page.run()
-    except ForgeError as error:
-        st.error(escape_streamlit_markdown(str(error)))
+    draw_or_tell_fault(page.run)
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""Starting the dashboard's server: on this machine only, telling nobody, and as the process that was started."""
+"""Starting the dashboard's server as the process that was started, without anybody else's settings for Streamlit."""
 
 from __future__ import annotations
 
@@ -12,21 +12,7 @@ from pathlib import Path
 from forge.errors import ForgeError
 
 ADDRESS = "127.0.0.1"
-APP = Path(__file__).with_name("app.py")
-# Streamlit listens on all interfaces, reports usage, watches files and asks for an e-mail address unless it is told
-# otherwise. Arguments beat any configuration file.
-_SETTINGS = {
-    "server.address": ADDRESS,
-    "server.allowedHosts": [ADDRESS, "localhost"],  # against other sites whose name resolves to this machine
-    "server.fileWatcherType": "none",
-    "server.runOnSave": "false",
-    "server.showEmailPrompt": "false",
-    "browser.serverAddress": ADDRESS,
-    "browser.gatherUsageStats": "false",
-    "client.toolbarMode": "minimal",
-    "logger.hideWelcomeMessage": "true",
-    "logger.level": "warning",
-}
+_PACKAGES = Path(__file__).resolve().parents[2]
 
 
 def check_dashboard_port(port: int) -> None:
@@ -45,15 +31,18 @@ def check_dashboard_port(port: int) -> None:
             raise ForgeError(f"port {port} {why}; choose another one: agent-forge monitor --port N") from error
 
 
-def streamlit_server_arguments(port: int, *, open_browser: bool) -> list[str]:
-    """The server's command line."""
-    settings = {**_SETTINGS, "server.port": str(port), "server.headless": str(not open_browser).lower()}
-    options: list[str] = []
-    for name, value in settings.items():
-        for each in value if isinstance(value, list) else [value]:
-            options += [f"--{name}", str(each)]
+def dashboard_server_command(port: int, *, open_browser: bool) -> list[str]:
+    """The server's command line. No secret is in it: everybody on the machine can read it."""
     # -P: a project's directory must not stand in for the installed packages.
-    return [sys.executable, "-P", "-m", "streamlit", "run", str(APP), *options]
+    line = [sys.executable, "-P", "-m", "forge.monitor.server", str(port)]
+    return [*line, "--open"] if open_browser else line
+
+
+def dashboard_server_environment() -> dict[str, str]:
+    """This process's environment without what would set Streamlit up otherwise, and with the command's own code."""
+    kept = {name: value for name, value in os.environ.items() if not name.upper().startswith("STREAMLIT_")}
+    path = os.pathsep.join(filter(None, (str(_PACKAGES), os.environ.get("PYTHONPATH"))))
+    return {**kept, "PYTHONPATH": path}
 
 
 def become_dashboard_server(port: int, *, open_browser: bool) -> None:
@@ -64,8 +53,6 @@ def become_dashboard_server(port: int, *, open_browser: bool) -> None:
     """
     if find_spec("streamlit") is None:
         raise ForgeError("the dashboard needs Streamlit; install what requirements.lock names")
-    # The same code as the command's own, wherever it was started.
-    path = os.pathsep.join(filter(None, (str(APP.resolve().parents[2]), os.environ.get("PYTHONPATH"))))
-    line = streamlit_server_arguments(port, open_browser=open_browser)
+    line = dashboard_server_command(port, open_browser=open_browser)
     sys.stdout.flush()
-    os.execve(line[0], line, {**os.environ, "PYTHONPATH": path})
+    os.execve(line[0], line, dashboard_server_environment())

@@ -1,19 +1,12 @@
-"""The dashboard: every page on a project that is empty, finished, running or damaged; what it saves; its server."""
+"""The dashboard: every page on a project that is empty, finished, running or damaged; what it saves."""
 
 from __future__ import annotations
 
-import http.client
 import json
 import os
 import shutil
-import signal
-import socket
-import subprocess
-import sys
 import time
-import urllib.request
 from collections.abc import Iterator
-from contextlib import contextmanager
 from importlib import import_module
 from pathlib import Path
 from typing import Any
@@ -27,10 +20,11 @@ from forge.config import load_params
 from forge.files import atomic_write_json
 from forge.host import sampling
 from forge.host.sampling import SystemSampler
-from forge.monitor import launch
+from forge.monitor import app as dashboard
 from forge.monitor.app import PAGES
 from forge.pipeline.dvc import states
 from forge.pipeline.dvc.lockfile import md5_path
+from forge.pipeline.dvc.states import StageState
 from forge.pipeline.records.curves import Curves, read_recorded_curves
 from forge.pipeline.registry.index import reindex
 from forge.pipeline.registry.versions import register
@@ -40,24 +34,9 @@ from tests.support.toy_project import build_project, outside_stages
 
 pytestmark = pytest.mark.long
 
-ROOT = Path(__file__).resolve().parents[2]
 for name in PAGES:
     # Streamlit runs a page as `__main__`; coverage must have met it under its own name first.
     import_module(f"forge.monitor.views.{name}")
-
-
-@pytest.fixture
-def empty(project: Path) -> Path:
-    """The real parameters, at scale smoke, and stages; nothing has run."""
-    shutil.copy(ROOT / "dvc.yaml", project)
-    return project
-
-
-@pytest.fixture
-def finished(empty: Path) -> Path:
-    """The results of the committed run."""
-    shutil.copytree(ROOT / "results", empty / "results")
-    return empty
 
 
 @pytest.fixture
@@ -105,7 +84,7 @@ def running(stage: str, **facts: Any) -> Path:
 
 def opened(page: str = "overview") -> AppTest:
     """A page of the dashboard, drawn without an exception."""
-    app = AppTest.from_file(str(launch.APP), default_timeout=60).run()
+    app = AppTest.from_file(dashboard.__file__, default_timeout=60).run()
     return shown(app if page == "overview" else app.switch_page(f"views/{page}.py").run())
 
 
@@ -156,6 +135,8 @@ def test_the_overview_of_results_has_the_ledger_and_its_picture(finished: Path) 
     report = json.loads(Path("results/report.json").read_text())
     assert [(row["phase"], row["bytes"]) for row in ledger] == [(r["phase"], r["bytes"]) for r in report["ledger"]]
     assert f"{report['claims_passed']} passed, {report['claims_failed']} failed" in said(app)
+    assert "Of the last finished run: scale tiny, seed" in said(app)
+    assert set(stages[0]) == {"stage", "state", "why"}  # no column without a value
     assert len(app.get("image")) == 1
     assert "time left: unknown" in said(app)  # the results are of another scale
 
@@ -164,15 +145,15 @@ def test_a_running_stage_is_seen_with_its_progress_and_a_dead_one_is_told_from_i
     running("trunk")
     running("edge", state="paused", step=5, total=10, note="interrupted")
     running("forge", pid=2**22 + 1)  # no such process
-    running("bitnet", started=psutil.Process().create_time() - 3600)  # a later process of the same number
+    running("bitnet", process_started=0.5)  # a later process of the same number
     app = opened()
     rows = {row["stage"]: row for row in tables(app)[0]}
     assert {name: rows[name]["state"] for name in ("trunk", "edge", "forge", "bitnet", "data")} == {
         "trunk": "running", "edge": "paused", "forge": "killed", "bitnet": "killed", "data": "new",
     }  # fmt: skip
     trunk, edge = rows["trunk"], rows["edge"]
-    assert (trunk["progress"], trunk["steps"], trunk["time left"]) == (0.75, "30 of 40", "20 s")
-    assert (edge["progress"], edge["time left"], edge["note"]) == (0.5, "", "interrupted")
+    assert (trunk["steps"], trunk["time left"]) == ("30 of 40", "20 s")
+    assert (edge["steps"], edge["time left"], edge["note"]) == ("5 of 10", "", "interrupted")
     bars = [bar.proto.text.replace("\\", "") for bar in app.get("progress")]
     assert "trunk: 30 of 40 loss 2.5" in bars
 
@@ -181,11 +162,13 @@ def test_a_phase_shows_curves_claims_and_metrics_of_its_results(finished: Path) 
     app = opened("phase")
     shown(app.selectbox(key="phase").set_value("bitnet").run())
     assert "From results/bitnet/plots/metrics" in said(app)
-    assert charts(app) == 1
-    claims, metrics = tables(app)
     recorded = json.loads(Path("results/bitnet/claims.json").read_text())
-    assert [row["verdict"] == "pass" for row in claims] == [claim["passed"] for claim in recorded]
-    assert claims[0]["difference, low"] == recorded[0]["ci95"][0]
+    assert charts(app) == 1 + len(recorded)
+    verdicts = [line.value.startswith("**:green[pass]**") for line in app.markdown if line.value.startswith("**:")]
+    assert verdicts == [claim["passed"] for claim in recorded]
+    assert "suite exact match: 0.465 against 0.495 (full precision); difference -0.0575 to -0.0049375;" in said(app)
+    assert "Results: scale tiny (params.yaml is at scale smoke), begun 2" in said(app)
+    (metrics,) = tables(app)
     assert len(metrics) >= 19
     assert all(row["description"] for row in metrics)
     shown(app.text_input(key="metrics of bitnet").set_value("no such metric").run())
@@ -196,6 +179,10 @@ def test_a_phase_shows_curves_claims_and_metrics_of_its_results(finished: Path) 
     shown(app.selectbox(key="phase").set_value("cognate").run())
     shown(app.selectbox(key="branch").set_value("adaptive_computation").run())
     assert "results/cognate/adaptive_computation/run.json" in said(app)
+    own = json.loads(Path("results/cognate/adaptive_computation/claims.json").read_text())
+    assert sum(line.value.startswith("**:") for line in app.markdown) == len(own)  # no other branch's
+    shown(app.selectbox(key="phase").set_value("data").run())
+    assert [head.value for head in app.subheader] == ["Metrics"]  # it trains nothing and claims nothing
 
 
 def test_a_phase_that_runs_draws_the_series_that_are_chosen(empty: Path) -> None:
@@ -206,6 +193,9 @@ def test_a_phase_that_runs_draws_the_series_that_are_chosen(empty: Path) -> None
     assert app.multiselect(key="series of trunk").value == ["train/loss"]
     shown(app.multiselect(key="series of trunk").set_value(["train/loss", "val/loss"]).run())
     assert charts(app) == 2
+    with open(series, "a") as stream:
+        stream.write('{"step": 4, "time": 1.0, "train/loss": 2.0, "train/loss_avg_100": 2.5}\n')
+    assert opened("phase").multiselect(key="series of trunk").value == ["train/loss_avg_100"]
     series.write_text(series.read_text() + '{"step": 4, "ti')
     assert "its last line is not whole yet" in said(shown(app.run()))
 
@@ -266,14 +256,70 @@ def test_the_system_now_and_while_a_stage_ran(empty: Path, monkeypatch: pytest.M
 
 @pytest.mark.parametrize("page", ["overview", "phase", "models", "configuration"])
 def test_a_damaged_file_is_one_line_on_the_page(finished: Path, page: str) -> None:
-    Path("results/edge/ledger.json").write_text("{")
+    Path("results/report.json").write_text("{")
+    Path("results/trunk/run.json").write_text("{")
     Path("params.yaml").write_bytes(b"scale: \xff\n" if page == "configuration" else Path("params.yaml").read_bytes())
     Path(".forge").mkdir()
     Path(".forge/registry.db").write_bytes(b"no database" * 99)
     app = opened(page)
     assert len(app.error) == 1
-    named = {"models": "registry.db", "configuration": "params.yaml"}.get(page, "results/edge/ledger.json")
-    assert named in said(app)
+    named = {"models": "registry.db", "configuration": "params.yaml", "phase": "results/trunk/run.json"}
+    assert named.get(page, "results/report.json") in said(app)
+
+
+# ---- while a run goes on ----
+
+
+@pytest.mark.parametrize("page", ["overview", "phase"])
+def test_files_that_vanish_between_a_look_and_a_read_leave_the_page_whole(
+    finished: Path, monkeypatch: pytest.MonkeyPatch, page: str
+) -> None:
+    Path("results/report.json").unlink()
+    gone: list[str] = []
+
+    def vanishing(real: Any) -> Any:
+        def opening(path: Any, *arguments: Any, **named: Any) -> Any:
+            if "results/" in str(path) and Path(path).is_file():
+                gone.append(str(path))
+                Path(path).unlink()
+            return real(path, *arguments, **named)
+
+        return opening
+
+    monkeypatch.setattr(os, "open", vanishing(os.open))
+    monkeypatch.setattr("builtins.open", vanishing(open))
+    app = opened(page)
+    assert gone
+    assert not app.error
+
+
+def test_one_run_is_shown_at_a_time(finished: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    names = [state.name for state in states.stage_states()]
+    done = names[: names.index("evomerge")]
+    told = [StageState(name, "fresh" if name in done else "stale") for name in names]
+    monkeypatch.setattr(watching, "stage_states", lambda *_, **__: told)
+    before = watching.overview()
+    assert (before["runs"], before["shown"]) == (
+        ["finished", "unfinished"],
+        {"run": "finished", "scale": "tiny", "seed": json.loads(Path("results/report.json").read_text())["seed"]},
+    )
+    running("evomerge", scale="smoke")
+    now = watching.overview()
+    assert (now["runs"], now["shown"]["scale"]) == (["unfinished", "finished"], "smoke")
+    assert [row["phase"] for row in now["ledger"]] == ["cognate"]
+    claims = [json.loads(path.read_text()) for path in Path("results/cognate").rglob("claims.json")]
+    assert now["claims_passed"] + now["claims_failed"] == sum(map(len, claims))
+    assert len(watching.overview(run="finished")["ledger"]) == 8
+    Path("results/evomerge/run.json").unlink()
+    assert watching.overview_last_stage_seconds(Path(), "tiny")["evomerge"] > 0  # as the last report has it
+    app = opened()
+    assert "Of this run so far: scale smoke, seed 0, 1 of 8 phases." in said(app)
+    assert [row["phase"] for row in tables(app)[1]] == ["cognate"]
+    shown(app.segmented_control(key="run").set_value("finished").run())
+    assert "Of the last finished run: scale tiny" in said(app)
+    assert len(tables(app)[1]) == 8
+    Path("results/report.json").unlink()  # as the stage `report` does when it starts
+    assert "Of this run so far" in said(shown(app.run()))
 
 
 # ---- configuration ----
@@ -369,7 +415,7 @@ def test_a_broken_file_is_mended_as_text(two_stages: Path) -> None:
     assert "params.yaml: no such file" in said(opened("configuration"))
 
 
-# ---- the command ----
+# ---- the overview as data ----
 
 
 def test_json_is_one_look_at_the_overview(finished: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -382,6 +428,7 @@ def test_json_is_one_look_at_the_overview(finished: Path, capsys: pytest.Capture
     assert by_name["trunk"]["run"]["step"] == 30
     assert by_name["data"] == {"stage": "data", "state": "new", "why": "never ran here", "run": None}
     assert len(found["ledger"]) == 8
+    assert (found["runs"], found["shown"]["scale"]) == (["finished"], "tiny")
     assert found["seconds_left"] is None
     assert found["agent"] is None
 
@@ -391,100 +438,3 @@ def test_time_left_is_of_earlier_runs_less_what_was_spent() -> None:
     assert watching.overview_seconds_left({"a": 40.0}, {"a": 10.0}) == 0.0
     assert watching.overview_seconds_left({"a": 0.0, "b": 0.0}, {"a": 10.0}) is None
     assert watching.overview_seconds_left({}, {}) == 0.0
-
-
-def test_what_cannot_be_served_is_told_in_one_line(
-    empty: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    def told(*arguments: str) -> str:
-        assert main(["monitor", *arguments]) == 1
-        out, err = capsys.readouterr()
-        assert (out, err.count("\n")) == ("", 1)
-        return str(err)
-
-    with socket.socket() as taken:
-        taken.bind(("127.0.0.1", 0))
-        taken.listen()
-        port = taken.getsockname()[1]
-        assert f"port {port} is in use" in told("--port", str(port))
-    assert "--open is for a terminal" in told("--open")
-
-    def refuse(*_: Any) -> None:
-        raise PermissionError(13, "Permission denied")
-
-    monkeypatch.setattr(socket.socket, "bind", refuse)
-    assert "port 80 cannot be used (Permission denied)" in told("--port", "80")
-    Path("dvc.yaml").unlink()
-    assert "no dvc.yaml here" in told()
-
-
-def test_the_process_becomes_the_server(
-    empty: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
-) -> None:
-    seen: list[Any] = []
-    monkeypatch.setattr(os, "execve", lambda *arguments: seen.append(arguments))
-    assert main(["monitor", "--port", "45671"]) == 0
-    assert capsys.readouterr().out == "http://127.0.0.1:45671 (Ctrl-C ends it)\n"
-    (program, line, environment), text = seen[0], " ".join(seen[0][1])
-    assert program == sys.executable
-    assert "--server.address 127.0.0.1" in text
-    assert "--browser.gatherUsageStats false" in text
-    assert "--server.headless true" in text
-    assert environment["PYTHONPATH"].split(os.pathsep)[0] == str(ROOT)
-    assert "--server.headless false" in " ".join(launch.streamlit_server_arguments(1, open_browser=True))
-    assert line[1] == "-P"
-    monkeypatch.setattr(launch, "find_spec", lambda name: None)
-    assert main(["monitor", "--port", "45671"]) == 1
-    assert "needs Streamlit" in capsys.readouterr().err
-
-
-@contextmanager
-def serving(folder: Path) -> Iterator[tuple[subprocess.Popen[str], int]]:
-    """The command itself, on a free port, until it answers."""
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        port = probe.getsockname()[1]
-    line = [sys.executable, "-m", "forge.cli.main", "monitor", "--port", str(port)]
-    environment = {**os.environ, "PYTHONPATH": str(ROOT)}
-    pipes: dict[str, Any] = {"stdout": subprocess.PIPE, "stderr": subprocess.PIPE, "text": True}
-    server = subprocess.Popen(line, cwd=folder, env=environment, start_new_session=True, **pipes)
-    try:
-        deadline = time.monotonic() + 30
-        while True:
-            try:
-                with urllib.request.urlopen(f"http://127.0.0.1:{port}/_stcore/health", timeout=5) as answer:
-                    assert answer.read() == b"ok"
-                break
-            except OSError:
-                assert server.poll() is None, server.communicate()
-                assert time.monotonic() < deadline
-                time.sleep(0.1)
-        yield server, port
-    finally:
-        if server.poll() is None:
-            server.kill()
-        server.communicate()
-
-
-def test_the_server_is_this_machines_alone_and_a_signal_leaves_nothing(empty: Path) -> None:
-    from websockets.sync.client import connect
-
-    with serving(empty) as (server, port):
-        process = psutil.Process(server.pid)
-        listening = {c.laddr for c in process.net_connections("inet") if c.status == psutil.CONN_LISTEN}
-        assert listening == {("127.0.0.1", port)}
-        upgrade = {
-            "Connection": "Upgrade", "Upgrade": "websocket", "Sec-WebSocket-Version": "13",
-            "Sec-WebSocket-Key": "AAAAAAAAAAAAAAAAAAAAAA==", "Host": "elsewhere.example",
-        }  # fmt: skip
-        caller = http.client.HTTPConnection("127.0.0.1", port, timeout=10)
-        caller.request("GET", "/_stcore/stream", headers=upgrade)
-        assert caller.getresponse().status == 403
-        with connect(f"ws://127.0.0.1:{port}/_stcore/stream"):  # a browser that stays
-            family = [process, *process.children(recursive=True)]
-            server.send_signal(signal.SIGTERM)
-            out, err = server.communicate(timeout=20)
-        assert server.returncode == 0, err
-        assert not [member for member in family if member.is_running()]
-        assert out.startswith(f"http://127.0.0.1:{port} ")
-        assert "Traceback" not in err

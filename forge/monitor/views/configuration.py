@@ -9,9 +9,11 @@ from typing import Any
 
 import streamlit as st
 
-from forge.config import edited, parse_params, parse_params_yaml, replace_params
+from forge.config import ParamsChanged, edited, parse_params, parse_params_yaml, read_params_bytes, replace_params
 from forge.config.schema import explain_params_key
+from forge.data.own import find_own_data
 from forge.errors import ForgeError
+from forge.files import decode_utf8
 from forge.monitor.frame import escape_streamlit_markdown
 from forge.pipeline.dvc import lockfile
 from forge.pipeline.dvc.states import made_stale
@@ -29,22 +31,17 @@ def _dashboard_editor_state() -> Any:
 
 
 def _open_params_in_dashboard() -> None:
-    if not FILE.is_file():
-        raise ForgeError(f"{FILE}: no such file; start the dashboard in the project's folder")
-    st.session_state["opened"] = FILE.read_bytes()
+    st.session_state["opened"] = read_params_bytes(FILE)
     st.session_state["edition"] = st.session_state.get("edition", 0) + 1
 
 
 def _dashboard_params_text() -> str:
-    try:
-        return str(_dashboard_editor_state()["opened"].decode("utf-8"))
-    except UnicodeDecodeError as error:
-        raise ForgeError(f"{FILE}: not valid YAML: {error}") from error
+    return decode_utf8(_dashboard_editor_state()["opened"], str(FILE))
 
 
 def _dashboard_edit_outcome(after: str) -> str:
     """Which stages another text of the file makes stale, in a sentence. Raises ForgeError when it is not valid."""
-    parse_params(after, FILE)
+    find_own_data(parse_params(after, FILE).file.data.own_data)
     try:
         stale = made_stale(lockfile.parse_yaml_as_dvc(after, str(FILE)))
     except ForgeError as error:  # of the file as it is, say, which this text fixes
@@ -63,6 +60,9 @@ def _act_on_dashboard_edit(after: Callable[[], str], *, save: bool) -> None:
             st.info(escape_streamlit_markdown(f"Valid, not saved. {told.replace('Stale now', 'Would be stale')}"))
             return
         changed = replace_params(FILE, _dashboard_editor_state()["opened"], text.encode("utf-8"))
+    except ParamsChanged as error:
+        st.error(escape_streamlit_markdown(f"{error}. Nothing was saved."))
+        return
     except ForgeError as error:
         st.error(escape_streamlit_markdown(f"{error}. The file is as it was."))
         return
@@ -166,7 +166,7 @@ def page() -> None:
     st.caption("Only what is valid is saved, as agent-forge config edit does; comments stay.")
     if told := st.session_state.pop("told", None):
         st.success(escape_streamlit_markdown(told))
-    if _dashboard_editor_state()["opened"] != FILE.read_bytes():
+    if _dashboard_editor_state()["opened"] != read_params_bytes(FILE):
         st.warning(
             escape_streamlit_markdown(
                 f"{FILE} was changed by somebody else since it was opened here; what you save is refused."

@@ -10,7 +10,8 @@ from typing import Any
 import streamlit as st
 
 from forge.errors import ForgeError
-from forge.monitor.frame import escape_streamlit_markdown
+from forge.monitor.frame import draw_dashboard_table, escape_streamlit_markdown
+from forge.pipeline.metrics.recorded import metric_value_text
 from forge.pipeline.records.tracking import flatten_recorded_values
 from forge.pipeline.registry.lineage import lineage
 from forge.pipeline.registry.models import list_models, registry_artifact_names
@@ -22,11 +23,13 @@ _SHAPES = {"model": "box", "data": "cylinder", "source": "note"}
 def _dashboard_model_row(model: dict[str, Any]) -> dict[str, Any]:
     return {
         "model": model["artifact"] or model["path"],
+        "where": "models/" if model["present"] else model["experiment"],
+        "scale": model["scale"],
         "phase": model["phase"],
         "versions": ", ".join(version["tag"] for version in model["versions"]),
         "in use as": ", ".join(stage for version in model["versions"] for stage in version["stages"]),
         "parameters": model["parameters"],
-        "MiB": round(model["size_mb"], 2),
+        "bytes": model["bytes"],
         "made": time.strftime("%Y-%m-%d %H:%M", time.localtime(model["recorded"])),
         "id": model["model_id"],
         "manifest SHA-256": model["manifest_sha256"],
@@ -35,10 +38,15 @@ def _dashboard_model_row(model: dict[str, Any]) -> dict[str, Any]:
 
 def _draw_dashboard_model_list() -> list[dict[str, Any]]:
     query = st.text_input("text in a name, a tag or a headline metric", key="query")
-    models = list_models(query=query or None)
+    every = st.checkbox("also what earlier runs and experiments have made", key="every")
+    found = list_models(query=query or None)
+    models = [model for model in found if every or model["present"] or model["versions"]]
     if models:
         wide = {"model": st.column_config.Column(width=230)}
-        st.dataframe([_dashboard_model_row(model) for model in models], hide_index=True, column_config=wide)
+        draw_dashboard_table([_dashboard_model_row(model) for model in models], wide)
+        st.caption("Bytes of the files that someone must copy, as in the ledger.")
+    elif found:
+        st.info(f"None of these lies in models/ or is registered; earlier runs have made {len(found):,}.")
     elif query:
         st.info("No model like that.")
     else:
@@ -59,7 +67,7 @@ def _draw_dashboard_model_details(models: list[dict[str, Any]]) -> None:
     )
     metrics = flatten_recorded_values(model["metrics"])
     if metrics:
-        st.dataframe([{"metric": name, "value": str(value)} for name, value in metrics.items()], hide_index=True)
+        draw_dashboard_table([{"metric": name, "value": metric_value_text(value)} for name, value in metrics.items()])
     else:
         st.info("No headline metrics were recorded with it.")
 
@@ -109,7 +117,7 @@ def _draw_dashboard_checksums() -> None:
     counts = ", ".join(f"{count} {name}" for name, count in found["checked"].items())
     if found["damaged"]:
         st.error(f"Checked {counts}: {len(found['damaged'])} damaged.")
-        st.dataframe(found["damaged"], hide_index=True)
+        draw_dashboard_table(found["damaged"])
     else:
         st.success(f"Checked {counts}: none damaged.")
     if found["absent"]:

@@ -9,32 +9,56 @@ import streamlit as st
 
 from forge.evals.ledger import COLUMNS, LedgerRow
 from forge.host.units import human_seconds
-from forge.monitor.frame import escape_streamlit_markdown, live_dashboard_pane
+from forge.monitor.frame import draw_dashboard_table, escape_streamlit_markdown, live_dashboard_pane
+from forge.phases import ORDER
 from forge.pipeline.report.overview import overview
 from forge.pipeline.report.plot import plot_ladder_svg
+
+RUNS = {"finished": "the last finished run", "unfinished": "this run so far"}
 
 
 @live_dashboard_pane
 def draw_dashboard_overview() -> None:
     """All of the page: one look at the project, so that its parts agree."""
-    found = overview()
+    state = st.session_state
+    found = overview(run=state.get("run"))
+    if state.get("runs") != found["runs"]:  # one began or ended: what was chosen before is not meant any more
+        found = overview()
+        state["runs"], state["run"] = found["runs"], next(iter(found["runs"]), None)
     _draw_dashboard_headline(found)
-    st.dataframe(
-        [_dashboard_stage_row(row) for row in found["stages"]],
-        height="content",
-        hide_index=True,
-        column_config={
+    draw_dashboard_table(
+        [_dashboard_stage_row(row, found["scale"]) for row in found["stages"]],
+        {
             "stage": st.column_config.Column(width=230),  # pixels: the longest name, cognate@memory_integration
-            "progress": st.column_config.ProgressColumn(min_value=0.0, max_value=1.0, format="percent"),
+            "state": st.column_config.Column(width=80),
+            "steps": st.column_config.Column(width=150),
+            "time left": st.column_config.Column(width=90),
+            "note": st.column_config.Column(width=120),
+            "why": st.column_config.Column(width=250),
         },
+        height="content",
     )
-    st.subheader("Ledger")
-    if not found["ledger"]:
+    st.subheader("Results")
+    if found["shown"] is None:
         st.info("No phase has results yet; a run makes them: agent-forge run")
-        return
-    st.dataframe([_dashboard_ledger_row(row) for row in found["ledger"]], hide_index=True)
-    st.caption(f"Claims: {found['claims_passed']} passed, {found['claims_failed']} failed.")
-    st.image(_dashboard_ladder_svg(json.dumps(found["ledger"])), width="stretch")
+    else:
+        _draw_dashboard_results(found)
+
+
+def _draw_dashboard_results(found: dict[str, Any]) -> None:
+    """Ledger, claims and ladder of one run."""
+    if len(found["runs"]) > 1:
+        st.segmented_control("of", found["runs"], format_func=RUNS.__getitem__, key="run", required=True)
+    shown = found["shown"]
+    st.caption(
+        escape_streamlit_markdown(
+            f"Of {RUNS[shown['run']]}: scale {shown['scale']}, seed {shown['seed']}, {len(found['ledger'])} of"
+            f" {len(ORDER)} phases. Claims: {found['claims_passed']} passed, {found['claims_failed']} failed."
+        )
+    )
+    if found["ledger"]:
+        draw_dashboard_table([_dashboard_ledger_row(row) for row in found["ledger"]])
+        st.image(_dashboard_ladder_svg(json.dumps(found["ledger"])), width="stretch")
 
 
 def _draw_dashboard_headline(found: dict[str, Any]) -> None:
@@ -43,8 +67,8 @@ def _draw_dashboard_headline(found: dict[str, Any]) -> None:
     left = found["seconds_left"]
     outlook = "unknown" if left is None else human_seconds(left)
     scale, seed, done, rest = st.columns(4)
-    scale.metric("scale", found["scale"])
-    seed.metric("seed", str(found["seed"]))
+    scale.metric("scale in params.yaml", found["scale"])
+    seed.metric("seed in params.yaml", str(found["seed"]))
     done.metric("stages fresh", f"{fresh} of {len(states)}")
     rest.metric("time left", "none" if fresh == len(states) else outlook)
     if left is None:
@@ -65,20 +89,20 @@ def _draw_dashboard_headline(found: dict[str, Any]) -> None:
 
 
 def _dashboard_steps_text(run: dict[str, Any] | None) -> str:
-    return f"{run['step']} of {run['total']}" if run is not None and run["total"] else ""
+    return f"{run['step']:,} of {run['total']:,}" if run is not None and run["total"] else ""
 
 
-def _dashboard_stage_row(row: dict[str, Any]) -> dict[str, Any]:
+def _dashboard_stage_row(row: dict[str, Any], scale: str) -> dict[str, Any]:
     """Progress and time left are those of the latest run, as long as its end is not reached."""
     run = row["run"] if row["state"] in ("running", "paused", "failed", "killed") else None
     left = run["seconds_left"] if run is not None else None
+    other = f"at scale {run['scale']}" if run is not None and run["scale"] not in (None, scale) else ""
     return {
         "stage": row["stage"],
         "state": row["state"],
-        "progress": run["step"] / run["total"] if run is not None and run["total"] else None,
         "steps": _dashboard_steps_text(run),
         "time left": "" if left is None else human_seconds(left),
-        "note": run["note"] if run is not None else "",
+        "note": ", ".join(filter(None, (other, run["note"]))) if run is not None else "",
         "why": row["why"],
     }
 

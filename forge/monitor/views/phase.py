@@ -1,4 +1,4 @@
-"""Phase details: curves, claims and metrics of one phase."""
+"""Phase details: curves, claims and metrics of one stage, and of which run they are."""
 
 from __future__ import annotations
 
@@ -8,77 +8,87 @@ from typing import Any
 import streamlit as st
 
 from forge.config import load_params
+from forge.evals.claims import read_claims
+from forge.files import read_optional_json
 from forge.host.units import human_seconds
-from forge.interface.paths import RESULTS, declared_stage_name
-from forge.monitor.frame import escape_streamlit_markdown, live_dashboard_pane
+from forge.interface.paths import declared_stage_name
+from forge.monitor.charts import dashboard_claim_chart, dashboard_curve_chart
+from forge.monitor.frame import draw_dashboard_table, escape_streamlit_markdown, live_dashboard_pane
 from forge.phases import ORDER
 from forge.pipeline.layout.phases import STAGES, find_stage_in_layout, stage_input_paths
 from forge.pipeline.metrics.recorded import metric_catalog_rows, metric_value_text, observed_metric_values
 from forge.pipeline.records.curves import read_recorded_curves
-from forge.pipeline.report.gather import gather
 from forge.pipeline.report.overview import report_latest_run
+
+FIRST = "trunk"  # the data stage draws no curve and claims nothing
 
 
 @live_dashboard_pane
-def draw_dashboard_latest_run(stage: str) -> None:
-    """How the stage's latest run here is doing, or how it ended."""
+def draw_dashboard_latest_run(stage: str, results: Path, drawn: list[int | None]) -> None:
+    """How the stage's latest run here is doing, or how it ended; when its results change, the page is drawn anew.
+
+    drawn: when each of the files below was written that the page shows.
+    """
     run = report_latest_run(stage)
     if run is None:
         st.caption("No run of this stage is remembered here.")
-        return
-    steps = f", step {run['step']} of {run['total']}" if run["total"] else ""
-    left = f", about {human_seconds(run['seconds_left'])} left" if run["seconds_left"] is not None else ""
-    st.caption(
-        escape_streamlit_markdown(
-            f"Latest run here: {run['state']}{steps}{left}{', ' if run['note'] else ''}{run['note']}"
-        )
-    )
+    else:
+        scale = f" at scale {run['scale']}" if run["scale"] is not None else ""
+        steps = f", step {run['step']:,} of {run['total']:,}" if run["total"] else ""
+        left = f", about {human_seconds(run['seconds_left'])} left" if run["seconds_left"] is not None else ""
+        note = f", {run['note']}" if run["note"] else ""
+        st.caption(escape_streamlit_markdown(f"Latest run here: {run['state']}{scale}{steps}{left}{note}"))
+    if drawn != _dashboard_results_written(results):
+        st.rerun()
+
+
+def _dashboard_results_written(results: Path) -> list[int | None]:
+    """When each file that a stage leaves was written; None for one that is not there."""
+    files = [results / name for name in ("run.json", "claims.json", "all_metrics.json")]
+    return [path.stat().st_mtime_ns if path.exists() else None for path in files]
 
 
 @live_dashboard_pane
-def draw_dashboard_curves(stage: str, preferred: str | None) -> None:
-    """The chosen series of the stage."""
+def draw_dashboard_curves(stage: str, *preferred: str | None) -> None:
+    """The chosen series of the stage; at first the first of the preferred ones that was recorded."""
     found = read_recorded_curves(stage)
     if not found.series:
         st.info("No series: this stage draws none, or has not run.")
         return
     names = list(found.series)
-    first = preferred if preferred in names else names[0]
+    first = next((name for name in preferred if name in names), names[0])
     chosen = st.multiselect("series", names, default=[first], key=f"series of {stage}")
     for place, column in zip(chosen, st.columns(max(1, min(2, len(chosen)))) * len(chosen), strict=False):
-        steps, values = found.series[place]
         column.caption(escape_streamlit_markdown(place))
-        chart = column.line_chart if len(steps) > 1 else column.scatter_chart  # one point makes no line
-        chart({"step": steps, "value": values}, x="step", y="value")
+        column.vega_lite_chart(dashboard_curve_chart(*found.series[place]), width="stretch")
     st.caption(escape_streamlit_markdown(f"From {found.source}"))
 
 
-def _draw_dashboard_claims(report: dict[str, Any], phase: str) -> None:
+def _draw_dashboard_claims(file: Path) -> None:
     st.subheader("Claims")
-    claims = [claim for claim in report["claims"] if claim["phase"] == phase]
+    claims = [claim.model_dump(mode="json") for claim in read_claims(file)] if file.is_file() else []
     if not claims:
-        st.info("No claim of this phase is on record.")
+        st.info("No claim of this stage is on record.")
         return
-    rows = []
     for claim in claims:
-        low, high = claim["ci95"] or (None, None)
-        rows.append(
-            {
-                "verdict": "pass" if claim["passed"] else "FAIL",
-                "claim": claim["claim"],
-                "metric": claim["metric"],
-                "value": claim["value"],
-                "control": claim["control"],
-                "its value": claim["control_value"],
-                "difference, low": low,
-                "difference, high": high,
-                "n": claim["n"],
-                "note": claim["note"],
-                "file": claim["file"],
-            }
-        )
-    st.dataframe(rows, hide_index=True)
-    st.caption("A claim passes when the whole 95 % interval lies beyond its margin; no interval: not sampled.")
+        words, picture = st.columns([5, 6], vertical_alignment="center")
+        verdict = ":green[pass]" if claim["passed"] else ":red[FAIL]"
+        words.markdown(f"**{verdict}** {escape_streamlit_markdown(claim['claim'])}")
+        words.caption(escape_streamlit_markdown(dashboard_claim_sentence(claim)))
+        picture.vega_lite_chart(dashboard_claim_chart(claim), width="stretch")
+    st.caption(
+        "Point: value. Upright line: control. Bar: 95 % interval of the difference, from the control on. A claim passes"
+        f" when the whole interval lies beyond its margin. From {escape_streamlit_markdown(file.as_posix())}"
+    )
+
+
+def dashboard_claim_sentence(claim: dict[str, Any]) -> str:
+    """Metric, value, control and interval of a claim in words."""
+    low, high = claim["ci95"] or (None, None)
+    gap = "not sampled" if low is None else f"difference {metric_value_text(low)} to {metric_value_text(high)}"
+    value, control = metric_value_text(claim["value"]), metric_value_text(claim["control_value"])
+    note = f". {claim['note']}" if claim["note"] else ""
+    return f"{claim['metric']}: {value} against {control} ({claim['control']}); {gap}; n = {claim['n']:,}{note}"
 
 
 def _draw_dashboard_metrics(phase: str) -> None:
@@ -102,27 +112,42 @@ def _draw_dashboard_metrics(phase: str) -> None:
     ]
     missing = sum(not row["observed"] for row in declared)
     st.caption(f"{len(shown)} of {len(rows)} shown; {len(declared)} declared, {missing} of them not observed.")
-    st.dataframe(shown, hide_index=True)
+    draw_dashboard_table(shown)
+
+
+def dashboard_results_sentence(results: Path, scale: str) -> str:
+    """Of which run the results of a stage are. scale: the active one."""
+    run = read_optional_json(results / "run.json")
+    if not isinstance(run, dict) or "scale" not in run:
+        return "No results: this stage has not run, or runs just now."
+    facts = [f"scale {run['scale']}" + ("" if run["scale"] == scale else f" (params.yaml is at scale {scale})")]
+    if "created_at" in run:
+        facts.append(f"begun {run['created_at']}")
+    if "seconds" in run:
+        facts.append(f"took {human_seconds(run['seconds'])}")
+    if "peak_memory_mb" in run:
+        facts.append(f"{run['peak_memory_mb']:,.0f} MB at most")
+    return f"Results: {', '.join(facts)} ({(results / 'run.json').as_posix()})"
 
 
 def page() -> None:
-    """Choose a phase, and a branch where it has several."""
+    """Choose a stage, and a branch where it has several."""
     st.title("Phase details")
-    name = st.selectbox("stage", [stage.name for stage in STAGES if stage.name != "report"], key="phase")
+    names = [stage.name for stage in STAGES if stage.name != "report"]
+    name = st.selectbox("stage", names, index=names.index(FIRST), key="phase")
     declared = find_stage_in_layout(str(name))
     branch = st.selectbox("branch", list(declared.branches), key="branch") if declared.branched else None
-    stage = declared_stage_name(declared.name, branch)
+    stage, results = declared_stage_name(declared.name, branch), Path(declared.results_dir(branch))
     inputs = escape_streamlit_markdown(", ".join(stage_input_paths(declared)))
     st.caption(f"{declared.title[0].upper()}{declared.title[1:]}. Reads: {inputs}.")
-    draw_dashboard_latest_run(stage)
-    params = load_params()
-    report = gather(RESULTS, scale=params.scale, seed=params.seed, partial=True)
-    for run in (run for run in report["runs"] if run["stage"] == stage):
-        took = f"{human_seconds(run['seconds'])}, {run['peak_memory_mb']:,.0f} MB at most"
-        st.caption(escape_streamlit_markdown(f"Last completed run: {took} ({Path(run['file']).as_posix()})"))
-    st.subheader("Curves")
-    draw_dashboard_curves(stage, declared.curve)
-    _draw_dashboard_claims(report, declared.phase)
+    draw_dashboard_latest_run(stage, results, _dashboard_results_written(results))
+    st.caption(escape_streamlit_markdown(dashboard_results_sentence(results, load_params().scale)))
+    records = declared.records(branch)
+    if declared.curve is not None:
+        st.subheader("Curves")
+        draw_dashboard_curves(stage, declared.drawn, declared.curve)
+    if (claims := results / "claims.json").as_posix() in records:
+        _draw_dashboard_claims(claims)
     _draw_dashboard_metrics(declared.phase)
 
 
