@@ -1,10 +1,23 @@
-"""The two exceptions that a person may meet.
+"""The two exceptions that a person may meet, and text of others made safe to show.
 
 Every layer raises these; only the outermost one (`forge.cli`, `forge.pipeline.lifecycle.stage`) turns them into a line
 on stderr and an exit code. Anything else that escapes is a bug and keeps its traceback.
 """
 
 from __future__ import annotations
+
+import re
+
+# What a terminal obeys, or what hides, turns around or runs on the text beside it: C0 but tab and line break, DEL, C1,
+# line separators, controls of direction, halves of surrogate pairs (no encoding can write them), invisible tags.
+UNPRINTABLE = re.compile(
+    "[\x00-\x08\x0b-\x1f\x7f-\x9f\u061c\u200e\u200f\u2028-\u202e\u2066-\u2069\ud800-\udfff\ufeff\U000e0000-\U000e007f]"
+)
+
+
+def printable(text: str) -> str:
+    r"""`text` as a terminal may show it: a character of `UNPRINTABLE` is written out (`\x1b`, `\u202e`)."""
+    return UNPRINTABLE.sub(lambda found: found[0].encode("unicode_escape").decode("ascii"), text)
 
 
 class ForgeError(Exception):
@@ -14,8 +27,8 @@ class ForgeError(Exception):
     """
 
     def __str__(self) -> str:
-        """The message with line breaks folded, so that it stays one line wherever it is printed."""
-        return " ".join(super().__str__().split())
+        """The message with line breaks folded, so that it stays one line wherever it is printed, and printable."""
+        return printable(" ".join(super().__str__().split()))
 
 
 class Interrupted(BaseException):

@@ -11,9 +11,11 @@ import json
 import math
 import os
 import re
+import stat
 import tempfile
+from collections.abc import Iterable, Iterator
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, BinaryIO
 
 from forge.errors import ForgeError
 
@@ -100,18 +102,171 @@ def read_json(path: str | Path) -> Any:
     Raises:
         ForgeError: the file is missing or not JSON; the message names it.
     """
-    path = Path(path)
     try:
-        return json.loads(path.read_text(encoding="utf-8"))
-    except FileNotFoundError as error:
-        raise ForgeError(f"{path}: no such file") from error
-    except (OSError, ValueError) as error:
+        with open_regular_file(path) as stream:
+            return json.loads(stream.read().decode("utf-8-sig"))
+    except (OSError, ValueError, RecursionError) as error:
         raise ForgeError(f"{path}: not readable as JSON ({error})") from error
 
 
 def read_optional_json(path: Path) -> Any:
     """A JSON file, or None when it is not there. Raises ForgeError that names it when it is not JSON."""
-    return read_json(path) if path.is_file() else None
+    if not path.is_file():
+        return None
+    try:
+        return read_json(path)
+    except ForgeError as error:
+        if isinstance(error.__cause__, FileNotFoundError):  # removed since it was looked for
+            return None
+        raise
+
+
+def open_regular_file(path: str | Path) -> BinaryIO:
+    """Open a file for reading its bytes; what is no regular file is refused before one of them is read.
+
+    A pipe would keep its reader waiting and a device has no end. (`O_NONBLOCK` lets a pipe be opened, to be refused.)
+
+    Raises:
+        ForgeError: missing, not readable, or a directory, pipe or device; the message names it.
+    """
+    try:
+        descriptor = os.open(path, os.O_RDONLY | os.O_NONBLOCK)
+    except FileNotFoundError as error:
+        raise ForgeError(f"{path}: no such file") from error
+    except OSError as error:
+        raise ForgeError(f"{path}: cannot be read ({error.strerror})") from error
+    except ValueError as error:  # NUL or half a surrogate pair, which no name of a file holds
+        raise ForgeError(f"{path}: no such file") from error
+    if not stat.S_ISREG(os.fstat(descriptor).st_mode):
+        os.close(descriptor)
+        raise ForgeError(f"{path}: not a regular file")
+    return os.fdopen(descriptor, "rb")
+
+
+def read_regular_file(path: str | Path, limit: int) -> bytes:
+    """All of a file. Raises ForgeError as `open_regular_file` does, and, unread, for one of more than `limit` bytes."""
+    with open_regular_file(path) as stream:
+        if (size := os.fstat(stream.fileno()).st_size) > limit:
+            raise ForgeError(f"{path}: {size:,} bytes, more than such a file may have ({limit:,})")
+        return stream.read(limit)
+
+
+def refuse_special_files(directory: Path, limit: int = 1 << 26) -> None:
+    """Look at what lies in the directory of a model, links followed, before any of it is read.
+
+    Raises:
+        ForgeError: names what is neither a regular file nor a directory (a pipe would keep its reader waiting, a device
+            has no end), or is larger than `limit` bytes and holds no weights.
+    """
+    for path in sorted(directory.glob("*")):
+        try:
+            found = path.stat()
+        except OSError as error:
+            raise ForgeError(f"{path}: cannot be read ({error.strerror})") from error
+        if not stat.S_ISREG(found.st_mode) and not stat.S_ISDIR(found.st_mode):
+            raise ForgeError(f"{path}: neither a regular file nor a folder; a model holds nothing else")
+        if found.st_size > limit and stat.S_ISREG(found.st_mode) and path.suffix not in (".safetensors", ".forge"):
+            raise ForgeError(f"{path}: {found.st_size:,} bytes, more than such a file may have ({limit:,})")
+
+
+def decode_utf8(data: bytes, where: str) -> str:
+    """Text of UTF-8 bytes, a byte order mark before it left out. Raises ForgeError that names `where`."""
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise ForgeError(f"{where}: not UTF-8 text ({error.reason})") from error
+
+
+def _json_object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]:
+    found = dict(pairs)
+    if len(found) < len(pairs):
+        raise ValueError("a name stands twice in one object")
+    return found
+
+
+_DECODER = json.JSONDecoder(object_pairs_hook=_json_object_without_repeats)
+
+
+def _decode_json_at(text: str, start: int, where: str) -> tuple[Any, int]:
+    """The value that begins at `start`, and where the text goes on behind it and the blanks that follow it."""
+    try:
+        value, end = _DECODER.raw_decode(text, start)
+        if text.find("\\ud", start, end) >= 0 or text.find("\\uD", start, end) >= 0:
+            # Half a surrogate pair comes from such an escape only, and no file can hold it.
+            json.dumps(value, ensure_ascii=False).encode("utf-8")
+    except RecursionError:
+        raise ForgeError(f"{where}: not JSON (brackets nested too deeply)") from None
+    except UnicodeEncodeError as error:
+        raise ForgeError(f"{where}: holds half a surrogate pair, which is no text") from error
+    except ValueError as error:  # also of an integer with thousands of digits
+        reason = error.msg if isinstance(error, json.JSONDecodeError) else str(error).partition(";")[0]
+        raise ForgeError(f"{where}: not JSON ({reason})") from error
+    return value, _skip_json_space(text, end)
+
+
+def _skip_json_space(text: str, start: int) -> int:
+    while start < len(text) and text[start] in " \t\r\n":
+        start += 1
+    return start
+
+
+def parse_json(text: str, where: str) -> Any:
+    """The value of a JSON text from outside.
+
+    Raises:
+        ForgeError: names `where`: not JSON, nested too deeply, an integer of thousands of digits, a name that stands
+            twice in an object, or half a surrogate pair, which no file could hold.
+    """
+    value, end = _decode_json_at(text, _skip_json_space(text, 0), where)
+    if end < len(text):
+        raise ForgeError(f"{where}: not JSON (more behind its end)")
+    return value
+
+
+def parse_jsonl(lines: Iterable[bytes], name: str | Path) -> Iterator[tuple[str, Any]]:
+    r"""The values of lines of JSON as (`NAME:LINE`, value); blank lines and byte order marks are passed over.
+
+    Args:
+        lines: as a binary stream gives them: only `\n` ends a line, U+2028 within a text does not.
+        name: the file's, for the places.
+
+    Raises:
+        ForgeError: as `parse_json` does, or not UTF-8.
+    """
+    for number, line in enumerate(lines, 1):
+        where = f"{name}:{number}"
+        text = decode_utf8(line, where)
+        if text.strip():
+            yield where, parse_json(text, where)
+
+
+def read_jsonl(path: str | Path) -> Iterator[tuple[str, Any]]:
+    """`parse_jsonl` of a file. Raises ForgeError as `open_regular_file` and `parse_json` do."""
+    with open_regular_file(path) as stream:
+        yield from parse_jsonl(stream, path)
+
+
+def parse_json_values(text: str, name: str | Path) -> Iterator[tuple[str, Any]]:
+    """The items of a JSON array, or values that follow each other, as (`NAME:LINE` where it begins, value).
+
+    Raises:
+        ForgeError: as `parse_json` does, or the array does not end.
+    """
+    at, line, counted = _skip_json_space(text, 0), 1, 0
+    in_array = text.startswith("[", at)
+    if in_array:
+        at = _skip_json_space(text, at + 1)
+    more = not (in_array and text.startswith("]", at))
+    while more and at < len(text):
+        line, counted = line + text.count("\n", counted, at), at
+        where = f"{name}:{line}"
+        value, at = _decode_json_at(text, at, where)
+        yield where, value
+        if in_array:
+            more = text.startswith(",", at)
+            at = _skip_json_space(text, at + more)
+    if in_array and text[at:].strip() != "]":
+        raise ForgeError(f"{name}:{line}: not JSON (the array does not end behind this item)")
 
 
 def sha256_file(path: str | Path) -> str:

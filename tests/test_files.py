@@ -8,6 +8,7 @@ import os
 import random
 import shutil
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
@@ -24,7 +25,10 @@ from forge.files import (
     canonical_json,
     count_safetensors_parameters,
     directory_files,
+    open_regular_file,
+    parse_json_values,
     read_json,
+    read_jsonl,
     safetensors_entries,
     save_safetensors,
     sha256_file,
@@ -95,6 +99,45 @@ def test_read_json_names_the_file(tmp_path: Path) -> None:
     (tmp_path / "bad.json").write_text("{")
     with pytest.raises(ForgeError, match=r"bad\.json: not readable as JSON"):
         read_json(tmp_path / "bad.json")
+
+
+def test_json_that_would_hang_or_break_the_reader_is_one_line(tmp_path: Path) -> None:
+    (tmp_path / "marked.json").write_bytes(b'\xef\xbb\xbf{"a": 1}')
+    assert read_json(tmp_path / "marked.json") == {"a": 1}
+    (tmp_path / "deep.json").write_text("[" * 100_000)
+    os.mkfifo(tmp_path / "pipe.json")
+    (tmp_path / "zero.json").symlink_to("/dev/zero")
+    for name in ("deep", "pipe", "zero"):
+        with pytest.raises(ForgeError, match=rf"{name}\.json: not (readable as JSON|a regular file)"):
+            read_json(tmp_path / f"{name}.json")
+    with pytest.raises(ForgeError, match="not a regular file"):
+        open_regular_file(tmp_path)
+
+
+def test_json_lines_end_at_line_feeds_alone(tmp_path: Path) -> None:
+    (tmp_path / "x.jsonl").write_bytes(b'\xef\xbb\xbf{"a": "\xe2\x80\xa8\xc2\x85"}\r\n \n[1, "\\ud83d\\ude00"]')
+    path = tmp_path / "x.jsonl"
+    assert list(read_jsonl(path)) == [(f"{path}:1", {"a": "\u2028\x85"}), (f"{path}:3", [1, "😀"])]
+
+
+@pytest.mark.parametrize(
+    ("text", "found"),
+    [
+        ("", []),
+        (" [] \n", []),
+        ("[1,\n 2]", [("n:1", 1), ("n:2", 2)]),
+        ("\n\n[[1],\n{}\n,3]", [("n:3", [1]), ("n:4", {}), ("n:5", 3)]),
+        ('{"a": 1}\n{"a":\n2} 3', [("n:1", {"a": 1}), ("n:2", {"a": 2}), ("n:3", 3)]),
+    ],
+)
+def test_values_of_a_json_file_have_their_lines(text: str, found: list[tuple[str, Any]]) -> None:
+    assert list(parse_json_values(text, "n")) == found
+
+
+@pytest.mark.parametrize("text", ["[", "[1", "[1,", "[1,]", "[,1]", "[1 2]", "[1] 2", "{", "1,2", "]", "[1]]"])
+def test_a_json_file_that_is_not_whole_is_refused(text: str) -> None:
+    with pytest.raises(ForgeError, match=r"n:1: not JSON"):
+        list(parse_json_values(text, "n"))
 
 
 def test_sha256_reads_more_than_a_block(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
