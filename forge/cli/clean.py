@@ -21,7 +21,8 @@ def clean_command(
     """Remove orphan checkpoints, old records of runs, logs and W&B runs under .forge.
 
     A checkpoint is an orphan when parameters, inputs or code have changed since, so that no run would resume
-    from it. Models, results and DVC's cache are not touched.
+    from it. What a killed agent left in the temporary directory goes at any age. Models, results and DVC's cache are
+    not touched.
 
     \b
     Examples:

@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forge.cli.output import JSON, emit_command_json, say
-from forge.errors import ForgeError
+from forge.cli.output import JSON, emit_command_json, on_terminal, say
+from forge.errors import ForgeError, printable
 
 if TYPE_CHECKING:
     from rich.console import Console
@@ -93,38 +92,52 @@ def _console() -> Console:
     """As wide as the terminal; a pipe gets a fixed width."""
     from rich.console import Console
 
-    return Console(width=None if sys.stdout.isatty() else PIPED_WIDTH, highlight=False)
+    return Console(width=None if on_terminal() else PIPED_WIDTH, highlight=False)
 
 
-def _print_wrapped_terminal_table(
-    console: Console, title: str, header: Sequence[str], rows: Sequence[Sequence[str]], none: str = ""
+def _print_fitted_terminal_table(
+    console: Console,
+    title: str,
+    header: Sequence[str],
+    rows: Sequence[Sequence[str]],
+    none: str = "",
+    one_line: bool = False,
 ) -> None:
-    """A table that wraps its cells to the width; `none` is said when it has no rows."""
+    """A table fitted to the width: it wraps its cells, or with `one_line` cuts off the last one. `none` is said when it
+    has no rows.
+    """
     from rich import box
-    from rich.markup import escape
     from rich.table import Table
+    from rich.text import Text
 
     if not rows:
         say(none)
         return
     drawn = Table(*header, title=title, title_justify="left", box=box.SIMPLE)
     for place, column in enumerate(drawn.columns):
-        column.overflow, column.no_wrap = "fold", place == 0
+        column.overflow = "ellipsis" if one_line else "fold"
+        column.no_wrap = one_line or place == 0
+        if one_line and place < len(header) - 1:
+            column.min_width = max(len(row[place]) for row in [header, *rows])
     for row in rows:
-        drawn.add_row(*map(escape, row))
+        drawn.add_row(*(Text(printable(cell)) for cell in row))
     console.print(drawn)
 
 
 def _show(both: Mapping[str, Any]) -> None:
-    console = _console()
     for side in ("a", "b"):
         facts = both[side]
         where = f" ({facts['commit'][:7]})" if facts["commit"] else ""
         say(f"{side}: {facts['name']}{where}, scale {facts['scale']}, seed {facts['seed']}")
+    rows = [*both["ledger"], *both["claims"]]
+    if not both["parameters"] and not both["metrics"] and all(row["a"] == row["b"] for row in rows):
+        say("nothing differs: parameters, ledger, claims and metrics are the same")
+        return
+    console = _console()
     changed = [
         (row["key"], _terminal_figure_text(row["a"]), _terminal_figure_text(row["b"])) for row in both["parameters"]
     ]
-    _print_wrapped_terminal_table(console, "parameters that differ", ("key", "a", "b"), changed, "no parameter differs")
+    _print_fitted_terminal_table(console, "parameters that differ", ("key", "a", "b"), changed, "no parameter differs")
     _show_ledger(console, both["ledger"])
     _show_claims(console, both["claims"])
     metrics = [
@@ -138,7 +151,7 @@ def _show(both: Mapping[str, Any]) -> None:
         for row in both["metrics"]
     ]
     header = ("of", "metric", "a", "b", "b - a")
-    _print_wrapped_terminal_table(console, "metrics that differ", header, metrics, "no metric differs")
+    _print_fitted_terminal_table(console, "metrics that differ", header, metrics, "no metric differs")
 
 
 def _show_ledger(console: Console, ledger: Sequence[Mapping[str, Any]]) -> None:
@@ -150,7 +163,7 @@ def _show_ledger(console: Console, ledger: Sequence[Mapping[str, Any]]) -> None:
         for row in ledger
     ]
     header = TITLES[:-1]
-    _print_wrapped_terminal_table(console, "ledger, a -> b where they differ", header, rows, "neither has a ledger")
+    _print_fitted_terminal_table(console, "ledger, a -> b where they differ", header, rows, "neither has a ledger")
 
 
 def _show_claims(console: Console, claims: Sequence[Mapping[str, Any]]) -> None:
@@ -164,7 +177,7 @@ def _show_claims(console: Console, claims: Sequence[Mapping[str, Any]]) -> None:
         (row["place"], row["claim"], verdict(row["a"]), "the same" if row["a"] == row["b"] else verdict(row["b"]))
         for row in claims
     ]
-    _print_wrapped_terminal_table(
+    _print_fitted_terminal_table(
         console, "claims, value : control", ("of", "claim", "a", "b"), rows, "neither has a claim"
     )
     for side in ("a", "b"):
@@ -184,10 +197,9 @@ def _show_all(facts: Mapping[str, Any]) -> None:
             row["name"],
             (row["commit"] or "")[:7],
             *(_terminal_figure_text(row["headline"].get(key)) for key in _HEADLINE),
-            "\n".join(f"{key}={_terminal_figure_text(value)}" for key, value in row["parameters"].items()),
+            ", ".join(f"{key}={_terminal_figure_text(value)}" for key, value in row["parameters"].items()),
         )
         for row in facts["experiments"]
     ]
-    _print_wrapped_terminal_table(
-        _console(), "", ("name", "commit", *_HEADLINE.values(), "parameters unlike HEAD's"), rows
-    )
+    header = ("name", "commit", *_HEADLINE.values(), "parameters unlike HEAD's")
+    _print_fitted_terminal_table(_console(), "", header, rows, one_line=True)

@@ -12,7 +12,7 @@ from forge.cli.output import JSON, emit_command_json, say
 
 def doctor_command(
     fix: Annotated[bool, typer.Option("--fix", help="Fix what can be fixed without losing anything.")] = False,
-    quick: Annotated[bool, typer.Option("--quick", help="Do not re-hash DVC's cache.")] = False,
+    quick: Annotated[bool, typer.Option("--quick", help="Do not re-hash DVC's cache, nor look for devices.")] = False,
     as_json: JSON = False,
 ) -> None:
     """Examine versions, device, disk, DVC's files, cache, checkpoints and registry.

@@ -9,6 +9,7 @@ from typing import Annotated, Any
 import typer
 
 from forge.cli.output import JSON, emit_command_json, print_terminal_table, say
+from forge.cli.project import given_file, in_project, in_project_if_any
 from forge.errors import ForgeError
 from forge.files import read_optional_json
 from forge.interface.paths import AGENT_FILE
@@ -39,7 +40,11 @@ def status_command(as_json: JSON = False) -> None:
         f"scale {scale}: {len(states) - waiting} of {len(states)} stages fresh"
         + (", nothing to do" if not waiting else "")
     )
-    say(f"agent: {agent}" if agent else "agent: none yet; make one with: agent-forge run")
+    if agent is None:
+        say("agent: none yet; make one with: agent-forge run")
+    else:
+        fresh = any(s.name == AGENT_FILE.parent.name and s.state == "fresh" for s in states)
+        say(f"agent: {agent}" if fresh else f"agent: {agent}, of an earlier run; what is stale would change it")
 
 
 def phases_command(as_json: JSON = False) -> None:
@@ -57,19 +62,21 @@ def phases_command(as_json: JSON = False) -> None:
     for phase in PHASES:
         stages = [name for stage in phase.stages for name in stage.names()]
         ledger = read_optional_json(RESULTS / phase.name / "ledger.json")
+        run = read_optional_json(RESULTS / phase.name / "run.json")
         row = {
             "phase": phase.name,
             "title": phase.title,
             "stages": stages,
             "reads": list(stage_input_paths(phase.stages[0])),
+            "scale": run.get("scale") if isinstance(run, dict) else None,
         }
         rows.append({**row, "ledger": ledger})
     if as_json:
         emit_command_json({"phases": rows})
         return
     print_terminal_table(
-        ("phase", "what it does", "bytes", "suite, tools"),
-        [(row["phase"], row["title"], *_terminal_ledger_cells(row["ledger"])) for row in rows],
+        ("phase", "what it does", "scale", "bytes", "suite, tools"),
+        [(row["phase"], row["title"], row["scale"] or "", *_terminal_ledger_cells(row["ledger"])) for row in rows],
     )
 
 
@@ -80,6 +87,7 @@ def _terminal_ledger_cells(ledger: Any) -> tuple[str, str]:
 
 
 @config_app.command("show")
+@in_project
 def config_show(
     phase: Annotated[str | None, typer.Option(help="Only this phase.")] = None,
     scale: Annotated[str | None, typer.Option(help="Another scale than the active one.")] = None,
@@ -92,9 +100,11 @@ def config_show(
       agent-forge config show
       agent-forge config show --phase bitnet --scale spec
     """
+    from forge.config import load_params
     from forge.pipeline.dvc.states import dvc_scaled_parameters, read_yaml_as_dvc
 
     tree = read_yaml_as_dvc(Path("params.yaml"))
+    load_params()  # what a run would refuse is no parameter that it would use
     active, blocks = dvc_scaled_parameters(tree, scale)
     if phase not in (None, *blocks):
         raise ForgeError(f"params.yaml: no phase {phase!r}; known: {', '.join(blocks)}")
@@ -113,11 +123,12 @@ def config_show(
 
 
 @config_app.command("validate")
+@in_project_if_any
 def config_validate(
     file: Annotated[Path, typer.Argument(help="The file to check.")] = Path("params.yaml"),
     as_json: JSON = False,
 ) -> None:
-    """Check every block of params.yaml, the scales that are not active too.
+    """Check every block of params.yaml, the scales that are not active too, and every row of your own data.
 
     \b
     Examples:
@@ -126,11 +137,20 @@ def config_validate(
     """
     from forge.config import load_params
 
+    file = given_file(file)
     params = load_params(file)
+    own = None
+    if params.file.data.own_data:
+        from forge.data.own import read_own_data
+
+        own = read_own_data(params.file.data.own_data)
     if as_json:
-        emit_command_json({"valid": True, "file": file.as_posix(), "scale": params.scale, "seed": params.seed})
+        told = {"valid": True, "file": file.as_posix(), "scale": params.scale, "seed": params.seed}
+        emit_command_json(told if own is None else {**told, "own_data": own.counts()})
         return
     say(f"{file}: valid (scale {params.scale}, seed {params.seed})")
+    if own is not None:
+        say(f"own data: {own.summary()}")
 
 
 def report_command(
@@ -160,5 +180,8 @@ def report_command(
     from forge.evals.ledger import TITLES, ledger_row_cells
 
     print_terminal_table(TITLES, [ledger_row_cells(row) for row in report["ledger"]])
+    say(f"scale {report['scale']}, seed {report['seed']}")
+    if others := report.get("other_scales"):
+        say(f"left out, of another scale: {', '.join(f'{place} ({name})' for place, name in others.items())}")
     say(f"claims: {report['claims_passed']} passed, {report['claims_failed']} failed")
     say(f"all metrics and their files: {results / 'report.md'}")

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from typing import Annotated, Any
 
 import typer
@@ -10,11 +9,13 @@ import typer
 from forge.cli.output import JSON, emit_command_json, say
 from forge.errors import ForgeError
 
+MAX_LINES = 1_000_000
+
 
 def logs_command(
     phase: Annotated[str | None, typer.Option(help="Only this phase, or one branch such as cognate@reasoning.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, help="How many lines of the past.")] = 40,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=1_000_000, help="How many lines of the past.")] = 40,
     as_json: JSON = False,
 ) -> None:
     """Show the log of the latest runs: what started, how far it came, warnings, how it ended.
@@ -38,7 +39,7 @@ def logs_command(
     if as_json and not follow:
         emit_command_json({"lines": past})
         return
-    show = _show_json if as_json else _show
+    show = emit_command_json if as_json else _show
     for line in past:
         show(line)
     if not past and not follow:
@@ -46,10 +47,6 @@ def logs_command(
     if follow:
         for line in logs.follow_run_logs(directory, phase):
             show(line)
-
-
-def _show_json(line: dict[str, Any]) -> None:
-    print(json.dumps(line, ensure_ascii=False), flush=True)
 
 
 def _show(line: dict[str, Any]) -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import io
 import os
 import sys
 from collections.abc import Sequence
@@ -9,6 +10,7 @@ from typing import Annotated, Any
 
 import typer
 
+import forge
 from forge.cli import edit, info, use
 from forge.cli.clean import clean_command
 from forge.cli.compare import compare_command
@@ -18,15 +20,18 @@ from forge.cli.merge import merge_command
 from forge.cli.metrics import metrics_command
 from forge.cli.models import models_app
 from forge.cli.monitor import monitor_command
-from forge.cli.output import fail_on_terminal
+from forge.cli.output import fail_on_terminal, say
+from forge.cli.project import in_project, in_project_if_any
 from forge.cli.run import run_command
 from forge.errors import ForgeError, Interrupted
+from forge.host.disk import storage_fault_note
 
 INTERRUPTED = 130  # 128 + SIGINT, as shells do it
 WRONG_USAGE = 2
 # Typer carries its own copy of click and exports only some of its exceptions; this is the parent of all
 # wrong usage.
 UsageError: Any = typer.BadParameter.__bases__[0]
+NO_COMMAND = "NoArgsIsHelpError"  # its wrong usage for a command, or a group of commands, without a word after it
 
 app = typer.Typer(
     no_args_is_help=True,
@@ -34,30 +39,39 @@ app = typer.Typer(
     rich_markup_mode=None,
     help="Forge a small agent in eight measured phases, and talk to it.",
 )
-app.command("run")(run_command)
-app.command("status")(info.status_command)
-app.command("phases")(info.phases_command)
-info.config_app.command("edit")(edit.config_edit)
+app.command("run")(in_project(run_command))
+app.command("status")(in_project(info.status_command))
+app.command("phases")(in_project(info.phases_command))
+info.config_app.command("edit")(in_project_if_any(edit.config_edit))
 app.add_typer(info.config_app, name="config")
 app.add_typer(models_app, name="models")
 app.command("eval")(use.eval_command)
-app.command("generate")(use.generate_command)
+app.command("generate", cls=use.PromptCommand)(use.generate_command)
 app.command("chat")(use.chat_command)
 app.command("bench")(use.bench_command)
 app.command("size")(use.size_command)
 app.command("merge")(merge_command)
-app.command("report")(info.report_command)
-app.command("metrics")(metrics_command)
-app.command("compare")(compare_command)
-app.command("monitor")(monitor_command)
-app.command("logs")(logs_command)
-app.command("doctor")(doctor_command)
-app.command("clean")(clean_command)
+app.command("report")(in_project(info.report_command))
+app.command("metrics")(in_project(metrics_command))
+app.command("compare")(in_project(compare_command))
+app.command("monitor")(in_project(monitor_command))
+app.command("logs")(in_project(logs_command))
+app.command("doctor")(in_project_if_any(doctor_command))
+app.command("clean")(in_project(clean_command))
+
+
+def _tell_version(wanted: bool) -> None:
+    if wanted:
+        say(f"agent-forge {forge.__version__}")
+        raise typer.Exit
 
 
 @app.callback()
 def _command_line_options(
     debug: Annotated[bool, typer.Option("--debug", help="Show the traceback of a fault; may stand anywhere.")] = False,
+    version: Annotated[
+        bool, typer.Option("--version", help="Show the version.", is_eager=True, callback=_tell_version)
+    ] = False,
 ) -> None:
     """Forge a small agent in eight measured phases, and talk to it."""
 
@@ -78,6 +92,9 @@ def main(arguments: Sequence[str] | None = None) -> int:
         fail_on_terminal(str(stop))
         return INTERRUPTED
     except UsageError as error:
+        if type(error).__name__ == NO_COMMAND:
+            say(error.format_message())
+            return 0
         fail_on_terminal(f"{error.format_message()} (agent-forge --help lists the commands)")
         return WRONG_USAGE
     except ForgeError as error:
@@ -88,7 +105,8 @@ def main(arguments: Sequence[str] | None = None) -> int:
     except Exception as error:
         if debug:
             raise
-        fail_on_terminal(f"{type(error).__name__}: {error} (a fault of the program; --debug shows where)")
+        fault = f"{type(error).__name__}: {error} (a fault of the program; --debug shows where)"
+        fail_on_terminal(storage_fault_note(error) or fault)
         return 1
     return outcome if isinstance(outcome, int) else 0
 
@@ -106,6 +124,9 @@ def _take_command_line_debug(arguments: list[str]) -> bool:
 
 def cli() -> None:
     """The console script."""
+    for stream in (sys.stdout, sys.stderr):
+        if isinstance(stream, io.TextIOWrapper):  # closed streams are None
+            stream.reconfigure(errors="backslashreplace")  # a terminal that is not UTF-8 lacks most characters
     sys.exit(main())
 
 

@@ -6,15 +6,15 @@
 from __future__ import annotations
 
 import io
-import sys
 import time
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal
 
 import typer
 
-from forge.cli.output import JSON, emit_command_json, fail_on_terminal, print_terminal_table, say
-from forge.errors import ForgeError
+from forge.cli.output import JSON, emit_command_json, fail_on_terminal, on_terminal, print_terminal_table, say
+from forge.cli.project import given_path, given_ref, in_project
+from forge.errors import ForgeError, printable
 
 if TYPE_CHECKING:
     from rich.tree import Tree
@@ -43,60 +43,76 @@ def _terminal_versions_text(versions: list[dict[str, Any]]) -> str:
 @models_app.command(
     "list", epilog=_command_help_examples("list --phase edge", "list --tag prod", "list --query reasoning --json")
 )
+@in_project
 def list_command(
     phase: Annotated[str | None, typer.Option(help="Only models of this phase.")] = None,
     tag: Annotated[str | None, typer.Option(help="A tag of its metadata, a version (edge@v0.0.1) or a stage.")] = None,
     query: Annotated[str | None, typer.Option(help="Text in a name, a tag or a headline metric.")] = None,
+    every: Annotated[
+        bool, typer.Option("--all", help="Also what earlier runs and experiments have made; --json lists all anyway.")
+    ] = False,
     as_json: JSON = False,
 ) -> None:
-    """List the models that runs have made or that are registered, the newest first."""
+    """List the models that lie in models/ or are registered, the newest first.
+
+    `where` is models/ for what lies there now, or the name of the experiment that made it. Bytes are those of the files
+    that someone must copy, as in the ledger.
+    """
     from forge.pipeline.registry.models import list_models
 
     found = list_models(phase, tag, query)
     if as_json:
         emit_command_json({"models": found})
         return
-    header = ("model", "versions", "id", "parameters", "MiB", "made")
-    print_terminal_table(
-        header,
-        [
-            (
-                m["artifact"] or m["path"],
-                _terminal_versions_text(m["versions"]),
-                m["model_id"],
-                f"{m['parameters']:,}",
-                f"{m['size_mb']:.2f}",
-                _when(m["recorded"]),
-            )
-            for m in found
-        ],
-    )
+    shown = [model for model in found if every or model["present"] or model["versions"]]
+    header = ("model", "where", "scale", "versions", "id", "parameters", "bytes", "made")
+    print_terminal_table(header, map(_terminal_model_row, shown))
+    if hidden := len(found) - len(shown):
+        say(f"not shown: {hidden} that earlier runs and experiments have made (agent-forge models list --all)")
     if not found:
         say("no models like that; after a run or in a fresh clone: agent-forge models reindex")
 
 
+def _terminal_model_row(model: dict[str, Any]) -> tuple[str, ...]:
+    return (
+        model["artifact"] or model["path"],
+        "models/" if model["present"] else model["experiment"] or "",
+        model["scale"] or "",
+        _terminal_versions_text(model["versions"]),
+        model["model_id"],
+        f"{model['parameters']:,}",
+        f"{model['bytes']:,}",
+        _when(model["recorded"]),
+    )
+
+
 @models_app.command("show", epilog=_command_help_examples("show edge", "show edge@v0.0.1 --json", "show models/edge"))
+@in_project
 def show_command(
     ref: Annotated[str, typer.Argument(metavar="NAME|ID|PATH", help="A name, version, model id or directory.")],
     as_json: JSON = False,
 ) -> None:
     """Show one model: metadata, metrics, parents, versions, and the handoffs that it passed."""
+    from forge.pipeline.metrics.recorded import metric_value_text
     from forge.pipeline.registry.models import find_model
 
-    model = find_model(ref)
+    model = find_model(given_ref(ref))
     if as_json:
         emit_command_json(model)
         return
-    for key in ("model_id", "artifact", "path", "phase", "specialization", "parameters", "size_mb", "session_id"):
+    for key in ("model_id", "artifact", "path", "scale", "experiment", "phase", "specialization", "session_id"):
         if model[key] is not None:
             say(f"{key}: {model[key]}")
+    say(f"in models/ now: {'yes' if model['present'] else 'no'}")
+    for key in ("parameters", "bytes"):
+        say(f"{key}: {model[key]:,}")
     say(f"manifest_sha256: {model['manifest_sha256']}")
     say(f"made: {_when(model['recorded'])}")
     say(f"tags: {', '.join(model['tags'])}")
     say(f"parents: {', '.join(model['parents']) or 'none'}")
     say(f"versions: {', '.join(version['tag'] for version in model['versions']) or 'none registered'}")
     for name, value in _dotted_rows_for_terminal(model["metrics"]):
-        say(f"  {name}: {value}")
+        say(f"  {name}: {metric_value_text(value)}")
     for handoff in model["handoffs"]:
         outcome = "passed" if handoff["passed"] else f"refused: {handoff['breach']}"
         say(f"handoff to {handoff['target']}, {_when(handoff['time'])}: {outcome}")
@@ -116,6 +132,7 @@ def _dotted_rows_for_terminal(tree: dict[str, Any], prefix: str = "") -> list[tu
 @models_app.command(
     "sessions", epilog=_command_help_examples("sessions --phase cognate", "sessions --status failed --json")
 )
+@in_project
 def sessions_command(
     phase: Annotated[str | None, typer.Option(help="Only this phase, or one branch: cognate@reasoning.")] = None,
     status: Annotated[str | None, typer.Option(help="running, paused, failed, killed or done.")] = None,
@@ -138,6 +155,7 @@ def sessions_command(
 @models_app.command(
     "register", epilog=_command_help_examples("register edge", "register cognate@reasoning --bump minor --push")
 )
+@in_project
 def register_command(
     phase: Annotated[str, typer.Argument(metavar="PHASE", help="A phase, or a name under artifacts in dvc.yaml.")],
     bump: Annotated[
@@ -174,6 +192,7 @@ def _index_registry_after_command() -> None:
 
 
 @models_app.command("promote", epilog=_command_help_examples("promote edge v0.0.1 prod"))
+@in_project
 def promote_command(
     name: Annotated[str, typer.Argument(metavar="NAME", help="The model's name under artifacts.")],
     version: Annotated[str, typer.Argument(metavar="VERSION", help="A registered version: v0.0.1.")],
@@ -194,9 +213,10 @@ def promote_command(
 @models_app.command(
     "lineage", epilog=_command_help_examples("lineage edge@v0.0.1", "lineage models/compress/agent.forge --json")
 )
+@in_project
 def lineage_command(
     ref: REF,
-    params: Annotated[bool, typer.Option(help="Show each stage's parameters in the tree.")] = True,
+    params: Annotated[bool, typer.Option("--params", help="Show each stage's parameters in the tree.")] = False,
     as_json: JSON = False,
 ) -> None:
     """Show all that a model was made from: models, data, parameters. A clone of the repository is enough."""
@@ -204,12 +224,12 @@ def lineage_command(
 
     from forge.pipeline.registry.lineage import lineage
 
-    found = lineage(Path(), ref)
+    found = lineage(Path(), given_ref(ref))
     if as_json:
         emit_command_json(found)
         return
     tree = _terminal_lineage_tree(found, params)
-    if sys.stdout.isatty():
+    if on_terminal():
         Console().print(tree, highlight=False)
         return
     # A pipe has no width: whole lines, as long as they are.
@@ -230,24 +250,25 @@ def _terminal_lineage_tree(found: dict[str, Any], params: bool) -> Tree:
     def grow(tree: Tree, path: str) -> None:
         node = nodes[path]
         if path in shown and node["parents"]:
-            tree.add(Text(f"{path}, see above"))
+            tree.add(Text(printable(f"{path}, see above")))
             return
         label = " ".join(filter(None, (path, *node.get("versions", []), node.get("model_id"))))
-        twig = tree.add(Text(f"{label} [{node['kind']}, md5 {node['md5'].removesuffix('.dir')[:12]}]"))
+        twig = tree.add(Text(printable(f"{label} [{node['kind']}, md5 {node['md5'].removesuffix('.dir')[:12]}]")))
         if params and node.get("params") and node["stage"] not in shown:
             values = ", ".join(f"{key}={value}" for key, value in _dotted_rows_for_terminal(node["params"]))
-            twig.add(Text(f"parameters of {node['stage']}: {values}", style="dim"))
+            twig.add(Text(printable(f"parameters of {node['stage']}: {values}"), style="dim"))
         shown.update(filter(None, (path, node.get("stage"))))
         for parent in node["parents"]:
             grow(twig, parent)
 
     place = f"{found['tag']}, commit {found['commit'][:12]}" if found["tag"] else "dvc.lock of the workspace"
-    root = Tree(Text(f"{found['ref']} ({place})"))
+    root = Tree(Text(printable(f"{found['ref']} ({place})")))
     grow(root, found["path"])
     return root
 
 
 @models_app.command("verify", epilog=_command_help_examples("verify", "verify --json"))
+@in_project
 def verify_command(as_json: JSON = False) -> None:
     """Hash models, data, DVC's cache and the registry again; tell what is damaged and how to fix it.
 
@@ -270,6 +291,7 @@ def verify_command(as_json: JSON = False) -> None:
 
 
 @models_app.command("get", epilog=_command_help_examples("get edge@v0.0.1 -o /tmp/edge", "get compress#prod -o agent"))
+@in_project
 def get_command(
     ref: Annotated[str, typer.Argument(metavar="REF", help="edge@v0.0.1, edge#prod, or edge for the highest version.")],
     output: Annotated[Path, typer.Option("--output", "-o", metavar="DIR", help="A directory that does not exist yet.")],
@@ -278,7 +300,7 @@ def get_command(
     """Fetch a registered model into a directory, checked, without touching the workspace."""
     from forge.pipeline.registry.versions import fetch_registered_model
 
-    version = fetch_registered_model(Path(), ref, output)
+    version = fetch_registered_model(Path(), ref, given_path(output))
     if as_json:
         facts = {key: version.facts.get(key) for key in ("manifest_sha256", "model")}
         emit_command_json({"tag": version.tag, "directory": output.as_posix(), **facts})
@@ -287,6 +309,7 @@ def get_command(
 
 
 @models_app.command("reindex", epilog=_command_help_examples("reindex", "reindex --json"))
+@in_project
 def reindex_command(as_json: JSON = False) -> None:
     """Rebuild the registry's models from Git's tags, dvc.lock and the manifests; fixes a damaged registry."""
     from forge.pipeline.registry.index import reindex

@@ -2,19 +2,21 @@
 
 from __future__ import annotations
 
-import sys
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
-from forge.cli.output import JSON, emit_command_json, fail_on_terminal, say
-from forge.errors import ForgeError
+from forge.cli.output import JSON, emit_command_json, fail_on_terminal, on_terminal, say
+from forge.errors import ForgeError, printable
+from forge.interface.paths import AGENT_FILE
 
 if TYPE_CHECKING:
     from forge.cli.run_progress import Watcher
     from forge.pipeline.dvc.runner import RunResult
     from forge.pipeline.dvc.states import StageState
+
+TRIAL_SCALE = "smoke"  # every phase at toy size
 
 
 def _run_on_terminal(target: str | None, scale: str | None, watcher: Watcher, shown: str) -> RunResult:
@@ -26,7 +28,7 @@ def _run_on_terminal(target: str | None, scale: str | None, watcher: Watcher, sh
 
     console = Console()
     with Live(console=console, get_renderable=lambda: terminal_progress_line(watcher, shown), transient=True):
-        watcher._print = lambda line: console.print(line, markup=False, highlight=False)
+        watcher._print = lambda line: console.print(printable(line), markup=False, highlight=False)
         return run_pipeline(target, scale, watcher.on_event)
 
 
@@ -46,7 +48,6 @@ def run_command(
       agent-forge run --scale smoke
     """
     from forge.cli.run_progress import Watcher
-    from forge.interface.paths import AGENT_FILE
     from forge.pipeline.dvc.runner import run_pipeline
     from forge.pipeline.dvc.states import read_yaml_as_dvc, stage_states
     from forge.pipeline.layout.phases import last_stage
@@ -56,18 +57,18 @@ def run_command(
     shown = str(scale or read_yaml_as_dvc(Path("params.yaml")).get("scale"))
     states = _stages_planned_by_command(stage_states(scale=scale), target)
     watcher = Watcher(states, overview_last_stage_seconds(Path(), shown), say)
-    if sys.stdout.isatty() and not as_json:
+    if on_terminal() and not as_json:
         result = _run_on_terminal(target, scale, watcher, shown)
     else:
         result = run_pipeline(target, scale, watcher.on_event)
-    agent = AGENT_FILE.as_posix() if AGENT_FILE.is_file() and result.exit_code == 0 else None
+    agent = AGENT_FILE.as_posix() if AGENT_FILE.is_file() and _run_command_reached_agent(result) else None
     if as_json:
         emit_command_json(_run_command_facts(result, agent))
     if result.exit_code != 0:
         fail_on_terminal(result.message or "the run failed")
         raise typer.Exit(result.exit_code)
     if not as_json:
-        _run_command_farewell(result, agent)
+        _run_command_farewell(result, agent, shown)
 
 
 def _stages_planned_by_command(states: list[StageState], phase: str | None) -> list[StageState]:
@@ -81,6 +82,11 @@ def _stages_planned_by_command(states: list[StageState], phase: str | None) -> l
     return states[: ends[-1] + 1]
 
 
+def _run_command_reached_agent(result: RunResult) -> bool:
+    """Whether the agent on the disk is this run's: one that stopped before the last phase leaves an older one."""
+    return result.exit_code == 0 and AGENT_FILE.parent.name in {*result.ran, *result.skipped, *result.cached}
+
+
 def _run_command_facts(result: RunResult, agent: str | None) -> dict[str, Any]:
     return {
         "ran": result.ran,
@@ -91,12 +97,14 @@ def _run_command_facts(result: RunResult, agent: str | None) -> dict[str, Any]:
     }
 
 
-def _run_command_farewell(result: RunResult, agent: str | None) -> None:
+def _run_command_farewell(result: RunResult, agent: str | None, scale: str) -> None:
     from forge.host.units import human_seconds
 
     done = f"{len(result.ran)} stages ran" if result.ran else "everything was up to date"
     say(f"{done}, {human_seconds(result.seconds)}")
     if Path("results/report.md").is_file():
         say("what each phase did: results/report.md")
-    if agent is not None:
+    if agent is not None and scale == TRIAL_SCALE:
+        say(f"{agent} is of scale {scale} and cannot answer; for one that can: agent-forge run --scale tiny")
+    elif agent is not None:
         say(f"talk to the agent: agent-forge chat {agent}")

@@ -7,6 +7,7 @@ import time
 from collections.abc import Callable
 from typing import TYPE_CHECKING
 
+from forge.errors import printable
 from forge.files import read_optional_json
 from forge.host.units import human_seconds
 from forge.pipeline.dvc.states import StageState
@@ -91,6 +92,7 @@ def terminal_progress_line(watcher: Watcher, scale: str) -> RenderableType:
     """The moving line at the foot of a terminal: the current stage, its steps, time left."""
     from rich.progress_bar import ProgressBar
     from rich.table import Table
+    from rich.text import Text
 
     grid = Table.grid(padding=(0, 2))
     left = watcher.seconds_left()
@@ -102,5 +104,5 @@ def terminal_progress_line(watcher: Watcher, scale: str) -> RenderableType:
         steps = status.get("total", 0) if status.get("state") == "running" else 0
         bar = ProgressBar(steps or None, status.get("step", 0), width=30, pulse=not steps)
         text = f"{status.get('step', 0)}/{steps} {status.get('note', '')}" if steps else ""
-        grid.add_row(watcher.current, bar, text)
+        grid.add_row(Text(printable(watcher.current)), bar, Text(printable(text)))
     return grid

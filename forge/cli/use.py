@@ -2,26 +2,55 @@
 
 from __future__ import annotations
 
+import io
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
+from typer.core import TyperCommand
 
 from forge.cli.output import JSON, emit_command_json, fail_on_terminal, print_terminal_table, say
+from forge.cli.project import model_in_project
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
-from forge.runtime.agent import MAX_NEW_TOKENS
+from forge.interface.limits import COOLEST, HOTTEST, LARGEST_SEED, MOST_ANSWER_TOKENS
+from forge.runtime.agent import MAX_NEW_TOKENS, refuse_text_not_utf8
+from forge.runtime.chat import MAX_HISTORY
 
 if TYPE_CHECKING:
     from forge.runtime.agent import Agent
     from forge.runtime.chat import ChatSession
 
-MODEL = Annotated[str, typer.Argument(help="A directory of models/, or an agent.forge file.")]
+MAX_PROBLEMS = 100_000  # of a family
+MAX_REPEATS = 10_000
+MAX_LINE = 1_000_000  # characters typed or piped into a chat at once
+# A dash followed by no name of an option, or by words: an option has no space before its "=".
+_TEXT_WITH_DASH = re.compile(r"-(?![-A-Za-z])|-[^=]*\s")
+
+
+def _known_persona(name: str | None) -> str | None:
+    if name is not None and name not in PERSONAS:
+        raise typer.BadParameter(f"unknown persona {name!r}; known: {', '.join(PERSONAS)}")
+    return name
+
+
+def _usable_temperature(value: float) -> float:
+    if value != 0 and not COOLEST <= value <= HOTTEST:  # NaN is none of them
+        raise typer.BadParameter(f"{value:g} is neither 0 nor from {COOLEST:g} to {HOTTEST:g}")
+    return value
+
+
+MODEL = Annotated[
+    str, typer.Argument(help="A directory of models/, or an agent.forge file.", callback=model_in_project)
+]
 TOOLS = Annotated[bool, typer.Option("--tools/--no-tools", help="Allow tool calls, which are really executed.")]
-PERSONA = Annotated[str | None, typer.Option(help=f"{', '.join(PERSONAS[:-1])} or {PERSONAS[-1]}.")]
+PERSONA = Annotated[
+    str | None, typer.Option(help=f"{', '.join(PERSONAS[:-1])} or {PERSONAS[-1]}.", callback=_known_persona)
+]
 WORKSPACE = Annotated[
     Path | None, typer.Option(help="Folder that the tools may see; default: the one built into the package.")
 ]
@@ -38,8 +67,8 @@ def _agent_for_command(path: str, workspace: Path | None = None) -> Iterator[Age
 def eval_command(
     model: MODEL,
     tasks: Annotated[str | None, typer.Option(help="Families, separated by commas; default: the whole suite.")] = None,
-    n: Annotated[int, typer.Option(min=1, help="Fresh problems of each family.")] = 100,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the drawn problems.")] = 0,
+    n: Annotated[int, typer.Option(min=1, max=MAX_PROBLEMS, help="Fresh problems of each family.")] = 100,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the drawn problems.")] = 0,
     tools: TOOLS = True,
     thoughts: Annotated[
         bool | None, typer.Option("--thoughts/--no-thoughts", help="Override whether the model thinks.")
@@ -89,14 +118,36 @@ def eval_command(
     say(f"bits per byte {bpb:.3f} on held-out text")
 
 
+class PromptCommand(TyperCommand):
+    """A command that takes a prompt, which may begin with a dash: "-5 + 3" is no option."""
+
+    def parse_args(self, ctx: Any, args: list[str]) -> list[str]:
+        """Put what begins with a dash and cannot be an option behind `--`, unless it is the value of one."""
+        valued = {name for option in self.params if not getattr(option, "is_flag", True) for name in option.opts}
+        end = args.index("--") if "--" in args else len(args)
+        texts = [i for i in range(end) if _TEXT_WITH_DASH.match(args[i]) and not (i > 0 and args[i - 1] in valued)]
+        if texts:
+            args = [
+                *(args[i] for i in range(end) if i not in texts),
+                "--",
+                *(args[i] for i in texts),
+                *args[end + 1 :],
+            ]
+        return super().parse_args(ctx, args)
+
+
 def generate_command(
     model: MODEL,
-    prompt: Annotated[str, typer.Argument(help="What to ask.")],
+    prompt: Annotated[str, typer.Argument(help="What to ask; after -- if it begins like an option (-x, --all).")],
     persona: PERSONA = None,
     tools: TOOLS = True,
-    max_new_tokens: Annotated[int, typer.Option(min=1, help="Longest answer, in tokens.")] = MAX_NEW_TOKENS,
-    temperature: Annotated[float, typer.Option(min=0.0, help="0 always takes the likeliest token.")] = 0.0,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of sampling.")] = 0,
+    max_new_tokens: Annotated[
+        int, typer.Option(min=1, max=MOST_ANSWER_TOKENS, help="Longest answer, in tokens.")
+    ] = MAX_NEW_TOKENS,
+    temperature: Annotated[
+        float, typer.Option(callback=_usable_temperature, help="0 always takes the likeliest token; else 0.01 to 100.")
+    ] = 0.0,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of sampling.")] = 0,
     workspace: WORKSPACE = None,
     as_json: JSON = False,
 ) -> None:
@@ -106,9 +157,11 @@ def generate_command(
     Examples:
       agent-forge generate models/compress/agent.forge "What is 17 * 23?"
       agent-forge generate models/baking "Explain the moon." --persona teacher
+      agent-forge generate models/compress "-5 + 3"
     """
     if not prompt.strip():
         raise ForgeError("the prompt is empty")
+    refuse_text_not_utf8(prompt)
     with _agent_for_command(model, workspace) as agent:
         reply = agent.reply(
             [{"role": "user", "content": prompt}],
@@ -134,7 +187,7 @@ def chat_command(
     model: MODEL,
     persona: PERSONA = None,
     tools: TOOLS = True,
-    history: Annotated[int, typer.Option(min=0, help="Past turns that the agent is shown.")] = 0,
+    history: Annotated[int, typer.Option(min=0, max=MAX_HISTORY, help="Past turns that the agent is shown.")] = 0,
     workspace: WORKSPACE = None,
     as_json: JSON = False,
 ) -> None:
@@ -147,10 +200,10 @@ def chat_command(
     """
     from forge.runtime.chat import ChatSession
 
+    if sys.stdin is None:
+        raise ForgeError("chat: stdin is closed, there is nobody to talk to; for one question: agent-forge generate")
     with _agent_for_command(model, workspace) as agent:
-        session = ChatSession(agent, tools=tools, history=history)
-        if persona is not None:
-            session.command(f"/persona {persona}")
+        session = ChatSession(agent, persona=persona, tools=tools, history=history)
         if not as_json:
             say(f"{Path(model)}: {agent.parameters:,} parameters. /help lists the commands, /quit ends.")
         for line in _terminal_input_lines("you> "):
@@ -161,8 +214,13 @@ def chat_command(
 
 
 def _terminal_input_lines(prompt: str) -> Iterator[str]:
-    """Lines that the user types, stripped, until the end of input. A prompt is shown on a terminal only."""
+    """Lines that the user types, stripped, until the end of input. A prompt is shown on a terminal only.
+
+    Raises ForgeError when there is nothing that can be read.
+    """
     interactive = sys.stdin.isatty()
+    if isinstance(sys.stdin, io.TextIOWrapper):
+        sys.stdin.reconfigure(errors="surrogateescape")  # a byte that is no character is one line's fault
     if interactive:
         import readline  # noqa: F401 - gives input() history and editing
 
@@ -171,18 +229,26 @@ def _terminal_input_lines(prompt: str) -> Iterator[str]:
             yield (input(prompt) if interactive else _piped_line()).strip()
         except EOFError:
             return
+        except OSError as error:
+            raise ForgeError(f"chat: stdin cannot be read ({error.strerror})") from error
 
 
 def _piped_line() -> str:
-    line = sys.stdin.readline()
+    """The next line; of one that is longer than `MAX_LINE`, one character more than that."""
+    line = sys.stdin.readline(MAX_LINE + 1)
     if not line:
         raise EOFError
+    rest = line
+    while len(rest) > MAX_LINE and not rest.endswith("\n"):
+        rest = sys.stdin.readline(MAX_LINE + 1)
     return line
 
 
 def _chat_command_turn(session: ChatSession, line: str, as_json: bool) -> None:
     """Answer one line. A refused command or question is told and the conversation goes on."""
     try:
+        if len(line) > MAX_LINE:
+            raise ForgeError(f"that line is longer than {MAX_LINE:,} characters")
         if line.startswith("/"):
             told = session.command(line)
             if not as_json:
@@ -200,8 +266,10 @@ def _chat_command_turn(session: ChatSession, line: str, as_json: bool) -> None:
 
 def bench_command(
     model: MODEL,
-    repeats: Annotated[int, typer.Option(min=1, help="Timed prefills, after one that is not timed.")] = 20,
-    seed: Annotated[int, typer.Option(min=0, help="Seed of the random prompt.")] = 0,
+    repeats: Annotated[
+        int, typer.Option(min=1, max=MAX_REPEATS, help="Timed prefills, after one that is not timed.")
+    ] = 20,
+    seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the random prompt.")] = 0,
     as_json: JSON = False,
 ) -> None:
     """Measure loading, prefill, decoding and memory on this machine.

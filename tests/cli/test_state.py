@@ -160,7 +160,7 @@ def test_circles_and_broken_files_are_named(tmp_path: Path) -> None:
     with pytest.raises(ForgeError, match=r"params\.yaml: no such file"):
         stage_states(tmp_path)
     (tmp_path / "params.yaml").write_text("a: [")
-    with pytest.raises(ForgeError, match="not readable as YAML"):
+    with pytest.raises(ForgeError, match="not valid YAML"):
         stage_states(tmp_path)
     (tmp_path / "params.yaml").write_text("- a")
     with pytest.raises(ForgeError, match="mapping"):

@@ -7,6 +7,7 @@ import os
 import shlex
 import subprocess
 import sys
+import tempfile
 import time
 from collections.abc import Callable
 from pathlib import Path
@@ -100,7 +101,11 @@ def leave(stage: str, key: str) -> Path:
     return old(home.path)
 
 
-def test_clean_removes_what_is_old_and_of_no_use(project: Path, call: Call) -> None:
+def test_clean_removes_what_is_old_and_of_no_use(
+    project: Path, call: Call, tmp_path_factory: pytest.TempPathFactory, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    # agents that other tests kill leave folders in the common one
+    monkeypatch.setattr(tempfile, "tempdir", str(tmp_path_factory.mktemp("temporary")))
     assert call("clean").out == "nothing is older than 7d\n"
     live = leave("bitnet", stage_checkpoint_key(find_stage_in_layout("bitnet"), None, load_params()))
     orphan, busy = leave("bitnet", "ab" * 32), leave("edge", "cd" * 32)
@@ -239,6 +244,29 @@ def test_an_edit_does_not_undo_somebody_elses(
     assert told.code == 1
     assert "was changed by somebody else meanwhile" in told.err
     assert Path("params.yaml").read_text().endswith("# theirs\n")
+    (kept,) = Path().glob("params.late-*.yaml")
+    assert kept.name in told.err
+    assert "# theirs" not in kept.read_text()
+    editor(monkeypatch, "t = t.replace('seed: 0', 'seed: 5')")
+    assert call("config", "edit").code == 0  # a new edit begins with what is there
+    assert Path("params.yaml").read_text().endswith("# theirs\n")
+
+
+def test_what_an_edit_left_is_not_put_over_a_newer_file(
+    project: Path,
+    call: Call,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    editor(monkeypatch, "t = t.replace('seed: 0', 'seed: many')")
+    assert call("config", "edit").code == 1
+    left = Path("params.draft.yaml").stat().st_mtime_ns
+    os.utime("params.yaml", ns=(left + 10**9, left + 10**9))
+    before = Path("params.yaml").read_bytes()
+    told = call("config", "edit")
+    assert told.code == 1
+    assert "params.draft.yaml, which an earlier edit left, is older than params.yaml" in told.err
+    assert Path("params.yaml").read_bytes() == before
+    assert "seed: many" in Path("params.draft.yaml").read_text()
 
 
 @pytest.mark.parametrize(
