@@ -3,11 +3,14 @@
 from __future__ import annotations
 
 import errno
+import os
 import shutil
 from pathlib import Path
 
 from forge.errors import ForgeError
 
+# What libraries that are no Python only say in words: the last is SQLite's.
+_FULL = ("No space left on device", "Disk quota exceeded", "File too large (os error", "database or disk is full")
 _REMEDIES = "free some (agent-forge clean removes what is left of old runs) or take a smaller scale"
 
 
@@ -15,10 +18,12 @@ def check_disk_room(needed: int, who: str, *folders: Path) -> None:
     """Refuse work that would fill the disk.
 
     Raises:
-        ForgeError: less than ``needed`` bytes are free where one of the folders lies.
+        ForgeError: less than ``needed`` bytes are free where one of the folders lies, or nothing can be written there.
     """
     for folder in folders:
         place = next(p for p in (folder, *folder.absolute().parents) if p.exists())
+        if not os.access(place, os.W_OK):
+            raise ForgeError(f"{who} cannot write to {place.absolute()}: a read-only file system, or no right to")
         free = shutil.disk_usage(place).free
         if free < needed:
             raise ForgeError(
@@ -34,9 +39,14 @@ def is_disk_full(error: BaseException) -> bool:
     return says_disk_full(str(error))
 
 
+def is_read_only(error: BaseException) -> bool:
+    """Whether an exception says that the file system is, or has become, read-only."""
+    return (isinstance(error, OSError) and error.errno == errno.EROFS) or "Read-only file system" in str(error)
+
+
 def says_disk_full(text: str) -> bool:
     """Whether a line of output tells of a full disk."""
-    return "No space left on device" in text or "Disk quota exceeded" in text
+    return any(words in text for words in _FULL)
 
 
 def disk_full_note(error: BaseException | None = None) -> str:
@@ -44,3 +54,12 @@ def disk_full_note(error: BaseException | None = None) -> str:
     words, file = getattr(error, "strerror", None), getattr(error, "filename", None)
     where = f" ({words or error}{f': {file}' if file else ''})" if error else ""
     return f"the disk is full{where}; nothing half-written was kept: {_REMEDIES}, then run again"
+
+
+def storage_fault_note(error: BaseException) -> str | None:
+    """One line for a fault that lies in the disk or in the rights to a file and not in the program; None for others."""
+    if is_disk_full(error):
+        return disk_full_note(error)
+    if isinstance(error, OSError) and error.filename is not None:
+        return f"{error.filename}: cannot be used ({error.strerror})"
+    return f"nothing can be written: {error}" if is_read_only(error) else None

@@ -45,6 +45,27 @@ def peak_ram_mb() -> float:
     return peak * (1 if sys.platform == "darwin" else 1024) / 1e6
 
 
+def process_started(pid: int) -> float | None:
+    """When a living process was started, in seconds since the machine was; None where none has that number.
+
+    With its number it tells a process from a later one with the same number. It is no time of day: that may be set back
+    while a process runs.
+    """
+    if sys.platform == "linux":
+        try:
+            fields = Path(f"/proc/{pid}/stat").read_text(encoding="utf-8", errors="replace").rpartition(")")[2].split()
+        except (FileNotFoundError, ProcessLookupError):
+            return None
+        return None if fields[0] in "ZX" else int(fields[19]) / os.sysconf("SC_CLK_TCK")
+    import psutil
+
+    try:
+        process = psutil.Process(pid)
+        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
+    except psutil.NoSuchProcess:
+        return None
+
+
 def machine_devices() -> list[dict[str, Any]]:
     """What PyTorch can compute on, the fastest first, the processor last.
 

@@ -7,16 +7,18 @@ import os
 import signal
 import sys
 import threading
-from collections.abc import Iterator
-from contextlib import contextmanager
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager, suppress
 from types import FrameType
+from typing import NoReturn, TypeVar
 
 from forge.errors import Interrupted
 
+T = TypeVar("T")
 _PR_SET_PDEATHSIG = 1
 GRACE_SECONDS = 20.0
 REMINDER_SECONDS = 1.0  # between alarms once the grace is over
-ORPHAN_GRACE_SECONDS = 3.0  # with nobody left to take the result, only saving what there is makes sense
+ORPHAN_GRACE_SECONDS = 2.0  # with nobody left to take the result, only saving what there is makes sense
 
 
 class StopRequest:
@@ -76,6 +78,16 @@ def die_with_parent(number: int = signal.SIGTERM) -> None:
             raise OSError(ctypes.get_errno(), "prctl(PR_SET_PDEATHSIG) failed")
 
 
+def end_at_once(ending: SystemExit) -> NoReturn:
+    """End this process, for which nobody waits any more, without what Python does at an end of its own: giving back
+    every object takes seconds where there are many.
+    """
+    for stream in (sys.stdout, sys.stderr):
+        with suppress(OSError, ValueError):  # whoever read it is dead, too
+            stream.flush()
+    os._exit(ending.code if isinstance(ending.code, int) else 1)
+
+
 def exit_on_parent_death_signal() -> None:
     """For the first line of a process that DVC starts, because the imports that follow take seconds.
 
@@ -86,6 +98,31 @@ def exit_on_parent_death_signal() -> None:
     die_with_parent()
     if os.getsid(os.getppid()) != os.getsid(0):
         raise SystemExit(130)
+
+
+def hearing_signals(work: Callable[[], T]) -> T:
+    """The result of a long call of compiled code (that lets other threads of Python run meanwhile).
+
+    Python handles a signal when the main thread comes back from such a call, which may take longer than a stage may
+    live on without DVC. So the call is made in a thread of its own, which ends with the process if a handler raises.
+    """
+    if threading.current_thread() is not threading.main_thread():
+        return work()
+    results: list[T] = []
+    errors: list[BaseException] = []
+
+    def call() -> None:
+        try:
+            results.append(work())
+        except BaseException as error:  # noqa: BLE001 - it is raised below, where the work was asked for
+            errors.append(error)
+
+    thread = threading.Thread(target=call, name="compiled", daemon=True)
+    thread.start()
+    thread.join()
+    for error in errors:
+        raise error
+    return results[0]
 
 
 @contextmanager

@@ -140,3 +140,31 @@ def test_another_thread_can_run_a_stage_without_signals() -> None:
     thread.start()
     thread.join()
     assert seen == [False]
+
+
+def test_a_long_call_of_compiled_code_keeps_no_signal_waiting() -> None:
+    over = threading.Event()  # waiting for it stands for a call that Python's handlers cannot interrupt
+    with pytest.raises(Interrupted), stop_on_signals(grace=0.01):
+        os.kill(os.getpid(), signal.SIGTERM)
+        signals.hearing_signals(over.wait)
+    over.set()
+    assert signals.hearing_signals(lambda: [1, 2]) == [1, 2]
+    with pytest.raises(KeyError, match="no"):
+        signals.hearing_signals(lambda: {}["no"])
+    seen: list[int] = []
+    thread = threading.Thread(target=lambda: seen.append(signals.hearing_signals(lambda: 3)))
+    thread.start()
+    thread.join()
+    assert seen == [3]
+
+
+def test_an_end_that_nobody_waits_for_clears_nothing_up() -> None:
+    code = "import atexit; from forge.host.signals import end_at_once as end; atexit.register(print, 'late')"
+    done = subprocess.run(
+        [sys.executable, "-c", f"{code}; print('told'); end(SystemExit(130))"],
+        capture_output=True,
+        text=True,
+        env={**os.environ, "PYTHONPATH": str(ROOT)},
+        check=False,
+    )
+    assert (done.returncode, done.stdout, done.stderr) == (130, "told\n", "")

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import shutil
 import struct
 import subprocess
@@ -18,13 +19,14 @@ import pytest
 import torch
 
 from forge.agentfile.container import encode_agent, write_agent
+from forge.agentfile.model import CONFIG_FIELDS
 from forge.data.render import render
 from forge.errors import ForgeError
 from forge.files import count_safetensors_parameters
 from forge.host import machine
 from forge.host.units import human_bytes, human_seconds
-from forge.model import names_of_core_model_weights
-from forge.runtime.agent import Agent
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights, save_model
+from forge.runtime.agent import NO_ANSWER, Agent
 from forge.runtime.bench import bench, bench_isolated
 from forge.runtime.chat import ChatSession
 from forge.runtime.load import load_agent
@@ -69,7 +71,9 @@ def test_the_file_alone_suffices_elsewhere_and_gives_the_same_answer(home: Path,
     code = (
         "import sys; from forge.runtime.load import load_agent\n"
         "with load_agent('agent.forge') as a:\n"
-        "    print(a.reply([{'role': 'user', 'content': 'x'}], max_new_tokens=3).tokens)"
+        "    print(a.reply([{'role': 'user', 'content': 'x'}], max_new_tokens=3).tokens)\n"
+        "slow = {'torch._dynamo', 'sklearn', 'scipy', 'sympy', 'torchvision', 'reasoning_gym', 'dvc', 'wandb'}\n"
+        "print(sorted(slow & set(sys.modules)))"
     )
     environment = {"PYTHONPATH": str(Path(__file__).resolve().parents[2]), "OMP_NUM_THREADS": "1"}
     done = subprocess.run(
@@ -80,7 +84,9 @@ def test_the_file_alone_suffices_elsewhere_and_gives_the_same_answer(home: Path,
         text=True,
         check=True,
     )
-    assert int(done.stdout) <= 3
+    tokens, slow = done.stdout.splitlines()
+    assert int(tokens) <= 3
+    assert slow == "[]"
 
 
 @pytest.mark.parametrize(
@@ -91,16 +97,44 @@ def test_the_file_alone_suffices_elsewhere_and_gives_the_same_answer(home: Path,
         (lambda d: _wrote(d / "x.forge", b""), "empty"),
         (lambda d: _folder(d / "m", without="tokenizer.json"), "tokenizer.json is missing"),
         (lambda d: _folder(d / "m", without="model.safetensors"), "model.safetensors is missing"),
+        (lambda d: _pipe(d / "x.forge"), "not a regular file"),
+        (lambda d: Path("/dev/zero"), "not a regular file"),
+        (lambda d: d / ("x" * 5000), "no such model"),
     ],
 )
 def test_what_is_no_agent_is_refused_in_one_line(tmp_path: Path, prepare: Any, words: str) -> None:
-    with pytest.raises(ForgeError, match=words) as caught:
-        load_agent(prepare(tmp_path))
-    assert "\n" not in str(caught.value)
+    model = prepare(tmp_path)
+    for use in (load_agent,) if os.path.isdir(model) else (load_agent, size_report):
+        with pytest.raises(ForgeError, match=words) as caught:
+            use(model)
+        assert "\n" not in str(caught.value)
+
+
+def test_a_directory_is_read_only_where_its_files_agree(home: Path, tmp_path: Path) -> None:
+    copy = tmp_path / "toy"
+    for name, text, words in (
+        ("metadata.json", "[1]", "is not a table"),
+        ("tokenizer.json", "{}", "not a tokenizer of this program"),
+    ):
+        shutil.copytree(home / "toy", copy)
+        (copy / name).write_text(text)
+        with pytest.raises(ForgeError, match=words):
+            load_agent(copy)
+        shutil.rmtree(copy)
+    shutil.copytree(home / "toy", copy)
+    with load_agent(copy) as agent:
+        save_model(TinyTitanForCausalLM(TinyTitanConfig(**{**agent.model.config.to_dict(), "vocab_size": 280})), copy)
+    with pytest.raises(ForgeError, match="320 tokens, but the model knows 280"):
+        load_agent(copy)
 
 
 def _wrote(path: Path, data: bytes) -> Path:
     path.write_bytes(data)
+    return path
+
+
+def _pipe(path: Path) -> Path:
+    os.mkfifo(path)
     return path
 
 
@@ -125,7 +159,7 @@ def test_damage_anywhere_in_the_file_is_noticed(home: Path, tmp_path: Path) -> N
 
 def test_weights_that_do_not_fit_the_config_are_refused(home: Path, tmp_path: Path) -> None:
     source = load_agent(home / "toy")
-    config = {**source.model.config.to_dict(), "low_ffn": [48]}
+    config = {key: getattr(source.model.config, key) for key in CONFIG_FIELDS} | {"low_ffn": [48]}
     names = names_of_core_model_weights(source.model)
     write_agent(tmp_path / "a.forge", encode_agent(config, source.model.state_dict(), source.tokenizer, names))
     with pytest.raises(ForgeError, match="do not fit"):
@@ -142,7 +176,7 @@ def test_reply_is_the_engine_on_the_rendered_conversation(agent: Agent) -> None:
         call = agent.tokenizer.convert_tokens_to_ids("<|call|>")
         plain = generate(agent.model, [ids], max_new_tokens=6, tokenizer=agent.tokenizer, ban_ids=(call,))[0]
         reply = agent.reply(question, tools=False, persona=persona, max_new_tokens=6)
-        assert (reply.text, reply.calls, reply.tokens) == (plain.text, [], len(plain.ids))
+        assert (reply.text, reply.calls, reply.tokens) == (plain.text.strip() or NO_ANSWER, [], len(plain.ids))
         assert agent.reply(question, tools=False, persona=persona, max_new_tokens=6) == reply
     warm = [agent.reply(question, tools=False, max_new_tokens=6, temperature=5.0, seed=s) for s in (1, 1, 2)]
     assert warm[0] == warm[1] != warm[2]
@@ -236,6 +270,9 @@ def test_chat_commands(agent: Agent) -> None:
         ("/persona pirate", "unknown persona"),
         ("/tools maybe", "on or off"),
         ("/history -1", "number"),
+        ("/history ²", "number"),
+        ("/history 1001", "0 to 1000"),
+        (f"/history {'9' * 5000}", "number"),
         ("/dance", "unknown command"),
     ):
         with pytest.raises(ForgeError, match=words):
@@ -265,10 +302,24 @@ def test_size_of_the_file_is_the_file(home: Path, agent: Agent) -> None:
     assert report["parameters"] == agent.parameters
 
 
+def test_weighing_a_file_imports_nothing_heavy(home: Path) -> None:
+    code = (
+        "import sys; from forge.runtime.size import size_report\n"
+        f"assert size_report({str(home / 'agent.forge')!r})['parameters'] > 1000\n"
+        "print(sorted({'torch', 'transformers', 'numpy', 'tokenizers'} & sys.modules.keys()))"
+    )
+    done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
+    assert done.stdout == "[]\n"
+
+
 def test_size_refuses_what_is_no_model(tmp_path: Path) -> None:
     with pytest.raises(ForgeError, match="no such model"):
         size_report(tmp_path / "gone")
     with pytest.raises(ForgeError, match="is missing"):
+        size_report(tmp_path)
+    (tmp_path / "config.json").write_text("{}")
+    (tmp_path / "model.safetensors").write_bytes(struct.pack("<Q", 2) + b"{}")
+    with pytest.raises(ForgeError, match="holds no weights"):
         size_report(tmp_path)
 
 

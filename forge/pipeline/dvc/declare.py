@@ -14,12 +14,12 @@ _HEAD = """\
 # Commands begin with `exec`: a shell that stayed between DVC and the stage would hide DVC's death from it.
 # data/code/<stage>.json stands for the code that a stage reaches, without its comments.
 # Small results are `plots`: DVC keeps no run-cache for a stage with plain outputs that are not cached, and puts every
-# key of a file under `metrics` as a column into `dvc exp show`. It draws those that hold rows. The one file under
-# `metrics` is the headline; `agent-forge compare` shows the rest.
+# key of a file under `metrics` as a column into `dvc exp show`. It draws those that hold a list: curves and claims. The
+# one file under `metrics` is the headline; `agent-forge compare` shows the rest.
 """
 _PLOTS_HEAD = """
 # Above all, what takes several files; the curves and claims of each phase follow, drawn from its own `plots`.
-# Templates that DVC does not bring are in .dvc/plots/.
+# Templates that DVC does not bring are in .dvc/plots/, and so is the page with the library that draws (page.html).
 plots:
   - results/ladder.svg
   - bytes of each phase:
@@ -36,7 +36,10 @@ plots:
       y: {results/ladder.json: accuracy_tools}
 """
 _ITEM = "${item.branch}"
-_PLOT_OPTIONS = {"claims.json": "cache: false, template: claims, x: value, y: claim", "plots": "cache: false, x: step"}
+_PLOT_OPTIONS = {
+    "claims.json": "cache: false, template: claims, x: value, y: claim",
+    "plots": "cache: false, template: curves, x: step",
+}
 
 
 def dvc_yaml() -> str:
@@ -92,24 +95,25 @@ def _dvc_yaml_plot_options(path: str) -> str:
 
 def _dvc_yaml_plots() -> str:
     """Curves of several stages in one plot."""
-    losses = [stage for stage in STAGES if stage.curve == "train/loss" and stage.inputs]
+    losses = [stage for stage in STAGES if stage.drawn == Stage.average and stage.inputs]
     branches = [stage for stage in losses if stage.branched]
     after = [stage for stage in losses if not stage.branched]
-    others = [stage for stage in STAGES if stage.curve not in (None, "train/loss")]
+    others = [stage for stage in STAGES if stage.drawn not in (None, Stage.average)]
     text = (
         _PLOTS_HEAD
         + _dvc_yaml_curves("loss of the branches", branches)
         + _dvc_yaml_curves("loss after the merge", after)
     )
     return text + "".join(
-        _dvc_yaml_curves(f"{str(stage.curve).partition('/')[0]} of {stage.name}", [stage]) for stage in others
+        _dvc_yaml_curves(f"{str(stage.drawn).removeprefix('train/').partition('/')[0]} of {stage.name}", [stage])
+        for stage in others
     )
 
 
 def _dvc_yaml_curves(title: str, stages: list[Stage]) -> str:
     lines = [f"  - {title}:", "      template: curves", "      x: step", "      y:"]
     for stage in stages:
-        series = str(stage.curve)
+        series = str(stage.drawn)
         for branch in stage.branches:
             file = f"{stage.results_dir(branch)}/plots/metrics/{series}.tsv"
             lines.append(f"        {file}: {series.rpartition('/')[2]}")

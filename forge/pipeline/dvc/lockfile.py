@@ -9,52 +9,44 @@ from __future__ import annotations
 import hashlib
 import json
 import re
+import shutil
+import time
 from collections.abc import Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
+from pathlib import Path, PurePosixPath
 from typing import Any
-
-import yaml
 
 from forge.errors import ForgeError
 from forge.interface.paths import CODE
 
 LOCK = "dvc.lock"
 FIX_HINT = "agent-forge doctor --fix"
+WRITING_SECONDS = 0.5  # DVC writes its lock file in place, and half of it can be read meanwhile
 _SKIPPED = {"__pycache__", ".git", ".dvc"}
 _BLOCK = 1 << 20
 _MD5 = re.compile(r"[0-9a-f]{32}(\.dir)?")
 
 
-class _Loader(getattr(yaml, "CSafeLoader", yaml.SafeLoader)):  # type: ignore[misc]
-    """PyYAML reads 1e-05 as text (YAML 1.1); DVC writes it as a number (YAML 1.2)."""
-
-
-_Loader.add_implicit_resolver(
-    "tag:yaml.org,2002:float", re.compile(r"^[-+]?(\d+\.?\d*|\.\d+)[eE][-+]?\d+$"), list("-+.0123456789")
-)
-
-
 def parse_yaml_as_dvc(text: str, name: str) -> dict[str, Any]:
     """A YAML mapping. Raises ForgeError, with the name given, when it is broken or something else."""
-    try:
-        found = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ForgeError(f"{name}: not readable as YAML ({' '.join(str(error).split())})") from error
-    if not isinstance(found, dict):
-        raise ForgeError(f"{name}: expected a mapping at the top")
-    return found
+    from forge.interface.yaml12 import parse_yaml  # its library takes a tenth of a second; the registry needs none
+
+    return _require_yaml_mapping(parse_yaml(text, name), name)
 
 
 def read_yaml_as_dvc(path: Path) -> dict[str, Any]:
     """A YAML mapping. Raises ForgeError that names the file when it is missing, broken or something else."""
-    try:
-        text = path.read_text(encoding="utf-8")
-    except FileNotFoundError as error:
-        raise ForgeError(f"{path}: no such file; run this command in the project's folder") from error
-    except (OSError, UnicodeDecodeError) as error:
-        raise ForgeError(f"{path}: not readable as YAML ({' '.join(str(error).split())})") from error
-    return parse_yaml_as_dvc(text, str(path))
+    from forge.interface.yaml12 import read_yaml
+
+    if not path.exists():
+        raise ForgeError(f"{path}: no such file; run this command in the project's folder")
+    return _require_yaml_mapping(read_yaml(path), str(path))
+
+
+def _require_yaml_mapping(found: Any, name: str) -> dict[str, Any]:
+    if not isinstance(found, dict):
+        raise ForgeError(f"{name}: expected a mapping at the top")
+    return found
 
 
 def dvc_md5_of_file(path: Path) -> str:
@@ -113,12 +105,11 @@ def lock_fault(text: str) -> str | None:
 
 def _dvc_lock_stages(text: str) -> dict[str, Any]:
     """The stages of a `dvc.lock`. Raises ForgeError that says how the text is not as DVC writes it."""
+    from forge.interface.yaml12 import LARGEST_LOCK, parse_yaml
+
     if text and not text.endswith("\n"):
         raise ForgeError("cut off in its last line")
-    try:
-        found = yaml.load(text, Loader=_Loader)
-    except yaml.YAMLError as error:
-        raise ForgeError(f"not readable as YAML ({' '.join(str(error).split())})") from error
+    found = parse_yaml(text, "its text", LARGEST_LOCK, aliases=True)
     if not isinstance(found, dict) or found.get("schema") != "2.0":
         raise ForgeError("empty or cut off" if not found else "its schema is not 2.0")
     stages = found.get("stages", {})
@@ -193,10 +184,14 @@ class Lock:
         path = root / LOCK
         if not path.is_file():
             raise ForgeError(f"{path}: no such file; nothing has run here yet (agent-forge run)")
-        try:
-            return cls.parse(path.read_text(encoding="utf-8", errors="replace"))
-        except ForgeError as error:
-            raise ForgeError(f"{error}; fix it with: {FIX_HINT}") from error
+        deadline = time.monotonic() + WRITING_SECONDS
+        while True:
+            try:
+                return cls.parse(path.read_text(encoding="utf-8", errors="replace"))
+            except ForgeError as error:
+                if time.monotonic() > deadline:
+                    raise ForgeError(f"{error}; fix it with: {FIX_HINT}") from error
+            time.sleep(0.05)
 
     def outs(self) -> dict[str, Out]:
         """Every output by its path."""
@@ -287,7 +282,53 @@ class Cache:
             return None
         if not is_dvc_cache_object_intact(path):
             raise ForgeError(f"{path}: damaged cache object; delete it, then: dvc fetch, or dvc repro")
-        return {row["relpath"]: row["md5"] for row in json.loads(path.read_text(encoding="utf-8"))}
+        try:
+            found = {str(row["relpath"]): str(row["md5"]) for row in json.loads(path.read_text(encoding="utf-8"))}
+        except (ValueError, KeyError, TypeError) as error:
+            raise ForgeError(f"{path}: not a list of files as DVC writes it") from error
+        for name, own in found.items():  # a remote's word may come from anybody
+            if _MD5.fullmatch(own) is None or not _stays_inside(name):
+                raise ForgeError(f"{path}: lists {name!r} ({own!r}), which is no file of a folder")
+        return found
+
+    def fetch(self, root: Path, md5: str) -> str:
+        """Have a folder in the cache, from the remote where it is not there yet; what is missing after that, if any.
+
+        Raises:
+            ForgeError: an object is damaged.
+        """
+        missing = self.missing(md5)
+        if not missing:
+            return ""
+        from dvc.exceptions import DvcException
+        from dvc.repo import Repo
+        from dvc_data.hashfile.hash_info import HashInfo
+
+        reason = ""
+        try:
+            with Repo(str(root)) as repo:
+                for _ in ("the list of its files", "the files"):
+                    listing = self.listing(md5)
+                    names = [md5] if listing is None else listing.values()
+                    repo.cloud.pull([HashInfo("md5", name) for name in names if not self.object(name).is_file()])
+        except (DvcException, OSError) as error:
+            reason = f" ({' '.join(str(error).split())})"
+        missing = self.missing(md5)
+        return f"{missing[0]}{reason}" if missing else ""
+
+    def copy(self, md5: str, target: Path) -> None:
+        """Write a folder of the cache to a new directory, with bytes of its own.
+
+        Raises:
+            ForgeError: it is not in the cache whole, or is no folder.
+        """
+        listing = self.listing(md5)
+        if listing is None or not md5.endswith(".dir"):
+            raise ForgeError(f"{md5} is no folder of the cache")
+        for name, own in listing.items():
+            path = target / name
+            path.parent.mkdir(parents=True, exist_ok=True)
+            shutil.copyfile(self.object(own), path)
 
     def missing(self, md5: str) -> list[str]:
         """What of a file or folder is not in the cache: relative paths, or the hash itself."""
@@ -337,3 +378,9 @@ def is_dvc_cache_draft(path: Path) -> bool:
 def is_dvc_cache_object_intact(path: Path) -> bool:
     """Whether a cache object still has the MD5 that it is named by."""
     return dvc_md5_of_file(path) == path.parent.name + path.name.removesuffix(".dir")
+
+
+def _stays_inside(name: str) -> bool:
+    """Whether a relative path names something below the folder that it is relative to."""
+    path = PurePosixPath(name)
+    return bool(path.parts) and not path.is_absolute() and ".." not in path.parts and "\0" not in name

@@ -13,6 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
+from forge.host.machine import process_started
 from forge.pipeline.dvc.lockfile import FIX_HINT
 
 TABLE_SECONDS = 1.0  # writing DVC's lock table takes a millisecond
@@ -57,12 +58,7 @@ def holders(table: dict[str, Any]) -> set[int]:
 
 def is_dvc_process_alive(pid: int) -> bool:
     """Whether a process runs; one that has ended and was not collected does not."""
-    import psutil
-
-    try:
-        return bool(psutil.Process(pid).status() != psutil.STATUS_ZOMBIE)
-    except psutil.NoSuchProcess:
-        return False
+    return process_started(pid) is not None
 
 
 def clear_dead_locks(root: Path) -> None:

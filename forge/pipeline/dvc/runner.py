@@ -10,7 +10,7 @@ import subprocess
 import sys
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import contextmanager
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -22,12 +22,13 @@ from forge.files import verify_manifest
 from forge.host.disk import check_disk_room, disk_full_note, says_disk_full
 from forge.host.signals import die_with_parent
 from forge.pipeline.dvc.code import write_code_hashes
+from forge.pipeline.dvc.git import lies_in_repository
 from forge.pipeline.dvc.lockfile import require_sound_lock
 from forge.pipeline.dvc.locks import clear_dead_locks
 from forge.pipeline.layout.disk import run_bytes_in_layout
 from forge.pipeline.layout.phases import find_stage_in_layout
 from forge.pipeline.records.logs import logging_to
-from forge.pipeline.records.tracking import keep_tracking_offline, read_recorded_status
+from forge.pipeline.records.tracking import STATUS, keep_tracking_offline, read_recorded_status
 
 LOG = logging.getLogger(__name__)
 Kind = Literal["start", "skip", "cached", "output", "done", "failed"]
@@ -157,18 +158,19 @@ def _prepare_dvc_run(root: Path, target: str | None, scale: str | None) -> None:
         name, _, branch = target.partition("@")
         if branch not in ("", *find_stage_in_layout(name).branches):
             raise ForgeError(f"no stage named {target!r}")
-    if scale is not None and load_params(root / "params.yaml").scale != scale:
-        set_param(root / "params.yaml", "scale", scale)
-    params = load_params(root / "params.yaml")
+    stated = load_params(root / "params.yaml")
+    params = stated if scale is None else stated.at(scale)
     check_disk_room(run_bytes_in_layout(params), f"scale {params.scale}", root)
     require_sound_lock(root)
     clear_dead_locks(root)
     write_code_hashes(root)
-    if not (root / ".git").exists():
+    if not lies_in_repository(root):
         # Unpacked from an archive: DVC works without Git if told so, in the file that is not versioned.
         local = root / ".dvc" / "config.local"
         if not local.is_file():
             local.write_text("[core]\n    no_scm = true\n", encoding="utf-8")
+    if params.scale != stated.scale:  # last: a run that was refused leaves the file as it was
+        set_param(root / "params.yaml", "scale", params.scale)
 
 
 def _interrupt_dvc(process: subprocess.Popen[str]) -> None:
@@ -244,7 +246,7 @@ def _run_dvc_repro(command: list[str], root: Path, on_event: Callable[[RunEvent]
             LOG.info("%s", _WORDS[event.kind].format(event.seconds), extra={"stage": event.stage or "run"})
         on_event(event)
 
-    parser, began, began_at = _Parser(emit), time.monotonic(), time.time()
+    parser, began, before = _Parser(emit), time.monotonic(), _recorded_run_statuses(root)
     stopped: list[int] = []
     process = subprocess.Popen(
         command,
@@ -265,7 +267,7 @@ def _run_dvc_repro(command: list[str], root: Path, on_event: Callable[[RunEvent]
                 # The signal came when a stage was so near its end that it ended well, and DVC begins the next one.
                 _interrupt_dvc(process)
         code = process.wait()
-    _conclude_dvc_run(parser, code, bool(stopped), root, began_at)
+    _conclude_dvc_run(parser, code, bool(stopped), root, before)
     parser.result.seconds = time.monotonic() - began
     LOG.info("%s", parser.result.message or f"all done in {parser.result.seconds:.1f} s")
     return parser.result
@@ -286,17 +288,26 @@ def _check_dvc_restored_outputs(result: RunResult, root: Path) -> None:
                 return
 
 
-def _conclude_dvc_run(parser: _Parser, code: int, stopped: bool, root: Path, began_at: float) -> None:
-    """Fill in how the run ended."""
+def _recorded_run_statuses(root: Path) -> dict[str, bytes]:
+    """What the latest run of each stage said last, by stage, as it stands in the file."""
+    files = (root / ".forge" / "runs").glob(f"*/{STATUS}")
+    return {file.parent.name: file.read_bytes() for file in files}
+
+
+def _conclude_dvc_run(parser: _Parser, code: int, stopped: bool, root: Path, before: Mapping[str, bytes]) -> None:
+    """Fill in how the run ended; `before` is what the stages had said before it.
+
+    What is as it was then tells of an earlier run. Times would not do: the clock may have been set back since.
+    """
     result = parser.result
     if code == 0:
         parser.close()
         _check_dvc_restored_outputs(result, root)
         return
     parser.fail()  # a killed dvc names no stage
-    status = read_recorded_status(root / ".forge" / "runs" / result.failed) if result.failed else None
-    if status is not None and status["updated"] < began_at:
-        status = None  # it tells of an earlier run
+    failed = result.failed or ""
+    told = _recorded_run_statuses(root).get(failed)
+    status = None if told == before.get(failed) else read_recorded_status(root / ".forge" / "runs" / failed)
     if stopped or (status is not None and status["state"] == "paused"):
         result.exit_code = 130
         note = status["note"] if status is not None and status["note"] else "stopped"

@@ -113,6 +113,9 @@ def dvc_scaled_parameters(tree: dict[str, Any], scale: str | None = None) -> tup
         known = ", ".join(scales) if isinstance(scales, dict) else "none"
         raise ForgeError(f"params.yaml: no scale {active!r}; known: {known}")
     scaled = scales[active]
+    odd = next((name for name, block in scaled.items() if not isinstance(block, dict | None)), None)
+    if odd is not None:
+        raise ForgeError(f"params.yaml: scales.{active}.{odd}: must be a mapping of parameters")
     own = {name: block for name, block in tree.items() if isinstance(block, dict) and name != "scales"}
     return active, {name: {**own.get(name, {}), **(scaled.get(name) or {})} for name in dict.fromkeys([*own, *scaled])}
 

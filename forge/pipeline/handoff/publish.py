@@ -9,6 +9,7 @@ from __future__ import annotations
 
 import os
 import shutil
+import tempfile
 import uuid
 from collections.abc import Iterator, Mapping
 from contextlib import contextmanager
@@ -162,6 +163,30 @@ def publishing_directory(target: Path) -> Iterator[Path]:
     finally:
         if draft.exists():
             shutil.rmtree(draft)
+
+
+@contextmanager
+def publishing_new_directory(target: Path) -> Iterator[Path]:
+    """`publishing_directory` where others may write as well: nothing that is there is removed or replaced.
+
+    Raises:
+        ForgeError: the target exists, or somebody has put something in its place by the time it is full.
+    """
+    target = target.absolute()
+    if os.path.lexists(target):
+        raise ForgeError(f"{target}: exists already; name a new directory")
+    target.parent.mkdir(parents=True, exist_ok=True)
+    # A folder in it, because the one with a name of its own can be entered by its owner only.
+    place = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".building", dir=target.parent))
+    try:
+        draft = place / "model"
+        draft.mkdir()
+        yield draft
+        if os.path.lexists(target):
+            raise ForgeError(f"{target}: was made by somebody else meanwhile")
+        seal_published_directory(draft, target)
+    finally:
+        shutil.rmtree(place)
 
 
 def seal_published_directory(draft: Path, target: Path) -> None:

@@ -11,6 +11,8 @@ from __future__ import annotations
 import os
 from pathlib import Path
 
+PROJECT_MARKS = ("dvc.yaml", "params.yaml")
+
 
 def layout_main_root() -> Path:
     """The main repository: DVC_ROOT inside a stage, else the current directory."""
@@ -28,3 +30,15 @@ def layout_run_dir(stage: str) -> Path:
     if Path.cwd().resolve() != root.resolve():
         return root / ".forge" / "experiments" / os.environ.get("DVC_EXP_NAME", "unnamed") / stage
     return root / ".forge" / "runs" / stage
+
+
+def find_project(start: Path) -> Path | None:
+    """The folder of the project that `start` is in; None outside of any.
+
+    It is `start` itself if one of a project's files is there, else the nearest folder above with all of them: a stray
+    `params.yaml` far above makes no project.
+    """
+    here = start.absolute()
+    if any((here / mark).is_file() for mark in PROJECT_MARKS):
+        return here
+    return next((above for above in here.parents if all((above / mark).is_file() for mark in PROJECT_MARKS)), None)

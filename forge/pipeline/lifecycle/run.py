@@ -108,6 +108,11 @@ class Run:
         return self._stop.requested
 
     @property
+    def orphaned(self) -> bool:
+        """Whether DVC is dead, so that nobody waits for this run."""
+        return self._stop.orphaned
+
+    @property
     def checkpoint_dir(self) -> Path:
         return self._checkpoints.path
 
@@ -223,7 +228,7 @@ class Run:
         for path in (*self.stage.outputs(self.branch), *self.stage.records(self.branch)):
             if not Path(path).exists():
                 raise ForgeError(f"{self.name} ended without writing {path}")
-        if self._stop.orphaned:
+        if self.orphaned:
             raise Interrupted(self._stop.step, self._stop.total)
         if self._tracker is not None:
             self._tracker.status("done")
@@ -265,7 +270,7 @@ class Run:
         self._entry.end(state, self._stop.step, self._stop.total, note)
         if self._tracker is not None:
             try:
-                self._tracker.abandon(state, self._stop.step, self._stop.total, note)
+                self._tracker.abandon(state, self._stop.step, self._stop.total, note, wait=not self.orphaned)
             except OSError as error:  # on a full disk the reason is still to be told
                 return error
         return None

@@ -19,8 +19,8 @@ from typing import Any
 
 from forge.config import load_params
 from forge.errors import ForgeError, Interrupted
-from forge.host.disk import disk_full_note, is_disk_full
-from forge.host.signals import stop_on_signals
+from forge.host.disk import is_disk_full, is_read_only, storage_fault_note
+from forge.host.signals import end_at_once, stop_on_signals
 from forge.interface.paths import declared_stage_name
 from forge.pipeline.layout.phases import find_stage_in_layout
 from forge.pipeline.lifecycle.run import Run
@@ -35,8 +35,14 @@ def run_stage(name: str, body: Callable[[Any], None]) -> None:
     parser = argparse.ArgumentParser(prog=f"stages.{name}")
     if find_stage_in_layout(name).branched:
         parser.add_argument("--branch", required=True)
-    with stage_lifecycle(name, vars(parser.parse_args()).get("branch")) as run:
-        body(run)
+    run: Run | None = None
+    try:
+        with stage_lifecycle(name, vars(parser.parse_args()).get("branch")) as run:
+            body(run)
+    except SystemExit as ending:
+        if run is not None and run.orphaned:
+            end_at_once(ending)
+        raise
 
 
 def _seed_everything(seed: int, *, torch_too: bool) -> None:
@@ -112,6 +118,6 @@ def _stage_lifecycle_ending(error: BaseException) -> tuple[str, str, int | None]
         return "paused", str(error), 130
     if isinstance(error, ForgeError):
         return "failed", str(error), 1
-    if is_disk_full(error):
-        return "failed", disk_full_note(error), 1
+    if is_disk_full(error) or is_read_only(error):
+        return "failed", str(storage_fault_note(error)), 1
     return "failed", f"{type(error).__name__}: {error}", None

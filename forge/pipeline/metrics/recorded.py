@@ -17,15 +17,21 @@ def observed_metric_values() -> dict[str, Any]:
     """Everything that stages recorded, by full name, from `results/**/all_metrics.json`.
 
     Raises:
-        ForgeError: a file is not a list of `{"metric", "value"}`.
+        ForgeError: a file is neither an object of values by full name, nor, as runs wrote it before, a list of
+            `{"metric", "value"}`.
     """
     found: dict[str, Any] = {}
     for path in sorted(RESULTS.glob("**/all_metrics.json")):
         rows = read_optional_json(path)
+        if rows is None:  # a stage that starts has removed it since
+            continue
         try:
-            found.update({str(row["metric"]): row["value"] for row in rows})
+            named = rows if isinstance(rows, dict) else {str(row["metric"]): row["value"] for row in rows}
         except (KeyError, TypeError) as error:
-            raise ForgeError(f"{path}: expected a list of metrics with their values") from error
+            raise ForgeError(f"{path}: expected metrics with their values") from error
+        if lone := [name for name in named if "/" not in name]:
+            raise ForgeError(f"{path}: {lone[0]!r} is no metric's full name")
+        found.update(named)
     return found
 
 
@@ -56,7 +62,11 @@ def metric_catalog_rows(phase: str | None = None) -> tuple[str, list[dict[str, A
 
 
 def metric_value_text(value: Any) -> str:
-    """A metric's value for a table; empty when there is none."""
+    """A metric's value for a table, large numbers with separators; empty when there is none."""
     if value is None:
         return ""
-    return f"{value:.6g}" if isinstance(value, float) else str(value)
+    if isinstance(value, bool | str):
+        return str(value)
+    if isinstance(value, float) and abs(value) < 1e6:
+        return f"{value:,.6g}"
+    return f"{value:,.0f}" if isinstance(value, int | float) else str(value)

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import csv
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -37,9 +38,11 @@ def read_recorded_curves(stage: str) -> Curves:
         return _read_recorded_curves(live)
     phase, _, branch = stage.partition("@")
     kept = declared_results_path(phase, branch or None) / "plots" / "metrics"
-    files = sorted(kept.rglob("*.tsv"))
-    series = {path.relative_to(kept).with_suffix("").as_posix(): _read_kept_curve(path) for path in files}
-    return Curves(kept if files else None, series)
+    series = {}
+    for path in sorted(kept.rglob("*.tsv")):
+        with suppress(FileNotFoundError):  # a stage that starts has removed it since
+            series[path.relative_to(kept).with_suffix("").as_posix()] = _read_kept_curve(path)
+    return Curves(kept if series else None, series)
 
 
 def _read_recorded_curves(path: Path) -> Curves:

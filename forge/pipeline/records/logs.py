@@ -18,6 +18,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from forge.errors import printable
 from forge.pipeline.layout.paths import layout_state_dir
 
 OURS = "forge"
@@ -81,7 +82,7 @@ class _OneLine(logging.Formatter):
         self._stage = stage
 
     def format(self, record: logging.LogRecord) -> str:
-        return f"{self._stage}: {' '.join(record.getMessage().split())}"
+        return printable(f"{self._stage}: {' '.join(record.getMessage().split())}")
 
 
 @contextmanager

@@ -21,7 +21,16 @@ from forge.errors import ForgeError
 from forge.pipeline.records.tracking import SERIES, keep_tracking_offline, read_series
 
 MAX_POINTS = 200  # of a plotted curve: DVCLive opens its file once a point
-CURVES = ("train/loss", "val/loss", "val/accuracy", "train/reward", "fitness/best", "fitness/mean")
+CURVES = (
+    "train/loss",
+    "train/loss_avg_100",
+    "val/loss",
+    "val/accuracy",
+    "train/reward",
+    "fitness/best",
+    "fitness/mean",
+)
+SMOOTHED = {"train/loss": "train/loss_avg_100"}  # curves of single batches, and the means that are drawn in their stead
 
 
 class WandbRun:
@@ -107,9 +116,11 @@ def record_dvclive_headline(finish: Mapping[str, Any], series: Mapping[int, Mapp
         raise ForgeError(f"the series {curve!r} was never logged, and the stage's plot shows it")
     # dvcyaml=None: by default DVCLive would rewrite the project's dvc.yaml from within a stage.
     live = Live(finish["results"], dvcyaml=None, save_dvc_exp=False, report=None)
+    logged = {name for point in series.values() for name in point}
     shown = {
         name: set(thin([step for step, point in series.items() if name in point]))
         for name in (CURVES if curve is not None else ())
+        if SMOOTHED.get(name) not in logged
     }
     for step, point in series.items():
         live.step = step

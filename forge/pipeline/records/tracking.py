@@ -20,7 +20,8 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.files import atomic_write_json, atomic_write_text, canonical_json, read_json
+from forge.files import atomic_write_json, canonical_json, read_optional_json
+from forge.host.machine import process_started
 
 ALL_METRICS = "all_metrics.json"
 SERIES = "metrics.jsonl"
@@ -95,9 +96,9 @@ def read_series(path: Path) -> dict[int, dict[str, float]]:
 
 
 def record_all_metrics(path: Path, prefix: str, values: Mapping[str, Any]) -> None:
-    """Write every number and text of ``values`` as ``{"metric": "<prefix>/<name>", "value": ...}``, a line each.
+    """Write every number and text of ``values`` as ``{"<prefix>/<name>": value}``, a line each.
 
-    A list, because DVC's tables leave lists out: with all metrics in them nobody could read `dvc metrics show`.
+    An object of plain values, because `dvc plots` draws whatever list it meets.
 
     Raises:
         ForgeError: a number is not finite.
@@ -105,10 +106,7 @@ def record_all_metrics(path: Path, prefix: str, values: Mapping[str, Any]) -> No
     texts = {name: value for name, value in values.items() if isinstance(value, str)}
     numbers = {name: value for name, value in values.items() if not isinstance(value, str | list | tuple | dict)}
     plain: dict[str, Any] = {**texts, **finite_recorded_numbers(numbers)}
-    rows = [
-        json.dumps({"metric": f"{prefix}/{name}", "value": plain[name]}, ensure_ascii=False) for name in sorted(plain)
-    ]
-    atomic_write_text(path, "[\n" + ",\n".join(rows) + "\n]\n")
+    atomic_write_json(path, {f"{prefix}/{name}": value for name, value in plain.items()})
 
 
 def flatten_recorded_values(values: Mapping[str, Any], prefix: str = "") -> dict[str, Any]:
@@ -155,9 +153,10 @@ class Tracker:
         self.stage = stage
         self.prefix = prefix or stage
         self.directory = directory
-        self._last_status = 0.0
+        self._scale = config.get("scale")
+        self._last_status = -_STATUS_SECONDS
         self._started = time.time()
-        self._pace: tuple[float, int] | None = None  # time and step of the first progress of this process
+        self._pace: tuple[float, int] | None = None  # clock and step of the first progress of this process
         directory.mkdir(parents=True, exist_ok=True)
         shown = directory / SERIES
         if resumed:
@@ -222,7 +221,7 @@ class Tracker:
         """Write `status.json` for whoever watches: state, step of total, seconds left; twice a second at
         most.
         """
-        now = time.time()
+        now = time.monotonic()  # unlike the time of day it is never set back
         if throttle and now - self._last_status < _STATUS_SECONDS:
             return
         self._last_status = now
@@ -232,13 +231,15 @@ class Tracker:
         left = (now - since) / (step - first) * (total - step) if step > first else None
         fields = {
             "stage": self.stage,
+            "scale": self._scale,
             "state": state,
             "step": step,
             "total": total,
             "note": note,
             "pid": os.getpid(),
+            "process_started": process_started(os.getpid()),
             "started": self._started,
-            "updated": now,
+            "updated": time.time(),
             "seconds_left": left,
         }
         # Renamed so that nobody reads half of it, but not fsynced: that can take longer than a training step.
@@ -283,18 +284,23 @@ class Tracker:
             reason = answer.strip().splitlines()[-1] if answer.strip() else f"exit code {code}"
             raise ForgeError(f"{self.stage}: metrics were not recorded: {reason}")
 
-    def abandon(self, state: str, step: int = 0, total: int = 0, note: str = "") -> None:
-        """Close the series of a run that did not finish; the recorder closes its W&B run on its own."""
+    def abandon(self, state: str, step: int = 0, total: int = 0, note: str = "", *, wait: bool = True) -> None:
+        """Close the series of a run that did not finish; the recorder closes its W&B run on its own, and is waited for
+        unless there is no time.
+        """
         try:
             self._close_series()
         finally:
             if self._recorder is not None and self._recorder.stdin is not None:
-                self._recorder.communicate()
+                if wait:
+                    self._recorder.communicate()
+                else:
+                    self._recorder.stdin.close()
                 self._recorder = None
         self.status(state, step, total, note)
 
 
 def read_recorded_status(directory: Path) -> dict[str, Any] | None:
     """The latest status in a run directory, None if the stage never ran."""
-    path = directory / STATUS
-    return read_json(path) if path.is_file() else None
+    found: dict[str, Any] | None = read_optional_json(directory / STATUS)
+    return found

@@ -18,7 +18,9 @@ from forge.pipeline.registry.models import (
     describe_registry_row,
     model_row,
     registry_artifact_names,
+    registry_deployed_bytes,
     registry_headline_metrics,
+    registry_scale,
 )
 from forge.pipeline.registry.store import put, registry_event_row, registry_path, writing_registry
 from forge.pipeline.registry.versions import Version, versions
@@ -27,27 +29,39 @@ from forge.pipeline.registry.versions import Version, versions
 def reindex(root: Path) -> dict[str, Any]:
     """Rebuild the registry's models and versions; sessions, handoffs and events stay.
 
-    A damaged registry is moved aside first, and what can be read of its sessions is taken over.
+    A damaged registry is made anew beside the old one, with what can be read of its sessions, and takes its place when
+    it is whole; the old one stays under another name. One that only cannot be read just now is left as it is.
 
     Returns:
         `models`, `versions`: how many there are now. `dropped`: models that no tag, lock or manifest knows any
         more. `damaged`: where the damaged file is now, else None. `saved`: rows taken over from it by table.
 
     Raises:
-        ForgeError: dvc.lock or a tag is damaged, or the registry cannot be written.
+        ForgeError: no project, Git cannot be asked, dvc.lock is damaged, or the registry cannot be examined or written;
+            it is then as it was.
     """
+    if not (root / "dvc.yaml").is_file():  # it names the models: without it all would be forgotten
+        raise ForgeError(f"{root.absolute()}: not a project directory, dvc.yaml is missing")
     known, models = _registry_versions_and_models(root)
     path = registry_path()
-    damaged: Path | None = None
-    saved: dict[str, int] = {}
     try:
         if store.validate_registry_store(path):
-            damaged = store.set_registry_aside(path)
-            saved = store.salvage_registry(damaged, path)
-        counts = _enter_in_registry(models, known, drop_others=True)
+            return _registry_made_anew(path, models, known)
+        return {**_enter_in_registry(models, known, drop_others=True), "damaged": None, "saved": {}}
     except (sqlite3.Error, OSError) as error:
-        raise ForgeError(f"{path}: cannot be written ({error})") from error
-    return {**counts, "damaged": damaged.as_posix() if damaged else None, "saved": saved}
+        raise ForgeError(f"{path}: cannot be written ({error}); nothing was changed") from error
+
+
+def _registry_made_anew(path: Path, models: dict[str, dict[str, Any]], known: list[Version]) -> dict[str, Any]:
+    draft = store.draft_registry(path)
+    try:
+        saved = store.salvage_registry(path, draft)
+        counts = _enter_in_registry(models, known, drop_others=True, path=draft)
+        damaged = store.set_registry_aside(path)
+        draft.rename(path)
+    finally:
+        store.discard_registry_draft(draft)
+    return {**counts, "damaged": damaged.as_posix(), "saved": saved}
 
 
 def index_in_registry(root: Path) -> None:
@@ -60,7 +74,7 @@ def index_in_registry(root: Path) -> None:
     try:
         _enter_in_registry(models, known, drop_others=False)
     except (sqlite3.Error, OSError) as error:
-        raise ForgeError(f"{registry_path()}: cannot be written ({error}); {store.FIX_HINT}") from error
+        raise ForgeError(f"{registry_path()}: cannot be written ({error}); {store.registry_hint(error)}") from error
 
 
 def _registry_versions_and_models(root: Path) -> tuple[list[Version], dict[str, dict[str, Any]]]:
@@ -69,16 +83,19 @@ def _registry_versions_and_models(root: Path) -> tuple[list[Version], dict[str, 
     return known, {row["manifest_sha256"]: row for row in _known_registry_models(root, known)}
 
 
-def _enter_in_registry(models: dict[str, dict[str, Any]], known: list[Version], *, drop_others: bool) -> dict[str, Any]:
-    with writing_registry() as connection:
+def _enter_in_registry(
+    models: dict[str, dict[str, Any]], known: list[Version], *, drop_others: bool, path: Path | None = None
+) -> dict[str, Any]:
+    with writing_registry(path) as connection:
         before = {row["manifest_sha256"]: dict(row) for row in connection.execute("SELECT * FROM models")}
         connection.execute("DELETE FROM versions")
         dropped = [key for key in before if key not in models] if drop_others else []
         for key in dropped:
             connection.execute("DELETE FROM models WHERE manifest_sha256 = ?", (key,))
         for key, row in models.items():
-            if key in before:  # the run itself knew better when, and in which experiment
+            if key in before:  # the run itself knew better when, in which experiment and at which scale
                 row = {**row, "recorded": before[key]["recorded"], "experiment": before[key]["experiment"]}
+                row["scale"] = row["scale"] or before[key]["scale"]
             put(connection, "models", row)
         for version in known:
             put(connection, "versions", _version_row(version, models))
@@ -126,6 +143,8 @@ def _registry_row_from_tag(version: Version) -> dict[str, Any]:
         manifest_sha256=facts["manifest_sha256"],
         metrics=facts["metrics"],
         recorded=version.registered,
+        scale=facts.get("scale"),
+        size=facts.get("bytes"),
     )
 
 
@@ -134,13 +153,16 @@ def _registry_rows_from_cache(root: Path, out: Out, artifact: str, cache: Cache)
     metadata, manifest = cache.read_json(out.md5, METADATA), cache.file(out.md5, MANIFEST)
     if metadata is None or manifest is None:
         return []
+    found = parse_published_metadata(metadata, out.path)
     return [
         describe_registry_row(
-            parse_published_metadata(metadata, out.path),
+            found,
             path=out.path,
             artifact=artifact,
             manifest_sha256=sha256_file(manifest),
             metrics=registry_headline_metrics(root, out.path),
             recorded=time.time(),
+            scale=registry_scale(root, out.path, found),
+            size=registry_deployed_bytes(found, manifest),
         )
     ]

@@ -139,10 +139,9 @@ def _origin(root: Path, ref: str, known: list[Version]) -> _Origin:
 
 
 def _of_version(root: Path, version: Version) -> _Origin:
-    lock = Lock.parse(file_at(root, version.tag, LOCK), f"{version.tag}:{LOCK}")
     document = parse_yaml_as_dvc(file_at(root, version.tag, "dvc.yaml"), f"{version.tag}:dvc.yaml")
     names = {path: name for name, path in dvc_artifact_paths(document).items()}
-    return _Origin(version.path(root), lock, names, version)
+    return _Origin(version.path(root), version.lock(root), names, version)
 
 
 def _lineage_origin_of_path(root: Path, path: Path, known: list[Version]) -> _Origin:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import json
+import os
 import sqlite3
 from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.files import MANIFEST, read_json, sha256_file
+from forge.files import MANIFEST, read_json, read_optional_json, sha256_file
 from forge.interface.paths import MODELS, RESULTS
 from forge.pipeline.dvc.lockfile import dvc_artifact_paths, read_yaml_as_dvc
 from forge.pipeline.handoff.publish import ModelMetadata, read_published_metadata
+from forge.pipeline.layout.phases import PHASES, STAGES
 from forge.pipeline.registry.store import FIX_HINT, reading_registry, registry_path, select_registry_rows
 
 
@@ -33,6 +35,30 @@ def registry_headline_metrics(root: Path, path: str) -> dict[str, Any]:
     return dict(read_json(file)) if file.is_file() else {}
 
 
+def registry_scale(root: Path, path: str, metadata: ModelMetadata) -> str | None:
+    """The scale that a model of the workspace was made at, if the results beside it are of the run that made it."""
+    run = read_optional_json(root / registry_results_dir(path) / "run.json")
+    if not isinstance(run, dict) or str(run.get("session_id"))[:32] != metadata.session_id.replace("-", ""):
+        return None
+    return str(run["scale"]) if "scale" in run else None
+
+
+def registry_deployed_bytes(metadata: ModelMetadata, manifest: Path) -> int:
+    """Bytes of the files that someone must copy to run a model, as the ledger counts them; of its weights alone where
+    its phase is none of ours.
+    """
+    try:
+        sizes = {name: int(entry["bytes"]) for name, entry in read_json(manifest)["files"].items()}
+    except (ForgeError, KeyError, TypeError, AttributeError, ValueError):
+        sizes = {}  # a damaged manifest is for `models verify` to tell
+    phase = next((stage.phase for stage in STAGES if stage.name == metadata.phase_name), None)
+    names = next((each.deployed for each in PHASES if each.name == phase), ())
+    deployed = [name.removesuffix("?") for name in names if not name.endswith("?") or name.removesuffix("?") in sizes]
+    if not deployed or not sizes.keys() >= set(deployed):
+        return round(metadata.size_mb * 2**20)
+    return sum(sizes[name] for name in deployed)
+
+
 def describe_registry_row(
     metadata: ModelMetadata,
     *,
@@ -41,8 +67,10 @@ def describe_registry_row(
     manifest_sha256: str,
     metrics: Mapping[str, Any],
     recorded: float,
+    scale: str | None,
+    size: int | None,
 ) -> dict[str, Any]:
-    """A row of `models`. recorded: seconds since 1970."""
+    """A row of `models`. recorded: seconds since 1970. scale, size: None where it is not known; size in bytes."""
     return {
         "manifest_sha256": manifest_sha256,
         "model_id": metadata.model_id,
@@ -59,6 +87,8 @@ def describe_registry_row(
         "parents": json.dumps(metadata.parents),
         "metrics": json.dumps(metrics, sort_keys=True),
         "recorded": recorded,
+        "scale": scale,
+        "bytes": size,
     }
 
 
@@ -68,13 +98,16 @@ def model_row(root: Path, path: str, *, recorded: float) -> dict[str, Any]:
     Raises:
         ForgeError: there is none at that path, or its metadata is damaged.
     """
+    metadata = read_published_metadata(root / path)
     return describe_registry_row(
-        read_published_metadata(root / path),
+        metadata,
         path=path,
         artifact=registry_artifact_names(root).get(path),
         manifest_sha256=sha256_file(root / path / MANIFEST),
         metrics=registry_headline_metrics(root, path),
         recorded=recorded,
+        scale=registry_scale(root, path, metadata),
+        size=registry_deployed_bytes(metadata, root / path / MANIFEST),
     )
 
 
@@ -87,12 +120,12 @@ def list_models(phase: str | None = None, tag: str | None = None, query: str | N
         query: only models in whose names, tags or headline metrics this text stands, in either case.
 
     Returns:
-        Rows of the registry; none while there is no registry.
+        Rows of the registry, with `present`: whether this is what lies at its path now. None without a registry.
 
     Raises:
         ForgeError: the registry is damaged.
     """
-    if not registry_path().exists():
+    if not os.path.lexists(registry_path()):
         return []
     with reading_registry() as connection:
         found = _with_versions(
@@ -109,9 +142,16 @@ def list_models(phase: str | None = None, tag: str | None = None, query: str | N
 
 
 def _with_versions(connection: sqlite3.Connection, models: list[dict[str, Any]]) -> list[dict[str, Any]]:
+    """The models with their versions, whether they lie in the workspace, and, for rows of an older program, the scale
+    of the session that made them and the bytes of their weights."""
     versions = select_registry_rows(connection, "SELECT * FROM versions ORDER BY registered, tag")
+    scales = {row["session_id"]: row["scale"] for row in connection.execute("SELECT session_id, scale FROM sessions")}
+    here = {path: registry_manifest_key(Path(path)) for path in {model["path"] for model in models}}
     for model in models:
         model["versions"] = [v for v in versions if v["manifest_sha256"] == model["manifest_sha256"]]
+        model["present"] = here[model["path"]] == model["manifest_sha256"]
+        model["scale"] = model["scale"] or scales.get(model["session_id"])
+        model["bytes"] = model["bytes"] or round(model["size_mb"] * 2**20)
     return models
 
 
@@ -163,8 +203,7 @@ def _pick_registry_model(models: list[dict[str, Any]], ref: str) -> dict[str, An
         raise ForgeError(f"{ref}: this model is not in the registry; {FIX_HINT}")
     named = [model for model in models if model["artifact"] == ref]
     if named:
-        present = registry_manifest_key(Path(named[0]["path"]))
-        return next((model for model in named if model["manifest_sha256"] == present), named[0])
+        return next((model for model in named if model["present"]), named[0])
     begun = {
         model["model_id"]: model
         for model in reversed(models)  # of several with one id, the newest stays

@@ -17,13 +17,14 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
+from forge.host.machine import process_started
 from forge.pipeline.registry.models import model_row
 from forge.pipeline.registry.store import (
-    FIX_HINT,
     is_sound_registry_row,
     put,
     reading_registry,
     registry_event_row,
+    registry_hint,
     registry_path,
     select_registry_rows,
     writing_registry,
@@ -63,7 +64,7 @@ class Session:
             "total": 0,
             "note": "",
             "pid": os.getpid(),
-            "process_started": session_process_started(os.getpid()) or now,
+            "process_started": process_started(os.getpid()),
             "started": now,
             "updated": now,
             "ended": None,
@@ -102,7 +103,7 @@ class Session:
 
         def act(connection: sqlite3.Connection) -> None:
             row = model_row(Path(), directory.as_posix(), recorded=time.time())
-            put(connection, "models", {**row, "experiment": self._row["experiment"]})
+            put(connection, "models", {**row, "experiment": self._row["experiment"], "scale": self._row["scale"]})
             self._event(connection, "published", row["model_id"])
 
         self._write(act)
@@ -128,32 +129,18 @@ class Session:
                 act(connection)
         except (sqlite3.Error, OSError, UnicodeDecodeError, ForgeError) as error:
             if not self._told:
-                line = f"{self._row['stage']}: not recorded in {registry_path()} ({error}); the run goes on; {FIX_HINT}"
+                where = f"{self._row['stage']}: not recorded in {registry_path()}"
+                line = f"{where} ({error}); the run goes on; {registry_hint(error)}"
                 print(line, file=sys.stderr)
             self._told = True
         self._written = time.monotonic()
-
-
-def session_process_started(pid: int) -> float | None:
-    """When a process started, in seconds since 1970; None if it does not live.
-
-    With its number it tells a process from a later one that got the same number.
-    """
-    import psutil
-
-    try:
-        process = psutil.Process(pid)
-        return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
-    except psutil.NoSuchProcess:
-        return None
 
 
 def _is_session_gone(session: Mapping[str, Any]) -> bool:
     """Whether a session says that it runs though its process does not live any more."""
     if session["status"] != "running":
         return False
-    started = session_process_started(session["pid"])
-    return started is None or abs(started - session["process_started"]) > 1.0
+    return process_started(session["pid"]) != session["process_started"]
 
 
 def mark_killed_sessions(connection: sqlite3.Connection) -> None:
@@ -188,7 +175,7 @@ def list_sessions(stage: str | None = None, status: str | None = None) -> list[d
     Raises:
         ForgeError: the registry is damaged.
     """
-    if not registry_path().exists():
+    if not os.path.lexists(registry_path()):
         return []
     with reading_registry() as connection:
         query = "SELECT * FROM sessions WHERE (?1 IS NULL OR stage = ?1 OR stage LIKE ?1 || '@%') ORDER BY started DESC"

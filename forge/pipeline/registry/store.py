@@ -20,7 +20,7 @@ import os
 import sqlite3
 import uuid
 from collections.abc import Iterator, Mapping, Sequence
-from contextlib import contextmanager
+from contextlib import closing, contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -28,7 +28,25 @@ from forge.errors import ForgeError
 from forge.pipeline.layout.paths import layout_state_dir
 
 BUSY_SECONDS = 10.0
+# What SQLite says of the disk, of rights and of other processes; everything else it says is about the file.
+_ELSEWHERE = {
+    sqlite3.SQLITE_AUTH,
+    sqlite3.SQLITE_BUSY,
+    sqlite3.SQLITE_CANTOPEN,
+    sqlite3.SQLITE_FULL,
+    sqlite3.SQLITE_INTERRUPT,
+    sqlite3.SQLITE_IOERR,
+    sqlite3.SQLITE_LOCKED,
+    sqlite3.SQLITE_NOMEM,
+    sqlite3.SQLITE_PERM,
+    sqlite3.SQLITE_PROTOCOL,
+    sqlite3.SQLITE_READONLY,
+}
+_NO_ROOM = {sqlite3.SQLITE_CANTOPEN, sqlite3.SQLITE_FULL, sqlite3.SQLITE_IOERR, sqlite3.SQLITE_READONLY}
+_COMPANIONS = ("-wal", "-shm", "")
+_ADDED_LATER = ("scale", "bytes")  # columns of `models`: an older row, which lacks them, keeps its digest
 FIX_HINT = "fix it with: agent-forge models reindex"
+LOOK_HINT = "it may be whole: look for room on the disk, for the right to write here, and for who else uses it"
 KEYS = {
     "sessions": "id",
     "models": "manifest_sha256",
@@ -108,6 +126,7 @@ MIGRATIONS: tuple[tuple[str, ...], ...] = (
             row_sha256 TEXT NOT NULL)""",
         "CREATE INDEX versions_by_model ON versions (manifest_sha256)",
     ),
+    ("ALTER TABLE models ADD COLUMN scale TEXT", "ALTER TABLE models ADD COLUMN bytes INTEGER"),
 )
 
 
@@ -168,20 +187,64 @@ def _open_registry(path: Path) -> sqlite3.Connection:
     return connection
 
 
-def _create(path: Path) -> None:
-    """Make an empty registry that appears whole: built under another name, then linked, so that of several
-    processes one wins.
-    """
+def draft_registry(path: Path) -> Path:
+    """A new, empty registry beside another, to be filled before it takes the other's place."""
     path.parent.mkdir(parents=True, exist_ok=True)
     draft = path.with_name(f".{path.name}.{uuid.uuid4().hex}")
     try:
         _open_registry(draft).close()
-        try:
-            os.link(draft, path)
-        except FileExistsError:
-            return
+    except BaseException:
+        discard_registry_draft(draft)
+        raise
+    return draft
+
+
+def discard_registry_draft(draft: Path) -> None:
+    """Remove a draft and its companions, as far as they are there."""
+    for suffix in _COMPANIONS:
+        draft.with_name(draft.name + suffix).unlink(missing_ok=True)
+
+
+def _create(path: Path) -> None:
+    """Make an empty registry that appears whole: built under another name, then linked, so that of several
+    processes one wins.
+    """
+    draft = draft_registry(path)
+    try:
+        os.link(draft, path)
+    except FileExistsError:
+        return
     finally:
-        draft.unlink(missing_ok=True)
+        discard_registry_draft(draft)
+
+
+class RegistryDamaged(ForgeError):
+    """The registry is not as this program wrote it; `agent-forge models reindex` makes it anew."""
+
+
+def is_registry_damage(error: BaseException) -> bool:
+    """Whether a fault met at the registry lies in the file, and not in a disk, its rights, or another process."""
+    if isinstance(error, sqlite3.Error):
+        return _registry_error_kind(error) not in _ELSEWHERE
+    return isinstance(error, UnicodeDecodeError | RegistryDamaged)
+
+
+def _registry_error_kind(error: sqlite3.Error) -> int | None:
+    """SQLite's word for a fault, without its details; None for one that we found ourselves."""
+    code = getattr(error, "sqlite_errorcode", None)
+    return None if code is None else int(code) & 0xFF
+
+
+def registry_hint(error: BaseException) -> str:
+    """What to do about a fault met at the registry. A sound one must not be made anew because the disk is full."""
+    return FIX_HINT if is_registry_damage(error) else LOOK_HINT
+
+
+def _require_registry_file(path: Path) -> None:
+    if not path.is_file():
+        raise sqlite3.DatabaseError("it is no file")
+    if path.stat().st_size == 0:
+        raise sqlite3.DatabaseError("the file is empty")
 
 
 @contextmanager
@@ -193,10 +256,9 @@ def writing_registry(path: Path | None = None) -> Iterator[sqlite3.Connection]:
         ForgeError: made by a newer version of this program.
     """
     path = path or registry_path()
-    if not path.exists():
+    if not os.path.lexists(path):
         _create(path)
-    if path.stat().st_size == 0:
-        raise sqlite3.DatabaseError("the file is empty")
+    _require_registry_file(path)
     connection = _open_registry(path)
     try:
         with _transaction(connection):
@@ -210,28 +272,49 @@ def reading_registry(path: Path | None = None) -> Iterator[sqlite3.Connection]:
     """A consistent view that keeps nobody waiting.
 
     Raises:
-        ForgeError: there is no registry, it is damaged, or it was made by a newer version.
+        RegistryDamaged: it is damaged.
+        ForgeError: there is no registry, it was made by a newer version, or it cannot be read for a reason that lies
+            elsewhere (no room, no right, somebody holds it).
     """
     path = path or registry_path()
-    if not path.is_file():
+    if not os.path.lexists(path):
         raise ForgeError(f"{path}: no registry yet; a run makes one, and so does: agent-forge models reindex")
     connection: sqlite3.Connection | None = None
     try:
-        if path.stat().st_size == 0:
-            raise sqlite3.DatabaseError("the file is empty")
-        connection = sqlite3.connect(
-            f"{path.absolute().as_uri()}?mode=ro", uri=True, timeout=BUSY_SECONDS, isolation_level=None
-        )
-        _configure_registry(connection)
+        _require_registry_file(path)
+        connection = _connect_to_read(path)
         if _schema_version(connection) != len(MIGRATIONS):
             with writing_registry(path):  # migrates, or says that it cannot
                 pass
         yield connection
     except (sqlite3.Error, OSError, UnicodeDecodeError) as error:
-        raise ForgeError(f"{path}: cannot be read ({error}); {FIX_HINT}") from error
+        kind = RegistryDamaged if is_registry_damage(error) else ForgeError
+        raise kind(f"{path}: cannot be read ({error}); {registry_hint(error)}") from error
     finally:
         if connection is not None:
             connection.close()
+
+
+def _connect_to_read(path: Path) -> sqlite3.Connection:
+    """A connection that only reads.
+
+    It takes shared memory in a file beside the registry, which needs room and the right to write. Where there is
+    neither, and no log of changes beside it, the file alone is the whole registry and can be read as it is.
+    """
+    log = path.with_name(f"{path.name}-wal")
+    for option in ("", "&immutable=1"):
+        connection = sqlite3.connect(
+            f"{path.absolute().as_uri()}?mode=ro{option}", uri=True, timeout=BUSY_SECONDS, isolation_level=None
+        )
+        try:
+            _configure_registry(connection)
+            _schema_version(connection)
+            break
+        except sqlite3.Error as error:
+            connection.close()
+            if option or _registry_error_kind(error) not in _NO_ROOM or (log.is_file() and log.stat().st_size):
+                raise
+    return connection
 
 
 def registry_row_digest(table: str, row: Mapping[str, Any]) -> str:
@@ -239,7 +322,7 @@ def registry_row_digest(table: str, row: Mapping[str, Any]) -> str:
     plain = {
         key: float(value) if isinstance(value, int | float) else value
         for key, value in row.items()
-        if key != "row_sha256"
+        if key != "row_sha256" and not (value is None and table == "models" and key in _ADDED_LATER)
     }
     return hashlib.sha256(json.dumps([table, plain], sort_keys=True).encode()).hexdigest()
 
@@ -287,14 +370,18 @@ def registry_event_row(
 
 
 def validate_registry_store(path: Path | None = None) -> list[str]:
-    """What is wrong with the registry, one line each; empty if it is sound or does not exist."""
+    """What is damaged in the registry, one line each; empty if it is sound or does not exist.
+
+    Raises:
+        ForgeError: it cannot be examined, for a reason that lies elsewhere or because it is a newer version's.
+    """
     path = path or registry_path()
-    if not path.is_file():
+    if not os.path.lexists(path):
         return []
     try:
         with reading_registry(path) as connection:
             found = _registry_faults_in(connection)
-    except ForgeError as error:
+    except RegistryDamaged as error:
         return [f"{path}: {str(error).removeprefix(f'{path}: ')}"]
     return [f"{path}: {line}" for line in found]
 
@@ -320,9 +407,9 @@ def _registry_faults_in(connection: sqlite3.Connection) -> list[str]:
 def set_registry_aside(path: Path) -> Path:
     """Move a damaged registry and its companions out of the way; returns its new name."""
     target = path.with_name(f"{path.name}.damaged-{uuid.uuid4().hex[:8]}")
-    for suffix in ("-wal", "-shm", ""):
+    for suffix in _COMPANIONS:
         source = path.with_name(path.name + suffix)
-        if source.exists():
+        if os.path.lexists(source):
             source.rename(target.with_name(target.name + suffix))
     return target
 
@@ -346,14 +433,14 @@ def salvage_registry(damaged: Path, path: Path) -> dict[str, int]:
 
 def _readable_registry_rows(damaged: Path, table: str) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    connection = sqlite3.connect(f"{damaged.absolute().as_uri()}?mode=ro", uri=True)
-    _configure_registry(connection)
+    if not damaged.is_file():
+        return found
     try:
-        for row in connection.execute(f"SELECT * FROM {table}"):
-            if is_sound_registry_row(table, dict(row)):
-                found.append(dict(row))
-    except (sqlite3.Error, UnicodeDecodeError):
-        return found  # what came before the damage
-    finally:
-        connection.close()
-    return found
+        with closing(_connect_to_read(damaged)) as connection:
+            for row in connection.execute(f"SELECT * FROM {table}"):
+                if is_sound_registry_row(table, dict(row)):
+                    found.append(dict(row))
+    except (sqlite3.Error, UnicodeDecodeError) as error:
+        if not is_registry_damage(error):  # the rest may well be sound
+            raise
+    return found  # what came before the damage

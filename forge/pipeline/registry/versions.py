@@ -11,14 +11,17 @@ from __future__ import annotations
 
 import hashlib
 import json
+import os
+import re
 import shutil
+import tempfile
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from forge.errors import ForgeError
 from forge.files import MANIFEST, canonical_json, fsync_directory, sha256_file, verify_manifest
-from forge.pipeline.dvc.git import commit_of, file_at, git, uncommitted
+from forge.pipeline.dvc.git import commit_of, file_at, git, require_git_identity, uncommitted
 from forge.pipeline.dvc.lockfile import (
     LOCK,
     Cache,
@@ -29,12 +32,21 @@ from forge.pipeline.dvc.lockfile import (
     md5_path,
     parse_yaml_as_dvc,
 )
-from forge.pipeline.handoff.publish import METADATA, open_publishing_draft, read_published_metadata
-from forge.pipeline.registry.models import registry_artifact_names, registry_headline_metrics, registry_results_dir
+from forge.pipeline.handoff.publish import METADATA, parse_published_metadata, read_published_metadata
+from forge.pipeline.registry.models import (
+    registry_artifact_names,
+    registry_deployed_bytes,
+    registry_headline_metrics,
+    registry_results_dir,
+    registry_scale,
+)
+from forge.pipeline.registry.tags import make_model_tag, next_model_tag_count, read_model_tags, registered_versions
 
 Bump = Literal["major", "minor", "patch"]
 # What decides a model beside its data; a tag that names a commit must name all of it.
 DECISIVE = (LOCK, "dvc.yaml", "params.yaml", "stages", "forge")
+_FACTS = {"path": str, "manifest_sha256": str, "dvc_md5": str, "metrics": dict, "model": dict}
+_LARGEST = 2**63  # what the registry can hold
 
 
 @dataclass(frozen=True)
@@ -66,42 +78,50 @@ class Version:
             raise ForgeError(f"{self.tag}: dvc.yaml of that commit names no artifact {self.artifact!r}")
         return names[self.artifact]
 
+    def lock(self, root: Path) -> Lock:
+        """dvc.lock of the tagged commit. Raises ForgeError when there was none, or it is damaged."""
+        return Lock.parse(file_at(root, self.tag, LOCK), f"{self.tag}:{LOCK}")
+
 
 def versions(root: Path) -> list[Version]:
-    """Every version that is registered and not deprecated, the oldest first; none outside a Git repository."""
-    if commit_of(root, "HEAD") is None:
-        return []
-    from gto import api
+    """Every version that is registered and not deprecated, the oldest first; none outside a Git repository.
 
-    found = []
-    for artifact in api.show(str(root), registered_only=True):
-        for entry in api.show(str(root), artifact, registered_only=True):
-            made = entry["registrations"][0]
-            found.append(
-                Version(
-                    tag=made["tag"],
-                    artifact=artifact,
-                    version=entry["version"],
-                    commit=entry["commit_hexsha"],
-                    registered=made["created_at"].timestamp(),
-                    stages=tuple(sorted(stage["stage"] for stage in entry["stages"])),
-                    facts=_parse_version_tag_message(made["message"]),
-                )
-            )
+    Raises:
+        ForgeError: there is a repository, and Git cannot be asked.
+    """
+    found = [
+        Version(
+            tag=each.tag.tag,
+            artifact=each.tag.name,
+            version=str(each.tag.version),
+            commit=each.tag.commit,
+            registered=float(each.tag.made),
+            stages=each.stages,
+            facts=_parse_version_tag_message(each.tag.message),
+        )
+        for each in registered_versions(read_model_tags(root))
+    ]
     return sorted(found, key=lambda v: (v.registered, v.artifact, _version_number(v.version)))
 
 
 def _parse_version_tag_message(message: str) -> dict[str, Any]:
-    """A tag's message as our facts; empty if someone else wrote it."""
+    """A tag's message as our facts; empty if someone else wrote it, or something that no file could hold."""
     try:
         facts = json.loads(message)
-    except ValueError:
+        json.dumps(facts, allow_nan=False, ensure_ascii=False).encode("utf-8")
+        if not all(isinstance(facts[name], kind) for name, kind in _FACTS.items()):
+            return {}
+        if not isinstance(facts.get("scale"), str | None) or not isinstance(facts.get("bytes", 0), int | None):
+            return {}
+        metadata = parse_published_metadata(facts["model"], "the tag's message")
+    except (ValueError, TypeError, KeyError, RecursionError, ForgeError):
         return {}
-    return facts if isinstance(facts, dict) and "manifest_sha256" in facts else {}
+    return facts if max(metadata.parameters, facts.get("bytes") or 0) < _LARGEST else {}
 
 
 def _version_number(version: str) -> tuple[int, ...]:
-    return tuple(int(part) for part in version.removeprefix("v").split("-")[0].split("."))
+    """(1, 2, 3) of `v1.2.3-rc.1+build`."""
+    return tuple(int(part) for part in re.split(r"[-+]", version.removeprefix("v"))[0].split("."))
 
 
 def find_version(root: Path, ref: str) -> Version:
@@ -136,13 +156,14 @@ def register(root: Path, phase: str, *, bump: Bump = "patch", push: bool = False
         ForgeError: refused, with the reason; no tag is made then.
     """
     name, path = _registered_artifact(root, phase)
-    if commit_of(root, "HEAD") is None:
+    head = commit_of(root, "HEAD")
+    if head is None:
         raise ForgeError(f"{root.absolute()}: no Git repository with a commit, so nothing can be tagged")
+    require_git_identity(root)
     if changed := uncommitted(root, *DECISIVE, registry_results_dir(path).as_posix()):
         more = f" (and {len(changed) - 1} more)" if len(changed) > 1 else ""
         raise ForgeError(f"refused to register {name}: {changed[0]}{more} is not committed; commit first")
     earlier = [version for version in versions(root) if version.artifact == name]
-    head = git(root, "rev-parse", "HEAD").strip()
     for version in earlier:
         if version.commit == head:
             raise ForgeError(f"refused to register {name}: this commit is {version.tag} already")
@@ -158,7 +179,11 @@ def register(root: Path, phase: str, *, bump: Bump = "patch", push: bool = False
     facts = _version_tag_facts(root, lock, out, cache)
     if push:
         _push_registered_objects(root)
-    tag = _tag_model_version(root, name, _next_registered_version(earlier, bump), facts)
+    tag = f"{name}@{_next_registered_version(earlier, bump)}"
+    try:
+        make_model_tag(root, tag, head, canonical_json(facts))
+    except ForgeError as error:
+        raise ForgeError(f"refused to register {name}: {error}") from error
     if push:
         git(root, "push", "--quiet", "origin", f"refs/tags/{tag}")
     return find_version(root, tag)
@@ -204,6 +229,8 @@ def _version_tag_facts(root: Path, lock: Lock, out: Out, cache: Cache) -> dict[s
         "path": out.path,
         "manifest_sha256": sha256_file(root / out.path / MANIFEST),
         "dvc_md5": out.md5,
+        "scale": registry_scale(root, out.path, metadata),
+        "bytes": registry_deployed_bytes(metadata, root / out.path / MANIFEST),
         "parents": _version_tag_parents(root, lock, out, cache),
         "params_sha256": hashlib.sha256(canonical_json(lock.params(out.stage)).encode()).hexdigest(),
         "metrics": registry_headline_metrics(root, out.path),
@@ -230,20 +257,6 @@ def _next_registered_version(earlier: list[Version], bump: Bump) -> str:
     return "v" + ".".join(map(str, parts))
 
 
-def _tag_model_version(root: Path, name: str, version: str, facts: dict[str, Any]) -> str:
-    from gto import api
-    from gto.exceptions import GTOException
-
-    try:
-        api.register(str(root), name, "HEAD", version=version, message=canonical_json(facts))
-    except GTOException as error:
-        raise ForgeError(f"refused to register {name}: {error}") from error
-    tag = f"{name}@{version}"
-    if commit_of(root, f"refs/tags/{tag}") is None:
-        raise ForgeError(f"{tag}: the tag was not made")
-    return tag
-
-
 def _push_registered_objects(root: Path) -> None:
     """Send what dvc.lock names to the DVC remote, before any tag promises it."""
     from dvc.exceptions import DvcException
@@ -263,15 +276,14 @@ def promote(root: Path, name: str, version: str, stage: str) -> Version:
     Raises:
         ForgeError: not registered, in use there already, or no valid name of a stage.
     """
-    from gto import api
-    from gto.exceptions import GTOException
-
     wanted = find_version(root, f"{name}@v{version.removeprefix('v')}")
     if stage in wanted.stages:
         raise ForgeError(f"{wanted.tag} is in stage {stage} already")
+    tag = f"{name}#{stage}#{next_model_tag_count(read_model_tags(root), name)}"
     try:
-        api.assign(str(root), name, stage, version=wanted.version, message=f"{wanted.tag} is in use as {stage}")
-    except GTOException as error:
+        require_git_identity(root)
+        make_model_tag(root, tag, wanted.commit, f"{wanted.tag} is in use as {stage}")
+    except ForgeError as error:
         raise ForgeError(f"{wanted.tag} cannot go to stage {stage!r}: {error}") from error
     return find_version(root, wanted.tag)
 
@@ -279,34 +291,35 @@ def promote(root: Path, name: str, version: str, stage: str) -> Version:
 def fetch_registered_model(root: Path, ref: str, target: Path) -> Version:
     """Put a registered model into a new directory, without touching the workspace.
 
-    It comes from the DVC cache or, failing that, the remote; it is checked against its own manifest and against
+    It comes from the DVC cache or, by way of that, from the remote; it is checked against its own manifest and against
     the one that was registered, and appears whole or not at all.
 
     Raises:
         ForgeError: not registered, not to be had, damaged, or the target exists.
     """
-    from dvc.api import DVCFileSystem
-    from dvc.exceptions import DvcException
-    from dvc_data.index import DataIndexDirError
-
     version = find_version(root, ref)
-    if target.exists():
+    if os.path.lexists(target):
         raise ForgeError(f"{target}: exists already")
-    draft = open_publishing_draft(target.absolute())
+    path = version.path(root)
+    out = version.lock(root).outs().get(path)
+    if out is None:
+        raise ForgeError(f"{version.tag}: {LOCK} of that commit has no {path}")
+    cache = Cache.of(root)
+    if missing := cache.fetch(root, out.md5):
+        raise ForgeError(f"{version.tag}: neither in the cache nor in a remote: {missing}; try dvc fetch")
+    parent = target.absolute().parent
+    parent.mkdir(parents=True, exist_ok=True)
+    draft = Path(tempfile.mkdtemp(prefix=f".{target.name}.", suffix=".building", dir=parent))
     try:
         try:
-            files = DVCFileSystem(url=str(root.absolute()), rev=version.tag)
-            files.get(version.path(root), str(draft / "model"), recursive=True)
-        except (OSError, DvcException, DataIndexDirError) as error:
-            raise ForgeError(f"{version.tag}: neither in the cache nor in a remote ({error}); try dvc fetch") from error
-        try:
+            cache.copy(out.md5, draft / "model")
             verify_manifest(draft / "model")
             if version.facts.get("manifest_sha256") not in (None, sha256_file(draft / "model" / MANIFEST)):
                 raise ForgeError("its manifest is not the one that was registered")
         except ForgeError as error:
             raise ForgeError(f"{version.tag}: damaged in the cache or the remote: {error}") from error
         (draft / "model").rename(target)
-        fsync_directory(target.absolute().parent)
+        fsync_directory(parent)
     finally:
         shutil.rmtree(draft)
     return version

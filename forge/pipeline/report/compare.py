@@ -151,7 +151,7 @@ def _take_file_to_compare(state: Snapshot, path: PurePosixPath, content: Any) ->
 def parameters_to_compare(params: Mapping[str, Any], scale_as: str | None = None) -> dict[str, Any]:
     """Dotted keys and values of what a run depends on: everything but the inactive scales.
 
-    `scale_as` replaces the active scale's name in the keys, so that two scales can be compared.
+    `scale_as` stands for the active scale's name in the keys, so that two scales can be compared.
     """
     scale = params.get("scale")
     active = (params.get("scales") or {}).get(scale) or {}
@@ -173,7 +173,7 @@ def _parameter_leaves_to_compare(tree: Mapping[str, Any], prefix: str = "") -> d
 
 
 def _compare_parameters(a: Snapshot, b: Snapshot) -> list[dict[str, Any]]:
-    neutral = "${scale}" if a.params.get("scale") != b.params.get("scale") else None
+    neutral = "*" if a.params.get("scale") != b.params.get("scale") else None
     ours, theirs = parameters_to_compare(a.params, neutral), parameters_to_compare(b.params, neutral)
     keys = [key for key in {**ours, **theirs} if ours.get(key) != theirs.get(key)]
     return [{"key": key, "a": ours.get(key), "b": theirs.get(key)} for key in keys]
@@ -207,13 +207,20 @@ def compare_report_snapshots(a: Snapshot, b: Snapshot) -> dict[str, Any]:
 
 
 def report_all_experiments(root: Path) -> list[dict[str, Any]]:
-    """HEAD, the workspace and every experiment: headline metrics, and the parameters that differ from HEAD's."""
+    """HEAD, the workspace and every experiment: headline metrics, and the parameters that differ from HEAD's.
+
+    Another scale is one difference, and so is what a state changed of that scale; that sizes of two scales differ goes
+    without saying.
+    """
     base = snapshot_to_compare(root, "HEAD")
     states = [base, snapshot_to_compare(root, WORKSPACE)]
     for name, runs in experiments_to_compare(root).items():
         states += [replace(snapshot_to_compare(root, commit), name=name) for commit in runs.values()]
     rows = []
     for state in states:
-        changed = {row["key"]: row["b"] for row in _compare_parameters(base, state)}
+        scale = state.params.get("scale")
+        changed = {} if scale == base.params.get("scale") else {"scale": scale}
+        as_if = replace(base, params={**base.params, "scale": scale})
+        changed.update({row["key"]: row["b"] for row in _compare_parameters(as_if, state)})
         rows.append({**state.facts(), "headline": state.headline, "parameters": changed})
     return rows

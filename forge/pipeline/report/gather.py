@@ -6,9 +6,9 @@ Nothing is measured here. A figure that no phase wrote down does not appear.
 from __future__ import annotations
 
 import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from forge.errors import ForgeError
 from forge.evals.claims import read_claims
@@ -19,6 +19,8 @@ from forge.interface.paths import RESULTS
 from forge.interface.run import ReportRun
 from forge.phases import ORDER
 from forge.pipeline.records.tracking import flatten_recorded_values
+
+_Found = TypeVar("_Found")
 
 
 def _report_phase_of(path: Path, results: Path) -> str:
@@ -31,22 +33,29 @@ def _order_report_files(paths: Iterable[Path], results: Path) -> list[Path]:
     return sorted(paths, key=lambda p: (rank.get(_report_phase_of(p, results), len(rank)), p.as_posix()))
 
 
+def _read_those_present(paths: Iterable[Path], read: Callable[[Path], _Found]) -> Iterator[tuple[Path, _Found]]:
+    """Each file with what `read` makes of it; one that is not there, or that a stage has removed since, is left out."""
+    for path in paths:
+        try:
+            yield path, read(path)
+        except ForgeError as error:
+            if not isinstance(error.__cause__, FileNotFoundError):
+                raise
+
+
 def _gather_ledger(results: Path) -> list[dict[str, Any]]:
     rows: list[dict[str, Any]] = []
-    for phase in ORDER:
-        path = results / phase / "ledger.json"
-        if path.is_file():
-            row = read_ledger(path)
-            if row.phase != phase:
-                raise ForgeError(f"{path}: holds the row of {row.phase!r}, not of {phase!r}")
-            rows.append({**row.model_dump(mode="json"), "file": path.as_posix()})
+    for path, row in _read_those_present((results / phase / "ledger.json" for phase in ORDER), read_ledger):
+        if row.phase != (phase := _report_phase_of(path, results)):
+            raise ForgeError(f"{path}: holds the row of {row.phase!r}, not of {phase!r}")
+        rows.append({**row.model_dump(mode="json"), "file": path.as_posix()})
     return rows
 
 
 def _gather_claims(results: Path) -> list[dict[str, Any]]:
     found: list[dict[str, Any]] = []
-    for path in _order_report_files(results.glob("**/claims.json"), results):
-        for claim in read_claims(path):
+    for path, claims in _read_those_present(_order_report_files(results.glob("**/claims.json"), results), read_claims):
+        for claim in claims:
             found.append(
                 {"phase": _report_phase_of(path, results), "file": path.as_posix(), **claim.model_dump(mode="json")}
             )
@@ -55,8 +64,7 @@ def _gather_claims(results: Path) -> list[dict[str, Any]]:
 
 def _gather_metrics(results: Path) -> list[dict[str, Any]]:
     tables: list[dict[str, Any]] = []
-    for path in _order_report_files(results.glob("**/metrics.json"), results):
-        raw = read_json(path)
+    for path, raw in _read_those_present(_order_report_files(results.glob("**/metrics.json"), results), read_json):
         if not isinstance(raw, dict):
             raise ForgeError(f"{path}: a metrics file holds an object")
         tables.append(
@@ -68,14 +76,24 @@ def _gather_metrics(results: Path) -> list[dict[str, Any]]:
 def _gather_runs(results: Path) -> list[dict[str, Any]]:
     """Time and memory of each stage's latest run, from the run.json that the stage left."""
     runs: list[dict[str, Any]] = []
-    for path in _order_report_files(results.glob("**/run.json"), results):
-        raw = read_json(path)
+    for path, raw in _read_those_present(_order_report_files(results.glob("**/run.json"), results), read_json):
         try:
             facts = {"seconds": float(raw["seconds"]), "peak_memory_mb": float(raw["peak_memory_mb"])}
             runs.append({"stage": str(raw["stage"]), **facts, "file": path.as_posix()})
         except (KeyError, TypeError, ValueError) as error:
             raise ForgeError(f"{path}: needs stage, seconds and peak_memory_mb") from error
     return runs
+
+
+def _places_of_other_scales(results: Path, scale: str) -> dict[str, str]:
+    """The folders whose stage ran last at another scale, with that scale."""
+    told = _read_those_present(_order_report_files(results.glob("**/run.json"), results), read_json)
+    scales = {
+        path.parent.relative_to(results).as_posix(): run["scale"]
+        for path, run in told
+        if isinstance(run, dict) and isinstance(run.get("scale"), str)
+    }
+    return {place: other for place, other in scales.items() if other != scale}
 
 
 def _report_summary(ledger: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
@@ -102,11 +120,19 @@ def _report_summary(ledger: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[
 def gather(results: Path | str = "results", *, scale: str, seed: int, partial: bool = False) -> dict[str, Any]:
     """Collect ledger, claims, metrics and environment into one JSON-ready object.
 
+    partial: as far as the phases have run at this scale. What they left at another one is of another run: it is left
+    out, and `other_scales` says where it is.
+
     Raises ForgeError when a phase has no ledger row or no claim, unless `partial`, or when a file is
     malformed.
     """
     folder = Path(results)
-    ledger, claims, runs = _gather_ledger(folder), _gather_claims(folder), _gather_runs(folder)
+    others = _places_of_other_scales(folder, scale) if partial else {}
+
+    def own(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
+        return [row for row in rows if Path(row["file"]).parent.relative_to(folder).as_posix() not in others]
+
+    ledger, claims, runs = own(_gather_ledger(folder)), own(_gather_claims(folder)), own(_gather_runs(folder))
     if not partial:
         for phase in ORDER:
             if all(row["phase"] != phase for row in ledger):
@@ -121,9 +147,10 @@ def gather(results: Path | str = "results", *, scale: str, seed: int, partial: b
         "claims": claims,
         "claims_passed": sum(claim["passed"] for claim in claims),
         "claims_failed": sum(not claim["passed"] for claim in claims),
-        "metrics": _gather_metrics(folder),
+        "metrics": own(_gather_metrics(folder)),
         "runs": runs,
         "environment": machine_environment(),
+        **({"other_scales": others} if others else {}),
     }
 
 
@@ -228,6 +255,8 @@ def _report_summary_lines(report: Mapping[str, Any]) -> list[str]:
     summary = report["summary"]
     lines = [f"Scale `{report['scale']}`, seed {report['seed']}."]
     lines.append(f"Claims: {report['claims_passed']} passed, {report['claims_failed']} failed.")
+    if others := report.get("other_scales"):
+        lines.append(f"Left out, of another scale: {', '.join(f'{place} ({name})' for place, name in others.items())}.")
     titles = {
         "seconds_in_all": "Seconds that all stages took, one after another",
         "peak_memory_mb": "Largest memory of a stage, in MB",

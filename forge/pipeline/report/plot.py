@@ -31,12 +31,13 @@ def plot_ladder_svg(rows: Sequence[LedgerRow]) -> str:
         figure = Figure(figsize=(10, 4.6), layout="constrained")
         FigureCanvasSVG(figure)
         size_axis = figure.add_subplot()
-        bars = size_axis.bar(places, [row.bytes for row in rows], width=0.62, color=_BYTES, label="bytes on disk")
-        size_axis.bar_label(bars, labels=[human_bytes(row.bytes) for row in rows], padding=2, fontsize=8)
+        size_axis.bar(places, [row.bytes for row in rows], width=0.62, color=_BYTES, label="bytes on disk")
         size_axis.set_yscale("log")
         size_axis.margins(y=0.15)
         size_axis.set_ylabel("bytes on disk")
-        size_axis.set_xticks(places, [f"{i + 1} {row.phase}" for i, row in enumerate(rows)], fontsize=9)
+        # Sizes stand below the bars: above them, the lines would run through them.
+        names = [f"{i + 1} {row.phase}\n{human_bytes(row.bytes)}" for i, row in enumerate(rows)]
+        size_axis.set_xticks(places, names, fontsize=9)
         quality_axis = size_axis.twinx()
         for column, color in zip((c for c in COLUMNS if c.bounds == (0.0, 1.0)), _LINES, strict=False):
             drawn = [math.nan if (value := row.value(column.key)) is None else value for row in rows]

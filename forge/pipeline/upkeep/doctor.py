@@ -6,6 +6,7 @@ What a fix removes can always be made again: by DVC's run-cache, by a run, or fr
 
 from __future__ import annotations
 
+import os
 import platform
 import re
 import sys
@@ -22,6 +23,7 @@ from forge.host.disk import check_disk_room
 from forge.host.machine import machine_devices
 from forge.host.units import human_bytes
 from forge.pipeline.dvc import locks
+from forge.pipeline.dvc.git import has_repository
 from forge.pipeline.layout.disk import run_bytes_in_layout
 from forge.pipeline.layout.paths import layout_state_dir
 from forge.pipeline.lifecycle.checkpoints import where_stages_keep_checkpoints
@@ -37,8 +39,12 @@ LOCK_OF_PACKAGES = "requirements.lock"
 
 
 def examine(root: Path, *, quick: bool = False) -> list[Finding]:
-    """Run every check in the project ``root``, which must be the current directory; `quick` leaves the cache unread."""
-    found = [finding for check in CHECKS for finding in _run_doctor_check(check, root)]
+    """Run every check in the project ``root``, which must be the current directory.
+
+    `quick` leaves the cache unread and does not start PyTorch to ask it for devices; both take seconds.
+    """
+    checks = [check for check in CHECKS if not (quick and check is diagnose_device)]
+    found = [finding for check in checks for finding in _run_doctor_check(check, root)]
     if not quick:
         found += _run_doctor_check(doctor_dvc.diagnose_cache, root)
     return found
@@ -127,6 +133,12 @@ def diagnose_device(root: Path) -> Iterator[Finding]:
             "training runs on the processor",
             "install PyTorch's CUDA build; see the README on package indexes",
         )
+
+
+def diagnose_git(root: Path) -> Iterator[Finding]:
+    """Does Git work here? It may refuse a repository that belongs to another user."""
+    under_git = has_repository(root)
+    yield Finding("git", "ok", "the project is under Git's care" if under_git else "there is no repository")
 
 
 def diagnose_parameters(root: Path) -> Iterator[Finding]:
@@ -221,7 +233,9 @@ def diagnose_drafts(root: Path) -> Iterator[Finding]:
 def diagnose_registry(root: Path) -> Iterator[Finding]:
     """The registry's own check, of its pages and of every row."""
     path = store.registry_path()
-    if not path.is_file():
+    if path.parent.exists() and not path.parent.is_dir():
+        yield Finding("registry", "wrong", f"{path.parent} is no folder", "no run can keep records", "rename it")
+    if not os.path.lexists(path):
         return
     faults = store.validate_registry_store(path)
     if not faults:
@@ -246,6 +260,7 @@ def diagnose_registry(root: Path) -> Iterator[Finding]:
 CHECKS: tuple[Callable[[Path], Iterator[Finding]], ...] = (
     diagnose_packages,
     diagnose_device,
+    diagnose_git,
     diagnose_parameters,
     doctor_dvc.diagnose_lock,
     doctor_dvc.diagnose_rwlock,

@@ -15,7 +15,7 @@ from pathlib import Path
 from forge.errors import ForgeError
 from forge.files import atomic_write_text
 from forge.pipeline.dvc import locks
-from forge.pipeline.dvc.git import file_at
+from forge.pipeline.dvc.git import committed_file
 from forge.pipeline.dvc.lockfile import (
     LOCK,
     Cache,
@@ -54,6 +54,11 @@ def diagnose_lock(root: Path) -> Iterator[Finding]:
     if fault is None:
         yield Finding("dvc.lock", "ok", "whole")
         return
+    if busy := locks.dvc_processes_in(root):
+        yield Finding(
+            "dvc.lock", "note", f"not whole at this moment: DVC is at work (process {busy[0]}) and may be writing it"
+        )
+        return
     yield Finding(
         "dvc.lock",
         "wrong",
@@ -66,11 +71,8 @@ def diagnose_lock(root: Path) -> Iterator[Finding]:
 
 def _restore_lock_as_doctor_fix(root: Path) -> str:
     """The committed lock file where Git has a sound one, else none at all."""
-    try:
-        committed = file_at(root, "HEAD", LOCK)
-    except ForgeError:
-        committed = ""
-    if lock_fault(committed) is None:
+    committed = committed_file(root, "HEAD", LOCK)
+    if committed is not None and lock_fault(committed) is None:
         atomic_write_text(root / LOCK, committed)
         return f"took the committed {LOCK}; go on with: agent-forge run"
     (root / LOCK).unlink()

@@ -56,11 +56,17 @@ def verify_integrity(root: Path) -> dict[str, Any]:
     ]
     known, rotten = _integrity_damage_of_versions(root, cache)
     damaged += rotten
-    damaged += [
-        Damage(store.registry_path().as_posix(), line, store.FIX_HINT) for line in store.validate_registry_store()
-    ]
+    damaged += _registry_integrity_damage()
     checked = {"outputs": len(outs) - len(absent), "objects": len(objects), "versions": known}
     return {"checked": checked, "absent": absent, "damaged": [asdict(damage) for damage in damaged]}
+
+
+def _registry_integrity_damage() -> list[Damage]:
+    path = store.registry_path().as_posix()
+    try:
+        return [Damage(path, line, store.FIX_HINT) for line in store.validate_registry_store()]
+    except ForgeError as error:
+        return [Damage(path, str(error), "nothing in it is known to be damaged; verify again when it can be read")]
 
 
 def _check_output_integrity(root: Path, out: Out) -> Damage | None:

@@ -1,4 +1,4 @@
-"""What old runs leave under `.forge`, and removing it: `agent-forge clean`."""
+"""What old runs leave under `.forge`, and killed agents in the temporary directory: `agent-forge clean` removes it."""
 
 from __future__ import annotations
 
@@ -6,7 +6,7 @@ import re
 import shutil
 import time
 from collections.abc import Iterator
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from pathlib import Path
 
 from forge.config import Params
@@ -39,9 +39,16 @@ class Leftover:
     size: int
     age: float
     lock: CheckpointHome | None = None
+    scratch: bool = False
 
     def remove(self) -> bool:
         """Remove it; False if a process is at work on it."""
+        if self.scratch:
+            from forge.tools.scratch import (
+                remove_scratch_folder,
+            )  # the doctor reads this module, and does without tools
+
+            return remove_scratch_folder(self.path)
         if self.lock is None:
             if self.path.is_dir():
                 shutil.rmtree(self.path)
@@ -76,10 +83,18 @@ def leftovers(params: Params, older_than: float) -> list[Leftover]:
     ``older_than`` seconds ago, in order of path.
 
     A stage's latest record stays while it says that the stage is running or paused; so does a checkpoint that the
-    next run would resume from.
+    next run would resume from. Folders of killed agents are nobody's, at any age.
     """
     found = [*orphan_checkpoints(params), *_retention_record_leftovers()]
-    return sorted((each for each in found if each.age >= older_than), key=lambda each: each.path)
+    old = [each for each in found if each.age >= older_than]
+    return sorted([*old, *_killed_agents_leftovers()], key=lambda each: each.path)
+
+
+def _killed_agents_leftovers() -> list[Leftover]:
+    from forge.tools.scratch import abandoned_scratch_folders
+
+    folders = [_measure_retention_leftover(path, "folder of a killed agent") for path in abandoned_scratch_folders()]
+    return [replace(folder, scratch=True) for folder in folders]
 
 
 def _retention_record_leftovers() -> Iterator[Leftover]:

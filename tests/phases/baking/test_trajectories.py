@@ -99,6 +99,20 @@ def test_a_trajectory_is_kept_only_if_its_one_call_gave_the_reference(
     assert made.callers == ["calculator"] * 7 + [None] * 3
 
 
+def test_a_call_that_fails_as_it_should_is_kept_if_the_answer_says_so() -> None:
+    failed, words = ("calculator 1/0", "error: division by zero"), "I could not do that: division by zero."
+    turns = [{"role": "user", "content": "1/0"}, {"role": "assistant", "content": words}]
+    row = {"kind": "tool", "task": "calculator", "messages": turns}
+    for text, call, kept in (
+        (words, failed, True),
+        (failed[1], failed, False),
+        (words, ("calculator 1/1", "1"), False),
+        ("1", ("calculator 1/1", "1"), False),
+    ):
+        made = Generation(calls=[call], text=text, finished=True)
+        assert (module._baking_trajectory(row, made) is not None) == kept, (text, call)
+
+
 def test_a_persona_is_kept_if_it_ended_without_a_call(monkeypatch: pytest.MonkeyPatch, run: StubRun) -> None:
     spoil = {21: {"finished": False}, 22: {"calls": [("calculator 1", "1")]}, 23: {"text": ""}}
     rows = [*tool_rows(6), *(conversation("persona", 20 + i) for i in range(6)), conversation("direct", 99)]

@@ -12,7 +12,8 @@ import pytest
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from forge.agentfile.container import agent_file_bytes_by_component, read_agent
+from forge.agentfile.container import read_agent
+from forge.agentfile.header import open_agent_file
 from forge.agentfile.model import load_agent_file, save_agent_file
 from forge.agentfile.vq import FrozenVQ
 from forge.data.build import Row
@@ -233,7 +234,7 @@ def run_chain(
     ids = tokens(2, 8, vocab=len(tokenizer))
     assert torch.equal(logits(model, ids), logits(chain.final, ids))
     assert sum(chain.sizes.values()) == path.stat().st_size
-    assert chain.sizes == agent_file_bytes_by_component(path)
+    assert chain.sizes == open_agent_file(path).bytes_by_component()
     assert chain.untrained.config.vocab_size == model.config.vocab_size == len(tokenizer)
     return chain, path, script
 

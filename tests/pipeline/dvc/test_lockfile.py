@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+from hashlib import md5
 from pathlib import Path
 
 import pytest
@@ -89,3 +90,46 @@ def test_drafts_in_the_cache_are_told_from_objects(tmp_path: Path) -> None:
         True,
         True,
     ]
+
+
+def cache_of(folder: Path, rows: object) -> tuple[Cache, str]:
+    """A cache with one `.dir` object that holds `rows` under its right name."""
+    text = json.dumps(rows).encode()
+    name = f"{md5(text).hexdigest()}.dir"
+    cache = Cache(folder / "cache")
+    cache.object(name).parent.mkdir(parents=True)
+    cache.object(name).write_bytes(text)
+    return cache, name
+
+
+@pytest.mark.parametrize(
+    ("rows", "words"),
+    [
+        ([{"relpath": "../out", "md5": "0" * 32}], "no file of a folder"),
+        ([{"relpath": "/out", "md5": "0" * 32}], "no file of a folder"),
+        ([{"relpath": "a/../../out", "md5": "0" * 32}], "no file of a folder"),
+        ([{"relpath": "", "md5": "0" * 32}], "no file of a folder"),
+        ([{"relpath": "out", "md5": "../../../../etc/hostname"}], "no file of a folder"),
+        ([{"path": "out"}], "not a list of files"),
+        ({"out": 1}, "not a list of files"),
+    ],
+)
+def test_a_strangers_listing_leads_nowhere_else(tmp_path: Path, rows: object, words: str) -> None:
+    """A remote may hold any list under its right MD5; it names files of one folder or is refused."""
+    cache, name = cache_of(tmp_path, rows)
+    with pytest.raises(ForgeError, match=words):
+        cache.copy(name, tmp_path / "deep/got")
+    assert not list(tmp_path.glob("**/out"))
+
+
+def test_a_lock_file_that_is_being_written_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """DVC writes it in place: who looks meanwhile would call half of it damaged."""
+    whole = "schema: '2.0'\nstages:\n  a:\n    cmd: x\n    outs:\n    - path: b\n"
+    (tmp_path / "dvc.lock").write_text(whole[:-9])
+    monkeypatch.setattr("time.sleep", lambda seconds: (tmp_path / "dvc.lock").write_text(whole))
+    assert list(Lock.read(tmp_path).outs()) == ["b"]
+    monkeypatch.setattr("forge.pipeline.dvc.lockfile.WRITING_SECONDS", 0.0)
+    (tmp_path / "dvc.lock").write_text(whole[:-9])
+    monkeypatch.setattr("time.sleep", lambda seconds: None)
+    with pytest.raises(ForgeError, match="agent-forge doctor --fix"):
+        Lock.read(tmp_path)

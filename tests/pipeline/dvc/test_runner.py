@@ -18,6 +18,7 @@ import pytest
 
 from forge.config import load_params, set_param
 from forge.errors import ForgeError
+from forge.files import atomic_write_json
 from forge.pipeline.dvc import runner
 from forge.pipeline.dvc.runner import RunEvent, _Parser, run_pipeline
 from forge.pipeline.records.logs import latest_lines
@@ -207,6 +208,30 @@ def test_refusals_come_before_any_work(
     assert Path("params.yaml").read_bytes() == before
 
 
+def test_a_run_that_is_refused_for_want_of_room_leaves_the_scale_as_it_was(
+    dvc_project: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr(subprocess, "Popen", lambda *args, **kwargs: pytest.fail("nothing may start"))
+    monkeypatch.setattr(runner, "run_bytes_in_layout", lambda params: 2**60 if params.scale == "spec" else 0)
+    before = Path("params.yaml").read_bytes()
+    with pytest.raises(ForgeError, match="scale spec needs"):
+        run_pipeline(scale="spec")
+    assert Path("params.yaml").read_bytes() == before
+
+
+@pytest.mark.parametrize("want", ["room", "right"])
+def test_a_run_without_room_writes_no_scale(dvc_project: Path, monkeypatch: pytest.MonkeyPatch, want: str) -> None:
+    before = Path("params.yaml").read_bytes()
+    if want == "room":
+        usage = shutil.disk_usage(dvc_project)._replace(free=2**20)
+        monkeypatch.setattr("forge.host.disk.shutil.disk_usage", lambda path: usage)
+    else:
+        monkeypatch.setattr("forge.host.disk.os.access", lambda path, mode: False)
+    with pytest.raises(ForgeError, match=r"scale tiny (needs|cannot write to)"):
+        run_pipeline("data", scale="tiny")
+    assert Path("params.yaml").read_bytes() == before
+
+
 def test_another_directory_is_refused(tmp_path: Path) -> None:
     with pytest.raises(ForgeError, match=r"dvc\.yaml is missing"):
         run_pipeline(root=tmp_path)
@@ -307,8 +332,27 @@ def test_a_full_disk_is_told_and_logged(dvc_project: Path) -> None:
     assert lines[-1]["message"] == result.message
     parser = _Parser(lambda event: None)
     parser.feed("ERROR: unexpected error - [Errno 28] No space left on device: 'models/x'")
-    runner._conclude_dvc_run(parser, 255, False, dvc_project, 0.0)
+    runner._conclude_dvc_run(parser, 255, False, dvc_project, {})
     assert parser.result.message.startswith("pipeline: the disk is full")
+
+
+def test_the_reason_is_told_whatever_the_clock_says(project: Path) -> None:
+    """The clock was set back while the stage trained: what it said last is older than the beginning of the run."""
+    file = project / ".forge/runs/edge/status.json"
+    told = {"stage": "edge", "step": 3, "total": 9, "note": "", "pid": 1, "started": 5.0, "updated": 5.0}
+    for state, note, stopped, message in (
+        ("failed", "the loss is nan", False, "edge: the loss is nan"),
+        ("paused", "paused at step 3 of 9", True, "edge: paused at step 3 of 9"),
+        ("paused", "paused at step 3 of 9", False, "edge: paused at step 3 of 9"),
+    ):
+        atomic_write_json(file, {**told, "state": state, "note": note})
+        parser = _Parser(lambda event: None)
+        for line in ("Running stage 'edge':", "ERROR: failed to reproduce 'edge': exited with 1"):
+            parser.feed(line)
+        runner._conclude_dvc_run(parser, 255, stopped, project, {"edge": b"of an earlier run"})
+        assert parser.result.message == message
+        runner._conclude_dvc_run(parser, 255, False, project, {"edge": file.read_bytes()})
+        assert "exited with 1" in parser.result.message, "that is what an earlier run said"
 
 
 def test_lines_of_dvc_are_understood() -> None:

@@ -116,6 +116,14 @@ def test_headline_and_curves_are_written(tmp_path: Path) -> None:
     assert read_json(tmp_path / "r/metrics.json")["quality"] == {"x": 1}
 
 
+def test_a_running_mean_is_kept_in_place_of_single_batches(tmp_path: Path) -> None:
+    series = {step: {"train/loss": float(step % 2), "train/loss_avg_100": 0.5, "val/loss": 1.0} for step in range(4)}
+    record_dvclive_headline(finish(tmp_path / "r", "train/loss"), series)
+    kept = sorted(path.name for path in (tmp_path / "r/plots").rglob("*.tsv"))
+    assert kept == ["loss.tsv", "loss_avg_100.tsv"]
+    assert (tmp_path / "r/plots/metrics/val/loss.tsv").is_file()
+
+
 def test_a_missing_curve_is_an_error(tmp_path: Path, capsys: pytest.CaptureFixture[str], monkeypatch: Any) -> None:
     run = tmp_path / "runs" / "edge"
     text = "\n".join(lines(start(run), finish(tmp_path / "r", "train/loss")))
@@ -205,11 +213,12 @@ def test_names_carry_the_phase_and_have_an_axis(tmp_path: Path, monkeypatch: pyt
     assert fake.summary == {"cognate/model_1/all": 1}
 
 
-def test_all_metrics_are_a_list_of_a_line_each(tmp_path: Path) -> None:
+def test_all_metrics_are_an_object_of_a_line_each(tmp_path: Path) -> None:
+    """No list, which `dvc plots` would draw."""
     path, values = tmp_path / "all.json", {"b/x": np.float32(0.5), "a": True, "name": "cpu", "ladder": [1], "map": {}}
     record_all_metrics(path, "edge", values)
-    wanted = [("edge/a", 1), ("edge/b/x", 0.5), ("edge/name", "cpu")]
-    assert [(row["metric"], row["value"]) for row in read_json(path)] == wanted
+    wanted = {"edge/a": 1, "edge/b/x": 0.5, "edge/name": "cpu"}
+    assert list(read_json(path).items()) == list(wanted.items())
     assert len(path.read_text().splitlines()) == 2 + len(wanted)
     before = path.read_bytes()
     record_all_metrics(path, "edge", dict(reversed(values.items())))
@@ -218,7 +227,7 @@ def test_all_metrics_are_a_list_of_a_line_each(tmp_path: Path) -> None:
         record_all_metrics(path, "edge", {"late": float("nan")})
     assert path.read_bytes() == before
     record_all_metrics(path, "edge", {})
-    assert read_json(path) == []
+    assert read_json(path) == {}
 
 
 def test_an_unfinished_run_is_marked_as_failed(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -241,7 +250,7 @@ def test_wandb_really_records_offline(tmp_path: Path, monkeypatch: pytest.Monkey
     assert b"edge/detail/x" in content
     assert b"edge/detail/y" in content
     assert b"edge/global_step" in content
-    kept = {row["metric"]: row["value"] for row in read_json(tmp_path / "results/edge/all_metrics.json")}
+    kept = read_json(tmp_path / "results/edge/all_metrics.json")
     assert kept == {"edge/train/loss": 0.5, "edge/detail/x": 1, "edge/detail/y": 2}
     assert read_json(tmp_path / "results/edge/metrics.json")["quality"] == {"x": 3}
 
@@ -288,10 +297,14 @@ def test_status_tells_pace_and_is_written_twice_a_second_at_most(
     tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
-    clock = types.SimpleNamespace(now=1000.0)
-    monkeypatch.setattr("forge.pipeline.records.tracking.time", types.SimpleNamespace(time=lambda: clock.now))
+    clock = types.SimpleNamespace(now=1000.0, day=1.7e9)
+    monkeypatch.setattr(
+        "forge.pipeline.records.tracking.time",
+        types.SimpleNamespace(time=lambda: clock.day, monotonic=lambda: clock.now),
+    )
     tracker = Tracker("edge", tmp_path / "e", config={}, resumed=False)
     clock.now += 10
+    clock.day -= 7200  # somebody sets it back: what is told goes on
     tracker.status("running", 5, 25, throttle=True)
     clock.now += 0.1
     tracker.status("running", 6, 25, throttle=True)
@@ -305,3 +318,19 @@ def test_status_tells_pace_and_is_written_twice_a_second_at_most(
     assert (second["step"], second["seconds_left"]) == (10, pytest.approx(30.0))
     tracker.abandon("paused", 10, 25, "n")
     assert read_recorded_status(tmp_path / "nowhere") is None
+
+
+def test_with_nobody_left_the_recorder_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setenv("WANDB_MODE", "disabled")
+    tracker = Tracker("edge", tmp_path / "e", config={}, resumed=False)
+    recorder = tracker._recorder
+    assert recorder is not None
+    with monkeypatch.context() as patch:
+        patch.setattr(recorder, "communicate", lambda: pytest.fail("waited"))
+        tracker.abandon("paused", 1, 2, "n", wait=False)
+    status = read_recorded_status(tmp_path / "e")
+    assert status is not None
+    assert status["state"] == "paused"
+    assert recorder.stdout is not None
+    recorder.stdout.close()
+    assert recorder.wait(timeout=60) == 0, "it ends with its pipe"

@@ -159,8 +159,8 @@ def test_inactive_scales_do_not_count_and_active_ones_are_compared_across_names(
         snapshot_to_compare(repository, "HEAD"), snapshot_to_compare(repository, "workspace")
     )["parameters"] == [
         {"key": "scale", "a": "smoke", "b": "tiny"},
-        {"key": "scales.${scale}.edge.steps", "a": 6, "b": 100},
-        {"key": "scales.${scale}.edge.lr", "a": None, "b": 0.5},
+        {"key": "scales.*.edge.steps", "a": 6, "b": 100},
+        {"key": "scales.*.edge.lr", "a": None, "b": 0.5},
     ]
 
 
@@ -186,7 +186,7 @@ def test_files_that_are_not_what_they_should_be_are_named(repository: Path) -> N
     with pytest.raises(ForgeError, match=r"workspace:results/edge/claims\.json: not what it should be"):
         snapshot_to_compare(repository, "workspace")
     write("params.yaml", "a: [1")
-    with pytest.raises(ForgeError, match=r"workspace:params\.yaml, line 1: not valid YAML"):
+    with pytest.raises(ForgeError, match=r"workspace:params\.yaml, line 2: not valid YAML"):
         snapshot_to_compare(repository, "workspace")
     git("rm", "-q", "-f", "params.yaml")
     git("commit", "-q", "-m", "nothing")
@@ -222,6 +222,30 @@ def test_the_overview_has_head_the_workspace_and_every_experiment(repository: Pa
     assert rows["workspace"]["parameters"] == {"edge.prune_ratio": 0.75}
     assert rows["fewer"]["parameters"] == {"scales.smoke.edge.steps": 3}
     assert [row["headline"]["bytes"] for row in rows.values()] == [1000, 1000, 900]
+
+
+def test_an_experiment_at_another_scale_is_one_line(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    text = PARAMS.format(scale="tiny", ratio=0.75, steps=6)
+    Path("params.yaml").write_text(text.replace("steps: 100", "steps: 50") + "".join(f"a{i}: {i}\n" for i in range(99)))
+    (_, workspace, _) = report_all_experiments(repository)
+    changed = workspace["parameters"]
+    assert list(changed.items())[:2] == [("scale", "tiny"), ("edge.prune_ratio", 0.75)]
+    assert (changed["scales.tiny.edge.steps"], len(changed)) == (50, 102)
+    assert main(["compare", "--all"]) == 0
+    lines = capsys.readouterr().out.strip().splitlines()
+    assert [line.split()[0] for line in lines[2:]] == ["HEAD", "workspace", "fewer"]
+    assert "scale=tiny, edge.prune_ratio=0.75" in lines[3]
+
+
+@pytest.mark.usefixtures("repository")
+def test_two_equal_states_are_told_in_a_line(capsys: pytest.CaptureFixture[str]) -> None:
+    assert main(["compare", "HEAD", "workspace"]) == 0
+    assert capsys.readouterr().out.splitlines()[2:] == [
+        "nothing differs: parameters, ledger, claims and metrics are the same"
+    ]
+    write("results/edge/metrics.json", {"size": {"bytes": 7}})
+    assert main(["compare", "HEAD", "workspace"]) == 0
+    assert "nothing differs" not in capsys.readouterr().out
 
 
 @pytest.mark.usefixtures("repository")

@@ -163,3 +163,19 @@ def test_an_unfinished_run_has_no_headline(results: Path) -> None:
     (results / "compress" / "ledger.json").unlink()
     write_report(results, scale="smoke", seed=3, partial=True)
     assert json.loads((results / "headline.json").read_text()) == {}
+
+
+def test_a_report_so_far_is_of_one_scale(results: Path) -> None:
+    """A run at another scale has begun: what the old one left is named and not mixed in."""
+    for phase in ORDER:
+        scale = "smoke" if phase in ("cognate", "evomerge") else "tiny"
+        facts = {"stage": phase, "seconds": 30.0, "peak_memory_mb": 90, "scale": scale}
+        atomic_write_json(results / phase / "run.json", facts)
+    report = gather(results, scale="smoke", seed=3, partial=True)
+    assert [row["phase"] for row in report["ledger"]] == ["cognate", "evomerge"]
+    assert {claim["phase"] for claim in report["claims"]} == {"cognate", "evomerge"}
+    assert {run["stage"] for run in report["runs"]} == {"cognate", "evomerge"}
+    assert report["claims_passed"] + report["claims_failed"] == len(report["claims"])
+    assert report["other_scales"] == dict.fromkeys(ORDER[2:], "tiny")
+    assert "Left out, of another scale: quietstar (tiny), bitnet (tiny)" in report_to_markdown(report)
+    assert "other_scales" not in gather(results, scale="smoke", seed=3)

@@ -28,6 +28,7 @@ from forge.pipeline.upkeep import doctor
 from forge.pipeline.upkeep.doctor import apply_fixes, examine
 from forge.pipeline.upkeep.findings import Finding
 from tests.support.rot import flip
+from tests.support.toy_project import foreign_repository
 
 pytestmark = pytest.mark.long
 
@@ -85,7 +86,7 @@ def fixed(root: Path) -> list[str]:
 def test_a_sound_project_has_nothing_wrong(here: Path) -> None:
     found = examine(here)
     assert {finding.state for finding in found} == {"ok"}
-    assert {"device", "parameters", "disk", "dvc.lock", "rwlock", "experiments", "checkpoints", "cache"} == {
+    assert {"device", "parameters", "disk", "dvc.lock", "rwlock", "experiments", "checkpoints", "cache", "git"} == {
         finding.check for finding in found
     }
     assert apply_fixes(found) == found
@@ -334,3 +335,17 @@ def test_a_mend_that_fails_says_so(here: Path) -> None:
 def test_a_folder_that_is_no_project_is_told(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     assert {"parameters", "cache"} <= {finding.check for finding in wrong(tmp_path)}
+
+
+def test_a_lock_file_stays_while_git_refuses_to_say_what_was_committed(
+    here: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    """Else the fix for a damaged lock file would remove the one that Git has a sound copy of."""
+    subprocess.run(["git", "init", "-q"], check=True, cwd=here)
+    foreign_repository(monkeypatch)
+    (here / "dvc.lock").write_text("sche")
+    found = {finding.check: finding for finding in examine(here, quick=True) if finding.state == "wrong"}
+    assert "dubious ownership" in found["git"].what
+    (after,) = apply_fixes([found["dvc.lock"]])
+    assert (after.state, "tried, in vain" in after.fix) == ("wrong", True)
+    assert (here / "dvc.lock").read_text() == "sche"
