@@ -117,17 +117,19 @@ def _report_summary(ledger: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[
     return summary
 
 
-def gather(results: Path | str = "results", *, scale: str, seed: int, partial: bool = False) -> dict[str, Any]:
+def gather(
+    results: Path | str = "results", *, scale: str, seed: int, partial: bool = False, one_scale: bool = False
+) -> dict[str, Any]:
     """Collect ledger, claims, metrics and environment into one JSON-ready object.
 
-    partial: as far as the phases have run at this scale. What they left at another one is of another run: it is left
+    partial: as far as the phases have run. one_scale: what they left at another scale is of another run; it is left
     out, and `other_scales` says where it is.
 
     Raises ForgeError when a phase has no ledger row or no claim, unless `partial`, or when a file is
     malformed.
     """
     folder = Path(results)
-    others = _places_of_other_scales(folder, scale) if partial else {}
+    others = _places_of_other_scales(folder, scale) if one_scale else {}
 
     def own(rows: list[dict[str, Any]]) -> list[dict[str, Any]]:
         return [row for row in rows if Path(row["file"]).parent.relative_to(folder).as_posix() not in others]
@@ -313,7 +315,7 @@ def write_report(results: Path | str = "results", *, scale: str, seed: int, part
     Errors as in `gather`.
     """
     folder = Path(results)
-    report = gather(folder, scale=scale, seed=seed, partial=partial)
+    report = gather(folder, scale=scale, seed=seed, partial=partial, one_scale=partial)
     if report["ledger"]:
         from forge.pipeline.report.plot import plot_ladder_svg
 
