@@ -16,7 +16,8 @@ from forge.pipeline.records.tracking import keep_tracking_offline
 keep_tracking_offline()
 
 pytest_plugins = ("tests.support.smoke_runs",)
-SHARED_RUNS = ("tests/whole/test_smoke.py", "tests/whole/test_experiments.py", "tests/whole/test_ninth_phase.py")
+SHARED_RUNS = ("tests/whole/test_smoke.py", "tests/whole/test_ninth_phase.py")
+LONGEST = "tests/whole/test_experiments.py"  # as long as half of all others: it starts first, with a run of its own
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -43,7 +44,7 @@ def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
 def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests first: where two processes share the files, the other one does the rest meanwhile."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
-    items.sort(key=lambda item: item.path not in slow)
+    items.sort(key=lambda item: (not item.nodeid.startswith(LONGEST), item.path not in slow))
 
 
 @pytest.hookimpl(optionalhook=True)

@@ -119,6 +119,9 @@ def _print_fitted_terminal_table(
         column.no_wrap = one_line or place == 0
         if one_line and place < len(header) - 1:
             column.min_width = max(len(row[place]) for row in [header, *rows])
+    if one_line:  # else a long cell would take the room of all columns before it; a column has 3 characters around it
+        taken = sum(3 + (column.min_width or 0) for column in drawn.columns)
+        drawn.columns[-1].max_width = max(len(header[-1]), console.width - taken - 1)
     for row in rows:
         drawn.add_row(*(Text(printable(cell)) for cell in row))
     console.print(drawn)
@@ -197,7 +200,8 @@ def _show_all(facts: Mapping[str, Any]) -> None:
             row["name"],
             (row["commit"] or "")[:7],
             *(_terminal_figure_text(row["headline"].get(key)) for key in _HEADLINE),
-            ", ".join(f"{key}={_terminal_figure_text(value)}" for key, value in row["parameters"].items()),
+            row.get("unreadable")
+            or ", ".join(f"{key}={_terminal_figure_text(value)}" for key, value in row["parameters"].items()),
         )
         for row in facts["experiments"]
     ]

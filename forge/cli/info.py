@@ -171,7 +171,9 @@ def report_command(
 
         params = load_params()
         write_report(results, scale=params.scale, seed=params.seed, partial=True)
-    report = read_optional_json(results / "report.json")
+    from forge.pipeline.report.overview import read_run_report
+
+    report = read_run_report(Path())
     if report is None:
         raise ForgeError("results/report.json: no such file; make it with: agent-forge run")
     if as_json:

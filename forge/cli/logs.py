@@ -15,7 +15,7 @@ MAX_LINES = 1_000_000
 def logs_command(
     phase: Annotated[str | None, typer.Option(help="Only this phase, or one branch such as cognate@reasoning.")] = None,
     follow: Annotated[bool, typer.Option("--follow", "-f", help="Go on with new lines until Ctrl-C.")] = False,
-    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=1_000_000, help="How many lines of the past.")] = 40,
+    lines: Annotated[int, typer.Option("--lines", "-n", min=0, max=MAX_LINES, help="How many lines of the past.")] = 40,
     as_json: JSON = False,
 ) -> None:
     """Show the log of the latest runs: what started, how far it came, warnings, how it ended.
@@ -42,7 +42,7 @@ def logs_command(
     show = emit_command_json if as_json else _show
     for line in past:
         show(line)
-    if not past and not follow:
+    if lines and not past and not follow:
         say(f"no log{' of ' + phase if phase else ''} yet; a run makes one: agent-forge run")
     if follow:
         for line in logs.follow_run_logs(directory, phase):

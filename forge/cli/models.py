@@ -135,7 +135,9 @@ def _dotted_rows_for_terminal(tree: dict[str, Any], prefix: str = "") -> list[tu
 @in_project
 def sessions_command(
     phase: Annotated[str | None, typer.Option(help="Only this phase, or one branch: cognate@reasoning.")] = None,
-    status: Annotated[str | None, typer.Option(help="running, paused, failed, killed or done.")] = None,
+    status: Annotated[
+        Literal["running", "paused", "failed", "killed", "done"] | None, typer.Option(help="Only runs in this state.")
+    ] = None,
     as_json: JSON = False,
 ) -> None:
     """List the runs of stages that are remembered, with the outcome of their handoff checks."""
@@ -150,6 +152,8 @@ def sessions_command(
         steps = f"{session['step']}/{session['total']}" if session["total"] else ""
         rows.append((session["stage"], session["status"], steps, _when(session["started"]), session["note"][:90]))
     print_terminal_table(("stage", "status", "steps", "started", "note"), rows)
+    if not found:
+        say("no runs like that are remembered")
 
 
 @models_app.command(

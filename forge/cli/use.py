@@ -29,7 +29,7 @@ MAX_PROBLEMS = 100_000  # of a family
 MAX_REPEATS = 10_000
 MAX_LINE = 1_000_000  # characters typed or piped into a chat at once
 # A dash followed by no name of an option, or by words: an option has no space before its "=".
-_TEXT_WITH_DASH = re.compile(r"-(?![-A-Za-z])|-[^=]*\s")
+_TEXT_WITH_DASH = re.compile(r"--?(?![-A-Za-z])|-[^=]*\s")
 
 
 def _known_persona(name: str | None) -> str | None:

@@ -1,6 +1,8 @@
 """The chat template that tokenizers are published with: what `forge.data.render.render` does, in the words of Jinja.
 
-`tokenizer.apply_chat_template` gives the ids that `render` gives; a test holds the two equal.
+`tokenizer.apply_chat_template` gives the ids that `render` gives; a test holds the two equal. A message with
+`tool_calls` is taken as `forge.data.layouts` takes it: one call, whose arguments are an object as transformers hands
+them over, or a text.
 """
 
 from __future__ import annotations
@@ -9,13 +11,32 @@ from forge.data.personas import PERSONAS
 
 # A role token that is written in a text is taken apart, as `render` does.
 CHAT_TEMPLATE = (
+    "{%- macro call_text(message) -%}"
+    "{%- set calls = message.tool_calls -%}"
+    "{%- if message.role != 'assistant' or message.content or calls is string or calls | length != 1 -%}"
+    "{{- raise_exception('tool_calls: one call of the assistant, without text beside it') -}}"
+    "{%- endif -%}"
+    "{%- set function = calls[0].function or calls[0] -%}"
+    "{%- if function.name is not string -%}{{- raise_exception('a call without the name of a tool') -}}{%- endif -%}"
+    "{%- set given = function.arguments or '' -%}"
+    "{%- if given is mapping -%}"
+    "{%- set given = dict(given.items() | rejectattr(1, 'none')) -%}"
+    "{%- set given = (given.values() | list)[0] if given | length == 1 else given or '' -%}"
+    "{%- set given = given if given is string else given | tojson -%}"
+    "{%- elif given is not string or given.lstrip().startswith('{') -%}"
+    "{{- raise_exception('arguments of a call: an object or a text, not an object written as JSON') -}}"
+    "{%- endif -%}"
+    "{{- (function.name + ' ' + given).rstrip() -}}"
+    "{%- endmacro -%}"
     "{%- set state = namespace(opened=false) -%}"
     "{%- for message in messages -%}"
-    "{%- if message.content is not string -%}"
-    "{{- raise_exception('a message whose content is not text; a call is a message of its own: role call, content"
-    " calculator 3+4, then role result') -}}"
+    "{%- set role, text = message.role, message.content -%}"
+    "{%- if message.tool_calls -%}"
+    "{%- set role, text = 'call', call_text(message) -%}"
+    "{%- elif text is not string -%}"
+    "{{- raise_exception('a message whose content is not text') -}}"
     "{%- endif -%}"
-    "{%- set role, text = message.role, message.content.replace('<|', '< |') -%}"
+    "{%- set text = text.replace('<|', '< |') -%}"
     "{%- if role == 'persona' and text in PERSONAS -%}"
     "{{- '<|' + text + '|>' -}}"
     "{%- elif role in ('system', 'user') -%}"

@@ -51,7 +51,8 @@ class EncodedSet:
         for i in range(len(self)):
             ids, mask = self.row(i)
             if ids[0] == ID["system"]:
-                start = int(np.flatnonzero(ids == ID["user"])[0])
+                # An own dialogue may begin with its answer; another one's begins behind a question.
+                start = int(np.flatnonzero(np.isin(ids, (ID["user"], ID["assistant"])))[0])
                 ids, mask = ids[start:], mask[start:]
                 if head is not None:
                     ids, mask = np.concatenate(([head], ids)), np.concatenate(([0], mask))

@@ -21,6 +21,10 @@ ROLE_OF = {
     **dict.fromkeys(("call", "function_call", "tool_call"), "call"),
     **dict.fromkeys(("result", "tool", "function", "observation", "tool_response"), "result"),
 }
+OWN_FIELDS = ("messages", "conversations", "instruction", "input", "output", "history", "text", "system")
+# Bytes of UTF-8. Every byte may be a token, and what training takes grows with the square of a row's tokens.
+LONGEST_DIALOGUE = 16 << 10
+_NOT_LEARNED = ("weight", "train", "loss")  # marks of other trainers for turns that are not to be learned
 _TEXT_PARTS = ("text", "input_text", "output_text")
 
 
@@ -40,7 +44,7 @@ def own_record_rows(record: Any, where: str) -> list[dict[str, Any]]:
 
     Raises:
         ForgeError: names the place: no such form, a value that is not text, a role or part that is not known, calls
-            and results that do not fit together, nothing to learn.
+            and results that do not fit together, nothing to learn, or a dialogue that is too long.
     """
     if not isinstance(record, dict):
         _refuse(where, f"needs 'text' or 'messages' in an object, not {_kind_of_value(record)}")
@@ -61,6 +65,9 @@ def own_record_rows(record: Any, where: str) -> list[dict[str, Any]]:
     turns = list(_alternate_calls_and_results(turns, where))
     if not any(turn.role in ("assistant", "call") for turn in turns):
         _refuse(where, "no assistant turn, so there is nothing to learn")
+    size = sum(len(turn.content.encode("utf-8")) + 1 for turn in turns)
+    if size > LONGEST_DIALOGUE:
+        _refuse(where, f"a dialogue of {size:,} bytes, at most {LONGEST_DIALOGUE:,} are learned as one; cut it")
     return [{"messages": [{"role": turn.role, "content": turn.content} for turn in turns]}]
 
 
@@ -105,11 +112,12 @@ def _message_turns(message: Any, number: int, where: str) -> list[_Turn]:
     what = f"message {number}"
     if not isinstance(message, dict):
         _refuse(where, f"needs an object as {what}, not {_kind_of_value(message)}")
-    named, key = ("from", "value") if "role" not in message and "from" in message else ("role", "content")
+    named, key = ("from", "value") if message.get("role") is None and "from" in message else ("role", "content")
     written = _text(message.get(named), f"'{named}' of {what}", where)
     role = ROLE_OF.get(written)
-    if message.get("weight") not in (None, 1):
-        _refuse(where, f"{what} has a weight other than 1, which is not supported")
+    for mark in _NOT_LEARNED:
+        if message.get(mark) not in (None, 1):  # true is 1
+            _refuse(where, f"{what} has a {mark} other than 1, which is not supported")
     calls = _calls_of_message(message, what, where)
     content = message.get(key)
     if calls and role == "assistant":
@@ -125,6 +133,8 @@ def _message_turns(message: Any, number: int, where: str) -> list[_Turn]:
         _refuse(where, f"{what} is an answer without text")
     if role == "call" and written != "call" and text.lstrip().startswith("{"):
         return [_Turn("call", _call_text(parse_json(text, where), what, where))]
+    if role == "call" and not text.strip():
+        _refuse(where, f"{what} is a call without the name of a tool")
     if role == "system" and not text:
         return []
     call_id = message.get("tool_call_id") if role == "result" else None
@@ -147,12 +157,12 @@ def _content_text(content: Any, what: str, where: str) -> str:
 
 def _calls_of_message(message: dict[str, Any], what: str, where: str) -> list[_Turn]:
     """The calls beside a message's content: `tool_calls`, or the older `function_call`."""
-    calls = message.get("tool_calls") or []
+    calls = [] if message.get("tool_calls") is None else message["tool_calls"]
     if not isinstance(calls, list):
         _refuse(where, f"needs a list as 'tool_calls' of {what}, not {_kind_of_value(calls)}")
     turns = []
     for call in calls:
-        function = call.get("function") if isinstance(call, dict) else call
+        function = call.get("function") or call if isinstance(call, dict) else call
         call_id = call.get("id") if isinstance(call, dict) else None
         call_id = None if call_id is None else _text(call_id, f"'id' of a call of {what}", where)
         turns.append(_Turn("call", _call_text(function, what, where), call_id))

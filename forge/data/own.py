@@ -8,9 +8,9 @@ import zlib
 from collections.abc import Iterator
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import Any
+from typing import Any, BinaryIO
 
-from forge.data.layouts import own_record_rows
+from forge.data.layouts import OWN_FIELDS, own_record_rows
 from forge.data.texts import chunk_text
 from forge.errors import ForgeError
 from forge.files import decode_utf8, open_regular_file, parse_json_values, parse_jsonl
@@ -20,6 +20,9 @@ _PROSE = (".txt", ".md")
 _SUFFIXES = (*_PROSE, ".json", ".jsonl", ".parquet")
 READABLE = ".txt, .md, .json and .jsonl (also with .gz) and .parquet"
 _NAMED_AT_MOST = 5
+LARGEST_FILE = 64 << 20  # bytes, unpacked; a packed file of a megabyte may hold a thousand
+MOST_ROWS = 1_000_000
+_ROWS_AT_ONCE = 1024
 
 
 @dataclass
@@ -32,7 +35,7 @@ class OwnData:
 
     def counts(self) -> dict[str, Any]:
         """How many files and rows, and which files were skipped."""
-        skipped = [path.as_posix() for path in self.skipped]
+        skipped = [_printable(path) for path in self.skipped]
         return {"files": len(self.files), "rows": len(self.rows), "skipped": skipped}
 
     def summary(self) -> str:
@@ -40,7 +43,7 @@ class OwnData:
         line = f"{len(self.rows):,} rows, files read: {len(self.files):,}"
         if self.skipped:
             more = f" and {len(self.skipped) - _NAMED_AT_MOST:,} more" if len(self.skipped) > _NAMED_AT_MOST else ""
-            named = ", ".join(path.as_posix() for path in self.skipped[:_NAMED_AT_MOST])
+            named = ", ".join(_printable(path) for path in self.skipped[:_NAMED_AT_MOST])
             line += f"; not read: {named}{more} (only {READABLE} are)"
         return line
 
@@ -57,9 +60,12 @@ def read_own_data(paths: list[str]) -> OwnData:
     found = find_own_data(paths)
     try:
         for path in found.files:
-            found.rows += _own_file_rows(path)
+            for row in _own_file_rows(path):
+                found.rows.append(row)
+                if len(found.rows) > MOST_ROWS:
+                    raise ForgeError(f"{path}: more than {MOST_ROWS:,} rows, which is all that are read")
     except ForgeError as error:
-        raise ForgeError(f"data.own_data: {error}") from error
+        raise ForgeError(f"data.own_data: {_printable(error)}") from error
     return found
 
 
@@ -67,8 +73,8 @@ def find_own_data(paths: list[str]) -> OwnData:
     """The files that `read_own_data` reads, none of them opened: quick, however much they hold.
 
     Raises:
-        ForgeError: one is missing, no regular file or not of a kind that is read; a folder that holds nothing to read,
-            or what the pipeline itself writes.
+        ForgeError: one is missing, no regular file or not of a kind that is read, named twice, or written by the
+            pipeline itself; a folder that holds nothing to read, or what the pipeline writes.
     """
     found = OwnData()
     try:
@@ -76,9 +82,28 @@ def find_own_data(paths: list[str]) -> OwnData:
             files, skipped = _find_own_files(Path(name))
             found.files += files
             found.skipped += skipped
+        _refuse_files_of_pipeline_and_repeats(found.files)
     except ForgeError as error:
-        raise ForgeError(f"data.own_data: {error}") from error
+        raise ForgeError(f"data.own_data: {_printable(error)}") from error
     return found
+
+
+def _printable(said: object) -> str:
+    """What is to be said with the names of files in it, which need not be UTF-8."""
+    return str(said).encode("utf-8", "backslashreplace").decode("utf-8")
+
+
+def _refuse_files_of_pipeline_and_repeats(files: list[Path]) -> None:
+    """By where files really are, links followed: rows would be read again in the next run, or twice in this one."""
+    seen: dict[Path, Path] = {}
+    made = (PREPARED.resolve(), WORKSPACE.resolve())
+    for path in files:
+        real = path.resolve()
+        if any(real.is_relative_to(folder) for folder in made):
+            raise ForgeError(f"{path}: holds what the pipeline writes; name a file of your own")
+        if real in seen:
+            raise ForgeError(f"{path}: is read already, as {seen[real]}; a row stands once")
+        seen[real] = path
 
 
 def _own_file_format(path: Path) -> str:
@@ -147,13 +172,17 @@ def _own_file_rows(path: Path) -> Iterator[dict[str, Any]]:
 
 
 def _own_file_lines(path: Path) -> Iterator[bytes]:
+    left = LARGEST_FILE
     try:
         with open_regular_file(path) as stream:
-            if path.name.lower().endswith(".gz"):
-                with gzip.open(stream) as unpacked:
-                    yield from unpacked
-            else:
-                yield from stream
+            unpacked: BinaryIO | gzip.GzipFile = (
+                gzip.GzipFile(fileobj=stream) if path.name.lower().endswith(".gz") else stream
+            )
+            while line := unpacked.readline(left + 1):
+                left -= len(line)
+                if left < 0:
+                    raise ForgeError(_too_large(path))
+                yield line
     except (OSError, EOFError, zlib.error) as error:
         raise ForgeError(f"{path}: not readable ({error})") from error
 
@@ -163,10 +192,26 @@ def _parquet_records(path: Path) -> Iterator[tuple[str, Any]]:
         from pyarrow import ArrowException, parquet
     except ImportError as error:
         raise ForgeError("reading .parquet needs the extra: pip install 'agent-forge[parquet]'") from error
+    number = 0
     try:
         with open_regular_file(path) as stream:  # not by its path, whose folders could be taken for columns (a=1/)
-            records: list[dict[str, Any]] = parquet.read_table(stream).to_pylist()
-    except (ArrowException, OSError, ValueError) as error:
+            table = parquet.ParquetFile(stream)
+            about = table.metadata
+            if sum(about.row_group(group).total_byte_size for group in range(about.num_row_groups)) > LARGEST_FILE:
+                raise ForgeError(_too_large(path))
+            columns = [name for name in table.schema_arrow.names if name in OWN_FIELDS]
+            if len(set(columns)) < len(columns):
+                raise ForgeError(f"{path}: a column stands twice in it")
+            if not columns:
+                yield f"{path}: row 1", {}
+            # Other columns are not decoded: they may hold what Python cannot, such as dates after the year 9999.
+            for batch in table.iter_batches(batch_size=_ROWS_AT_ONCE, columns=columns):
+                for record in batch.to_pylist():
+                    number += 1
+                    yield f"{path}: row {number}", record
+    except (ArrowException, OSError, ValueError, OverflowError, LookupError) as error:
         raise ForgeError(f"{path}: not readable as parquet ({error})") from error
-    for number, record in enumerate(records, 1):
-        yield f"{path}: row {number}", record
+
+
+def _too_large(path: Path) -> str:
+    return f"{path}: holds more than {LARGEST_FILE:,} bytes, unpacked; split it into several files"

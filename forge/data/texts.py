@@ -13,6 +13,7 @@ from forge.data.splits import dataset_split_by_hash
 CHUNK_CHARS = 160
 # Scripts without spaces end a sentence by the sign alone, and a closing quote belongs to it.
 _SENTENCE_END = re.compile(r"[.!?؟۔।॥](?= )|[。！？｡]+[」』”’）]*")
+_BLANKS = re.compile(r"[^\S ]\s*| \s+")  # all but a single space, which needs no memory for its replacement
 _NAMES = (
     *("red", "blue", "tree", "lamp", "fox", "moon", "salt", "drum"),
     *("leaf", "coin", "ship", "rose", "king", "milk", "door", "sand"),
@@ -29,7 +30,7 @@ def book_chunks() -> list[str]:
 
 def chunk_text(text: str) -> list[str]:
     """Cut a text into pieces of at most about 160 characters, at sentence ends where possible, in linear time."""
-    text = " ".join(text.split())
+    text = _BLANKS.sub(" ", text).strip()
     chunks: list[str] = []
     start = end = 0  # of the piece that grows, sentence by sentence
     for first, last in _sentence_places(text):

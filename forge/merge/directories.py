@@ -16,7 +16,7 @@ from forge.files import atomic_write_json, sha256_file
 from forge.interface.limits import LARGEST_SEED
 from forge.merge.align import align
 from forge.merge.alike import check_models_alike, untied_config
-from forge.merge.folder import INDEX, ModelFolder
+from forge.merge.folder import COPIED, INDEX, ModelFolder
 from forge.merge.methods import StateDict, dare, merge_linear, slerp, ties
 
 METHODS = ("linear", "slerp", "ties", "dare")
@@ -144,6 +144,27 @@ def _code_written_anew(folder: ModelFolder) -> list[str]:
     return [f"{name}.py" for name in MODULES.values()]
 
 
+def merged_configurations(merged: Merged) -> dict[str, dict[str, Any]]:
+    """The configurations beside a merged model that differ from those of the first directory, by name.
+
+    `auto_map` names the code beside the weights: ours is written anew, and without it the entry goes. What it names in
+    another repository (`owner/name--module.Class`) stays.
+    """
+    changed: dict[str, dict[str, Any]] = {}
+    for name in sorted(name for name in COPIED if name.endswith("config.json")):
+        config = merged.folder.table(name)
+        wanted = untied_config(config) if merged.untied and name == "config.json" else dict(config)
+        if name == "config.json" and _code_written_anew(merged.folder):
+            from forge.model.beside import AUTO_MAP
+
+            wanted["auto_map"] = dict(AUTO_MAP)
+        elif "auto_map" in wanted and "--" not in str(wanted["auto_map"]):
+            del wanted["auto_map"]
+        if wanted != config:
+            changed[name] = wanted
+    return changed
+
+
 def _merge_states(recipe: Recipe, states: Mapping[Path, StateDict]) -> StateDict:
     models = [states[directory] for directory in recipe.models]
     base = None if recipe.base is None else states[recipe.base]
@@ -217,8 +238,8 @@ def write_merged(recipe: Recipe, merged: Merged, target: Path) -> dict[str, Any]
 
         write_files_beside_weights(target)
     merged.folder.copy_beside_weights(target)
-    if merged.untied:
-        atomic_write_json(target / "config.json", untied_config(merged.folder.table("config.json")))
+    for name, config in merged_configurations(merged).items():
+        atomic_write_json(target / name, config)
     atomic_write_json(target / "merge.json", merge_recipe_with_checksums(recipe))
     for name in split.filename_to_tensors:  # safetensors writes files that only their owner may read
         shutil.copymode(target / "merge.json", target / name)

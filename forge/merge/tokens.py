@@ -9,6 +9,7 @@ read as data; no tokenizer is made of them.
 from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
+from itertools import islice
 from typing import Any
 
 from forge.errors import ForgeError
@@ -20,7 +21,7 @@ _VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", *_SENTENCEPIECE)
 _ADDED = ("tokenizer.json", "added_tokens.json", "tokenizer_config.json")
 _SPECIAL = ("special_tokens_map.json", "tokenizer_config.json")
 _SPLITTING = ("merges.txt", "tokenizer.json")
-_MANY = 1 << 22  # tokens; the largest vocabularies around have a million
+_MANY = 1 << 20  # tokens; four times those of the largest vocabularies around
 Tokens = dict[int, str]
 
 
@@ -201,16 +202,17 @@ def _splits_otherwise(first: ModelFolder, other: ModelFolder, name: str) -> bool
 
 
 def read_sentencepiece_tokens(data: bytes) -> list[str] | None:
-    """The pieces of a SentencePiece model in their order; None if the bytes are no such model.
+    """The pieces of a SentencePiece model in their order; None if the bytes are no such model, or of too many.
 
     A model is a message of Protocol Buffers; field 1, repeated, is a piece, whose own field 1 is its text
     (sentencepiece_model.proto).
     """
     try:
-        pieces = [_first_text_of_protobuf(value) for number, value in _protobuf_fields(data) if number == 1]
+        found = (_first_text_of_protobuf(value) for number, value in _protobuf_fields(data) if number == 1)
+        pieces = list(islice(found, _MANY + 1))
     except (ValueError, IndexError):
         return None
-    return pieces or None
+    return pieces if 0 < len(pieces) <= _MANY else None
 
 
 def _first_text_of_protobuf(message: bytes | int) -> str:

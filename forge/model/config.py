@@ -7,6 +7,7 @@ made of it; bounds that `params.yaml` has as well are the same.
 from __future__ import annotations
 
 import math
+import os
 from typing import Any
 
 from huggingface_hub.errors import StrictDataclassError
@@ -120,6 +121,8 @@ class TinyTitanConfig(PretrainedConfig):
         self.architecture = architecture
         self.rope_theta = rope_theta
         self._check()
+        # transformers hands on the path that a caller gave it.
+        kwargs = {name: os.fspath(value) if isinstance(value, os.PathLike) else value for name, value in kwargs.items()}
         _check_foreign_keys(kwargs, vocab_size)
         kwargs.setdefault("tie_word_embeddings", True)
         try:

@@ -9,6 +9,7 @@ Shapes: b batch, t tokens of a call, d hidden, v vocabulary.
 
 from __future__ import annotations
 
+import sys
 from pathlib import Path
 from typing import Any, cast
 
@@ -73,6 +74,18 @@ class TinyTitanForCausalLM(PlainTitan, PreTrainedModel, GenerationMixin):  # typ
                 config = TinyTitanConfig.from_pretrained(str(pretrained_model_name_or_path))
             check_weights_fit(weights, config, PlainTitan)
         return super(PlainTitan, cls).from_pretrained(pretrained_model_name_or_path, *arguments, **keywords)
+
+    def save_pretrained(self, save_directory: Any, *arguments: Any, **keywords: Any) -> None:
+        """See ``PreTrainedModel.save_pretrained``; `auto_map` and the code that it names are written both or neither.
+
+        Where this code is itself the one beside the weights, transformers copies it.
+        """
+        beside = sys.modules.get(f"{__package__}.beside")
+        if beside is not None:
+            self.config.auto_map = dict(beside.AUTO_MAP)
+        PreTrainedModel.save_pretrained(self, save_directory, *arguments, **keywords)
+        if beside is not None and (Path(save_directory) / "config.json").is_file():  # one process of many writes it
+            beside.write_code_beside_weights(Path(save_directory))
 
     @classmethod
     def _from_config(cls, *arguments: Any, **keywords: Any) -> Any:
@@ -145,7 +158,8 @@ class TinyTitanForCausalLM(PlainTitan, PreTrainedModel, GenerationMixin):  # typ
         _refuse(inputs_embeds is not None, "inputs_embeds: only input_ids are read, by the table as it is quantized")
         _refuse(bool(output_attentions), "output_attentions: the weights of attention are not kept")
         _refuse(input_ids is None or input_ids.dim() != 2 or not input_ids.numel(), "input_ids: (batch, tokens) needed")
-        _refuse(not isinstance(logits_to_keep, int), "logits_to_keep: a number of places is needed")
+        _refuse(type(logits_to_keep) is not int or logits_to_keep < 0, "logits_to_keep: a number of places is needed")
+        _refuse(steps is not None and (type(steps) is not int or steps < 1), "steps: a number from 1 is needed")
         _refuse(bool(logits_to_keep) and labels is not None, "labels: they need the logits of every place")
         ids, past = cast(Tensor, input_ids), past_key_values
         mask = _mask_of_call(ids, attention_mask, past)

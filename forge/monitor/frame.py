@@ -31,8 +31,8 @@ def draw_or_tell_fault(draw: Callable[..., None], *arguments: Any) -> None:
     """
     try:
         draw(*arguments)
-    except (ForgeError, FileNotFoundError) as error:
-        gone = error if isinstance(error, FileNotFoundError) else error.__cause__
+    except (ForgeError, OSError) as error:
+        gone = error if isinstance(error, OSError) else error.__cause__
         if isinstance(gone, FileNotFoundError) and _REWRITTEN & set(Path(str(gone.filename)).parts):
             name = Path(gone.filename).name
             st.info(escape_streamlit_markdown(f"{name} was removed just now by the stage that is to write it anew."))

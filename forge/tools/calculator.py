@@ -23,11 +23,16 @@ _REAL_DIGITS = 30
 _SHOWN_DIGITS = 12
 _DIGITS = "0123456789abcdefghijklmnopqrstuvwxyz"
 _SYMBOLS = str.maketrans(
-    {"×": "*", "÷": "/", "−": "-", "·": "*", "⋅": "*", "’": "'"} | dict.fromkeys("\u00a0\u2009\u202f", " ")
+    {"÷": "/", "∕": "/", "’": "'"}
+    | dict.fromkeys("×·⋅∗✕✖", "*")
+    | dict.fromkeys("\u2010\u2011\u2013\u2212", "-")  # hyphens, en dash, minus
+    | dict.fromkeys("\u00a0\u2009\u202f", " ")
 )
 # 1,234 and 12,34,567 and 1'000 and 1 000; 3,5 where a comma cannot separate two numbers
 _DIGIT_GROUPS = re.compile(r"(?<![\w.])[1-9]\d{0,2}(?:[,' ]\d{2,3})*[,' ]\d{3}(?![\d_])")
 _DECIMAL_COMMA = re.compile(r"(?<![\w.,])\d+(?:\.\d{3})*,\d+(?![\d,])")
+_ROUNDED_DECIMAL_COMMA = re.compile(r"\bround\s*\(\s*(\d+),(\d+)\s*\)")  # a whole number has nothing to round
+_PERCENTAGE = re.compile(r"%\s*(?:[-+*/%)=,]|$)")  # Python would read 20%+1 as the remainder by +1
 
 
 class CalculatorError(ValueError):
@@ -39,9 +44,13 @@ def calculate(expression: str) -> str:
     text = expression.strip().translate(_SYMBOLS).replace("^", "**")
     if not text:
         raise CalculatorError("empty expression")
-    if len(text) > MAX_CHARS or not text.isascii() or not text.isprintable():
-        raise CalculatorError("expression too long or not plain text")
+    if len(text) > MAX_CHARS:
+        raise CalculatorError(f"expression too long, {MAX_CHARS} characters at most")
+    if (found := re.search(r"[^ -~]|#", text)) is not None:  # Python reads what follows # as a comment
+        raise CalculatorError(f"not plain text: {found[0]!r} is not read")
     _refuse_calculator_commas(text)
+    if _PERCENTAGE.search(text) is not None:
+        raise CalculatorError("write /100 for a percentage, and (-3) for -3 after %")
     name, inside = _split_calculator_call(text)
     if name in _WHOLE:
         return _WHOLE[name](inside)
@@ -87,6 +96,8 @@ def _refuse_calculator_commas(text: str) -> None:
         if len(groups) == 2 and "," in found[0] and groups[1][0] != "0" and text[found.end() : found.end() + 1] != ".":
             ways.append((", " if _calculator_owner_of_comma(text, found.start()) in _LISTS else ".").join(groups))
         raise CalculatorError(f"write {' or '.join(ways)}, not {found[0]}")
+    if (found := _ROUNDED_DECIMAL_COMMA.search(text)) is not None:
+        raise CalculatorError(f"write {found[1]}.{found[2]} or {found[1]}, {found[2]}, not {found[1]},{found[2]}")
     for found in _DECIMAL_COMMA.finditer(text):
         if _calculator_owner_of_comma(text, found.start()) in ("", "solve"):
             whole, decimals = found[0].replace(".", "").split(",")
@@ -277,6 +288,8 @@ _FUNCTIONS: dict[str, tuple[Callable[..., Fraction], int, int]] = {
 
 
 def _call_calculator_function(node: ast.Call, text: str, letter: str | None) -> Fraction:
+    if isinstance(node.func, ast.Constant | ast.BinOp | ast.UnaryOp):
+        raise CalculatorError("write * between a number or a bracket and the bracket after it")
     name = node.func.id if isinstance(node.func, ast.Name) else "?"
     if name not in _FUNCTIONS or node.keywords:
         raise CalculatorError(f"unknown function {name[:20]}")

@@ -62,7 +62,7 @@ def answer_query(connection: sqlite3.Connection, sql: str) -> str:
     except (sqlite3.Error, sqlite3.Warning, UnicodeError, ValueError) as error:
         return f"error: {error}"
     if not rows:
-        return "error: no rows"
+        return "error: nothing found"
     return "; ".join(", ".join(map(_format_database_value, row)) for row in rows)
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import codecs
 import os
 import stat
 from pathlib import Path, PurePosixPath
@@ -46,8 +47,8 @@ def _read_start_for_tool(target: Path) -> str:
         os.close(descriptor)
     if b"\0" in raw:
         return "error: not a text file"
-    # the cut may fall inside a character; only a wrong byte earlier than that is an error
-    text = raw.decode("utf-8-sig", errors="replace")
-    if "\ufffd" in text[:-1]:
+    try:  # the cut may fall inside a character, the end of a file may not
+        text = codecs.getincrementaldecoder("utf-8-sig")().decode(raw, final=len(raw) < MAX_BYTES)
+    except UnicodeDecodeError:
         return "error: not a text file"
-    return " ".join(text.rstrip("\ufffd").split()) or "error: the file is empty"
+    return " ".join(text.split()) or "error: the file is empty"

@@ -65,6 +65,6 @@ class Toolbox:
 
 
 def _shorten_toolbox_result(text: str) -> str:
-    """One line, printable, at most 200 characters; lone surrogates would not survive a JSON file."""
-    line = " ".join(text.split()).encode("utf-8", "replace").decode("utf-8")
+    """One line of at most 200 characters that is never empty; lone surrogates would not survive a JSON file."""
+    line = " ".join(text.split()).encode("utf-8", "replace").decode("utf-8") or "error: the result is empty"
     return line if len(line) <= MAX_RESULT else line[: MAX_RESULT - 3] + "..."

@@ -464,9 +464,11 @@ def main(private: str, timeout_s: float, unsafe: bool, filters: Filters) -> None
 
 
 if __name__ == "__main__":
+    folder_given, limit_given, safety_given, *filters_given = sys.argv[1:]
+    del sys.argv[1:]  # nothing that a snippet needs
     main(
-        sys.argv[1],
-        float(sys.argv[2]),
-        sys.argv[3] == "unsafe",
-        (bytes.fromhex(sys.argv[4]), bytes.fromhex(sys.argv[5])),
+        folder_given,
+        float(limit_given),
+        safety_given == "unsafe",
+        (bytes.fromhex(filters_given[0]), bytes.fromhex(filters_given[1])),
     )

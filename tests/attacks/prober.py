@@ -7,6 +7,7 @@ it is told to. Its seconds are those of the processor, so that they do not depen
 from __future__ import annotations
 
 import contextlib
+import gc
 import multiprocessing
 import os
 import resource
@@ -21,9 +22,8 @@ from types import TracebackType
 SECONDS = 5.0
 PATIENCE = 60.0  # seconds on the clock after which a child is killed
 GIB = 1 << 30
-_ADDRESSES = (
-    4 * GIB
-)  # beyond what is there at the start: a file that wants more meets MemoryError, the machine does not
+# Beyond what is there at the start: a file that wants more meets MemoryError, the machine does not.
+_ADDRESSES = 4 * GIB
 
 
 @dataclass(frozen=True)
@@ -78,6 +78,7 @@ def _outcome(path: Path, use: Callable[[Path], str]) -> Outcome:
 
 def _serve(pipe: Connection, theirs: Connection, use: Callable[[Path], str]) -> None:
     theirs.close()  # so that the pipe ends with the parent, and this process with the pipe
+    gc.freeze()  # what the parent has left is not collected meanwhile, which would count against what a file adds
     size = int(Path("/proc/self/statm").read_text().split()[0]) * os.sysconf("SC_PAGE_SIZE")
     resource.setrlimit(resource.RLIMIT_AS, (size + _ADDRESSES, size + _ADDRESSES))
     with contextlib.suppress(EOFError):

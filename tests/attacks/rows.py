@@ -125,6 +125,15 @@ READ: dict[str, tuple[Any, Any]] = {
         },
         PRODUCT,
     ),
+    "ShareGPT in a table with both": (
+        {
+            "conversations": [
+                {"role": None, "from": "human", "value": "Hi"},
+                {"role": None, "from": "gpt", "value": "Hello", "loss": True},
+            ]
+        },
+        ours(("user", "Hi"), ("assistant", "Hello")),
+    ),
     "conversations of a chat api": ({"conversations": [ASK, SAY]}, ours(("user", "What is 3*4?"), ("assistant", "12"))),
     "Alpaca": (
         {"instruction": "Add.", "input": "3, 4", "output": "7", "text": "Below is an instruction ..."},
@@ -136,6 +145,16 @@ READ: dict[str, tuple[Any, Any]] = {
     ),
     "text": ({"text": "A passage.", "id": float("nan")}, {"text": "A passage."}),
 }
+
+# As transformers hands messages to a chat template: arguments are an object, a call may stand without `function`.
+CALLS: list[dict[str, Any]] = [
+    calling(chat_call({"expression": "3*4", "sql": None})),
+    calling(chat_call({"a": 3, "b": [4, True], "c": "ä"}, "mul"), content=""),
+    calling({"name": "now", "arguments": {}}),
+    {"role": "assistant", "tool_calls": [chat_call("3*4 <|end|>")]},
+    calling(chat_call({"n": 3})),
+    calling(chat_call(None)),
+]
 
 # record, words of the refusal
 REFUSED: list[tuple[Any, str]] = [
@@ -161,6 +180,12 @@ REFUSED: list[tuple[Any, str]] = [
     ({"messages": [{"role": "user", "content": [{"type": "text", "text": 3}]}, SAY]}, "message 1, not a number"),
     ({"messages": [{"role": "user", "content": [3]}, SAY]}, "part of message 1, not a number"),
     ({"messages": [ASK, {**SAY, "weight": 0}]}, "weight other than 1"),
+    ({"messages": [ASK, {**SAY, "train": False}]}, "train other than 1"),
+    ({"messages": [ASK, {**SAY, "loss": False}]}, "loss other than 1"),
+    ({"messages": [ASK, {"role": "call", "content": " "}, TOOL, SAY]}, "message 2 is a call without the name"),
+    ({"messages": [ASK, {**SAY, "tool_calls": 0}]}, "needs a list as 'tool_calls' of message 2, not a number"),
+    ({"messages": [ASK, {**SAY, "content": "é" * 9000}]}, "a dialogue of 18,014 bytes, at most 16,384"),
+    ({"messages": [ASK, SAY] * 2000}, "at most 16,384"),
     ({"messages": [ASK]}, "no assistant turn"),
     ({"messages": [ASK, calling(chat_call("3*4"), content="Let me see."), TOOL, SAY]}, "text beside its calls"),
     ({"messages": [ASK, TOOL, SAY]}, "a result without a call"),

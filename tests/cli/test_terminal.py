@@ -190,6 +190,7 @@ def test_closed_outputs_are_no_fault_of_tables(monkeypatch: pytest.MonkeyPatch) 
     [
         (["-5 + 3"], "-5 + 3"),
         (["-5"], "-5"),
+        (["--5"], "--5"),
         (["-x = 4, what is x?"], "-x = 4, what is x?"),
         (["-(2 + 3)", "--seed", "3"], "-(2 + 3)"),
         (["--seed", "3", "-.5 * 2"], "-.5 * 2"),

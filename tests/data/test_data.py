@@ -102,6 +102,8 @@ def test_the_system_turn_comes_off_alone() -> None:
     assert headed.row(0)[1].tolist() == [0, 0, 0, 0, 1, 1]
     assert headed.row(2)[0].tolist() == [1, 40, 1]
     assert (headed.kind == _set().kind).all()
+    no_question = [ID["system"], 20, ID["assistant"], 23, 1], [0, 0, 0, 1, 1]
+    assert build_set([no_question], [0], [0], [0.0]).without_system().row(0)[0].tolist() == [ID["assistant"], 23, 1]
 
 
 def test_a_subset_keeps_order_and_labels() -> None:

@@ -76,12 +76,14 @@ def test_tool_dialogues_have_the_agreed_form(tool_draws: dict[str, list[dialogue
 
 
 def test_some_calls_fail_and_the_answer_says_so_in_plain_words(tool_draws: dict[str, list[dialogues.Dialogue]]) -> None:
-    """In every split and of every tool, up to a sixth of the dialogues."""
+    """In every split and of every tool: up to a sixth where only the name of what is not there must be copied from the
+    question, else up to 9 in 100.
+    """
     for split, rows in tool_draws.items():
         failed = [row for row in rows if row["expected"].startswith("error:")]
         shares = Counter(row["task"] for row in failed)
         assert set(shares) == set(TOOL_NAMES), split
-        assert all(share < 250 for share in shares.values()), shares
+        assert all(share < (167 if tool in ("search", "file_reader") else 90) for tool, share in shares.items()), shares
         for row in failed:
             reason = row["expected"].removeprefix("error: ")
             assert row["messages"][-1]["content"] == f"I could not do that: {reason}.", row

@@ -117,6 +117,67 @@ def test_what_is_no_file_is_refused_unread(tmp_path: Path) -> None:
         find_own_data(["/dev/zero"])
 
 
+def test_no_file_is_read_twice_nor_what_the_last_run_wrote(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.chdir(tmp_path)
+    PREPARED.mkdir(parents=True)
+    (PREPARED / "train.jsonl").write_text('{"text": "of the last run"}')
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "a.txt").write_text("Mine.")
+    for names in (["own", "own/a.txt"], ["own/a.txt", "./own/../own/a.txt"], ["own", str(tmp_path / "own")]):
+        with pytest.raises(ForgeError, match=r"a\.txt: is read already, as own/a\.txt"):
+            find_own_data(names)
+    with pytest.raises(ForgeError, match=r"train\.jsonl: holds what the pipeline writes"):
+        find_own_data([str(PREPARED / "train.jsonl")])
+    (tmp_path / "own" / "linked.jsonl").symlink_to(PREPARED.absolute() / "train.jsonl")
+    with pytest.raises(ForgeError, match=r"linked\.jsonl: holds what the pipeline writes"):
+        find_own_data(["own"])
+
+
+def test_names_that_are_not_utf8_can_be_said(tmp_path: Path) -> None:
+    (tmp_path / os.fsdecode(b"caf\xe9.csv")).touch()
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_text("Read.")
+    found = read_own_data([str(tmp_path)])
+    assert found.counts()["skipped"] == [f"{tmp_path}/caf\\udce9.csv"]
+    assert "caf\\udce9.csv" in found.summary()
+    (tmp_path / os.fsdecode(b"caf\xe9.txt")).write_bytes(b"\xff")
+    with pytest.raises(ForgeError, match=r"caf\\udce9\.txt: not UTF-8"):
+        read_own_data([str(tmp_path)])
+
+
+def test_what_would_fill_memory_is_refused(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forge.data.own.LARGEST_FILE", 1 << 12)
+    for name, inside in (("x.txt", b"a" * 5000), ("x.jsonl", b'{"text": "' + b"a" * 5000), ("y.json", b"\n" * 5000)):
+        (tmp_path / name).write_bytes(inside)
+        (tmp_path / f"{name}.gz").write_bytes(gzip.compress(inside))
+        for path in (tmp_path / name, tmp_path / f"{name}.gz"):
+            with pytest.raises(ForgeError, match=rf"{path.name}: holds more than 4,096 bytes, unpacked"):
+                _rows(path)
+    parquet.write_table(pa.table({"text": ["a" * 9000]}), tmp_path / "x.parquet", compression="zstd")
+    with pytest.raises(ForgeError, match=r"x\.parquet: holds more than 4,096 bytes"):
+        _rows(tmp_path / "x.parquet")
+    monkeypatch.setattr("forge.data.own.MOST_ROWS", 3)
+    (tmp_path / "z.jsonl").write_text('{"text": "a"}\n' * 4)
+    with pytest.raises(ForgeError, match=r"z\.jsonl: more than 3 rows"):
+        _rows(tmp_path / "z.jsonl")
+
+
+def test_columns_that_are_not_read_may_hold_anything(tmp_path: Path) -> None:
+    for odd in (
+        pa.array([2**60], pa.timestamp("ms")),
+        pa.array([1], pa.timestamp("ms", tz="Mars/Phobos")),
+        pa.array([2**30], pa.date32()),
+        pa.array([2**62], pa.duration("s")),
+    ):
+        parquet.write_table(pa.table({"text": ["Fine."], "odd": odd}), tmp_path / "x.parquet")
+        assert _rows(tmp_path / "x.parquet") == [{"text": "Fine."}]
+        parquet.write_table(pa.table({"text": odd}), tmp_path / "x.parquet")
+        with pytest.raises(ForgeError, match=r"x\.parquet: (not readable as parquet|row 1: needs text)"):
+            _rows(tmp_path / "x.parquet")
+    parquet.write_table(pa.table([["a"], ["b"]], names=["text", "text"]), tmp_path / "x.parquet")
+    with pytest.raises(ForgeError, match=r"x\.parquet: a column stands twice"):
+        _rows(tmp_path / "x.parquet")
+
+
 @pytest.mark.parametrize(
     ("name", "content", "where"),
     [

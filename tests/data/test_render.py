@@ -38,19 +38,38 @@ def test_every_role_is_rendered_and_masked_as_documented() -> None:
     ]
     assert render(tiny_tokenizer(), messages) == _expected(
         [
-            ("<|system|>", 0), ("the cat", 0), ("<|user|>", 0), ("What is 3+4?", 0), ("<|assistant|>", 0),
-            ("<|call|>", 1), ("calculator 3+4", 1), ("<|result|>", 1), ("7", 0), ("<|assistant|>", 0),
-            ("<|call|>", 1), ("calculator 7*1", 1), ("<|result|>", 1), ("8", 0), ("<|assistant|>", 0),
-            ("It is 7.", 1), ("<|end|>", 1),
-            ("<|user|>", 0), ("sat", 0), ("<|assistant|>", 0), ("mat", 1), ("<|end|>", 1),
+            ("<|system|>", 0),
+            ("the cat", 0),
+            ("<|user|>", 0),
+            ("What is 3+4?", 0),
+            ("<|assistant|>", 0),
+            ("<|call|>", 1),
+            ("calculator 3+4", 1),
+            ("<|result|>", 1),
+            ("7", 0),
+            ("<|assistant|>", 0),
+            ("<|call|>", 1),
+            ("calculator 7*1", 1),
+            ("<|result|>", 1),
+            ("8", 0),
+            ("<|assistant|>", 0),
+            ("It is 7.", 1),
+            ("<|end|>", 1),
+            ("<|user|>", 0),
+            ("sat", 0),
+            ("<|assistant|>", 0),
+            ("mat", 1),
+            ("<|end|>", 1),
         ]
     )
 
 
 def test_the_documented_example_reads_as_documented() -> None:
     messages = [
-        {"role": "system", "content": "S"}, {"role": "user", "content": "U"},
-        {"role": "call", "content": "calculator 3+4"}, {"role": "result", "content": "7"},
+        {"role": "system", "content": "S"},
+        {"role": "user", "content": "U"},
+        {"role": "call", "content": "calculator 3+4"},
+        {"role": "result", "content": "7"},
         {"role": "assistant", "content": "7"},
     ]
     ids, _ = render(tiny_tokenizer(), messages)
@@ -92,15 +111,11 @@ def test_unknown_roles_and_personas_are_refused(message: dict[str, str]) -> None
 
 _TEXT = st.one_of(
     st.text(max_size=20),
-    st.lists(st.sampled_from([*SPECIAL_TOKENS, "<", "|", ">", "<|", "|>", "end", " ", "7"]), max_size=8).map(
-        "".join
-    ),
+    st.lists(st.sampled_from([*SPECIAL_TOKENS, "<", "|", ">", "<|", "|>", "end", " ", "7"]), max_size=8).map("".join),
 )
 
 
-@given(
-    st.lists(st.tuples(st.sampled_from(["system", "user", "call", "result", "assistant"]), _TEXT), max_size=6)
-)
+@given(st.lists(st.tuples(st.sampled_from(["system", "user", "call", "result", "assistant"]), _TEXT), max_size=6))
 @settings(max_examples=250, deadline=None)
 def test_no_text_smuggles_in_a_role_token(turns: list[tuple[str, str]]) -> None:
     tokenizer = tiny_tokenizer()

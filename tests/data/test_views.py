@@ -11,7 +11,12 @@ from tests.support.tiny_models import tiny_tokenizer
 
 def test_without_prompt_and_the_bare_view() -> None:
     rows = conversations(2)
-    assert [m["role"] for m in dialogue_without_prompt(conversation("tool", 1))] == ["user", "call", "result", "assistant"]
+    assert [m["role"] for m in dialogue_without_prompt(conversation("tool", 1))] == [
+        "user",
+        "call",
+        "result",
+        "assistant",
+    ]
     assert dialogue_without_prompt(conversation("persona", 1))[0] == {"role": "persona", "content": "teacher"}
     assert dialogue_without_prompt(conversation("direct", 1)) == conversation("direct", 1)["messages"]
     row = conversation("tool", 5)

@@ -11,7 +11,7 @@ def test_models_read_in_turns() -> None:
     small, large = tiny_model(), tiny_model(vocab_size=60, low_ffn=[20000, 24])
     quick, slow = eval_prefill_ms([small, large], tokens=64, repeats=3)
     assert len(quick) == len(slow) == 3
-    assert sorted(quick)[1] < sorted(slow)[1]
+    assert min(quick) < min(slow)  # the least of them is what other load spoils least
     assert eval_prefill_speedup(large, small) > 1
 
 

@@ -19,6 +19,7 @@ from forge.merge import directories
 from forge.merge.folder import ModelFolder
 from forge.merge.methods import dare, merge_linear, slerp, ties
 from forge.model import load_model, save_model
+from forge.model.beside import AUTO_MAP
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
 Dict = dict[str, Tensor]
@@ -144,12 +145,15 @@ def test_models_of_our_own_load_again_and_may_be_aligned(merge: Any, home: Path)
         tiny_tokenizer().save_pretrained(str(home / f"titan{seed}"))
     for file in (home / "titan1").glob("*.py"):
         file.write_text("raise SystemExit('not ours')")
+    config = home / "titan1/config.json"
+    config.write_text(config.read_text().replace("modeling_tinytitan.", "not_ours."))
     told = merge("--method linear --model titan1 --model titan2 -o plain")
     assert (told[0], "note: " in told[1]) == (0, False)
     assert all("not ours" not in file.read_text() for file in (home / "plain").glob("*.py"))
     assert merge("--method linear --model titan1 --model titan2 --align -o aligned")[0] == 0
     average = merge_linear([dict(tiny_model(seed=seed).state_dict()) for seed in (1, 2)], [1, 1])
     assert all(torch.equal(value, average[name]) for name, value in load_model(home / "plain").state_dict().items())
+    assert json.loads((home / "plain/config.json").read_text())["auto_map"] == AUTO_MAP
     code = sorted(file.name for file in (home / "plain").glob("*.py"))
     assert code == sorted(file.name for file in (home / "titan1").glob("*.py"))
     aligned = load_model(home / "aligned").state_dict()

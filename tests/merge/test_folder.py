@@ -109,6 +109,18 @@ def test_programs_and_unknown_files_are_left_out_and_named(merge: Any, home: Pat
     }  # fmt: skip
 
 
+def test_no_code_is_named_that_is_not_there(merge: Any, home: Path) -> None:
+    config = json.loads((home / "one/config.json").read_text())
+    (home / "one/modeling_gizmo.py").write_text("import os")
+    for named, kept in (({"AutoModel": "modeling_gizmo.G"}, False), ({"AutoModel": "owner/name--modeling.G"}, True)):
+        (home / "one/config.json").write_text(json.dumps(config | {"auto_map": named}))
+        (home / "one/tokenizer_config.json").write_text(json.dumps({"auto_map": {"AutoTokenizer": ["t.T", None]}}))
+        assert merge("one", "two")[0] == 0
+        written = (home / "out").rename(home / f"kept-{kept}")
+        assert ("auto_map" in json.loads((written / "config.json").read_text())) is kept
+        assert json.loads((written / "tokenizer_config.json").read_text()) == {}
+
+
 def test_a_tokenizer_that_would_break_its_library_is_copied_and_not_run(merge: Any, home: Path) -> None:
     hostile = json.dumps(
         {

@@ -177,6 +177,13 @@ def test_sentencepiece_is_read_as_its_format_says() -> None:
     assert read_sentencepiece_tokens(model.SerializeToString()) == words
 
 
+def test_a_sentencepiece_model_of_millions_is_not_read(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr("forge.merge.tokens._MANY", 4)
+    piece = b"\x0a\x03\x0a\x01a"
+    assert read_sentencepiece_tokens(piece * 4) == ["a"] * 4
+    assert read_sentencepiece_tokens(piece * 5) is None
+
+
 def test_half_a_sentencepiece_model_is_no_fault() -> None:
     data = sentencepiece(WORDS)
     assert read_sentencepiece_tokens(data) == WORDS

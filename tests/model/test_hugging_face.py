@@ -2,18 +2,23 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from torch import Tensor
+from transformers import AutoModelForCausalLM
 
+from forge.data.layouts import own_record_rows
 from forge.data.render import render
 from forge.data.tokenizer import save_tokenizer
 from forge.errors import ForgeError
-from forge.model import TinyTitanForCausalLM, load_titan_tokenizer, save_model, titan
+from forge.model import TinyTitanForCausalLM, load_model, load_titan_tokenizer, save_model, titan
 from forge.model import engine as engine_module
+from forge.model.beside import AUTO_MAP
+from tests.attacks.rows import ASK, CALLS, SAY, TOOL, calling, chat_call
 from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
 
 pytestmark = pytest.mark.long
@@ -153,6 +158,9 @@ def refused(model: Any) -> list[tuple[dict[str, Any], str]]:
         ({"input_ids": ids, "labels": ids[:, :2]}, "labels"),
         ({"input_ids": ids, "labels": ids, "logits_to_keep": 1}, "labels"),
         ({"input_ids": ids, "logits_to_keep": torch.tensor([1])}, "logits_to_keep"),
+        ({"input_ids": ids, "logits_to_keep": -1}, "logits_to_keep"),
+        ({"input_ids": ids, "steps": 0}, "steps: a number from 1"),
+        ({"input_ids": ids, "steps": 1.5}, "steps: a number from 1"),
     ]
 
 
@@ -178,6 +186,17 @@ def test_half_precision_is_refused_at_loading(dtype: torch.dtype, tmp_path: Path
     model.to(dtype)
     with pytest.raises(ValueError, match="float32 or float64"):
         model(tokens(1, 3))
+
+
+def test_what_is_saved_has_the_code_that_it_names(model: Any, tmp_path: Path) -> None:
+    model.save_pretrained(str(tmp_path))
+    named = json.loads((tmp_path / "config.json").read_text())["auto_map"]
+    assert named == AUTO_MAP
+    beside = {path.stem for path in tmp_path.glob("*.py")}
+    assert {place.partition(".")[0] for place in named.values()} <= beside
+    assert type(AutoModelForCausalLM.from_pretrained(tmp_path)) is type(model)  # a path, not a text
+    again = load_model(tmp_path)
+    assert torch.equal(again.double()(tokens(1, 5)).logits, model(tokens(1, 5)).logits)
 
 
 def test_weights_that_do_not_fit_are_refused_by_auto_classes_too(tmp_path: Path) -> None:
@@ -269,9 +288,23 @@ def test_the_chat_template_renders_as_we_do(published: Path, open_turn: bool) ->
             assert made == render(tiny_tokenizer(), messages, open_turn)[0]
 
 
+@pytest.mark.parametrize("call", CALLS)
+def test_the_chat_template_takes_calls_as_own_data_does(call: dict[str, Any]) -> None:
+    messages = [ASK, call, TOOL, SAY]
+    row = own_record_rows({"messages": messages}, "here")[0]["messages"]
+    assert tiny_tokenizer().apply_chat_template(messages, return_dict=False) == render(tiny_tokenizer(), row)[0]
+
+
 @pytest.mark.parametrize(
     ("message", "words"),
     [
+        (calling(chat_call("3"), chat_call("4")), "one call"),
+        (calling(chat_call("3"), content="Let me see."), "without text"),
+        ({"role": "user", "content": "x", "tool_calls": [chat_call("3")]}, "of the assistant"),
+        (calling(chat_call('{"a": 3}')), "written as JSON"),
+        (calling(chat_call([3])), "an object or a text"),
+        (calling(chat_call("3", None)), "name of a tool"),
+        ({"role": "assistant", "tool_calls": "calculator"}, "one call"),
         ({"role": "user", "content": None}, "not text"),
         ({"role": "user", "content": [{"type": "text", "text": "x"}]}, "not text"),
         ({"role": "persona", "content": "pirate"}, "persona"),

@@ -79,7 +79,7 @@ def first(_own_caches: None, tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
 
 @pytest.fixture(scope="session")
-def second(first: Ran, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+def second(_own_caches: None, tmp_path_factory: pytest.TempPathFactory) -> Ran:
     """Another clone, run as a user runs it: a process of its own, no coverage."""
     root = clone(tmp_path_factory.mktemp("second") / "clone")
     environment = {k: v for k, v in dvc_process_environment().items() if not k.startswith("COVERAGE_")}

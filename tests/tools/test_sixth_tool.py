@@ -7,7 +7,7 @@ import subprocess
 import sys
 from pathlib import Path
 
-from forge.pipeline.dvc.code import code_of
+from forge.pipeline.dvc.code import ProjectCode
 from forge.pipeline.layout.phases import find_stage_in_layout
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -60,4 +60,5 @@ def test_a_sixth_tool_is_one_file(tmp_path: Path) -> None:
     assert int(count) == 10
     assert call == f"dice {expected}"
     data = find_stage_in_layout("data")
-    assert set(code_of(data, tmp_path)) - set(code_of(data, ROOT)) == {"forge/tools/builtin/dice.py"}
+    reached, ours = (set(ProjectCode(root).reached_by(data)) for root in (tmp_path, ROOT))
+    assert reached - ours == {"forge/tools/builtin/dice.py"}

@@ -78,6 +78,14 @@ def test_bad_calls_never_raise_and_stay_short(toolbox: Toolbox) -> None:
             result.encode("utf-8")
 
 
+def test_a_result_is_never_empty(tmp_path: Path) -> None:
+    set_up_tool_workspace(tmp_path)
+    (tmp_path / "documents.jsonl").write_text('{"title": "blank", "text": " "}\n')
+    with Toolbox(tmp_path) as box:
+        assert box.execute("search blank") == "error: the result is empty"
+        assert box.execute("database_query SELECT ' '") == "error: the result is empty"
+
+
 def test_long_results_are_cut(toolbox: Toolbox) -> None:
     result = toolbox.execute("code_executor print('ab ' * 500)")
     assert len(result) == 200
@@ -211,6 +219,13 @@ def test_a_cut_character_is_no_error(folder: Path) -> None:
     assert set(read_file_for_tool(folder, "long.txt")) == {"é"}
 
 
+def test_only_the_cut_may_fall_inside_a_character(folder: Path) -> None:
+    (folder / "end.txt").write_bytes("né".encode()[:-1])
+    (folder / "mark.txt").write_text("a\ufffdb\ufffd")
+    assert read_file_for_tool(folder, "end.txt") == "error: not a text file"
+    assert read_file_for_tool(folder, "mark.txt") == "a\ufffdb\ufffd"
+
+
 def test_a_missing_folder_is_an_error_line(tmp_path: Path) -> None:
     assert read_file_for_tool(tmp_path / "none", "a.txt").startswith("error: no such file")
 
@@ -241,7 +256,7 @@ def test_every_row_can_be_asked(database: Database) -> None:
         ("SELECT avg(price) FROM products WHERE name IN ('lamp','vase')", "23.5"),
         ("SELECT NULL", "null"),
         ("SELECT x'00ff'", "(binary)"),
-        ("SELECT name FROM products WHERE price > 999", "error: no rows"),
+        ("SELECT name FROM products WHERE price > 999", "error: nothing found"),
     ],
 )
 def test_query(database: Database, sql: str, expected: str) -> None:

@@ -44,8 +44,13 @@ def draw_dashboard_latest_run(stage: str, results: Path, drawn: list[int | None]
 
 def _dashboard_results_written(results: Path) -> list[int | None]:
     """When each file that a stage leaves was written; None for one that is not there."""
-    files = [results / name for name in ("run.json", "claims.json", "all_metrics.json")]
-    return [path.stat().st_mtime_ns if path.exists() else None for path in files]
+    written: list[int | None] = []
+    for name in ("run.json", "claims.json", "all_metrics.json"):
+        try:
+            written.append((results / name).stat().st_mtime_ns)
+        except FileNotFoundError:
+            written.append(None)
+    return written
 
 
 @live_dashboard_pane
@@ -123,9 +128,9 @@ def dashboard_results_sentence(results: Path, scale: str) -> str:
     facts = [f"scale {run['scale']}" + ("" if run["scale"] == scale else f" (params.yaml is at scale {scale})")]
     if "created_at" in run:
         facts.append(f"begun {run['created_at']}")
-    if "seconds" in run:
+    if isinstance(run.get("seconds"), int | float):
         facts.append(f"took {human_seconds(run['seconds'])}")
-    if "peak_memory_mb" in run:
+    if isinstance(run.get("peak_memory_mb"), int | float):
         facts.append(f"{run['peak_memory_mb']:,.0f} MB at most")
     return f"Results: {', '.join(facts)} ({(results / 'run.json').as_posix()})"
 

@@ -3,7 +3,8 @@
 `data/code/<stage>.json` lists every module that a stage reaches, with a hash of its syntax tree without docstrings and
 comments. DVC depends on that file, so a better comment makes nothing stale, and a changed expression makes every stage
 stale that reaches it. The first stage of the pipeline (`python -m stages.code`) and `agent-forge run` write the files;
-`agent-forge status` compares without writing.
+`agent-forge status` compares without writing; that it need not parse two hundred files, `.forge/code.json` remembers
+what each did when the others were written.
 """
 
 from __future__ import annotations
@@ -11,12 +12,12 @@ from __future__ import annotations
 import ast
 import hashlib
 import json
-from collections.abc import Iterator
-from functools import cache
+import os
+from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from forge.errors import ForgeError
-from forge.files import atomic_write_text, read_json
+from forge.files import atomic_write_json, atomic_write_text, read_json
 from forge.interface.phase import Stage
 from forge.pipeline.layout.phases import STAGES
 
@@ -49,34 +50,83 @@ _NOT_TAKEN = {
 }
 _DISCOVERED = "forge.tools.builtin"  # a package that imports whatever lies in it
 _LIFECYCLE = "forge.pipeline.lifecycle"
+_BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where statements hold statements
+_Understood = tuple[str, tuple[tuple[str, bool], ...]]
+"""What a module does, as a hash, and what it imports of ours: dotted names, and whether inside a function."""
+_REMEMBERED = Path(".forge/code.json")
+_READER = Path(__file__).read_bytes()  # what is remembered of a file was found by this program
 
 
-def code_of(stage: Stage, root: Path = Path()) -> dict[str, str]:
-    """The modules that a stage reaches, by path, and what each of them does, as a hash.
+class ProjectCode:
+    """The code of a project as its files are now; each is read once, however many stages reach it.
 
-    Raises:
-        ForgeError: a module is not valid Python, or the stage has none.
+    Args:
+        root: the project.
+        remembered: take from an earlier `write_code_hashes` what files do that still have the same bytes.
     """
-    folder, found, waiting = root.resolve(), {}, [f"stages.{stage.name}"]
-    seen = set(waiting)
-    while waiting:
-        name = waiting.pop()
-        path = _module_path_for_code_hash(folder, name)
-        if path is None:
-            raise ForgeError(f"{root / 'stages'}: there is no module {name}")
-        digest, imports = _hash_code_module(path, path.stat().st_mtime_ns)
-        found[path.relative_to(folder).as_posix()] = digest
-        for target in _followed_code_imports(stage, name, imports):
-            for module in _modules(folder, target):
-                if module not in seen and not is_excluded_from_code_hash(module):
-                    seen.add(module)
-                    waiting.append(module)
-    return dict(sorted(found.items()))
 
+    def __init__(self, root: Path = Path(), *, remembered: bool = False) -> None:
+        self.root, self._folder = root, f"{root.resolve()}/"
+        self._by_content = _read_remembered_code(root / _REMEMBERED) if remembered else {}
+        self._read: dict[str, tuple[str, _Understood]] = {}  # by file: hash of its bytes, what they do
+        self._run: dict[str, list[str]] = {}  # by a dotted name: the modules that importing it runs
 
-def stage_code_hashes_text(stage: Stage, root: Path = Path()) -> str:
-    """The contents of `data/code/<stage>.json`."""
-    return json.dumps(code_of(stage, root), indent=1) + "\n"
+    def reached_by(self, stage: Stage) -> dict[str, str]:
+        """The modules that a stage reaches, by path, and what each of them does, as a hash.
+
+        Raises:
+            ForgeError: a module is not valid Python, or the stage has none.
+        """
+        found, waiting = {}, [f"stages.{stage.name}"]
+        seen = set(waiting)
+        while waiting:
+            name = waiting.pop()
+            found[_code_file_of_module(name)], imports = self._understand(name)
+            for target in _followed_code_imports(stage, name, imports):
+                if target not in self._run:
+                    self._run[target] = [m for m in self._modules(target) if not is_excluded_from_code_hash(m)]
+                new = [module for module in self._run[target] if module not in seen]
+                seen.update(new)
+                waiting += new
+        return dict(sorted(found.items()))
+
+    def text_of(self, stage: Stage) -> str:
+        """The contents of `data/code/<stage>.json`. Raises ForgeError as `reached_by` does."""
+        return json.dumps(self.reached_by(stage), indent=1) + "\n"
+
+    def changed_module(self, stage: Stage) -> str:
+        """The first module that does something else than `data/code/` says; empty where there is none."""
+        path, now = self.root / stage.code, self.reached_by(stage)
+        before = read_json(path) if path.is_file() else {}
+        return next((name for name in sorted({*before, *now}) if before.get(name) != now.get(name)), "")
+
+    def remember(self) -> None:
+        """Keep what was read for later looks."""
+        atomic_write_json(self.root / _REMEMBERED, dict(self._read.values()))
+
+    def _understand(self, module: str) -> _Understood:
+        file = _code_file_of_module(module)
+        if file not in self._read:
+            try:
+                data = Path(self._folder + file).read_bytes()
+            except (FileNotFoundError, NotADirectoryError) as error:
+                raise ForgeError(f"{self.root / 'stages'}: there is no module {module}") from error
+            key = hashlib.sha256(_READER + data).hexdigest()
+            understood = self._by_content.get(key)
+            self._read[file] = key, understood or _understand_code(data, f"{self._folder}{file}")
+        return self._read[file][1]
+
+    def _modules(self, target: str) -> Iterator[str]:
+        """The modules that importing a dotted name runs: its packages, and itself if it is a module."""
+        parts = target.split(".")
+        for depth in range(1, len(parts) + 1):
+            prefix = ".".join(parts[:depth])
+            for name in (prefix, f"{prefix}.__init__"):
+                if os.path.isfile(self._folder + _code_file_of_module(name)):
+                    yield name
+            if prefix == _DISCOVERED:
+                folder = Path(self._folder, *parts[:depth])
+                yield from (f"{prefix}.{path.stem}" for path in sorted(folder.glob("*.py")))
 
 
 def write_code_hashes(root: Path = Path()) -> list[str]:
@@ -84,19 +134,25 @@ def write_code_hashes(root: Path = Path()) -> list[str]:
     changed: list[str] = []
     if not (root / "stages").is_dir():  # somebody else's pipeline
         return changed
+    code = ProjectCode(root)
     for stage in STAGES:
-        path, text = root / stage.code, stage_code_hashes_text(stage, root)
+        path, text = root / stage.code, code.text_of(stage)
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             atomic_write_text(path, text)
             changed.append(stage.name)
+    code.remember()
     return changed
 
 
-def changed_code_module(stage: Stage, root: Path = Path()) -> str:
-    """The first module that does something else than `data/code/` says; empty where there is none."""
-    path, now = root / stage.code, code_of(stage, root)
-    before = read_json(path) if path.is_file() else {}
-    return next((name for name in sorted({*before, *now}) if before.get(name) != now.get(name)), "")
+def _read_remembered_code(path: Path) -> dict[str, _Understood]:
+    """What files do, by a hash of their bytes and of this one; nothing where that cannot be read."""
+    try:
+        found = read_json(path)
+        return {
+            key: (str(digest), tuple((str(t), bool(i)) for t, i in imports)) for key, (digest, imports) in found.items()
+        }
+    except (ForgeError, AttributeError, TypeError, ValueError):
+        return {}
 
 
 def _followed_code_imports(stage: Stage, name: str, imports: tuple[tuple[str, bool], ...]) -> Iterator[str]:
@@ -118,34 +174,19 @@ def is_excluded_from_code_hash(module: str) -> bool:
     return any(module == name or module.startswith(f"{name}.") for name in INDIFFERENT)
 
 
-def _module_path_for_code_hash(root: Path, module: str) -> Path | None:
-    path = root.joinpath(*module.split(".")).with_suffix(".py")
-    return path if path.is_file() else None
+def _code_file_of_module(module: str) -> str:
+    return f"{module.replace('.', '/')}.py"
 
 
-def _modules(root: Path, target: str) -> Iterator[str]:
-    """The modules that importing a dotted name runs: its packages, and itself if it is a module."""
-    parts = target.split(".")
-    for depth in range(1, len(parts) + 1):
-        prefix = ".".join(parts[:depth])
-        for name in (prefix, f"{prefix}.__init__"):
-            if _module_path_for_code_hash(root, name) is not None:
-                yield name
-        if prefix == _DISCOVERED:
-            yield from (f"{prefix}.{path.stem}" for path in sorted((root / prefix.replace(".", "/")).glob("*.py")))
-
-
-@cache
-def _hash_code_module(path: Path, changed: int) -> tuple[str, tuple[tuple[str, bool], ...]]:
-    """A module's hash and its imports of our own packages; `changed`, its time of change, is for the cache alone."""
+def _understand_code(data: bytes, name: str) -> _Understood:
     try:
-        tree = ast.parse(path.read_text(encoding="utf-8"), str(path))
+        tree = ast.parse(data.decode("utf-8"), name)
     except (SyntaxError, ValueError) as error:
-        raise ForgeError(f"{path}: {error}") from error
+        raise ForgeError(f"{name}: {error}") from error
     parts: list[str] = []
     _canonical_code_for_hash(tree, parts)
     digest = hashlib.sha256("\0".join(parts).encode()).hexdigest()
-    return digest[:32], tuple(dict.fromkeys(_imports(tree, inside=False)))
+    return digest[:32], tuple(dict.fromkeys(_imports(tree.body, inside=False)))
 
 
 def _canonical_code_for_hash(node: object, out: list[str]) -> None:
@@ -172,18 +213,19 @@ def _is_docstring(node: object) -> bool:
     return isinstance(node, ast.Expr) and isinstance(node.value, ast.Constant) and isinstance(node.value.value, str)
 
 
-def _imports(node: ast.AST, *, inside: bool) -> Iterator[tuple[str, bool]]:
-    """Dotted names of ours that a tree imports, less those that only a type checker sees."""
-    for child in ast.iter_child_nodes(node):
-        if isinstance(child, ast.If) and "TYPE_CHECKING" in ast.unparse(child.test):
+def _imports(statements: Iterable[ast.AST], *, inside: bool) -> Iterator[tuple[str, bool]]:
+    """Dotted names of ours that statements import, less those that only a type checker sees."""
+    for statement in statements:
+        if isinstance(statement, ast.If) and "TYPE_CHECKING" in ast.unparse(statement.test):
             continue
-        if isinstance(child, ast.Import):
-            yield from ((a.name, inside) for a in child.names if _ours(a.name))
-        elif isinstance(child, ast.ImportFrom) and child.module and _ours(child.module):
-            yield from ((f"{child.module}.{a.name}", inside) for a in child.names)
+        if isinstance(statement, ast.Import):
+            yield from ((a.name, inside) for a in statement.names if _ours(a.name))
+        elif isinstance(statement, ast.ImportFrom) and statement.module and _ours(statement.module):
+            yield from ((f"{statement.module}.{a.name}", inside) for a in statement.names)
         else:
-            within = inside or isinstance(child, ast.FunctionDef | ast.AsyncFunctionDef)
-            yield from _imports(child, inside=within)
+            within = inside or isinstance(statement, ast.FunctionDef | ast.AsyncFunctionDef)
+            for block in _BLOCKS:
+                yield from _imports(getattr(statement, block, ()), inside=within)
 
 
 def _ours(name: str) -> bool:

@@ -4,16 +4,33 @@ from __future__ import annotations
 
 import os
 import subprocess
+import sys
 from pathlib import Path
 
-from forge.errors import ForgeError
+from forge.errors import ForgeError, printable
+
+_NO_SUCH_NAME = 1  # what `git rev-parse --quiet --verify` ends with
+
+
+class GitFailed(ForgeError):
+    """Git ended with another code than 0.
+
+    Args:
+        line: what it said.
+        code: its exit code.
+    """
+
+    def __init__(self, line: str, code: int) -> None:
+        super().__init__(line)
+        self.code = code
 
 
 def git_bytes(root: Path, *arguments: str, text: str = "") -> bytes:
     """The output of a git command, run in `root` and fed with `text`.
 
     Raises:
-        ForgeError: there is no git, or it failed; the line is Git's own.
+        GitFailed: the line is Git's own.
+        ForgeError: there is no git.
     """
     try:
         done = subprocess.run(
@@ -25,12 +42,15 @@ def git_bytes(root: Path, *arguments: str, text: str = "") -> bytes:
         )
     except FileNotFoundError as error:
         raise ForgeError("git is not installed; revisions, tags and experiments are read through it") from error
+    said = done.stderr.decode("utf-8", "replace").strip().splitlines()
     if done.returncode != 0:
-        said = done.stderr.decode("utf-8", "replace").strip().splitlines()
         named = [line for line in said if line.startswith(("fatal:", "error:"))]  # hints stand around them
         reason = [*named, *reversed(said), f"exit code {done.returncode}"][0]
         remedy = next((f"; {line.strip()}" for line in said if "--add safe.directory" in line), "")
-        raise ForgeError(f"git {arguments[0]}: {reason}{remedy}")
+        raise GitFailed(f"git {arguments[0]}: {reason}{remedy}", done.returncode)
+    for line in said:
+        if line.startswith("warning: ignoring broken ref"):  # it goes on without a tag, say, that is there
+            print(f"git: {printable(line)}", file=sys.stderr)
     return done.stdout
 
 
@@ -61,12 +81,14 @@ def commit_of(root: Path, name: str) -> str | None:
     """The commit that Git knows by a name; None if it knows none, or there is no repository.
 
     Raises:
-        ForgeError: Git cannot be asked, see `has_repository`.
+        ForgeError: Git cannot be asked, see `has_repository`, or it says more than that it does not know the name.
     """
     try:
         return git(root, "rev-parse", "--quiet", "--verify", "--end-of-options", f"{name}^{{commit}}").strip()
-    except ForgeError:
-        has_repository(root)
+    except ForgeError as error:
+        unknown = isinstance(error, GitFailed) and error.code == _NO_SUCH_NAME
+        if not unknown and has_repository(root):
+            raise
         return None
 
 

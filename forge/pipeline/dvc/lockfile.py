@@ -17,7 +17,8 @@ from pathlib import Path, PurePosixPath
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.interface.paths import CODE
+from forge.files import read_json
+from forge.interface.paths import CODE, MODELS
 
 LOCK = "dvc.lock"
 FIX_HINT = "agent-forge doctor --fix"
@@ -81,9 +82,23 @@ def _md5_folder(path: Path, known: dict[Path, str]) -> str:
     return hashlib.md5(text.encode(), usedforsecurity=False).hexdigest() + ".dir"
 
 
-def dvc_artifact_paths(document: dict[str, Any]) -> dict[str, str]:
-    """Path by name of the `artifacts:` of a parsed dvc.yaml."""
-    return {str(name): str(entry["path"]) for name, entry in (document.get("artifacts") or {}).items()}
+def dvc_artifact_paths(document: dict[str, Any], file: str = "dvc.yaml") -> dict[str, str]:
+    """Path by name of the models among the `artifacts:` of a parsed dvc.yaml: those that lie in models/.
+
+    Raises:
+        ForgeError: names the entry of `file` that is not as DVC wants it.
+    """
+    entries = document.get("artifacts") or {}
+    if not isinstance(entries, dict):
+        raise ForgeError(f"{file}: artifacts: must be a mapping of names")
+    found: dict[str, str] = {}
+    for name, entry in entries.items():
+        if not isinstance(entry, dict) or not isinstance(entry.get("path"), str):
+            raise ForgeError(f"{file}: artifacts.{name}: needs a path")
+        path = PurePosixPath(entry["path"])
+        if MODELS in map(Path, path.parents) and ".." not in path.parts:
+            found[str(name)] = path.as_posix()
+    return found
 
 
 def dvc_paths_overlap(first: str, second: str) -> bool:
@@ -351,9 +366,12 @@ class Cache:
         return path if path is not None and path.is_file() and is_dvc_cache_object_intact(path) else None
 
     def read_json(self, md5: str, name: str) -> Any:
-        """A JSON file of a cached folder; None if it is not there or damaged."""
+        """A JSON file of a cached folder; None if it is not there, damaged or no JSON."""
         path = self.file(md5, name)
-        return None if path is None else json.loads(path.read_text(encoding="utf-8"))
+        try:
+            return None if path is None else read_json(path)
+        except ForgeError:  # whoever filled a remote may have put anything under its right MD5
+            return None
 
     def users(self, outs: Iterable[Out]) -> dict[str, list[str]]:
         """Which outputs, and which files of folders among them, have each object's bytes: paths by MD5.

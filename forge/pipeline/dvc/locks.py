@@ -44,7 +44,7 @@ def dvc_lock_table_fault(path: Path) -> str | None:
     try:
         table = json.loads(path.read_text(encoding="utf-8", errors="replace"))
         holders(table)
-    except (ValueError, KeyError, TypeError, AttributeError):
+    except (ValueError, KeyError, TypeError, AttributeError, OverflowError, RecursionError):
         return "cut off, or not JSON"
     return None
 

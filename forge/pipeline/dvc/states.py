@@ -10,12 +10,13 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from functools import cached_property
 from hashlib import md5
 from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.pipeline.dvc.code import changed_code_module, stage_code_hashes_text
+from forge.pipeline.dvc.code import ProjectCode
 from forge.pipeline.dvc.lockfile import LOCK, Lock, dvc_paths_overlap, md5_path, read_yaml_as_dvc
 from forge.pipeline.layout.phases import STAGES
 
@@ -132,6 +133,10 @@ class _Project:
     code: dict[str, str] = field(default_factory=dict)
     known: dict[Path, str] = field(default_factory=dict)
 
+    @cached_property
+    def sources(self) -> ProjectCode:
+        return ProjectCode(self.root, remembered=True)
+
 
 def _why_stale(stage: _Stage, lock: dict[str, Any], project: _Project) -> str:
     """The first reason why a stage must run again, or an empty text."""
@@ -143,7 +148,7 @@ def _why_stale(stage: _Stage, lock: dict[str, Any], project: _Project) -> str:
             return f"new input {path}"
         if path in project.code:
             if project.code[path] != locked[path].get("md5"):
-                return f"code changed: {_changed_dvc_stage_code(path, project.root)}"
+                return f"code changed: {_changed_dvc_stage_code(path, project)}"
         elif path in project.made:
             if project.made[path] != locked[path].get("md5"):
                 return f"input {path} changed"
@@ -160,9 +165,9 @@ def _why_stale(stage: _Stage, lock: dict[str, Any], project: _Project) -> str:
     return next((f"output {path} is missing" for path in stage.outs if not (project.root / path).exists()), "")
 
 
-def _changed_dvc_stage_code(code: str, root: Path) -> str:
+def _changed_dvc_stage_code(code: str, project: _Project) -> str:
     declared = next(stage for stage in STAGES if stage.code == code)
-    return changed_code_module(declared, root) or "since it ran"
+    return project.sources.changed_module(declared) or "since it ran"
 
 
 def _code_now(stages: list[_Stage], project: _Project, locked: dict[str, Any]) -> dict[str, str]:
@@ -173,9 +178,8 @@ def _code_now(stages: list[_Stage], project: _Project, locked: dict[str, Any]) -
         return {}
     if CODE_STAGE not in locked or not _why_stale(code, locked[CODE_STAGE], project):
         return {}
-    return {
-        s.code: md5(stage_code_hashes_text(s, project.root).encode(), usedforsecurity=False).hexdigest() for s in STAGES
-    }
+    texts = {stage.code: project.sources.text_of(stage) for stage in STAGES}
+    return {path: md5(text.encode(), usedforsecurity=False).hexdigest() for path, text in texts.items()}
 
 
 def _sources(stage: _Stage, producers: dict[str, str]) -> list[str]:

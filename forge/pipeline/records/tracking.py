@@ -27,6 +27,18 @@ ALL_METRICS = "all_metrics.json"
 SERIES = "metrics.jsonl"
 SUMMARY = "summary.json"
 STATUS = "status.json"
+_STATUS_KINDS = {
+    **dict.fromkeys(("stage", "state", "note"), str),
+    **dict.fromkeys(("step", "total", "pid"), int),
+    **dict.fromkeys(("started", "updated"), int | float),
+    **dict.fromkeys(("process_started", "seconds_left"), int | float | None),
+    "scale": str | None,
+}
+_STATUS_DEFAULTS = {
+    **dict.fromkeys(("step", "total", "pid", "started", "updated"), 0),
+    **dict.fromkeys(("process_started", "seconds_left", "scale")),
+    "note": "",
+}
 _STATUS_SECONDS = 0.5
 _OFFLINE = {
     "DO_NOT_TRACK": "1",
@@ -301,6 +313,19 @@ class Tracker:
 
 
 def read_recorded_status(directory: Path) -> dict[str, Any] | None:
-    """The latest status in a run directory, None if the stage never ran."""
-    found: dict[str, Any] | None = read_optional_json(directory / STATUS)
-    return found
+    """The latest status in a run directory, None if the stage never ran; what an older program left out is added.
+
+    Raises:
+        ForgeError: the file is damaged.
+    """
+    path = directory / STATUS
+    found = read_optional_json(path)
+    if found is None:
+        return None
+    if not isinstance(found, dict) or "state" not in found:
+        raise ForgeError(f"{path}: not a status as a stage writes it")
+    status = {"stage": directory.name, **_STATUS_DEFAULTS, **found}
+    for name, kind in _STATUS_KINDS.items():
+        if not isinstance(status[name], kind):
+            raise ForgeError(f"{path}: not a status as a stage writes it ({name})")
+    return status

@@ -139,8 +139,9 @@ def _origin(root: Path, ref: str, known: list[Version]) -> _Origin:
 
 
 def _of_version(root: Path, version: Version) -> _Origin:
-    document = parse_yaml_as_dvc(file_at(root, version.tag, "dvc.yaml"), f"{version.tag}:dvc.yaml")
-    names = {path: name for name, path in dvc_artifact_paths(document).items()}
+    file = f"{version.tag}:dvc.yaml"
+    document = parse_yaml_as_dvc(file_at(root, version.tag, "dvc.yaml"), file)
+    names = {path: name for name, path in dvc_artifact_paths(document, file).items()}
     return _Origin(version.path(root), version.lock(root), names, version)
 
 

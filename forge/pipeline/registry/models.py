@@ -15,7 +15,7 @@ from forge.interface.paths import MODELS, RESULTS
 from forge.pipeline.dvc.lockfile import dvc_artifact_paths, read_yaml_as_dvc
 from forge.pipeline.handoff.publish import ModelMetadata, read_published_metadata
 from forge.pipeline.layout.phases import PHASES, STAGES
-from forge.pipeline.registry.store import FIX_HINT, reading_registry, registry_path, select_registry_rows
+from forge.pipeline.registry.store import FIX_HINT, reading_registry, registry_path, sound_registry_rows
 
 
 def registry_artifact_names(root: Path) -> dict[str, str]:
@@ -32,7 +32,10 @@ def registry_results_dir(path: str) -> Path:
 def registry_headline_metrics(root: Path, path: str) -> dict[str, Any]:
     """The headline metrics beside a model in the workspace; empty if there are none."""
     file = root / registry_results_dir(path) / "metrics.json"
-    return dict(read_json(file)) if file.is_file() else {}
+    found = read_optional_json(file)
+    if not isinstance(found, dict | None):
+        raise ForgeError(f"{file}: a metrics file holds an object")
+    return found or {}
 
 
 def registry_scale(root: Path, path: str, metadata: ModelMetadata) -> str | None:
@@ -130,7 +133,7 @@ def list_models(phase: str | None = None, tag: str | None = None, query: str | N
     with reading_registry() as connection:
         found = _with_versions(
             connection,
-            select_registry_rows(connection, "SELECT * FROM models ORDER BY recorded DESC, path, manifest_sha256"),
+            sound_registry_rows(connection, "models", "ORDER BY recorded DESC, path, manifest_sha256"),
         )
     return [
         model
@@ -144,8 +147,8 @@ def list_models(phase: str | None = None, tag: str | None = None, query: str | N
 def _with_versions(connection: sqlite3.Connection, models: list[dict[str, Any]]) -> list[dict[str, Any]]:
     """The models with their versions, whether they lie in the workspace, and, for rows of an older program, the scale
     of the session that made them and the bytes of their weights."""
-    versions = select_registry_rows(connection, "SELECT * FROM versions ORDER BY registered, tag")
-    scales = {row["session_id"]: row["scale"] for row in connection.execute("SELECT session_id, scale FROM sessions")}
+    versions = sound_registry_rows(connection, "versions", "ORDER BY registered, tag")
+    scales = {row["session_id"]: row["scale"] for row in sound_registry_rows(connection, "sessions")}
     here = {path: registry_manifest_key(Path(path)) for path in {model["path"] for model in models}}
     for model in models:
         model["versions"] = [v for v in versions if v["manifest_sha256"] == model["manifest_sha256"]]
@@ -180,17 +183,16 @@ def find_model(ref: str) -> dict[str, Any]:
         ForgeError: nothing or more than one thing answers to it, or the registry is missing or damaged.
     """
     with reading_registry() as connection:
-        models = _with_versions(
-            connection, select_registry_rows(connection, "SELECT * FROM models ORDER BY recorded DESC")
-        )
+        models = _with_versions(connection, sound_registry_rows(connection, "models", "ORDER BY recorded DESC"))
         model = _pick_registry_model(models, ref)
-        model["handoffs"] = select_registry_rows(
-            connection,
-            "SELECT * FROM handoffs WHERE EXISTS (SELECT 1 FROM json_each(models) WHERE value = ?) ORDER BY time",
-            (model["model_id"],),
+        model["handoffs"] = [
+            handoff
+            for handoff in sound_registry_rows(connection, "handoffs", "ORDER BY time")
+            if model["model_id"] in handoff["models"]
+        ]
+        model["sessions"] = sound_registry_rows(
+            connection, "sessions", "WHERE session_id = ? ORDER BY started DESC", (model["session_id"],)
         )
-        query = "SELECT * FROM sessions WHERE session_id = ? ORDER BY started DESC"
-        model["sessions"] = select_registry_rows(connection, query, (model["session_id"],))
     return model
 
 
@@ -218,5 +220,5 @@ def _pick_registry_model(models: list[dict[str, Any]], ref: str) -> dict[str, An
 
 def registry_manifest_key(path: Path) -> str | None:
     """SHA-256 of the manifest of a model's directory, or of the one an `agent.forge` lies in; None without one."""
-    manifest = (path.parent if path.is_file() else path) / MANIFEST
-    return sha256_file(manifest) if manifest.is_file() else None
+    manifest = (path.parent if os.path.isfile(path) else path) / MANIFEST
+    return sha256_file(manifest) if os.path.isfile(manifest) else None  # False for what no file can be named

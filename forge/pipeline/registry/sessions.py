@@ -26,7 +26,7 @@ from forge.pipeline.registry.store import (
     registry_event_row,
     registry_hint,
     registry_path,
-    select_registry_rows,
+    sound_registry_rows,
     writing_registry,
 )
 
@@ -178,11 +178,15 @@ def list_sessions(stage: str | None = None, status: str | None = None) -> list[d
     if not os.path.lexists(registry_path()):
         return []
     with reading_registry() as connection:
-        query = "SELECT * FROM sessions WHERE (?1 IS NULL OR stage = ?1 OR stage LIKE ?1 || '@%') ORDER BY started DESC"
-        found = select_registry_rows(connection, query, (stage,))
+        found = [
+            session
+            for session in sound_registry_rows(connection, "sessions", "ORDER BY started DESC")
+            if stage in (None, session["stage"], session["stage"].partition("@")[0])
+        ]
         for session in found:
-            query = "SELECT * FROM handoffs WHERE session = ? ORDER BY time"
-            session["handoffs"] = select_registry_rows(connection, query, (session["id"],))
+            session["handoffs"] = sound_registry_rows(
+                connection, "handoffs", "WHERE session = ? ORDER BY time", (session["id"],)
+            )
             if _is_session_gone(session):  # the next run will write that down
                 session.update(status="killed", ended=session["updated"])
     return [session for session in found if status in (None, session["status"])]

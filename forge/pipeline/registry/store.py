@@ -318,13 +318,16 @@ def _connect_to_read(path: Path) -> sqlite3.Connection:
 
 
 def registry_row_digest(table: str, row: Mapping[str, Any]) -> str:
-    """Hex SHA-256 of a row's values; numbers count by value, since SQLite may turn an integer into a float."""
+    """Hex SHA-256 of a row's values; numbers count by value, since SQLite may turn an integer into a float.
+
+    Bytes, which only damage puts there, have a digest too: one that no row was written with.
+    """
     plain = {
         key: float(value) if isinstance(value, int | float) else value
         for key, value in row.items()
         if key != "row_sha256" and not (value is None and table == "models" and key in _ADDED_LATER)
     }
-    return hashlib.sha256(json.dumps([table, plain], sort_keys=True).encode()).hexdigest()
+    return hashlib.sha256(json.dumps([table, plain], sort_keys=True, default=repr).encode()).hexdigest()
 
 
 def is_sound_registry_row(table: str, row: Mapping[str, Any]) -> bool:
@@ -360,6 +363,21 @@ def select_registry_rows(
                     raise sqlite3.DatabaseError(f"column {key} is damaged") from error
         found.append(plain)
     return found
+
+
+def sound_registry_rows(
+    connection: sqlite3.Connection, table: str, rest: str = "", values: Sequence[Any] = ()
+) -> list[dict[str, Any]]:
+    """The rows of a table, `rest` being what follows its name in the query, as `select_registry_rows` gives them.
+
+    Raises:
+        sqlite3.DatabaseError: one of them is not as this program wrote it.
+    """
+    query = f"SELECT * FROM {table} {rest}"
+    for row in connection.execute(query, values):
+        if not is_sound_registry_row(table, dict(row)):
+            raise sqlite3.DatabaseError(f"{table}: row {row[KEYS[table]]} was changed from outside")
+    return select_registry_rows(connection, query, values)
 
 
 def registry_event_row(

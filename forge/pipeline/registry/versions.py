@@ -73,7 +73,8 @@ class Version:
         """
         if "path" in self.facts:
             return str(self.facts["path"])
-        names = dvc_artifact_paths(parse_yaml_as_dvc(file_at(root, self.tag, "dvc.yaml"), f"{self.tag}:dvc.yaml"))
+        file = f"{self.tag}:dvc.yaml"
+        names = dvc_artifact_paths(parse_yaml_as_dvc(file_at(root, self.tag, "dvc.yaml"), file), file)
         if self.artifact not in names:
             raise ForgeError(f"{self.tag}: dvc.yaml of that commit names no artifact {self.artifact!r}")
         return names[self.artifact]
@@ -246,8 +247,9 @@ def _version_tag_parents(root: Path, lock: Lock, out: Out, cache: Cache) -> list
         if path not in names:
             continue
         tags = [v.tag for v in known if v.artifact == names[path] and v.facts.get("dvc_md5") == md5]
-        metadata = cache.read_json(md5, METADATA) or {}
-        parents.append(tags[-1] if tags else str(metadata.get("model_id", f"{path} ({md5})")))
+        metadata = cache.read_json(md5, METADATA)
+        named = metadata.get("model_id") if isinstance(metadata, dict) else None
+        parents.append(tags[-1] if tags else str(named or f"{path} ({md5})"))
     return parents
 
 

@@ -128,7 +128,7 @@ def snapshot_to_compare(root: Path, name: str) -> Snapshot:
     state = Snapshot(name, commit, params)
     for path, data in files.items():
         try:
-            _take_file_to_compare(state, PurePosixPath(path), json.loads(data))
+            _take_file_to_compare(state, PurePosixPath(path), json.loads(data, parse_constant=str))  # NaN as "NaN"
         except (ValueError, KeyError, TypeError, AttributeError) as error:
             raise ForgeError(f"{name}:{path}: not what it should be ({type(error).__name__}: {error})") from error
     return state
@@ -210,12 +210,19 @@ def report_all_experiments(root: Path) -> list[dict[str, Any]]:
     """HEAD, the workspace and every experiment: headline metrics, and the parameters that differ from HEAD's.
 
     Another scale is one difference, and so is what a state changed of that scale; that sizes of two scales differ goes
-    without saying.
+    without saying. An experiment that cannot be read has "unreadable", the reason, in their place.
     """
     base = snapshot_to_compare(root, "HEAD")
-    states = [base, snapshot_to_compare(root, WORKSPACE)]
+    states: list[Snapshot] = [base, snapshot_to_compare(root, WORKSPACE)]
+    unreadable: list[dict[str, Any]] = []
     for name, runs in experiments_to_compare(root).items():
-        states += [replace(snapshot_to_compare(root, commit), name=name) for commit in runs.values()]
+        for commit in runs.values():
+            try:
+                states.append(replace(snapshot_to_compare(root, commit), name=name))
+            except ForgeError as error:
+                facts = Snapshot(name, commit).facts()
+                reason = str(error).removeprefix(f"{commit}:").strip()  # the row names it
+                unreadable.append({**facts, "headline": {}, "parameters": {}, "unreadable": reason})
     rows = []
     for state in states:
         scale = state.params.get("scale")
@@ -223,4 +230,4 @@ def report_all_experiments(root: Path) -> list[dict[str, Any]]:
         as_if = replace(base, params={**base.params, "scale": scale})
         changed.update({row["key"]: row["b"] for row in _compare_parameters(as_if, state)})
         rows.append({**state.facts(), "headline": state.headline, "parameters": changed})
-    return rows
+    return rows + unreadable

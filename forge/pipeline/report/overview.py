@@ -16,6 +16,7 @@ from forge.pipeline.layout.paths import layout_run_dir
 from forge.pipeline.layout.phases import STAGES
 from forge.pipeline.records.tracking import read_recorded_status
 
+_SHOWN = ("scale", "seed", "ledger", "claims_passed", "claims_failed")
 _UNTIMED = {"code", "report"}  # leaves no record of its time, which is seconds
 
 
@@ -26,12 +27,16 @@ def overview_last_stage_seconds(root: Path, scale: str) -> dict[str, float]:
     """
     report = read_optional_json(root / "results" / "report.json")
     runs = report.get("runs") if isinstance(report, dict) and report.get("scale") == scale else None
-    found = {str(run["stage"]): float(run["seconds"]) for run in runs or [] if {"stage", "seconds"} <= run.keys()}
+    told = [run for run in runs if isinstance(run, dict)] if isinstance(runs, list) else []
     for path in sorted((root / "results").glob("**/run.json")):
         run = read_optional_json(path)
-        if isinstance(run, dict) and run.get("scale") == scale and "stage" in run and "seconds" in run:
-            found[str(run["stage"])] = float(run["seconds"])
-    return found
+        if isinstance(run, dict) and run.get("scale") == scale:
+            told.append(run)
+    return {
+        str(run["stage"]): float(run["seconds"])
+        for run in told
+        if "stage" in run and isinstance(run.get("seconds"), int | float)
+    }
 
 
 def overview_seconds_left(spent: Mapping[str, float], expected: Mapping[str, float]) -> float | None:
@@ -59,15 +64,15 @@ def report_latest_run(stage: str) -> dict[str, Any] | None:
     state = status["state"]
     if state == "running":
         begun = process_started(status["pid"])
-        if begun is None or begun != status.get("process_started", begun):  # a later process with the same number
+        if begun is None or status["process_started"] not in (None, begun):  # a later process with the same number
             state = "killed"
     facts = {key: status[key] for key in ("step", "total", "note", "started", "updated")}
     left = status["seconds_left"] if state == "running" else None
-    return {"state": state, "scale": status.get("scale"), **facts, "seconds_left": left}
+    return {"state": state, "scale": status["scale"], **facts, "seconds_left": left}
 
 
-def _finished_run_results(folder: Path) -> dict[str, Any] | None:
-    """What the last run that reached its end wrote into its report; None if there is no report.
+def read_run_report(folder: Path) -> dict[str, Any] | None:
+    """The report of the last run that reached its end; None if there is none.
 
     Raises:
         ForgeError: the report is damaged.
@@ -83,7 +88,7 @@ def _finished_run_results(folder: Path) -> dict[str, Any] | None:
     try:
         for row in report["ledger"]:
             LedgerRow.model_validate({key: value for key, value in row.items() if key != "file"})
-        return {key: report[key] for key in ("scale", "seed", "ledger", "claims_passed", "claims_failed")}
+        return {**report, **{key: report[key] for key in _SHOWN}}
     except (AttributeError, KeyError, TypeError, ValidationError) as error:
         raise ForgeError(f"{path}: not a report of a run; make it anew with: agent-forge run") from error
 
@@ -123,7 +128,8 @@ def overview_results(
     """
     folder = Path(root)
     states = {row["stage"]: row["state"] for row in rows}
-    finished = _finished_run_results(folder)
+    report = read_run_report(folder)
+    finished = None if report is None else {key: report[key] for key in _SHOWN}
     found = {} if finished is None else {"finished": finished}
     fresh = [name for name, state in states.items() if state == "fresh"]
     if finished is not None and len(fresh) == len(states):

@@ -5,18 +5,18 @@ from __future__ import annotations
 import subprocess
 import sys
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from forge.errors import ForgeError
 from forge.files import read_json
 from forge.interface.phase import Stage
+from forge.pipeline.dvc import code as code_module
 from forge.pipeline.dvc.code import (
     INDIFFERENT,
-    changed_code_module,
-    code_of,
+    ProjectCode,
     is_excluded_from_code_hash,
-    stage_code_hashes_text,
     write_code_hashes,
 )
 from forge.pipeline.layout.phases import STAGES, find_stage_in_layout
@@ -48,7 +48,7 @@ def small(folder: Path, text: str) -> dict[str, str]:
     """The code of a stage whose one module is this text."""
     (folder / "stages").mkdir(exist_ok=True)
     (folder / "stages" / "one.py").write_text(text, encoding="utf-8")
-    return code_of(Stage("one", "", "one", ()), folder)
+    return ProjectCode(folder).reached_by(Stage("one", "", "one", ()))
 
 
 @pytest.mark.parametrize(
@@ -81,36 +81,99 @@ def test_what_is_done_changes_it(tmp_path: Path, other: str) -> None:
     assert small(tmp_path, other) != small(tmp_path, FIRST)
 
 
+def test_imports_are_followed_wherever_they_stand(tmp_path: Path) -> None:
+    """In branches, loops, handlers, cases and functions; not where only a type checker looks."""
+    (tmp_path / "forge/train").mkdir(parents=True)
+    for name in "abcdefgh":
+        (tmp_path / f"forge/train/{name}.py").write_text("1\n")
+    text = """
+if a:
+    import forge.train.a
+else:
+    from forge.train import b
+try:
+    for x in y:
+        from forge.train.c import anything
+except E:
+    with z:
+        import forge.train.d
+finally:
+    match x:
+        case 1:
+            import forge.train.e
+class C:
+    async def f(self):
+        while x:
+            import forge.train.f
+if TYPE_CHECKING:
+    import forge.train.g
+"""
+    assert {Path(name).stem for name in small(tmp_path, text)} == {"one", *"abcdef"}
+
+
 def test_a_module_that_is_no_python_is_named(tmp_path: Path) -> None:
     with pytest.raises(ForgeError, match=r"one\.py: .*never closed"):
         small(tmp_path, "f(\n")
     with pytest.raises(ForgeError, match="there is no module stages"):
-        code_of(Stage("gone", "", "gone", ()), tmp_path)
+        ProjectCode(tmp_path).reached_by(Stage("gone", "", "gone", ()))
+
+
+def texts(folder: Path) -> dict[str, str]:
+    code = ProjectCode(folder)
+    return {stage.name: code.text_of(stage) for stage in STAGES}
 
 
 def test_a_docstring_of_the_training_loop_is_nothing_and_a_constant_is_all(tree: Path) -> None:
-    before = {stage.name: stage_code_hashes_text(stage, tree) for stage in STAGES}
+    before = texts(tree)
     rewrite(tree / LOOP, '"""', '"""In other words: ')
-    assert {stage.name: stage_code_hashes_text(stage, tree) for stage in STAGES} == before
+    assert texts(tree) == before
     rewrite(tree / LOOP, "log_every: int = 10", "log_every: int = 11")
-    changed = {stage.name for stage in STAGES if stage_code_hashes_text(stage, tree) != before[stage.name]}
-    assert changed == {stage.name for stage in STAGES if LOOP in read_stage(stage)}
+    changed = {name for name, text in texts(tree).items() if text != before[name]}
+    ours = ProjectCode(ROOT)
+    assert changed == {stage.name for stage in STAGES if LOOP in ours.reached_by(stage)}
     assert changed == {s.name for s in STAGES} - {"data", "report"}
-
-
-def read_stage(stage: Stage) -> dict[str, str]:
-    return code_of(stage, ROOT)
 
 
 def test_the_files_are_written_once_and_name_the_module(tree: Path) -> None:
     assert write_code_hashes(tree) == [stage.name for stage in STAGES]
     assert write_code_hashes(tree) == []
     trunk = find_stage_in_layout("trunk")
-    assert read_json(tree / trunk.code) == code_of(trunk, tree)
-    assert changed_code_module(trunk, tree) == ""
+    assert read_json(tree / trunk.code) == ProjectCode(tree).reached_by(trunk)
+    assert ProjectCode(tree).changed_module(trunk) == ""
     rewrite(tree / LOOP, "log_every: int = 10", "log_every: int = 11")
-    assert changed_code_module(trunk, tree) == LOOP
+    assert ProjectCode(tree).changed_module(trunk) == LOOP
     assert "trunk" in write_code_hashes(tree)
+
+
+def test_what_is_remembered_saves_work_and_decides_nothing(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    one, part = Stage("one", "", "one", ()), tmp_path / "forge/train/part.py"
+    part.parent.mkdir(parents=True)
+    part.write_text(FIRST, encoding="utf-8")
+    text = "from forge.train import part\n"
+    small(tmp_path, text)
+    parsed: list[str] = []
+    monkeypatch.setattr(code_module, "_understand_code", spy(code_module._understand_code, parsed))
+    code = ProjectCode(tmp_path)
+    assert set(code.reached_by(one)) == {"stages/one.py", "forge/train/part.py"}
+    code.remember()
+    parsed.clear()
+    assert ProjectCode(tmp_path, remembered=True).reached_by(one) == code.reached_by(one)
+    assert parsed == []
+    part.write_text(SECOND, encoding="utf-8")
+    now = ProjectCode(tmp_path, remembered=True).reached_by(one)
+    assert [Path(name).name for name in parsed] == ["part.py"]
+    assert now == ProjectCode(tmp_path).reached_by(one) != code.reached_by(one)
+    for damaged in ("", "[]", '{"a": 1}', '{"a": ["b", [1]]}', '{"a": ["b", [[1, 2, 3]]]}'):
+        (tmp_path / ".forge/code.json").write_text(damaged)
+        assert ProjectCode(tmp_path, remembered=True).reached_by(one) == now, damaged
+
+
+def spy(call: Any, told: list[str]) -> Any:
+    def spied(data: bytes, name: str) -> Any:
+        told.append(name)
+        return call(data, name)
+
+    return spied
 
 
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
@@ -119,7 +182,7 @@ def test_every_module_that_a_stage_imports_is_its_code_or_indifferent(stage: Sta
         f"import sys, stages.{stage.name}; print(*(n for n in sys.modules if n.split('.')[0] in ('forge', 'stages')))"
     )
     done = subprocess.run([sys.executable, "-c", code], cwd=ROOT, capture_output=True, text=True, check=True)
-    reached = set(code_of(stage, ROOT))
+    reached = set(ProjectCode(ROOT).reached_by(stage))
     assert reached >= {f"stages/{stage.name}.py"}
     for name in done.stdout.split():
         path = Path(*name.split("."))

@@ -58,7 +58,27 @@ def test_a_refusal_of_git_is_told_in_its_words(
         read_model_tags(repository)
     shutil.rmtree(repository / ".git")
     assert not lies_in_repository(repository)
+    assert commit_of(repository, "HEAD") is None
     assert read_model_tags(repository) == [], "nobody needs git where there is no repository"
+
+
+@pytest.mark.parametrize(
+    "name", ["nope", "a..b", "x y", "-x", "", "~", "refs/tags/v1#2", "0" * 40, "é", "HEAD:params.yaml"]
+)
+def test_a_name_that_means_no_commit_is_none(repository: Path, name: str) -> None:
+    assert commit_of(repository, name) is None
+
+
+def test_a_damaged_repository_is_not_taken_for_an_empty_one(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    (repository / ".git/refs/tags").mkdir(exist_ok=True)
+    (repository / ".git/refs/tags/edge@v0.0.1").write_text("cut of\n")
+    assert read_model_tags(repository) == []
+    assert capsys.readouterr().err == "git: warning: ignoring broken ref refs/tags/edge@v0.0.1\n"
+    (repository / ".git/packed-refs").write_text("cut of\n")
+    with pytest.raises(ForgeError, match="unexpected line"):
+        commit_of(repository, "HEAD")
 
 
 def test_who_tags_must_be_known(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -13,6 +13,7 @@ from forge.pipeline.dvc.lockfile import (
     Cache,
     Lock,
     Out,
+    dvc_artifact_paths,
     dvc_md5_of_file,
     is_dvc_cache_draft,
     is_dvc_cache_object_intact,
@@ -120,6 +121,37 @@ def test_a_strangers_listing_leads_nowhere_else(tmp_path: Path, rows: object, wo
     with pytest.raises(ForgeError, match=words):
         cache.copy(name, tmp_path / "deep/got")
     assert not list(tmp_path.glob("**/out"))
+
+
+@pytest.mark.parametrize("content", ["", "x", "[1", "\xff"])
+def test_a_strangers_metadata_need_not_be_json(tmp_path: Path, content: str) -> None:
+    data = content.encode("latin-1")
+    own = md5(data).hexdigest()
+    cache, name = cache_of(tmp_path, [{"relpath": "metadata.json", "md5": own}])
+    cache.object(own).parent.mkdir(exist_ok=True)
+    cache.object(own).write_bytes(data)
+    assert cache.file(name, "metadata.json") is not None
+    assert cache.read_json(name, "metadata.json") is None
+
+
+def test_artifacts_are_the_models_of_the_project() -> None:
+    """DVC's users name data there as well, which is no model of ours."""
+    paths = {
+        "edge": "models/edge",
+        "deep": "models/cognate/x",
+        "data": "data/own",
+        "all": "models",
+        "up": "models/../x",
+    }
+    named = {name: {"path": path, "type": "model"} for name, path in paths.items()}
+    assert dvc_artifact_paths({"artifacts": named}) == {"edge": "models/edge", "deep": "models/cognate/x"}
+    assert dvc_artifact_paths({}) == dvc_artifact_paths({"artifacts": None}) == {}
+
+
+@pytest.mark.parametrize("artifacts", [5, ["edge"], {"edge": 5}, {"edge": {"type": "model"}}, {"edge": {"path": 5}}])
+def test_artifacts_of_another_form_are_named(artifacts: object) -> None:
+    with pytest.raises(ForgeError, match=r"^v1:dvc\.yaml: artifacts"):
+        dvc_artifact_paths({"artifacts": artifacts}, "v1:dvc.yaml")
 
 
 def test_a_lock_file_that_is_being_written_is_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -320,6 +320,13 @@ def test_status_tells_pace_and_is_written_twice_a_second_at_most(
     assert read_recorded_status(tmp_path / "nowhere") is None
 
 
+@pytest.mark.parametrize("text", ["[]", "{}", "5", '{"state": 1}', '{"state": "running", "pid": "x"}', "[[["])
+def test_a_status_of_another_form_is_named(tmp_path: Path, text: str) -> None:
+    (tmp_path / "status.json").write_text(text)
+    with pytest.raises(ForgeError, match=r"status\.json: not"):
+        read_recorded_status(tmp_path)
+
+
 def test_with_nobody_left_the_recorder_is_not_waited_for(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setenv("WANDB_MODE", "disabled")
     tracker = Tracker("edge", tmp_path / "e", config={}, resumed=False)

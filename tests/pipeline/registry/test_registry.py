@@ -16,6 +16,7 @@ import numpy as np
 import pytest
 from safetensors.numpy import save_file
 
+from forge.cli.main import main
 from forge.config.schema import RegistryParams
 from forge.errors import ForgeError
 from forge.files import atomic_write_json, write_manifest
@@ -249,6 +250,28 @@ def test_flipped_bytes_anywhere_are_found_or_change_nothing(project: Path) -> No
     assert found > 10
 
 
+@pytest.mark.parametrize("value", [b"\xff", "'soon'", "1e999", "NULL"], ids=repr)
+@pytest.mark.parametrize(("table", "column"), [("models", "metrics"), ("models", "bytes"), ("sessions", "started")])
+def test_a_row_of_another_hand_is_told_where_it_is_read(
+    project: Path, table: str, column: str, value: bytes | str, capsys: pytest.CaptureFixture[str]
+) -> None:
+    """Bytes in place of text, words in place of times: a flipped bit of the file's own types is enough."""
+    path = filled()
+    with sqlite3.connect(path) as connection:
+        # Past the constraints, as damage is.
+        connection.execute("PRAGMA writable_schema = ON")
+        connection.execute(f"UPDATE sqlite_master SET sql = replace(sql, 'NOT NULL', '') WHERE name = '{table}'")
+    with sqlite3.connect(path) as connection:
+        given = f"x'{value.hex()}'" if isinstance(value, bytes) else value
+        connection.execute(f"UPDATE {table} SET {column} = {given}")
+    assert main(["models", "list" if table == "models" else "sessions"]) == 1
+    said = capsys.readouterr().err
+    assert f"{table}: row" in said
+    assert "was changed from outside" in said
+    assert "agent-forge models reindex" in said
+    assert validate_registry_store()
+
+
 def test_no_registry_is_said_plainly(project: Path) -> None:
     assert validate_registry_store() == []
     assert list_models() == []
@@ -352,6 +375,7 @@ def test_phases_find_their_branches(project: Path) -> None:
         session(stage)
     assert len(list_sessions("cognate")) == 2
     assert len(list_sessions("cognate@reasoning")) == 1
+    assert [*list_sessions("cognat_"), *list_sessions("%"), *list_sessions("cognate@")] == []
 
 
 # ---- models ----
@@ -387,7 +411,12 @@ def test_models_are_found_by_name_id_path_and_words(project: Path) -> None:
     assert older["manifest_sha256"] != newest["manifest_sha256"]
     for ref in ("models/edge", older["model_id"], older["manifest_sha256"][:20]):
         assert find_model(ref) == older
-    for ref, words in (("edge_", "2 models begin like that"), ("nope", "no model 'nope'")):
+    for ref, words in (
+        ("edge_", "2 models begin like that"),
+        ("nope", "no model 'nope'"),
+        ("x" * 5000, "no model 'xxx"),
+        ("a\0b", "no model"),
+    ):
         with pytest.raises(ForgeError, match=words):
             find_model(ref)
     publish_model("models/edge", 9.0)

@@ -226,15 +226,42 @@ def test_the_overview_has_head_the_workspace_and_every_experiment(repository: Pa
 
 def test_an_experiment_at_another_scale_is_one_line(repository: Path, capsys: pytest.CaptureFixture[str]) -> None:
     text = PARAMS.format(scale="tiny", ratio=0.75, steps=6)
-    Path("params.yaml").write_text(text.replace("steps: 100", "steps: 50") + "".join(f"a{i}: {i}\n" for i in range(99)))
+    added = "".join(f"a{i:0200}: {i}\n" for i in range(99))
+    Path("params.yaml").write_text(text.replace("steps: 100", "steps: 50") + added)
     (_, workspace, _) = report_all_experiments(repository)
     changed = workspace["parameters"]
     assert list(changed.items())[:2] == [("scale", "tiny"), ("edge.prune_ratio", 0.75)]
     assert (changed["scales.tiny.edge.steps"], len(changed)) == (50, 102)
     assert main(["compare", "--all"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
+    assert lines[0].split()[:9] == ["name", "commit", "bytes", "smaller", "BPB", "suite", "tools", "claims", "min"]
     assert [line.split()[0] for line in lines[2:]] == ["HEAD", "workspace", "fewer"]
     assert "scale=tiny, edge.prune_ratio=0.75" in lines[3]
+
+
+def test_an_experiment_that_cannot_be_read_does_not_hide_the_others(
+    repository: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    base = git("rev-parse", "HEAD")
+    write("params.yaml", "a: [1")
+    git("commit", "-q", "-a", "-m", "torn")
+    git("update-ref", f"refs/exps/{base[:2]}/{base[2:]}/a-torn", "HEAD")
+    git("reset", "-q", "--hard", base)
+    rows = {row["name"]: row for row in report_all_experiments(repository)}
+    assert list(rows) == ["HEAD", "workspace", "fewer", "a-torn"]
+    assert "not valid YAML" in rows["a-torn"]["unreadable"]
+    assert main(["compare", "--all"]) == 0
+    assert "params.yaml, line 2" in capsys.readouterr().out
+
+
+@pytest.mark.usefixtures("repository")
+def test_a_metric_that_is_no_number_is_equal_to_itself(capsys: pytest.CaptureFixture[str]) -> None:
+    write("results/edge/metrics.json", '{"loss": NaN, "best": Infinity}')
+    assert main(["compare", "workspace", "workspace"]) == 0
+    assert "nothing differs" in capsys.readouterr().out
+    assert main(["compare", "HEAD", "workspace", "--json"]) == 0
+    told = json.loads(capsys.readouterr().out)["metrics"]
+    assert {row["metric"]: row["b"] for row in told if row["b"]} == {"loss": "NaN", "best": "Infinity"}
 
 
 @pytest.mark.usefixtures("repository")

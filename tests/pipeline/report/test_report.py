@@ -13,6 +13,7 @@ from forge.evals.ledger import LedgerRow
 from forge.files import atomic_write_json
 from forge.phases import ORDER
 from forge.pipeline.report.gather import gather, report_to_markdown, write_report
+from forge.pipeline.report.overview import overview_last_stage_seconds, read_run_report
 from forge.pipeline.report.plot import plot_ladder_svg
 
 
@@ -179,3 +180,23 @@ def test_a_report_so_far_is_of_one_scale(results: Path) -> None:
     assert report["other_scales"] == dict.fromkeys(ORDER[2:], "tiny")
     assert "Left out, of another scale: quietstar (tiny), bitnet (tiny)" in report_to_markdown(report)
     assert "other_scales" not in gather(results, scale="smoke", seed=3)
+
+
+@pytest.mark.parametrize(
+    "content",
+    [[], 5, {"scale": "tiny"}, {"ledger": 5, "scale": "t", "seed": 0, "claims_passed": 0, "claims_failed": 0}],
+    ids=repr,
+)
+def test_a_report_of_another_form_is_one_line(tmp_path: Path, content: object) -> None:
+    assert read_run_report(tmp_path) is None
+    atomic_write_json(tmp_path / "results/report.json", content)
+    with pytest.raises(ForgeError, match=r"report\.json: not a report of a run; make it anew"):
+        read_run_report(tmp_path)
+
+
+@pytest.mark.parametrize("runs", [5, [5], {"a": 1}, [{"stage": "edge", "seconds": None}], [{"seconds": 3}]], ids=repr)
+def test_seconds_that_are_none_are_left_out(tmp_path: Path, runs: object) -> None:
+    atomic_write_json(tmp_path / "results/report.json", {"scale": "tiny", "runs": runs})
+    for place, run in enumerate((5, {"scale": "tiny", "stage": "x", "seconds": "long"})):
+        atomic_write_json(tmp_path / f"results/{place}/run.json", run)
+    assert overview_last_stage_seconds(tmp_path, "tiny") == {}

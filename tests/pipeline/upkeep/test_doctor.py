@@ -123,7 +123,17 @@ def test_the_committed_lock_file_is_taken_where_there_is_one(here: Path) -> None
 # ---- locks, experiments, queue -----------------------------------------------------------------------------
 
 
-@pytest.mark.parametrize("text", ["", '{"write": {"out": {"pi', "[]", '{"write": {"out": {}}}'], ids=repr)
+@pytest.mark.parametrize(
+    "text",
+    [
+        "",
+        '{"write": {"out": {"pi',
+        "[]",
+        '{"write": {"out": {}}}',
+        '{"write": {"out": {"pid": 1e999}}}',
+        pytest.param("[" * 100_000, id="nested"),
+    ],
+)
 def test_a_corrupt_lock_table_is_named_and_removed_unless_dvc_runs(
     here: Path, text: str, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
 ) -> None:
