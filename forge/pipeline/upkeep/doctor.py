@@ -92,7 +92,8 @@ def diagnose_packages(root: Path) -> Iterator[Finding]:
     if not lock.is_file():
         yield Finding("packages", "note", f"there is no {LOCK_OF_PACKAGES} here", "versions cannot be compared", "")
         return
-    wanted = re.findall(r"^([A-Za-z0-9_.\-]+)==([^+\s]+)", lock.read_text(encoding="utf-8"), re.MULTILINE)
+    listed = lock.read_text(encoding="utf-8", errors="replace")
+    wanted = re.findall(r"^([A-Za-z0-9_.\-]+)==([^+\s]+)", listed, re.MULTILINE)
     differing = [line for name, version in wanted if (line := _doctor_package_difference(name, version))]
     if differing:
         yield Finding(
