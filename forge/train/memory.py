@@ -16,6 +16,7 @@ import torch
 from forge.errors import ForgeError
 from forge.model.blocks import SHORT
 from forge.model.config import TinyTitanConfig
+from forge.model.fit import model_without_weights
 from forge.model.titan import TinyTitanForCausalLM, names_of_core_model_weights
 
 FLOAT = 4  # bytes
@@ -72,8 +73,7 @@ def estimate_training_bytes(
 
 def _count_optimizer_group_weights(config: TinyTitanConfig) -> tuple[int, int, int]:
     """Weights of the core, of the rest, and of the largest group of equal shapes; no memory is taken."""
-    with torch.device("meta"):
-        model = TinyTitanForCausalLM(copy.deepcopy(config))
+    model = model_without_weights(copy.deepcopy(config), TinyTitanForCausalLM)
     names = set(names_of_core_model_weights(model))
     groups: dict[torch.Size, int] = {}
     rest = 0
