@@ -176,6 +176,8 @@ def spy(call: Any, told: list[str]) -> Any:
     return spied
 
 
+@pytest.mark.long
+@pytest.mark.usefixtures("untraced")  # a traced import takes three times as long, and there are fifteen
 @pytest.mark.parametrize("stage", STAGES, ids=lambda stage: stage.name)
 def test_every_module_that_a_stage_imports_is_its_code_or_indifferent(stage: Stage) -> None:
     code = (
