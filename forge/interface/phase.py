@@ -170,7 +170,6 @@ def declare_single_stage(
     *,
     inputs: tuple[str, ...],
     publishes: str,
-    average: str | None = Stage.average,
 ) -> tuple[Stage, ...]:
     """The one stage of a phase that takes a model, trains it further and hands it on."""
     own = (name, f"scales.{{scale}}.{name}", f"scales.{{scale}}.contracts.{name}")
@@ -182,7 +181,6 @@ def declare_single_stage(
             ("seed", *own, "training", *EVALUATION),
             inputs,
             publishes=publishes,
-            average=average,
             closes=True,
         ),
     )

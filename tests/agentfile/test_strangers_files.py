@@ -58,7 +58,7 @@ def _misbehave(path: Path) -> str:
         raise BaseException("as a panic of Rust: no Exception")
     if path.name == "slow":
         sum(range(10**6))
-    return str(len(bytearray(1 << 27))) if path.name == "large" else "42"
+    return str(len(bytearray(1 << 28))) if path.name == "large" else "42"
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="peaks of memory are read from /proc")

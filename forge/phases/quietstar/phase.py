@@ -12,7 +12,6 @@ PHASE = Phase(
         "teach it to think before it answers",
         inputs=("evomerge",),
         publishes="phase 3, with thoughts",
-        average=None,
     ),
     contract=Contract(
         source="evomerge",
