@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import json
 from collections.abc import Callable
+from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
 
 from forge.cli.main import main
+
+ROOT = Path(__file__).resolve().parents[2]
 
 
 class Outcome(SimpleNamespace):
@@ -30,3 +33,12 @@ def call(capsys: pytest.CaptureFixture[str]) -> Callable[..., Outcome]:
         return Outcome(code=code, out=out, err=err)
 
     return run_it
+
+
+@pytest.fixture
+def unrun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
+    """A project folder with the real parameters and stages, and nothing run yet."""
+    for name in ("params.yaml", "dvc.yaml"):
+        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
+    monkeypatch.chdir(tmp_path)
+    return tmp_path

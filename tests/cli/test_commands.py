@@ -28,19 +28,10 @@ def home(tmp_path_factory: pytest.TempPathFactory) -> Path:
     return build_toy(tmp_path_factory.mktemp("models"))
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project folder with the real parameters and stages, and nothing run yet."""
-    for name in ("params.yaml", "dvc.yaml"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 # ---- light commands ----
 
 
-def test_light_commands_import_nothing_heavy(project: Path) -> None:
+def test_light_commands_import_nothing_heavy(unrun: Path) -> None:
     code = (
         "import sys\n"
         "from forge.cli.main import main\n"
@@ -57,7 +48,7 @@ def test_light_commands_import_nothing_heavy(project: Path) -> None:
     assert lines[-1] == "False"
 
 
-def test_status_before_any_run(project: Path, call: Any) -> None:
+def test_status_before_any_run(unrun: Path, call: Any) -> None:
     told = call("status")
     assert told.code == 0
     assert "none yet" in told.out
@@ -65,12 +56,12 @@ def test_status_before_any_run(project: Path, call: Any) -> None:
     assert found["agent"] is None
     assert [row["stage"] for row in found["stages"]][:4] == ["code", "data", "trunk", "cognate@reasoning"]
     assert {row["state"] for row in found["stages"]} == {"new"}
-    (project / "models" / "compress").mkdir(parents=True)
-    (project / "models" / "compress" / "agent.forge").write_bytes(b"x")
+    (unrun / "models" / "compress").mkdir(parents=True)
+    (unrun / "models" / "compress" / "agent.forge").write_bytes(b"x")
     assert call("status", "--json").json["agent"] == "models/compress/agent.forge"
 
 
-def test_phases_show_what_each_reached(project: Path, call: Any) -> None:
+def test_phases_show_what_each_reached(unrun: Path, call: Any) -> None:
     row = LedgerRow(
         phase="edge",
         bytes=123456,
@@ -81,7 +72,7 @@ def test_phases_show_what_each_reached(project: Path, call: Any) -> None:
         seconds=1,
         files=["f"],
     )
-    atomic_write_json(project / "results" / "edge" / "ledger.json", row.model_dump(mode="json"))
+    atomic_write_json(unrun / "results" / "edge" / "ledger.json", row.model_dump(mode="json"))
     assert "0.875" in call("phases").out
     found = {entry["phase"]: entry for entry in call("phases", "--json").json["phases"]}
     assert list(found) == list(ORDER)
@@ -91,7 +82,7 @@ def test_phases_show_what_each_reached(project: Path, call: Any) -> None:
     assert found["baking"]["ledger"] is None
 
 
-def test_config_show_merges_the_scale_into_the_phase(project: Path, call: Any) -> None:
+def test_config_show_merges_the_scale_into_the_phase(unrun: Path, call: Any) -> None:
     found = call("config", "show", "--json").json
     assert found["scale"] == "tiny"
     assert {"generations", "elites"} <= set(found["phases"]["evomerge"])
@@ -105,7 +96,7 @@ def test_config_show_merges_the_scale_into_the_phase(project: Path, call: Any) -
         assert words in told.err
 
 
-def test_config_validate_accepts_ours_and_names_a_bad_key(project: Path, call: Any) -> None:
+def test_config_validate_accepts_ours_and_names_a_bad_key(unrun: Path, call: Any) -> None:
     assert call("config", "validate").code == 0
     assert call("config", "validate", "--json").json == {
         "valid": True,
@@ -113,22 +104,22 @@ def test_config_validate_accepts_ours_and_names_a_bad_key(project: Path, call: A
         "scale": "tiny",
         "seed": 0,
     }
-    text = (project / "params.yaml").read_text()
-    (project / "params.yaml").write_text(text.replace("  elites: 2", "  elites: two"))
+    text = (unrun / "params.yaml").read_text()
+    (unrun / "params.yaml").write_text(text.replace("  elites: 2", "  elites: two"))
     told = call("config", "validate")
     assert told.code == 1
     assert "evomerge.elites" in told.err
     assert told.err.count("\n") == 1
 
 
-def test_config_validate_looks_at_own_data(project: Path, call: Any) -> None:
-    file, text = project / "params.yaml", (project / "params.yaml").read_text()
+def test_config_validate_looks_at_own_data(unrun: Path, call: Any) -> None:
+    file, text = unrun / "params.yaml", (unrun / "params.yaml").read_text()
 
     def told(paths: str, *options: str) -> Any:
         file.write_text(text.replace("own_data: []", f"own_data: [{paths}]"))
         return call("config", "validate", *options)
 
-    own = project / "data" / "own"
+    own = unrun / "data" / "own"
     own.mkdir(parents=True, exist_ok=True)
     (own / "a.jsonl").write_text('{"text": "A row."}\n')
     (own / "b.csv").touch()
@@ -147,7 +138,7 @@ def test_config_validate_looks_at_own_data(project: Path, call: Any) -> None:
         assert refused.err.count("\n") == 1
 
 
-def test_report_is_shown_rebuilt_and_missed(project: Path, call: Any) -> None:
+def test_report_is_shown_rebuilt_and_missed(unrun: Path, call: Any) -> None:
     missing = call("report")
     assert missing.code == 1
     assert "agent-forge run" in missing.err
@@ -161,12 +152,12 @@ def test_report_is_shown_rebuilt_and_missed(project: Path, call: Any) -> None:
         seconds=1,
         files=["f"],
     )
-    atomic_write_json(project / "results" / "cognate" / "ledger.json", row.model_dump(mode="json"))
+    atomic_write_json(unrun / "results" / "cognate" / "ledger.json", row.model_dump(mode="json"))
     found = call("report", "--rebuild", "--json").json
     assert found["ledger"][0]["bytes"] == 10
-    assert json.loads((project / "results" / "report.json").read_text()) == found
+    assert json.loads((unrun / "results" / "report.json").read_text()) == found
     assert "1.500" in call("report").out
-    (project / "results" / "report.json").write_text("{")
+    (unrun / "results" / "report.json").write_text("{")
     assert "report.json" in call("report").err
 
 
@@ -222,7 +213,7 @@ def test_ctrl_c_leaves_with_130(monkeypatch: pytest.MonkeyPatch) -> None:
     assert main(["size", "x"]) == 130
 
 
-def test_a_reader_that_leaves_early_is_no_fault(project: Path) -> None:
+def test_a_reader_that_leaves_early_is_no_fault(unrun: Path) -> None:
     command = f"{sys.executable} -m forge.cli.main config show | head -1"
     environment = {"PYTHONPATH": str(ROOT), "PATH": "/usr/bin:/bin"}
     done = subprocess.run(command, shell=True, capture_output=True, text=True, env=environment, check=False)

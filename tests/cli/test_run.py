@@ -19,15 +19,6 @@ from forge.pipeline.report.overview import overview_last_stage_seconds
 ROOT = Path(__file__).resolve().parents[2]
 
 
-@pytest.fixture
-def project(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Path:
-    """A project folder with the real parameters and stages, and nothing run yet."""
-    for name in ("params.yaml", "dvc.yaml"):
-        (tmp_path / name).write_bytes((ROOT / name).read_bytes())
-    monkeypatch.chdir(tmp_path)
-    return tmp_path
-
-
 def _scripted_run(events: list[RunEvent], result: RunResult) -> Callable[..., RunResult]:
     def run_pipeline(target: str | None, scale: str | None, on_event: Callable[[RunEvent], None]) -> RunResult:
         for event in events:
@@ -38,10 +29,10 @@ def _scripted_run(events: list[RunEvent], result: RunResult) -> Callable[..., Ru
 
 
 def test_run_tells_what_is_skipped_what_runs_and_how_to_talk(
-    project: Path, call: Any, monkeypatch: pytest.MonkeyPatch
+    unrun: Path, call: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    atomic_write_json(project / "results" / "trunk" / "run.json", {"stage": "trunk", "scale": "tiny", "seconds": 90})
-    agent = project / "models" / "compress" / "agent.forge"
+    atomic_write_json(unrun / "results" / "trunk" / "run.json", {"stage": "trunk", "scale": "tiny", "seconds": 90})
+    agent = unrun / "models" / "compress" / "agent.forge"
     events = [
         RunEvent("skip", "data"),
         RunEvent("start", "trunk"),
@@ -78,9 +69,9 @@ def test_run_tells_what_is_skipped_what_runs_and_how_to_talk(
 
 
 def test_an_agent_is_recommended_that_this_run_made_and_that_can_answer(
-    project: Path, call: Any, monkeypatch: pytest.MonkeyPatch
+    unrun: Path, call: Any, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    agent = project / "models" / "compress" / "agent.forge"
+    agent = unrun / "models" / "compress" / "agent.forge"
     agent.parent.mkdir(parents=True)
     agent.write_bytes(b"x")
     monkeypatch.setattr("forge.pipeline.dvc.runner.run_pipeline", _scripted_run([], RunResult(ran=["trunk"])))
@@ -95,7 +86,7 @@ def test_an_agent_is_recommended_that_this_run_made_and_that_can_answer(
 
 @pytest.mark.parametrize("code", [1, 130])
 def test_a_failed_run_says_why_and_keeps_its_exit_code(
-    project: Path, call: Any, monkeypatch: pytest.MonkeyPatch, code: int
+    unrun: Path, call: Any, monkeypatch: pytest.MonkeyPatch, code: int
 ) -> None:
     events = [RunEvent("start", "data"), RunEvent("failed", "data", seconds=2.0)]
     result = RunResult(exit_code=code, ran=["data"], failed="data", message="data: no room")
@@ -107,7 +98,7 @@ def test_a_failed_run_says_why_and_keeps_its_exit_code(
     assert "data: failed after 2 s" in told.out
 
 
-def test_run_refuses_an_unknown_phase_before_anything_starts(project: Path, call: Any) -> None:
+def test_run_refuses_an_unknown_phase_before_anything_starts(unrun: Path, call: Any) -> None:
     told = call("run", "--phase", "nine")
     assert told.code == 1
     assert "no phase 'nine'" in told.err
@@ -139,13 +130,13 @@ def test_time_left_comes_from_earlier_runs_at_the_same_scale(tmp_path: Path) -> 
     assert said[-1] == "[1/3] g: running"
 
 
-def test_the_terminal_shows_steps_and_time_left(project: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
+def test_the_terminal_shows_steps_and_time_left(unrun: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any) -> None:
     from rich.console import Console
 
     states = [StageState("data", "fresh"), StageState("trunk", "new", "never ran here")]
     watcher = Watcher(states, {"trunk": 300.0}, print)
     status = {"state": "running", "step": 5, "total": 40, "note": "loss 2.5"}
-    atomic_write_json(project / ".forge" / "runs" / "trunk" / "status.json", status)
+    atomic_write_json(unrun / ".forge" / "runs" / "trunk" / "status.json", status)
     shown: list[str] = []
 
     def run_pipeline(target: Any, scale: Any, on_event: Callable[[RunEvent], None]) -> RunResult:

@@ -13,13 +13,12 @@ from transformers import AutoModelForCausalLM
 
 from forge.data.layouts import own_record_rows
 from forge.data.render import render
-from forge.data.tokenizer import save_tokenizer
 from forge.errors import ForgeError
 from forge.model import TinyTitanForCausalLM, load_model, load_titan_tokenizer, save_model, titan
 from forge.model import engine as engine_module
 from forge.model.beside import AUTO_MAP
 from tests.attacks.rows import ASK, CALLS, SAY, TOOL, calling, chat_call
-from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
+from tests.support.tiny_models import publish_tiny_model, tiny_model, tiny_tokenizer, tokens
 
 pytestmark = pytest.mark.long
 
@@ -212,10 +211,7 @@ def test_weights_that_do_not_fit_are_refused_by_auto_classes_too(tmp_path: Path)
 
 @pytest.fixture(scope="module")
 def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    folder = tmp_path_factory.mktemp("published") / "toy-model"
-    save_model(tiny_model(vocab_size=len(tiny_tokenizer()), window=12), folder)
-    save_tokenizer(tiny_tokenizer(), folder)
-    return folder
+    return publish_tiny_model(tmp_path_factory.mktemp("published") / "toy-model")
 
 
 @pytest.fixture(scope="module")

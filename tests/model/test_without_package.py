@@ -12,10 +12,9 @@ from typing import Any
 import pytest
 import torch
 
-from forge.data.tokenizer import save_tokenizer
-from forge.model import load_model, load_titan_tokenizer, save_model
+from forge.model import load_model, load_titan_tokenizer
 from forge.model.engine import generate
-from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
+from tests.support.tiny_models import publish_tiny_model, tokens
 
 pytestmark = pytest.mark.long
 
@@ -61,10 +60,7 @@ IDS = tokens(2, 9)
 
 @pytest.fixture(scope="module")
 def folder(tmp_path_factory: pytest.TempPathFactory) -> Path:
-    target = tmp_path_factory.mktemp("elsewhere") / "toy-model"
-    save_model(tiny_model(vocab_size=len(tiny_tokenizer()), window=12), target)
-    save_tokenizer(tiny_tokenizer(), target)
-    return target
+    return publish_tiny_model(tmp_path_factory.mktemp("elsewhere") / "toy-model")
 
 
 @pytest.fixture(scope="module")

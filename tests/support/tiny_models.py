@@ -3,13 +3,14 @@
 from __future__ import annotations
 
 from functools import lru_cache
+from pathlib import Path
 from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.tokenizer import train_tokenizer
-from forge.model import TinyTitanConfig, TinyTitanForCausalLM
+from forge.data.tokenizer import save_tokenizer, train_tokenizer
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM, save_model
 
 PHRASES = ("Give only the result.", "Tell me please what is ")
 # A window shorter than the sequences, chunks that do not divide them, two blocks a module.
@@ -60,3 +61,10 @@ def tiny_tokenizer() -> PreTrainedTokenizerFast:
         "hello world",
     ]
     return train_tokenizer(texts * 20, 320, PHRASES)
+
+
+def publish_tiny_model(folder: Path) -> Path:
+    """A model directory as a stage publishes it, tokenizer included; the window is shorter than what is read."""
+    save_model(tiny_model(vocab_size=len(tiny_tokenizer()), window=12), folder)
+    save_tokenizer(tiny_tokenizer(), folder)
+    return folder

@@ -95,9 +95,12 @@ class ProjectCode:
         return json.dumps(self.reached_by(stage), indent=1) + "\n"
 
     def changed_module(self, stage: Stage) -> str:
-        """The first module that does something else than `data/code/` says; empty where there is none."""
-        path, now = self.root / stage.code, self.reached_by(stage)
-        before = read_json(path) if path.is_file() else {}
+        """The first module that does something else than `data/code/` says; empty where there is none, or where nothing
+        is said, as in a fresh clone."""
+        path = self.root / stage.code
+        if not path.is_file():
+            return ""
+        before, now = read_json(path), self.reached_by(stage)
         return next((name for name in sorted({*before, *now}) if before.get(name) != now.get(name)), "")
 
     def remember(self) -> None:

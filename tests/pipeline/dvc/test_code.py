@@ -142,6 +142,8 @@ def test_the_files_are_written_once_and_name_the_module(tree: Path) -> None:
     assert ProjectCode(tree).changed_module(trunk) == ""
     rewrite(tree / LOOP, "log_every: int = 10", "log_every: int = 11")
     assert ProjectCode(tree).changed_module(trunk) == LOOP
+    (tree / trunk.code).unlink()
+    assert ProjectCode(tree).changed_module(trunk) == ""  # nothing to compare with: no module is blamed
     assert "trunk" in write_code_hashes(tree)
 
 
