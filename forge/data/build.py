@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from itertools import islice
 from pathlib import Path
 from typing import Any, cast
 
@@ -65,13 +66,13 @@ def draw_dataset_split(params: Any, seed: int, split: str, toolbox: Toolbox) -> 
     direct, tooled = (params.train_direct, params.train_tooled) if train else (held_out, held_out)
     rows: list[Row] = []
     for task in SUITE:
-        count = round(tooled * SUITE[task].weight) if train else tooled
-        items = draw_problems(task, seed, direct + count, split)
-        ranks = _rank_dataset_problems(items)
-        rows += [direct_problem_row(item, rank) for item, rank in zip(items[:direct], ranks[:direct], strict=True)]
-        rows += [
-            tooled_problem_row(item, rank, toolbox) for item, rank in zip(items[direct:], ranks[direct:], strict=True)
-        ]
+        weight = SUITE[task].weight if train else 1.0
+        counts = (direct, round(tooled * weight), round((params.train_worked if train else held_out) * weight))
+        items = draw_problems(task, seed, sum(counts), split)
+        ranked = zip(items, _rank_dataset_problems(items), strict=True)
+        rows += [direct_problem_row(item, rank) for item, rank in islice(ranked, counts[0])]
+        rows += [tooled_problem_row(item, rank, toolbox) for item, rank in islice(ranked, counts[1])]
+        rows += [worked_problem_row(item, rank) for item, rank in ranked if item.thought()]
     small = (lambda n: n) if train else (lambda n: max(20, min(n, 4 * held_out)))
     rows += [
         {k: v for k, v in row.items() if k != "expected"}
@@ -103,6 +104,16 @@ def direct_problem_row(item: Item, difficulty: float) -> Row:
     return {"kind": "direct", "task": item.task, "messages": messages, "difficulty": difficulty}
 
 
+def worked_problem_row(item: Item, difficulty: float) -> Row:
+    """A problem answered after a worked thought."""
+    messages = [
+        {"role": "user", "content": item.prompt},
+        {"role": "thought", "content": item.thought()},
+        {"role": "assistant", "content": item.answer},
+    ]
+    return {"kind": "worked", "task": item.task, "messages": messages, "difficulty": difficulty}
+
+
 def tooled_problem_row(item: Item, difficulty: float, toolbox: Toolbox) -> Row:
     """A problem under the tool prompt, solved by one call whose result is the answer."""
     result = item.answer if item.call.startswith("code_executor") else toolbox.execute(item.call)
@@ -128,7 +139,13 @@ def corpus_tokenizer(rows: list[Row], params: Any) -> PreTrainedTokenizerFast:
     # Words drawn at random from a dictionary would fill the vocabulary with pieces seen once; they are
     # spelled in pieces
     # that other texts make common.
-    texts = [text for row in rows if row["task"] != "spell_backward" for text in data_row_texts(row)]
+    # Worked rows are written a token a character.
+    texts = [
+        text
+        for row in rows
+        if row["task"] != "spell_backward" and row["kind"] != "worked"
+        for text in data_row_texts(row)
+    ]
     return train_tokenizer(texts, params.vocab_size, phrases)
 
 
@@ -136,7 +153,7 @@ def data_row_texts(row: Row) -> list[str]:
     """The texts in a row."""
     if "text" in row:
         return [row["text"]]
-    return [m["content"] for m in row["messages"] if m["role"] != "persona"]
+    return [m["content"] for m in row["messages"] if m["role"] not in ("persona", "thought")]
 
 
 def tokenize_data_rows(tokenizer: PreTrainedTokenizerFast, rows: list[Row]) -> EncodedSet:

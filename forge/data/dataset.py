@@ -13,7 +13,7 @@ from forge.data.render import ID
 from forge.errors import ForgeError
 from forge.files import save_safetensors
 
-KINDS = ("direct", "tooled", "tool", "persona", "recall", "text")
+KINDS = ("direct", "tooled", "tool", "persona", "recall", "text", "worked")
 
 
 @dataclass

@@ -3,11 +3,15 @@
 ``<|system|>S<|user|>U<|assistant|><|call|>calculator 3+4<|result|>7<|assistant|>7<|end|>``. Supervised:
 assistant text and its ``<|end|>``, a call with its ``<|call|>`` and the ``<|result|>`` that hands over to the
 tool. Never: system, user, results.
+
+A thought, ``<|assistant|><|think|>T<|/think|>A<|end|>``, is supervised too. It is written a token a character, and so
+is the answer after it: digits and letters are worked on one by one there, whatever pieces they would make in a text.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import lru_cache
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
@@ -19,7 +23,7 @@ from forge.host.signals import hearing_signals
 
 Message = dict[str, str]
 ID = {token.strip("<|>"): i for i, token in enumerate(SPECIAL_TOKENS)}
-ROLES = ("system", "persona", "user", "assistant", "call", "result")
+ROLES = ("system", "persona", "user", "assistant", "call", "result", "thought")
 
 
 def tokenize_text(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
@@ -27,6 +31,29 @@ def tokenize_text(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
     backend: Any = tokenizer.backend_tokenizer
     ids: list[int] = backend.encode(text.replace("<|", "< |"), add_special_tokens=False).ids
     return ids
+
+
+def tokenize_characters(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
+    """Plain text to ids, each character on its own."""
+    ids = _character_ids(tokenizer)
+    return [token for character in text for token in ids[character]]
+
+
+class _CharacterIds(dict[str, list[int]]):
+    """Ids of single characters, looked up once each."""
+
+    def __init__(self, tokenizer: PreTrainedTokenizerFast) -> None:
+        super().__init__()
+        self.tokenizer = tokenizer
+
+    def __missing__(self, character: str) -> list[int]:
+        self[character] = tokenize_text(self.tokenizer, character)
+        return self[character]
+
+
+@lru_cache(maxsize=4)
+def _character_ids(tokenizer: PreTrainedTokenizerFast) -> _CharacterIds:
+    return _CharacterIds(tokenizer)
 
 
 def encode_many(tokenizer: PreTrainedTokenizerFast, texts: Sequence[str]) -> dict[str, list[int]]:
@@ -43,8 +70,10 @@ def render(
     messages: Sequence[Message],
     generation_prompt: bool = False,
     known: Mapping[str, list[int]] | None = None,
+    thinking: bool = False,
 ) -> tuple[list[int], list[int]]:
-    """Ids and loss mask (1 = supervised); ``generation_prompt`` ends with an open assistant turn."""
+    """Ids and loss mask (1 = supervised); ``generation_prompt`` ends with an open assistant turn, with ``thinking`` in
+    an open thought."""
     ids: list[int] = []
     mask: list[int] = []
 
@@ -55,7 +84,7 @@ def render(
         ids.extend(tokens)
         mask.extend([supervised] * len(tokens))
 
-    opened = False
+    opened = thought = False
     for message in messages:
         role, content = message["role"], message["content"]
         if role not in ROLES:
@@ -72,13 +101,20 @@ def render(
             add([ID["call"], *tokens_of(content), ID["result"]], 1)
         elif role == "result":
             add([*tokens_of(content), ID["assistant"]], 0)
+        elif role == "thought":
+            if not opened:
+                add([ID["assistant"]], 0)
+            add([ID["think"], *tokenize_characters(tokenizer, content), ID["/think"]], 1)
         else:
             if not opened:
                 add([ID["assistant"]], 0)
-            add([*tokens_of(content), ID["end"]], 1)
-        opened = role == "result"
+            answer = tokenize_characters(tokenizer, content) if thought else tokens_of(content)
+            add([*answer, ID["end"]], 1)
+        opened, thought = role in ("result", "thought"), role == "thought"
     if generation_prompt and not opened:
         add([ID["assistant"]], 0)
+    if generation_prompt and thinking:
+        add([ID["think"]], 0)
     return ids, mask
 
 

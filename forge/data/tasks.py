@@ -15,17 +15,32 @@ from functools import lru_cache
 from typing import Any
 
 from forge.data.splits import SPLITS, dataset_split_by_hash
+from forge.data.thoughts.families import (
+    ThoughtWriter,
+    base_conversion_thought,
+    chain_sum_thought,
+    count_bits_thought,
+    decimal_chain_sum_thought,
+    equation_thought,
+    gcd_thought,
+    lcm_thought,
+    leg_counting_thought,
+    products_thought,
+    spelling_thought,
+)
 from forge.errors import ForgeError
 
 
 @dataclass(frozen=True)
 class TaskSpec:
-    """One family: reasoning_gym settings, how a call solves a problem, whether that takes several steps."""
+    """One family: reasoning_gym settings, how a call solves a problem, how a thought does, whether that takes several
+    steps."""
 
     settings: dict[str, Any]
     call: Callable[[str, dict[str, Any]], str]
+    thought: ThoughtWriter
     multi_step: bool = False
-    weight: float = 1.0  # of its training problems with tools, against the other families
+    weight: float = 1.0  # of its training problems with tools and with thoughts, against the other families
 
 
 @dataclass(frozen=True)
@@ -39,6 +54,17 @@ class Item:
     call: str
     difficulty: float
     entry: dict[str, Any] = field(hash=False, compare=False)
+
+    def thought(self) -> str:
+        """The worked thought that leads to the answer; empty where a problem has no single one.
+
+        Raises:
+            ForgeError: reasoning_gym's scorer does not accept what it comes to.
+        """
+        thought, found = SUITE[self.task].thought(self.prompt, self.entry["metadata"])
+        if thought and not reasoning_gym_accepts_answer(self, found):
+            raise ForgeError(f"{self.task}: the thought '{thought}' comes to '{found}', not '{self.answer}'")
+        return thought
 
 
 def _arithmetic_problem_call(prompt: str, _: dict[str, Any]) -> str:
@@ -82,20 +108,35 @@ def _base_conversion_problem_call(prompt: str, metadata: dict[str, Any]) -> str:
 
 
 SUITE: dict[str, TaskSpec] = {
-    "chain_sum": TaskSpec({"min_terms": 2, "max_terms": 4, "min_digits": 1, "max_digits": 3}, _arithmetic_problem_call),
-    "products": TaskSpec({"min_digits": 2, "max_digits": 3}, _arithmetic_problem_call),
+    "chain_sum": TaskSpec(
+        {"min_terms": 2, "max_terms": 4, "min_digits": 1, "max_digits": 3},
+        _arithmetic_problem_call,
+        chain_sum_thought,
+    ),
+    "products": TaskSpec({"min_digits": 2, "max_digits": 3}, _arithmetic_problem_call, products_thought),
     "decimal_chain_sum": TaskSpec(
-        {"min_terms": 2, "max_terms": 3, "max_digits": 2, "max_decimal_places": 2}, _arithmetic_problem_call
+        {"min_terms": 2, "max_terms": 3, "max_digits": 2, "max_decimal_places": 2},
+        _arithmetic_problem_call,
+        decimal_chain_sum_thought,
     ),
-    "gcd": TaskSpec({"max_value": 1000}, _number_list_problem_call("gcd")),
-    "lcm": TaskSpec({"max_value": 200}, _number_list_problem_call("lcm")),
-    "count_bits": TaskSpec({"max_n": 9_999_999}, _count_bits_problem_call),
-    "simple_equations": TaskSpec({"max_terms": 3, "max_value": 50}, _equation_problem_call, multi_step=True),
+    "gcd": TaskSpec({"max_value": 1000}, _number_list_problem_call("gcd"), gcd_thought),
+    "lcm": TaskSpec({"max_value": 200}, _number_list_problem_call("lcm"), lcm_thought),
+    "count_bits": TaskSpec({"max_n": 9_999_999}, _count_bits_problem_call, count_bits_thought),
+    "simple_equations": TaskSpec(
+        {"max_terms": 3, "max_value": 50}, _equation_problem_call, equation_thought, multi_step=True
+    ),
     "leg_counting": TaskSpec(
-        {"min_animals": 2, "max_animals": 4, "max_instances": 15}, _leg_counting_problem_call, multi_step=True
+        {"min_animals": 2, "max_animals": 4, "max_instances": 15},
+        _leg_counting_problem_call,
+        leg_counting_thought,
+        multi_step=True,
     ),
-    "spell_backward": TaskSpec({"min_word_len": 3, "max_word_len": 8}, _spelling_problem_call, weight=2.5),
-    "base_conversion": TaskSpec({"min_value": 16, "max_value": 1000}, _base_conversion_problem_call, multi_step=True),
+    "spell_backward": TaskSpec(
+        {"min_word_len": 3, "max_word_len": 8}, _spelling_problem_call, spelling_thought, weight=2.5
+    ),
+    "base_conversion": TaskSpec(
+        {"min_value": 16, "max_value": 1000}, _base_conversion_problem_call, base_conversion_thought, multi_step=True
+    ),
 }
 
 

@@ -6,7 +6,7 @@ Torch is imported inside the functions, because `forge.evals` is also read by co
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from forge.errors import ForgeError
 
@@ -18,6 +18,8 @@ if TYPE_CHECKING:
 Message = dict[str, str]
 END = "<|end|>"
 CALL = "<|call|>"
+THINK = "<|think|>"
+Thoughts = Literal["off", "on", "auto"]
 MAX_NEW_TOKENS = 96  # longest answer that is measured, where no `evaluation.answer_tokens` of a params.yaml says
 
 
@@ -51,17 +53,21 @@ def answer_all(
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int = 0,
+    thoughts: Thoughts = "off",
     thinker: Any = None,
 ) -> list[Generation]:
-    """Continue every conversation; order is kept. Without `execute` the call token is banned. With a `thinker` (see
-    forge.thinking) each prompt is thought about first.
+    """Continue every conversation; order is kept. Without `execute` the call token is banned. `thoughts`: banned, begun
+    for every answer, or left to the model. With a `thinker` (see forge.thinking) several are thought and vote.
 
     `max_new_tokens` counts every token after the prompt, tool results included. Batching is the engine's.
     """
     from forge.data.render import render
     from forge.model.engine import generate
 
-    prompts = [render(tokenizer, list(messages), generation_prompt=True)[0] for messages in conversations]
+    prompts = [
+        render(tokenizer, list(messages), generation_prompt=True, thinking=thoughts == "on")[0]
+        for messages in conversations
+    ]
     if thinker is not None:
         if execute is not None:
             raise ForgeError("thoughts are for answers without tools; add --no-tools")
@@ -71,6 +77,7 @@ def answer_all(
         return [
             Generation(ids=ids, text=decode_titan_output_ids(tokenizer, ids), steps=float(model.steps)) for ids in made
         ]
+    banned = [token for token, wanted in ((CALL, execute is not None), (THINK, thoughts != "off")) if not wanted]
     return generate(
         model,
         prompts,
@@ -79,5 +86,5 @@ def answer_all(
         execute=execute,
         temperature=temperature,
         seed=seed,
-        ban_ids=() if execute is not None else (eval_special_token_id(tokenizer, CALL),),
+        ban_ids=[eval_special_token_id(tokenizer, token) for token in banned],
     )

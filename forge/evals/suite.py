@@ -10,7 +10,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
-from forge.evals.answering import MAX_NEW_TOKENS, answer_all, eval_prompt_messages
+from forge.evals.answering import MAX_NEW_TOKENS, Thoughts, answer_all, eval_prompt_messages
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -25,7 +25,7 @@ class SuiteScore:
     tasks: {family: {"n", "accuracy"}}. mean_accuracy: mean over families, each counting the same. correct:
     1.0 or 0.0 per item, families in the order asked for, items in the order drawn: two scores with the same
     tasks, n, seed and split are paired. difficulty, steps: per item, in the same order (steps = mean
-    recurrence steps a token). calls: tool calls made.
+    recurrence steps a token). calls: tool calls made. answers, thoughts: what was written, empty for no thought.
     """
 
     tasks: dict[str, dict[str, float]]
@@ -36,6 +36,7 @@ class SuiteScore:
     difficulty: list[float] = field(default_factory=list)
     steps: list[float] = field(default_factory=list)
     answers: list[str] = field(default_factory=list)
+    thoughts: list[str] = field(default_factory=list)
 
 
 def suite_tasks(names: Sequence[str] | None = None) -> list[str]:
@@ -65,6 +66,7 @@ def score_suite(
     system: str | None = None,
     persona: str | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
+    thoughts: Thoughts = "off",
     thinker: Any = None,
 ) -> SuiteScore:
     """Score `n` items of each family, drawn from `split` with `seed`.
@@ -73,8 +75,8 @@ def score_suite(
         tasks: families, default all. n: items per family, at least 1.
         tools: False bans the call token; True needs `execute` (call text -> result text), whose result is
         fed back.
-        system: words put before the question (none by default: zero-shot). persona: a baked handle. thinker: thinks
-        first (forge.thinking).
+        system: words put before the question (none by default: zero-shot). persona: a baked handle. thoughts:
+        banned, begun for every answer, or left to the model. thinker: lets several vote (forge.thinking).
     Raises ForgeError for unknown tasks, n < 1, or tools without `execute`.
     """
     from forge.data.tasks import draw_problems, reasoning_gym_accepts_answer
@@ -92,6 +94,7 @@ def score_suite(
         conversations,
         execute=execute if tools else None,
         max_new_tokens=max_new_tokens,
+        thoughts=thoughts,
         thinker=thinker,
     )
     correct = [
@@ -110,4 +113,5 @@ def score_suite(
         difficulty=[float(item.difficulty) for item in items],
         steps=steps,
         answers=[answer.text for answer in made],
+        thoughts=[answer.thought for answer in made],
     )

@@ -74,8 +74,10 @@ class Mix(Strict):
     """Questions about something said earlier in the conversation."""
     text: Weight
     """Plain prose."""
+    worked: Weight
+    """Problems of the suite answered after a worked thought."""
 
-    @field_validator("text")
+    @field_validator("worked")
     @classmethod
     def _some_weight(cls, value: float, info: ValidationInfo) -> float:
         if value + sum(info.data.values()) <= 0:

@@ -26,6 +26,8 @@ class DataScale(Strict):
     """Training rows of each family of the suite that are answered at once."""
     train_tooled: Count
     """Training rows of each family of the suite that are solved by a tool."""
+    train_worked: Count
+    """Training rows of each family of the suite that are answered after a worked thought."""
     train_tool: Count
     """Training dialogues with tools, over all tools."""
     train_persona: Count

@@ -1,4 +1,5 @@
-"""Generation: batched greedy or sampled decoding with a cache; tool calls are executed and fed back."""
+"""Generation: batched greedy or sampled decoding with a cache; tool calls are executed and fed back, thoughts kept
+apart from the answer."""
 
 from __future__ import annotations
 
@@ -22,11 +23,12 @@ MAX_CONTEXT = 65_536  # tokens of a prompt and its answer: keys and values of ev
 
 @dataclass
 class Generation:
-    """One answer: all ids after the prompt (results that were fed back included), the calls made, the final
-    text, and the mean number of recurrence steps per predicted token."""
+    """One answer: all ids after the prompt (results that were fed back included), the calls made, the last thought
+    (empty where there was none), the final text, and the mean number of recurrence steps per predicted token."""
 
     ids: list[int] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
+    thought: str = ""
     text: str = ""
     steps: float = 0.0
     finished: bool = False
@@ -34,11 +36,12 @@ class Generation:
 
 @dataclass
 class _Row:
-    """Decoding state of one row: tokens to force, the call being written, ids of the current answer."""
+    """Decoding state of one row: tokens to force, the call or the thought being written, ids of the current answer."""
 
     out: Generation
     forced: list[int] = field(default_factory=list)
     call: list[int] | None = None
+    thought: list[int] | None = None
     answer: list[int] = field(default_factory=list)
     predicted: int = 0
     steps: int = 0
@@ -84,8 +87,12 @@ class _Decoder:
             row.out.finished = True
         elif row.call is not None:
             self._write_call(row, token)
+        elif row.thought is not None:
+            self._write_thought(row, token)
         elif token == ID["call"] and self.execute is not None:
             row.call = []
+        elif token == ID["think"]:
+            row.thought = []
         else:
             row.answer.append(token)
         return token
@@ -103,6 +110,14 @@ class _Decoder:
         if len(row.out.calls) >= MAX_CALLS:
             row.out.finished = True
 
+    def _write_thought(self, row: _Row, token: int) -> None:
+        """Collect a thought; what follows its end is the answer."""
+        if token != ID["/think"]:
+            row.thought.append(token)  # type: ignore[union-attr]
+            return
+        row.out.thought = decode_titan_output_ids(self.tokenizer, row.thought or [])
+        row.thought, row.answer = None, []
+
     def run(self, prompts: Sequence[Sequence[int]], max_new_tokens: int) -> list[Generation]:
         """Decode one batch of prompts."""
         model, table = self.model, self.model.embedding_weight()
@@ -112,7 +127,7 @@ class _Decoder:
             ids[i, : len(prompt)] = torch.tensor(prompt)
         cache = model.empty_cache(len(prompts), int(lengths.max()) + max_new_tokens)
         trace = model.prefill_prompts(ids, table, lengths, cache)
-        rows = [_Row(Generation()) for _ in prompts]
+        rows = [_Row(Generation(), thought=[] if prompt[-1] == ID["think"] else None) for prompt in prompts]
         live = list(range(len(rows)))
         for _ in range(max_new_tokens):
             hidden, steps = model.run_until_halt(trace)
@@ -152,12 +167,14 @@ def generate(
     seed: int = 0,
     ban_ids: Sequence[int] = (),
 ) -> list[Generation]:
-    """Answer each prompt (ids that end with ``<|assistant|>``) until ``<|end|>`` or ``max_new_tokens``.
+    """Answer each prompt (ids that end with ``<|assistant|>``, or in a thought with ``<|think|>``) until ``<|end|>`` or
+    ``max_new_tokens``.
 
     With ``execute`` a call is run when the model closes it with ``<|result|>`` and the result is fed back;
     without it a call is just text. ``ban_ids`` are never sampled (ban ``<|call|>`` for an answer without
-    tools). Greedy at temperature 0. Rows are independent: the batch a prompt is in changes its answer by
-    rounding only. ForgeError when a prompt and its answer may take more than :data:`MAX_CONTEXT` tokens.
+    tools, ``<|think|>`` for one without a thought). Greedy at temperature 0. Rows are independent: the batch a
+    prompt is in changes its answer by rounding only. ForgeError when a prompt and its answer may take more than
+    :data:`MAX_CONTEXT` tokens.
     """
     if execute is not None and tokenizer is None:
         raise ValueError("executing calls needs the tokenizer that spells them")

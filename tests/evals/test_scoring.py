@@ -58,7 +58,7 @@ class Script:
             if call is not None and ID["call"] not in options["ban_ids"]:
                 calls = [(call, options["execute"](call))]
                 text = calls[0][1]
-            made.append(SimpleNamespace(text=text, calls=calls, ids=[1], steps=1.5))
+            made.append(SimpleNamespace(text=text, thought="", calls=calls, ids=[1], steps=1.5))
         return made
 
 

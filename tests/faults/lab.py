@@ -30,6 +30,7 @@ MICRO: dict[str, dict[str, Any]] = {
     "data": {
         "train_direct": 12,
         "train_tooled": 12,
+        "train_worked": 12,
         "train_tool": 60,
         "train_persona": 40,
         "train_recall": 24,

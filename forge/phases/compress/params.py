@@ -29,6 +29,8 @@ class TokenWeights(Strict):
     """Problems answered at once."""
     tooled: Count
     """Problems solved by a tool."""
+    worked: Count
+    """Problems answered after a worked thought."""
     persona: Count
     """Dialogues of personas."""
     recall: Count

@@ -38,6 +38,7 @@ def _layout_space_for_weights(params: Params) -> int:
 
 def _data_bytes_in_layout(params: Params) -> int:
     data = params.block("data")
-    rows = _FAMILIES * (data.train_direct + data.train_tooled + data.eval_per_family + data.val_per_family)
+    each = data.train_direct + data.train_tooled + data.train_worked + data.eval_per_family + data.val_per_family
+    rows = _FAMILIES * each
     rows += data.train_tool + data.train_persona + data.train_recall + data.train_text
     return int(rows) * _ROW
