@@ -14,6 +14,7 @@ from __future__ import annotations
 
 import heapq
 import json
+from collections import Counter
 from collections.abc import Iterable
 from dataclasses import dataclass, replace
 from typing import Any
@@ -24,6 +25,7 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.agentfile.entropy import coded_alphabet, decode_symbols, encode_symbols, read_varint, varint
 from forge.agentfile.jsonzip import deflate_agent_file_json, inflate_agent_file_json
+from forge.data.render import tokenize_characters
 from forge.data.tokenizer import (
     BYTE_OF,
     MAX_MERGES,
@@ -84,6 +86,16 @@ def count_tokens_for_agent_file(tokenizer: PreTrainedTokenizerFast, texts: Itera
     counts = np.zeros(len(tokenizer), dtype=np.int64)
     for encoding in tokenizer.backend_tokenizer.encode_batch(list(texts), add_special_tokens=False):
         counts += np.bincount(encoding.ids, minlength=len(counts))
+    return counts
+
+
+def count_characters_for_agent_file(tokenizer: PreTrainedTokenizerFast, texts: Iterable[str]) -> np.ndarray:
+    """The same for texts that are written a token a character (`forge.data.render.tokenize_characters`): thoughts and
+    the answers after them, whatever pieces their digits would make in other texts."""
+    counts = np.zeros(len(tokenizer), dtype=np.int64)
+    for character, times in Counter("".join(texts)).items():
+        for token in tokenize_characters(tokenizer, character):
+            counts[token] += times
     return counts
 
 
@@ -160,7 +172,8 @@ def prune_agent_file_vocabulary(
 ) -> PrunedVocabulary:
     """Keep what a corpus needs.
 
-    ``counts``: how often each id occurs in it (`count_tokens_for_agent_file`, or ``np.bincount`` of prepared ids).
+    ``counts``: how often each id occurs in it (`count_tokens_for_agent_file`, `count_characters_for_agent_file`, or
+    ``np.bincount`` of prepared ids).
     Tokens seen fewer than ``min_count`` times go, then those whose loss costs the fewest extra tokens until ``size``
     ids are left. Special tokens, printable ASCII and every byte of the corpus stay; ancestors of a kept token
     stay. ForgeError if ``size`` cannot be reached or ``counts`` does not fit the tokenizer.

@@ -19,7 +19,7 @@ _HEADLINE = {  # of results/headline.json: short titles, so that the parameters 
     "bytes": "bytes",
     "compression": "smaller",
     "bpb": "BPB",
-    "accuracy": "suite",
+    "accuracy_thoughts": "thoughts",
     "accuracy_tools": "tools",
     "claims_passed": "claims",
     "minutes": "min",

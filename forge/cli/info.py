@@ -75,15 +75,16 @@ def phases_command(as_json: JSON = False) -> None:
         emit_command_json({"phases": rows})
         return
     print_terminal_table(
-        ("phase", "what it does", "scale", "bytes", "suite, tools"),
+        ("phase", "what it does", "scale", "bytes", "thoughts", "tools"),
         [(row["phase"], row["title"], row["scale"] or "", *_terminal_ledger_cells(row["ledger"])) for row in rows],
     )
 
 
-def _terminal_ledger_cells(ledger: Any) -> tuple[str, str]:
+def _terminal_ledger_cells(ledger: Any) -> tuple[str, ...]:
     if not isinstance(ledger, dict):
-        return "", ""
-    return f"{ledger['bytes']:,}", f"{ledger['accuracy_tools']:.3f}"
+        return "", "", ""
+    shares = [ledger.get(key) for key in ("accuracy_thoughts", "accuracy_tools")]
+    return f"{ledger['bytes']:,}", *("" if share is None else f"{share:.3f}" for share in shares)
 
 
 @config_app.command("show")

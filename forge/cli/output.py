@@ -36,6 +36,17 @@ def say(text: str) -> None:
     print(printable(text), flush=True)
 
 
+def whisper(text: str) -> None:
+    """Print a line that is not the answer, dimmed on a terminal."""
+    if not on_terminal():
+        say(text)
+        return
+    from rich.console import Console
+    from rich.text import Text
+
+    Console().print(Text(printable(text), style="dim"), soft_wrap=True)
+
+
 def fail_on_terminal(text: str) -> None:
     """Print one line on stderr."""
     print(f"agent-forge: {printable(' '.join(text.split()))}", file=sys.stderr, flush=True)

@@ -13,16 +13,16 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from forge.cli.output import JSON, emit_command_json, fail_on_terminal, print_terminal_table, say
+from forge.cli.output import JSON, emit_command_json, fail_on_terminal, print_terminal_table, say, whisper
 from forge.cli.project import model_in_project
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.interface.limits import COOLEST, HOTTEST, LARGEST_SEED, MOST_ANSWER_TOKENS
-from forge.runtime.agent import MAX_NEW_TOKENS, refuse_text_not_utf8
+from forge.runtime.agent import MAX_NEW_TOKENS, Thinking, refuse_text_not_utf8
 from forge.runtime.chat import MAX_HISTORY
 
 if TYPE_CHECKING:
-    from forge.runtime.agent import Agent
+    from forge.runtime.agent import Agent, Reply
     from forge.runtime.chat import ChatSession
 
 MAX_PROBLEMS = 100_000  # of a family
@@ -48,6 +48,13 @@ MODEL = Annotated[
     str, typer.Argument(help="A directory of models/, or an agent.forge file.", callback=model_in_project)
 ]
 TOOLS = Annotated[bool, typer.Option("--tools/--no-tools", help="Allow tool calls, which are really executed.")]
+THOUGHTS = Annotated[
+    Thinking,
+    typer.Option(
+        help="Begin every answer with a thought, never think, or auto: as the model decides. vote: let several "
+        "thoughts vote, without tools (models/quietstar)."
+    ),
+]
 PERSONA = Annotated[
     str | None, typer.Option(help=f"{', '.join(PERSONAS[:-1])} or {PERSONAS[-1]}.", callback=_known_persona)
 ]
@@ -70,9 +77,7 @@ def eval_command(
     n: Annotated[int, typer.Option(min=1, max=MAX_PROBLEMS, help="Fresh problems of each family.")] = 100,
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the drawn problems.")] = 0,
     tools: TOOLS = True,
-    thoughts: Annotated[
-        bool | None, typer.Option("--thoughts/--no-thoughts", help="Override whether the model thinks.")
-    ] = None,
+    thoughts: THOUGHTS = "off",
     tool_prompt: Annotated[
         bool,
         typer.Option("--tool-prompt", help="Say before each problem which tools there are (phases 1 to 5)."),
@@ -86,7 +91,7 @@ def eval_command(
     Examples:
       agent-forge eval models/compress/agent.forge
       agent-forge eval models/baking --tasks gcd,lcm --n 200 --seed 7
-      agent-forge eval models/forge --no-tools --json
+      agent-forge eval models/forge --no-tools --thoughts on --json
     """
     from forge.data.dialogues import TOOL_PROMPT
     from forge.evals.bpb import bits_per_byte, bpb_held_out_texts
@@ -94,8 +99,6 @@ def eval_command(
 
     names = suite_tasks(None if tasks is None else [name.strip() for name in tasks.split(",") if name.strip()])
     with _agent_for_command(model, workspace) as agent:
-        if thoughts is not None:
-            agent.set_thoughts(thoughts)
         score = score_suite(
             agent.model,
             agent.tokenizer,
@@ -105,16 +108,24 @@ def eval_command(
             execute=agent.toolbox.execute if tools else None,
             tools=tools,
             system=TOOL_PROMPT if tool_prompt else None,
-            thinker=agent.thinker,
+            thoughts="off" if thoughts == "vote" else thoughts,
+            thinker=agent.thinker if thoughts == "vote" else None,
         )
         bpb = bits_per_byte(agent.model, agent.tokenizer, bpb_held_out_texts())
+    # Of answers that were voted for, no single thought is known.
+    thought = None if thoughts == "vote" else sum(bool(answer.thought) for answer in score.made) / len(score.correct)
     if as_json:
-        emit_command_json({"tasks": score.tasks, "mean_accuracy": score.mean_accuracy, "bpb": bpb})
+        found = {"tasks": score.tasks, "mean_accuracy": score.mean_accuracy, "bpb": bpb}
+        how = {"tools": tools, "thoughts": thoughts, "thought_share": thought, "calls": score.calls}
+        emit_command_json({**found, **how})
         return
     print_terminal_table(
         ("task", "n", "accuracy"), [(k, str(v["n"]), f"{v['accuracy']:.3f}") for k, v in score.tasks.items()]
     )
-    say(f"mean accuracy {score.mean_accuracy:.3f} ({'with' if tools else 'without'} tools, seed {seed})")
+    allowed = f"{'with' if tools else 'without'} tools, thoughts {thoughts}"
+    say(f"mean accuracy {score.mean_accuracy:.3f} ({allowed}, seed {seed})")
+    if thought is not None:
+        say(f"thought before {thought:.0%} of the answers, made {score.calls} calls")
     say(f"bits per byte {bpb:.3f} on held-out text")
 
 
@@ -141,6 +152,7 @@ def generate_command(
     prompt: Annotated[str, typer.Argument(help="What to ask; after -- if it begins like an option (-x, --all).")],
     persona: PERSONA = None,
     tools: TOOLS = True,
+    thoughts: THOUGHTS = "auto",
     max_new_tokens: Annotated[
         int, typer.Option(min=1, max=MOST_ANSWER_TOKENS, help="Longest answer, in tokens.")
     ] = MAX_NEW_TOKENS,
@@ -156,6 +168,7 @@ def generate_command(
     \b
     Examples:
       agent-forge generate models/compress/agent.forge "What is 17 * 23?"
+      agent-forge generate models/compress/agent.forge "What is 17 * 23?" --no-tools --thoughts on
       agent-forge generate models/baking "Explain the moon." --persona teacher
       agent-forge generate models/compress "-5 + 3"
     """
@@ -166,27 +179,35 @@ def generate_command(
         reply = agent.reply(
             [{"role": "user", "content": prompt}],
             tools=tools,
+            thoughts=thoughts,
             persona=persona,
             max_new_tokens=max_new_tokens,
             temperature=temperature,
             seed=seed,
-            listen=None if as_json else _print_terminal_tool_call,
+            listen=None if as_json else _show_on_the_way,
         )
     if as_json:
-        calls = [{"call": call, "result": result} for call, result in reply.calls]
-        emit_command_json({"text": reply.text, "calls": calls, "tokens": reply.tokens})
+        emit_command_json({**_reply_json(reply), "tokens": reply.tokens})
         return
     say(reply.text)
 
 
-def _print_terminal_tool_call(kind: str, text: str) -> None:
-    say(f"  [{kind}] {text}")
+def _reply_json(reply: Reply) -> dict[str, Any]:
+    calls = [{"call": call, "result": result} for call, result in reply.calls]
+    return {"text": reply.text, "calls": calls, "thought": reply.thought}
+
+
+def _show_on_the_way(kind: str, text: str) -> None:
+    """What the agent does before it answers: it thinks, calls a tool, gets a result."""
+    show = whisper if kind == "thought" else say
+    show(f"  [{kind}] {text}")
 
 
 def chat_command(
     model: MODEL,
     persona: PERSONA = None,
     tools: TOOLS = True,
+    thoughts: THOUGHTS = "auto",
     history: Annotated[int, typer.Option(min=0, max=MAX_HISTORY, help="Past turns that the agent is shown.")] = 0,
     workspace: WORKSPACE = None,
     as_json: JSON = False,
@@ -203,7 +224,7 @@ def chat_command(
     if sys.stdin is None:
         raise ForgeError("chat: stdin is closed, there is nobody to talk to; for one question: agent-forge generate")
     with _agent_for_command(model, workspace) as agent:
-        session = ChatSession(agent, persona=persona, tools=tools, history=history)
+        session = ChatSession(agent, persona=persona, tools=tools, thoughts=thoughts, history=history)
         if not as_json:
             say(f"{Path(model)}: {agent.parameters:,} parameters. /help lists the commands, /quit ends.")
         for line in _terminal_input_lines("you> "):
@@ -254,12 +275,12 @@ def _chat_command_turn(session: ChatSession, line: str, as_json: bool) -> None:
             if not as_json:
                 say(told)
             return
-        reply = session.ask(line, None if as_json else _print_terminal_tool_call)
+        reply = session.ask(line, None if as_json else _show_on_the_way)
     except ForgeError as error:
         fail_on_terminal(str(error))
         return
     if as_json:
-        emit_command_json({"text": reply.text, "calls": [{"call": c, "result": r} for c, r in reply.calls]})
+        emit_command_json(_reply_json(reply))
     else:
         say(f"agent> {reply.text}")
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import logging
 from collections import Counter
+from collections.abc import Sequence
 from itertools import islice
 from pathlib import Path
 from typing import Any, cast
@@ -66,17 +67,18 @@ def draw_dataset_split(params: Any, seed: int, split: str, toolbox: Toolbox) -> 
     direct, tooled = (params.train_direct, params.train_tooled) if train else (held_out, held_out)
     rows: list[Row] = []
     for task in SUITE:
-        weight = SUITE[task].weight if train else 1.0
-        counts = (direct, round(tooled * weight), round((params.train_worked if train else held_out) * weight))
+        weight, worked = (SUITE[task].weight, SUITE[task].worked) if train else (1.0, 1.0)
+        counts = (direct, round(tooled * weight), round((params.train_worked if train else held_out) * worked))
         items = draw_problems(task, seed, sum(counts), split)
-        ranked = zip(items, _rank_dataset_problems(items), strict=True)
+        ranked = zip(items, _rank_dataset_problems([item.difficulty for item in items]), strict=True)
         rows += [direct_problem_row(item, rank) for item, rank in islice(ranked, counts[0])]
         rows += [tooled_problem_row(item, rank, toolbox) for item, rank in islice(ranked, counts[1])]
-        rows += [worked_problem_row(item, rank) for item, rank in ranked if item.thought()]
+        rows += _ranked_worked_rows([item for item, _ in ranked])
     small = (lambda n: n) if train else (lambda n: max(20, min(n, 4 * held_out)))
+    # A few points decide the claims about tools: seven times as many to test with.
+    dialogues = small(params.train_tool) * (7 if split == "test" else 1)
     rows += [
-        {k: v for k, v in row.items() if k != "expected"}
-        for row in tool_dialogues(small(params.train_tool), seed, cast(Split, split))
+        {k: v for k, v in row.items() if k != "expected"} for row in tool_dialogues(dialogues, seed, cast(Split, split))
     ]
     rows += persona_dialogues(small(params.train_persona), seed, cast(Split, split))
     # Pairs differ more than other rows in how hard they are: three times as many for the claims.
@@ -89,13 +91,21 @@ def draw_dataset_split(params: Any, seed: int, split: str, toolbox: Toolbox) -> 
     return rows
 
 
-def _rank_dataset_problems(items: tuple[Item, ...]) -> list[float]:
-    """Difficulty of each item as its rank within the family, 0..1."""
-    order = sorted(range(len(items)), key=lambda i: (items[i].difficulty, i))
-    ranks = [0.0] * len(items)
+def _rank_dataset_problems(difficulties: Sequence[float]) -> list[float]:
+    """Each of a family's difficulties as its rank among them, 0..1."""
+    order = sorted(range(len(difficulties)), key=lambda i: (difficulties[i], i))
+    ranks = [0.0] * len(order)
     for place, index in enumerate(order):
-        ranks[index] = round(place / max(1, len(items) - 1), 4)
+        ranks[index] = round(place / max(1, len(order) - 1), 4)
     return ranks
+
+
+def _ranked_worked_rows(items: Sequence[Item]) -> list[Row]:
+    """Worked rows of one family; what is hard about them is how long their thought is, not how long the call would
+    be."""
+    rows = [worked_problem_row(item, 0.0) for item in items]
+    ranks = _rank_dataset_problems([len(row["messages"][1]["content"]) for row in rows])
+    return [{**row, "difficulty": rank} for row, rank in zip(rows, ranks, strict=True)]
 
 
 def direct_problem_row(item: Item, difficulty: float) -> Row:

@@ -2,7 +2,7 @@
 
 `tokenizer.apply_chat_template` gives the ids that `render` gives; a test holds the two equal. A message with
 `tool_calls` is taken as `forge.data.layouts` takes it: one call, whose arguments are an object as transformers hands
-them over, or a text.
+them over, or a text. A thought is refused: no text makes the tokenizer cut it into single characters.
 """
 
 from __future__ import annotations
@@ -46,6 +46,8 @@ CHAT_TEMPLATE = (
     "{{- text + '<|end|>' if role == 'assistant' else '<|call|>' + text + '<|result|>' -}}"
     "{%- elif role in ('result', 'tool') -%}"
     "{{- text + '<|assistant|>' -}}"
+    "{%- elif role == 'thought' -%}"
+    "{{- raise_exception('a thought is written a token a character, which a template cannot do: leave it out') -}}"
     "{%- else -%}"
     "{{- raise_exception('unknown role or persona: ' + role) -}}"
     "{%- endif -%}"

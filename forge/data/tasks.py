@@ -40,7 +40,8 @@ class TaskSpec:
     call: Callable[[str, dict[str, Any]], str]
     thought: ThoughtWriter
     multi_step: bool = False
-    weight: float = 1.0  # of its training problems with tools and with thoughts, against the other families
+    weight: float = 1.0  # of its training problems with tools, against the other families
+    worked: float = 1.0  # of those with thoughts
 
 
 @dataclass(frozen=True)
@@ -56,13 +57,13 @@ class Item:
     entry: dict[str, Any] = field(hash=False, compare=False)
 
     def thought(self) -> str:
-        """The worked thought that leads to the answer; empty where a problem has no single one.
+        """The worked thought that leads to the answer.
 
         Raises:
             ForgeError: reasoning_gym's scorer does not accept what it comes to.
         """
         thought, found = SUITE[self.task].thought(self.prompt, self.entry["metadata"])
-        if thought and not reasoning_gym_accepts_answer(self, found):
+        if not reasoning_gym_accepts_answer(self, found):
             raise ForgeError(f"{self.task}: the thought '{thought}' comes to '{found}', not '{self.answer}'")
         return thought
 
@@ -112,30 +113,37 @@ SUITE: dict[str, TaskSpec] = {
         {"min_terms": 2, "max_terms": 4, "min_digits": 1, "max_digits": 3},
         _arithmetic_problem_call,
         chain_sum_thought,
+        worked=0.8,
     ),
     "products": TaskSpec({"min_digits": 2, "max_digits": 3}, _arithmetic_problem_call, products_thought),
     "decimal_chain_sum": TaskSpec(
         {"min_terms": 2, "max_terms": 3, "max_digits": 2, "max_decimal_places": 2},
         _arithmetic_problem_call,
         decimal_chain_sum_thought,
+        worked=0.8,
     ),
     "gcd": TaskSpec({"max_value": 1000}, _number_list_problem_call("gcd"), gcd_thought),
     "lcm": TaskSpec({"max_value": 200}, _number_list_problem_call("lcm"), lcm_thought),
-    "count_bits": TaskSpec({"max_n": 9_999_999}, _count_bits_problem_call, count_bits_thought),
+    "count_bits": TaskSpec({"max_n": 9_999_999}, _count_bits_problem_call, count_bits_thought, worked=0.6),
     "simple_equations": TaskSpec(
-        {"max_terms": 3, "max_value": 50}, _equation_problem_call, equation_thought, multi_step=True
+        {"max_terms": 3, "max_value": 50}, _equation_problem_call, equation_thought, multi_step=True, worked=1.5
     ),
     "leg_counting": TaskSpec(
         {"min_animals": 2, "max_animals": 4, "max_instances": 15},
         _leg_counting_problem_call,
         leg_counting_thought,
         multi_step=True,
+        worked=0.7,
     ),
     "spell_backward": TaskSpec(
-        {"min_word_len": 3, "max_word_len": 8}, _spelling_problem_call, spelling_thought, weight=2.5
+        {"min_word_len": 3, "max_word_len": 8}, _spelling_problem_call, spelling_thought, weight=2.5, worked=3.5
     ),
     "base_conversion": TaskSpec(
-        {"min_value": 16, "max_value": 1000}, _base_conversion_problem_call, base_conversion_thought, multi_step=True
+        {"min_value": 16, "max_value": 1000},
+        _base_conversion_problem_call,
+        base_conversion_thought,
+        multi_step=True,
+        worked=2.5,
     ),
 }
 
@@ -167,7 +175,8 @@ def _reasoning_gym_problems(task: str, seed: int) -> Any:
 
 @lru_cache(maxsize=256)
 def draw_problems(task: str, seed: int, n: int, split: str) -> tuple[Item, ...]:
-    """``n`` distinct problems of a family that belong to ``split``; equal arguments, equal problems."""
+    """``n`` distinct problems of a family that belong to ``split`` and have one answer; equal arguments, equal
+    problems."""
     if split not in SPLITS:
         raise ForgeError(f"unknown split '{split}'; there are {', '.join(SPLITS)}")
     data = _reasoning_gym_problems(task, problem_stream_seed(task, seed, split))
@@ -182,7 +191,9 @@ def draw_problems(task: str, seed: int, n: int, split: str) -> tuple[Item, ...]:
         prompt = entry["question"]
         if dataset_split_of_problem(prompt) == split and prompt not in seen:
             seen.add(prompt)
-            items.append(_problem_from_entry(task, entry))
+            item = _problem_from_entry(task, entry)
+            if SUITE[task].thought(item.prompt, entry["metadata"])[0]:  # else no single answer: "0 = 0"
+                items.append(item)
     return tuple(items)
 
 

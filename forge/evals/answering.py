@@ -20,7 +20,7 @@ END = "<|end|>"
 CALL = "<|call|>"
 THINK = "<|think|>"
 Thoughts = Literal["off", "on", "auto"]
-MAX_NEW_TOKENS = 96  # longest answer that is measured, where no `evaluation.answer_tokens` of a params.yaml says
+MAX_NEW_TOKENS = 144  # longest answer that is measured, where no `evaluation.answer_tokens` of a params.yaml says
 
 
 def eval_special_token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:
@@ -55,9 +55,11 @@ def answer_all(
     seed: int = 0,
     thoughts: Thoughts = "off",
     thinker: Any = None,
+    hear: Callable[[str], None] | None = None,
 ) -> list[Generation]:
     """Continue every conversation; order is kept. Without `execute` the call token is banned. `thoughts`: banned, begun
     for every answer, or left to the model. With a `thinker` (see forge.thinking) several are thought and vote.
+    `hear` is called with each thought when it ends.
 
     `max_new_tokens` counts every token after the prompt, tool results included. Batching is the engine's.
     """
@@ -70,7 +72,7 @@ def answer_all(
     ]
     if thinker is not None:
         if execute is not None:
-            raise ForgeError("thoughts are for answers without tools; add --no-tools")
+            raise ForgeError("thoughts that vote are for answers without tools; add --no-tools (in a chat: /tools off)")
         from forge.model.engine import Generation, decode_titan_output_ids
 
         made = thinker.answer(model, prompts, max_new_tokens, seed)
@@ -87,4 +89,5 @@ def answer_all(
         temperature=temperature,
         seed=seed,
         ban_ids=[eval_special_token_id(tokenizer, token) for token in banned],
+        hear=hear,
     )

@@ -3,9 +3,10 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
+from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
@@ -13,6 +14,7 @@ from forge.data.build import Row
 from forge.data.personas import PERSONAS
 from forge.evals.measure import Measurement, measure_eval_scores
 from forge.evals.persona import PersonaScore, score_personas
+from forge.evals.shared import MeasurementTable, measurement_key
 from forge.evals.tool_use import ToolScore, score_tool_use
 from forge.interface.params import EvaluationParams
 from forge.model import TinyTitanForCausalLM
@@ -44,27 +46,31 @@ def pick_eval_probes(test: list[Row], train: list[Row], tool_n: int, persona_n: 
 class Evaluator:
     """Workspace, sizes and tokenizer, given once.
 
-    rows: reads the conversations of a split.
+    rows: reads the conversations of a split. table: what is measured already.
     """
 
     tokenizer: PreTrainedTokenizerFast
     params: EvaluationParams
     workspace: Path
     rows: Callable[[str], list[Row]]
+    table: MeasurementTable = field(default_factory=MeasurementTable)
 
     def measure(self, model: TinyTitanForCausalLM, prompted: bool = True) -> Measurement:
-        """The figures of the ledger; ``prompted`` adds the suite under the tool prompt."""
+        """The figures of the ledger; ``prompted`` adds the suite under the tool prompt. A model that the table has is
+        not asked again: the texts of its answers are missing then."""
         p = self.params
-        return measure_eval_scores(
-            model,
-            self.tokenizer,
-            workspace=self.workspace,
-            n=p.suite_n,
-            seed=p.seed,
-            max_new_tokens=p.answer_tokens,
-            text_chars=p.text_chars,
-            prompted=prompted,
-        )
+        sizes: dict[str, Any] = {
+            "n": p.suite_n,
+            "seed": p.seed,
+            "max_new_tokens": p.answer_tokens,
+            "text_chars": p.text_chars,
+            "prompted": prompted,
+        }
+
+        def measure() -> Measurement:
+            return measure_eval_scores(model, self.tokenizer, workspace=self.workspace, **sizes)
+
+        return self.table.find(measurement_key(model, self.tokenizer, sizes), measure)
 
     @cached_property
     def probes(self) -> Probes:

@@ -14,6 +14,7 @@ from typing import TYPE_CHECKING, Any
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from forge.errors import ForgeError
+from forge.evals.suite import SuiteScore
 from forge.files import read_json
 
 if TYPE_CHECKING:
@@ -24,13 +25,14 @@ if TYPE_CHECKING:
 class Column:
     """A quality that each phase's model is measured for.
 
-    key: in ledger.json. title: above the column. of: its value in a measurement; None where it was not asked for.
-    bounds: lowest and highest value that can be, None for any. says: what it is. optional: it may be None.
+    key: in ledger.json. title: above the column. of: its value in a measurement, or the score whose mean it is and
+    whose problems give its interval; None where it was not asked for. bounds: lowest and highest value that can be,
+    None for any. says: what it is. optional: a row may lack it: not asked for, or older than the column.
     """
 
     key: str
     title: str
-    of: Callable[[Measurement], float | None]
+    of: Callable[[Measurement], SuiteScore | float | None]
     bounds: tuple[float, float] | None
     says: str
     optional: bool = False
@@ -39,16 +41,11 @@ class Column:
 _SHARE = (0.0, 1.0)
 COLUMNS = (
     Column("bpb", "BPB", lambda m: m.bpb, None, "bits per UTF-8 byte of held-out text"),
-    Column("accuracy_no_tools", "suite, no tools", lambda m: m.no_tools.mean_accuracy, _SHARE, "exact match, no tools"),
-    Column("accuracy_tools", "suite, tools", lambda m: m.tools.mean_accuracy, _SHARE, "with tools, unexplained"),
-    Column(
-        "accuracy_tools_prompted",
-        "suite, tools explained",
-        lambda m: m.prompted_accuracy,
-        _SHARE,
-        "in the prompt",
-        True,
-    ),
+    Column("accuracy_no_tools", "suite, at once", lambda m: m.no_tools, _SHARE, "no tools, no thoughts"),
+    Column("accuracy_thoughts", "thoughts", lambda m: m.thoughts, _SHARE, "no tools, a thought for every answer", True),
+    Column("accuracy_tools", "tools", lambda m: m.tools, _SHARE, "no thoughts, no word about tools"),
+    Column("accuracy_tools_prompted", "tools explained", lambda m: m.prompted, _SHARE, "explained in the prompt", True),
+    Column("accuracy_all", "all", lambda m: m.everything, _SHARE, "tools and thoughts left to the model", True),
 )
 
 
@@ -63,6 +60,8 @@ class LedgerRow(BaseModel):
     parameters: int = Field(ge=1)
     seconds: float = Field(ge=0.0)
     files: list[str] = Field(min_length=1)
+    ci95: dict[str, tuple[float, float]] = {}
+    """Lowest and highest value of a column, by its key: 95 % interval over the problems that were asked."""
 
     def value(self, key: str) -> float | None:
         """The value of a column; None where it was not asked for."""
@@ -80,6 +79,9 @@ class LedgerRow(BaseModel):
                 raise ValueError(f"{column.key}: missing")
             if value is not None and not (math.isfinite(value) and low <= value <= high):
                 raise ValueError(f"{column.key}: {value} is not from {low} to {high}")
+        for key, (low, high) in self.ci95.items():
+            if (value := self.value(key)) is None or not low <= value <= high:
+                raise ValueError(f"{key}: {value} is not in its interval")
         return self
 
 
@@ -110,9 +112,14 @@ def ledger_deployable_files(names: Sequence[str], directory: Path | str) -> list
 
 
 def ledger_row(phase: str, files: Sequence[Path], parameters: int, measured: Measurement, seconds: float) -> LedgerRow:
-    """Build a row; `bytes` is measured on disk here and cannot be passed in."""
+    """Build a row; `bytes` is measured on disk here and cannot be passed in. Intervals are Wilson's."""
+    from forge.evals.bootstrap import mean_interval  # numpy: not for those who only read rows
+
     if not files:
         raise ForgeError(f"ledger: {phase} names no file")
+    found = {column.key: column.of(measured) for column in COLUMNS}
+    scores = {key: score for key, score in found.items() if isinstance(score, SuiteScore)}
+    intervals = {key: mean_interval(score.correct) for key, score in scores.items()}
     return LedgerRow.model_validate(
         {
             "phase": phase,
@@ -120,7 +127,9 @@ def ledger_row(phase: str, files: Sequence[Path], parameters: int, measured: Mea
             "parameters": parameters,
             "seconds": seconds,
             "files": [_ledger_file_path(path) for path in files],
-            **{column.key: column.of(measured) for column in COLUMNS},
+            "ci95": {key: (interval.low, interval.high) for key, interval in intervals.items()},
+            **found,
+            **{key: score.mean_accuracy for key, score in scores.items()},
         }
     )
 

@@ -17,24 +17,28 @@ from forge.tools import Toolbox
 
 @dataclass(frozen=True)
 class Measurement:
-    """Suite without tools, with tools and no tool text, with tools under the tool prompt (None where not asked for),
-    and bits per byte on held-out text. Scores of one seed and size are paired over models."""
+    """The suite asked in every way that an agent can be used, and bits per byte on held-out text.
+
+    no_tools: answered at once. thoughts: no tools, and a thought begun for every answer. tools: thoughts banned, and no
+    tool text. prompted: the same under the tool prompt, None where it was not asked for. everything: tools and thoughts
+    left to the model, under the tool prompt where `prompted` was asked for. Scores of one seed and size are paired over
+    ways and models.
+    """
 
     no_tools: SuiteScore
+    thoughts: SuiteScore
     tools: SuiteScore
     prompted: SuiteScore | None
+    everything: SuiteScore
     bpb: float
-
-    @property
-    def prompted_accuracy(self) -> float | None:
-        """Mean accuracy under the tool prompt, None where it was not asked for."""
-        return None if self.prompted is None else self.prompted.mean_accuracy
 
     def headline(self) -> dict[str, float]:
         """The metrics that ``dvc metrics show`` lists."""
         out = {
             "accuracy_no_tools": self.no_tools.mean_accuracy,
+            "accuracy_thoughts": self.thoughts.mean_accuracy,
             "accuracy_tools": self.tools.mean_accuracy,
+            "accuracy_all": self.everything.mean_accuracy,
             "bpb": self.bpb,
             "mean_steps": self.tools.mean_steps,
         }
@@ -55,25 +59,37 @@ def measure_eval_scores(
     prompted: bool = True,
     split: str = "test",
 ) -> Measurement:
-    """Score a model on ``n`` problems a family; ``prompted`` adds the run under the tool prompt."""
+    """Score a model on ``n`` problems a family; ``prompted`` adds the run under the tool prompt.
+
+    Ways that ban more come after ways that ban less: what was answered there without the banned token stands, so a
+    model that makes no call unless it is told of tools is asked for its answers at once only once.
+    """
     with Toolbox(workspace) as toolbox:
         common: dict[str, Any] = {"n": n, "seed": seed, "split": split, "max_new_tokens": max_new_tokens}
-        without = score_suite(model, tokenizer, tools=False, **common)
-        with_tools = score_suite(model, tokenizer, tools=True, execute=toolbox.execute, **common)
-        shown = (
-            score_suite(model, tokenizer, tools=True, execute=toolbox.execute, system=TOOL_PROMPT, **common)
-            if prompted
-            else None
-        )
-    return Measurement(
-        without, with_tools, shown, bits_per_byte(model, tokenizer, bpb_held_out_texts(split, text_chars))
-    )
+        free: dict[str, Any] = {**common, "tools": True, "execute": toolbox.execute}
+        told: dict[str, Any] = {**free, "system": TOOL_PROMPT} if prompted else free
+        everything = score_suite(model, tokenizer, thoughts="auto", **told)
+        under = score_suite(model, tokenizer, known=everything, **told)
+        tools = score_suite(model, tokenizer, **free) if prompted else under
+        no_tools = score_suite(model, tokenizer, tools=False, known=tools, **common)
+        thoughts = score_suite(model, tokenizer, tools=False, thoughts="on", **common)
+    bpb = bits_per_byte(model, tokenizer, bpb_held_out_texts(split, text_chars))
+    return Measurement(no_tools, thoughts, tools, under if prompted else None, everything, bpb)
+
+
+SOLVED = "suite exact match, half with tools and half by thoughts"
 
 
 def solved(measured: Measurement) -> list[float]:
-    """Per problem: solved with tools under the tool prompt, or without tools, half each (phases before baking)."""
-    prompted = measured.tools if measured.prompted is None else measured.prompted
-    return [0.5 * (a + b) for a, b in zip(prompted.correct, measured.no_tools.correct, strict=True)]
+    """Per problem: solved with tools (explained, in phases before baking) and solved by a thought without tools, half
+    each. Answers at once are left out: hardly any problem of the suite can be solved so."""
+    tools = measured.tools if measured.prompted is None else measured.prompted
+    return solved_in_halves(tools, measured.thoughts)
+
+
+def solved_in_halves(tools: SuiteScore, thoughts: SuiteScore) -> list[float]:
+    """Per problem: half for a right answer with tools, half for one after a thought."""
+    return [0.5 * (a + b) for a, b in zip(tools.correct, thoughts.correct, strict=True)]
 
 
 def mean(values: Sequence[float]) -> float:

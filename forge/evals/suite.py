@@ -10,10 +10,21 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
-from forge.evals.answering import MAX_NEW_TOKENS, Thoughts, answer_all, eval_prompt_messages
+from forge.evals.answering import (
+    CALL,
+    MAX_NEW_TOKENS,
+    THINK,
+    Thoughts,
+    answer_all,
+    eval_prompt_messages,
+    eval_special_token_id,
+)
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
+
+    from forge.data.tasks import Item
+    from forge.model.engine import Generation
 
 _FULL_SCORE = 1.0 - 1e-9
 
@@ -24,8 +35,8 @@ class SuiteScore:
 
     tasks: {family: {"n", "accuracy"}}. mean_accuracy: mean over families, each counting the same. correct:
     1.0 or 0.0 per item, families in the order asked for, items in the order drawn: two scores with the same
-    tasks, n, seed and split are paired. difficulty, steps: per item, in the same order (steps = mean
-    recurrence steps a token). calls: tool calls made. answers, thoughts: what was written, empty for no thought.
+    tasks, n, seed and split are paired. mean_steps: recurrence steps a token, mean over items. calls: tool calls made.
+    made: what was written, item by item; empty for a score that was read from a file.
     """
 
     tasks: dict[str, dict[str, float]]
@@ -33,10 +44,7 @@ class SuiteScore:
     correct: list[float]
     mean_steps: float
     calls: int
-    difficulty: list[float] = field(default_factory=list)
-    steps: list[float] = field(default_factory=list)
-    answers: list[str] = field(default_factory=list)
-    thoughts: list[str] = field(default_factory=list)
+    made: list[Generation] = field(default_factory=list)
 
 
 def suite_tasks(names: Sequence[str] | None = None) -> list[str]:
@@ -68,6 +76,7 @@ def score_suite(
     max_new_tokens: int = MAX_NEW_TOKENS,
     thoughts: Thoughts = "off",
     thinker: Any = None,
+    known: SuiteScore | None = None,
 ) -> SuiteScore:
     """Score `n` items of each family, drawn from `split` with `seed`.
 
@@ -77,9 +86,11 @@ def score_suite(
         fed back.
         system: words put before the question (none by default: zero-shot). persona: a baked handle. thoughts:
         banned, begun for every answer, or left to the model. thinker: lets several vote (forge.thinking).
+        known: this model's score of the same problems, asked in the same words, with less banned. Where an answer
+        holds nothing that is banned now, greedy decoding would write it again: it counts and is not asked for.
     Raises ForgeError for unknown tasks, n < 1, or tools without `execute`.
     """
-    from forge.data.tasks import draw_problems, reasoning_gym_accepts_answer
+    from forge.data.tasks import draw_problems
 
     if n < 1:
         raise ForgeError(f"eval: n must be at least 1, got {n}")
@@ -88,30 +99,46 @@ def score_suite(
     names = suite_tasks(tasks)
     items = [item for name in names for item in draw_problems(name, seed, n, split)]
     conversations = [eval_prompt_messages(item.prompt, system=system, persona=persona) for item in items]
-    made = answer_all(
+    kept = {} if known is None else _suite_answers_that_stand(tokenizer, known, tools=tools, thoughts=thoughts)
+    asked = [i for i in range(len(items)) if i not in kept]
+    new = answer_all(
         model,
         tokenizer,
-        conversations,
+        [conversations[i] for i in asked],
         execute=execute if tools else None,
         max_new_tokens=max_new_tokens,
         thoughts=thoughts,
         thinker=thinker,
     )
+    given = kept | dict(zip(asked, new, strict=True))
+    return _suite_score(names, items, [given[i] for i in range(len(items))])
+
+
+def _suite_score(names: Sequence[str], items: Sequence[Item], made: list[Generation]) -> SuiteScore:
+    """The verdict on each answer, and the means by family and over families."""
+    from forge.data.tasks import reasoning_gym_accepts_answer
+
     correct = [
         float(reasoning_gym_accepts_answer(item, answer.text) >= _FULL_SCORE)
         for item, answer in zip(items, made, strict=True)
     ]
     by_task = {name: [c for item, c in zip(items, correct, strict=True) if item.task == name] for name in names}
     table = {name: {"n": len(hits), "accuracy": sum(hits) / len(hits)} for name, hits in by_task.items()}
-    steps = [float(answer.steps) for answer in made]
     return SuiteScore(
         tasks=table,
         mean_accuracy=sum(row["accuracy"] for row in table.values()) / len(table),
         correct=correct,
-        mean_steps=sum(steps) / len(steps),
+        mean_steps=sum(float(answer.steps) for answer in made) / len(made),
         calls=sum(len(answer.calls) for answer in made),
-        difficulty=[float(item.difficulty) for item in items],
-        steps=steps,
-        answers=[answer.text for answer in made],
-        thoughts=[answer.thought for answer in made],
+        made=made,
     )
+
+
+def _suite_answers_that_stand(
+    tokenizer: PreTrainedTokenizerFast, known: SuiteScore, *, tools: bool, thoughts: Thoughts
+) -> dict[int, Generation]:
+    """The answers of `known`, by place, in which nothing stands that is banned now."""
+    banned = {
+        eval_special_token_id(tokenizer, mark) for mark, off in ((CALL, not tools), (THINK, thoughts == "off")) if off
+    }
+    return {i: answer for i, answer in enumerate(known.made) if banned.isdisjoint(answer.ids)}

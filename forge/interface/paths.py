@@ -10,6 +10,7 @@ OWN = Path("data/own")
 CODE = Path("data/code")
 RESULTS = Path("results")
 MODELS = Path("models")
+SETTLED = "settled.safetensors"  # beside the trunk's weights: those of phase 1 without branches, its rate decayed
 AGENT_FILE = MODELS / "compress" / "agent.forge"
 
 

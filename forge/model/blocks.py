@@ -66,15 +66,20 @@ class _TurnedNorm(torch.autograd.Function):
         return apply_rotary(_rms_norm_gradient_in_titan(grads[0], turned).mul_(inverse), cos_sin.conj()), None
 
 
+def _squared_relu_norm(x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    """relu(x), the norm of its square, and the factor that made it."""
+    rectified = F.relu(x)
+    normed = rectified * rectified
+    inverse = normed.shape[-1] ** 0.5 / torch.linalg.vector_norm(normed, dim=-1, keepdim=True).clamp_(min=1e-6)
+    return rectified, normed.mul_(inverse), inverse
+
+
 class _SquaredReLUNorm(torch.autograd.Function):
     """RMSNorm of relu(x) squared."""
 
     @staticmethod
     def forward(ctx: Any, x: Tensor) -> Tensor:
-        rectified = F.relu(x)
-        normed = rectified * rectified
-        inverse = normed.shape[-1] ** 0.5 / torch.linalg.vector_norm(normed, dim=-1, keepdim=True).clamp_(min=1e-6)
-        normed.mul_(inverse)
+        rectified, normed, inverse = _squared_relu_norm(x)
         ctx.save_for_backward(rectified, normed, inverse)
         return normed
 
@@ -98,17 +103,23 @@ def _upcast_titan_norm_input(x: Tensor) -> Tensor:
 
 def rms_norm(x: Tensor) -> Tensor:
     """RMSNorm over the last axis without a gain: nothing to store, nothing to fold away at deployment."""
-    return cast(Tensor, _RMSNorm.apply(_upcast_titan_norm_input(x)))
+    x = _upcast_titan_norm_input(x)
+    # Where no gradient is wanted, a function of autograd costs more than the norm of a token.
+    return cast(Tensor, _RMSNorm.apply(x)) if torch.is_grad_enabled() else _norm(x)[0]
 
 
 def rotary_norm(x: Tensor, cos_sin: Tensor) -> Tensor:
     """:func:`rms_norm`, then rotary embedding of x (...,e); ``cos_sin`` broadcast to (...,e/2)."""
-    return cast(Tensor, _TurnedNorm.apply(_upcast_titan_norm_input(x), cos_sin))
+    x = _upcast_titan_norm_input(x)
+    if torch.is_grad_enabled():
+        return cast(Tensor, _TurnedNorm.apply(x, cos_sin))
+    return apply_rotary(_norm(x)[0], cos_sin)
 
 
 def squared_relu_norm(x: Tensor) -> Tensor:
     """:func:`rms_norm` of the squared ReLU (arXiv 2109.08668) of x."""
-    return cast(Tensor, _SquaredReLUNorm.apply(_upcast_titan_norm_input(x)))
+    x = _upcast_titan_norm_input(x)
+    return cast(Tensor, _SquaredReLUNorm.apply(x)) if torch.is_grad_enabled() else _squared_relu_norm(x)[1]
 
 
 class CoreLinear(nn.Linear):

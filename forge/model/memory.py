@@ -12,8 +12,8 @@ token before, the short convolution of section 4.4: a value's position knows its
 
 As in the paper's chunked form, gradients inside a chunk are taken at the weights of its start, M_c (section
 3.2); then both recurrences are linear inside a chunk. All that depends on the input alone is computed for all
-chunks at once; what must wait for M_c is a loop over chunks of two products of (c,m) by (m,m). Shapes: b batch,
-h heads, t time, n chunks of c tokens, m head dimension.
+chunks at once; what must wait for M_c is a loop over chunks of two products of (c,m) by (m,m). A single token, as in
+decoding, takes the equations as they stand. Shapes: b batch, h heads, t time, n chunks of c tokens, m head dimension.
 """
 
 from __future__ import annotations
@@ -82,21 +82,44 @@ class NeuralMemory(nn.Module):
         """
         batch, time, _ = x.shape
         state = self.empty_state(batch) if state is None else state.detach()
-        split = lambda y: y.view(batch, time, self.heads, self.head_dim).transpose(1, 2)  # noqa: E731
-        raw_key, value = split(self.k(x)), split(self.v(x))
-        query, key = l2_normalize_memory_keys(split(self.q(x))), self.mixed_keys(raw_key, state.last_key)
+        query, raw_key, value = self.projected(x)
+        query, key = l2_normalize_memory_keys(query), self.mixed_keys(raw_key, state.last_key)
+        raw_gates = self.gate(x).transpose(1, 2)
+        gate = torch.sigmoid(raw_gates[:, 3 * self.heads :]).unsqueeze(-1)
+        if time == 1 and lengths is None:
+            read, after = self._one(query, key, value, raw_gates, state)
+            after.last_key = raw_key
+            return self._gated(read, gate), after
         valid = torch.ones(batch, time, dtype=torch.bool, device=x.device)
         if lengths is not None:
             valid = torch.arange(time, device=x.device) < lengths[:, None]
-        raw_gates = self.gate(x).transpose(1, 2)
         read, after = self._scan(query, key, value, self._rates(raw_gates, valid), valid, state)
         count = valid.sum(dim=1)
         rows = torch.arange(batch, device=x.device)
         newest = raw_key[rows, :, (count - 1).clamp(min=0)].unsqueeze(2)
         after.last_key = torch.where((count > 0)[:, None, None, None], newest, state.last_key)
-        gate = torch.sigmoid(raw_gates[:, 3 * self.heads :]).unsqueeze(-1)
-        mixed = (rms_norm(read) * gate).transpose(1, 2).flatten(2)
-        return self.o(mixed), after
+        return self._gated(read, gate), after
+
+    def projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of x (b,t,d), each (b,h,t,m), as the projections give them."""
+        split = lambda y: y.unflatten(-1, (self.heads, self.head_dim)).transpose(1, 2)  # noqa: E731
+        return split(self.q(x)), split(self.k(x)), split(self.v(x))
+
+    def _gated(self, read: Tensor, gate: Tensor) -> Tensor:
+        return self.o((rms_norm(read) * gate).transpose(1, 2).flatten(2))
+
+    def _one(
+        self, query: Tensor, key: Tensor, value: Tensor, raw_gates: Tensor, state: MemoryState
+    ) -> tuple[Tensor, MemoryState]:
+        """The read (b,h,1,m) and the state after one token, in few passes over the matrices: they are what it costs."""
+        begins = (state.length % self.chunk == 0)[:, None, None, None]
+        start = torch.where(begins, state.matrix, state.chunk_start)
+        theta, eta, alpha = (r.unsqueeze(-1) for r in self._rates(raw_gates, None))
+        error = value - key @ start.transpose(-1, -2)
+        error = ERROR_LIMIT * torch.tanh(error / ERROR_LIMIT) * theta
+        momentum = torch.addcmul(error.transpose(-1, -2) * key, eta, state.momentum)
+        matrix = torch.addcmul(momentum, 1 - alpha, state.matrix)
+        return query @ matrix.transpose(-1, -2), MemoryState(start, matrix, momentum, state.last_key, state.length + 1)
 
     def mixed_keys(self, raw: Tensor, before: Tensor) -> Tensor:
         """Keys (b,h,t,m) mixed with those of the token before, ``before`` (b,h,1,m) first; of length 1."""
@@ -105,12 +128,14 @@ class NeuralMemory(nn.Module):
             torch.lerp(raw, torch.cat((before.to(raw.dtype), raw[:, :, :-1]), dim=2), share)
         )
 
-    def _rates(self, raw: Tensor, valid: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+    def _rates(self, raw: Tensor, valid: Tensor | None) -> tuple[Tensor, Tensor, Tensor]:
         """Data-dependent theta, eta, alpha, each (b,h,t); padding gets (0,1,0), which changes nothing."""
         theta, eta, alpha = raw[:, : 3 * self.heads].sigmoid().chunk(3, dim=1)
+        eta, alpha = eta * 0.9, alpha * (0.5 * min(1.0, self.chunk / self.capacity))
+        if valid is None:
+            return theta, eta, alpha
         keep = valid[:, None]
-        decay = min(1.0, self.chunk / self.capacity)
-        return theta * keep, torch.where(keep, eta * 0.9, 1.0), alpha * (0.5 * decay) * keep
+        return theta * keep, torch.where(keep, eta, 1.0), alpha * keep
 
     def _scan(
         self,
@@ -126,7 +151,7 @@ class NeuralMemory(nn.Module):
         Returns the reads (b,h,t,m) and the state after them.
         """
         time = query.shape[2]
-        phase = int(state.length.max()) % self.chunk if time > 1 else 0
+        phase = int(state.length.max()) % self.chunk
         # A call inside one chunk is one shorter chunk; otherwise idle tokens fill up both ends.
         size, front = (time, 0) if phase + time <= self.chunk else (self.chunk, phase)
         count = -(-(front + time) // size)

@@ -38,6 +38,8 @@ from forge.model.quantizers import fake_rowwise
 ROLL = 1  # channels that the token before is turned by, so that a projection can tell it from the token itself
 # Tokens of a prompt that are read at once. What attention and its bias take grows with the square of them.
 PIECE = 1024
+# Where more than one row in so many goes on in decoding, reading all keys takes less than a copy of theirs.
+FEW = 4
 
 rope = lru_cache(maxsize=8)(rotary_cos_sin)
 
@@ -52,11 +54,20 @@ class Cache:
     last_embed: Tensor
     memory: MemoryState | None
 
-    def rows(self, index: Tensor) -> Cache:
-        """The cache of some rows, in the order of ``index``; rows may repeat."""
+    @property
+    def capacity(self) -> int:
+        """Tokens a row has room for."""
+        return self.keys[0].shape[2]
+
+    def rows(self, index: Tensor, capacity: int | None = None) -> Cache:
+        """The cache of some rows, in the order of ``index``; rows may repeat. ``capacity``: room for so many tokens,
+        at least those of the longest row, by default as much as there is."""
+        room, lengths = self.capacity if capacity is None else capacity, self.lengths[index]
+        used = int(lengths.max()) if len(index) else 0  # what is beyond it is empty, and not worth a copy
+        picked = lambda x: F.pad(x[:, :, :used].index_select(0, index), (0, 0, 0, room - used))  # noqa: E731
         memory = None if self.memory is None else self.memory.rows(index)
-        keys, values = [k[index] for k in self.keys], [v[index] for v in self.values]
-        return Cache(keys, values, self.lengths[index], self.last_embed[index], memory)
+        keys, values = [picked(k) for k in self.keys], [picked(v) for v in self.values]
+        return Cache(keys, values, lengths, self.last_embed[index], memory)
 
     def grow(self, capacity: int) -> None:
         """Make room for ``capacity`` tokens a row."""
@@ -235,9 +246,15 @@ class TinyTitanForCausalLM(nn.Module):
         longest = ids.shape[1] if cache is None else int(positions.max()) + 1
         cos_sin = rope(_round_up(longest), c.head_dim, c.rope_theta, ids.device)[positions]
         before = min(start, c.window - 1)
-        bias = self._bias(positions, cache if decoding else None, before, x.dtype)
+        if decoding and cache is not None:
+            seen = max(0, int(positions.min()) + 1 - c.window)  # keys before it are outside of every row's window
+            keys = torch.arange(seen, longest, device=ids.device)
+            bias: Tensor | None = _titan_attention_window_bias(positions[:, :, None] - keys, c.window, x.dtype)[:, None]
+            writer = _Writer(cache, seen, seen, longest, places=positions[:, 0])
+        else:
+            bias = self._bias(ids.shape[1], before, ids.device, x.dtype)
+            writer = _Writer(cache, start - before, start, start + ids.shape[1])
         trace = RecurrentState(x, x, cos_sin, bias, before=before)
-        writer = _Writer(cache, decoding, start, before)
         if c.architecture == "plain":
             x = self._stack_step(self.low, x, trace, writer)
         else:
@@ -293,17 +310,13 @@ class TinyTitanForCausalLM(nn.Module):
         first = cache.lengths[:, None] if start is None else torch.full_like(cache.lengths, start)[:, None]
         return x, first + time
 
-    def _bias(self, positions: Tensor, cache: Cache | None, before: int, dtype: torch.dtype) -> Tensor | None:
-        """What attention adds to its logits, 0 or -inf; None where plain square causal attention is meant."""
-        window = self.config.window
-        if cache is None:
-            time = positions.shape[-1]
-            if time <= window and not before:
-                return None
-            keys = torch.arange(before + time, device=positions.device)
-            return _titan_attention_window_bias(keys[before:, None] - keys, window, dtype)
-        keys = torch.arange(int(positions.max()) + 1, device=positions.device)
-        return _titan_attention_window_bias(positions[:, :, None] - keys, window, dtype)[:, None]
+    def _bias(self, time: int, before: int, device: torch.device, dtype: torch.dtype) -> Tensor | None:
+        """What attention of ``time`` tokens after ``before`` others adds to its logits, 0 or -inf; None where plain
+        square causal attention is meant."""
+        if time <= self.config.window and not before:
+            return None
+        keys = torch.arange(before + time, device=device)
+        return _titan_attention_window_bias(keys[before:, None] - keys, self.config.window, dtype)
 
     def _stack_step(
         self,
@@ -387,15 +400,21 @@ class TinyTitanForCausalLM(nn.Module):
             out.append((F.linear(trace.high, table), halt))
         return out
 
-    def run_until_halt(self, trace: RecurrentState, steps: int | None = None) -> tuple[Tensor, Tensor]:
-        """Run positions until they halt: (final hidden (b,s,d), steps taken (b,s)); ``steps`` fixes those."""
-        return deque(self.halting_states(trace, steps), maxlen=1).pop()
+    def run_until_halt(
+        self, trace: RecurrentState, steps: int | None = None, live: Tensor | None = None
+    ) -> tuple[Tensor, Tensor]:
+        """Run positions until they halt: (final hidden (b,s,d), steps taken (b,s)); ``steps`` fixes those. Rows that
+        are not ``live`` (b) stop after the first."""
+        return deque(self.halting_states(trace, steps, live), maxlen=1).pop()
 
-    def halting_states(self, trace: RecurrentState, steps: int | None = None) -> Iterator[tuple[Tensor, Tensor]]:
+    def halting_states(
+        self, trace: RecurrentState, steps: int | None = None, live: Tensor | None = None
+    ) -> Iterator[tuple[Tensor, Tensor]]:
         """:meth:`run_until_halt` step by step: what it would return after each; a halted position keeps its state."""
         limit = self.steps if steps is None else steps
         taken = torch.ones(trace.high.shape[:2], dtype=torch.long, device=trace.high.device)
         final, going = trace.high, torch.ones_like(taken, dtype=torch.bool)
+        going = going if live is None else going & live[:, None]
         yield final, taken
         for _ in range(1, limit):
             if steps is None and hasattr(self, "halt"):
@@ -410,17 +429,18 @@ class TinyTitanForCausalLM(nn.Module):
             yield final, taken
 
     def _recurrence_step_rows(self, trace: RecurrentState, rows: Tensor) -> RecurrentState:
-        part = replace(
-            trace,
-            low=trace.low[rows],
-            high=trace.high[rows],
-            kv=[(k[rows], v[rows]) for k, v in trace.kv],
-            bias=trace.bias if trace.bias is None or trace.bias.dim() == 2 else trace.bias[rows],
-            cos_sin=trace.cos_sin if trace.cos_sin.dim() == 3 else trace.cos_sin[rows],
-        )
+        picked = lambda x, shared: x if x is None or x.dim() == shared else x[rows]  # noqa: E731
+        part = replace(trace, low=trace.low[rows], high=trace.high[rows], cos_sin=picked(trace.cos_sin, 3))
+        if trace.high.shape[1] == 1 and part.cos_sin.dim() == 4 and FEW * len(rows) > len(trace.high):
+            low, high, cos_sin = (x[:, 0] for x in (part.low, part.high, part.cos_sin))
+            part = replace(part, low=low, high=high, cos_sin=cos_sin, places=Places(rows, len(trace.high), 1))
+        else:
+            part = replace(part, kv=[(k[rows], v[rows]) for k, v in trace.kv], bias=picked(trace.bias, 2))
         part = self.recurrence_step(part)
-        low, high = trace.low.clone(), trace.high.clone()
-        low[rows], high[rows] = part.low, part.high
+        low, high = (
+            x.index_copy(0, rows, new.view(-1, *x.shape[1:]))
+            for x, new in ((trace.low, part.low), (trace.high, part.high))
+        )
         return replace(trace, low=low, high=high)
 
     def empty_cache(self, batch: int, capacity: int) -> Cache:
@@ -445,23 +465,24 @@ class TinyTitanForCausalLM(nn.Module):
 
 
 class _Writer:
-    """Puts new keys and values into the cache and returns what attention should read."""
+    """Puts new keys and values into columns ``start`` to ``stop`` of the cache, or, one token each, at the rows' own
+    ``places`` (b), and returns what attention should read: columns ``seen`` to ``stop``."""
 
-    def __init__(self, cache: Cache | None, decoding: bool, start: int, before: int) -> None:
-        self.cache, self.decoding, self.start, self.before = cache, decoding, start, before
+    def __init__(self, cache: Cache | None, seen: int, start: int, stop: int, places: Tensor | None = None) -> None:
+        self.cache, self.seen, self.start, self.stop, self.places = cache, seen, start, stop, places
+        self.rows = None if places is None else torch.arange(len(places), device=places.device)
 
     def store(self, index: int, kv: KeyValue) -> KeyValue:
         if self.cache is None:
             return kv
         keys, values, (k, v) = self.cache.keys[index], self.cache.values[index], kv
-        if not self.decoding:
-            start, stop, seen = self.start, self.start + k.shape[2], self.start - self.before
-            keys[:, :, start:stop], values[:, :, start:stop] = k, v
-            return (keys[:, :, seen:stop], values[:, :, seen:stop]) if self.before else kv
-        rows, lengths = torch.arange(len(k), device=k.device), self.cache.lengths
-        keys[rows, :, lengths], values[rows, :, lengths] = k[:, :, 0], v[:, :, 0]
-        stop = int(lengths.max()) + 1
-        return keys[:, :, :stop], values[:, :, :stop]
+        if self.places is not None:
+            keys[self.rows, :, self.places], values[self.rows, :, self.places] = k[:, :, 0], v[:, :, 0]
+        else:
+            keys[:, :, self.start : self.stop], values[:, :, self.start : self.stop] = k, v
+            if self.seen == self.start:
+                return kv
+        return keys[:, :, self.seen : self.stop], values[:, :, self.seen : self.stop]
 
 
 def _titan_attention_window_bias(offset: Tensor, window: int, dtype: torch.dtype) -> Tensor:

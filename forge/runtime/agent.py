@@ -4,9 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING, Any, Literal
 
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
@@ -15,12 +16,16 @@ from forge.evals.answering import Message, answer_all
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from forge.model.engine import Generation
     from forge.tools import Toolbox
 
-# Longest answer to a person, in tokens: room for a result of 200 characters and its repetition in the answer.
+# Longest answer to a person, in tokens: room for a result of 200 characters and its repetition in the answer, or for
+# the longest thought of the training data twice.
 MAX_NEW_TOKENS = 256
 NO_ANSWER = "I have no answer to that."
 Listener = Callable[[str, str], None]
+# Left to the model; begun for every answer; banned; several that vote, where phase 3 left a thinker.
+Thinking = Literal["auto", "on", "off", "vote"]
 
 
 def refuse_text_not_utf8(text: str) -> None:
@@ -33,12 +38,13 @@ def refuse_text_not_utf8(text: str) -> None:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. calls: (call, result) pairs in the order made, each really executed. steps: mean recurrence
-    steps a token.
+    """An answer. calls: (call, result) pairs in the order made, each really executed. thought: what the model wrote for
+    itself before the answer, empty where it did not think. steps: mean recurrence steps a token.
     """
 
     text: str
     calls: list[tuple[str, str]]
+    thought: str
     tokens: int
     steps: float
 
@@ -66,7 +72,6 @@ class Agent:
     kind: str
     metadata: dict[str, Any] = field(default_factory=dict)
     workspace: Path | None = None
-    thinker: Any = None
     _toolbox: Toolbox | None = field(default=None, repr=False)
 
     @property
@@ -88,6 +93,7 @@ class Agent:
         messages: Sequence[Message],
         *,
         tools: bool = True,
+        thoughts: Thinking = "auto",
         persona: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
         temperature: float = 0.0,
@@ -96,10 +102,16 @@ class Agent:
     ) -> Reply:
         """Continue a conversation whose last turn is the user's.
 
+        A thought that does not end within `max_new_tokens` is dropped, and the answer written without one.
+
         Args:
-            tools: False bans tool calls. persona: one of PERSONAS. temperature: 0 is greedy.
-            listen: called with ("call", text) before a tool runs and with ("result", text) after it.
-        Raises ForgeError for an unknown persona, for text that is not UTF-8, or when it is not the agent's turn.
+            tools: False bans tool calls. thoughts: "auto" leaves it to the model whether it thinks, "on" begins the
+            answer with a thought (a call may follow it), "off" bans thoughts, "vote" lets several vote, without tools.
+            persona: one of PERSONAS. temperature: 0 is greedy.
+            listen: called with ("thought", text) when a thought ends, with ("call", text) before a tool runs and with
+            ("result", text) after it.
+        Raises ForgeError for an unknown persona, for text that is not UTF-8, when it is not the agent's turn, or when
+        thoughts are to vote with tools or in a model without a thinker.
         """
         if persona is not None and persona not in PERSONAS:
             raise ForgeError(f"unknown persona {persona!r}; known: {', '.join(PERSONAS)}")
@@ -108,17 +120,27 @@ class Agent:
         for message in messages:
             refuse_text_not_utf8(message["content"])
         opening: list[Message] = [{"role": "persona", "content": persona}] if persona is not None else []
-        made = answer_all(
-            self.model,
-            self.tokenizer,
-            [[*opening, *messages]],
-            execute=self._executor(listen) if tools else None,
-            max_new_tokens=max_new_tokens,
-            temperature=temperature,
-            seed=seed,
-        )[0]
+
+        def answer(wanted: Thinking) -> Generation:
+            return answer_all(
+                self.model,
+                self.tokenizer,
+                [[*opening, *messages]],
+                execute=self._executor(listen) if tools else None,
+                max_new_tokens=max_new_tokens,
+                temperature=temperature,
+                seed=seed,
+                thoughts="off" if wanted == "vote" else wanted,
+                thinker=self.thinker if wanted == "vote" else None,
+                hear=None if listen is None else partial(listen, "thought"),
+            )[0]
+
+        made = answer(thoughts)
+        if thoughts != "off" and not (made.thought or made.calls or made.text.strip()):
+            made = answer("off")  # the thought found no end, and half of one is no answer
         calls = [(call, result) for call, result in made.calls]
-        return Reply(_said_in_plain_words(made.text, calls), calls, len(made.ids), float(made.steps))
+        said = _said_in_plain_words(made.text, calls)
+        return Reply(said, calls, made.thought, len(made.ids), float(made.steps))
 
     def _executor(self, listen: Listener | None) -> Callable[[str], str]:
         def run(call: str) -> str:
@@ -131,16 +153,15 @@ class Agent:
 
         return run
 
-    def set_thoughts(self, on: bool) -> None:
-        """Let the model think before it answers without tools, or not.
+    @cached_property
+    def thinker(self) -> Any:
+        """What lets several thoughts vote (forge.thinking). Raises ForgeError for a model that came without it."""
+        from forge.thinking.thinker import THINKER_FILE, read_thinker_file
 
-        Raises ForgeError when thoughts are wanted of a model whose phase 3 did not hand any on.
-        """
-        from forge.thinking.thinker import read_thinker_file
-
-        self.thinker = read_thinker_file(self.path) if on and self.kind == "directory" else None
-        if on and self.thinker is None:
-            raise ForgeError(f"{self.path}: this model has no thoughts to switch on")
+        found = read_thinker_file(self.path) if self.kind == "directory" else None
+        if found is None:
+            raise ForgeError(f"{self.path}: no thoughts vote in this model, it has no {THINKER_FILE}")
+        return found
 
     def close(self) -> None:
         """Release the tools. Safe to call twice."""

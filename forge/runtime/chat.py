@@ -4,38 +4,41 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import cast, get_args
 
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.evals.answering import Message
-from forge.runtime.agent import MAX_NEW_TOKENS, Agent, Listener, Reply
+from forge.runtime.agent import MAX_NEW_TOKENS, Agent, Listener, Reply, Thinking
 
 MAX_HISTORY = 1000  # turns that the agent may be shown
 
 
 @dataclass
 class ChatSession:
-    """State of a conversation: past turns, persona, whether tools are allowed.
+    """State of a conversation: past turns, persona, whether tools are allowed and thoughts wanted.
 
-    history: how many past turns the agent is shown. The default is 0, because the default pipeline trains on
-    dialogues of one question each, and a small model is only confused by a form that it never saw.
+    history: how many past turns the agent is shown, without their thoughts. The default is 0, because the default
+    pipeline trains on dialogues of one question each, and a small model is only confused by a form that it never saw.
     """
 
     agent: Agent
     persona: str | None = None
     tools: bool = True
+    thoughts: Thinking = "auto"
     history: int = 0
     max_new_tokens: int = MAX_NEW_TOKENS
     turns: list[list[Message]] = field(default_factory=list)
 
     def ask(self, text: str, listen: Listener | None = None) -> Reply:
-        """Answer the user's words and remember the turn. `listen` hears of tool calls while they happen."""
+        """Answer the user's words and remember the turn. `listen` hears of thoughts and calls as they happen."""
         question: Message = {"role": "user", "content": text}
         shown = self.turns[-self.history :] if self.history > 0 else []
         messages = [message for turn in shown for message in turn]
         reply = self.agent.reply(
             [*messages, question],
             tools=self.tools,
+            thoughts=self.thoughts,
             persona=self.persona,
             max_new_tokens=self.max_new_tokens,
             listen=listen,
@@ -60,14 +63,25 @@ class ChatSession:
                 raise ForgeError("/tools takes on or off")
             self.tools = not self.tools if value == "" else value == "on"
             return f"tools are {'on' if self.tools else 'off'}"
+        if name == "thoughts":
+            return self._set_thoughts(value)
         if name == "history":
             if not re.fullmatch("[0-9]{1,4}", value) or int(value) > MAX_HISTORY:
                 raise ForgeError(f"/history takes a number of past turns, 0 to {MAX_HISTORY}")
             self.history = int(value)
             return f"the agent sees {self.history} past turns"
         if name == "help":
-            return "/persona [NAME], /tools [on|off], /history N, /help, /quit"
+            return "/persona [NAME], /tools [on|off], /thoughts [on|off|auto], /history N, /help, /quit"
         raise ForgeError(f"unknown command /{name}; try /help")
+
+    def _set_thoughts(self, value: str) -> str:
+        known = get_args(Thinking)
+        if value and value not in known:
+            raise ForgeError(f"/thoughts takes {', '.join(known[:-1])} or {known[-1]}")
+        if value == "vote":
+            _ = self.agent.thinker  # a model that has none says so now
+        self.thoughts = cast(Thinking, value or self.thoughts)
+        return f"thoughts are {self.thoughts}"
 
     def _set_persona(self, value: str) -> str:
         if value in ("", "none"):

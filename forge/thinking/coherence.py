@@ -1,89 +1,104 @@
 """How coherent a thought is with its prompt, measured without the true answer, so that it may decide at test.
 
-Four components, each 0..1 and from the model itself:
+Four components, each 0..1:
 
 - semantic: cosine of the mean embeddings of thought and prompt, moved to 0..1;
-- logical: by how many nats per token the thought raises the likelihood of the model's own draft (the greedy
-  answer it gives without thinking), through a sigmoid: 0.5 is no help;
+- logical: the verdict of the replay checker (:mod:`forge.data.thoughts.replay`): 1 where every step holds, operands
+  against the prompt included, and the answer is what the thought comes to; else 0. The checker knows the families of
+  the suite; a thought about anything else is not logical;
 - relevance: of each thought token the best cosine with a token of the prompt, at least 0; their mean;
-- fluency: geometric mean of the thought tokens' probabilities.
+- fluency: geometric mean of the probabilities of the thought's tokens and of its end.
 
 Raw components live on different scales (one may span 0.5 to 0.6 only), and so would the threshold. Each is
-therefore replaced by its rank among *mismatched* pairs (thoughts held against prompts of other validation
-problems), the ranks are added by weight, and the sum is again ranked among the mismatched. Coherence 0.70
-so means: more coherent than 70 % of thoughts that belong to another prompt. By construction a thought that
-has nothing to do with its prompt passes a threshold of 0.70 in 30 % of cases, and mean coherence is 0.5.
+therefore replaced by its rank among *mismatched* pairs (validation prompts, each with a thought that is not its own:
+another problem's, or its own with one digit changed), the ranks are added by weight, and the sum is again ranked among
+the mismatched. Coherence 0.70 so means: more coherent than 70 % of the thoughts that do not belong to their prompt.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 
 import numpy as np
 import torch
 import torch.nn.functional as F
 from numpy.typing import NDArray
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
+from forge.data.render import ID, tokenize_characters
+from forge.data.thoughts.replay import replay, tampered
 from forge.model import TinyTitanForCausalLM
-from forge.model.log_probs import titan_log_probs_from_states
-from forge.thinking.rows import (
-    ROLE_IDS,
-    Ids,
-    decided_states_for_thought_gate,
-    slice_prompts_for_thinker,
-    thinker_batch_with_thoughts,
-    thinker_batch_without_thoughts,
-)
+from forge.model.engine import decode_titan_output_ids
+from forge.thinking.likelihood import log_likelihood_of_continuations
+from forge.thinking.rows import ROLE_IDS, Ids, prompt_with_open_thought, slice_prompts_for_thinker
+from forge.thinking.sampling import Thought
 
 COMPONENTS = ("semantic", "logical", "relevance", "fluency")
 ROWS_AT_ONCE = 256
 Scores = NDArray[np.float32]
 
 
+def last_question(tokenizer: PreTrainedTokenizerFast, prompt: Ids) -> str:
+    """The text of the user's last turn in a prompt."""
+    if ID["user"] not in prompt:
+        return ""
+    start = len(prompt) - list(reversed(prompt)).index(ID["user"])
+    end = next((i for i in range(start, len(prompt)) if prompt[i] < ROLE_IDS), len(prompt))
+    return decode_titan_output_ids(tokenizer, prompt[start:end])
+
+
+def logical_thought(tokenizer: PreTrainedTokenizerFast, prompt: Ids, thought: Thought) -> bool:
+    """Whether a thought ended, all its steps hold, and its answer is what it comes to."""
+    if not thought.closed:
+        return False
+    found = replay(last_question(tokenizer, prompt), decode_titan_output_ids(tokenizer, thought.inside))
+    return found.sound == 1.0 and found.answer == decode_titan_output_ids(tokenizer, thought.answer).strip()
+
+
 @torch.no_grad()
 def coherence_components(
-    model: TinyTitanForCausalLM, prompts: Sequence[Ids], insides: Sequence[Ids], drafts: Sequence[Ids]
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    prompts: Sequence[Ids],
+    thoughts: Sequence[Thought],
 ) -> dict[str, Scores]:
-    """Raw components (r) of r thoughts ``insides``, each of the same length, after their prompts."""
-    out: dict[str, list[Tensor]] = {name: [] for name in COMPONENTS}
-    for part in slice_prompts_for_thinker(len(prompts), ROWS_AT_ONCE):
-        semantic, relevance = _coherence_from_embeddings(model, prompts[part], insides[part])
-        logical, fluency = _coherence_from_likelihoods(model, prompts[part], insides[part], drafts[part])
-        for name, value in zip(COMPONENTS, (semantic, logical, relevance, fluency), strict=True):
-            out[name].append(value)
-    return {name: torch.cat(values).float().numpy() for name, values in out.items()}
-
-
-def _coherence_from_embeddings(
-    model: TinyTitanForCausalLM, prompts: Sequence[Ids], insides: Sequence[Ids]
-) -> tuple[Tensor, Tensor]:
-    """Semantic and relevance (r)."""
+    """Raw components (r) of r thoughts, each with the prompt that it is held against."""
     unit = F.normalize(model.embedding_weight(), dim=-1)
     semantic, relevance = [], []
-    for prompt, inside in zip(prompts, insides, strict=True):
-        asked = unit[[token for token in prompt if token >= ROLE_IDS] or list(prompt)]
-        thought = unit[list(inside)]
-        semantic.append((1 + F.cosine_similarity(asked.mean(0), thought.mean(0), dim=0)) / 2)
-        relevance.append((thought @ asked.T).amax(dim=1).clamp(min=0).mean())
-    return torch.stack(semantic), torch.stack(relevance)
+    for part in slice_prompts_for_thinker(len(prompts), ROWS_AT_ONCE):
+        near, relevant = _coherence_from_embeddings(unit, prompts[part], [t.inside for t in thoughts[part]])
+        semantic.append(near)
+        relevance.append(relevant)
+    pairs = zip(prompts, thoughts, strict=True)
+    return {
+        "semantic": torch.cat(semantic).float().numpy(),
+        "logical": np.array([logical_thought(tokenizer, *pair) for pair in pairs], dtype=np.float32),
+        "relevance": torch.cat(relevance).float().numpy(),
+        "fluency": np.array([thought.fluency for thought in thoughts], dtype=np.float32),
+    }
 
 
-def _coherence_from_likelihoods(
-    model: TinyTitanForCausalLM, prompts: Sequence[Ids], insides: Sequence[Ids], drafts: Sequence[Ids]
-) -> tuple[Tensor, Tensor]:
-    """Logical and fluency (r), from one pass with the thought and one without."""
-    table, tokens = model.embedding_weight(), len(insides[0])
-    rows, plain = thinker_batch_with_thoughts(prompts, insides, drafts), thinker_batch_without_thoughts(prompts, drafts)
-    said = titan_log_probs_from_states(
-        decided_states_for_thought_gate(model, rows.ids, rows.select), table, rows.targets
+def _coherence_from_embeddings(unit: Tensor, prompts: Sequence[Ids], insides: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+    """Semantic and relevance (r) by embeddings of length 1 (v,d); an empty thought has neither."""
+    asked, asked_there = _embedded(unit, [[t for t in prompt if t >= ROLE_IDS] or list(prompt) for prompt in prompts])
+    thought, there = _embedded(unit, insides)
+    middle, centre = (
+        x.sum(1) / mask.sum(1, keepdim=True).clamp(min=1) for x, mask in ((asked, asked_there), (thought, there))
     )
-    without = titan_log_probs_from_states(
-        decided_states_for_thought_gate(model, plain.ids, plain.select), table, plain.targets
-    )
-    gain = ((said[:, tokens:] - without) * plain.valid).sum(1) / plain.valid.sum(1)
-    return torch.sigmoid(gain), said[:, :tokens].mean(1).exp()
+    semantic = (1 + F.cosine_similarity(middle, centre, dim=-1)) / 2 * there.any(1)
+    near = (thought @ asked.transpose(1, 2)).masked_fill(~asked_there[:, None], 0.0)
+    relevance = (near.amax(2).clamp(min=0) * there).sum(1) / there.sum(1).clamp(min=1)
+    return semantic, relevance
+
+
+def _embedded(unit: Tensor, rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+    """Embeddings (r,t,d), zero where a row has ended, and where it has not (r,t)."""
+    time = max((len(row) for row in rows), default=0) or 1
+    ids = torch.tensor([[*row, *[0] * (time - len(row))] for row in rows])
+    there = torch.arange(time) < torch.tensor([len(row) for row in rows])[:, None]
+    return unit[ids] * there[:, :, None], there
 
 
 @dataclass(frozen=True)
@@ -115,9 +130,8 @@ class Calibration:
 
 
 def _coherence_rank(reference: Scores, values: Scores) -> Scores:
-    """Share of the sorted reference below each value, ties counted half."""
-    below, upto = np.searchsorted(reference, values, "left"), np.searchsorted(reference, values, "right")
-    return ((below + upto) / (2 * len(reference))).astype(np.float32)
+    """Share of the sorted reference below each value; what equals it is not below it."""
+    return (np.searchsorted(reference, values, "left") / len(reference)).astype(np.float32)
 
 
 def thought_derangement(count: int, seed: int) -> NDArray[np.int64]:
@@ -126,3 +140,40 @@ def thought_derangement(count: int, seed: int) -> NDArray[np.int64]:
     out = np.empty(count, dtype=np.int64)
     out[order] = np.roll(order, 1)
     return out
+
+
+def mismatched_thoughts(
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    prompts: Sequence[Ids],
+    thoughts: Sequence[Thought],
+    seed: int,
+) -> tuple[list[list[int]], list[Thought]]:
+    """For each of at least 2 prompts two thoughts that are not its own: that of another prompt, and its own with one
+    digit changed, which belongs to a problem that differs by little; where there is no digit to change, another's
+    again. Each answer is what the changed thought comes to; fluency is the model's for the pair.
+    """
+    others = [thoughts[i] for i in thought_derangement(len(prompts), seed)]
+    changed = [
+        _thought_with_one_change(tokenizer, prompt, own, seed) or other
+        for prompt, own, other in zip(prompts, thoughts, others, strict=True)
+    ]
+    asked = [list(prompt) for prompt in prompts] * 2
+    pairs = [*others, *changed]
+    contexts = [prompt_with_open_thought(prompt) for prompt in asked]
+    ended = [[*thought.inside, ID["/think"]] for thought in pairs]
+    likely = log_likelihood_of_continuations(model, contexts, ended)
+    fluency = np.exp(likely / [len(row) for row in ended])
+    return asked, [replace(thought, fluency=float(value)) for thought, value in zip(pairs, fluency, strict=True)]
+
+
+def _thought_with_one_change(
+    tokenizer: PreTrainedTokenizerFast, prompt: Ids, thought: Thought, seed: int
+) -> Thought | None:
+    """See :func:`mismatched_thoughts`."""
+    question, text = last_question(tokenizer, prompt), decode_titan_output_ids(tokenizer, thought.inside)
+    found = tampered(question, text, seed) if thought.closed else None
+    if found is None:
+        return None
+    inside, answer = (tokenize_characters(tokenizer, written) for written in found)
+    return Thought.of([*inside, ID["/think"], *answer, ID["end"]], 0.0)

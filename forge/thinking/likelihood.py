@@ -10,34 +10,29 @@ from numpy.typing import NDArray
 
 from forge.model import TinyTitanForCausalLM
 from forge.model.log_probs import titan_log_probs_from_states
-from forge.thinking.gate import ThoughtGate
 from forge.thinking.rows import (
-    PROMPTS_AT_ONCE,
     Ids,
+    batch_of_continuations,
     decided_states_for_thought_gate,
     slice_prompts_for_thinker,
-    thinker_batch_with_thoughts,
-    thinker_batch_without_thoughts,
 )
+
+ROWS_AT_ONCE = 256
 
 
 @torch.no_grad()
-def thinker_answer_log_likelihood(
-    model: TinyTitanForCausalLM,
-    prompts: Sequence[Ids],
-    answers: Sequence[Ids],
-    gate: ThoughtGate | None = None,
-    insides: Sequence[Ids] | None = None,
+def log_likelihood_of_continuations(
+    model: TinyTitanForCausalLM, contexts: Sequence[Ids], continuations: Sequence[Ids]
 ) -> NDArray[np.float64]:
-    """Log-likelihood (p) of whole answers, nats, halting as decoding does; with a gate and thoughts of one length,
-    these are mixed in."""
-    table, out = model.embedding_weight(), []
-    for part in slice_prompts_for_thinker(len(prompts), PROMPTS_AT_ONCE):
-        plain = thinker_batch_without_thoughts(prompts[part], answers[part])
-        states = decided_states_for_thought_gate(model, plain.ids, plain.select)
-        if gate is not None and insides is not None:
-            rows = thinker_batch_with_thoughts(prompts[part], insides[part], answers[part])
-            after = decided_states_for_thought_gate(model, rows.ids, rows.select)[:, len(insides[0]) :]
-            states = gate(states, after)[0]
-        out.append((titan_log_probs_from_states(states, table, plain.targets) * plain.valid).sum(1))
-    return torch.cat(out).double().numpy()
+    """Log-likelihood (r), nats, of each whole continuation, halting as decoding does. A context is a prompt, with a
+    thought or without."""
+    table = model.embedding_weight()
+    out = np.zeros(len(contexts))
+    order = np.argsort([len(c) + len(a) for c, a in zip(contexts, continuations, strict=True)], kind="stable")
+    for part in slice_prompts_for_thinker(len(order), ROWS_AT_ONCE):
+        where = order[part]
+        rows = batch_of_continuations([contexts[i] for i in where], [continuations[i] for i in where])
+        states = decided_states_for_thought_gate(model, rows.ids, rows.select)
+        likely = titan_log_probs_from_states(states, table, rows.targets) * rows.valid
+        out[where] = likely.double().sum(1).numpy()
+    return out

@@ -23,42 +23,27 @@ ROLE_IDS = len(ID)  # ids below are role tokens; a thought holds none of them
 PROMPTS_AT_ONCE = 64
 
 
+def prompt_with_open_thought(prompt: Ids) -> list[int]:
+    """A prompt after which a thought is to be written, whether it asked for one or not."""
+    return [*prompt] if prompt[-1] == ID["think"] else [*prompt, ID["think"]]
+
+
 def prompt_with_thought(prompt: Ids, inside: Ids) -> list[int]:
     """A prompt and, after it, a thought whose tokens are ``inside``."""
-    return [*prompt, ID["think"], *inside, ID["/think"]]
+    return [*prompt_with_open_thought(prompt), *inside, ID["/think"]]
 
 
-def thinker_batch_without_thoughts(prompts: Sequence[Ids], answers: Sequence[Ids]) -> Batch:
-    """Rows without thoughts; predicted: the answers."""
+def batch_of_continuations(contexts: Sequence[Ids], continuations: Sequence[Ids]) -> Batch:
+    """Rows of a context and what goes on from it, which alone is predicted."""
     rows = []
-    for prompt, answer in zip(prompts, answers, strict=True):
-        ids = np.array([*prompt, *answer], dtype=np.int64)
-        rows.append((ids, np.arange(len(ids)) >= len(prompt)))
+    for context, continuation in zip(contexts, continuations, strict=True):
+        ids = np.array([*context, *continuation], dtype=np.int64)
+        rows.append((ids, np.arange(len(ids)) >= len(context)))
     return collate(rows, np.arange(len(rows)))
-
-
-def thinker_batch_with_thoughts(prompts: Sequence[Ids], insides: Sequence[Ids], answers: Sequence[Ids]) -> Batch:
-    """Rows with thoughts of one length m; predicted: the m tokens of each thought, then its answer's."""
-    rows = []
-    for prompt, inside, answer in zip(prompts, insides, answers, strict=True):
-        opened = prompt_with_thought(prompt, inside)
-        ids = np.array([*opened, *answer], dtype=np.int64)
-        place = np.arange(len(ids))
-        mask = (place > len(prompt)) & (place != len(opened) - 1)
-        rows.append((ids, mask))
-    return collate(rows, np.arange(len(rows)))
-
-
-def final_states_for_thought_gate(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Tensor:
-    """Hidden states (r,s,d) after every recurrence step, with gradients; ids (r,t), select (r,s)."""
-    trace = model.prefill(ids, model.embedding_weight(), select=select)
-    for _ in range(1, model.steps):
-        trace = model.recurrence_step(trace)
-    return trace.high
 
 
 def decided_states_for_thought_gate(model: TinyTitanForCausalLM, ids: Tensor, select: Tensor) -> Tensor:
-    """As :func:`final_states_for_thought_gate`, each position halting where decoding would."""
+    """Hidden states (r,s,d) at positions select (r,s) of ids (r,t), each position halting where decoding would."""
     return model.run_until_halt(model.prefill(ids, model.embedding_weight(), select=select))[0]
 
 

@@ -1,8 +1,10 @@
-"""Thoughts: several in parallel after one prompt, and answers decoded with a thought mixed in."""
+"""Thoughts: several in parallel after one prompt, each with its answer; answers after a given thought, with the states
+of the two mixed or not."""
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 
 import numpy as np
 import torch
@@ -11,56 +13,84 @@ from torch import Tensor
 
 from forge.data.render import ID
 from forge.model import TinyTitanForCausalLM
+from forge.model.engine import generate
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.rows import ROLE_IDS, Ids, prompt_with_thought, slice_prompts_for_thinker
+from forge.thinking.rows import Ids, prompt_with_open_thought, prompt_with_thought, slice_prompts_for_thinker
 
 NEVER_ANSWERED = tuple(i for name, i in ID.items() if name != "end")  # role tokens that no answer may hold
+NEVER_THOUGHT = tuple(i for name, i in ID.items() if name not in ("end", "/think"))
 PAIRS_AT_ONCE = 128
 
 
-def thought_sampling_generator(seed: int, step: int) -> torch.Generator:
-    """The random numbers of one step, whatever ran before it."""
-    state = np.random.SeedSequence([seed, step]).generate_state(2)
-    return torch.Generator().manual_seed(int(state[0]) << 16 ^ int(state[1]))
+@dataclass(frozen=True)
+class Thought:
+    """What was written after ``<|think|>``.
+
+    ids: all of it. inside: the thought without its end; answer: what came after that, up to and with ``<|end|>``.
+    closed: whether the thought ended by itself; if not, there is no answer. fluency: geometric mean of the
+    probabilities of its tokens and of its end.
+    """
+
+    ids: list[int]
+    inside: list[int]
+    answer: list[int]
+    closed: bool
+    fluency: float
+
+    @classmethod
+    def of(cls, ids: list[int], fluency: float) -> Thought:
+        """From all that was written."""
+        closed = ID["/think"] in ids
+        end = ids.index(ID["/think"]) if closed else len(ids)
+        inside = [token for token in ids[:end] if token != ID["end"]]
+        return cls(ids, inside, ids[end + 1 :], closed, fluency)
 
 
-def pad_thought_rows(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
-    """Right-padded ids (r,t) and lengths (r)."""
-    lengths = torch.tensor([len(row) for row in rows])
-    ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
-    for i, row in enumerate(rows):
-        ids[i, : len(row)] = torch.tensor(row)
-    return ids, lengths
+def thought_sampling_seed(seed: int, step: int) -> int:
+    """The seed of one step's sampling, whatever ran before it."""
+    return int(np.random.SeedSequence([seed, step]).generate_state(1)[0])
 
 
-@torch.no_grad()
-def sample_thoughts(
+def write_thoughts(
     model: TinyTitanForCausalLM,
     prompts: Sequence[Ids],
-    thoughts: int,
+    *,
+    thoughts: int = 1,
     tokens: int,
-    generator: torch.Generator,
-) -> Tensor:
-    """``thoughts`` thoughts of ``tokens`` tokens after each of b prompts: ids (b, thoughts, tokens).
+    answer_tokens: int,
+    temperature: float = 0.0,
+    seed: int = 0,
+) -> list[list[Thought]]:
+    """``thoughts`` thoughts of at most ``tokens`` tokens with their answers after each prompt; greedy at temperature 0.
 
-    Drawn at temperature 1 from the vocabulary without role tokens, with every recurrence step taken, which is the
-    distribution that the training of thoughts differentiates. The prompt is read once; the thoughts go on from copies
-    of its cache, neural memory included, and so cannot see each other.
+    Each goes on from a row of its own, and so cannot see the others.
     """
-    table = model.embedding_weight()
-    ids, lengths = pad_thought_rows(prompts)
-    cache = model.empty_cache(len(prompts), ids.shape[1] + tokens + 1)
-    model.prefill_prompts(ids, table, lengths, cache)
-    cache = cache.rows(torch.arange(len(prompts)).repeat_interleave(thoughts))
-    feed = torch.full((len(prompts) * thoughts,), ID["think"])
-    drawn = []
-    for _ in range(tokens):
-        trace = model.prefill(feed[:, None], table, None, cache)
-        states, _taken = model.run_until_halt(trace, model.steps)
-        chances = F.softmax(F.linear(states[:, 0], table[ROLE_IDS:]), dim=-1)
-        feed = ROLE_IDS + torch.multinomial(chances, 1, generator=generator).squeeze(1)
-        drawn.append(feed)
-    return torch.stack(drawn, dim=1).view(len(prompts), thoughts, tokens)
+    opened = [prompt_with_open_thought(prompt) for prompt in prompts for _ in range(thoughts)]
+    made = generate(
+        model,
+        opened,
+        max_new_tokens=tokens + 1 + answer_tokens,
+        temperature=temperature,
+        seed=seed,
+        ban_ids=NEVER_THOUGHT,
+        scored=True,
+    )
+    written = [Thought.of(generation.ids, generation.fluency) for generation in made]
+    return [written[start : start + thoughts] for start in range(0, len(written), thoughts)]
+
+
+def draft_without_thinking(model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int) -> list[list[int]]:
+    """Greedy answers without further thoughts and without tools: ids up to and with ``<|end|>``."""
+    made = generate(model, prompts, max_new_tokens=max_new_tokens, ban_ids=NEVER_ANSWERED)
+    return [generation.ids for generation in made]
+
+
+def answer_after_thoughts(
+    model: TinyTitanForCausalLM, prompts: Sequence[Ids], insides: Sequence[Ids], max_new_tokens: int
+) -> list[list[int]]:
+    """Greedy answers (ids with ``<|end|>``), each after a given thought."""
+    thought = [prompt_with_thought(prompt, inside) for prompt, inside in zip(prompts, insides, strict=True)]
+    return draft_without_thinking(model, thought, max_new_tokens)
 
 
 @torch.no_grad()
@@ -71,12 +101,12 @@ def answer_thinking(
     insides: Sequence[Ids],
     max_new_tokens: int,
 ) -> list[list[int]]:
-    """Greedy answers to prompts, each mixed with one thought: ids up to and with ``<|end|>``. No tools.
+    """As :func:`answer_after_thoughts`, each answer from the gate's mixture of the states with the thought and without.
 
     Two streams per prompt, without and with the thought, advance together on the mixed prediction.
     """
     out: list[list[int]] = [[] for _ in prompts]
-    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
+    order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]) + len(insides[i]), i))
     for part in slice_prompts_for_thinker(len(order), PAIRS_AT_ONCE):
         _decode_thinker_answers(model.eval(), gate, prompts, insides, max_new_tokens, order[part], out)
     return out
@@ -94,7 +124,7 @@ def _decode_thinker_answers(
     """Decode the prompts ``live``, first half of the rows without thoughts, second half with them."""
     table = model.embedding_weight()
     with_thoughts = [prompt_with_thought(prompts[i], insides[i]) for i in live]
-    ids, lengths = pad_thought_rows([*(prompts[i] for i in live), *with_thoughts])
+    ids, lengths = _pad_thought_rows([*(prompts[i] for i in live), *with_thoughts])
     cache = model.empty_cache(len(ids), ids.shape[1] + max_new_tokens)
     trace = model.prefill_prompts(ids, table, lengths, cache)
     for _ in range(max_new_tokens):
@@ -111,3 +141,12 @@ def _decode_thinker_answers(
             cache = cache.rows(torch.cat((keep, keep + len(live))))
             live, feed = [live[i] for i in keep.tolist()], feed[keep]
         trace = model.prefill(feed.repeat(2)[:, None], table, None, cache)
+
+
+def _pad_thought_rows(rows: Sequence[Ids]) -> tuple[Tensor, Tensor]:
+    """Right-padded ids (r,t) and lengths (r)."""
+    lengths = torch.tensor([len(row) for row in rows])
+    ids = torch.zeros(len(rows), int(lengths.max()), dtype=torch.long)
+    for i, row in enumerate(rows):
+        ids[i, : len(row)] = torch.tensor(row)
+    return ids, lengths

@@ -1,4 +1,4 @@
-"""A model's thinking: sample thoughts, keep the most coherent, mix it in if it is coherent enough."""
+"""A model's thinking: several thoughts, each with its answer; those that are coherent enough vote."""
 
 from __future__ import annotations
 
@@ -11,96 +11,133 @@ from typing import Any
 
 import numpy as np
 import torch
+from numpy.typing import NDArray
 from safetensors import SafetensorError, safe_open
 from safetensors.torch import save
+from transformers import PreTrainedTokenizerFast
 
+from forge.data.render import ID
 from forge.errors import ForgeError
-from forge.model import TinyTitanForCausalLM
-from forge.model.engine import generate
-from forge.thinking.coherence import (
-    COMPONENTS,
-    Calibration,
-    Scores,
-    coherence_components,
-    thought_derangement,
-)
+from forge.interface.limits import COOLEST, HOTTEST
+from forge.model import TinyTitanForCausalLM, load_titan_tokenizer
+from forge.thinking.coherence import COMPONENTS, Calibration, Scores, coherence_components
 from forge.thinking.gate import ThoughtGate
 from forge.thinking.rows import PROMPTS_AT_ONCE, Ids, slice_prompts_for_thinker
-from forge.thinking.sampling import NEVER_ANSWERED, answer_thinking, sample_thoughts, thought_sampling_generator
+from forge.thinking.sampling import Thought, answer_thinking, thought_sampling_seed, write_thoughts
 
 THINKER_FILE = "think_gate.safetensors"
 
 
 @dataclass(frozen=True)
 class Thoughts:
-    """Of b prompts with n thoughts each: ids (b,n,m), raw components and coherence (b,n).
-
-    best: index of the most coherent (b). passed: whether that reaches the threshold (b). seconds: of sampling
-    and scoring.
+    """Of b prompts with n thoughts each: what was written, answers that vote (ids), raw components, coherence and
+    whether it reaches the threshold (b,n). seconds: of writing and scoring.
     """
 
-    ids: torch.Tensor
+    written: list[list[Thought]]
+    answers: list[list[list[int]]]
     raw: dict[str, Scores]
     coherence: Scores
-    best: np.ndarray
-    passed: np.ndarray
+    valid: NDArray[np.bool_]
     seconds: float
 
-    def chosen(self) -> list[list[int]]:
-        """The most coherent thought of each prompt."""
-        best: list[list[int]] = self.ids[torch.arange(len(self.best)), torch.from_numpy(self.best)].tolist()
-        return best
+    def vote(self) -> list[list[int] | None]:
+        """Of each prompt the answer with the most coherence behind it, None where no thought is valid."""
+        votes = self.coherence * self.valid
+        return [weigh_thought_answers(*row) for row in zip(self.answers, votes, self.valid, strict=True)]
+
+    def majority(self) -> list[list[int] | None]:
+        """Of each prompt the answer that most thoughts gave, coherent or not; None where no thought ended."""
+        ended = np.array([[thought.closed for thought in row] for row in self.written])
+        return [weigh_thought_answers(*row) for row in zip(self.answers, ended.astype(float), ended, strict=True)]
+
+
+def weigh_thought_answers(
+    answers: Sequence[list[int]], weights: NDArray[Any], counted: NDArray[np.bool_]
+) -> list[int] | None:
+    """The answer with the largest sum of weights (n) among those that count, the earlier one of equals."""
+    votes: dict[tuple[int, ...], float] = {}
+    for answer, weight, counts in zip(answers, weights, counted, strict=True):
+        if counts:
+            votes[tuple(answer)] = votes.get(tuple(answer), 0.0) + float(weight)
+    return list(max(votes.items(), key=lambda vote: vote[1])[0]) if votes else None
 
 
 @dataclass(frozen=True)
 class Thinker:
     """What thinking needs beside the model; saved as ``think_gate.safetensors`` in its directory.
 
-    thoughts, tokens: how many and how long. threshold: coherence (0..1) below which nothing is mixed in.
+    thoughts, tokens: how many and how long at most. temperature: of their sampling. threshold: coherence (0..1) below
+    which a thought has no vote. mixed: whether the gate mixes the state of an answer at once into that after a thought;
+    if not, the gate is not used.
     """
 
     gate: ThoughtGate
     calibration: Calibration
+    tokenizer: PreTrainedTokenizerFast
     thoughts: int
     tokens: int
+    temperature: float
     threshold: float
+    mixed: bool
 
-    def think(self, model: TinyTitanForCausalLM, prompts: Sequence[Ids], drafts: Sequence[Ids], seed: int) -> Thoughts:
-        """Thoughts after prompts (ids that end with ``<|assistant|>``). ``drafts``: what the model answers
-        without thinking."""
+    def think(
+        self, model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int, seed: int = 0
+    ) -> Thoughts:
+        """Sampled thoughts after prompts (ids that end with ``<|assistant|>`` or ``<|think|>``)."""
         started = time.perf_counter()
-        count = self.thoughts
-        ids = sample_thoughts(model.eval(), prompts, count, self.tokens, thought_sampling_generator(seed, 0))
-        repeat = np.repeat(np.arange(len(prompts)), count).tolist()
-        asked, drafted = [prompts[i] for i in repeat], [drafts[i] for i in repeat]
-        raw = coherence_components(model, asked, ids.flatten(0, 1).tolist(), drafted)
-        raw = {name: value.reshape(len(prompts), count) for name, value in raw.items()}
-        coherence = self.calibration.coherence(raw)
-        best = coherence.argmax(axis=1)
-        passed = coherence.max(axis=1) >= self.threshold
-        return Thoughts(ids, raw, coherence, best, passed, time.perf_counter() - started)
+        written = write_thoughts(
+            model,
+            prompts,
+            thoughts=self.thoughts,
+            tokens=self.tokens,
+            answer_tokens=max_new_tokens,
+            temperature=self.temperature,
+            seed=seed,
+        )
+        flat = [thought for row in written for thought in row]
+        asked = [prompt for prompt in prompts for _ in range(self.thoughts)]
+        raw = coherence_components(model, self.tokenizer, asked, flat)
+        shape = (len(prompts), self.thoughts)
+        coherence = self.calibration.coherence(raw).reshape(shape)
+        valid = (coherence >= self.threshold) & np.array([t.closed for t in flat]).reshape(shape)
+        answers = self._answers(model, asked, flat, max_new_tokens)
+        return Thoughts(
+            written,
+            [answers[start : start + self.thoughts] for start in range(0, len(flat), self.thoughts)],
+            {name: value.reshape(shape) for name, value in raw.items()},
+            coherence,
+            valid,
+            time.perf_counter() - started,
+        )
+
+    def _answers(
+        self, model: TinyTitanForCausalLM, prompts: Sequence[Ids], thoughts: Sequence[Thought], max_new_tokens: int
+    ) -> list[list[int]]:
+        """The answer of each thought: as it was written, or by the gate."""
+        if not self.mixed:
+            return [thought.answer for thought in thoughts]
+        plain = [list(prompt[:-1]) if prompt[-1] == ID["think"] else prompt for prompt in prompts]
+        return answer_thinking(model, self.gate, plain, [thought.inside for thought in thoughts], max_new_tokens)
 
     def answer(
         self, model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int, seed: int = 0
     ) -> list[list[int]]:
-        """Greedy answers (ids with ``<|end|>``) with thoughts, without tools: draft, think, answer.
+        """What the thoughts vote for (ids with ``<|end|>``), without tools; where none has a vote, what comes after the
+        likeliest thought.
 
         ForgeError for a model of another width than the gate's.
         """
         if self.gate.inner.out_features != model.config.hidden_size:
             raise ForgeError("the think gate beside this model belongs to one of another width")
-        out = draft_without_thinking(model, prompts, max_new_tokens)
-        where: list[int] = []
-        insides: list[list[int]] = []
+        found: list[list[int] | None] = []
         for index, part in enumerate(slice_prompts_for_thinker(len(prompts), PROMPTS_AT_ONCE)):
-            thoughts = self.think(model, prompts[part], out[part], seed + index)
-            passed, chosen = np.flatnonzero(thoughts.passed).tolist(), thoughts.chosen()
-            where += [part.start + i for i in passed]
-            insides += [chosen[i] for i in passed]
-        made = answer_thinking(model, self.gate, [prompts[i] for i in where], insides, max_new_tokens)
-        for i, answer in zip(where, made, strict=True):
-            out[i] = answer
-        return out
+            found += self.think(model, prompts[part], max_new_tokens, thought_sampling_seed(seed, index)).vote()
+        left = [i for i, answer in enumerate(found) if answer is None]
+        likeliest = write_thoughts(model, [prompts[i] for i in left], tokens=self.tokens, answer_tokens=max_new_tokens)
+        for i, (thought,) in zip(left, likeliest, strict=True):
+            found[i] = thought.answer
+        return [answer or [ID["end"]] for answer in found]
 
     def to_bytes(self) -> bytes:
         """As a safetensors file: the gate, the calibration, the settings in its header."""
@@ -109,30 +146,33 @@ class Thinker:
         header = {
             "thoughts": self.thoughts,
             "tokens": self.tokens,
+            "temperature": self.temperature,
             "threshold": self.threshold,
+            "mixed": self.mixed,
             "weights": dict(self.calibration.weights),
         }
         return save(tensors, {"thinker": json.dumps(header, sort_keys=True)})
 
 
 def read_thinker_file(directory: Path | str) -> Thinker | None:
-    """The thinker beside a model, None where the model does not think.
+    """The thinker beside a model and its tokenizer, None where the model does not think.
 
     Raises ForgeError that names a damaged file.
     """
     path = Path(directory) / THINKER_FILE
     if not path.is_file():
         return None
+    tokenizer = load_titan_tokenizer(directory)
     try:
         with safe_open(path, framework="pt") as file:
             header = json.loads(file.metadata()["thinker"])
             tensors = {name: file.get_tensor(name) for name in file.keys()}  # noqa: SIM118
         _check_thinker(header, tensors)
-        reference = tensors.pop("calibration").numpy()
+        calibration = Calibration(tensors.pop("calibration").numpy(), header["weights"])
         gate = ThoughtGate(len(tensors["gate.inner.bias"]))
         gate.load_state_dict({name.removeprefix("gate."): value for name, value in tensors.items()})
-        calibration = Calibration(reference, header["weights"])
-        return Thinker(gate.eval(), calibration, header["thoughts"], header["tokens"], header["threshold"])
+        settings = {name: header[name] for name in ("thoughts", "tokens", "temperature", "threshold", "mixed")}
+        return Thinker(gate.eval(), calibration, tokenizer, **settings)
     except (SafetensorError, OSError, KeyError, TypeError, ValueError, RuntimeError, RecursionError) as error:
         raise ForgeError(f"{path}: not a readable think gate ({type(error).__name__})") from error
 
@@ -141,10 +181,14 @@ def _check_thinker(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor
     """ValueError for what no phase 3 writes: a gate is made by its width, thoughts are made by their number."""
     sizes = ((header["thoughts"], 64), (header["tokens"], 4096))
     rates = [header["threshold"], *(header["weights"][name] for name in COMPONENTS)]
+    temperature = header["temperature"]
     width, reference = len(tensors["gate.inner.bias"]), tensors["calibration"]
     if (
         any(type(size) is not int or not 1 <= size <= most for size, most in sizes)
         or any(type(rate) not in (int, float) or not 0.0 <= rate <= 1e6 for rate in rates)
+        or type(temperature) not in (int, float)
+        or not COOLEST <= temperature <= HOTTEST
+        or type(header["mixed"]) is not bool
         or tuple(tensors["gate.inner.weight"].shape) != (width, 2 * width)
         or reference.dim() != 2
         or len(reference) != len(COMPONENTS) + 1
@@ -152,34 +196,3 @@ def _check_thinker(header: Mapping[str, Any], tensors: Mapping[str, torch.Tensor
         or not all(bool(torch.isfinite(tensor).all()) for tensor in tensors.values())
     ):
         raise ValueError
-
-
-def draft_without_thinking(model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int) -> list[list[int]]:
-    """Greedy answers without thoughts and without tools: ids up to and with ``<|end|>``."""
-    made = generate(model, prompts, max_new_tokens=max_new_tokens, ban_ids=NEVER_ANSWERED)
-    return [generation.ids for generation in made]
-
-
-def calibrate_thinker(
-    model: TinyTitanForCausalLM,
-    gate: ThoughtGate,
-    prompts: Sequence[Ids],
-    weights: dict[str, float],
-    *,
-    thoughts: int,
-    tokens: int,
-    threshold: float,
-    max_new_tokens: int,
-    seed: int,
-) -> Thinker:
-    """The thinker of a trained model, its scale of coherence set on validation prompts (at least 2): every
-    prompt is held against the thoughts of another one.
-    """
-    if len(prompts) < 2:
-        raise ForgeError("calibration of thoughts needs at least 2 validation prompts")
-    drafts = draft_without_thinking(model, prompts, max_new_tokens)
-    ids = sample_thoughts(model.eval(), prompts, thoughts, tokens, thought_sampling_generator(seed, 0))
-    foreign = ids[torch.from_numpy(thought_derangement(len(prompts), seed))].flatten(0, 1).tolist()
-    repeat = np.repeat(np.arange(len(prompts)), thoughts).tolist()
-    raw = coherence_components(model, [prompts[i] for i in repeat], foreign, [drafts[i] for i in repeat])
-    return Thinker(gate, Calibration.fit(raw, weights), thoughts, tokens, threshold)

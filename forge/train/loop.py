@@ -34,7 +34,8 @@ Log = Callable[..., None]
 
 @dataclass(frozen=True)
 class TrainSettings:
-    """``steps`` updates; peak learning rates; fractions of ``steps``; ``clip`` is a gradient norm."""
+    """``steps`` updates; peak learning rates; fractions of ``steps``; ``end_rate``, against the peak; ``clip`` is a
+    gradient norm."""
 
     steps: int
     muon_lr: float = 0.02
@@ -42,6 +43,7 @@ class TrainSettings:
     weight_decay: float = 0.0
     warmup_fraction: float = 0.05
     decay_fraction: float = 0.5
+    end_rate: float = 0.05
     clip: float = 1.0
     grokfast_alpha: float = 0.98
     grokfast_lambda: float = 0.0
@@ -121,7 +123,7 @@ class Trainer:
         norm = float(torch.nn.utils.clip_grad_norm_(self.parameters.values(), s.clip, foreach=True))
         if not math.isfinite(norm) and not self.amp.scaler.is_enabled():
             raise Diverged(step, f"the norm of the gradient is {norm}")
-        rate = self.limits.rate * schedule(step, s.steps, s.warmup_fraction, s.decay_fraction)
+        rate = self.limits.rate * schedule(step, s.steps, s.warmup_fraction, s.decay_fraction, s.end_rate)
         if not self.amp.step(self.optimizer, s.muon_lr * rate, s.adam_lr * rate):
             self.clear_gradients()
         self.clipped += norm > s.clip

@@ -5,6 +5,7 @@ from __future__ import annotations
 import copy
 from collections.abc import Callable
 from typing import cast
+from zlib import crc32
 
 import numpy as np
 import torch
@@ -19,17 +20,21 @@ from forge.train.batches import Batch
 LossFn = Callable[[TinyTitanForCausalLM, Batch], tuple[Tensor, dict[str, float]]]
 
 
-def language_loss(halt_weight: float = 0.1, ponder_cost: float = 0.0, early_weight: float = 0.5) -> LossFn:
+def language_loss(
+    halt_weight: float = 0.1, ponder_cost: float = 0.0, early_weight: float = 0.5, further_steps: float = 1.0
+) -> LossFn:
     """Next-token loss on supervised tokens after every recurrence step, and the halting head's.
 
     The labels are the answer's tokens at each step, never internal states. Halting target of a step: its
     prediction is already right, or no later step's is; ``ponder_cost`` adds to the loss of not halting.
-    ``early_weight``: of a step that is not the last, whose own weight is 1.
+    ``early_weight``: of a step that is not the last, whose own weight is 1. ``further_steps``: share of the batches
+    that take more than one step; which ones, their examples decide.
     """
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         targets = batch.targets[batch.valid]
-        outputs = model.predictions(batch.ids, batch.select, batch.valid)
+        steps = model.steps if crc32(batch.index.tobytes()) < further_steps * 2**32 else 1
+        outputs = model.predictions(batch.ids, batch.select, batch.valid, steps)
         losses = [F.cross_entropy(logits, targets) for logits, _ in outputs]
         total = weighted_step_loss(losses, early_weight)
         right = [training_loss_targets_hit(logits, targets) for logits, _ in outputs]
@@ -83,41 +88,69 @@ def distillation_loss(
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         silent = None if without_call is None else _flags_at_loss_positions(batch, without_call)
-        wanted = None
+        targets, wanted = batch.targets[batch.valid], None
         if teacher is not None and kd_weight > 0:
             seen = batch if teacher_batch is None else teacher_batch(batch)
             there = batch.ids.device
             if there not in teachers:
                 teachers[there] = cast(TinyTitanForCausalLM, cast(nn.Module, copy.deepcopy(teacher)).to(there))
             with torch.no_grad():
-                logits = _silence_call_in_distillation(
-                    teachers[there].predictions(seen.ids, seen.select, seen.valid)[-1][0], silent
-                )
-                wanted = F.log_softmax(logits / temperature, dim=-1)
-        targets = batch.targets[batch.valid]
-        outputs = [
-            (_silence_call_in_distillation(logits, silent), halt)
-            for logits, halt in model.predictions(batch.ids, batch.select, batch.valid)
-        ]
-        cross = [F.cross_entropy(student, targets) for student, _ in outputs]
-        kl = [_kl(wanted, student, temperature) for student, _ in outputs] if wanted is not None else cross
-        total = (1 - kd_weight) * weighted_step_loss(cross, early_weight) + kd_weight * weighted_step_loss(
-            kl, early_weight
-        )
-        right = [training_loss_targets_hit(student, targets) for student, _ in outputs]
+                logits = teachers[there].predictions(seen.ids, seen.select, seen.valid)[-1][0]
+                _silence_call_in_distillation(logits, silent)
+                wanted = _Wanted(logits, targets, kd_weight, temperature)
+        outputs = model.predictions(batch.ids, batch.select, batch.valid)
+        for logits, _ in outputs:
+            _silence_call_in_distillation(logits, silent)
+        if wanted is None:
+            losses = [F.cross_entropy(logits, targets) for logits, _ in outputs]
+            metrics = {"loss": float(losses[-1].detach())}
+        else:
+            losses, metrics = [], {}
+            for logits, _ in outputs:
+                graded, metrics = wanted.grade(logits)
+                losses.append(graded)
+        total = weighted_step_loss(losses, early_weight)
+        right = [training_loss_targets_hit(logits, targets) for logits, _ in outputs]
         for halt, correct, later in halting_loss_inputs(outputs, right):
             total = total + halt_weight * halting_loss(halt, correct, later)
-        accuracy = float(right[-1].float().mean())
-        metrics = {"loss": float(cross[-1].detach()), "accuracy": accuracy}
-        return total, metrics if wanted is None else {**metrics, "kl": float(kl[-1].detach())}
+        return total, {**metrics, "accuracy": float(right[-1].float().mean())}
 
     return loss
 
 
+class _Wanted:
+    """What a student's distributions are held against: labels, and a teacher's logits (n,v) at a temperature.
+
+    At temperature 1 both are one distribution, their mean by weight: a student's logits are read once instead of twice,
+    which over a vocabulary is a good part of what a step costs.
+    """
+
+    def __init__(self, logits: Tensor, targets: Tensor, weight: float, temperature: float) -> None:
+        self.targets, self.weight, self.temperature = targets, weight, temperature
+        known = F.log_softmax(logits if temperature == 1 else logits / temperature, dim=-1)
+        self.soft = known.exp()
+        self.sure = (self.soft * known).sum() / len(targets)  # the teacher's entropy, negative
+        if temperature == 1:
+            self.soft.mul_(weight)[torch.arange(len(targets), device=targets.device), targets] += 1 - weight
+
+    def grade(self, logits: Tensor) -> tuple[Tensor, dict[str, float]]:
+        """``(1-w) * cross-entropy + w * KL`` of logits (n,v), and both for the log."""
+        n, w = len(self.targets), self.weight
+        if self.temperature == 1:
+            known = F.log_softmax(logits, dim=-1)
+            mixed = -(self.soft * known).sum() / n
+            cross = float(-known.detach().gather(1, self.targets[:, None]).mean())
+            kl = (float(mixed.detach()) - (1 - w) * cross) / w + float(self.sure)
+            return mixed + w * self.sure, {"loss": cross, "kl": kl}
+        hard = F.cross_entropy(logits, self.targets)
+        cross_soft = -(self.soft * F.log_softmax(logits / self.temperature, dim=-1)).sum() / n
+        divergence = (cross_soft + self.sure) * self.temperature**2
+        return (1 - w) * hard + w * divergence, {"loss": float(hard.detach()), "kl": float(divergence.detach())}
+
+
 def loss_flags_without_call(data: EncodedSet) -> np.ndarray:
-    """Which examples must not teach the model to stop calling tools."""
-    flags: np.ndarray = data.kind == KINDS.index("direct")
-    return flags
+    """Which examples must not teach the model to stop calling tools: problems answered at once or after a thought."""
+    return np.isin(data.kind, [KINDS.index(kind) for kind in ("direct", "worked")])
 
 
 def halting_loss_inputs(
@@ -144,15 +177,10 @@ def _flags_at_loss_positions(batch: Batch, flags: np.ndarray) -> Tensor:
     return rows[:, None].expand_as(batch.valid)[batch.valid]
 
 
-def _silence_call_in_distillation(logits: Tensor, silent: Tensor | None) -> Tensor:
-    """Put the call token out of reach at the marked positions."""
-    if silent is None or not bool(silent.any()):
-        return logits
-    penalty = torch.zeros_like(logits)
-    penalty[silent, ID["call"]] = -1e4
-    return logits + penalty
-
-
-def _kl(wanted: Tensor, student: Tensor, temperature: float) -> Tensor:
-    student = F.log_softmax(student / temperature, dim=-1)
-    return F.kl_div(student, wanted, log_target=True, reduction="batchmean") * temperature**2
+def _silence_call_in_distillation(logits: Tensor, silent: Tensor | None) -> None:
+    """Put the call token out of reach at the marked positions, in place: to copy logits costs as much as to read them,
+    and nothing that made them needs their old values for its gradient."""
+    if silent is not None:
+        rows = silent.nonzero().squeeze(1)
+        far = torch.full((1,), -1e4, dtype=logits.dtype, device=logits.device)
+        logits.index_put_((rows, torch.full_like(rows, ID["call"])), far, accumulate=True)

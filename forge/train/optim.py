@@ -7,6 +7,7 @@ from collections.abc import Mapping
 
 import torch
 from torch import Tensor
+from torch.optim.adamw import adamw
 
 from forge.model.titan import TinyTitanForCausalLM, names_of_core_model_weights
 
@@ -26,7 +27,10 @@ def orthogonalize_muon_update(matrices: Tensor, iterations: int = 5) -> Tensor:
 
 
 class HybridOptimizer:
-    """Muon on core weights (equal shapes stacked), AdamW on embeddings, gates and vectors."""
+    """Muon on core weights (equal shapes stacked), AdamW on embeddings, gates and vectors.
+
+    AdamW is torch's function: its class would import torch's compiler, a second in every stage that trains.
+    """
 
     def __init__(self, model: TinyTitanForCausalLM, weight_decay: float, momentum: float = 0.95) -> None:
         core = {*names_of_core_model_weights(model), *model.extra_matrices}
@@ -37,9 +41,8 @@ class HybridOptimizer:
             if name in core:
                 self.groups[tuple(parameter.shape)].append((name, parameter))
         self.buffers = {shape: items[0][1].new_zeros(len(items), *shape) for shape, items in self.groups.items()}
-        self.adam_names = [n for n in trainable if n not in core]
-        adam = [trainable[n] for n in self.adam_names]
-        self.adam = torch.optim.AdamW(adam, betas=(0.9, 0.98), weight_decay=0.0, fused=True) if adam else None
+        self.adam = {name: parameter for name, parameter in trainable.items() if name not in core}
+        self.moments: dict[str, dict[str, Tensor]] = {}  # of AdamW, by parameter, once it has had a gradient
 
     @torch.no_grad()
     def step(self, muon_lr: float, adam_lr: float) -> None:
@@ -52,39 +55,59 @@ class HybridOptimizer:
             for (_, parameter), delta in zip(items, update, strict=True):
                 parameter.mul_(1 - muon_lr * self.weight_decay).add_(delta, alpha=-muon_lr * scale)
                 parameter.grad = None
-        if self.adam is not None:
-            for group in self.adam.param_groups:
-                group["lr"] = adam_lr
-            self.adam.step()
-            self.adam.zero_grad(set_to_none=True)
+        self._adam_step(adam_lr)
+
+    def _adam_step(self, lr: float) -> None:
+        live = {name: parameter for name, parameter in self.adam.items() if parameter.grad is not None}
+        for name, parameter in live.items():
+            if name not in self.moments:
+                averages = {key: torch.zeros_like(parameter) for key in ("exp_avg", "exp_avg_sq")}
+                self.moments[name] = {"step": torch.zeros((), device=parameter.device), **averages}
+        if live:
+            step, first, second = ([self.moments[n][key] for n in live] for key in ("step", "exp_avg", "exp_avg_sq"))
+            adamw(
+                list(live.values()),
+                [parameter.grad for parameter in live.values() if parameter.grad is not None],
+                first,
+                second,
+                [],
+                step,
+                fused=True,
+                amsgrad=False,
+                beta1=0.9,
+                beta2=0.98,
+                lr=lr,
+                weight_decay=0.0,
+                eps=1e-8,
+                maximize=False,
+            )
+        for parameter in live.values():
+            parameter.grad = None
 
     @property
     def param_groups(self) -> list[dict[str, list[Tensor]]]:
         """All parameters, where the scaler of mixed precision looks for them."""
-        return [{"params": [p for items in self.groups.values() for _, p in items] + self._adam_parameters()}]
+        return [{"params": [p for items in self.groups.values() for _, p in items] + list(self.adam.values())}]
 
     def state(self) -> dict[str, Tensor]:
         """All state as named tensors."""
         out = {"muon." + "x".join(map(str, shape)): buffer for shape, buffer in self.buffers.items()}
-        for name, parameter in zip(self.adam_names, self._adam_parameters(), strict=True):
-            out |= {f"adam.{name}.{key}": value for key, value in self.adam.state.get(parameter, {}).items()}  # type: ignore[union-attr]
+        for name in self.adam:
+            out |= {f"adam.{name}.{key}": value for key, value in self.moments.get(name, {}).items()}
         return out
 
     def load_state(self, tensors: Mapping[str, Tensor]) -> None:
         """Inverse of :meth:`state`."""
         for shape in self.buffers:
             self.buffers[shape].copy_(tensors["muon." + "x".join(map(str, shape))])
-        if self.adam is not None:
-            self.adam.state.clear()
-        for name, parameter in zip(self.adam_names, self._adam_parameters(), strict=True):
-            keys = ("step", "exp_avg", "exp_avg_sq")
-            if f"adam.{name}.step" in tensors:
-                found = {k: tensors[f"adam.{name}.{k}"] for k in keys}
-                self.adam.state[parameter] = {k: v.to(parameter.device, copy=True) for k, v in found.items()}  # type: ignore[union-attr]
-
-    def _adam_parameters(self) -> list[Tensor]:
-        groups = self.adam.param_groups if self.adam is not None else []
-        return [p for group in groups for p in group["params"]]
+        self.moments = {
+            name: {
+                key: tensors[f"adam.{name}.{key}"].to(parameter.device, copy=True)
+                for key in ("step", "exp_avg", "exp_avg_sq")
+            }
+            for name, parameter in self.adam.items()
+            if f"adam.{name}.step" in tensors
+        }
 
 
 class Grokfast:
@@ -118,10 +141,10 @@ class Grokfast:
         }
 
 
-def schedule(step: int, steps: int, warmup_fraction: float, decay_fraction: float) -> float:
-    """Warm-up, stable, linear decay to 5 %: multiplier of the learning rate at ``step`` (0-based)."""
+def schedule(step: int, steps: int, warmup_fraction: float, decay_fraction: float, end: float = 0.05) -> float:
+    """Warm-up, stable, linear decay no further than to ``end``: multiplier of the rate at ``step`` (0-based)."""
     warmup = max(1, round(steps * warmup_fraction))
     decay = max(1, round(steps * decay_fraction))
     rising = min(1.0, (step + 1) / warmup)
-    falling = min(1.0, max(0.05, (steps - step) / decay))
+    falling = min(1.0, max(end, (steps - step) / decay))
     return min(rising, falling)

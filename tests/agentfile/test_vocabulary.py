@@ -14,11 +14,13 @@ from tokenizers import Tokenizer, models
 from transformers import PreTrainedTokenizerFast
 
 from forge.agentfile.vocabulary import (
+    count_characters_for_agent_file,
     count_tokens_for_agent_file,
     pack_agent_file_tokenizer,
     prune_agent_file_vocabulary,
     unpack_agent_file_tokenizer,
 )
+from forge.data.render import ID, render
 from forge.data.tokenizer import SPECIAL_TOKENS, train_tokenizer
 from forge.errors import ForgeError
 
@@ -94,6 +96,38 @@ def test_special_tokens_keep_their_ids_and_rows_follow_their_tokens() -> None:
         assert PRUNED.tokenizer.convert_ids_to_tokens(new) == TOKENIZER.convert_ids_to_tokens(old)
     table = torch.arange(len(TOKENIZER) * 3.0).reshape(-1, 3)
     assert torch.equal(table[PRUNED.kept_ids][20], table[PRUNED.kept_ids[20]])
+
+
+@pytest.mark.parametrize(
+    ("thought", "answer"),
+    [
+        ("58*7=604,2=611+6771;10:4.0-3=-07 ff", "-1 cat"),
+        ("".join(map(chr, range(32, 127))).replace("<|", ""), "the London Zoë"),
+    ],
+)
+def test_a_worked_row_is_spelled_by_a_pruned_tokenizer_and_by_the_one_in_the_file(thought: str, answer: str) -> None:
+    said = {"user": CORPUS[0], "thought": thought, "assistant": answer}
+    row = [{"role": role, "content": text} for role, text in said.items()]
+    counts = COUNTS + count_characters_for_agent_file(TOKENIZER, [thought, answer])
+    pruned = prune_agent_file_vocabulary(TOKENIZER, counts, size=180)
+    for tokenizer in (pruned.tokenizer, unpack_agent_file_tokenizer(pack_agent_file_tokenizer(pruned.tokenizer))):
+        ids, _ = render(tokenizer, row)
+        text = f"<|user|>{CORPUS[0]}<|assistant|><|think|>{thought}<|/think|>{answer}<|end|>"
+        assert tokenizer.decode(ids) == text
+        inside = _thought_ids(ids)
+        assert [tokenizer.decode(i) for i in inside] == list(thought)
+        assert [pruned.kept_ids[i] for i in inside] == _thought_ids(render(TOKENIZER, row)[0])
+
+
+def _thought_ids(ids: list[int]) -> list[int]:
+    return ids[ids.index(ID["think"]) + 1 : ids.index(ID["/think"])]
+
+
+def test_what_is_written_a_token_a_character_is_counted_so() -> None:
+    counts = count_characters_for_agent_file(TOKENIZER, ["cat", "tac ", ""])
+    named = {TOKENIZER.convert_ids_to_tokens(i): int(count) for i, count in enumerate(counts) if count}
+    assert named == {"c": 2, "a": 2, "t": 2, "Ġ": 1}
+    assert count_tokens_for_agent_file(TOKENIZER, ["cat", "tac "]).sum() < counts.sum()
 
 
 @given(ASCII)

@@ -14,9 +14,12 @@ import pytest
 
 from forge.cli import output, use
 from forge.cli.main import main
+from forge.data.render import ID
 from forge.errors import Interrupted
 from forge.evals.ledger import LedgerRow
+from forge.evals.suite import SuiteScore
 from forge.files import atomic_write_json
+from forge.model.engine import Generation
 from forge.phases import ORDER
 from tests.support.toy_agent import build_toy
 
@@ -227,23 +230,42 @@ def test_a_reader_that_leaves_early_is_no_fault(unrun: Path) -> None:
 def test_eval_prints_exactly_the_promised_json_and_repeats_itself(home: Path, call: Any) -> None:
     arguments = ("eval", home / "agent.forge", "--tasks", "gcd,lcm", "--n", "3", "--seed", "7", "--json")
     found = call(*arguments).json
-    assert set(found) == {"tasks", "mean_accuracy", "bpb"}
+    assert set(found) == {"tasks", "mean_accuracy", "bpb", "tools", "thoughts", "thought_share", "calls"}
+    assert (found["tools"], found["thoughts"], found["thought_share"]) == (True, "off", 0.0)
     assert list(found["tasks"]) == ["gcd", "lcm"]
     assert found["tasks"]["gcd"]["n"] == 3
     assert found["bpb"] > 0
-    assert call(*arguments, "--no-thoughts").json == found
+    assert call(*arguments, "--thoughts", "off").json == found
     told = call("eval", home / "toy", "--tasks", "gcd", "--n", "1", "--no-tools")
-    assert "without tools" in told.out
+    assert "without tools, thoughts off" in told.out
     assert "alchemy" in call("eval", home / "toy", "--tasks", "alchemy").err
-    assert "no thoughts" in call("eval", home / "toy", "--thoughts").err
+    assert "no thoughts vote" in call("eval", home / "toy", "--thoughts", "vote", "--no-tools").err
+    told = call("eval", home / "toy", "--thoughts", "maybe")
+    assert told.code == 2
+    assert "'maybe' is not one of 'auto', 'on', 'off', 'vote'" in told.err
+
+
+def test_eval_begins_a_thought_and_counts_thoughts_and_calls(home: Path, call: Any, monkeypatch: Any) -> None:
+    def scripted(model: Any, prompts: list[list[int]], **options: Any) -> list[Generation]:
+        thinks = [prompt[-1] == ID["think"] for prompt in prompts]
+        return [Generation([1], [("gcd", "1")], "hm" if thinks[i] and i else "", "1") for i in range(len(prompts))]
+
+    monkeypatch.setattr("forge.model.engine.generate", scripted)
+    for thoughts, share in (("on", 0.75), ("auto", 0.0)):
+        found = call("eval", home / "toy", "--tasks", "gcd", "--n", "4", "--thoughts", thoughts, "--json").json
+        assert (found["thoughts"], found["thought_share"], found["calls"]) == (thoughts, share, 4)
+    assert (
+        "thought before 75% of the answers, made 4 calls"
+        in call("eval", home / "toy", "--tasks", "gcd", "--n", "4", "--thoughts", "on").out
+    )
 
 
 def test_eval_puts_the_tool_prompt_first_only_when_asked(home: Path, call: Any, monkeypatch: Any) -> None:
     given: list[str | None] = []
 
-    def score(model: Any, tokenizer: Any, *, system: str | None, **options: Any) -> SimpleNamespace:
+    def score(model: Any, tokenizer: Any, *, system: str | None, **options: Any) -> SuiteScore:
         given.append(system)
-        return SimpleNamespace(tasks={}, mean_accuracy=0.5)
+        return SuiteScore({}, 0.5, [0.0, 1.0], 1.0, 0)
 
     monkeypatch.setattr("forge.evals.suite.score_suite", score)
     call("eval", home / "toy", "--json")
@@ -253,18 +275,19 @@ def test_eval_puts_the_tool_prompt_first_only_when_asked(home: Path, call: Any, 
 
 def test_generate_prints_the_answer_and_its_calls(home: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     found = call("generate", home / "toy", "What is 12+30?", "--max-new-tokens", "4", "--json").json
-    assert set(found) == {"text", "calls", "tokens"}
+    assert set(found) == {"text", "calls", "thought", "tokens"}
     assert found["tokens"] <= 4
 
-    def scripted(model: Any, prompts: list[list[int]], **options: Any) -> list[SimpleNamespace]:
+    def scripted(model: Any, prompts: list[list[int]], **options: Any) -> list[Generation]:
         calls = [("calculator 12+30", options["execute"]("calculator 12+30"))] if options["execute"] else []
-        return [SimpleNamespace(text="42" if calls else "?", calls=calls, ids=[1], steps=1.0)]
+        return [Generation([1], calls, text="42" if calls else "?")]
 
     monkeypatch.setattr("forge.model.engine.generate", scripted)
     told = call("generate", home / "toy", "12+30", "--persona", "teacher")
     assert told.out.splitlines() == ["  [call] calculator 12+30", "  [result] 42", "42"]
     found = call("generate", home / "toy", "12+30", "--json").json
-    assert found == {"text": "42", "calls": [{"call": "calculator 12+30", "result": "42"}], "tokens": 1}
+    calls = [{"call": "calculator 12+30", "result": "42"}]
+    assert found == {"text": "42", "calls": calls, "thought": "", "tokens": 1}
     assert call("generate", home / "toy", "12+30", "--no-tools").out == "?\n"
     assert "empty" in call("generate", home / "toy", " ").err
     assert "pirate" in call("generate", home / "toy", "x", "--persona", "pirate").err
@@ -272,8 +295,11 @@ def test_generate_prints_the_answer_and_its_calls(home: Path, call: Any, monkeyp
 
 @pytest.fixture
 def parrot(monkeypatch: pytest.MonkeyPatch) -> None:
-    def scripted(model: Any, prompts: list[list[int]], **options: Any) -> list[SimpleNamespace]:
-        return [SimpleNamespace(text=f"{len(prompts[0])} tokens", calls=[], ids=[1], steps=1.0)]
+    def scripted(model: Any, prompts: list[list[int]], **options: Any) -> list[Generation]:
+        thought = "hm" if prompts[0][-1] == ID["think"] else ""
+        if thought and options["hear"] is not None:
+            options["hear"](thought)
+        return [Generation([1], thought=thought, text=f"{len(prompts[0])} tokens")]
 
     monkeypatch.setattr("forge.model.engine.generate", scripted)
 
@@ -287,9 +313,14 @@ def test_chat_on_a_pipe_answers_lines_obeys_commands_and_ends(
     assert told.out.count("agent>") == 1
     assert "tools are off" in told.out
     assert "unknown command /dance" in told.err
-    monkeypatch.setattr(sys, "stdin", io.StringIO("one\n/tools\ntwo"))
+    monkeypatch.setattr(sys, "stdin", io.StringIO("one\n/thoughts on\ntwo"))
     told = call("chat", home / "toy", "--json")
-    assert [set(json.loads(line)) for line in told.out.splitlines()] == [{"text", "calls"}] * 2
+    one, two = (json.loads(line) for line in told.out.splitlines())
+    assert set(one) == set(two) == {"text", "calls", "thought"}
+    assert (one["thought"], two["thought"]) == ("", "hm")
+    monkeypatch.setattr(sys, "stdin", io.StringIO("one\n/thoughts off\none\n"))
+    told = call("chat", home / "toy", "--thoughts", "on").out.splitlines()[1:]
+    assert told == ["  [thought] hm", "agent> 5 tokens", "thoughts are off", "agent> 4 tokens"]
     monkeypatch.setattr(sys, "stdin", io.StringIO("hi\n"))
     assert "pirate" in call("chat", home / "toy", "--persona", "pirate").err
 
@@ -337,3 +368,14 @@ def test_tables_are_plain_on_a_pipe_and_drawn_on_a_terminal(
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     output.print_terminal_table(("a", "b"), [("x[red]", "y")])
     assert "x[red]" in capsys.readouterr().out
+
+
+def test_what_is_whispered_is_dimmed_on_a_terminal(
+    monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
+) -> None:
+    text = f"  [thought] {'5+7=21,' * 30}"
+    output.whisper(text)
+    monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
+    monkeypatch.setenv("TERM", "xterm")
+    output.whisper(text)
+    assert capsys.readouterr().out == f"{text}\n\x1b[2m{text}\x1b[0m\n"

@@ -7,6 +7,7 @@ from __future__ import annotations
 import io
 import json
 import os
+import re
 import sys
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -21,6 +22,7 @@ from forge.cli import output, use
 from forge.cli.logs import _show
 from forge.errors import UNPRINTABLE, ForgeError, printable
 from forge.files import atomic_write_json
+from forge.model.engine import Generation
 from forge.runtime.agent import Agent
 
 HOSTILE = {
@@ -59,12 +61,14 @@ def test_nothing_that_a_terminal_obeys_is_printed(
     output.say(text)
     output.fail_on_terminal(text)
     output.emit_command_json({text: [text]})
+    output.whisper(text)
     output.print_terminal_table(("a", "b"), [(text, "x")])
     _show({"time": "2025-01-01T00:00:00", "level": text, "stage": text, "message": text})
     monkeypatch.setattr(sys.stdout, "isatty", lambda: True)
     output.print_terminal_table(("a", "b"), [(text, "x")])
+    output.whisper(text)
     shown = capsys.readouterr()
-    assert UNPRINTABLE.search(shown.out.replace("\x1b[1m", "").replace("\x1b[0m", "")) is None
+    assert UNPRINTABLE.search(re.sub("\x1b\\[[012]m", "", shown.out)) is None
     assert UNPRINTABLE.search(shown.err) is None
     assert json.loads(shown.out.splitlines()[1]) == {text: [text]}
     told = str(ForgeError(f"file {text}: bad"))
@@ -81,15 +85,15 @@ def test_text_of_all_languages_is_printed_as_it_is() -> None:
 
 @pytest.fixture
 def echo(monkeypatch: pytest.MonkeyPatch) -> None:
-    """An agent that calls a tool and repeats what it was asked, without a model."""
+    """An agent that thinks, calls a tool and repeats what it was asked, without a model."""
 
-    def answer(
-        model: Any, tokenizer: Any, conversations: Any, *, execute: Any, **options: Any
-    ) -> list[SimpleNamespace]:
+    def answer(model: Any, tokenizer: Any, conversations: Any, *, execute: Any, **options: Any) -> list[Generation]:
         said = conversations[0][-1]["content"]
+        if options["hear"] is not None:
+            options["hear"](f"hm {said}")
         if execute is not None:
             execute(f"search {said}")
-        return [SimpleNamespace(text=f"you said {said}", calls=[], ids=[1], steps=1.0)]
+        return [Generation([1], thought=f"hm {said}", text=f"you said {said}")]
 
     @contextmanager
     def load(path: str, *, workspace: Path | None = None) -> Iterator[Agent]:
@@ -109,11 +113,17 @@ def piped(monkeypatch: pytest.MonkeyPatch, data: bytes) -> None:
 def test_calls_results_and_answers_are_made_printable(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     piped(monkeypatch, "".join(HOSTILE.values()).encode("utf-8", "ignore") + b"\n")
     told = call("chat", "m")
-    assert told.out.count("owned") == 6
+    assert told.out.count("owned") == 8
     assert UNPRINTABLE.search(told.out) is None
     piped(monkeypatch, b"\x1b[2J\n")
-    assert call("chat", "m", "--json").json["text"] == "you said \x1b[2J"
-    lines = ["  [call] search \\x1b[2J", "  [result] found search \\x1b[2J", "you said \\x1b[2J"]
+    told_json = call("chat", "m", "--json").json
+    assert (told_json["text"], told_json["thought"]) == ("you said \x1b[2J", "hm \x1b[2J")
+    lines = [
+        "  [thought] hm \\x1b[2J",
+        "  [call] search \\x1b[2J",
+        "  [result] found search \\x1b[2J",
+        "you said \\x1b[2J",
+    ]
     assert call("generate", "m", "\x1b[2J").out.splitlines() == lines
 
 

@@ -16,6 +16,7 @@ from forge.data.render import ID, render, render_text
 from forge.data.splits import dataset_split_by_hash
 from forge.data.tasks import SUITE, dataset_split_of_problem, draw_problems
 from forge.data.texts import book_chunks, recall_dialogues
+from forge.data.thoughts.replay import replay
 from forge.errors import ForgeError
 from forge.model import load_titan_tokenizer
 from forge.tools import Toolbox
@@ -28,7 +29,7 @@ TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "He
 
 def _params(**changes: Any) -> SimpleNamespace:
     sizes = {"vocab_size": 420, "train_direct": 3, "train_tooled": 4, "train_tool": 10, "train_persona": 8}
-    sizes |= {"train_recall": 6, "train_text": 12, "eval_per_family": 2, "val_per_family": 2}
+    sizes |= {"train_worked": 4, "train_recall": 6, "train_text": 12, "eval_per_family": 2, "val_per_family": 2}
     return SimpleNamespace(**{**sizes, "own_data": [], **changes})
 
 
@@ -169,12 +170,24 @@ def test_the_build_holds_what_was_asked_for(built: tuple[Path, dict[str, Any]]) 
         kinds = [row["kind"] for row in rows[split]]
         assert {kind: kinds.count(kind) for kind in set(kinds)} == summary["counts"][split]
         weights = [spec.weight if split == "train" else 1.0 for spec in SUITE.values()]
-        assert kinds.count("tooled") == sum(round(tooled * weight) for weight in weights)
+        assert kinds.count("tooled") == kinds.count("worked") == sum(round(tooled * weight) for weight in weights)
         assert all(0 <= row["difficulty"] <= 1 for row in rows[split])
         for row in rows[split]:
             if row["task"] in SUITE:
                 prompt = next(m["content"] for m in row["messages"] if m["role"] == "user")
                 assert dataset_split_of_problem(prompt) == split
+    for task in SUITE:
+        own = [row for row in rows["train"] if (row["kind"], row["task"]) == ("worked", task)]
+        own.sort(key=lambda row: row["difficulty"])
+        thoughts = [len(row["messages"][1]["content"]) for row in own]
+        assert thoughts == sorted(thoughts), "the longer a thought, the harder its problem"
+        assert (own[0]["difficulty"], own[-1]["difficulty"]) == (0.0, 1.0)
+    worked = [row["messages"] for split in rows for row in rows[split] if row["kind"] == "worked"]
+    assert all([m["role"] for m in messages] == ["user", "thought", "assistant"] for messages in worked)
+    assert all(replay(problem["content"], thought["content"]).sound == 1 for problem, thought, _ in worked)
+    official = [row for split in rows for row in rows[split] if row["task"] in SUITE]
+    prompts = [next(m["content"] for m in row["messages"] if m["role"] == "user") for row in official]
+    assert len(set(prompts)) == len(prompts)  # a problem has one row, of one kind, in one split
     assert sum(row["kind"] == "tool" for row in rows["train"]) == 10
     own = {split: [row for row in rows[split] if row["task"] == "own"] for split in rows}
     assert sum(map(len, own.values())) == 40

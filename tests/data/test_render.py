@@ -7,7 +7,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge.data.personas import PERSONAS
-from forge.data.render import ID, tokenize_text, encode_many, render, render_text
+from forge.data.render import ID, encode_many, render, render_text, tokenize_text
 from forge.data.tokenizer import SPECIAL_TOKENS
 from forge.errors import ForgeError
 from tests.support.tiny_models import tiny_tokenizer
@@ -93,6 +93,8 @@ def test_generation_prompt_opens_one_assistant_turn() -> None:
         assert ids[-1] == ID["assistant"]
         assert ids[-2] != ID["assistant"]
         assert mask[-1] == 0
+        thinking = render(tiny_tokenizer(), messages, generation_prompt=True, thinking=True)
+        assert thinking == ([*ids, ID["think"]], [*mask, 0])
 
 
 @pytest.mark.parametrize(
@@ -115,7 +117,11 @@ _TEXT = st.one_of(
 )
 
 
-@given(st.lists(st.tuples(st.sampled_from(["system", "user", "call", "result", "assistant"]), _TEXT), max_size=6))
+@given(
+    st.lists(
+        st.tuples(st.sampled_from(["system", "user", "call", "result", "thought", "assistant"]), _TEXT), max_size=6
+    )
+)
 @settings(max_examples=250, deadline=None)
 def test_no_text_smuggles_in_a_role_token(turns: list[tuple[str, str]]) -> None:
     tokenizer = tiny_tokenizer()

@@ -15,7 +15,15 @@ from forge.errors import ForgeError
 from forge.evals import bootstrap
 from forge.evals.bootstrap import mean_interval, paired_bootstrap
 from forge.evals.claims import Claim, compare_for_claim, read_claims
-from forge.evals.ledger import COLUMNS, LedgerRow, ledger_deployable_files, ledger_row, read_ledger
+from forge.evals.ledger import (
+    COLUMNS,
+    TITLES,
+    LedgerRow,
+    ledger_deployable_files,
+    ledger_row,
+    ledger_row_cells,
+    read_ledger,
+)
 from forge.files import atomic_write_json
 from forge.interface.phase import FULL_PRECISION, PACKED
 from tests.support.stub_run import measured
@@ -136,7 +144,7 @@ def test_a_claim_with_a_backward_interval_or_a_nan_is_refused() -> None:
         Claim(**{**fields, "value": float("nan")}, ci95=(0.0, 1.0))
 
 
-MEASURED = measured([1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0])
+MEASURED = measured([1.0, 0.0, 0.0, 0.0], [1.0, 1.0, 1.0, 0.0], None, [1.0, 1.0, 0.0, 0.0], [1.0] * 4)
 
 
 def _model_files(folder: Path, *names: str) -> Path:
@@ -179,9 +187,13 @@ def test_ledger_row_measures_bytes_and_hides_the_machine(tmp_path: Path, monkeyp
     assert {column.key: row.value(column.key) for column in COLUMNS} == {
         "bpb": 2.0,
         "accuracy_no_tools": 0.25,
+        "accuracy_thoughts": 0.5,
         "accuracy_tools": 0.75,
         "accuracy_tools_prompted": None,
+        "accuracy_all": 1.0,
     }
+    assert row.ci95.keys() == {"accuracy_no_tools", "accuracy_thoughts", "accuracy_tools", "accuracy_all"}
+    assert row.ci95["accuracy_thoughts"] == mean_interval([1.0, 1.0, 0.0, 0.0])[1:]
     atomic_write_json(tmp_path / "ledger.json", row.model_dump(mode="json"))
     assert read_ledger(tmp_path / "ledger.json") == row
 
@@ -207,8 +219,15 @@ def test_a_row_has_the_declared_columns_and_no_others(tmp_path: Path) -> None:
     row = ledger_row("edge", [_model_files(tmp_path, "f") / "f"], 1, MEASURED, 1.0).model_dump()
     with pytest.raises(ValueError, match="no such column: charm"):
         LedgerRow.model_validate({**row, "charm": 0.5})
-    without = {key: value for key, value in row.items() if key != "accuracy_tools_prompted"}
-    assert LedgerRow.model_validate(without).value("accuracy_tools_prompted") is None
+    with pytest.raises(ValueError, match=r"accuracy_tools: 0\.75 is not in its interval"):
+        LedgerRow.model_validate({**row, "ci95": {"accuracy_tools": [0.1, 0.2]}})
+    with pytest.raises(ValueError, match="accuracy_tools_prompted: None is not in its interval"):
+        LedgerRow.model_validate({**row, "ci95": {"accuracy_tools_prompted": [0.1, 0.2]}})
+    new = ("accuracy_thoughts", "accuracy_tools_prompted", "accuracy_all", "ci95")
+    older = LedgerRow.model_validate({key: value for key, value in row.items() if key not in new})
+    assert older.value("accuracy_thoughts") is None
+    shown = dict(zip(TITLES, ledger_row_cells(older.model_dump()), strict=True))
+    assert (shown["suite, at once"], shown["thoughts"], shown["tools"], shown["all"]) == ("0.250", "", "0.750", "")
     for gone in ({**row, "bpb": None}, {key: value for key, value in row.items() if key != "bpb"}):
         with pytest.raises(ValueError, match="bpb: missing"):
             LedgerRow.model_validate(gone)

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
+from types import SimpleNamespace
 from typing import Any
 
 import numpy as np
@@ -11,10 +13,12 @@ import torch
 import torch.nn.functional as F
 
 from forge.data.dialogues import TOOL_PROMPT
+from forge.errors import ForgeError
 from forge.evals import measure as module
 from forge.evals.likelihood import likelihood
 from forge.evals.measure import eval_accuracy_retention, mean, solved
-from forge.model import TinyTitanForCausalLM
+from forge.evals.shared import MEASURED_FILE, MeasurementTable
+from forge.model import TinyTitanForCausalLM, load_model, save_model
 from forge.tools import set_up_tool_workspace
 from tests.support.stub_run import StubRun, measured, random_set, suite
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
@@ -89,40 +93,99 @@ def test_exact_means_every_supervised_token() -> None:
 # ---- what a phase measures -----------------------------------------------------------------------------------
 
 
-def test_measuring_asks_three_ways(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    asked: list[dict[str, Any]] = []
+@pytest.fixture
+def asked(monkeypatch: pytest.MonkeyPatch) -> list[dict[str, Any]]:
+    """What the suite is asked, in the place of its answers."""
+    found: list[dict[str, Any]] = []
 
     def score(model: Any, tokenizer: Any, **options: Any) -> Any:
-        asked.append(options)
-        return suite([float(options["tools"]), float("system" in options)])
+        found.append(options)
+        ways = options.get("thoughts", "off")
+        return suite([float(options["tools"]), float("system" in options), float(ways != "off"), float(ways == "on")])
 
     monkeypatch.setattr(module, "score_suite", score)
     monkeypatch.setattr(module, "bits_per_byte", lambda model, tokenizer, texts: float(len(texts)))
+    return found
+
+
+def test_measuring_asks_five_ways(tmp_path: Path, asked: list[dict[str, Any]]) -> None:
     set_up_tool_workspace(tmp_path / "workspace")
-    run = StubRun(tmp_path)
-    evaluator = run.evaluator(tiny_tokenizer())
-    found = evaluator.measure(None)  # type: ignore[arg-type]
-    assert [(a["tools"], a.get("system")) for a in asked] == [(False, None), (True, None), (True, TOOL_PROMPT)]
+    found = StubRun(tmp_path).evaluator(tiny_tokenizer()).measure(tiny_model())
+    assert [(a["tools"], a.get("system"), a.get("thoughts", "off")) for a in asked] == [
+        (True, TOOL_PROMPT, "auto"),
+        (True, TOOL_PROMPT, "off"),
+        (True, None, "off"),
+        (False, None, "off"),
+        (False, None, "on"),
+    ]
+    known = [a.get("known") for a in asked]
+    assert known == [None, found.everything, None, found.tools, None], "of the same words, and with less banned"
     assert {(a["n"], a["seed"], a["split"], a["max_new_tokens"]) for a in asked} == {(2, 7, "test", 24)}
-    assert "execute" not in asked[0]
-    assert asked[1]["execute"]("calculator 3+4") == "7"
+    assert "execute" not in asked[3] | asked[4]
+    assert asked[2]["execute"]("calculator 3+4") == "7"
     assert found.headline() == {
         "suite/accuracy_no_tools": 0.0,
-        "suite/accuracy_tools": 0.5,
-        "suite/accuracy_tools_prompted": 1.0,
+        "suite/accuracy_thoughts": 0.5,
+        "suite/accuracy_tools": 0.25,
+        "suite/accuracy_tools_prompted": 0.5,
+        "suite/accuracy_all": 0.75,
         "suite/bpb": 1.0,
         "suite/mean_steps": 1.5,
     }
+
+
+def test_after_baking_no_word_is_said_about_tools(tmp_path: Path, asked: list[dict[str, Any]]) -> None:
+    set_up_tool_workspace(tmp_path / "workspace")
+    found = StubRun(tmp_path).evaluator(tiny_tokenizer()).measure(tiny_model(), prompted=False)
+    assert [(a["tools"], a.get("thoughts", "off")) for a in asked] == [
+        (True, "auto"),
+        (True, "off"),
+        (False, "off"),
+        (False, "on"),
+    ]
+    assert all("system" not in a for a in asked)
+    assert [a.get("known") for a in asked] == [None, found.everything, found.tools, None]
+    assert found.prompted is None
+    assert "suite/accuracy_tools_prompted" not in found.headline()
+
+
+def test_what_is_measured_lies_beside_the_model_for_those_who_load_it(
+    tmp_path: Path, asked: list[dict[str, Any]]
+) -> None:
+    set_up_tool_workspace(tmp_path / "workspace")
+    run, model = StubRun(tmp_path), tiny_model()
+    first = run.evaluator(tiny_tokenizer())
+    found = first.measure(model)
+    save_model(model, tmp_path / "m")
+    first.table.write(tmp_path / "m")
+    table = MeasurementTable()
+    table.read(tmp_path / "m")
+    later = replace(first, table=table)
     asked.clear()
-    bare = evaluator.measure(None, prompted=False)  # type: ignore[arg-type]
-    assert len(asked) == 2
-    assert bare.prompted is None
-    assert "suite/accuracy_tools_prompted" not in bare.headline()
+    assert later.measure(load_model(tmp_path / "m")) == found
+    assert asked == []
+    table.write(tmp_path / "workspace")
+    assert (tmp_path / "m" / MEASURED_FILE).read_bytes() == (tmp_path / "workspace" / MEASURED_FILE).read_bytes()
+    for changed in (
+        lambda: later.measure(tiny_model(seed=1)),
+        lambda: later.measure(tiny_model(window=3)),
+        lambda: later.measure(model, prompted=False),
+        lambda: replace(later, params=SimpleNamespace(**{**vars(run.evaluation), "suite_n": 3})).measure(model),
+    ):
+        asked.clear()
+        changed()
+        assert asked, "another model, another shape, other words, other sizes: it is measured"
+    (tmp_path / "m" / MEASURED_FILE).write_text('{"x": {"bpb": 1.0}}')
+    with pytest.raises(ForgeError, match=rf"{MEASURED_FILE}: not a table of measurements"):
+        table.read(tmp_path / "m")
+    table.read(tmp_path / "nothing")
+    MeasurementTable().write(tmp_path)
+    assert not (tmp_path / MEASURED_FILE).exists(), "nothing was measured"
 
 
-def test_solved_is_half_with_tools_and_half_without() -> None:
-    assert solved(measured([1.0, 0.0, 0.0], [0.0, 0.0, 1.0])) == [0.5, 0.0, 0.5]
-    assert solved(measured([1.0, 0.0, 0.0], [0.0, 0.0, 1.0], [1.0, 1.0, 0.0])) == [1.0, 0.5, 0.0]
+def test_solved_is_half_with_tools_and_half_by_a_thought() -> None:
+    assert solved(measured([1.0] * 3, [0.0, 0.0, 1.0], None, [1.0, 0.0, 0.0])) == [0.5, 0.0, 0.5]
+    assert solved(measured([1.0] * 3, [0.0, 0.0, 1.0], [1.0, 1.0, 0.0], [1.0, 0.0, 0.0])) == [1.0, 0.5, 0.0]
     assert mean([0.0, 1.0, 0.5]) == 0.5
 
 

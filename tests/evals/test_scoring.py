@@ -92,7 +92,7 @@ def test_suite_counts_what_the_official_scorer_calls_right(script: Any, tokenize
     banned = score_suite(None, tokenizer, tasks=["gcd"], n=6, seed=7, execute=toolbox.execute, tools=False)
     assert banned.mean_accuracy == 0.0
     assert banned.calls == 0
-    assert engine.options[-1]["ban_ids"] == (ID["call"],)
+    assert engine.options[-1]["ban_ids"] == [ID["call"], ID["think"]]
     assert engine.options[-1]["execute"] is None
 
 
@@ -103,7 +103,27 @@ def test_suite_mean_weighs_families_alike_and_items_keep_their_order(script: Any
     assert list(found.tasks) == ["lcm", "gcd"]
     assert found.correct == [0.0] * 4 + [1.0] * 4
     assert found.mean_accuracy == 0.5
-    assert len(found.difficulty) == len(found.steps) == 8
+    assert [answer.text for answer in found.made] == ["", *[""] * 3, *answers.values()]
+
+
+def test_what_was_written_without_the_banned_token_is_not_asked_for_again(script: Any, tokenizer: Any) -> None:
+    """Every second answer of the freer way holds a call: those alone are asked for, and found where they belong."""
+    engine = script(_oracle("gcd", 6, 7))
+    common: dict[str, Any] = {"tasks": ["gcd"], "n": 6, "seed": 7}
+    free = score_suite(None, tokenizer, execute=lambda call: "12", tools=True, **common)
+    for i in (0, 2, 4):
+        free.made[i].ids.append(ID["call"])
+    engine.prompts.clear()
+    banned = score_suite(None, tokenizer, tools=False, known=free, **common)
+    asked = [item.prompt for item in draw_problems("gcd", 7, 6, "test")[::2]]
+    assert len(engine.prompts) == 3
+    assert all(prompt in said for prompt, said in zip(asked, engine.prompts, strict=True))
+    assert [answer is known for answer, known in zip(banned.made, free.made, strict=True)] == [False, True] * 3
+    assert (banned.calls, len(banned.correct)) == (0, 6)
+    free.made[1].ids.append(ID["think"])
+    engine.prompts.clear()
+    score_suite(None, tokenizer, tools=False, thoughts="auto", known=free, **common)
+    assert len(engine.prompts) == 3, "a thought stands where thoughts are not banned"
 
 
 def test_suite_puts_system_and_persona_before_the_question(script: Any, tokenizer: Any) -> None:

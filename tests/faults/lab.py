@@ -40,7 +40,7 @@ MICRO: dict[str, dict[str, Any]] = {
     },
     "cognate": {"trunk_steps": 6, "branch_steps": 5, "batch_tokens": 256},
     "evomerge": {"generations": 3, "population": 4, "fitness_samples": 4},
-    "quietstar": {"steps": 4, "validation_rows": 4},
+    "quietstar": {"steps": 4, "validation_n": 1},
     "bitnet": {"steps": 5, "batch_tokens": 256},
     "forge": {"steps": 6, "batch_tokens": 256, "eval_every": 2},
     "baking": {"trajectories": 8, "steps": 5, "batch_tokens": 256},

@@ -8,9 +8,9 @@ from typing import Any
 import pytest
 import torch
 
-from forge.data.render import ID, render, tokenize_text
-from forge.model import TinyTitanForCausalLM, engine
-from forge.model.engine import MAX_CALLS, generate
+from forge.data.render import ID, render, tokenize_characters, tokenize_text
+from forge.model import TinyTitanForCausalLM, engine, titan
+from forge.model.engine import MAX_CALLS, Generation, generate
 from forge.tools import Toolbox
 from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
 
@@ -67,6 +67,36 @@ def test_a_prompt_is_answered_alike_alone_and_in_a_batch(monkeypatch: pytest.Mon
     monkeypatch.setattr(engine, "ROWS_AT_ONCE", 2)
     assert generate(model, prompts, max_new_tokens=8) == together
     assert generate(model, [], max_new_tokens=8) == []
+
+
+def test_answers_stay_when_rows_end_at_different_times_and_leave_the_cache(monkeypatch: pytest.MonkeyPatch) -> None:
+    """However soon ended rows leave, however the cache grows, whether a second step copies keys or reads all."""
+    model = _model(window=7)
+    with torch.no_grad():
+        model.embed.weight[ID["end"]] *= 2
+    prompts = [[*tokens(1, 3 + i % 5, seed=i, vocab=VOCAB)[0].tolist(), ID["assistant"]] for i in range(10)]
+    alone = [generate(model, [prompt], max_new_tokens=16)[0] for prompt in prompts]
+    assert {len(made.ids) for made in alone} == {1, 3, 9, 16}
+    assert len({made.steps for made in alone}) > 4
+    for dense, room, few in ((1.0, 1, 0), (0.75, 3, 2), (0.0, 32, 99)):
+        monkeypatch.setattr(engine, "DENSE", dense)
+        monkeypatch.setattr(engine, "ROOM", room)
+        monkeypatch.setattr(titan, "FEW", few)
+        assert generate(model, prompts, max_new_tokens=16) == alone
+
+
+def test_as_many_rows_at_once_as_their_keys_and_values_leave_room_for(monkeypatch: pytest.MonkeyPatch) -> None:
+    model, prompts, sizes = _model(), _prompts(), []
+    run = engine._Decoder.run
+    monkeypatch.setattr(
+        engine._Decoder, "run", lambda self, part, more: sizes.append(len(part)) or run(self, part, more)
+    )
+    row = 2 * 8 * 9 * 8 * (max(map(len, prompts)) + 5)  # keys and values, of 9 heads of 8 numbers of 8 bytes
+    for limit, expected in ((4 * row, [4]), (3 * row, [3, 1]), (1, [1] * 4)):
+        sizes.clear()
+        monkeypatch.setattr(engine, "CACHE_BYTES", limit)
+        generate(model, prompts, max_new_tokens=5)
+        assert sizes == expected
 
 
 def test_rows_that_end_leave_and_the_others_go_on(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -147,6 +177,38 @@ def test_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
     assert executed == ["calculator 1"] * MAX_CALLS
     assert len(made.calls) == MAX_CALLS
     assert made.finished
+
+
+def _thinking(monkeypatch: pytest.MonkeyPatch, prompt: list[int], script: list[int], heard: list[str]) -> Generation:
+    _write(monkeypatch, script)
+    options: dict[str, Any] = {"max_new_tokens": len(script) + 8, "tokenizer": tiny_tokenizer()}
+    tool = {"execute": lambda call: f"<{call}>", "hear": heard.append}
+    return generate(_model(), [prompt], **options, **tool, ban_ids=(ID["/think"], ID["end"]))[0]
+
+
+@pytest.mark.parametrize("begun", [False, True])
+def test_a_thought_is_kept_apart_from_the_calls_and_the_answer_after_it(
+    begun: bool, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    tokenizer, heard = tiny_tokenizer(), []
+    prompt = [ID["assistant"], *[ID["think"]] * begun]
+    thought = [*[ID["think"]] * (not begun), *tokenize_characters(tokenizer, "3*4=21"), ID["/think"]]
+    call = [ID["call"], *tokenize_text(tokenizer, "calculator 3*4"), ID["result"]]
+    made = _thinking(monkeypatch, prompt, [*thought, *call, *tokenize_characters(tokenizer, "12"), ID["end"]], heard)
+    assert (made.thought, made.text, made.finished) == ("3*4=21", "12", True)
+    assert made.calls == [("calculator 3*4", "<calculator 3*4>")]
+    assert heard == ["3*4=21"]
+
+
+@pytest.mark.parametrize("last", [[], ["end"]])
+def test_a_thought_without_an_end_is_neither_thought_nor_answer(
+    last: list[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    heard: list[str] = []
+    script = [*tokenize_characters(tiny_tokenizer(), "3*4"), *(ID[name] for name in last)]
+    made = _thinking(monkeypatch, [ID["assistant"], ID["think"]], script, heard)
+    assert (made.thought, made.text, made.finished) == ("", "", bool(last))
+    assert heard == []
 
 
 def test_a_result_is_never_parsed_as_role_tokens(monkeypatch: pytest.MonkeyPatch) -> None:

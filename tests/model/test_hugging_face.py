@@ -305,6 +305,7 @@ def test_the_chat_template_takes_calls_as_own_data_does(call: dict[str, Any]) ->
         ({"role": "user", "content": [{"type": "text", "text": "x"}]}, "not text"),
         ({"role": "persona", "content": "pirate"}, "persona"),
         ({"role": "developer", "content": "x"}, "developer"),
+        ({"role": "thought", "content": "x"}, "leave it out"),
     ],
 )
 def test_the_chat_template_refuses_what_it_cannot_say(message: dict[str, Any], words: str) -> None:

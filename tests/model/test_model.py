@@ -130,6 +130,33 @@ def test_cache_rows_may_be_dropped_reordered_and_repeated() -> None:
     torch.testing.assert_close(F.linear(hidden[:, 0], table), whole, atol=1e-9, rtol=0)
 
 
+@torch.no_grad()
+def test_a_cache_is_copied_into_the_room_asked_for_and_keys_outside_the_window_are_not_read() -> None:
+    model, ids = tiny_model(dtype=torch.float64, window=4), tokens(2, 9)
+    table, cache = model.embedding_weight(), model.empty_cache(2, 8)
+    model.prefill(ids[:, :8], table, None, cache)
+    cache = cache.rows(torch.tensor([1, 0]), 11)
+    assert cache.capacity == 11
+    for kept in (*cache.keys, *cache.values):
+        kept[:, :, :5] = torch.nan  # the token at place 8 sees places 5 to 8
+    hidden, _ = model.run_until_halt(model.prefill(ids[[1, 0], 8:], table, None, cache))
+    torch.testing.assert_close(F.linear(hidden[:, 0], table), model(ids).logits[[1, 0], -1], atol=1e-9, rtol=0)
+
+
+@torch.no_grad()
+def test_rows_that_are_not_live_take_no_further_step() -> None:
+    model, ids = tiny_model(dtype=torch.float64), tokens(4, 9)
+    model.halt.bias.fill_(-9)
+    trace = model.at(model.prefill(ids, model.embedding_weight()), torch.full((4, 1), 8))
+    whole, steps = model.run_until_halt(trace)
+    live = torch.tensor([False, True, False, True])
+    part, taken = model.run_until_halt(trace, live=live)
+    torch.testing.assert_close(part[live], whole[live], atol=1e-12, rtol=0)
+    assert torch.equal(part[~live], trace.high[~live])
+    assert taken[:, 0].tolist() == torch.where(live, steps[:, 0], 1).tolist()
+    assert steps.unique().tolist() == [3]
+
+
 @pytest.mark.parametrize("name", VARIANTS)
 @torch.no_grad()
 def test_rows_of_a_batch_do_not_see_each_other(name: str) -> None:

@@ -20,12 +20,13 @@ import torch
 
 from forge.agentfile.container import encode_agent, write_agent
 from forge.agentfile.model import CONFIG_FIELDS
-from forge.data.render import render
+from forge.data.render import ID, render
 from forge.errors import ForgeError
 from forge.files import count_safetensors_parameters
 from forge.host import machine
 from forge.host.units import human_bytes, human_seconds
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights, save_model
+from forge.model.engine import Generation
 from forge.runtime.agent import NO_ANSWER, Agent
 from forge.runtime.bench import bench, bench_isolated
 from forge.runtime.chat import ChatSession
@@ -173,11 +174,11 @@ def test_reply_is_the_engine_on_the_rendered_conversation(agent: Agent) -> None:
     for persona in (None, "teacher"):
         opening = [] if persona is None else [{"role": "persona", "content": persona}]
         ids, _ = render(agent.tokenizer, [*opening, *question], generation_prompt=True)
-        call = agent.tokenizer.convert_tokens_to_ids("<|call|>")
-        plain = generate(agent.model, [ids], max_new_tokens=6, tokenizer=agent.tokenizer, ban_ids=(call,))[0]
-        reply = agent.reply(question, tools=False, persona=persona, max_new_tokens=6)
-        assert (reply.text, reply.calls, reply.tokens) == (plain.text.strip() or NO_ANSWER, [], len(plain.ids))
-        assert agent.reply(question, tools=False, persona=persona, max_new_tokens=6) == reply
+        for thoughts, banned in (("auto", [ID["call"]]), ("off", [ID["call"], ID["think"]])):
+            plain = generate(agent.model, [ids], max_new_tokens=6, tokenizer=agent.tokenizer, ban_ids=banned)[0]
+            reply = agent.reply(question, tools=False, thoughts=thoughts, persona=persona, max_new_tokens=6)
+            assert (reply.text, reply.calls, reply.tokens) == (plain.text.strip() or NO_ANSWER, [], len(plain.ids))
+            assert agent.reply(question, tools=False, thoughts=thoughts, persona=persona, max_new_tokens=6) == reply
     warm = [agent.reply(question, tools=False, max_new_tokens=6, temperature=5.0, seed=s) for s in (1, 1, 2)]
     assert warm[0] == warm[1] != warm[2]
 
@@ -197,17 +198,18 @@ def test_reply_refuses_what_it_cannot_answer(agent: Agent, messages: Any, option
 
 def test_calls_are_executed_heard_and_handed_back(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     def scripted(model: Any, prompts: list[list[int]], **options: Any) -> list[SimpleNamespace]:
-        assert options["ban_ids"] == ()
+        assert options["ban_ids"] == []
+        options["hear"]("6*7")
         result = options["execute"]("calculator 6*7")
-        return [SimpleNamespace(text=result, calls=[("calculator 6*7", result)], ids=[1, 2], steps=1.0)]
+        return [Generation([1, 2], [("calculator 6*7", result)], "6*7", result)]
 
     monkeypatch.setattr("forge.model.engine.generate", scripted)
     heard: list[tuple[str, str]] = []
     reply = agent.reply([{"role": "user", "content": "6*7"}], listen=lambda kind, text: heard.append((kind, text)))
-    assert (reply.text, reply.calls) == ("42", [("calculator 6*7", "42")])
-    assert heard == [("call", "calculator 6*7"), ("result", "42")]
+    assert (reply.text, reply.calls, reply.thought) == ("42", [("calculator 6*7", "42")], "6*7")
+    assert heard == [("thought", "6*7"), ("call", "calculator 6*7"), ("result", "42")]
     agent.close()
-    assert agent.reply([{"role": "user", "content": "again"}]).text == "42"
+    assert agent.reply([{"role": "user", "content": "again"}], listen=lambda *_: None).text == "42"
 
 
 def test_tools_see_the_given_workspace(home: Path, tmp_path: Path) -> None:
@@ -219,16 +221,38 @@ def test_tools_see_the_given_workspace(home: Path, tmp_path: Path) -> None:
         load_agent(home / "toy", workspace=tmp_path / "none")
 
 
-def test_thoughts_can_be_switched_only_where_they_exist(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    agent.set_thoughts(False)
-    with pytest.raises(ForgeError, match="no thoughts"):
-        agent.set_thoughts(True)
-    found = object()
-    monkeypatch.setattr("forge.thinking.thinker.read_thinker_file", lambda path: found)
-    agent.set_thoughts(True)
-    assert agent.thinker is (found if agent.kind == "directory" else None)
-    agent.set_thoughts(False)
-    assert agent.thinker is None
+def test_a_thought_is_begun_where_it_is_wanted(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    question, asked = [{"role": "user", "content": "What is 12+30?"}], []
+
+    def scripted(model: Any, prompts: list[list[int]], **options: Any) -> list[Generation]:
+        asked.append((prompts[0], ID["think"] in options["ban_ids"]))
+        return [Generation(text="42")]
+
+    monkeypatch.setattr("forge.model.engine.generate", scripted)
+    for thoughts in ("auto", "on", "off"):
+        agent.reply(question, thoughts=thoughts)
+    plain, _ = render(agent.tokenizer, question, generation_prompt=True)
+    assert asked == [(plain, False), ([*plain, ID["think"]], False), (plain, True)]
+
+
+def test_thoughts_vote_only_where_there_is_a_thinker(home: Path, agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    question = [{"role": "user", "content": "x"}]
+    session = ChatSession(agent)
+    for use in (lambda: agent.reply(question, tools=False, thoughts="vote"), lambda: session.command("/thoughts vote")):
+        with pytest.raises(ForgeError, match=r"toy: no thoughts vote in this model, it has no think_gate\.safetensors"):
+            use()
+    assert session.thoughts == "auto"
+
+    def answer(model: Any, prompts: list[list[int]], most: int, seed: int) -> list[list[int]]:
+        return [[*agent.tokenizer.encode("12"), ID["end"]]] * len(prompts)
+
+    monkeypatch.setattr("forge.thinking.thinker.read_thinker_file", lambda path: SimpleNamespace(answer=answer))
+    assert agent.reply(question, tools=False, thoughts="vote").text == "12"
+    assert session.command("/thoughts vote") == "thoughts are vote"
+    with pytest.raises(ForgeError, match=r"add --no-tools \(in a chat: /tools off\)"):
+        session.ask("x")
+    with load_agent(home / "agent.forge") as packed, pytest.raises(ForgeError, match="no thoughts vote"):
+        packed.reply(question, tools=False, thoughts="vote")
 
 
 def test_chat_remembers_turns_and_shows_as_many_as_asked(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -236,6 +260,7 @@ def test_chat_remembers_turns_and_shows_as_many_as_asked(agent: Agent, monkeypat
 
     def reply(messages: list[dict[str, str]], **options: Any) -> SimpleNamespace:
         seen.append(list(messages))
+        assert options["thoughts"] == "auto"
         return SimpleNamespace(text=f"answer {len(seen)}", calls=[("calculator 1", "1")] if len(seen) == 1 else [])
 
     monkeypatch.setattr(agent, "reply", reply)
@@ -265,10 +290,14 @@ def test_chat_commands(agent: Agent) -> None:
     assert session.persona is None
     assert session.command("/tools") == "tools are off"
     assert session.command("/tools on") == "tools are on"
+    assert session.command("/thoughts off") == session.command("/thoughts") == "thoughts are off"
+    assert session.command("/thoughts auto") == "thoughts are auto"
+    assert "/thoughts [on|off|auto]" in session.command("/help")
     assert "/quit" in session.command("/help")
     for line, words in (
         ("/persona pirate", "unknown persona"),
         ("/tools maybe", "on or off"),
+        ("/thoughts maybe", "takes auto, on, off or vote"),
         ("/history -1", "number"),
         ("/history ²", "number"),
         ("/history 1001", "0 to 1000"),
@@ -277,7 +306,7 @@ def test_chat_commands(agent: Agent) -> None:
     ):
         with pytest.raises(ForgeError, match=words):
             session.command(line)
-    assert (session.persona, session.tools, session.history) == (None, True, 0)
+    assert (session.persona, session.tools, session.thoughts, session.history) == (None, True, "auto", 0)
 
 
 def test_sizes_add_up_and_packed_weights_replace_the_full_ones(home: Path, tmp_path: Path) -> None:

@@ -151,12 +151,15 @@ def conversation(kind: str, number: int) -> Row:
     """A short training row of a kind; numbers tell rows apart."""
     question, answer = f"What is {number} + 30?", str(number + 30)
     user, said = {"role": "user", "content": question}, {"role": "assistant", "content": answer}
+    thought = {"role": "thought", "content": f"{number}+30={answer}"}
     call, result = {"role": "call", "content": f"calculator {number}+30"}, {"role": "result", "content": answer}
     row: Row = {"kind": kind, "task": TASKS[0], "difficulty": (number % 10) / 10}
     if kind == "text":
         return {"kind": kind, "task": "text", "text": f"the cat sat on mat {number}", "difficulty": 0.5}
     if kind in ("direct", "recall"):
         return {**row, "messages": [user, said]}
+    if kind == "worked":
+        return {**row, "messages": [user, thought, said]}
     if kind == "persona":
         system = {"role": "system", "content": PERSONA_PROMPTS["teacher"]}
         return {**row, "task": "teacher", "messages": [system, user, said]}
@@ -192,6 +195,20 @@ def suite(correct: list[float]) -> SuiteScore:
     return SuiteScore({"x": {"n": len(correct), "accuracy": accuracy}}, accuracy, correct, 1.5, 0)
 
 
-def measured(without: list[float], tools: list[float], prompted: list[float] | None = None) -> Measurement:
-    """A phase's metrics from the answers that were right."""
-    return Measurement(suite(without), suite(tools), None if prompted is None else suite(prompted), 2.0)
+def measured(
+    without: list[float],
+    tools: list[float],
+    prompted: list[float] | None = None,
+    thoughts: list[float] | None = None,
+    everything: list[float] | None = None,
+) -> Measurement:
+    """A phase's metrics from the answers that were right; thoughts as answers without them, where not given, and
+    everything as tools."""
+    return Measurement(
+        no_tools=suite(without),
+        thoughts=suite(without if thoughts is None else thoughts),
+        tools=suite(tools),
+        prompted=None if prompted is None else suite(prompted),
+        everything=suite(tools if everything is None else everything),
+        bpb=2.0,
+    )

@@ -4,23 +4,27 @@ from __future__ import annotations
 
 import pytest
 import torch
-import torch.nn.functional as F
 
 from forge.data.render import ID
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.model.engine import generate
-from forge.model.log_probs import titan_log_probs_from_states
 from forge.thinking.gate import ThoughtGate
+from forge.thinking.likelihood import log_likelihood_of_continuations
 from forge.thinking.rows import (
     ROLE_IDS,
-    decided_states_for_thought_gate,
-    final_states_for_thought_gate,
+    batch_of_continuations,
+    prompt_with_open_thought,
     prompt_with_thought,
     slice_prompts_for_thinker,
-    thinker_batch_with_thoughts,
-    thinker_batch_without_thoughts,
 )
-from forge.thinking.sampling import NEVER_ANSWERED, answer_thinking, sample_thoughts, thought_sampling_generator
+from forge.thinking.sampling import (
+    NEVER_ANSWERED,
+    Thought,
+    answer_after_thoughts,
+    answer_thinking,
+    thought_sampling_seed,
+    write_thoughts,
+)
 
 VOCABULARY = 40
 
@@ -64,101 +68,74 @@ def prompts(count: int, seed: int = 0) -> list[list[int]]:
     return out
 
 
-def thought_likelihood(
-    model: TinyTitanForCausalLM, asked: list[list[int]], thoughts: torch.Tensor, answer: list[int]
-) -> torch.Tensor:
-    """Log-probabilities (b,n,m) of sampled thoughts, each in a row of its own before ``answer``."""
-    count, tokens = thoughts.shape[1:]
-    repeated = [prompt for prompt in asked for _ in range(count)]
-    rows = thinker_batch_with_thoughts(repeated, thoughts.flatten(0, 1).tolist(), [answer] * len(repeated))
-    states = final_states_for_thought_gate(model, rows.ids, rows.select[:, :tokens])
-    said = titan_log_probs_from_states(states, model.embedding_weight()[ROLE_IDS:], thoughts.flatten(0, 1) - ROLE_IDS)
-    return said.view_as(thoughts)
+def test_a_thought_is_taken_apart() -> None:
+    whole = Thought.of([20, 21, ID["/think"], 30, ID["end"]], 0.5)
+    assert (whole.inside, whole.answer, whole.closed) == ([20, 21], [30, ID["end"]], True)
+    for ids in ([20, 21], [20, 21, ID["end"]]):
+        cut = Thought.of(ids, 0.5)
+        assert (cut.inside, cut.answer, cut.closed) == ([20, 21], [], False)
 
 
-def sampled_likelihood(model: TinyTitanForCausalLM, asked: list[list[int]], thoughts: torch.Tensor) -> torch.Tensor:
-    """The same from the cache, as sampling saw it: the given thoughts are forced."""
-    drawn = iter(thoughts.flatten(0, 1).T)
-    seen: list[torch.Tensor] = []
-
-    def forced(chances: torch.Tensor, _: int, generator: torch.Generator) -> torch.Tensor:
-        token = next(drawn)[:, None] - ROLE_IDS
-        seen.append(chances.gather(1, token).log())
-        return token
-
-    with pytest.MonkeyPatch.context() as patch:
-        patch.setattr(torch, "multinomial", forced)
-        sample_thoughts(model, asked, thoughts.shape[1], thoughts.shape[2], torch.Generator())
-    return torch.cat(seen, dim=1).view_as(thoughts)
-
-
-def test_sampling_and_training_see_the_same_distribution(model: TinyTitanForCausalLM) -> None:
+def test_thoughts_end_themselves_and_fluency_is_their_likelihood(model: TinyTitanForCausalLM) -> None:
     asked = prompts(3)
-    thoughts = sample_thoughts(model, asked, 4, 5, thought_sampling_generator(0, 0))
-    parallel = thought_likelihood(model, asked, thoughts, [20, ID["end"]])
-    torch.testing.assert_close(sampled_likelihood(model, asked, thoughts), parallel, atol=2e-4, rtol=1e-4)
+    written = write_thoughts(model, asked, thoughts=20, tokens=6, answer_tokens=3, temperature=20.0, seed=1)
+    assert [len(row) for row in written] == [20] * 3
+    flat = [(prompt, thought) for prompt, row in zip(asked, written, strict=True) for thought in row]
+    assert {thought.closed for _, thought in flat} == {True, False}
+    assert len({len(thought.inside) for _, thought in flat}) > 2
+    assert all(
+        len(thought.ids) <= 6 + 1 + 3 and min(thought.inside, default=ROLE_IDS) >= ROLE_IDS for _, thought in flat
+    )
+    closed = [(prompt, thought) for prompt, thought in flat if thought.closed]
+    contexts = [prompt_with_open_thought(prompt) for prompt, _ in closed]
+    insides = [[*thought.inside, ID["/think"]] for _, thought in closed]
+    banned = _share_of_banned(model, contexts, insides)
+    likely = torch.from_numpy(log_likelihood_of_continuations(model, contexts, insides)) - banned
+    lengths = torch.tensor([len(inside) for inside in insides])
+    found = torch.tensor([thought.fluency for _, thought in closed]).double()
+    torch.testing.assert_close(found, (likely / lengths).exp(), rtol=1e-3, atol=1e-4)
 
 
-def test_a_thought_does_not_see_what_comes_after_it(model: TinyTitanForCausalLM) -> None:
+def _share_of_banned(model: TinyTitanForCausalLM, contexts: list[list[int]], insides: list[list[int]]) -> torch.Tensor:
+    """What role tokens that no thought may hold take of the likelihood, nats over a whole thought."""
+    out = []
+    allowed = [ID["end"], ID["/think"], *range(ROLE_IDS, VOCABULARY)]
+    for context, inside in zip(contexts, insides, strict=True):
+        with torch.no_grad():
+            chances = torch.log_softmax(model(torch.tensor([[*context, *inside]])).logits[0], -1)
+        out.append(chances[len(context) - 1 : -1, allowed].logsumexp(-1).sum().double())
+    return torch.stack(out)
+
+
+def test_sampling_depends_on_the_seed_alone(model: TinyTitanForCausalLM) -> None:
     asked = prompts(2)
-    thoughts = sample_thoughts(model, asked, 2, 4, thought_sampling_generator(0, 1))
-    one = thought_likelihood(model, asked, thoughts, [20, ID["end"]])
-    other = thought_likelihood(model, asked, thoughts, [33, 34, 35, 36, ID["end"]])
-    torch.testing.assert_close(one, other, atol=1e-5, rtol=1e-5)
-    with torch.no_grad():
-        rows = thinker_batch_with_thoughts(asked, thoughts[:, 0].tolist(), [[20, 21]] * 2)
-        changed = rows.ids.clone()
-        changed[0, len(asked[0]) + 2] = ROLE_IDS + 3 if thoughts[0, 0, 1] != ROLE_IDS + 3 else ROLE_IDS + 4
-        before, after = (final_states_for_thought_gate(model, ids, rows.select) for ids in (rows.ids, changed))
-    torch.testing.assert_close(before[0, :2], after[0, :2], atol=1e-5, rtol=1e-5)
-    assert (before[0, 2:] - after[0, 2:]).abs().amax() > 1e-3  # what comes later does see it
 
+    def sampled(seed: int) -> list[list[Thought]]:
+        return write_thoughts(model, asked, thoughts=4, tokens=6, answer_tokens=2, temperature=1.0, seed=seed)
 
-def test_thoughts_do_not_see_each_other(model: TinyTitanForCausalLM) -> None:
-    asked = prompts(2)
-    thoughts = sample_thoughts(model, asked, 3, 5, thought_sampling_generator(0, 2))
-    before = sampled_likelihood(model, asked, thoughts)
-    changed = thoughts.clone()
-    changed[0, 1] = ROLE_IDS + (changed[0, 1] - ROLE_IDS + 1) % (VOCABULARY - ROLE_IDS)
-    after = sampled_likelihood(model, asked, changed)
-    same = torch.ones(2, 3, dtype=torch.bool)
-    same[0, 1] = False
-    torch.testing.assert_close(before[same], after[same], atol=1e-6, rtol=1e-6)
-    assert (before[0, 1] - after[0, 1]).abs().max() > 1e-3
-
-
-def test_sampling_depends_on_seed_and_step_alone_and_bans_role_tokens(model: TinyTitanForCausalLM) -> None:
-    asked = prompts(2)
-    first = sample_thoughts(model, asked, 4, 6, thought_sampling_generator(5, 7))
+    first = sampled(thought_sampling_seed(5, 7))
     torch.manual_seed(99)
-    again = sample_thoughts(model, asked, 4, 6, thought_sampling_generator(5, 7))
-    assert torch.equal(first, again)
-    assert first.shape == (2, 4, 6)
-    assert int(first.min()) >= ROLE_IDS
-    assert not torch.equal(first, sample_thoughts(model, asked, 4, 6, thought_sampling_generator(5, 8)))
-    assert not torch.equal(first, sample_thoughts(model, asked, 4, 6, thought_sampling_generator(6, 7)))
+    assert sampled(thought_sampling_seed(5, 7)) == first
+    assert len({tuple(thought.ids) for thought in first[0]}) > 1
+    assert sampled(thought_sampling_seed(5, 8)) != first
+    assert sampled(thought_sampling_seed(6, 7)) != first
 
 
-def test_sampled_thoughts_follow_the_models_distribution(model: TinyTitanForCausalLM) -> None:
-    asked = prompts(1)
-    drawn = sample_thoughts(model, asked, 4000, 1, thought_sampling_generator(0, 3)).flatten()
-    with torch.no_grad():
-        ids = torch.tensor([[*asked[0], ID["think"]]])
-        state = final_states_for_thought_gate(model, ids, torch.tensor([[ids.shape[1] - 1]]))[0, 0]
-        wanted = F.softmax(F.linear(state, model.embedding_weight()[ROLE_IDS:]), dim=-1)
-    found = torch.bincount(drawn - ROLE_IDS, minlength=VOCABULARY - ROLE_IDS) / len(drawn)
-    assert (found - wanted).abs().max() < 0.03
+def test_a_row_is_a_context_and_what_goes_on_from_it() -> None:
+    thought = [prompt_with_thought([3, 20, 4], [21, 22]), prompt_with_thought([3, 4, ID["think"]], [23])]
+    assert thought == [[3, 20, 4, ID["think"], 21, 22, ID["/think"]], [3, 4, ID["think"], 23, ID["/think"]]]
+    batch = batch_of_continuations(thought, [[30, 1], [31, 32, 1]])
+    assert batch.targets[0][batch.valid[0]].tolist() == [30, 1]
+    assert batch.select[0][batch.valid[0]].tolist() == [6, 7]
+    assert batch.targets[1][batch.valid[1]].tolist() == [31, 32, 1]
 
 
-def test_thought_rows_predict_thought_then_answer() -> None:
-    batch = thinker_batch_with_thoughts([[3, 20, 4], [3, 4]], [[21, 22], [23, 24]], [[30, 1], [31, 32, 33, 1]])
-    assert batch.ids[0, :9].tolist() == [3, 20, 4, ID["think"], 21, 22, ID["/think"], 30, 1]
-    assert batch.targets[0][batch.valid[0]].tolist() == [21, 22, 30, 1]
-    assert batch.select[0][batch.valid[0]].tolist() == [3, 4, 6, 7]
-    assert batch.targets[1][batch.valid[1]].tolist() == [23, 24, 31, 32, 33, 1]
-    plain = thinker_batch_without_thoughts([[3, 20, 4]], [[30, 1]])
-    assert plain.select.tolist() == [[2, 3]]
-    assert plain.targets.tolist() == [[30, 1]]
+def test_a_likelihood_does_not_depend_on_other_rows(model: TinyTitanForCausalLM) -> None:
+    asked, answers = prompts(4), [[20, 1], [21, 22, 23, 1], [1], [24, 25, 1]]
+    together = log_likelihood_of_continuations(model, asked, answers)
+    alone = [log_likelihood_of_continuations(model, [p], [a])[0] for p, a in zip(asked, answers, strict=True)]
+    assert together == pytest.approx(alone, abs=1e-4)
+    assert len(set(together)) == 4
 
 
 def test_chunks_cover_everything_once() -> None:
@@ -199,16 +176,15 @@ def force(gate: ThoughtGate, weight: float) -> ThoughtGate:
 
 def test_a_closed_gate_answers_as_the_engine_does(model: TinyTitanForCausalLM) -> None:
     asked = prompts(4)
-    insides = [[20, 21, 22], [23, 24, 25], [26, 27, 28], [29, 30, 31]]
+    insides = [[20, 21, 22], [23, 24], [26, 27, 28, 29], [29]]
     plain = [g.ids for g in generate(model, asked, max_new_tokens=6, ban_ids=NEVER_ANSWERED)]
     assert answer_thinking(model, force(ThoughtGate(32), 0), asked, insides, 6) == plain
 
 
 def test_an_open_gate_answers_as_after_the_thought(model: TinyTitanForCausalLM) -> None:
     asked = prompts(4)
-    insides = [[20, 21, 22], [23, 24, 25], [26, 27, 28], [29, 30, 31]]
-    wrapped = [prompt_with_thought(prompt, inside) for prompt, inside in zip(asked, insides, strict=True)]
-    after = [g.ids for g in generate(model, wrapped, max_new_tokens=6, ban_ids=NEVER_ANSWERED)]
+    insides = [[20, 21, 22], [23, 24], [26, 27, 28, 29], [29]]
+    after = answer_after_thoughts(model, asked, insides, 6)
     plain = [g.ids for g in generate(model, asked, max_new_tokens=6, ban_ids=NEVER_ANSWERED)]
     assert answer_thinking(model, force(ThoughtGate(32), 1), asked, insides, 6) == after
     assert after != plain
@@ -224,13 +200,3 @@ def test_rows_that_end_early_leave_the_others_alone(model: TinyTitanForCausalLM)
     assert together == alone
     assert len({len(row) for row in together}) > 1
     assert all(ID["end"] not in row[:-1] for row in together)
-
-
-def test_halting_states_equal_full_ones_where_nothing_halts(model: TinyTitanForCausalLM) -> None:
-    model.config.halt_threshold = 1.0
-    batch = thinker_batch_without_thoughts(prompts(2), [[20, 1], [21, 1]])
-    with torch.no_grad():
-        torch.testing.assert_close(
-            decided_states_for_thought_gate(model, batch.ids, batch.select),
-            final_states_for_thought_gate(model, batch.ids, batch.select),
-        )

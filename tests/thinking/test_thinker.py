@@ -1,4 +1,4 @@
-"""The thinker: its file, its threshold, its calibration."""
+"""The thinker: its file, its threshold, its calibration, its vote."""
 
 from __future__ import annotations
 
@@ -14,49 +14,50 @@ from safetensors import safe_open
 from safetensors.torch import save
 
 from forge.data.render import ID
+from forge.data.tokenizer import save_tokenizer
 from forge.errors import ForgeError
 from forge.model import TinyTitanForCausalLM
+from forge.thinking.coherence import COMPONENTS, Calibration
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.sampling import answer_thinking
-from forge.thinking.thinker import (
-    THINKER_FILE,
-    Thinker,
-    Thoughts,
-    calibrate_thinker,
-    draft_without_thinking,
-    read_thinker_file,
-)
-from tests.support.tiny_models import tiny_model
+from forge.thinking.sampling import Thought, answer_thinking, write_thoughts
+from forge.thinking.thinker import THINKER_FILE, Thinker, read_thinker_file, weigh_thought_answers
+from tests.support.tiny_models import tiny_model, tiny_tokenizer
+from tests.support.toy_thoughts import WEIGHTS
 
-WEIGHTS = {"semantic": 0.3, "logical": 0.3, "relevance": 0.25, "fluency": 0.15}
 HIDDEN = 24
 
 
 @pytest.fixture
 def model() -> TinyTitanForCausalLM:
-    return tiny_model(vocab_size=80)
+    return tiny_model(vocab_size=len(tiny_tokenizer()))
 
 
 @pytest.fixture
-def thinker(model: TinyTitanForCausalLM) -> Thinker:
-    prompts = [[ID["user"], 20 + i, 30 + i, ID["assistant"]] for i in range(5)]
-    gate = ThoughtGate(HIDDEN, seed=2)
-    return calibrate_thinker(
-        model, gate, prompts, WEIGHTS, thoughts=2, tokens=3, threshold=0.7, max_new_tokens=4, seed=0
-    )
+def thinker() -> Thinker:
+    scores = np.random.default_rng(0).random((len(COMPONENTS), 20)).astype(np.float32)
+    calibration = Calibration.fit(dict(zip(COMPONENTS, scores, strict=True)), WEIGHTS)
+    return Thinker(ThoughtGate(HIDDEN, seed=2), calibration, tiny_tokenizer(), 2, 3, 0.9, 0.7, mixed=False)
+
+
+def write(thinker: Thinker, folder: Path) -> Path:
+    """The thinker's file and its tokenizer in a folder."""
+    save_tokenizer(thinker.tokenizer, folder)
+    (folder / THINKER_FILE).write_bytes(thinker.to_bytes())
+    return folder / THINKER_FILE
 
 
 def test_thinker_survives_its_file(thinker: Thinker, tmp_path: Path) -> None:
-    (tmp_path / THINKER_FILE).write_bytes(thinker.to_bytes())
+    path = write(thinker, tmp_path)
     loaded = read_thinker_file(tmp_path)
     assert loaded is not None
-    assert (loaded.thoughts, loaded.tokens, loaded.threshold) == (2, 3, 0.7)
+    for name in ("thoughts", "tokens", "temperature", "threshold", "mixed"):
+        assert getattr(loaded, name) == getattr(thinker, name)
     assert loaded.calibration.weights == WEIGHTS
     assert np.array_equal(loaded.calibration.reference, thinker.calibration.reference)
     for name, value in thinker.gate.state_dict().items():
         assert torch.equal(loaded.gate.state_dict()[name], value)
     assert loaded.to_bytes() == thinker.to_bytes()
-    (tmp_path / THINKER_FILE).write_bytes(thinker.to_bytes()[:-7])
+    path.write_bytes(thinker.to_bytes()[:-7])
     with pytest.raises(ForgeError, match=THINKER_FILE):
         read_thinker_file(tmp_path)
     assert read_thinker_file(tmp_path / "none") is None
@@ -66,6 +67,8 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, torch.Tensor]]] = {
     "many thoughts": ({"thoughts": 10**9}, {}),
     "half a thought": ({"thoughts": 2.5}, {}),
     "endless thoughts": ({"tokens": 2**40}, {}),
+    "no temperature": ({"temperature": 0.0}, {}),
+    "mixed by a number": ({"mixed": 1}, {}),
     "no threshold": ({"threshold": float("nan")}, {}),
     "weights of nothing": ({"weights": {}}, {}),
     "weights that are not numbers": ({"weights": dict.fromkeys(WEIGHTS, "1")}, {}),
@@ -81,8 +84,7 @@ HOSTILE: dict[str, tuple[dict[str, Any], dict[str, torch.Tensor]]] = {
 @pytest.mark.parametrize("name", HOSTILE)
 def test_a_gate_of_strangers_is_refused_before_it_is_made(name: str, thinker: Thinker, tmp_path: Path) -> None:
     settings, changed = HOSTILE[name]
-    path = tmp_path / THINKER_FILE
-    path.write_bytes(thinker.to_bytes())
+    path = write(thinker, tmp_path)
     with safe_open(path, framework="pt") as file:
         header, tensors = json.loads(file.metadata()["thinker"]), {key: file.get_tensor(key) for key in file.keys()}  # noqa: SIM118
     path.write_bytes(save({**tensors, **changed}, {"thinker": json.dumps({**header, **settings})}))
@@ -95,45 +97,70 @@ def test_a_gate_of_another_width_is_refused(model: TinyTitanForCausalLM, thinker
         replace(thinker, gate=ThoughtGate(HIDDEN + 1)).answer(model, [[ID["user"], ID["assistant"]]], 2)
 
 
-def test_only_thoughts_above_the_threshold_enter(model: TinyTitanForCausalLM, thinker: Thinker) -> None:
-    prompts = [[ID["user"], 50 + i, ID["assistant"]] for i in range(4)]
-    torch.nn.init.constant_(thinker.gate.outer.bias, 1e3)
-    drafts = draft_without_thinking(model, prompts, 4)
-    assert replace(thinker, threshold=1.1).answer(model, prompts, 4) == drafts
-    always = replace(thinker, threshold=0.0)
-    thoughts = always.think(model, prompts, drafts, seed=0)
-    assert thoughts.passed.all()
-    chosen = thoughts.chosen()
-    assert always.answer(model, prompts, 4) == answer_thinking(model, thinker.gate, prompts, chosen, 4)
-    best = thoughts.coherence.max(axis=1)
-    with pytest.MonkeyPatch.context() as patch:  # the order is kept where the prompts come in parts
-        patch.setattr("forge.thinking.thinker.PROMPTS_AT_ONCE", 3)
-        patch.setattr(Thinker, "think", lambda self, model, asked, *_: _echo(asked))
-        answers = always.answer(model, prompts, 4)
-    wanted = answer_thinking(model, thinker.gate, prompts, [[p[1]] * 3 for p in prompts], 4)
-    assert answers == wanted
-    middle = replace(thinker, threshold=float(np.sort(best)[2]))
-    assert middle.think(model, prompts, drafts, seed=0).passed.tolist() == (best >= middle.threshold).tolist()
+def scripted(
+    model: TinyTitanForCausalLM, prompts: list[list[int]], *, thoughts: int = 1, **_: Any
+) -> list[list[Thought]]:
+    """Stands for sampling: each prompt holds the answers of its thoughts; the likeliest thought answers 39. The
+    fluency of an answer below 20 is nothing, and 0 is no answer at all."""
+    if thoughts == 1:
+        return [[Thought.of([30, ID["/think"], 39, ID["end"]], 1.0)] for _ in prompts]
+    out = []
+    for prompt in prompts:
+        answers = [token for token in prompt if token >= len(ID) or token == 0]
+        ids = [[30, ID["/think"], a, ID["end"]] if a else [30] for a in answers]
+        out.append([Thought.of(row, float(a >= 20)) for row, a in zip(ids, answers, strict=True)])
+    return out
 
 
-def _echo(prompts: list[list[int]]) -> Thoughts:
-    """One thought per prompt that repeats its first word, and passes."""
-    count = len(prompts)
-    ids = torch.tensor([[[prompt[1]] * 3] for prompt in prompts])
-    ones = np.ones((count, 1), dtype=np.float32)
-    return Thoughts(ids, {}, ones, np.zeros(count, dtype=np.int64), np.ones(count, dtype=bool), 0.0)
+def test_coherent_thoughts_vote_and_the_likeliest_answers_where_none_may(
+    model: TinyTitanForCausalLM, thinker: Thinker, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forge.thinking.thinker.write_thoughts", scripted)
+    fluent = {"fluency": 1.0, "logical": 0.0, "semantic": 0.0, "relevance": 0.0}
+    scores = {name: np.linspace(0.1, 0.9, 9, dtype=np.float32) for name in COMPONENTS}
+    voting = replace(thinker, thoughts=3, calibration=Calibration.fit(scores, fluent))
+    rows = [[20, 21, 21], [16, 16, 22], [16, 17, 0], [0, 0, 0], [0, 24, 23]]
+    prompts = [[ID["user"], *row, ID["assistant"]] for row in rows]
+    wanted = [21, 22, 39, 39, 24]
+    assert voting.answer(model, prompts, 4) == [[answer, ID["end"]] for answer in wanted]
+    thoughts = voting.think(model, prompts, 4)
+    assert thoughts.valid.tolist() == [[True] * 3, [False, False, True], *[[False] * 3] * 2, [False, True, True]]
+    assert [vote and vote[0] for vote in thoughts.majority()] == [21, 16, 16, None, 24]
+    monkeypatch.setattr(
+        "forge.thinking.thinker.PROMPTS_AT_ONCE", 2
+    )  # the order is kept where the prompts come in parts
+    assert voting.answer(model, prompts, 4) == [[answer, ID["end"]] for answer in wanted]
+    strict = replace(voting, threshold=1.1)
+    assert strict.answer(model, prompts, 4) == [[39, ID["end"]]] * 5
 
 
-def test_calibration_needs_another_prompt(model: TinyTitanForCausalLM) -> None:
-    with pytest.raises(ForgeError, match="at least 2"):
-        calibrate_thinker(
-            model,
-            ThoughtGate(HIDDEN),
-            [[3, 20, 4]],
-            WEIGHTS,
-            thoughts=2,
-            tokens=2,
-            threshold=0.7,
-            max_new_tokens=2,
-            seed=0,
-        )
+def test_votes_are_weighed() -> None:
+    def winner(answers: list[int], weights: list[float], counted: list[bool]) -> list[int] | None:
+        return weigh_thought_answers([[a] for a in answers], np.array(weights), np.array(counted))
+
+    assert winner([1, 2, 2], [0.9, 0.4, 0.4], [True] * 3) == [1]
+    assert winner([1, 2, 2], [0.7, 0.4, 0.4], [True] * 3) == [2]
+    assert winner([1, 2, 2], [0.7, 0.4, 0.4], [True, True, False]) == [1]
+    assert winner([1, 2], [0.5, 0.5], [True] * 2) == [1]
+    assert winner([1, 2], [0.5, 0.5], [False] * 2) is None
+
+
+def test_a_mixing_thinker_decodes_its_answers_by_the_gate(model: TinyTitanForCausalLM, thinker: Thinker) -> None:
+    prompts = [[ID["user"], 20 + i, ID["assistant"]] for i in range(3)]
+    torch.nn.init.constant_(thinker.gate.outer.bias, -1e3)  # never the thought
+    mixing = replace(thinker, mixed=True)
+    thoughts = mixing.think(model, prompts, 4, seed=1)
+    insides = [thought.inside for row in thoughts.written for thought in row]
+    asked = [prompt for prompt in prompts for _ in range(2)]
+    wanted = answer_thinking(model, thinker.gate, asked, insides, 4)
+    assert [answer for row in thoughts.answers for answer in row] == wanted
+    assert all(row[0] == row[1] for row in thoughts.answers)
+    opened = [[*prompt, ID["think"]] for prompt in prompts]
+    assert mixing.think(model, opened, 4, seed=1).answers == thoughts.answers
+
+
+def test_an_answer_is_never_empty(model: TinyTitanForCausalLM, thinker: Thinker) -> None:
+    prompts = [[ID["user"], 20, ID["assistant"]]]
+    likeliest = write_thoughts(model, prompts, tokens=3, answer_tokens=2)[0][0]
+    assert not likeliest.closed  # otherwise this test says nothing
+    assert replace(thinker, threshold=1.1).answer(model, prompts, 2) == [[ID["end"]]]

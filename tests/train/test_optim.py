@@ -86,7 +86,7 @@ def test_frozen_parameters_are_left_alone() -> None:
         parameter.requires_grad_(name.endswith("ffn.up.weight"))
     before = {n: p.detach().clone() for n, p in model.named_parameters()}
     optimizer = HybridOptimizer(model, weight_decay=0.1)
-    assert optimizer.adam is None
+    assert not optimizer.adam
     model(ids, labels=ids).loss.backward()
     optimizer.step(0.02, 0.001)
     for name, parameter in model.named_parameters():

@@ -11,10 +11,18 @@ from collections.abc import Callable
 from decimal import Decimal
 from typing import Any
 
-from forge.data.thoughts.steps import division_steps, euclid_steps, product_steps, reversed_number, sum_steps
+from forge.data.thoughts.steps import (
+    SYMBOLS,
+    division_steps,
+    euclid_steps,
+    product_columns,
+    product_steps,
+    reversed_number,
+    signed_sum_steps,
+    sum_columns,
+)
 
 ThoughtWriter = Callable[[str, dict[str, Any]], tuple[str, str]]
-DIGITS = "0123456789abcdef"
 
 
 def expression_terms(prompt: str) -> list[str]:
@@ -23,20 +31,20 @@ def expression_terms(prompt: str) -> list[str]:
 
 
 def chain_sum_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]:
-    """A running sum."""
+    """What is added, what is taken away, and the difference."""
     words = expression_terms(prompt)
     signs = [1, *(1 if sign == "+" else -1 for sign in words[1::2])]
-    thought, total = sum_steps([sign * int(word) for sign, word in zip(signs, words[::2], strict=True)])
+    thought, total = signed_sum_steps([sign * int(word) for sign, word in zip(signs, words[::2], strict=True)])
     return thought, str(total)
 
 
 def decimal_chain_sum_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]:
-    """A running sum in units of the last place."""
+    """As a chain of whole numbers, in units of the last place."""
     words = expression_terms(prompt)
     signs = [1, *(1 if sign == "+" else -1 for sign in words[1::2])]
     places = max(len(word.partition(".")[2]) for word in words[::2])
     units = [sign * int(Decimal(word).scaleb(places)) for sign, word in zip(signs, words[::2], strict=True)]
-    thought, total = sum_steps(units)
+    thought, total = signed_sum_steps(units)
     return thought, str(Decimal(total).scaleb(-places))
 
 
@@ -64,10 +72,10 @@ def lcm_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]:
     thought, divisor = euclid_steps(larger, smaller)
     factor = smaller
     if divisor > 1:
-        steps, factor, _ = division_steps(smaller, divisor)
-        thought += f";{reversed_number(smaller)}:{reversed_number(divisor)}:{steps}:{reversed_number(factor)}"
+        steps, factor, _rest = division_steps(smaller, divisor)
+        thought += f"|{steps}={reversed_number(factor)}"
     steps, product = product_steps(larger, factor)
-    return f"{thought};{steps}", str(product)
+    return f"{thought}|{steps}", str(product)
 
 
 def count_bits_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]:
@@ -82,7 +90,7 @@ def count_bits_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]:
         bits += carried.bit_count()
         steps.append(f"{step} {bits}.")
         number = quotient
-    return "".join(steps), str(bits)
+    return "8:" + "".join(steps), str(bits)
 
 
 def equation_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]:
@@ -97,23 +105,22 @@ def equation_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]:
             constant += int(sign + number)
     if coefficient == 0:  # "0*x = 0": every number solves it, and there is nothing to divide by
         return "", "0"
-    thought, total = sum_steps([int(right), -constant]) if constant else ("", int(right))
-    steps, quotient, _ = division_steps(abs(total), abs(coefficient))
-    divided = f"{reversed_number(abs(total))}:{reversed_number(abs(coefficient))}:{steps}"
-    return ";".join(filter(None, (thought, divided))), str(quotient)
+    thought, total = signed_sum_steps([int(right), -constant]) if constant else ("", int(right))
+    steps, quotient, _rest = division_steps(abs(total), abs(coefficient))
+    return f"{thought}|{steps}", str(quotient)
 
 
 def leg_counting_thought(_: str, metadata: dict[str, Any]) -> tuple[str, str]:
     """The legs of each kind of animal, added up as they come."""
     from reasoning_gym.arithmetic.leg_counting import ANIMALS
 
-    steps, total = [], 0
+    steps: list[str] = []
+    total = 0
     for name, count in metadata["animals"].items():
         legs = count * ANIMALS[name]
+        added = "+" + sum_columns(total, legs) if steps else ""
+        steps.append(f"{count}*{ANIMALS[name]}={reversed_number(legs)}{added}")
         total += legs
-        steps.append(
-            f"{count}*{ANIMALS[name]}={reversed_number(legs)}" + (f"+{reversed_number(total)}" if steps else "")
-        )
     return ",".join(steps), str(total)
 
 
@@ -124,45 +131,40 @@ def spelling_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]:
 
 
 def base_conversion_thought(_: str, metadata: dict[str, Any]) -> tuple[str, str]:
-    """To ten by place values, from the last digit on; from ten by the digit that each place value takes, from the
-    highest on, with what is left."""
+    """To ten by Horner's rule; from ten by division over and over, whose remainders are the digits from the last."""
     source, target = metadata["source_base"], metadata["target_base"]
     number, parts = metadata["decimal_value"], []
     if source != 10:
-        parts.append(_places_added_up(metadata["source_repr"], source))
-    if target != 10:
-        parts.append(_places_taken_away(number, target))
-    digits, rest = "", number
-    while rest:
-        rest, digit = divmod(rest, target)
-        digits = DIGITS[digit] + digits
-    return ";".join(parts), digits
+        parts.append(_horner_steps(metadata["source_repr"], source))
+    if target == 10:
+        return parts[0], str(number)
+    steps, digits = _repeated_division_steps(number, target)
+    return "|".join([*parts, steps]), digits
 
 
-def _places_added_up(text: str, base: int) -> str:
-    """``9,4*21=84+75,2*441=882+543``: 249 in base 12."""
-    steps, total, place = [], 0, 1
-    for digit in map(DIGITS.index, reversed(text)):
-        value = digit * place
-        total += value
-        if place == 1:
-            steps.append(reversed_number(total))
-        else:
-            shown = "" if digit < 2 else f"={reversed_number(value)}"
-            steps.append(f"{digit}*{reversed_number(place)}{shown}" + (f"+{reversed_number(total)}" if digit else ""))
-        place *= base
-    return ",".join(steps)
+def _horner_steps(text: str, base: int) -> str:
+    """``c:2,4:282,9:85a243`` for 249 to the base 12: the base, the first digit's value, and for each further digit the
+    columns of the number so far times the base, which begin with the digit as their carry."""
+    first, *rest = map(SYMBOLS.index, text)
+    total, steps = first, f"{SYMBOLS[base]}:{reversed_number(first)}"
+    for digit in rest:
+        steps += f",{SYMBOLS[digit]}:{product_columns(total, base, digit)}"
+        total = total * base + digit
+    return steps
 
 
-def _places_taken_away(number: int, base: int) -> str:
-    """``543:1*652=98,5*61=08=9,9``: 345 in base 16."""
-    whole, place = reversed_number(number), 1
-    while place * base <= number:
-        place *= base
-    steps = []
-    while place > 1:
-        digit, rest = divmod(number, place)
-        shown = "" if digit < 2 else f"={reversed_number(digit * place)}"
-        steps.append(f"{digit}*{reversed_number(place)}{shown}" + (f"={reversed_number(rest)}" if digit else ""))
-        number, place = rest, place // base
-    return f"{whole}:{','.join([*steps, str(number)])}"
+def _repeated_division_steps(number: int, base: int) -> tuple[str, str]:
+    """``g303422519.g202115.g101.`` for 345 to the base 16: of each division the base and, first digit first, the digit,
+    that of the quotient, and what is carried on, which is at the end the remainder. Beside it the remainders, the last
+    one first."""
+    steps, digits = "", ""
+    while number:
+        steps += SYMBOLS[base]
+        quotient = carried = 0
+        for digit in str(number):
+            part, carried = divmod(10 * carried + int(digit), base)
+            steps += f"{digit}{part}{SYMBOLS[carried]}"
+            quotient = 10 * quotient + part
+        steps += "."
+        digits, number = SYMBOLS[carried] + digits, quotient
+    return steps, digits

@@ -1,13 +1,17 @@
-"""Steps that thoughts are made of: running sums, products and divisions as a small model can write them.
+"""Steps that thoughts are made of: sums, products and divisions as a small model can write them.
 
-Numbers stand least significant digit first (``27`` is 72), so that carries and borrows run in the order of writing and
-each new digit follows from a few that stand near (Lee et al., arXiv 2307.03381; Deng et al., arXiv 2405.14838).
-Operands are written again before they are used: to copy is easy, to look two things up at once is not.
+All arithmetic is done in columns, last digit first (Lee et al., arXiv 2307.03381), and each column says all that it
+uses: the digits that it works on, its own digit, and the carry. So a new token follows from at most three others, and
+these stand at the same distance before it in every column; where digits must be found in numbers elsewhere, and
+carries guessed, a model of this size needs ten times the tokens (docs/lab.md).
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
+
+# Values up to 16 in one character: digits and carries in bases above ten, and the bases themselves.
+SYMBOLS = "0123456789abcdefg"
 
 
 def reversed_number(number: int, width: int = 0) -> str:
@@ -15,60 +19,115 @@ def reversed_number(number: int, width: int = 0) -> str:
     return str(number)[::-1].ljust(width, "0")
 
 
-def sum_steps(terms: Sequence[int]) -> tuple[str, int]:
-    """``27+84=021-36=750``, a running sum (72 + 48 - 63), and what it comes to.
+def sum_columns(first: int, second: int) -> str:
+    """``280174210010`` for 72 + 48: of each column both digits, the sum's digit and the carry."""
+    width = max(len(str(first)), len(str(second)), len(str(first + second)))
+    columns, carry = "", 0
+    for a, b in zip(reversed_number(first, width), reversed_number(second, width), strict=True):
+        carry, digit = divmod(int(a) + int(b) + carry, 10)
+        columns += f"{a}{b}{digit}{carry}"
+    return columns
 
-    Where signs differ the larger number stands first, so that no column is below zero in the end: ``,89-27=-62`` is
-    72 - 98. Both are as wide as the wider one.
+
+def difference_columns(first: int, second: int) -> str:
+    """``03717510`` for 70 - 53: of each column both digits, the difference's digit and what is borrowed.
+
+    Where the second number is larger the last column borrows too, and the digits are not those of the difference.
     """
-    total, thought = terms[0], reversed_number(abs(terms[0]))
-    for term in terms[1:]:
-        grows = not total or not term or (total < 0) == (term < 0)
-        first, second = (abs(total), abs(term)) if grows or abs(total) >= abs(term) else (abs(term), abs(total))
-        width = max(len(str(first)), len(str(second)))
-        if first != abs(total):
-            thought += "," + reversed_number(first, width)
-        total += term
-        sign = "-" if total < 0 else ""
-        thought += f"{'+' if grows else '-'}{reversed_number(second, width)}={sign}{reversed_number(abs(total), width)}"
-    return thought, total
+    width = max(len(str(first)), len(str(second)))
+    columns, borrow = "", 0
+    for a, b in zip(reversed_number(first, width), reversed_number(second, width), strict=True):
+        digit = int(a) - int(b) - borrow
+        borrow = int(digit < 0)
+        columns += f"{a}{b}{digit % 10}{borrow}"
+    return columns
+
+
+def product_columns(number: int, factor: int, carry: int = 0) -> str:
+    """``553725816`` for 875 * 7: of each column the number's digit, the product's digit and the carry; the last carry
+    is the product's first digit.
+
+    A factor up to 16 and a first ``carry`` make it a step of Horner's rule: carries above 9 are letters, and go on
+    into columns of their own.
+    """
+    columns = ""
+    for a in reversed_number(number):
+        carry, digit = divmod(int(a) * factor + carry, 10)
+        columns += f"{a}{digit}{SYMBOLS[carry]}"
+    if carry > 9:
+        columns += f"0{carry % 10}{carry // 10}"
+    return columns
+
+
+def signed_sum_steps(terms: Sequence[int]) -> tuple[str, int]:
+    """``+280174210010=037126511000`` for [72, 48, -63]: the sum of terms >= 0, then that of those below 0, then their
+    difference; and what it all comes to.
+
+    ``+`` and ``-`` begin the columns of further terms, ``=`` those of the difference. Where that borrows in its last
+    column it is below zero, and ``,`` begins the columns of the difference the other way round: ``=28417971,82609720``
+    for [72, -98].
+    """
+    thought, totals = "", []
+    for sign, part in (("+", [t for t in terms if t >= 0]), ("-", [-t for t in terms if t < 0])):
+        total = part[0] if part else 0
+        for term in part[1:]:
+            thought += sign + sum_columns(total, term)
+            total += term
+        totals.append(total)
+    gained, lost = totals
+    if any(term < 0 for term in terms) and any(term >= 0 for term in terms):
+        thought += "=" + difference_columns(gained, lost)
+        if gained < lost:
+            thought += "," + difference_columns(lost, gained)
+    return thought, gained - lost
 
 
 def product_steps(first: int, second: int) -> tuple[str, int]:
-    """``578*7=5216,2=0571+52632,3=5262+521682``: 875 * 327 by the digits of 327; each partial product as it is, then
-    the sum so far with all its digits."""
-    thought, total = reversed_number(first) + "*", 0
+    """``*6:503975,*8:504967+707056110780`` for 95 * 86: for each digit of 86 its product, then the sum of that and of
+    what stands above its place so far; and the product of the two numbers."""
+    thought, total = "", 0
     for place, digit in enumerate(map(int, reversed(str(second)))):
+        thought += f"{',' if place else ''}*{digit}:{product_columns(first, digit)}"
+        if place:
+            thought += "+" + sum_columns(total // 10**place, first * digit)
         total += first * digit * 10**place
-        thought += f"{',' if place else ''}{digit}={reversed_number(first * digit)}"
-        thought += f"+{reversed_number(total)}" if place else ""
     return thought, total
 
 
-def division_steps(dividend: int, divisor: int) -> tuple[str, int, int]:
-    """``30*0513=537,7*537=0``, 3885 / 105, with quotient and remainder; dividend >= divisor.
+def division_step(dividend: int, divisor: int) -> tuple[str, int, int]:
+    """``4761:13*50:150351-4040752065101100`` for 1674 / 31: both numbers, the first digit of the quotient with its
+    zeros, the product, and what that leaves. Quotient so far and remainder beside it; dividend >= divisor.
 
-    Each step takes one digit of the quotient with its zeros, the product, and what is left. The product of 1 is not
-    written.
+    The product by 1 is not written: ``7:4*1-7430``.
     """
+    place = 10 ** (len(str(dividend // divisor)) - 1)
+    digit = dividend // (divisor * place)
+    product = "" if digit == 1 else ":" + product_columns(divisor, digit)
+    taken = digit * place * divisor
+    thought = f"{reversed_number(dividend)}:{reversed_number(divisor)}*{digit * place}{product}"
+    return f"{thought}-{difference_columns(dividend, taken)}", digit * place, dividend - taken
+
+
+def division_steps(dividend: int, divisor: int) -> tuple[str, int, int]:
+    """``4761:13*50:150351-4040752065101100;421:13*4:140321-440022001100`` for 1674 / 31: steps as long as what is left
+    is not smaller than the divisor. Quotient and remainder beside it."""
     steps, quotient = [], 0
     while dividend >= divisor:
-        place = 10 ** (len(str(dividend // divisor)) - 1)
-        part = dividend // (divisor * place) * place
-        dividend -= part * divisor
+        step, part, dividend = division_step(dividend, divisor)
+        steps.append(step)
         quotient += part
-        steps.append(f"{part}{'' if part == 1 else '*' + reversed_number(part * divisor)}={reversed_number(dividend)}")
-    return ",".join(steps), quotient, dividend
+    return ";".join(steps), quotient, dividend
 
 
 def euclid_steps(first: int, second: int) -> tuple[str, int]:
-    """``058:645:1=403:...``: the larger number, the smaller, then a division for each remainder; and the divisor."""
+    """``01:7*1-07311000;7:3*2:360-7610;1`` for 10 and 7: divisions of the larger number by the smaller, of that by what
+    is left, and so on until nothing or 1 is left; and the divisor."""
     larger, smaller = max(first, second), min(first, second)
-    thought = f"{reversed_number(larger)}:{reversed_number(smaller)}"
+    parts = []
     while smaller > 1:
         steps, _, rest = division_steps(larger, smaller)
-        thought += ":" + steps
+        parts.append(steps)
         if rest == 0:
-            return thought, smaller
+            return ";".join(parts), smaller
         larger, smaller = smaller, rest
-    return thought, 1
+    return ";".join([*parts, "1"]), 1

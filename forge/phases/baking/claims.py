@@ -23,7 +23,7 @@ def baking_claims(
 ) -> list[Claim]:
     """``tools``: baked, unbaked, prompted, half; ``personas``: baked, none."""
     baked, metric = tools["baked"].correct, "tool call executed with the right result, held-out phrasings"
-    forgotten = mean(before.no_tools.correct) - mean(after.no_tools.correct)
+    forgotten = mean(before.thoughts.correct) - mean(after.thoughts.correct)
     return [
         run.compare(
             "baked tools work without any tool text",
@@ -59,6 +59,14 @@ def baking_claims(
             "suite exact match without tools",
             after.no_tools.correct,
             before.no_tools.correct,
+            control_name="the unbaked model",
+            margin=-MAX_LOSS,
+        ),
+        run.compare(
+            "thoughts are not forgotten (within 5 points)",
+            "suite exact match by thoughts, no tools",
+            after.thoughts.correct,
+            before.thoughts.correct,
             control_name="the unbaked model",
             margin=-MAX_LOSS,
             note=f"forgotten: {100 * forgotten:.1f} points",

@@ -91,8 +91,5 @@ def half_strength(
 
 
 def baking_forgetting_percent(before: Measurement, after: Measurement) -> float:
-    """Points of accuracy without tools that were lost, at least 0.
-
-    Not relative to what was there: where a small model solves 14 of 200 problems, four of them are noise and not 29 %.
-    """
-    return max(0.0, 100 * (before.no_tools.mean_accuracy - after.no_tools.mean_accuracy))
+    """Points of accuracy by thoughts, without tools, that were lost, at least 0; not relative to what was there."""
+    return max(0.0, 100 * (before.thoughts.mean_accuracy - after.thoughts.mean_accuracy))

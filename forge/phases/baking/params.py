@@ -47,7 +47,7 @@ class Base(Checkpointed):
     persona_every: Positive
     """One trajectory in so many is a persona's."""
     replay_every: Positive
-    """One plain answer to so many trajectories, so that answers without tools are not forgotten."""
+    """One answer at once and one after a thought to so many trajectories, so that neither is forgotten."""
 
 
 class Scale(Budget):

@@ -24,7 +24,7 @@ def run(run: PhaseRun[Params]) -> None:
     with Toolbox(run.workspace_dir) as toolbox:
         trajectories = sample_baking_trajectories(run, teacher, tokenizer, run.rows("train"), toolbox)
     model, half, result = bake(run, teacher, tokenizer, trajectories, curve.watch)
-    before, after = (evaluator.measure(m, prompted=False) for m in (teacher, model))
+    before, after = evaluator.measure(teacher), evaluator.measure(model, prompted=False)
     tools = {
         "baked": evaluator.tools(model),
         "half": evaluator.tools(half),

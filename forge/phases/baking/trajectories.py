@@ -12,7 +12,7 @@ from transformers import PreTrainedTokenizerFast
 from forge.data.build import Row, tokenize_data_rows
 from forge.data.dataset import EncodedSet
 from forge.data.dialogues import answer_after_tool_result
-from forge.data.render import Message, render
+from forge.data.render import ID, Message, render
 from forge.data.views import dataset_without_prompts
 from forge.errors import Interrupted
 from forge.evals.tool_use import expected_call_for_eval
@@ -24,8 +24,10 @@ from forge.phases.baking.params import Params
 from forge.tools import Toolbox
 from forge.train.checkpoint import load_checkpoint, save_checkpoint
 
+# Answers that are to stay as they are, by rows of the training data without any prompt: at once, and after a thought.
+REPLAYED_KINDS = ("direct", "worked")
 # What a trajectory may be, in the order in which batches draw them (forge.train.plan_batches).
-BAKED_KINDS = ("tooled", "tool", "persona", "direct")
+BAKED_KINDS = ("tooled", "tool", "persona", *REPLAYED_KINDS)
 
 
 @dataclass(frozen=True)
@@ -51,7 +53,8 @@ def sample_baking_trajectories(
     rows: Sequence[Row],
     toolbox: Toolbox,
 ) -> Trajectories:
-    """Prompted trajectories by the phase's parameters, tools executed, and plain answers for replay.
+    """Prompted trajectories by the phase's parameters, tools executed, and for replay answers without tools, at once
+    and after a thought.
 
     Batches already sampled are kept among the run's checkpoints, and a request to stop is met between two.
 
@@ -74,7 +77,8 @@ def sample_baking_trajectories(
     if len(taken) < len(wanted) * p.min_kept:
         # A model too weak to show how: the reference dialogues take the place of what it could not do.
         taken = [row if own is None else own for row, own in zip(wanted, sampled, strict=True)]
-    examples = [*taken, *draw("direct", len(taken) // p.replay_every)]
+    replays = [row for kind in REPLAYED_KINDS for row in draw(kind, len(taken) // p.replay_every)]
+    examples = [*taken, *replays]
     callers = [_baked_tool_name(row) for row in examples]
     return Trajectories(
         tokenize_data_rows(tokenizer, examples), dataset_without_prompts(tokenizer, examples), kept, callers
@@ -108,6 +112,7 @@ def _sample_baking_answers(
             execute=toolbox.execute,
             temperature=p.temperature,
             seed=run.seed + start,
+            ban_ids=[ID["think"]],  # what is baked is the call and the persona's answer
         )
         save_checkpoint(folder, len(done), {}, {"made": [vars(made) for made in done]})
         run.progress(len(done), len(order), "sampling")

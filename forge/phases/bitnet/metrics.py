@@ -70,7 +70,7 @@ def bitnet_quality_metrics(
     measured: tuple[Measurement, Measurement],
 ) -> dict[str, float]:
     """Accuracy and perplexity of full precision, rounded and trained ``models``; ``measured``: the first and last."""
-    index = test.where("direct", "tooled", "tool")
+    index = test.where("direct", "tooled", "tool", "worked")
     full, rounded, trained = (likelihood(model, test, index).perplexity for model in models)
     before, after = (solved(measurement) for measurement in measured)
     lost = rounded - full

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import torch
 
+from forge.evals.controls import score_control
 from forge.evals.measure import eval_accuracy_retention, solved
 from forge.interface.run import PhaseRun
 from forge.model.packed import PACKED
@@ -21,7 +22,7 @@ def run(run: PhaseRun[Params]) -> None:
     evaluator = run.evaluator(tokenizer)
     before = evaluator.measure(teacher)
     rounded = ternary_model(teacher, p.act_bits, p.embed_bits)
-    collapsed = evaluator.measure(rounded)
+    collapsed = score_control(evaluator, rounded, told=True, thoughts=True)
     student = ternary_model(teacher, p.act_bits, p.embed_bits)
     result = distill_bitnet_student(run, student, teacher, run.split("train"))
     after = evaluator.measure(student)

@@ -1,4 +1,4 @@
-"""What the branches claim, each against the trunk and against each other on held-out examples."""
+"""What the branches claim, each against the settled trunk and against each other on held-out examples."""
 
 from __future__ import annotations
 
@@ -6,7 +6,6 @@ from collections.abc import Mapping
 
 import numpy as np
 
-from forge.data.build import multi_step_tasks
 from forge.data.dataset import EncodedSet
 from forge.evals.claims import Claim
 from forge.evals.likelihood import likelihood
@@ -14,11 +13,11 @@ from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.cognate.params import Params
 
-LOSS = "answer loss (nats per token)"
+LOSS = "loss of thought and answer (nats per token)"
 STEPS = "recurrence steps per token"
-SOLVED = ("direct", "tooled")
+SOLVED = ("direct", "tooled", "worked")
 FOCUS = {
-    "reasoning": ("answers problems of the multi-step families more likely", LOSS),
+    "reasoning": ("works problems out more likely", LOSS),
     "memory_integration": ("recalls pairs more likely", LOSS),
     "adaptive_computation": ("takes fewer steps", STEPS),
 }
@@ -28,17 +27,17 @@ def cognate_focus_scores(branch: str, model: TinyTitanForCausalLM, test: Encoded
     """What a branch is for, per held-out example; lower is better."""
     if branch == "memory_integration":
         return list(likelihood(model, test, test.where("recall")).mean_loss)
-    index = test.where(*SOLVED)
     if branch == "adaptive_computation":
-        return list(likelihood(model, test, index).steps)
-    return list(likelihood(model, test, index[np.isin(test.task[index], multi_step_tasks())]).mean_loss)
+        return list(likelihood(model, test, test.where(*SOLVED)).steps)
+    return list(likelihood(model, test, test.where("worked")).mean_loss)
 
 
 def branch_claims(
-    run: PhaseRun[Params], branch: str, trunk: TinyTitanForCausalLM, model: TinyTitanForCausalLM, test: EncodedSet
+    run: PhaseRun[Params], branch: str, settled: TinyTitanForCausalLM, model: TinyTitanForCausalLM, test: EncodedSet
 ) -> list[Claim]:
-    """The branch against the trunk at what it is for; halting against the full number of steps."""
-    claims = cognate_focus_claims(run, branch, model, {"the trunk": trunk}, test)
+    """The branch against the trunk, trained on for as long (`settle_trunk`), at what it is for; halting against the
+    full number of steps."""
+    claims = cognate_focus_claims(run, branch, model, {"the trunk trained on alike": settled}, test)
     if model.steps > 1 and model.config.halting:
         claims.append(cognate_halting_claim(run, model, test))
     return claims

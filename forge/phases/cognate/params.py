@@ -48,7 +48,7 @@ class Base(Checkpointed):
     trunk_mix: Mix
     """What the trunk reads before any branch leaves it."""
     branch_rate: Rate
-    """Peak learning rate of a branch against the trunk's: it leaves the trunk, it does not start over."""
+    """Learning rate at which the trunk ends and a branch starts, against the trunk's peak."""
     muon_lr: Rate
     """Learning rate of the matrices of the core (Muon)."""
     adam_lr: Rate
@@ -60,9 +60,12 @@ class Base(Checkpointed):
     halt_weight: Weight
     """Weight of the halting loss."""
     warmup_fraction: Fraction
-    """Share of the steps in which the learning rate rises, linearly; then it is flat."""
+    """Share of the steps of trunk or branch in which the learning rate rises, linearly; then it is flat."""
     decay_fraction: Fraction
-    """Share of the steps, at the end, in which it falls, linearly, to 5 %."""
+    """Share of the steps, at the end, in which it falls, linearly: a trunk's no further than to `branch_rate`, a
+    branch's from there to 5 % of that."""
+    further_steps: Fraction
+    """Share of the batches on which recurrence steps after the first are taken and trained."""
 
     @field_validator("decay_fraction")
     @classmethod

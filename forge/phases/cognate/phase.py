@@ -34,7 +34,7 @@ PHASE = Phase(
             "trunk",
             "train the trunk that the branches share",
             "cognate",
-            ("seed", *TRAINING, "cognate.trunk_mix", *CAPACITIES, SHAPE, *EVALUATION),
+            ("seed", *TRAINING, "cognate.branch_rate", "cognate.trunk_mix", *CAPACITIES, SHAPE, *EVALUATION),
             publishes="phase 1, the trunk that the branches share",
             function="run_trunk",
         ),
@@ -62,4 +62,5 @@ PHASE = Phase(
         ),
     ),
     deployed=FULL_PRECISION,
+    weight_copies=5 * 4 + 3 * 2,  # with the checkpoints of the loop that settles the trunk, and its weights
 )

@@ -4,22 +4,29 @@ from __future__ import annotations
 
 import copy
 
+from safetensors.torch import load_file, save
+
 from forge.evals.likelihood import likelihood
+from forge.interface.paths import SETTLED
 from forge.interface.run import PhaseRun
 from forge.phases.cognate.claims import branch_claims, cognate_difference_claims
 from forge.phases.cognate.metrics import MIB, cognate_branch_metrics, cognate_phase_metrics
 from forge.phases.cognate.params import Params
-from forge.phases.cognate.training import new_cognate_model, train_branch, train_trunk
+from forge.phases.cognate.training import new_cognate_model, settle_trunk, train_branch, train_trunk
 
 HEADLINE = ("phase/avg_final_loss", "phase/total_size_mb", "phase/diversity_score", "phase/success")
 
 
 def run_trunk(run: PhaseRun[Params]) -> None:
-    """Train and publish the trunk that the branches share."""
-    tokenizer = run.tokenizer()
+    """Train and publish the trunk that the branches share; beside it, settled, what it would become without them.
+
+    The suite measures the settled one.
+    """
+    tokenizer, train = run.tokenizer(), run.split("train")
     model = new_cognate_model(run.params, len(tokenizer), run.seed)
-    result = train_trunk(run, model, run.split("train"))
-    measured = run.evaluator(tokenizer).measure(model)
+    result = train_trunk(run, model, train)
+    settled = settle_trunk(run, model, train)
+    measured = run.evaluator(tokenizer).measure(settled)
     losses = {"final_loss": result.final_loss, "first_loss": result.first_loss}
     run.record(
         {
@@ -30,19 +37,21 @@ def run_trunk(run: PhaseRun[Params]) -> None:
         headline={**losses, "parameters": model.num_parameters(), **measured.headline()},
     )
     run.save(model, tokenizer)
-    run.publish({"seed": run.seed, "final_loss": result.final_loss})
+    run.publish({"seed": run.seed, "final_loss": result.final_loss}, {SETTLED: save(settled.state_dict())})
 
 
 def run_branch(run: PhaseRun[Params]) -> None:
-    """Train the branch that the run is for from the trunk, hold it against the trunk at what it is for, publish it."""
+    """Train the branch that the run is for from the trunk, hold it against the settled trunk at what it is for, publish
+    it."""
     name = run.branch
     assert name is not None, "the stage has a run for each branch"
     branch = run.params.branches[name]
-    trunk, tokenizer, _ = run.load("trunk")
+    trunk, tokenizer, directory = run.load("trunk")
     model = copy.deepcopy(trunk)
     train = run.split("train")
     result = train_branch(run, branch, model, train)
     measured = run.evaluator(tokenizer).measure(model)
+    trunk.load_state_dict(load_file(directory / SETTLED))
     run.record(claims=branch_claims(run, name, trunk, model, run.split("test")))
     metrics = cognate_branch_metrics(run, branch, model, train, run.split("val"))
     size = (run.save(model, tokenizer) / "model.safetensors").stat().st_size

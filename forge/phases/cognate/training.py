@@ -1,10 +1,15 @@
 """Three TinyTitans out of one trunk (Branch-Train-Merge, arXiv 2208.03306).
 
 The trunk is the base that merging needs; branches differ in what they read, in how much their memory may hold, in the
-price of a step and in their seed.
+price of a step and in their seed. The trunk is handed over before its learning rate has decayed, and every branch
+decays by itself (cooldowns of one run, arXiv 2405.18392): part of what a decay gains is then in the branches' own
+steps, and merging has something to add up.
 """
 
 from __future__ import annotations
+
+import copy
+from dataclasses import replace
 
 import numpy as np
 import torch
@@ -15,6 +20,7 @@ from forge.interface.run import PhaseRun
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.cognate.params import Branch, Params
 from forge.train import TrainResult, TrainSettings, language_loss, train_on_planned_batches
+from forge.train.losses import LossFn
 
 
 def new_cognate_model(params: Params, vocab_size: int, seed: int) -> TinyTitanForCausalLM:
@@ -42,12 +48,28 @@ def new_cognate_model(params: Params, vocab_size: int, seed: int) -> TinyTitanFo
 
 
 def train_trunk(run: PhaseRun[Params], model: TinyTitanForCausalLM, data: EncodedSet) -> TrainResult:
-    """The shared part of the training, without a price on steps."""
+    """The shared part of the training, without a price on steps; its learning rate ends where a branch's starts."""
     p = run.params
-    loss = language_loss(p.halt_weight, early_weight=run.training.early_weight)
+    settings = replace(cognate_settings(p, p.trunk_steps), end_rate=p.branch_rate)
     return train_on_planned_batches(
-        run, model, data, p.trunk_mix.model_dump(), loss, cognate_settings(p, p.trunk_steps), p.batch_tokens
+        run, model, data, p.trunk_mix.model_dump(), cognate_loss(run), settings, p.batch_tokens
     )
+
+
+def cognate_loss(run: PhaseRun[Params], ponder_cost: float = 0.0) -> LossFn:
+    """The loss of trunk and branches."""
+    p = run.params
+    return language_loss(p.halt_weight, ponder_cost, run.training.early_weight, p.further_steps)
+
+
+def settle_trunk(run: PhaseRun[Params], trunk: TinyTitanForCausalLM, data: EncodedSet) -> TinyTitanForCausalLM:
+    """The control of the branches: a copy of ``trunk`` that goes on reading the trunk's mixture for as many steps as a
+    branch has, with a branch's learning rates."""
+    p, model, loss = run.params, copy.deepcopy(trunk), cognate_loss(run)
+    settings = cognate_settings(p, p.branch_steps, p.branch_rate)
+    mix = p.trunk_mix.model_dump()
+    train_on_planned_batches(run, model, data, mix, loss, settings, p.batch_tokens, name="settled")
+    return model
 
 
 def train_branch(run: PhaseRun[Params], branch: Branch, model: TinyTitanForCausalLM, data: EncodedSet) -> TrainResult:
@@ -55,7 +77,7 @@ def train_branch(run: PhaseRun[Params], branch: Branch, model: TinyTitanForCausa
     p = run.params
     model.set_memory_capacity(branch.memory_capacity)
     settings = cognate_settings(p, p.branch_steps, p.branch_rate)
-    loss = language_loss(p.halt_weight, branch.ponder_cost, run.training.early_weight)
+    loss = cognate_loss(run, branch.ponder_cost)
     rows = repeat_cognate_problems(data, branch.multi_step)
     return train_on_planned_batches(run, model, rows, branch.mix.model_dump(), loss, settings, p.batch_tokens)
 

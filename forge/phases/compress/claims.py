@@ -3,23 +3,26 @@
 from __future__ import annotations
 
 from forge.evals.claims import Claim
+from forge.evals.controls import control_problems
 from forge.evals.measure import Measurement
 from forge.evals.tool_use import ToolScore
 from forge.interface.run import PhaseRun
 from forge.phases.compress.params import Params
 
 MAX_LOSS = 0.1  # share of the accuracy, and points of tool success, that the file may cost
+THOUGHTS_KEPT = 0.84  # share of the accuracy by thoughts: what all gates together ask for
 
 
 def compression_claims(
     run: PhaseRun[Params],
     baked: Measurement,
     final: Measurement,
-    untrained: Measurement,
+    untrained: list[float],
     tools: tuple[ToolScore, ToolScore],
     ratio: float,
 ) -> list[Claim]:
-    """``tools``: zero-shot use of the final file and of the baked model; ``ratio``: phase 1's bytes over the file's."""
+    """``untrained``: scores of the few problems that this control is asked (`forge.evals.controls`); ``tools``:
+    zero-shot use of the final file and of the baked model; ``ratio``: phase 1's bytes over the file's."""
     metric, least = "suite exact match with tools, no tool text", run.params.min_ratio
     return [
         run.compare(
@@ -31,10 +34,18 @@ def compression_claims(
             margin=-MAX_LOSS * baked.tools.mean_accuracy,
         ),
         run.compare(
+            f"the file keeps at least {100 * THOUGHTS_KEPT:.0f} % of phase 6's accuracy by thoughts",
+            "suite exact match by thoughts, no tools",
+            final.thoughts.correct,
+            baked.thoughts.correct,
+            control_name="phase 6's model",
+            margin=-(1 - THOUGHTS_KEPT) * baked.thoughts.mean_accuracy,
+        ),
+        run.compare(
             "codebooks trained in beat codebooks fitted afterwards",
             metric,
-            final.tools.correct,
-            untrained.tools.correct,
+            control_problems(final.tools.correct, run.evaluation.suite_n),
+            untrained,
             control_name="the same codebooks, not trained",
         ),
         run.compare(

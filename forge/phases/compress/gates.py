@@ -3,16 +3,20 @@
 from __future__ import annotations
 
 from dataclasses import dataclass, field
+from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
-from forge.evals.measure import eval_accuracy_retention
+from forge.evals.measure import eval_accuracy_retention, mean
+from forge.evals.shared import measurement_key
 from forge.evals.suite import score_suite
 from forge.evals.tool_use import score_tool_use
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.compress.params import Params
 from forge.tools import TOOL_NAMES, Toolbox
+
+VALIDATION_N = 40  # problems of a family behind a gate's verdict, at most
 
 
 @dataclass(frozen=True)
@@ -63,25 +67,31 @@ class Verdicts:
 
 
 class ValidationScore:
-    """What gates decide on: suite accuracy with tools and success on tool dialogues, half each, on validation."""
+    """What gates decide on, a third each: on validation, the suite with tools, the suite by thoughts without tools,
+    and tool dialogues. A model that was scored before is not asked again: entropy coding changes no weight."""
 
     def __init__(self, run: PhaseRun[Params]) -> None:
         self.evaluation, self.workspace = run.evaluation, run.workspace_dir
         dialogues = [row for row in run.rows("val") if row["kind"] == "tool"]
         self.dialogues = dialogues[: len(TOOL_NAMES) * self.evaluation.tool_n]
+        self.found: dict[str, float] = {}
 
     def __call__(self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast) -> float:
+        key = measurement_key(model, tokenizer, {})
+        if key not in self.found:
+            self.found[key] = self._ask(model, tokenizer)
+        return self.found[key]
+
+    def _ask(self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast) -> float:
         e = self.evaluation
+        common: dict[str, Any] = {
+            "n": min(e.suite_n, VALIDATION_N),
+            "seed": e.seed,
+            "split": "val",
+            "max_new_tokens": e.answer_tokens,
+        }
         with Toolbox(self.workspace) as toolbox:
-            suite = score_suite(
-                model,
-                tokenizer,
-                n=e.suite_n,
-                seed=e.seed,
-                split="val",
-                tools=True,
-                execute=toolbox.execute,
-                max_new_tokens=e.answer_tokens,
-            )
+            called = score_suite(model, tokenizer, tools=True, execute=toolbox.execute, **common)
+            thought = score_suite(model, tokenizer, tools=False, thoughts="on", **common)
             tools = score_tool_use(model, tokenizer, toolbox, self.dialogues, max_new_tokens=e.answer_tokens)
-        return 0.5 * (suite.mean_accuracy + tools.success)
+        return mean([called.mean_accuracy, thought.mean_accuracy, tools.success])

@@ -13,16 +13,13 @@ from transformers import PreTrainedTokenizerFast
 from forge.agentfile.model import load_agent_file
 from forge.agentfile.vq import FrozenVQ, agent_file_vq_bits_per_weight
 from forge.data.build import Row
-from forge.data.dialogues import TOOL_PROMPT
 from forge.data.views import dataset_without_prompts
 from forge.evals.likelihood import likelihood
 from forge.evals.measure import Measurement, eval_accuracy_retention
-from forge.evals.suite import score_suite
 from forge.evals.timing import eval_prefill_speedup
 from forge.interface.run import PhaseRun, Published
 from forge.model import TinyTitanForCausalLM, names_of_core_model_weights
 from forge.phases.compress.params import Params
-from forge.tools import Toolbox
 
 MIB = 2**20
 ROWS = 400  # tool dialogues behind a perplexity, at most
@@ -99,22 +96,12 @@ def compressed_file_metrics(
 ) -> dict[str, float]:
     """The file against phase 1's model ``first``, whose deployable files have ``original`` bytes."""
     model, tokenizer, _ = load_agent_file(path)
-    size, e = path.stat().st_size, run.evaluation
-    with Toolbox(run.workspace_dir) as toolbox:
-        phase1 = score_suite(
-            first.model,
-            first.tokenizer,
-            n=e.suite_n,
-            seed=e.seed,
-            tools=True,
-            execute=toolbox.execute,
-            system=TOOL_PROMPT,
-            max_new_tokens=e.answer_tokens,
-        )
+    size, told = path.stat().st_size, run.evaluator(first.tokenizer).measure(first.model).prompted
+    assert told is not None, "it was asked for under the tool prompt"
     return {
         "quality/final_accuracy": final.tools.mean_accuracy,
         "quality/final_perplexity": Perplexity(run.rows("test"), first.tokenizer)(model, tokenizer),
-        "quality/accuracy_vs_phase1": eval_accuracy_retention(phase1.correct, final.tools.correct),
+        "quality/accuracy_vs_phase1": eval_accuracy_retention(told.correct, final.tools.correct),
         "size/original_mb": original / MIB,
         "size/final_mb": size / MIB,
         "size/total_compression_ratio": original / size,

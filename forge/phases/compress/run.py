@@ -2,8 +2,12 @@
 
 from __future__ import annotations
 
+from safetensors.torch import load_file
+
+from forge.evals.controls import score_control
 from forge.evals.ledger import ledger_deployable_files
 from forge.evals.measure import eval_accuracy_retention
+from forge.interface.paths import SETTLED
 from forge.interface.phase import FULL_PRECISION
 from forge.interface.run import PhaseRun
 from forge.phases.compress.chain import compress_into_file
@@ -16,12 +20,13 @@ from forge.phases.compress.phase import PHASE
 def run(run: PhaseRun[Params]) -> None:
     """Compress phase 7's model into one file, and hold the file against phase 6's model and against phase 1's."""
     edge, baked, trunk = run.load("edge"), run.load("baking"), run.load("trunk")
+    trunk.model.load_state_dict(load_file(trunk.directory / SETTLED))
     path = run.out_dir / PHASE.deployed[0]
     made = compress_into_file(run, edge.model, edge.tokenizer, run.rows("train"), path)
 
     reference, evaluator = run.evaluator(baked.tokenizer), run.evaluator(made.tokenizer)
     before = reference.measure(baked.model, prompted=False)
-    final, untrained = (evaluator.measure(model, prompted=False) for model in (made.final, made.untrained))
+    final, untrained = evaluator.measure(made.final, prompted=False), score_control(evaluator, made.untrained)
     tools = (evaluator.tools(made.final), reference.tools(baked.model))
     original = sum(file.stat().st_size for file in ledger_deployable_files(FULL_PRECISION, trunk.directory))
     size = path.stat().st_size

@@ -8,7 +8,11 @@ import numpy as np
 import torch
 from transformers import PreTrainedTokenizerFast
 
-from forge.agentfile.vocabulary import count_tokens_for_agent_file, prune_agent_file_vocabulary
+from forge.agentfile.vocabulary import (
+    count_characters_for_agent_file,
+    count_tokens_for_agent_file,
+    prune_agent_file_vocabulary,
+)
 from forge.data.build import Row, data_row_texts
 from forge.data.dataset import EncodedSet
 from forge.interface.run import PhaseRun
@@ -17,6 +21,8 @@ from forge.phases.compress.params import Params, TokenWeights
 from forge.train import TrainSettings, distillation_loss, loss_flags_without_call, train_on_planned_batches
 
 ASKED = ("user", "call")
+SPELLED = ("thought", "assistant")  # of a worked row: a token a character
+MOST_ROWS = 20_000  # of a kind that are tokenized to count: its problems are asked in a few forms
 
 
 def with_pruned_vocabulary(
@@ -32,8 +38,14 @@ def with_pruned_vocabulary(
     """
     counts = np.zeros(len(tokenizer), dtype=np.int64)
     for kind, weight in weights.model_dump().items():
-        texts = [text for row in rows if row["kind"] == kind for text in _compression_vocabulary_texts(row)]
-        counts += weight * count_tokens_for_agent_file(tokenizer, texts)
+        of_kind = [row for row in rows if row["kind"] == kind]
+        every = max(1, len(of_kind) // MOST_ROWS)
+        few = of_kind[::every]
+        texts = [text for row in few for text in _compression_vocabulary_texts(row)]
+        counts += weight * every * count_tokens_for_agent_file(tokenizer, texts)
+        if kind == "worked":
+            spelled = [m["content"] for row in few for m in row["messages"] if m["role"] in SPELLED]
+            counts += weight * every * count_characters_for_agent_file(tokenizer, spelled)
     pruned = prune_agent_file_vocabulary(tokenizer, counts, size=min(size, len(tokenizer)))
     state = dict(model.state_dict())
     state["embed.weight"] = state["embed.weight"][torch.tensor(pruned.kept_ids)].clone()

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forge.evals.claims import Claim
+from forge.evals.controls import control_problems
 from forge.evals.measure import Measurement
 from forge.interface.run import PhaseRun
 from forge.phases.edge.params import Params
@@ -10,8 +11,9 @@ from forge.phases.edge.params import Params
 MAX_LOSS = 0.1  # share of the accuracy that pruning may cost
 
 
-def pruning_claims(run: PhaseRun[Params], whole: Measurement, broken: Measurement, after: Measurement) -> list[Claim]:
-    """Pruned and recovered against the whole model (not worse by more than a tenth) and against no recovery."""
+def pruning_claims(run: PhaseRun[Params], whole: Measurement, broken: list[float], after: Measurement) -> list[Claim]:
+    """Pruned and recovered against the whole model (not worse by more than a tenth, with tools and by thoughts) and
+    against no recovery, which is asked fewer problems: ``broken`` has its score of each (`forge.evals.controls`)."""
     metric, kept = "suite exact match with tools, no tool text", after.tools.correct
     return [
         run.compare(
@@ -23,10 +25,18 @@ def pruning_claims(run: PhaseRun[Params], whole: Measurement, broken: Measuremen
             margin=-MAX_LOSS * whole.tools.mean_accuracy,
         ),
         run.compare(
+            "the pruned model keeps at least 90 % of the accuracy by thoughts",
+            "suite exact match by thoughts, no tools",
+            after.thoughts.correct,
+            whole.thoughts.correct,
+            control_name="the unpruned model",
+            margin=-MAX_LOSS * whole.thoughts.mean_accuracy,
+        ),
+        run.compare(
             "distillation recovers what pruning broke",
             metric,
-            kept,
-            broken.tools.correct,
+            control_problems(kept, run.evaluation.suite_n),
+            broken,
             control_name="pruned, not recovered",
         ),
     ]

@@ -3,9 +3,7 @@
 - Queries, keys and values come from one product. Each part keeps its own quantized values, so nothing changes
   but the number of calls; the two normalizations and rotations of queries and keys become one.
 - Weights and embedding table are quantized once, not at each call.
-- Norms leave autograd (its bookkeeping costs more than the norm at one token); sums and squares work in
-  place.
-- The memory reads one token without the machinery of a chunk.
+- Sums and squares work in place.
 
 What is usually folded is not here to fold: norms have no gain, and the squared-ReLU network has no gate
 beside ``up``.
@@ -22,8 +20,8 @@ import torch
 import torch.nn.functional as F
 from torch import Tensor, nn
 
-from forge.model.blocks import Block, KeyValue, Places, apply_rotary, softmax_attention
-from forge.model.memory import ERROR_LIMIT, MemoryState, NeuralMemory, l2_normalize_memory_keys
+from forge.model.blocks import Block, KeyValue, Places, apply_rotary, rms_norm, softmax_attention
+from forge.model.memory import NeuralMemory
 from forge.model.quantizers import fake_int8_activation
 from forge.model.titan import TinyTitanForCausalLM
 from forge.phases.edge.importance import refuse_edge_lora_deltas
@@ -38,12 +36,6 @@ class Fusion:
     optimized_operators: int
 
 
-def _edge_fused_norm(x: Tensor) -> Tensor:
-    """``forge.model.blocks.rms_norm`` without its autograd node: the same operations in the same order."""
-    normed: Tensor = x * (x.shape[-1] ** 0.5 / torch.linalg.vector_norm(x, dim=-1, keepdim=True).clamp_(min=1e-6))
-    return normed
-
-
 def _edge_frozen_parameter(weight: Tensor) -> nn.Parameter:
     return nn.Parameter(weight.detach().clone(), requires_grad=False)
 
@@ -53,13 +45,9 @@ class FusedBlock(nn.Module):
 
     FUSED = ("q", "k", "v")
     OPERATORS = (
-        "input norm",
         "query and key norm and rotation",
-        "attention output norm",
         "attention sum",
-        "feed-forward input norm",
         "squared ReLU",
-        "hidden norm",
         "feed-forward sum",
     )
 
@@ -74,14 +62,14 @@ class FusedBlock(nn.Module):
         self._waiting: tuple[Tensor, Tensor] | None = None
 
     def _input(self, x: Tensor) -> Tensor:
-        normed = _edge_fused_norm(x)
+        normed = rms_norm(x)
         return fake_int8_activation(normed) if self.act_bits else normed
 
     def keys_values(self, x: Tensor, cos_sin: Tensor) -> tuple[Tensor, KeyValue]:
         """Normalized input and the keys and values made from it; the queries wait for :meth:`forward`."""
         normed, h = self._input(x), self.heads
         made = self._by_head(F.linear(normed, self.qkv))
-        rotated = apply_rotary(_edge_fused_norm(made[:, : 2 * h]), cos_sin.transpose(-3, -2))
+        rotated = apply_rotary(rms_norm(made[:, : 2 * h]), cos_sin.transpose(-3, -2))
         self._waiting = (normed, rotated[:, :h])
         return normed, (rotated[:, h:], made[:, 2 * h :])
 
@@ -97,8 +85,8 @@ class FusedBlock(nn.Module):
             return waiting[1]
         made = F.linear(normed, self.qkv[: self.heads * self.head_dim])
         if places is None:
-            return apply_rotary(_edge_fused_norm(self._by_head(made)), cos_sin.transpose(-3, -2))
-        return places.spread(apply_rotary(_edge_fused_norm(self._split(made)), cos_sin)).transpose(1, 2)
+            return apply_rotary(rms_norm(self._by_head(made)), cos_sin.transpose(-3, -2))
+        return places.spread(apply_rotary(rms_norm(self._split(made)), cos_sin)).transpose(1, 2)
 
     def forward(
         self,
@@ -122,11 +110,10 @@ class FusedBlock(nn.Module):
 
 
 class FusedMemory(NeuralMemory):
-    """A :class:`forge.model.memory.NeuralMemory` for inference: one product and a short update for a single
-    token."""
+    """A :class:`forge.model.memory.NeuralMemory` for inference: one product for queries, keys and values."""
 
     FUSED = ("q", "k", "v")
-    OPERATORS = ("update by one token",)
+    OPERATORS: tuple[str, ...] = ()
     qkv: Tensor
 
     def __init__(self, memory: NeuralMemory) -> None:
@@ -139,35 +126,11 @@ class FusedMemory(NeuralMemory):
         weights = torch.cat([self.q.weight, self.k.weight, self.v.weight])
         self.register_buffer("qkv", weights, persistent=False)
 
-    def forward(
-        self, x: Tensor, state: MemoryState | None = None, lengths: Tensor | None = None
-    ) -> tuple[Tensor, MemoryState]:
-        """x (b,t,d) -> the same, and the state after it; t = 1 without padding is the short way."""
-        if x.shape[1] > 1 or state is None or lengths is not None:
-            return super().forward(x, state, lengths)
-        return self._one(x, state)
-
-    def _one(self, x: Tensor, state: MemoryState) -> tuple[Tensor, MemoryState]:
-        """The recurrence of ``forge.model.memory`` for one token x (b,1,d): products over a chunk of one are
-        plain factors."""
-        h, chunk_begins = self.heads, state.length % self.chunk == 0
-        made = F.linear(x, self.qkv).view(len(x), 1, 3 * h, self.head_dim).transpose(1, 2)
-        query, raw_key, value = made.chunk(3, dim=1)
-        query, key = l2_normalize_memory_keys(query), self.mixed_keys(raw_key, state.last_key)
-        theta, eta, alpha, gate = self.gate(x).sigmoid().transpose(1, 2).unsqueeze(-1).chunk(4, dim=1)
-        start = torch.where(chunk_begins[:, None, None, None], state.matrix, state.chunk_start)
-        error = value - key @ start.transpose(-1, -2)
-        error = ERROR_LIMIT * torch.tanh(error / ERROR_LIMIT) * theta
-        decay = 0.5 * min(1.0, self.chunk / self.capacity)
-        # The chunked form multiplies decays by adding logarithms; the same detour gives the same last bit.
-        forget, momentum = (r.clamp(min=1e-6).log().exp() for r in (1 - alpha * decay, eta * 0.9))
-        read = forget * (query @ state.matrix.transpose(-1, -2))
-        read = read + momentum * (query @ state.momentum.transpose(-1, -2))
-        read = read + (query @ key.transpose(-1, -2)) * error
-        write, kept = error.transpose(-1, -2) * key, momentum * state.momentum
-        after = MemoryState(start, forget * state.matrix + kept + write, kept + write, raw_key, state.length + 1)
-        mixed = (_edge_fused_norm(read) * gate).transpose(1, 2).flatten(2)
-        return F.linear(mixed, self.o.weight), after
+    def projected(self, x: Tensor) -> tuple[Tensor, Tensor, Tensor]:
+        """Queries, keys and values of x (b,t,d), each (b,h,t,m)."""
+        made = F.linear(x, self.qkv).view(*x.shape[:2], 3 * self.heads, self.head_dim).transpose(1, 2)
+        query, key, value = made.chunk(3, dim=1)
+        return query, key, value
 
 
 @torch.no_grad()

@@ -5,8 +5,9 @@ from __future__ import annotations
 from dataclasses import dataclass
 from pathlib import Path
 
+from transformers import PreTrainedTokenizerFast
+
 from forge.errors import ForgeError
-from forge.evals.evaluator import Evaluator
 from forge.evals.ledger import ledger_deployable_files
 from forge.evals.likelihood import likelihood
 from forge.evals.measure import Measurement, eval_accuracy_retention
@@ -43,8 +44,7 @@ class Subject:
 
 @dataclass(frozen=True)
 class Deployment:
-    """What a model takes and gives on this machine: MB are 10^6 bytes; ``perplexity`` is that of tool dialogues,
-    ``tool_success`` the zero-shot share in 0..1."""
+    """What a model takes and gives on this machine: MB are 10^6 bytes; ``perplexity`` is that of tool dialogues."""
 
     parameters: int
     size_mb: float
@@ -52,17 +52,18 @@ class Deployment:
     speed: Speed
     suite: Measurement
     perplexity: float
-    tool_success: float
 
 
 @dataclass(frozen=True)
 class Optimization:
-    """What was done to the model. ``output_delta``: the largest difference of a logit that fusion makes."""
+    """What was done to the model. ``output_delta``: the largest difference of a logit that fusion makes;
+    ``tool_success``: zero-shot, share in 0..1."""
 
     plan: PruningPlan
     recovery: TrainResult
     fusion: Fusion
     output_delta: float
+    tool_success: float
 
     def techniques(self) -> list[str]:
         """Those that changed something: weights removed, tokens distilled, projections fused, operators replaced."""
@@ -76,10 +77,14 @@ class Optimization:
 
 
 def measure_edge_deployments(
-    run: PhaseRun[Params], evaluator: Evaluator, before: Subject, after: Subject, fused: TinyTitanForCausalLM
+    run: PhaseRun[Params],
+    tokenizer: PreTrainedTokenizerFast,
+    before: Subject,
+    after: Subject,
+    fused: TinyTitanForCausalLM,
 ) -> tuple[Deployment, Deployment]:
     """Measure both; ``fused`` is timed in the place of the model that it was made of."""
-    repeats, tokenizer, subjects = run.params.latency_repeats, evaluator.tokenizer, (before, after)
+    repeats, subjects = run.params.latency_repeats, (before, after)
     sizes = [sum(file.stat().st_size for file in ledger_deployable_files(PACKED, s.directory)) / 1e6 for s in subjects]
     speeds = compare_speed(before.model, fused, tokenizer, repeats=repeats, seed=run.seed)
     memory = edge_isolated_ram_mb([subject.directory for subject in subjects])
@@ -92,7 +97,6 @@ def measure_edge_deployments(
             speed=speed,
             suite=subject.suite,
             perplexity=likelihood(subject.model, test, test.where("tooled", "tool")).perplexity,
-            tool_success=evaluator.tools(subject.model).success,
         )
         for subject, size, ram, speed in zip(subjects, sizes, memory, speeds, strict=True)
     )
@@ -134,7 +138,7 @@ def edge_metrics(done: Optimization, before: Deployment, after: Deployment) -> d
         "performance/size_reduction": before.size_mb / after.size_mb,
         "quality/accuracy_retention": kept,
         "quality/perplexity": after.perplexity,
-        "quality/tool_success_rate": after.tool_success,
+        "quality/tool_success_rate": done.tool_success,
         "quality/accuracy_before": before.suite.tools.mean_accuracy,
         "quality/accuracy_after": after.suite.tools.mean_accuracy,
         "quality/perplexity_before": before.perplexity,

@@ -43,4 +43,4 @@ class Bounds(Strict):
     min_persona_consistency: Fraction
     """Least share of persona answers that a held-out classifier recognizes."""
     max_forgetting_percent: Weight
-    """Points of accuracy without tools that baking may cost."""
+    """Points of accuracy by thoughts, without tools, that baking may cost."""

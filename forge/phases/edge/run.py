@@ -5,6 +5,7 @@ from __future__ import annotations
 import numpy as np
 
 from forge.data.views import dataset_without_prompts
+from forge.evals.controls import score_control
 from forge.interface.run import PhaseRun
 from forge.phases.edge.claims import pruning_claims
 from forge.phases.edge.fusion import fuse_for_edge_inference, fusion_of, max_output_delta
@@ -20,7 +21,7 @@ def run(run: PhaseRun[Params]) -> None:
     data = dataset_without_prompts(tokenizer, run.rows("train"))
     evaluator = run.evaluator(tokenizer)
     student, plan = pruned_copy(run, teacher, data)
-    before, broken = (evaluator.measure(model, prompted=False) for model in (teacher, student))
+    before, broken = evaluator.measure(teacher, prompted=False), score_control(evaluator, student)
     recovery = recover_by_distillation(run, student, teacher, data)
     after = evaluator.measure(student, prompted=False)
     run.record(claims=pruning_claims(run, before, broken, after))
@@ -28,9 +29,15 @@ def run(run: PhaseRun[Params]) -> None:
     folder = run.save(student, tokenizer, packed=True)
     fused = fuse_for_edge_inference(student)
     probe = gather_batch(run.split("test").without_system(), np.arange(16)).ids
-    done = Optimization(plan, recovery, fusion_of(fused), max_output_delta(student, fused, probe))
+    done = Optimization(
+        plan,
+        recovery,
+        fusion_of(fused),
+        output_delta=max_output_delta(student, fused, probe),
+        tool_success=evaluator.tools(student).success,
+    )
     whole, pruned = Subject(teacher, before, source), Subject(student, after, folder)
-    metrics = edge_metrics(done, *measure_edge_deployments(run, evaluator, whole, pruned, fused))
+    metrics = edge_metrics(done, *measure_edge_deployments(run, tokenizer, whole, pruned, fused))
     shown = {name: metrics[name] for name in HEADLINE}
     run.record(metrics, headline={"final_loss": recovery.final_loss, **shown, **after.headline()})
     target = run.publish(

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import dataclass
 
 from forge.evals.claims import Claim
 from forge.evals.measure import Measurement, mean, solved
@@ -10,14 +11,22 @@ from forge.interface.run import PhaseRun
 from forge.phases.evomerge.evolve import EvolutionResult
 from forge.phases.evomerge.params import Params
 
-METRIC = "suite exact match"
+METRIC = "suite exact match, tools and thoughts"
 MAX_LOSS = 0.05  # share of the best parent's accuracy that merging may cost
+
+
+@dataclass(frozen=True)
+class Contender:
+    """What a model reaches on the test split: its measurement, and its loss (nats per token, `skill_loss`)."""
+
+    measured: Measurement
+    loss: float
 
 
 def merge_claims(
     run: PhaseRun[Params],
-    champion: Measurement,
-    controls: Mapping[str, Measurement],
+    champion: Contender,
+    controls: Mapping[str, Contender],
     parent: str,
     result: EvolutionResult,
 ) -> list[Claim]:
@@ -25,16 +34,23 @@ def merge_claims(
 
     ``parent``: the control that is the best parent; the champion must also be as good as it, within 5 %.
     """
-    kept = solved(controls[parent])
+    own, kept = solved(champion.measured), solved(controls[parent].measured)
     return [
         *(
-            run.compare(f"the champion beats {name}", METRIC, solved(champion), solved(control), control_name=name)
+            run.compare(
+                f"the champion beats {name}",
+                METRIC,
+                own,
+                solved(control.measured),
+                control_name=name,
+                note=f"test loss, geometric mean over skills: {champion.loss:.4f} against {control.loss:.4f} nats",
+            )
             for name, control in controls.items()
         ),
         run.compare(
             "the champion is at least as good as the best parent (within 5 % of its accuracy)",
             METRIC,
-            solved(champion),
+            own,
             kept,
             control_name=parent,
             margin=-MAX_LOSS * mean(kept),

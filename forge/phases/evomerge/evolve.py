@@ -1,10 +1,10 @@
 """Evolution of merges: generations of genomes, scored, kept, varied; resumable after every single evaluation.
 
-Generation 0 holds the eight combinations of techniques, the parents and the uniform average, so the
-champion is never worse than any of them. Each later generation keeps the elites and fills up with what the search
-(`forge.phases.evomerge.search`) proposes. A model is built and scored once a genome (`EvolutionState.records` is the
-cache). All chance comes from one generator whose state is part of `EvolutionState`: a run that is stopped
-and resumed ends exactly like one that is not.
+Generation 0 holds the eight combinations of techniques, the parents, the uniform average, its extrapolation and
+RegMean, so the champion is never worse than any of them on what it is selected by. Each later generation keeps the
+elites and fills up with what the search (`forge.phases.evomerge.search`) proposes. A model is built and scored once a
+genome (`EvolutionState.records` is the cache). All chance comes from one generator whose state is part of
+`EvolutionState`: a run that is stopped and resumed ends exactly like one that is not.
 """
 
 from __future__ import annotations
@@ -16,6 +16,7 @@ from random import Random
 
 from forge.errors import ForgeError
 from forge.merge.methods import Model, StateDict, is_merge_finite
+from forge.merge.regmean import Grams
 from forge.phases.evomerge.fitness import Fitness
 from forge.phases.evomerge.genome import TECHNIQUES, Genome, Layout, express_genome
 from forge.phases.evomerge.operators import generation_zero, genome_diversity, mutate, random_genome, tournament
@@ -43,8 +44,8 @@ class EvolutionResult:
             ``reseeded`` (the last four since the start).
         success_rate: for each technique the share of evaluated genomes using it whose fitness is finite and
             above the mean of generation 0.
-        generation_zero: fitness by name of the eight combinations, ``parent_1``..., ``uniform_average``;
-            None if discarded.
+        generation_zero: fitness by name of the eight combinations, ``parent_1``..., ``uniform_average``,
+            ``extrapolated_average``, ``regmean``; None if discarded.
         state: final state.
     """
 
@@ -75,6 +76,7 @@ def evolve(
     on_evaluation: OnEvaluation | None = None,
     state: EvolutionState | None = None,
     workers: int | None = None,
+    grams: Sequence[Grams] = (),
 ) -> EvolutionResult:
     """Search for the best merge of ``parents``.
 
@@ -91,13 +93,14 @@ def evolve(
             resumes in mid-generation. It may raise as well.
         state: where to resume; must come from a run with the same arguments.
         workers: how many at once; default: as many as there are cores.
+        grams: of the parents' layers (`forge.merge.regmean`); without them there is no RegMean.
 
     Raises:
         ForgeError: models do not match, or no model of generation 0 has a finite fitness.
     """
-    layout = Layout.of(base, parents, params.grouping)
+    layout = Layout.of(base, parents, params.grouping, grams)
     state = EvolutionState.start(seed) if state is None else state
-    with population_map(Judge(base, parents, evaluate), params.backend, workers) as score:
+    with population_map(Judge(base, parents, grams, evaluate), params.backend, workers) as score:
         run = _Run(layout, params, evolutionary_search(layout, params, seed), score, on_evaluation)
         while state.generation < params.generations and not run.stalled(state):
             run.advance(state)
@@ -112,11 +115,12 @@ class Judge:
 
     base: Model
     parents: Sequence[Model]
+    grams: Sequence[Grams]
     evaluate: Evaluate
 
     def __call__(self, genome: Genome) -> Record:
         techniques = list(genome.techniques)
-        model = express_genome(genome, self.base, self.parents)
+        model = express_genome(genome, self.base, self.parents, self.grams)
         if not is_merge_finite(model):
             return Record(techniques, None, "the merged weights are not finite")
         fitness = self.evaluate(model)

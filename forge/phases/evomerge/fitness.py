@@ -1,6 +1,7 @@
 """Fitness of a merge, the one number that selection goes by.
 
-It weighs validation loss and accuracy, counted FLOPs and bytes, each against the best parent, whose fitness is 1.
+It weighs validation loss and accuracy, counted FLOPs and bytes, each against the best parent, whose fitness is 1. Loss
+and accuracy are means over skills (`SKILLS`), so that a merge that trades one skill for another gains nothing.
 Speed and memory enter as deterministic costs (FLOPs at the measured number of recurrence steps, bytes of the file),
 never as times, so that the same model always has the same fitness. Selection never sees the test split.
 """
@@ -8,24 +9,32 @@ never as times, so that the same model always has the same fitness. Selection ne
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import asdict, dataclass, replace
 
 import numpy as np
 
 from forge.data.dataset import EncodedSet
 from forge.errors import ForgeError
-from forge.evals.likelihood import likelihood
+from forge.evals.likelihood import Likelihood, likelihood
+from forge.evals.measure import mean
 from forge.merge.methods import StateDict
 from forge.model import TinyTitanForCausalLM
 from forge.phases.evomerge.parallel import evolution_on_one_thread
 from forge.phases.evomerge.params import FitnessWeights
 
-KINDS = ("direct", "tooled", "tool", "recall")  # of the rows that merges are judged on
+# Kinds of the rows that merges are judged on, by skill; all skills count the same.
+SKILLS: Mapping[str, tuple[str, ...]] = {
+    "thoughts": ("worked",),
+    "tools": ("tooled", "tool"),
+    "recall": ("recall",),
+    "personas": ("persona",),
+}
 # Beyond this a ratio tells of the reference, not of the model: no term buys more than twice its share.
 RATIO_CAP = 2.0
 # One point of accuracy on both sides keeps the ratio sane where the best parent solves next to nothing.
 ACCURACY_FLOOR = 0.01
+LEAST_LOSS = 1e-4  # nats per token of a skill; what is known better is known
 
 
 @dataclass(frozen=True)
@@ -33,8 +42,8 @@ class Measured:
     """What was measured of one model on validation data.
 
     Attributes:
-        perplexity: per token, at least 1; lower is better.
-        accuracy: share of right answers, 0 to 1; higher is better.
+        perplexity: exp of the loss per token, geometric mean over skills, at least 1; lower is better.
+        accuracy: chance that an answer, sampled, is right to the letter, mean over skills, 0 to 1; higher is better.
         flops: per token at the measured number of steps; lower is better.
         bytes: size of the model; lower is better.
     """
@@ -123,10 +132,15 @@ def _check_fitness_costs(whose: str, measured: Measured) -> None:
 
 
 def fitness_batch(data: EncodedSet, samples: int, seed: int) -> EncodedSet:
-    """The fixed validation examples that every merge is judged on."""
-    pool = data.where(*KINDS)
-    chosen = np.random.default_rng(seed).choice(pool, size=min(samples, len(pool)), replace=False)
-    return data.subset(np.sort(chosen))
+    """The fixed examples that every merge is judged on: about ``samples``, as many of each skill.
+
+    Raises:
+        ForgeError: there is none of any skill.
+    """
+    rng, each = np.random.default_rng(seed), max(1, samples // len(SKILLS))
+    pools = [data.where(*kinds) for kinds in SKILLS.values()]
+    chosen = [rng.choice(pool, size=min(each, len(pool)), replace=False) for pool in pools]
+    return data.subset(np.sort(np.concatenate(chosen)))
 
 
 def measure_merge(model: TinyTitanForCausalLM, weights: StateDict, batch: EncodedSet) -> Measured:
@@ -134,10 +148,37 @@ def measure_merge(model: TinyTitanForCausalLM, weights: StateDict, batch: Encode
     takes."""
     model.load_state_dict(weights)
     scored = likelihood(model, batch)
+    skills = measure_skills(scored, batch)
+    loss, accuracy = mean_skill_loss(skills), mean([right for _, right in skills.values()])
     core = sum(linear.weight.numel() for linear in model.core_linears().values())
     mean_steps = float((scored.steps * scored.tokens).sum() / scored.tokens.sum())
     size = sum(w.numel() * w.element_size() for w in weights.values())
-    return Measured(scored.perplexity, scored.accuracy, 2.0 * core * mean_steps, float(size))
+    return Measured(float(np.exp(loss)), accuracy, 2.0 * core * mean_steps, float(size))
+
+
+def measure_skills(scored: Likelihood, data: EncodedSet) -> dict[str, tuple[float, float]]:
+    """Loss (nats per token), and chance that a sampled answer is right to the letter, by skill that ``data`` has.
+
+    The chance, not the share of exact greedy answers: that moves by whole rows, and on the few rows that a search can
+    afford it selects luck (a champion with four more rows of 64 right had the higher loss on the very same rows).
+    """
+    places = {skill: data.where(*kinds) for skill, kinds in SKILLS.items()}
+    return {
+        skill: (float(scored.nll[index].sum() / scored.tokens[index].sum()), float(np.exp(-scored.nll[index]).mean()))
+        for skill, index in places.items()
+        if len(index)
+    }
+
+
+def skill_loss(model: TinyTitanForCausalLM, data: EncodedSet) -> float:
+    """Loss (nats per token) of a model on ``data``, geometric mean over skills."""
+    return mean_skill_loss(measure_skills(likelihood(model, data), data))
+
+
+def mean_skill_loss(skills: Mapping[str, tuple[float, float]]) -> float:
+    """Geometric mean of the losses of :func:`measure_skills`: a hundredth less counts the same in every skill, however
+    well it can be predicted at all."""
+    return math.exp(mean([math.log(max(loss, LEAST_LOSS)) for loss, _ in skills.values()]))
 
 
 @dataclass(frozen=True)
@@ -173,7 +214,6 @@ def fitness_batch_loss(model: TinyTitanForCausalLM, batch: EncodedSet) -> Callab
     """Mean loss per token of a state dict on a batch, for :func:`forge.merge.barrier.loss_barrier`."""
 
     def loss(state_dict: StateDict) -> float:
-        model.load_state_dict(state_dict)
-        return float(np.log(likelihood(model, batch).perplexity))
+        return float(np.log(measure_merge(model, state_dict, batch).perplexity))
 
     return loss

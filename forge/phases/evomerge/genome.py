@@ -1,7 +1,7 @@
 """What evolution varies: a recipe of up to three stages that turns base and parents into one model.
 
-1. *interpolation* (``linear`` | ``slerp``): parents averaged with weights, in weight space or on the sphere
-   of their task vectors; then moved to base + t * (average - base).
+1. *interpolation* (``linear`` | ``slerp`` | ``regmean``): parents averaged with weights, in weight space, on the
+   sphere of their task vectors or by their layers' outputs; then moved to base + t * (average - base).
 2. *sparsifier* (``dare`` | ``ties`` | ``none``): sparse task vectors merged onto the base, blended with the
    result of stage 1.
 3. *recombination* (``frankenmerge`` | ``dfs`` | ``none``): blocks of {the result so far, the parents} put in
@@ -24,11 +24,13 @@ import torch
 from forge.errors import ForgeError
 from forge.merge.layers import MODULES, Junction, frankenmerge, interchangeable_merge_blocks, merge_by_dataflow
 from forge.merge.methods import Model, StateDict, check_mergeable, dare, merge_linear, slerp_deltas, ties
+from forge.merge.regmean import Grams, regmean
 
-INTERPOLATIONS = ("linear", "slerp")
+INTERPOLATIONS = ("linear", "slerp", "regmean")
 SPARSIFIERS = ("dare", "ties", "none")
 RECOMBINATIONS = ("frankenmerge", "dfs", "none")
-TECHNIQUES = ("linear", "slerp", "ties", "dare", "frankenmerge", "dfs")
+TECHNIQUES = ("linear", "slerp", "regmean", "ties", "dare", "frankenmerge", "dfs")
+EXTRAPOLATED = 1.2  # of the task vector of the average that generation 0 holds beside the average itself
 
 # Layer groups: by module, or every block on its own. A tensor outside the named ones belongs to `REST`.
 GROUPINGS = ("module", "block")
@@ -72,16 +74,17 @@ class GroupGenes:
 
 @dataclass(frozen=True)
 class Layout:
-    """What a genome must know of the models: how many, which blocks may sit where (`interchangeable`), and the
-    layer groups that have tensors."""
+    """What a genome must know of the models: how many, which blocks may sit where (`interchangeable`), the layer groups
+    that have tensors, and the interpolations that can be expressed (RegMean only where Gram matrices are given)."""
 
     parents: int
     low: tuple[tuple[int, ...], ...]
     high: tuple[tuple[int, ...], ...]
     groups: tuple[str, ...]
+    interpolations: tuple[str, ...]
 
     @classmethod
-    def of(cls, base: Model, parents: Sequence[Model], grouping: str = "module") -> Layout:
+    def of(cls, base: Model, parents: Sequence[Model], grouping: str = "module", grams: Sequence[Grams] = ()) -> Layout:
         """Layout of models that have been checked to match; `ForgeError` if they do not, if there are no
         parents or no blocks, or for a grouping that is not one of `GROUPINGS`.
         """
@@ -100,7 +103,8 @@ class Layout:
             stacks = list(modules)
         named = ("embed", *stacks, "memory", REST)
         used = {genome_layer_group(name, named) for name in base}
-        return cls(len(parents), low, high, tuple(group for group in named if group in used))
+        interpolations = tuple(name for name in INTERPOLATIONS if grams or name != "regmean")
+        return cls(len(parents), low, high, tuple(group for group in named if group in used), interpolations)
 
     def identity(self) -> dict[str, tuple[Junction, ...]]:
         """The paths that leave every block of model 0 where it is."""
@@ -198,10 +202,10 @@ def parent_genome(layout: Layout, index: int) -> Genome:
     return genome_with_paths(Genome("linear", "none", "none", layout.groups, groups), layout.identity())
 
 
-def uniform_average_genome(layout: Layout) -> Genome:
-    """The genome that returns the plain average of all parents."""
-    groups = (GroupGenes((1.0,) * layout.parents),) * len(layout.groups)
-    return genome_with_paths(Genome("linear", "none", "none", layout.groups, groups), layout.identity())
+def uniform_average_genome(layout: Layout, interpolation: str = "linear", t: float = 1.0) -> Genome:
+    """The genome that returns the plain average of all parents, or another one that treats all parents alike."""
+    groups = (GroupGenes((1.0,) * layout.parents, t=t),) * len(layout.groups)
+    return genome_with_paths(Genome(interpolation, "none", "none", layout.groups, groups), layout.identity())
 
 
 def genome_layer_group(name: str, groups: Sequence[str]) -> str:
@@ -209,13 +213,14 @@ def genome_layer_group(name: str, groups: Sequence[str]) -> str:
     return next((group for group in groups if name.startswith(f"{group}.")), REST)
 
 
-def express_genome(genome: Genome, base: Model, parents: Sequence[Model]) -> StateDict:
+def express_genome(genome: Genome, base: Model, parents: Sequence[Model], grams: Sequence[Grams] = ()) -> StateDict:
     """Build the model that a genome describes.
 
     Args:
         genome: the recipe.
         base: the trunk that all parents were trained from.
         parents: at least one state dict with the base's names and shapes.
+        grams: of the parents' layers, one a parent; RegMean alone asks for them.
 
     Returns:
         A new state dict in the base's order; it shares no memory with the inputs.
@@ -235,7 +240,8 @@ def express_genome(genome: Genome, base: Model, parents: Sequence[Model]) -> Sta
         members_of[group].append(name)
     for genes, names in zip(genome.groups, members_of.values(), strict=True):
         trunk, *members = ({name: model[name] for name in names} for model in (base, *parents))
-        merged |= _express_group_genes(genome, genes, trunk, members, generator)
+        moments = [{name: gram[name] for name in names if name in gram} for gram in grams]
+        merged |= _express_group_genes(genome, genes, trunk, members, moments, generator)
     merged = {name: merged[name] for name in base}
     donors = (merged, *parents)
     paths = {module: genome.effective_path(module) for module in MODULES}
@@ -245,13 +251,21 @@ def express_genome(genome: Genome, base: Model, parents: Sequence[Model]) -> Sta
 
 
 def _express_group_genes(
-    genome: Genome, genes: GroupGenes, base: Model, parents: Sequence[Model], generator: torch.Generator
+    genome: Genome,
+    genes: GroupGenes,
+    base: Model,
+    parents: Sequence[Model],
+    grams: Sequence[Grams],
+    generator: torch.Generator,
 ) -> StateDict:
     """Stages 1 and 2 on the tensors of one layer group; parents without weight are not looked at."""
+    weighed = [gram for gram, share in zip(grams, genes.shares, strict=False) if share > 0.0]
     used = [(parent, share) for parent, share in zip(parents, genes.shares, strict=True) if share > 0.0]
     parents, shares = [parent for parent, _ in used], [share for _, share in used]
     if genome.interpolation == "linear":
         merged = merge_linear(parents, shares)
+    elif genome.interpolation == "regmean":
+        merged = regmean(parents, weighed, shares)
     else:
         merged = slerp_deltas(base, parents, shares)
     if genes.t != 1.0:

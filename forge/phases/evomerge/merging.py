@@ -5,17 +5,24 @@ from __future__ import annotations
 from dataclasses import dataclass
 from itertools import combinations
 
+import numpy as np
+
 from forge.data.dataset import EncodedSet
 from forge.interface.run import PhaseRun
 from forge.merge.barrier import loss_barrier
 from forge.merge.methods import StateDict
+from forge.merge.regmean import Grams, layer_input_grams
 from forge.model import TinyTitanForCausalLM
+from forge.phases.cognate.params import Params as CognateParams
 from forge.phases.evomerge.checkpointing import Checkpointer
 from forge.phases.evomerge.evolve import EvolutionResult, evolve
 from forge.phases.evomerge.fitness import fitness_batch, fitness_batch_loss, fitness_function
 from forge.phases.evomerge.genome import Layout, express_genome, uniform_average_genome
 from forge.phases.evomerge.parallel import evolution_on_one_thread
 from forge.phases.evomerge.params import Params
+from forge.train import plan_batches
+
+GRAM_BATCHES = 8  # of each parent's own reading, for RegMean
 
 
 @dataclass(frozen=True)
@@ -29,7 +36,6 @@ class Merged:
         best_parent_fitness: 1 by definition; 0 where that parent was discarded.
         result: the evolution's.
         barriers: loss barriers (nats) by pair of parents.
-        tokens_evaluated: tokens that merges were evaluated on, all together.
     """
 
     champion: StateDict
@@ -38,18 +44,34 @@ class Merged:
     best_parent_fitness: float
     result: EvolutionResult
     barriers: dict[str, float]
-    tokens_evaluated: int
 
 
 def evolve_champion(
-    run: PhaseRun[Params], model: TinyTitanForCausalLM, base: StateDict, parents: dict[str, StateDict], val: EncodedSet
+    run: PhaseRun[Params],
+    model: TinyTitanForCausalLM,
+    base: StateDict,
+    parents: dict[str, StateDict],
+    val: EncodedSet,
+    train: EncodedSet,
 ) -> Merged:
-    """Evolve on validation data; ``model`` serves to run weights, its own are overwritten."""
+    """Evolve on validation data; ``model`` serves to run weights, its own are overwritten. ``train``: what the parents
+    have read, for RegMean."""
     p, names, states = run.params, list(parents), list(parents.values())
     batch = fitness_batch(val, p.fitness_samples, run.seed)
     evaluate, best = fitness_function(model, batch, states, p.fitness)
+    grams = parents_input_grams(run, model, parents, train)
     saver = Checkpointer(run, p.generations, p.checkpoint_every)
-    result = evolve(base, states, evaluate, p, run.seed, saver.after_generation, saver.after_evaluation, saver.load())
+    result = evolve(
+        base,
+        states,
+        evaluate,
+        p,
+        run.seed,
+        saver.after_generation,
+        saver.after_evaluation,
+        saver.load(),
+        grams=grams,
+    )
     loss = fitness_batch_loss(model, batch)
     barriers = {
         f"{names[i]}~{names[j]}": loss_barrier(states[i], states[j], loss)
@@ -57,7 +79,7 @@ def evolve_champion(
     }
     fitness = result.generation_zero[f"parent_{best + 1}"]
     with evolution_on_one_thread():  # the very weights that were judged
-        champion = express_genome(result.champion.genome, base, states)
+        champion = express_genome(result.champion.genome, base, states, grams)
         average = express_genome(uniform_average_genome(Layout.of(base, states, p.grouping)), base, states)
     return Merged(
         champion,
@@ -66,5 +88,19 @@ def evolve_champion(
         float(fitness if fitness is not None else 0.0),
         result,
         barriers,
-        int(batch.lengths.sum()) * len(result.state.records),
     )
+
+
+def parents_input_grams(
+    run: PhaseRun[Params], model: TinyTitanForCausalLM, parents: dict[str, StateDict], train: EncodedSet
+) -> list[Grams]:
+    """Second moments of what each parent's layers see in a few batches of its own reading, as RegMean has it."""
+    cognate = run.parameters_of(CognateParams)
+    grams: list[Grams] = []
+    with evolution_on_one_thread():
+        for name, weights in parents.items():
+            mix = cognate.branches[name].mix.model_dump()
+            plan = plan_batches(train, mix, GRAM_BATCHES, cognate.batch_tokens, run.seed)
+            model.load_state_dict(weights)
+            grams.append(layer_input_grams(model, train.subset(np.concatenate(plan))))
+    return grams

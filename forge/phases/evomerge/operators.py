@@ -13,7 +13,7 @@ from typing import TypeVar
 
 from forge.merge.layers import MODULES, Junction
 from forge.phases.evomerge.genome import (
-    INTERPOLATIONS,
+    EXTRAPOLATED,
     RANGES,
     RECOMBINATIONS,
     SPARSIFIERS,
@@ -36,7 +36,8 @@ _TRIES = 50  # draws until a path recombines; where there is one block a module,
 
 
 def generation_zero(layout: Layout, rng: Random) -> dict[str, Genome]:
-    """The first individuals by name: the eight combinations, every parent, the uniform average.
+    """The first individuals by name: the eight combinations, every parent, the uniform average, its task vector times
+    1.2 and, where Gram matrices are given, RegMean.
 
     The combinations are drawn from the whole search space, as `random_genome` draws: coefficients, donors, data-flow
     paths and scalings differ as widely as the search may move them. So generation 0 shows what merging does when nobody
@@ -48,7 +49,11 @@ def generation_zero(layout: Layout, rng: Random) -> dict[str, Genome]:
         individuals[genome.label] = genome
     for index in range(layout.parents):
         individuals[f"parent_{index + 1}"] = parent_genome(layout, index)
-    return individuals | {"uniform_average": uniform_average_genome(layout)}
+    individuals["uniform_average"] = uniform_average_genome(layout)
+    individuals["extrapolated_average"] = uniform_average_genome(layout, t=EXTRAPOLATED)
+    if "regmean" in layout.interpolations:
+        individuals["regmean"] = uniform_average_genome(layout, "regmean")
+    return individuals
 
 
 def random_genome(layout: Layout, rng: Random, stages: tuple[str, str, str] | None = None) -> Genome:
@@ -56,7 +61,7 @@ def random_genome(layout: Layout, rng: Random, stages: tuple[str, str, str] | No
     uniform, scalings around 1; techniques too unless given. Where it can, its third stage recombines something.
     """
     if stages is None:
-        stages = (rng.choice(INTERPOLATIONS), rng.choice(SPARSIFIERS), rng.choice(RECOMBINATIONS))
+        stages = (rng.choice(layout.interpolations), rng.choice(SPARSIFIERS), rng.choice(RECOMBINATIONS))
     groups = tuple(
         GroupGenes(
             weights=usable_gene_weights(_uniform_gene("weight", rng) for _ in range(layout.parents)),
@@ -103,7 +108,7 @@ def mutate(genome: Genome, layout: Layout, rng: Random, params: Params) -> Genom
     stages = [
         rng.choice(options) if rng.random() < params.category_rate else current
         for current, options in (
-            (genome.interpolation, INTERPOLATIONS),
+            (genome.interpolation, layout.interpolations),
             (genome.sparsifier, SPARSIFIERS),
             (genome.recombination, RECOMBINATIONS),
         )

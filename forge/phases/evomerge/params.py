@@ -15,7 +15,7 @@ class FitnessWeights(Strict):
     perplexity: Weight
     """Of perplexity on validation rows."""
     accuracy: Weight
-    """Of answers that are right to the letter."""
+    """Of the chance that an answer is right to the letter."""
     speed: Weight
     """Of operations for each token, counted and never timed."""
     memory: Weight

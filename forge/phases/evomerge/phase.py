@@ -25,8 +25,8 @@ _OWN = tuple(
         "tournament",
     )
 )
-# Its control trains the best parent further, with phase 1's settings.
-_CONTROL = (*TRAINING, "cognate.branch_rate", SHAPE, "training")
+# Its control reads what all branches read, with phase 1's settings.
+_CONTROL = (*TRAINING, "cognate.branch_rate", "cognate.branches", SHAPE)
 
 PHASE = Phase(
     "evomerge",

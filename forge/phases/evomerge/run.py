@@ -2,53 +2,68 @@
 
 from __future__ import annotations
 
+import copy
+
 from safetensors.torch import load_file
 
+from forge.evals.measure import mean
 from forge.interface.run import PhaseRun
-from forge.phases.evomerge.claims import merge_claims
-from forge.phases.evomerge.further_training import train_evolution_control
+from forge.merge.methods import StateDict
+from forge.model import TinyTitanForCausalLM
+from forge.phases.evomerge.claims import Contender, merge_claims
+from forge.phases.evomerge.combination import combination_scores
+from forge.phases.evomerge.fitness import fitness_batch, skill_loss
+from forge.phases.evomerge.joint_training import train_jointly
 from forge.phases.evomerge.merging import evolve_champion
 from forge.phases.evomerge.metrics import evolution_metrics, evomerge_delta_compression
 from forge.phases.evomerge.params import Params
 
 HEADLINE = ("phase/final_fitness", "phase/initial_fitness", "phase/best_merge_technique", "max_barrier")
+TEST_ROWS = 480  # behind the losses that stand beside the claims
 
 
 def run(run: PhaseRun[Params]) -> None:
-    """Evolve, then hold the champion against its parents' average, the best of them, and more training of that one."""
+    """Evolve, then hold the champion against the best parent, the parents' average and joint training."""
     (model, tokenizer, trunk), branches = run.load("trunk"), run.load_branches("cognate")
+    joint = train_jointly(run, model)
     # From the files, not from the models: DARE draws its masks in the files' order of tensors.
     base, *weights = (
         load_file(path / "model.safetensors") for path in (trunk, *(b.directory for b in branches.values()))
     )
     parents = dict(zip(branches, weights, strict=True))
-    merged = evolve_champion(run, model, base, parents, run.split("val"))
-    champion = merged.result.champion
-    parent = branches[merged.best_parent].model
-    further = train_evolution_control(run, parent, merged.tokens_evaluated)
+    merged = evolve_champion(run, model, base, parents, run.split("val"), run.split("train"))
 
-    evaluator, best = run.evaluator(tokenizer), f"the best parent ({merged.best_parent})"
-    model.load_state_dict(merged.average)
-    controls = {
-        "the uniform average": evaluator.measure(model),
-        best: evaluator.measure(parent),
-        "the best parent trained on with the same compute": evaluator.measure(further),
-    }
-    model.load_state_dict(merged.champion)
-    measured = evaluator.measure(model)
-    run.record(claims=merge_claims(run, measured, controls, best, merged.result))
-    metrics = evolution_metrics(merged)
+    evaluator, test = run.evaluator(tokenizer), fitness_batch(run.split("test"), TEST_ROWS, run.seed)
+    best, parent = f"the best parent ({merged.best_parent})", branches[merged.best_parent].model
+    average, champion = _with_weights(model, merged.average), _with_weights(model, merged.champion)
+    rivals = {"the uniform average": average, best: parent, "joint training with the tokens of all branches": joint}
+    controls = {name: Contender(evaluator.measure(rival), skill_loss(rival, test)) for name, rival in rivals.items()}
+    measured = evaluator.measure(champion)
+    run.record(claims=merge_claims(run, Contender(measured, skill_loss(champion, test)), controls, best, merged.result))
+
+    asked, metrics = run.evaluation, evolution_metrics(merged)
+    combining = {**{name: branch.model for name, branch in branches.items()}, "average": average, "champion": champion}
+    for name, solver in combining.items():
+        solved = combination_scores(solver, tokenizer, asked.suite_n, asked.seed, asked.answer_tokens)
+        metrics |= {f"combination/{kind}/{name}": mean(scores) for kind, scores in solved.items()}
     ratio = evomerge_delta_compression(base, weights, merged.champion)
     shown = {name: metrics[name] for name in HEADLINE}
     run.record({**metrics, "phase/compression_ratio": ratio}, headline={**shown, **measured.headline()})
 
-    run.save(model, tokenizer)
+    run.save(champion, tokenizer)
+    fittest = merged.result.champion
     target = run.publish(
         {
-            "fitness": champion.fitness.value,
+            "fitness": fittest.fitness.value,
             "best_parent_fitness": merged.best_parent_fitness,
-            "merge_technique": champion.genome.label,
+            "merge_technique": fittest.genome.label,
             "parent_parameters": parent.num_parameters(),
         }
     )
-    run.ledger(model, measured, target)
+    run.ledger(champion, measured, target)
+
+
+def _with_weights(model: TinyTitanForCausalLM, weights: StateDict) -> TinyTitanForCausalLM:
+    made = copy.deepcopy(model)
+    made.load_state_dict(weights)
+    return made

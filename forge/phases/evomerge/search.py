@@ -17,7 +17,6 @@ import numpy as np
 from forge.errors import ForgeError
 from forge.merge.layers import MODULES, Junction
 from forge.phases.evomerge.genome import (
-    INTERPOLATIONS,
     RANGES,
     RECOMBINATIONS,
     SPARSIFIERS,
@@ -33,7 +32,6 @@ from forge.phases.evomerge.state import EvolutionState, Individual, Record
 _FRESH_TRIES = 8  # mutations of a child that is already in the population
 _SIGMA = 1 / 6  # first step size in units of a gene's range, as in arXiv 2403.13187
 _LEAST_ASKED = 3  # individuals that CMA-ES needs to learn from a generation
-_STAGES = (INTERPOLATIONS, SPARSIFIERS, RECOMBINATIONS)
 _SCALARS = ("t", "density", "lam", "blend")
 
 
@@ -161,7 +159,8 @@ def encode_genome(genome: Genome, layout: Layout) -> np.ndarray:
     """The genes as numbers from 0 to 1: techniques, coefficients of each group, junctions of each module."""
     stages = (genome.interpolation, genome.sparsifier, genome.recombination)
     numbers = [
-        _gene_bin_center(options.index(stage), len(options)) for stage, options in zip(stages, _STAGES, strict=True)
+        _gene_bin_center(options.index(stage), len(options))
+        for stage, options in zip(stages, _stage_options(layout), strict=True)
     ]
     for genes in genome.groups:
         numbers += [weight / max(genes.weights) for weight in genes.weights]
@@ -177,7 +176,7 @@ def encode_genome(genome: Genome, layout: Layout) -> np.ndarray:
 def decode_genome(numbers: np.ndarray, layout: Layout, seed: int) -> Genome:
     """The genome of a point; inverse of :func:`encode_genome` up to rounding and the scale of weights."""
     given = iter(numbers.tolist())
-    stages = [options[_gene_bin(next(given), len(options))] for options in _STAGES]
+    stages = [options[_gene_bin(next(given), len(options))] for options in _stage_options(layout)]
     groups = []
     for _ in layout.groups:
         weights = usable_gene_weights(round(next(given), 4) for _ in range(layout.parents))
@@ -191,6 +190,10 @@ def decode_genome(numbers: np.ndarray, layout: Layout, seed: int) -> Genome:
         paths[module] = tuple(path)
     genome = Genome(stages[0], stages[1], stages[2], layout.groups, tuple(groups), seed=seed)
     return genome_with_paths(genome, paths)
+
+
+def _stage_options(layout: Layout) -> tuple[tuple[str, ...], ...]:
+    return layout.interpolations, SPARSIFIERS, RECOMBINATIONS
 
 
 def _gene_bin_center(place: int, count: int) -> float:

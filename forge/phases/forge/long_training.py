@@ -16,6 +16,7 @@ from forge.train import TrainResult, language_loss, train_on_planned_batches, tr
 from forge.train.points import PointFile
 
 PROBE_ROWS = 128
+PROBED = ("direct", "tooled", "tool", "worked")
 
 
 class AccuracyProbe:
@@ -23,7 +24,7 @@ class AccuracyProbe:
 
     def __init__(self, run: PhaseRun[Params], model: TinyTitanForCausalLM, train: EncodedSet, val: EncodedSet) -> None:
         self.run, self.model = run, model
-        self.sets = [data.sample(PROBE_ROWS, run.seed, "direct", "tooled", "tool") for data in (train, val)]
+        self.sets = [data.sample(PROBE_ROWS, run.seed, *PROBED) for data in (train, val)]
         self.file = PointFile(run.checkpoint_dir / "probe.json")
 
     @property

@@ -8,7 +8,7 @@ from collections.abc import Sequence
 from forge.data.dataset import EncodedSet
 from forge.evals.likelihood import Likelihood
 from forge.phases.forge.grokking import GrokkingVerdict, Point, grokking_metrics
-from forge.phases.forge.modular import CONTROLS, GROKFAST, Comparison
+from forge.phases.forge.modular import ARMS, CONTROLS, GROKFAST, PUBLISHED, Comparison
 from forge.train import TrainResult
 
 
@@ -43,10 +43,14 @@ def forge_metrics(
 
 
 def modular_grokfast_metrics(found: Comparison) -> dict[str, float]:
-    """Grokfast's speedup and its steps on modular addition, medians over seeds, and how many runs were cut off."""
+    """Grokfast's speedup and its steps on modular addition, medians over seeds, and how many runs were cut off; the
+    speedup again as it is published, against a control without decay."""
     return {
         "phase/grokfast_speedup": found.speedup,
         "phase/baseline_steps_to_target": found.median(CONTROLS[0]),
         "phase/grokfast_steps_to_target": found.median(GROKFAST),
-        "modular/censored_runs": sum(found.censored(arm) for arm in (GROKFAST, *CONTROLS)),
+        "modular/published_speedup": found.published_speedup,
+        "modular/published_baseline_steps_to_target": found.median(PUBLISHED),
+        "modular/published_baseline_censored_runs": found.censored(PUBLISHED),
+        "modular/censored_runs": sum(found.censored(arm) for arm in ARMS),
     }

@@ -1,60 +1,123 @@
-"""What phase 3 claims: that thoughts help, and that it is what they say that helps."""
+"""What phase 3 claims: that thoughts help, that it is what they say that helps, and that training on them does."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 
 import numpy as np
 
 from forge.evals.claims import Claim
 from forge.interface.run import PhaseRun
-from forge.phases.quietstar.evaluation import Evaluation, Floats
+from forge.phases.quietstar.evaluation import Evaluation
 from forge.phases.quietstar.params import Params
+from forge.phases.quietstar.problems import Floats
 
 MAIN = "thoughts raise exact match on held-out problems"
-LIKELIHOOD = "log-likelihood of the answer (nats)"
+MATCH, LIKELIHOOD = "exact match", "log-likelihood of the answer (nats)"
+FOLLOWED = 0.7  # least share of changed thoughts that the answer has to follow
 # Of each control: its name, the claim at exact match, the claim at the true answer's likelihood.
 CONTROLS = {
-    "off": ("thoughts off", MAIN, "thoughts raise the likelihood of the true answer"),
     "pause": (
         "pause",
         "thoughts beat as many pause tokens at exact match",
         "thoughts beat as many pause tokens at the likelihood of the true answer",
     ),
-    "shuffled": (
-        "shuffled",
+    "foreign": (
+        "another problem's thought",
         "a problem's own thoughts beat those of another at exact match",
         "a problem's own thoughts beat those of another at the likelihood of the true answer",
+    ),
+    "family": (
+        "thought of another problem of the family",
+        "a problem's own thoughts beat those of another of its family at exact match",
+        "a problem's own thoughts beat those of another of its family at the likelihood of the true answer",
     ),
 }
 
 
 def thought_claims(run: PhaseRun[Params], evaluation: Evaluation) -> list[Claim]:
-    """'on' against each control, by exact match and by the true answer's log-likelihood; MAIN is the first.
+    """MAIN first, then what the controls, tampering, the vote and coherence show."""
+    right, likely = evaluation.correct, evaluation.log_likelihood
+    voted = int(evaluation.valid.any(axis=1).sum())
+    note = f"{evaluation.coherence.shape[1]} thoughts vote; in {voted} of {len(right['on'])} problems one may"
+    one = "one thought for each problem, the likeliest"
+    claims = [
+        run.compare(MAIN, MATCH, right["on"].tolist(), right["off"].tolist(), control_name="thoughts off", note=note),
+        run.compare(
+            "thoughts raise the likelihood of the true answer",
+            LIKELIHOOD,
+            likely["one"].tolist(),
+            likely["off"].tolist(),
+            control_name="thoughts off",
+            note=one,
+        ),
+    ]
+    for control, (name, *titles) in CONTROLS.items():
+        for claim, metric, values in zip(titles, (MATCH, LIKELIHOOD), (right, likely), strict=True):
+            on, other = values["one"].tolist(), values[control].tolist()
+            claims.append(run.compare(claim, metric, on, other, control_name=name, note=one))
+    claims.append(
+        run.compare(
+            "thoughts that vote by coherence beat the likeliest one",
+            MATCH,
+            right["on"].tolist(),
+            right["one"].tolist(),
+            control_name="the likeliest thought",
+            note=f"by plain majority {right['majority'].mean():.3f}",
+        )
+    )
+    best = evaluation.coherence.max(axis=1)
+    correlation = quietstar_correlation_claim(best, right["on"], n_boot=run.evaluation.bootstrap, seed=run.seed)
+    return [*claims, *tampering_claims(run, evaluation), *([] if correlation is None else [correlation])]
 
-    Then, where it is defined, the correlation of coherence with correctness.
-    """
-    note = f"a thought was mixed in for {int(evaluation.passed.sum())} of {len(evaluation.passed)} problems"
-    claims = []
-    for control, (name, matched, likely) in CONTROLS.items():
-        for claim, metric, values in (
-            (matched, "exact match", evaluation.correct),
-            (likely, LIKELIHOOD, evaluation.log_likelihood),
-        ):
-            on, other = values["on"].tolist(), values[control].tolist()
-            claims.append(run.compare(claim, metric, on, other, control_name=name, note=note))
-    best, correct = evaluation.coherence.max(axis=1), evaluation.correct["on"]
-    correlation = quietstar_correlation_claim(best, correct, n_boot=run.evaluation.bootstrap, seed=run.seed)
-    return [*claims, *([] if correlation is None else [correlation])]
+
+def tampering_claims(run: PhaseRun[Params], evaluation: Evaluation) -> list[Claim]:
+    """That the answer follows a thought in which one digit was changed; none where no thought could be changed."""
+    followed, stayed = evaluation.tampering.followed.tolist(), evaluation.tampering.stayed.tolist()
+    if not followed:
+        return []
+    metric = "share of answers"
+    return [
+        run.compare(
+            "the answer follows a thought with one digit changed",
+            metric,
+            followed,
+            [FOLLOWED] * len(followed),
+            control_name=f"{FOLLOWED:g} of them",
+        ),
+        run.compare(
+            "after a changed digit the answer is the changed one, not the one before",
+            metric,
+            followed,
+            stayed,
+            control_name="the answer of the unchanged thought",
+        ),
+    ]
+
+
+def training_claims(
+    run: PhaseRun[Params], correct: Mapping[str, Floats], method: str, entropy: Mapping[str, float]
+) -> list[Claim]:
+    """Of the test problems answered after the likeliest thought, by model: that the better ``method`` of training on
+    own thoughts beats the model that came in, and, where both were tried, the other one. ``entropy`` of their thoughts,
+    nats a token, stands in the notes, with a word where it fell below the floor."""
+    trained = correct[method].tolist()
+    names = {"input": "the model that came in", "star": "STaR", "reinforce": "REINFORCE"}
+    floor = run.params.entropy_floor
+    spread = (f"{name} {e:.2f}{' (below the floor)' if e < floor else ''}" for name, e in entropy.items())
+    note = f"chosen on validation problems; one thought for each; entropy in nats a token: {', '.join(spread)}"
+    claims = {name: f"{names[method]} beats {names[name]}" for name in correct if name not in ("input", method)}
+    claims = {"input": "training on its own thoughts raises exact match", **claims}
+    return [
+        run.compare(claim, MATCH, trained, correct[name].tolist(), control_name=names[name], note=note)
+        for name, claim in claims.items()
+    ]
 
 
 def quietstar_thoughts_help(claims: Sequence[Claim]) -> bool:
-    """Thoughts raise exact match, and it is what they say that helps.
-
-    The latter: the true answer becomes likelier than after pause tokens and after another problem's thoughts.
-    """
-    content = [claim for claim in claims if claim.control in ("pause", "shuffled") and claim.metric == LIKELIHOOD]
-    return all(claim.passed for claim in [*content, *(claim for claim in claims if claim.claim == MAIN)])
+    """Thoughts raise exact match, and it is what they say that helps: they beat pause tokens and thoughts of others."""
+    needed = {MAIN, *(titles[1] for titles in CONTROLS.values())}
+    return all(claim.passed for claim in claims if claim.claim in needed)
 
 
 def quietstar_correlation_claim(coherence: Floats, correct: Floats, *, n_boot: int, seed: int) -> Claim | None:

@@ -1,8 +1,8 @@
-"""What is handed on: decided by the claims and, where thoughts do not help, by validation loss."""
+"""What the claims decide: whether thoughts are switched on, and whether the run goes on."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Literal
 
@@ -13,21 +13,19 @@ from forge.phases.quietstar.claims import MAIN, quietstar_thoughts_help
 
 @dataclass(frozen=True)
 class Decision:
-    """Whether thoughts help, and which weights go on.
-
-    loss_before, loss_after: mean loss per supervised token (nats) on validation rows, thoughts off.
-    """
+    """Whether thoughts help, which weights go on (``input`` or a method), and validation accuracy with thoughts, by
+    model."""
 
     helped: bool
-    kept: Literal["trained", "input"]
-    loss_before: float
-    loss_after: float
+    kept: str
+    validation: Mapping[str, float]
 
     def noted(self, claims: Sequence[Claim]) -> list[Claim]:
         """The claims, the main one's note saying what was handed on and why."""
+        scores = ", ".join(f"{name} {value:.3f}" for name, value in self.validation.items())
         words = (
-            f"handed on: the {self.kept} model, thoughts {'on' if self.helped else 'off'}; "
-            f"validation loss without thoughts {self.loss_before:.4f} before, {self.loss_after:.4f} after training"
+            f"handed on: {'the model that came in' if self.kept == 'input' else f'the one trained by {self.kept}'}, "
+            f"thoughts {'on' if self.helped else 'off'}; validation problems answered with a thought: {scores}"
         )
         return [
             claim.model_copy(update={"note": f"{claim.note}; {words}"}) if claim.claim == MAIN else claim
@@ -36,9 +34,9 @@ class Decision:
 
 
 def decide_quietstar_handoff(
-    on_fail: Literal["continue", "stop"], claims: Sequence[Claim], loss_before: float, loss_after: float
+    on_fail: Literal["continue", "stop"], claims: Sequence[Claim], kept: str, validation: Mapping[str, float]
 ) -> Decision:
-    """The trained weights where thoughts help, else the better by validation loss.
+    """Thoughts on where the claims say that they help; ``kept`` is the best model by validation either way.
 
     Raises:
         ForgeError: thoughts do not help and ``on_fail`` is stop.
@@ -51,5 +49,4 @@ def decide_quietstar_handoff(
             f"thoughts do not help (exact match {main.value:.3f} with, {main.control_value:.3f} without, "
             f"95 % interval of the difference {low:+.3f} to {high:+.3f}) and quietstar.on_fail is stop"
         )
-    better = helped or loss_after <= loss_before
-    return Decision(helped, "trained" if better else "input", loss_before, loss_after)
+    return Decision(helped, kept, validation)

@@ -1,9 +1,9 @@
-"""Do thoughts help? One checkpoint, the same problems, four ways to answer them.
+"""Do thoughts help, and is it what they say that helps? One checkpoint, the same problems, several ways to answer them.
 
-off: without. on: with the most coherent thought, where it passes the threshold. pause: as many ``<|pause|>`` tokens in
-its place. shuffled: in its place the most coherent thought of another problem. The controls stand in exactly where 'on'
-has a thought, so what differs is what is thought and nothing else; where nothing passes, all four answer alike. No true
-answer is used before answers are scored.
+off: at once. on: several sampled thoughts vote (:mod:`forge.thinking.thinker`). one: after the likeliest thought, which
+the controls are held against: pause: as many ``<|pause|>`` tokens in its place; family: the thought of another problem
+of the same family; foreign: that of any other problem. tampered: the likeliest thought with one digit changed where the
+answer is read off; does the answer follow? No true answer is used before answers are scored.
 """
 
 from __future__ import annotations
@@ -15,37 +15,43 @@ import numpy as np
 from numpy.typing import NDArray
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.render import ID, render, tokenize_text
-from forge.data.tasks import Item, draw_problems, reasoning_gym_accepts_answer
-from forge.evals.suite import suite_tasks
+from forge.data.render import ID, tokenize_characters
+from forge.data.thoughts.replay import replay, tampered
 from forge.model import TinyTitanForCausalLM
 from forge.model.engine import decode_titan_output_ids
+from forge.phases.quietstar.problems import Floats, Problem, quietstar_exact_match
 from forge.thinking.coherence import thought_derangement
-from forge.thinking.likelihood import thinker_answer_log_likelihood
-from forge.thinking.rows import PROMPTS_AT_ONCE, slice_prompts_for_thinker
-from forge.thinking.sampling import answer_thinking
-from forge.thinking.thinker import Thinker, Thoughts, draft_without_thinking
+from forge.thinking.likelihood import log_likelihood_of_continuations
+from forge.thinking.rows import PROMPTS_AT_ONCE, prompt_with_thought, slice_prompts_for_thinker
+from forge.thinking.sampling import (
+    Thought,
+    answer_after_thoughts,
+    draft_without_thinking,
+    thought_sampling_seed,
+    write_thoughts,
+)
+from forge.thinking.thinker import Thinker, Thoughts
 
-CONDITIONS = ("off", "on", "pause", "shuffled")
-Floats = NDArray[np.float64]
+CONTROLS = ("pause", "family", "foreign")
 
 
 @dataclass(frozen=True)
-class Problem:
-    """One suite problem as ids: prompt up to ``<|assistant|>``, true answer with ``<|end|>``."""
+class Tampering:
+    """Of the thoughts in which a digit could be changed (k): whether the answer was then what the changed thought comes
+    to, and whether it was what the unchanged one comes to; 0 or 1."""
 
-    prompt: list[int]
-    answer: list[int]
-    item: Item
+    followed: Floats
+    stayed: Floats
 
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Per problem (p) by condition: exact match 0/1, log-likelihood of the true answer (nats); thoughts."""
+    """Per problem (p) by condition: exact match 0/1; log-likelihood of the true answer (nats), which votes have not."""
 
     correct: dict[str, Floats]
     log_likelihood: dict[str, Floats]
     thoughts: list[Thoughts]
+    tampering: Tampering
 
     @property
     def coherence(self) -> Floats:
@@ -53,73 +59,97 @@ class Evaluation:
         return np.concatenate([part.coherence for part in self.thoughts]).astype(np.float64)
 
     @property
-    def passed(self) -> NDArray[np.bool_]:
-        """Problems (p) in which a thought is mixed in."""
-        return np.concatenate([part.passed for part in self.thoughts])
+    def valid(self) -> NDArray[np.bool_]:
+        """Thoughts (p,n) that vote."""
+        return np.concatenate([part.valid for part in self.thoughts])
 
 
-def quietstar_suite_problems(tokenizer: PreTrainedTokenizerFast, n: int, seed: int, split: str) -> list[Problem]:
-    """``n`` problems of every family: the ones that :func:`forge.evals.suite.score_suite` scores."""
-    out = []
-    for name in suite_tasks():
-        for item in draw_problems(name, seed, n, split):
-            prompt = render(tokenizer, [{"role": "user", "content": item.prompt}], generation_prompt=True)[0]
-            out.append(Problem(prompt, [*tokenize_text(tokenizer, item.answer), ID["end"]], item))
-    return out
+def likeliest_thoughts(
+    model: TinyTitanForCausalLM, problems: Sequence[Problem], tokens: int, answer_tokens: int
+) -> list[Thought]:
+    """The greedy thought of each problem, with its answer."""
+    prompts = [problem.prompt for problem in problems]
+    return [row[0] for row in write_thoughts(model, prompts, tokens=tokens, answer_tokens=answer_tokens)]
 
 
 def evaluate_thoughts(
     model: TinyTitanForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
     thinker: Thinker,
     problems: Sequence[Problem],
+    likeliest: Sequence[Thought],
     *,
     max_new_tokens: int,
     seed: int,
 ) -> Evaluation:
-    """Answer every problem under every condition."""
+    """Answer every problem under every condition; ``likeliest`` are the model's greedy thoughts."""
     model.eval()
-    prompts, answers = [p.prompt for p in problems], [p.answer for p in problems]
-    drafts = draft_without_thinking(model, prompts, max_new_tokens)
+    tokenizer, prompts = thinker.tokenizer, [p.prompt for p in problems]
     thoughts = [
-        thinker.think(model, prompts[part], drafts[part], seed + index)
+        thinker.think(model, prompts[part], max_new_tokens, thought_sampling_seed(seed, index))
         for index, part in enumerate(slice_prompts_for_thinker(len(problems), PROMPTS_AT_ONCE))
     ]
-    where = np.flatnonzero(np.concatenate([part.passed for part in thoughts]))
-    insides = quietstar_stand_ins([inside for part in thoughts for inside in part.chosen()], seed)
-    made = {"off": drafts}
-    likely = {"off": thinker_answer_log_likelihood(model, prompts, answers)}
-    for name in CONDITIONS[1:]:
-        ids, values = list(drafts), likely["off"].copy()
-        asked, inside, wanted = ([rows[i] for i in where] for rows in (prompts, insides[name], answers))
-        if len(where):
-            values[where] = thinker_answer_log_likelihood(model, asked, wanted, thinker.gate, inside)
-            replies = answer_thinking(model, thinker.gate, asked, inside, max_new_tokens)
-            for i, reply in zip(where, replies, strict=True):
-                ids[i] = reply
-        made[name], likely[name] = ids, values
+    made = {
+        "off": draft_without_thinking(model, prompts, max_new_tokens),
+        "one": [thought.answer for thought in likeliest],
+        "on": _with_fallback([answer for part in thoughts for answer in part.vote()], likeliest),
+        "majority": _with_fallback([answer for part in thoughts for answer in part.majority()], likeliest),
+    }
+    insides = quietstar_stand_ins([thought.inside for thought in likeliest], [p.item.task for p in problems], seed)
+    likely = {"off": log_likelihood_of_continuations(model, prompts, [p.answer for p in problems])}
+    for name, inside in insides.items():
+        contexts = [prompt_with_thought(prompt, thought) for prompt, thought in zip(prompts, inside, strict=True)]
+        likely[name] = log_likelihood_of_continuations(model, contexts, [p.written for p in problems])
+        if name in CONTROLS:
+            made[name] = draft_without_thinking(model, contexts, max_new_tokens)
     correct = {name: quietstar_exact_match(tokenizer, problems, rows) for name, rows in made.items()}
-    return Evaluation(correct, likely, thoughts)
-
-
-def quietstar_exact_match(
-    tokenizer: PreTrainedTokenizerFast, problems: Sequence[Problem], answers: Sequence[Sequence[int]]
-) -> Floats:
-    """Scores (p) of answers (ids) by the families' own scorers."""
-    pairs = zip(problems, answers, strict=True)
-    return np.array(
-        [
-            float(reasoning_gym_accepts_answer(problem.item, decode_titan_output_ids(tokenizer, ids)))
-            for problem, ids in pairs
-        ]
+    return Evaluation(
+        correct, likely, thoughts, tamper_with_thoughts(model, tokenizer, problems, likeliest, max_new_tokens, seed)
     )
 
 
-def quietstar_stand_ins(chosen: list[list[int]], seed: int) -> dict[str, list[list[int]]]:
-    """What stands between ``<|think|>`` and ``<|/think|>`` in each condition but 'off'."""
-    other = thought_derangement(len(chosen), seed)
+def _with_fallback(votes: Sequence[list[int] | None], likeliest: Sequence[Thought]) -> list[list[int]]:
+    """Where no thought votes, the likeliest one's answer."""
+    return [thought.answer if vote is None else vote for vote, thought in zip(votes, likeliest, strict=True)]
+
+
+def quietstar_stand_ins(insides: Sequence[list[int]], families: Sequence[str], seed: int) -> dict[str, list[list[int]]]:
+    """What stands between ``<|think|>`` and ``<|/think|>`` in each condition; for a problem that is alone in its family
+    'family' is 'foreign'."""
+    foreign = thought_derangement(len(insides), seed)
+    family = foreign.copy()
+    for name in dict.fromkeys(families):
+        where = np.flatnonzero(np.array(families) == name)
+        if len(where) > 1:
+            family[where] = where[thought_derangement(len(where), seed)]
     return {
-        "on": chosen,
-        "pause": [[ID["pause"]] * len(inside) for inside in chosen],
-        "shuffled": [chosen[i] for i in other],
+        "one": list(insides),
+        "pause": [[ID["pause"]] * len(inside) for inside in insides],
+        "family": [insides[i] for i in family],
+        "foreign": [insides[i] for i in foreign],
     }
+
+
+def tamper_with_thoughts(
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    problems: Sequence[Problem],
+    thoughts: Sequence[Thought],
+    max_new_tokens: int,
+    seed: int,
+) -> Tampering:
+    """Change a digit of each thought that can be read, and look which answer is given after it."""
+    asked, insides, wanted, before = [], [], [], []
+    for problem, thought in zip(problems, thoughts, strict=True):
+        text = decode_titan_output_ids(tokenizer, thought.inside)
+        found = tampered(problem.item.prompt, text, seed) if thought.closed else None
+        if found is not None:
+            asked.append(problem.prompt)
+            insides.append(tokenize_characters(tokenizer, found[0]))
+            wanted.append(found[1])
+            before.append(replay(problem.item.prompt, text).answer)
+    ids = answer_after_thoughts(model, asked, insides, max_new_tokens)
+    answers = [decode_titan_output_ids(tokenizer, answer).strip() for answer in ids]
+    followed, stayed = (
+        np.array([a == b for a, b in zip(answers, row, strict=True)], dtype=float) for row in (wanted, before)
+    )
+    return Tampering(followed, stayed)

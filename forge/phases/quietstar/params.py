@@ -13,6 +13,7 @@ from forge.interface.fields import (
     Positive,
     Rate,
     Strict,
+    Temperature,
     Weight,
     check_fields_sum_to_one,
 )
@@ -22,11 +23,11 @@ class ThoughtWeights(Strict):
     """Weights of the parts of a thought's coherence; they add up to 1."""
 
     semantic: Weight
-    """Nearness of the thought to the prompt."""
+    """Nearness of the thought to the prompt as a whole."""
     logical: Weight
-    """Agreement of the answer with and without the thought."""
+    """Whether each of its steps holds."""
     relevance: Weight
-    """Nearness to this prompt rather than to another."""
+    """Nearness of each of its tokens to one of the prompt."""
     fluency: Weight
     """Likelihood of its tokens."""
 
@@ -34,15 +35,26 @@ class ThoughtWeights(Strict):
 class Base(Checkpointed):
     """Coherence, rewards and policy."""
 
+    method: Literal["both", "star", "reinforce"]
+    """How the model learns from its own thoughts: star trains on those that led to a right answer, reinforce makes
+    thoughts likelier by how much better they did than the others of their problem; both tries one after the other, with
+    the same problems and updates, and the better on validation problems counts."""
     thought_weights: ThoughtWeights
     """What makes a thought coherent."""
     coherence_threshold: Fraction
     """Calibrated on validation problems: 0.7 means more coherent than 70 % of thoughts that belong to another problem.
-    Thoughts below it are not mixed in."""
+    Thoughts below it have no vote."""
+    temperature: Temperature
+    """Of the sampling of thoughts, in training and at test."""
     policy_weight: Weight
-    """Of REINFORCE, against the likelihoods."""
-    alone_weight: Fraction
-    """Share of the likelihood after a thought that is not mixed with the one without."""
+    """Of the loss of sampled thoughts, against that of given rows."""
+    control_weight: Weight
+    """Of the loss of answers at once and after pause tokens, against that of given rows: what thoughts are held against
+    has to be trained too, but most of it cannot be learned."""
+    gain_weight: Weight
+    """Of the reward for making the true answer likelier (nats a token), against 1 for a right answer."""
+    entropy_floor: Weight
+    """Nats a token of a thought below which entropy is asked for, so that sampled thoughts go on to differ."""
     gate_start: Annotated[float, Field(gt=0.0, lt=1.0)]
     """Weight of a thought before training; 0 is the state without it, 1 the state after it."""
     reward_keep: Fraction
@@ -52,8 +64,8 @@ class Base(Checkpointed):
     answer_tokens: AnswerTokens
     """Longest answer after a thought, in tokens; the longest true one of the suite has 12."""
     on_fail: Literal["continue", "stop"]
-    """If thoughts do not help: continue hands on the better (by validation loss, thoughts off) of the model that came
-    in and the trained one, and says so; stop ends the run here."""
+    """If thoughts do not help: continue hands on the better (by validation problems answered with thoughts) of the
+    model that came in and the trained ones, and says so; stop ends the run here."""
 
     @field_validator("thought_weights")
     @classmethod
@@ -66,17 +78,17 @@ class Scale(Strict):
     """Thoughts and budget."""
 
     steps: Positive
-    """Updates of the weights."""
+    """Updates of the weights, for each method."""
     thoughts: Annotated[int, Field(ge=2, le=64)]  # leave-one-out needs another one
     """Thoughts sampled for each problem."""
     thought_tokens: Annotated[int, Field(ge=1, le=4096)]
-    """Tokens of a thought."""
+    """Longest thought, in tokens; they end by themselves."""
     batch: Annotated[int, Field(ge=1, le=65536)]
     """Problems of one update."""
     replay_tokens: Positive
-    """Tokens of other rows in one update, without thoughts, so that nothing is forgotten."""
-    validation_rows: Annotated[int, Field(ge=2, le=10**6)]  # a thought is held against another row's prompt
-    """Rows that calibrate coherence and choose between input and trained model."""
+    """Tokens of other rows in one update, so that nothing is forgotten."""
+    validation_n: Annotated[int, Field(ge=1, le=10**6)]
+    """Validation problems of each family, which calibrate coherence and choose between input and trained models."""
     lr: Rate
     """Peak learning rate of the matrices of the core."""
 

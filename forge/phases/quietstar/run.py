@@ -1,64 +1,100 @@
-"""Phase 3, Quiet-STaR: train with thoughts, measure honestly, hand on what the measurement supports.
+"""Phase 3, Quiet-STaR: train on own thoughts, measure honestly, hand on what the measurement supports.
 
-Validation data calibrates coherence and chooses between the model that came in and the trained one; test problems are
-only reported on, and pass or fail the claims.
+Validation problems choose the model, calibrate coherence and settle how answers are decoded; test problems are only
+reported on, and pass or fail the claims.
 """
 
 from __future__ import annotations
 
-from forge.evals.likelihood import likelihood
+from dataclasses import dataclass
+
+import torch
+from transformers import PreTrainedTokenizerFast
+
 from forge.interface.run import PhaseRun
-from forge.phases.quietstar.batches import split_quietstar_row, spread_quietstar_examples
-from forge.phases.quietstar.claims import thought_claims
+from forge.model import TinyTitanForCausalLM
+from forge.phases.quietstar.choice import (
+    Answered,
+    answer_after_likeliest,
+    best_by_validation,
+    entropy_of_thoughts,
+    settle_thinker,
+)
+from forge.phases.quietstar.claims import thought_claims, training_claims
 from forge.phases.quietstar.decision import decide_quietstar_handoff
-from forge.phases.quietstar.evaluation import evaluate_thoughts, quietstar_suite_problems
-from forge.phases.quietstar.metrics import quietstar_phase_metrics, quietstar_step_metrics
+from forge.phases.quietstar.evaluation import evaluate_thoughts
+from forge.phases.quietstar.metrics import quietstar_extra_metrics, quietstar_phase_metrics, quietstar_step_metrics
 from forge.phases.quietstar.params import Params
-from forge.phases.quietstar.training import train_thoughts
-from forge.thinking.thinker import THINKER_FILE, calibrate_thinker
+from forge.phases.quietstar.problems import Problem, fresh_training_problems, quietstar_problems
+from forge.phases.quietstar.training import Method, prepare_quietstar_tokens, train_on_own_thoughts
+from forge.thinking.gate import ThoughtGate
+from forge.thinking.thinker import THINKER_FILE
+
+FRESH = 7919  # from the run's seed to that of the problems drawn here: the data stage has drawn others
+Weights = dict[str, torch.Tensor]
+
+
+@dataclass(frozen=True)
+class Arm:
+    """A model that may be handed on: weights, validation problems answered, entropy of its thoughts; where it was
+    trained here, its gate and what was seen of the training."""
+
+    weights: Weights
+    answered: Answered
+    entropy: float
+    gate: ThoughtGate | None = None
+    final_loss: float | None = None
 
 
 def run(run: PhaseRun[Params]) -> None:
-    """Train the model to think, calibrate what a coherent thought is, and let it think on where that measurably helps.
+    """Train the model by each method, choose by validation, calibrate what a coherent thought is, and let it think on
+    where that measurably helps.
 
     Raises:
         ForgeError: thoughts do not help and `on_fail` is stop, or a row of thoughts does not fit into memory.
     """
-    p, val = run.params, run.split("val")
+    p = run.params
     model, tokenizer, _ = run.load("evomerge")
-    given = {name: value.clone() for name, value in model.state_dict().items()}
-    held_out = spread_quietstar_examples(val, p.validation_rows)
-    loss_before = likelihood(model, val, held_out).loss
-    gate, result = train_thoughts(run, model, run.split("train"))
-    loss_after = likelihood(model, val, held_out).loss
+    held_out = quietstar_problems(tokenizer, p.validation_n, run.seed + FRESH, "val")
+    arms = train_arms(run, model, tokenizer, held_out)
+    answered = {name: arm.answered for name, arm in arms.items()}
+    kept = best_by_validation(answered)
+    method = best_by_validation({name: found for name, found in answered.items() if name != "input"})
 
-    thinker = calibrate_thinker(
-        model,
-        gate,
-        [split_quietstar_row(val, int(i))[0] for i in spread_quietstar_examples(val, p.validation_rows, "direct")],
-        p.thought_weights.model_dump(),
-        thoughts=p.thoughts,
-        tokens=p.thought_tokens,
-        threshold=p.coherence_threshold,
-        max_new_tokens=p.answer_tokens,
-        seed=run.seed,
-    )
-    problems = quietstar_suite_problems(tokenizer, run.evaluation.suite_n, run.evaluation.seed, "test")
-    found = evaluate_thoughts(model, tokenizer, thinker, problems, max_new_tokens=p.answer_tokens, seed=run.seed)
+    problems = quietstar_problems(tokenizer, run.evaluation.suite_n, run.evaluation.seed, "test")
+    tested = {}
+    for name, arm in arms.items():
+        model.load_state_dict(arm.weights)
+        tested[name] = answer_after_likeliest(model, tokenizer, problems, p)
+    model.load_state_dict(arms[kept].weights)
+    gate = arms[method].gate
+    assert gate is not None  # every method trains one
+    thinker, settled = settle_thinker(model, tokenizer, gate, held_out, answered[kept], p, run.seed)
+    likeliest = tested[kept].thoughts
+    found = evaluate_thoughts(model, thinker, problems, likeliest, max_new_tokens=p.answer_tokens, seed=run.seed)
     for index, part in enumerate(found.thoughts):
-        run.log(p.steps + 1 + index, **quietstar_step_metrics([part], thinker.threshold))
+        run.log(2 * p.steps + 1 + index, **quietstar_step_metrics([part]))
 
     claims = thought_claims(run, found)
-    decision = decide_quietstar_handoff(p.on_fail, claims, loss_before, loss_after)
-    if decision.kept == "input":
-        model.load_state_dict(given)
+    entropy = {name: arm.entropy for name, arm in arms.items()}
+    claims += training_claims(run, {name: arm.correct for name, arm in tested.items()}, method, entropy)
+    validation = {name: arm.accuracy for name, arm in answered.items()}
+    decision = decide_quietstar_handoff(p.on_fail, claims, kept, validation)
     measured = run.evaluator(tokenizer).measure(model)
 
     run.record(claims=decision.noted(claims))
-    metrics = quietstar_phase_metrics(found, thinker.threshold)
-    losses = {"val/loss_before": loss_before, "val/loss_after": loss_after, "train/final_loss": result.final_loss}
-    shown = {**losses, "thoughts_enabled": float(decision.helped), **metrics, **measured.headline()}
-    run.record(metrics | quietstar_step_metrics(found.thoughts, thinker.threshold), headline=shown)
+    metrics = quietstar_phase_metrics(found)
+    shown = {
+        **{f"val/accuracy_{name}": value for name, value in validation.items()},
+        **{f"val/entropy_{name}": value for name, value in entropy.items()},
+        **{f"train/final_loss_{name}": arm.final_loss for name, arm in arms.items() if arm.final_loss is not None},
+        **settled,
+        **quietstar_extra_metrics(found),
+        "thoughts_enabled": float(decision.helped),
+        **metrics,
+        **measured.headline(),
+    }
+    run.record(metrics | quietstar_step_metrics(found.thoughts), headline=shown)
     run.save(model, tokenizer)
     target = run.publish(
         {
@@ -71,3 +107,33 @@ def run(run: PhaseRun[Params]) -> None:
         {THINKER_FILE: thinker.to_bytes()} if decision.helped else {},
     )
     run.ledger(model, measured, target)
+
+
+def train_arms(
+    run: PhaseRun[Params],
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    held_out: list[Problem],
+) -> dict[str, Arm]:
+    """The model as it came in and as each method trains it, all from the same weights on the same problems."""
+    p, data = run.params, run.split("train")
+    given = _copied(model)
+
+    def arm(gate: ThoughtGate | None = None, final_loss: float | None = None) -> Arm:
+        answered = answer_after_likeliest(model, tokenizer, held_out, p)
+        return Arm(_copied(model), answered, entropy_of_thoughts(model, held_out, answered.thoughts), gate, final_loss)
+
+    arms = {"input": arm()}
+    solved = arms["input"].answered.by_family(held_out)
+    fresh = fresh_training_problems(tokenizer, p.steps * p.batch, run.seed + FRESH, solved)
+    methods: tuple[Method, ...] = ("star", "reinforce") if p.method == "both" else (p.method,)
+    for place, method in enumerate(methods):
+        model.load_state_dict(given)
+        prepare_quietstar_tokens(model)
+        gate, result = train_on_own_thoughts(run, model, tokenizer, fresh, data, method, place * p.steps)
+        arms[method] = arm(gate, result.final_loss)
+    return arms
+
+
+def _copied(model: TinyTitanForCausalLM) -> Weights:
+    return {name: value.clone() for name, value in model.state_dict().items()}

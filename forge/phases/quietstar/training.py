@@ -1,14 +1,20 @@
-"""Training with thoughts: likelihood without and with them, and REINFORCE for what is thought.
+"""Training on a model's own thoughts: STaR and REINFORCE, two arms of one loop.
 
-Quiet-STaR (arXiv 2403.09629, section 4.4) in its simplest form: thoughts stand at one position, the start of the
-assistant's answer; the reward is the gain in the whole answer's log-likelihood; the baseline is the mean of the
-prompt's *other* thoughts (leave-one-out), without the paper's clamp at zero, so that it is unbiased.
+Both sample thoughts with their answers after the same problems and ask the family's scorer about the answers. STaR
+(arXiv 2203.14465) raises the likelihood of what led to a right answer. REINFORCE moves the likelihood of every thought
+by its advantage: the reward is the verdict plus, as in Quiet-STaR (arXiv 2403.09629, section 4.4), the gain in the true
+answer's log-likelihood; the baseline is the mean of the problem's *other* thoughts (leave-one-out, arXiv 2402.14740).
 """
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Literal
+
 import torch
+import torch.nn.functional as F
 from torch import Tensor
+from transformers import PreTrainedTokenizerFast
 
 from forge.data.dataset import EncodedSet
 from forge.data.render import ID
@@ -17,76 +23,82 @@ from forge.model import TinyTitanForCausalLM
 from forge.model.log_probs import titan_log_probs_from_states
 from forge.phases.quietstar.batches import ThoughtBatch, quietstar_batch_source
 from forge.phases.quietstar.params import Params
+from forge.phases.quietstar.problems import Problem, quietstar_exact_match
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.rows import ROLE_IDS, final_states_for_thought_gate, thinker_batch_with_thoughts
-from forge.thinking.sampling import sample_thoughts, thought_sampling_generator
+from forge.thinking.rows import (
+    batch_of_continuations,
+    decided_states_for_thought_gate,
+    prompt_with_open_thought,
+    prompt_with_thought,
+)
+from forge.thinking.sampling import Thought, thought_sampling_seed, write_thoughts
 from forge.train import Batch, TrainResult, language_loss, train, training_loop_settings
-from forge.train.losses import LossFn
+from forge.train.losses import LossFn, weighted_step_loss
 from forge.train.memory import check_training_memory
 
-THOUGHT_TOKENS = ("think", "/think", "pause")
+Method = Literal["star", "reinforce"]
 
 
-def train_thoughts(
-    run: PhaseRun[Params], model: TinyTitanForCausalLM, data: EncodedSet
+def train_on_own_thoughts(
+    run: PhaseRun[Params],
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    problems: Sequence[Problem],
+    data: EncodedSet,
+    method: Method,
+    done: int = 0,
 ) -> tuple[ThoughtGate, TrainResult]:
-    """Train a model in place and a new gate together. 'direct' rows are thought about, the others replayed.
+    """Train a model in place and a new gate together; ``done`` updates of other arms came before, in logs.
 
     The gate is a submodule meanwhile, so that the optimizer moves it and checkpoints hold it.
     """
     p, training = run.params, run.training
-    replayed = {kind: share for kind, share in training.mix.model_dump().items() if kind != "direct"}
-    check_thought_memory(model, data, p)
-    prepare_quietstar_tokens(model)
+    check_thought_memory(model, problems, p)
     gate = ThoughtGate(model.config.hidden_size, run.seed, p.gate_start, p.reward_keep)
     model.think_gate = gate
+    arms, language = 2 if p.method == "both" else 1, language_loss(**training.step_weights())
 
     def log(step: int, **metrics: float) -> None:
-        run.log(step, **{f"train/{key}": value for key, value in metrics.items()})
+        run.log(done + step, **{f"train/{key}": value for key, value in metrics.items()})
 
     try:
         result = train(
             model,
-            quietstar_batch_source(data, replayed, p, run.seed),
-            thought_loss(gate, language_loss(**training.step_weights()), p, run.seed),
+            quietstar_batch_source(problems, data, training.mix.model_dump(), p, run.seed),
+            own_thought_loss(gate, language, tokenizer, p, method, run.seed, training.early_weight),
             training_loop_settings(p, training.adam_ratio),
-            name="thoughts",
-            checkpoint_dir=run.checkpoint_dir / "thoughts",
+            name=method,
+            checkpoint_dir=run.checkpoint_dir / method,
             log=log,
             stop=lambda: run.stop_requested,
-            on_step=lambda step, metrics: run.progress(step, p.steps, f"loss {metrics['loss']:.3f}"),
+            on_step=lambda step, m: run.progress(done + step, arms * p.steps, f"{method}: right {m['right']:.2f}"),
         )
     finally:
         del model.think_gate
     return gate.eval(), result
 
 
-def check_thought_memory(model: TinyTitanForCausalLM, data: EncodedSet, params: Params) -> None:
-    """Refuse thoughts that cannot fit into memory: for each prompt a row per thought and one for a pause, the plain
-    rows, and the replayed ones.
+def check_thought_memory(model: TinyTitanForCausalLM, problems: Sequence[Problem], params: Params) -> None:
+    """Refuse thoughts that cannot fit into memory: for each problem a row per thought, one for a pause, one answered at
+    once, and the replayed ones.
 
     Raises:
         ForgeError: with the factor by which `quietstar.batch` must shrink.
     """
-    pool = data.where("direct")
-    longest = int(data.lengths[pool].max(initial=1))
-    answer = max((int(data.row(int(i))[1].sum()) for i in pool), default=1)
-    rows = params.batch * (params.thoughts + 1)
-    tokens = rows * (longest + params.thought_tokens + 2) + params.batch * longest + params.replay_tokens
-    supervised = rows * (answer + params.thought_tokens) + params.batch * answer + params.replay_tokens
+    longest = max(len(problem.prompt) for problem in problems)
+    answer = max(len(problem.written) for problem in problems)
+    rows, room = params.batch * params.thoughts, params.thought_tokens + params.answer_tokens + 2
+    given = params.batch * (2 * longest + params.thought_tokens + 2 * answer + 2)
+    tokens = rows * (longest + room) + given + params.replay_tokens
+    supervised = rows * room + 2 * params.batch * answer + params.replay_tokens
     device = model.embed.weight.device.type
     check_training_memory(model.config, tokens, supervised_tokens=supervised, device=device, dial="quietstar.batch")
 
 
 def prepare_quietstar_tokens(model: TinyTitanForCausalLM) -> None:
-    """Start the embeddings of the three thought tokens, never trained so far, at that of ``<|assistant|>``.
-
-    A thought then begins as a draft of the answer, and what follows it as an answer. (The released code starts its two
-    tokens from the row of "---".)
-    """
+    """Start the embedding of ``<|pause|>``, never trained so far, at that of ``<|assistant|>``."""
     weight = model.embed.weight.data
-    for name in THOUGHT_TOKENS:
-        weight[ID[name]] = weight[ID["assistant"]]
+    weight[ID["pause"]] = weight[ID["assistant"]]
 
 
 def quietstar_leave_one_out(reward: Tensor) -> Tensor:
@@ -95,71 +107,126 @@ def quietstar_leave_one_out(reward: Tensor) -> Tensor:
     return (reward - reward.mean(dim=1, keepdim=True)) * (count / (count - 1))
 
 
-def thought_loss(gate: ThoughtGate, language: LossFn, params: Params, seed: int) -> LossFn:
-    """The loss of a :class:`ThoughtBatch`: ``0.5 * base + 0.5 * mixed + policy_weight * policy``.
+def own_thought_loss(
+    gate: ThoughtGate,
+    language: LossFn,
+    tokenizer: PreTrainedTokenizerFast,
+    params: Params,
+    method: Method,
+    seed: int,
+    early_weight: float,
+) -> LossFn:
+    """The loss of a :class:`ThoughtBatch`: ``given + policy_weight * own + gate's``.
 
-    base: ``language``, the next-token loss without thoughts, on the prompts' rows and the replayed ones. mixed: loss of
-    the answer with the thought's states mixed in, and a share of it (``alone_weight``; 0 is the paper's loss) with
-    those states alone: they learn through a gate that starts almost closed, so without that share they hardly learn and
-    the gate closes on them. Half is over the sampled thoughts, half over a row whose thought is as many ``<|pause|>``
-    tokens: the control is trained as much. policy: REINFORCE. ``seed`` and the batch's step decide what is sampled.
+    given: ``language``, the next-token loss, on the replayed rows and, by ``control_weight``, on two rows a problem:
+    answered at once, and after as many ``<|pause|>`` tokens as its first thought has, so that both controls have had
+    their chance. own: of
+    sampled thoughts, by ``method``, and what entropy lacks to its floor. ``early_weight`` as in ``language``. ``seed``
+    and the batch's step decide what is sampled.
     """
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         if not isinstance(batch, ThoughtBatch):
-            raise TypeError("thought_loss needs the batches of thought_source")
-        plain, metrics = language(model, batch)
-        replayed, replay_metrics = language(model, batch.replay)
-        share = batch.count / (batch.count + batch.replay.count)
-        base = share * plain + (1 - share) * replayed
-        inside = sample_thoughts(
-            model, batch.prompts, params.thoughts, params.thought_tokens, thought_sampling_generator(seed, batch.step)
+            raise TypeError("own_thought_loss needs the batches of quietstar_batch_source")
+        problems = batch.problems
+        thoughts = write_thoughts(
+            model,
+            [problem.prompt for problem in problems],
+            thoughts=params.thoughts,
+            tokens=params.thought_tokens,
+            answer_tokens=params.answer_tokens,
+            temperature=params.temperature,
+            seed=thought_sampling_seed(seed, batch.step),
         )
-        mixed, policy, more = _thought_losses(model, gate, batch, inside, params.alone_weight)
-        metrics |= more | {"loss_replay": replay_metrics["loss"]}
-        metrics["loss"] = share * metrics["loss"] + (1 - share) * replay_metrics["loss"]
-        return 0.5 * base + 0.5 * mixed + params.policy_weight * policy, metrics
+        model.train()
+        flat = [thought for row in thoughts for thought in row]
+        repeated = [problem for problem in problems for _ in range(params.thoughts)]
+        right = torch.from_numpy(quietstar_exact_match(tokenizer, repeated, [t.answer for t in flat])).float()
+        right = right.view(len(problems), params.thoughts)
+        gain, gate_loss, opened = _gains(model, gate, repeated, flat)
+        reward = right + params.gain_weight * gain.view_as(right)
+        weights = right if method == "star" else gate.normalize(quietstar_leave_one_out(reward))
+        own, entropy = _own_loss(model, repeated, flat, weights.flatten(), params.temperature, early_weight)
+        given, metrics = _given_loss(model, language, batch, [row[0] for row in thoughts], params.control_weight)
+        missing = (params.entropy_floor - entropy).clamp(min=0)
+        metrics |= {
+            "right": float(right.mean()),
+            "ended": sum(thought.closed for thought in flat) / len(flat),
+            "mixed_groups": float(((right.mean(1) > 0) & (right.mean(1) < 1)).float().mean()),
+            "reward": float(reward.mean()),
+            "likelihood_gain": float(gain.mean()),
+            "own": float(own.detach()),
+            "gate": opened,
+        }
+        if bool(entropy.isfinite()):
+            metrics["entropy"] = float(entropy.detach())
+        return given + params.policy_weight * (own + missing) + gate_loss, metrics
 
     return loss
 
 
-def _thought_losses(
-    model: TinyTitanForCausalLM, gate: ThoughtGate, batch: ThoughtBatch, sampled: Tensor, alone_weight: float
-) -> tuple[Tensor, Tensor, dict[str, float]]:
-    """Mixed likelihood loss, policy loss and their metrics of ``sampled`` thoughts (b,n,m); n+1 rows per prompt, the
-    last of them with a pause."""
-    prompts, count, tokens = sampled.shape
-    inside = torch.cat((sampled, torch.full_like(sampled[:, :1], ID["pause"])), dim=1)
-    repeat = [i for i in range(prompts) for _ in range(count + 1)]
-    asked, answers = [batch.prompts[i] for i in repeat], [batch.answers[i] for i in repeat]
-    rows = thinker_batch_with_thoughts(asked, inside.flatten(0, 1).tolist(), answers)
-    states = final_states_for_thought_gate(model, rows.ids, rows.select)
-    states = states.view(prompts, count + 1, *states.shape[1:])
-    table = model.embedding_weight()
-    base = final_states_for_thought_gate(model, batch.ids, batch.select).unsqueeze(1)
-    after, weight = gate(base.expand(-1, count + 1, -1, -1), states[:, :, tokens:])
-    targets, valid = batch.targets[:, None].expand(-1, count + 1, -1), batch.valid[:, None]
-    gained = (titan_log_probs_from_states(after, table, targets) * valid).sum(-1)
+def _gains(
+    model: TinyTitanForCausalLM, gate: ThoughtGate, problems: Sequence[Problem], thoughts: Sequence[Thought]
+) -> tuple[Tensor, Tensor, float]:
+    """By how many nats a token each thought makes the true answer likelier (r); the gate's loss, that answer's with
+    both states mixed, which moves nothing but the gate; the gate's mean weight."""
+    table, answers = model.embedding_weight().detach(), [problem.written for problem in problems]
+    asked = [problem.prompt for problem in problems]
+    after = [prompt_with_thought(prompt, thought.inside) for prompt, thought in zip(asked, thoughts, strict=True)]
     with torch.no_grad():
-        without = (titan_log_probs_from_states(base, table, batch.targets[:, None]) * valid).sum(-1)
-    reward = gained[:, :count].detach() - without
-    advantage = gate.normalize(quietstar_leave_one_out(reward))
-    said = titan_log_probs_from_states(states[:, :count, :tokens], table[ROLE_IDS:], sampled - ROLE_IDS).sum(-1)
-    policy = -(advantage * said).mean()
-    per_token = -gained.sum(0) / batch.count
-    alone = -(titan_log_probs_from_states(states[:, :, tokens:], table, targets) * valid).sum((0, 2)) / batch.count
-    trained = (1 - alone_weight) * per_token + alone_weight * alone
-    mixed = 0.5 * trained[:count].mean() + 0.5 * trained[count]
-    opened = weight[..., 0] * valid
-    metrics = {
-        "loss_thought": per_token[:count].mean(),
-        "loss_pause": per_token[count],
-        "loss_thought_alone": alone[:count].mean(),
-        "loss_pause_alone": alone[count],
-        "policy": policy,
-        "reward": reward.mean(),
-        "reward_std": reward.std(),
-        "gate": opened[:, :count].sum() / (batch.count * count),
-        "thought_entropy": -said.mean() / tokens,
-    }
-    return mixed, policy, {name: float(value.detach()) for name, value in metrics.items()}
+        rows, plain = batch_of_continuations(after, answers), batch_of_continuations(asked, answers)
+        there = decided_states_for_thought_gate(model, rows.ids, rows.select)
+        base = decided_states_for_thought_gate(model, plain.ids, plain.select)
+        said, without = (titan_log_probs_from_states(states, table, rows.targets) for states in (there, base))
+        gain = ((said - without) * rows.valid).sum(1) / rows.valid.sum(1)
+    mixed, weight = gate(base, there)
+    likely = titan_log_probs_from_states(mixed, table, rows.targets)
+    opened = float(weight.detach()[..., 0][rows.valid].mean())
+    return gain, -(likely * rows.valid).sum() / rows.count, opened
+
+
+def _own_loss(
+    model: TinyTitanForCausalLM,
+    problems: Sequence[Problem],
+    thoughts: Sequence[Thought],
+    weights: Tensor,
+    temperature: float,
+    early_weight: float,
+) -> tuple[Tensor, Tensor]:
+    """Loss of what was written, each row (r) by its weight, a mean over the tokens of the rows that have one; and the
+    entropy, nats a token at temperature 1, of the distributions that it was drawn from. Rows without weight are left
+    out; where none has one, the loss is 0 and so is what entropy lacks."""
+    kept = [i for i, weight in enumerate(weights.tolist()) if weight]
+    if not kept:
+        return weights.new_zeros(()), weights.new_tensor(torch.inf)
+    contexts = [prompt_with_open_thought(problems[i].prompt) for i in kept]
+    rows = batch_of_continuations(contexts, [thoughts[i].ids for i in kept])
+    spread = weights[kept][:, None].expand_as(rows.valid)[rows.valid]
+    outputs = model.predictions(rows.ids, rows.select, rows.valid)
+    losses = [
+        (spread * F.cross_entropy(logits / temperature, rows.targets[rows.valid], reduction="none")).mean()
+        for logits, _ in outputs
+    ]
+    chances = F.log_softmax(outputs[-1][0], dim=-1)
+    return weighted_step_loss(losses, early_weight), -(chances.exp() * chances).sum(-1).mean()
+
+
+def _given_loss(
+    model: TinyTitanForCausalLM,
+    language: LossFn,
+    batch: ThoughtBatch,
+    first: Sequence[Thought],
+    control_weight: float,
+) -> tuple[Tensor, dict[str, float]]:
+    """Loss of the replayed rows and, by their weight, of the problems', answered at once and after pauses."""
+    pauses = [
+        prompt_with_thought(problem.prompt, [ID["pause"]] * len(thought.inside))
+        for problem, thought in zip(batch.problems, first, strict=True)
+    ]
+    contexts = [*(problem.prompt for problem in batch.problems), *pauses]
+    answers = [*(problem.answer for problem in batch.problems), *(problem.written for problem in batch.problems)]
+    own_rows = batch_of_continuations(contexts, answers)
+    asked, asked_metrics = language(model, own_rows)
+    replayed, metrics = language(model, batch.replay)
+    metrics["loss_at_once_and_pause"] = asked_metrics["loss"]
+    return replayed + control_weight * asked, metrics

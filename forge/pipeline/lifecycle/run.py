@@ -8,6 +8,7 @@ import resource
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
+from functools import cached_property
 from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -43,6 +44,7 @@ if TYPE_CHECKING:
     from forge.evals.claims import Claim
     from forge.evals.evaluator import Evaluator
     from forge.evals.measure import Measurement
+    from forge.evals.shared import MeasurementTable
     from forge.model import TinyTitanForCausalLM
 
 
@@ -83,10 +85,15 @@ class Run:
         return found
 
     def load(self, stage: str, branch: str | None = None) -> Published:
-        return self.inputs.load(stage, branch)
+        found = self.inputs.load(stage, branch)
+        self._measured.read(found.directory)
+        return found
 
     def load_branches(self, stage: str) -> dict[str, Published]:
-        return self.inputs.load_branches(stage)
+        found = self.inputs.load_branches(stage)
+        for branch in found.values():
+            self._measured.read(branch.directory)
+        return found
 
     def split(self, name: str) -> EncodedSet:
         return self.inputs.split(name)
@@ -123,6 +130,12 @@ class Run:
 
     # ---- what it measures and records ----
 
+    @cached_property
+    def _measured(self) -> MeasurementTable:
+        from forge.evals.shared import MeasurementTable
+
+        return MeasurementTable()
+
     @property
     def _tracking(self) -> Tracker:
         if self._tracker is None:
@@ -135,7 +148,7 @@ class Run:
     def evaluator(self, tokenizer: PreTrainedTokenizerFast) -> Evaluator:
         from forge.evals.evaluator import Evaluator
 
-        return Evaluator(tokenizer, self.evaluation, self.workspace_dir, self.rows)
+        return Evaluator(tokenizer, self.evaluation, self.workspace_dir, self.rows, self._measured)
 
     def compare(
         self, claim: str, metric: str, treatment: Sequence[float], control: Sequence[float], **options: Any
@@ -186,7 +199,9 @@ class Run:
         return self.output.building(target)
 
     def save(self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, *, packed: bool = False) -> Path:
-        return self.output.save(model, tokenizer, packed=packed)
+        directory = self.output.save(model, tokenizer, packed=packed)
+        self._measured.write(directory)
+        return directory
 
     def publish(self, metadata: Mapping[str, Any], files: Mapping[str, bytes | str | Path] | None = None) -> Path:
         return self.output.publish(metadata, files, self.inputs.parents)

@@ -12,7 +12,7 @@ from typing import Any, TypeVar
 
 from forge.errors import ForgeError
 from forge.evals.claims import read_claims
-from forge.evals.ledger import TITLES, LedgerRow, ledger_row_cells, read_ledger
+from forge.evals.ledger import COLUMNS, TITLES, LedgerRow, ledger_row_cells, read_ledger
 from forge.files import atomic_write_json, atomic_write_text, read_json
 from forge.host.machine import machine_environment
 from forge.interface.paths import RESULTS
@@ -21,6 +21,7 @@ from forge.phases import ORDER
 from forge.pipeline.records.tracking import flatten_recorded_values
 
 _Found = TypeVar("_Found")
+_HEADLINE_SHARES = ("accuracy_thoughts", "accuracy_tools", "accuracy_all")  # of the ledger: what an agent is used for
 
 
 def _report_phase_of(path: Path, results: Path) -> str:
@@ -110,8 +111,9 @@ def _report_summary(ledger: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[
     for phase, name, key in (
         ("cognate", "times_smaller_than_phase_1", "bytes"),
         ("baking", "accuracy_of_phase_6_kept", "accuracy_tools"),
+        ("quietstar", "thoughts_of_phase_3_kept", "accuracy_thoughts"),
     ):
-        if phase in rows and rows[phase][key] > 0 and last[key] > 0:
+        if phase in rows and rows[phase].get(key) and last.get(key):
             ratio = rows[phase][key] / last[key] if key == "bytes" else last[key] / rows[phase][key]
             summary[name] = {"value": ratio, "files": [rows[phase]["file"], last["file"]]}
     return summary
@@ -159,7 +161,7 @@ def gather(
 def report_headline_figures(report: Mapping[str, Any]) -> dict[str, float | int]:
     """The few metrics that stand for a whole run; the only file that DVC tabulates, so that `dvc exp show` can be read.
 
-    bytes, bpb and both accuracies are the last phase's; compression is over phase 1. Empty until that phase ran.
+    bytes, bpb and accuracies are the last phase's; compression is over phase 1. Empty until that phase ran.
     """
     last = next((row for row in report["ledger"] if row["phase"] == "compress"), None)
     summary = report["summary"]
@@ -169,8 +171,7 @@ def report_headline_figures(report: Mapping[str, Any]) -> dict[str, float | int]
         "bytes": last["bytes"],
         "compression": round(summary["times_smaller_than_phase_1"]["value"], 2),
         "bpb": round(last["bpb"], 4),
-        "accuracy": last["accuracy_no_tools"],
-        "accuracy_tools": last["accuracy_tools"],
+        **{key: last[key] for key in _HEADLINE_SHARES if last.get(key) is not None},
         "claims_passed": report["claims_passed"],
         "minutes": round(sum(run["seconds"] for run in report["runs"]) / 60, 2),
     }
@@ -179,7 +180,7 @@ def report_headline_figures(report: Mapping[str, Any]) -> dict[str, float | int]
 def report_ladder_points(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The ledger as points to plot, phases numbered so that a plot keeps their order."""
     return [
-        {"phase": f"{place} {row['phase']}", **{key: row[key] for key in ("bytes", "bpb", "accuracy_tools")}}
+        {"phase": f"{place} {row['phase']}", **{key: row.get(key) for key in ("bytes", "bpb", *_HEADLINE_SHARES)}}
         for place, row in enumerate(report["ledger"], start=1)
     ]
 
@@ -264,6 +265,7 @@ def _report_summary_lines(report: Mapping[str, Any]) -> list[str]:
         "peak_memory_mb": "Largest memory of a stage, in MB",
         "times_smaller_than_phase_1": "Times smaller than the fp32 model of phase 1",
         "accuracy_of_phase_6_kept": "Share of phase 6's suite accuracy (with tools) that is kept",
+        "thoughts_of_phase_3_kept": "Share of phase 3's suite accuracy (thoughts, no tools) that is kept",
     }
     for name, title in titles.items():
         if name in summary:
@@ -282,7 +284,9 @@ def report_to_markdown(report: Mapping[str, Any]) -> str:
         "",
     ]
     lines += [
-        "BPB: bits per UTF-8 byte of held-out text, lower is better. Suite: exact match on unseen problems.",
+        "BPB: bits per UTF-8 byte of held-out text, lower is better. Suite: exact match on unseen problems; "
+        + "; ".join(f"*{column.title.removeprefix('suite, ')}*: {column.says}" for column in COLUMNS[1:])
+        + ". The rows' files hold each share's 95 % interval.",
         "",
     ]
     lines += ["## Claims", "", "A claim passes when the whole interval lies beyond its margin.", ""]

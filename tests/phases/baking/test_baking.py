@@ -61,11 +61,17 @@ def test_baking_claims_follow_the_scores(tmp_path: Path) -> None:
     personas = {name: PersonaScore({}, 0.0, 0.0, 0.0, 1.0, c) for name, c in {"baked": many, "none": none}.items()}
     run = StubRun(tmp_path)
     good = baking_claims(run, tools, personas, measured(many, none), measured(many, many))
-    assert [claim.passed for claim in good] == [True] * 6
-    assert len({claim.claim for claim in good}) == 6
+    assert [claim.passed for claim in good] == [True] * 7
+    assert len({claim.claim for claim in good}) == 7
     worse = baking_claims(run, tools | {"baked": tools["half"]}, personas, measured(many, many), measured(none, many))
-    assert [claim.passed for claim in worse] == [False, False, False, True, False, False]
-    assert worse[4].note == "forgotten: 100.0 points"
+    assert [claim.passed for claim in worse] == [False, False, False, True, False, False, False]
+    assert worse[5].note == "forgotten: 100.0 points"
+    thoughtless = baking_claims(
+        run, tools, personas, measured(many, none, thoughts=many), measured(many, many, thoughts=none)
+    )
+    assert [claim.claim for claim in thoughtless if not claim.passed] == [
+        "thoughts are not forgotten (within 5 points)"
+    ]
 
 
 def test_the_phase_publishes_latents_and_the_packed_file(tmp_path: Path) -> None:
@@ -87,4 +93,4 @@ def test_the_phase_publishes_latents_and_the_packed_file(tmp_path: Path) -> None
     assert folder == run.out_dir
     assert after.prompted is None
     assert facts["accuracy_tools"] == run.headline["suite/accuracy_tools"] == after.tools.mean_accuracy
-    assert len(run.claims) == 6
+    assert len(run.claims) == 7

@@ -158,3 +158,5 @@ def test_forgetting_is_in_points() -> None:
     assert baking_forgetting_percent(measured([1.0, 1.0], many), measured([1.0, 0.0], many)) == 50.0
     assert baking_forgetting_percent(measured([1.0, 0.0], many), measured([1.0, 1.0], many)) == 0.0
     assert baking_forgetting_percent(measured(none, many), measured(none, many)) == 0.0
+    thinks, not_any_more = measured(none, many, None, many), measured(many, many, None, none)
+    assert baking_forgetting_percent(thinks, not_any_more) == 100.0, "what is answered at once is left out"

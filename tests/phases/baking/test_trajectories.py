@@ -94,9 +94,9 @@ def test_a_trajectory_is_kept_only_if_its_one_call_gave_the_reference(
     # The model's own call, not the reference's.
     assert all("<|call|>calculator 30+" in text for text in kept)
     plain = loss_flags_without_call(made.bare)
-    assert plain.sum() == len(made.bare) - 7 == 3
+    assert plain.sum() == len(made.bare) - 7 == 7
     assert not plain[:7].any()
-    assert made.callers == ["calculator"] * 7 + [None] * 3
+    assert made.callers == ["calculator"] * 7 + [None] * 7
 
 
 def test_a_call_that_fails_as_it_should_is_kept_if_the_answer_says_so() -> None:
@@ -189,20 +189,25 @@ def test_prompted_and_bare_sets_supervise_the_same_tokens(monkeypatch: pytest.Mo
 def test_shares_come_in_the_order_in_which_batches_draw_them() -> None:
     # Another order would be other batches, and another model.
     shares = baking_shares(BAKING["mix"])
-    assert list(shares.items()) == [("tooled", 0.35), ("tool", 0.35), ("persona", 0.22), ("direct", 0.08)]
+    assert list(shares) == ["tooled", "tool", "persona", "direct", "worked"]
+    assert shares["worked"] == BAKING["mix"].worked > 0
 
 
 def test_kinds_that_are_never_sampled_are_refused() -> None:
-    mix = Mix(direct=1.0, tooled=1.0, tool=1.0, persona=1.0, recall=0.5, text=0.0)
+    mix = Mix(direct=1.0, tooled=1.0, tool=1.0, persona=1.0, recall=0.5, text=0.0, worked=1.0)
     with pytest.raises(ValidationError, match="recall and text must be 0"):
         Params(**{**BAKING, "mix": mix})
 
 
-def test_one_in_so_many_is_a_personas_and_one_plain_answer_is_replayed(
+def test_one_in_so_many_is_a_personas_and_answers_without_tools_are_replayed(
     monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     few = StubRun(tmp_path, **{**BAKING, "trajectories": 12, "persona_every": 6, "replay_every": 4})
     made, answers = sample(monkeypatch, few, conversations(10), {})
     kinds = [KINDS[kind] for kind in made.bare.kind]
-    assert kinds == ["tooled"] * 5 + ["tool"] * 5 + ["persona"] * 2 + ["direct"] * 3
+    assert kinds == ["tooled"] * 5 + ["tool"] * 5 + ["persona"] * 2 + ["direct"] * 3 + ["worked"] * 3
+    thoughts = [(data.row(i), text) for data in (made.prompted, made.bare) for i, text in enumerate(texts(data))][-3:]
+    for (ids, mask), text in thoughts:
+        assert text.startswith("<|user|>")
+        assert mask[ids.tolist().index(ID["think"]) :].all()
     assert len(answers.prompts) == 12

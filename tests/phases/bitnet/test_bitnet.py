@@ -58,9 +58,11 @@ def test_distilling_trains_the_student_alone(tmp_path: Path) -> None:
 def test_retention_claims(tmp_path: Path) -> None:
     most, none = [1.0] * 19 + [0.0], [0.0] * 20
     good, bad = measured(most, most, most), measured(none, none, none)
+    thoughtless = measured(most, most, most, thoughts=none)
     run = StubRun(tmp_path)
-    assert [claim.passed for claim in bitnet_claims(run, good, bad, good)] == [True, True]
-    assert [claim.passed for claim in bitnet_claims(run, good, bad, bad)] == [False, False]
+    assert [claim.passed for claim in bitnet_claims(run, good, none, good)] == [True, True]
+    assert [claim.passed for claim in bitnet_claims(run, good, none, bad)] == [False, False]
+    assert [claim.passed for claim in bitnet_claims(run, good, none, thoughtless)] == [False, True]
 
 
 def test_the_phase_publishes_latents_and_the_packed_file(tmp_path: Path) -> None:

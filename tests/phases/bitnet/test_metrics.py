@@ -68,7 +68,7 @@ def test_quality_by_hand() -> None:
     test, models = random_set(), (tiny_model(), tiny_model(seed=1), tiny_model(seed=2))
     most, none = [1.0] * 19 + [0.0], [0.0] * 20
     good, bad = measured(most, most, most), measured(none, none, none)
-    index = test.where("direct", "tooled", "tool")
+    index = test.where("direct", "tooled", "tool", "worked")
 
     def perplexity(model: TinyTitanForCausalLM) -> float:
         return likelihood(model, test, index).perplexity

@@ -6,8 +6,10 @@ from pathlib import Path
 from types import SimpleNamespace
 
 import pytest
+from safetensors.torch import load, load_file, save_file
 
 from forge.evals.likelihood import likelihood
+from forge.interface.paths import SETTLED
 from forge.phases.cognate.claims import FOCUS
 from forge.phases.cognate.run import run_branch, run_branches, run_trunk
 from forge.tools import set_up_tool_workspace
@@ -15,7 +17,7 @@ from tests.phases.cognate.test_cognate import held_out, params
 from tests.phases.cognate.test_metrics import publish
 from tests.support.declared import declared
 from tests.support.stub_run import StubRun, random_set
-from tests.support.tiny_models import tiny_tokenizer
+from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
 pytestmark = pytest.mark.long
 
@@ -33,6 +35,7 @@ def run(tmp_path: Path) -> StubRun:
     made = StubRun(tmp_path, **params(parameters_target=120))
     made.evaluation.answer_tokens = 4
     made.models["trunk"] = publish(tmp_path / "trunk", 0, final_loss=3.0, vocab_size=VOCABULARY)
+    save_file(tiny_model(seed=9, vocab_size=VOCABULARY).state_dict(), tmp_path / "trunk" / SETTLED)
     for seed, name in enumerate(FOCUS, start=1):
         published = publish(tmp_path / name, seed, final_loss=0.5 * seed, vocab_size=VOCABULARY)
         made.models[f"cognate@{name}"] = published
@@ -41,8 +44,11 @@ def run(tmp_path: Path) -> StubRun:
 
 def test_the_trunk_is_published_with_its_seed_and_loss(run: StubRun) -> None:
     run_trunk(run)
-    metadata, _ = run.published[0]
+    metadata, files = run.published[0]
     assert metadata == {"seed": run.seed, "final_loss": run.headline["final_loss"]}
+    trunk, settled = load_file(run.out_dir / "model.safetensors"), load(files[SETTLED])
+    assert trunk.keys() == settled.keys()
+    assert any(bool((trunk[name] != weight).any()) for name, weight in settled.items())
     assert (run.out_dir / "tokenizer.json").is_file()
     assert {"final_loss", "first_loss", "parameters", "suite/bpb", "suite/accuracy_tools_prompted"} <= set(run.headline)
     assert {"train/tokens", "train/padding_share", "train/clip_fraction"} <= set(run.metrics)
@@ -57,7 +63,10 @@ def test_a_branch_is_published_with_what_the_handoff_asks_for(run: StubRun) -> N
     assert metadata["final_loss"] == run.headline["final_loss"]
     assert {"seed", "accuracy_no_tools"} <= set(metadata)
     assert run.metrics["size_mb"] * 2**20 == (run.out_dir / "model.safetensors").stat().st_size
-    assert [claim.control for claim in run.claims] == ["the trunk", "always 3 steps"]
+    assert [claim.control for claim in run.claims] == ["the trunk trained on alike", "always 3 steps"]
+    settled, rows = tiny_model(seed=9, vocab_size=VOCABULARY), run.split("test")
+    control = likelihood(settled, rows, rows.where("recall")).mean_loss
+    assert run.claims[0].control_value == pytest.approx(control.mean())
     series = {name for _, point in run.logged for name in point}
     assert {name.removeprefix("model_2/") for name in declared("cognate", "model_2")} <= series | set(run.metrics)
     trunk = run.models["trunk"].model
@@ -77,5 +86,5 @@ def test_the_branch_with_the_lowest_validation_loss_stands_for_the_phase(run: St
     assert seconds == run.recorded_seconds("trunk", "cognate") + run.seconds == run.headline["phase/duration_seconds"]
     assert len(run.claims) == 6
     assert declared("cognate", "config", "phase") <= set(run.metrics)
-    assert 5 <= len(run.headline) <= 10
+    assert 5 <= len(run.headline) <= 12
     assert not run.published

@@ -15,17 +15,21 @@ from transformers import PreTrainedTokenizerFast
 from forge.agentfile.container import read_agent
 from forge.agentfile.header import open_agent_file
 from forge.agentfile.model import load_agent_file, save_agent_file
+from forge.agentfile.vocabulary import PrunedVocabulary, prune_agent_file_vocabulary
 from forge.agentfile.vq import FrozenVQ
 from forge.data.build import Row
-from forge.data.render import tokenize_text
+from forge.data.render import render, tokenize_text
 from forge.data.views import dataset_without_prompts
 from forge.errors import Interrupted
+from forge.evals.evaluator import Evaluator
 from forge.evals.tool_use import ToolScore
+from forge.files import save_safetensors
+from forge.interface.paths import SETTLED
 from forge.interface.phase import FULL_PRECISION
 from forge.interface.run import Published
 from forge.model import TinyTitanForCausalLM, save_model
 from forge.phases.compress import chain as module
-from forge.phases.compress import gates, metrics
+from forge.phases.compress import gates, vocabulary_pruning
 from forge.phases.compress.chain import Compressed, compress_into_file
 from forge.phases.compress.claims import compression_claims
 from forge.phases.compress.gates import ValidationScore, judge_compression_attempt
@@ -111,6 +115,25 @@ def test_a_pruned_tokenizer_still_spells_everything() -> None:
     _, tokenizer = with_pruned_vocabulary(ternary(), tiny_tokenizer(), ROWS, 290, WEIGHTS)
     for text in ("What is 12 + 30? Give only the result.", "Use calculator: {x}~!", "the cat sat"):
         assert tokenizer.decode(tokenize_text(tokenizer, text)) == text
+    worked = conversation("worked", 12)["messages"]
+    written = "<|user|>What is 12 + 30?<|assistant|><|think|>12+30=42<|/think|>42<|end|>"
+    assert tokenizer.decode(render(tokenizer, worked)[0]) == written
+
+
+def test_of_many_rows_an_even_share_is_counted(monkeypatch: pytest.MonkeyPatch) -> None:
+    rows = [conversation(kind, 11 + i) for kind in ("tooled", "worked") for i in (0, 0, 1, 1)]
+    seen: list[np.ndarray] = []
+
+    def prune(tokenizer: Any, counts: np.ndarray, size: int) -> PrunedVocabulary:
+        seen.append(counts)
+        return prune_agent_file_vocabulary(tokenizer, counts, size=size)
+
+    monkeypatch.setattr(vocabulary_pruning, "prune_agent_file_vocabulary", prune)
+    for most in (4, 2):
+        monkeypatch.setattr(vocabulary_pruning, "MOST_ROWS", most)
+        with_pruned_vocabulary(ternary(), tiny_tokenizer(), rows, 290, WEIGHTS)
+    assert seen[0].sum() > 0
+    assert (seen[0] == seen[1]).all()
 
 
 def test_prose_does_not_decide_what_stays() -> None:
@@ -292,10 +315,13 @@ def test_gates_ask_the_validation_split(tmp_path: Path, monkeypatch: pytest.Monk
     set_up_tool_workspace(tmp_path / "workspace")
     write_rows(tmp_path / "val.jsonl", [conversation("direct", 1), *(conversation("tool", i) for i in range(9))])
     asked: dict[str, Any] = {}
+    ways: list[str] = []
 
     def suite(model: Any, tokenizer: Any, **options: Any) -> Any:
-        asked.update(options, answer=options["execute"]("calculator 3+4"))
-        return measured([1.0, 0.0], [1.0, 0.0]).tools
+        ways.append(f"tools {options['tools']}, thoughts {options.get('thoughts', 'off')}")
+        if options["tools"]:
+            asked.update(options, answer=options["execute"]("calculator 3+4"))
+        return measured([0.0, 1.0], [1.0, 1.0]).tools if options["tools"] else measured([0.0, 0.0], [1.0]).thoughts
 
     monkeypatch.setattr(gates, "score_suite", suite)
 
@@ -305,7 +331,15 @@ def test_gates_ask_the_validation_split(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(gates, "score_tool_use", tools)
     run = StubRun(tmp_path)
-    assert ValidationScore(run)(ternary(), tiny_tokenizer()) == 0.5 * (0.5 + 0.5)
+    score, model = ValidationScore(run), ternary()
+    assert score(model, tiny_tokenizer()) == pytest.approx((1.0 + 0.0 + 0.5) / 3)
+    assert ways == ["tools True, thoughts off", "tools False, thoughts on"]
+    assert score(ternary(), tiny_tokenizer()) == score(model, tiny_tokenizer())
+    assert len(ways) == 2, "the same weights are not asked again"
+    with torch.no_grad():
+        model.embed.weight[0] += 1
+    score(model, tiny_tokenizer())
+    assert len(ways) == 4
     assert (asked["split"], asked["tools"], asked["n"], asked["answer"]) == ("val", True, 2, "7")
     assert asked["max_new_tokens"] == asked["tool_tokens"] == run.evaluation.answer_tokens
 
@@ -317,16 +351,9 @@ def test_the_chain_and_the_file_record_their_metrics(tmp_path: Path, monkeypatch
     chain, path, _ = run_chain(tmp_path, monkeypatch, 0.5, 0.5, 0.49, 0.45)
     set_up_tool_workspace(tmp_path / "workspace")
     write_rows(tmp_path / "test.jsonl", conversations(2))
-    asked: dict[str, Any] = {}
-
-    def suite(*given: Any, **options: Any) -> Any:
-        asked.update(options)
-        return measured([0.0], [0.5, 0.5]).tools
-
-    monkeypatch.setattr(metrics, "score_suite", suite)
+    monkeypatch.setattr(Evaluator, "measure", lambda *given: measured([0.0], [0.0], [0.5, 0.5]))
     first = Published(tiny_model(vocab_size=VOCAB), tiny_tokenizer(), tmp_path)
     found = chain.metrics() | compressed_file_metrics(StubRun(tmp_path), path, measured([1.0], [1.0]), first, 2**20)
-    assert asked["max_new_tokens"] == 24
     assert declared("compress") <= set(found)
     assert all(math.isfinite(value) for value in found.values())
     ratios = [found[f"compression/{stage}_ratio"] for stage in ("seedlm", "vptq", "hyper")]
@@ -382,13 +409,15 @@ def test_perplexity_does_not_depend_on_how_text_is_cut() -> None:
 
 def test_compression_claims(tmp_path: Path) -> None:
     run, most, none = StubRun(tmp_path, min_ratio=40.0), [1.0] * 20, [0.0] * 20
-    good, bad = measured(none, most), measured(none, none)
+    good, bad = measured(none, most, thoughts=most), measured(none, none)
     used, unused = (ToolScore({}, c[0], 0.0, 0.0, c) for c in (most, none))
-    claims = compression_claims(run, good, good, bad, (used, used), 40.0)
-    assert [claim.passed for claim in claims] == [True] * 4
-    assert (claims[3].value, claims[3].control_value) == (40.0, 40.0)
-    claims = compression_claims(run, good, bad, bad, (unused, used), 39.99)
-    assert [claim.passed for claim in claims] == [False] * 4
+    claims = compression_claims(run, good, good, none, (used, used), 40.0)
+    assert [claim.passed for claim in claims] == [True] * 5
+    assert (claims[4].value, claims[4].control_value) == (40.0, 40.0)
+    claims = compression_claims(run, good, bad, none, (unused, used), 39.99)
+    assert [claim.passed for claim in claims] == [False] * 5
+    claims = compression_claims(run, good, measured(none, most, thoughts=none), none, (used, used), 40.0)
+    assert [claim.passed for claim in claims] == [True, False, True, True, True]
 
 
 # ---- the phase -----------------------------------------------------------------------------------------------
@@ -401,6 +430,7 @@ def test_the_phase_as_a_whole(tmp_path: Path) -> None:
     run.models["baking"] = run.models["edge"]
     run.models["trunk"] = Published(tiny_model(vocab_size=VOCAB), tiny_tokenizer(), trunk)
     save_model(run.models["trunk"].model, trunk)
+    save_safetensors(trunk / SETTLED, dict(run.models["trunk"].model.state_dict()))
     tiny_tokenizer().save_pretrained(str(trunk))
     run_phase(run)  # type: ignore[arg-type]
     original = sum((trunk / name).stat().st_size for name in (*FULL_PRECISION[:3], "tokenizer_config.json"))
@@ -408,7 +438,7 @@ def test_the_phase_as_a_whole(tmp_path: Path) -> None:
     assert run.headline["size/original_bytes"] == original
     assert run.headline["size/final_bytes"] == path.stat().st_size
     assert set(run.metrics) >= declared("compress")
-    assert len(run.claims) == 4
+    assert len(run.claims) == 5
     ((metadata, files),) = run.published
     assert metadata["compression_ratio"] == original / path.stat().st_size
     assert metadata["parameters"] == load_agent_file(path).model.num_parameters()

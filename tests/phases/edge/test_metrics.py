@@ -55,10 +55,10 @@ def scored(solved: int) -> Any:
     return measured([0.0] * 50, [1.0] * solved + [0.0] * (50 - solved))
 
 
-BEFORE = Deployment(3000, 0.6, 410.0, Speed(30.0, 40.0, 150.0), scored(25), 4.0, 0.9)
-AFTER = Deployment(2650, 0.5, 400.0, Speed(15.0, 18.0, 310.0), scored(24), 4.2, 0.85)
+BEFORE = Deployment(3000, 0.6, 410.0, Speed(30.0, 40.0, 150.0), scored(25), 4.0)
+AFTER = Deployment(2650, 0.5, 400.0, Speed(15.0, 18.0, 310.0), scored(24), 4.2)
 TRAINED: Any = SimpleNamespace(tokens=10)
-DONE = Optimization(PruningPlan({}, {}, None, 1000, 650), TRAINED, Fusion(12, 26), 1e-6)
+DONE = Optimization(PruningPlan({}, {}, None, 1000, 650), TRAINED, Fusion(12, 26), 1e-6, 0.85)
 
 
 def test_the_metrics_are_there_and_add_up() -> None:
@@ -86,7 +86,7 @@ def test_the_metrics_are_there_and_add_up() -> None:
 def test_techniques_count_if_they_changed_something() -> None:
     assert DONE.techniques() == ["structured pruning", "distillation", "fusion", "operators"]
     untrained: Any = SimpleNamespace(tokens=0)
-    nothing = Optimization(PruningPlan({}, {}, None, 1000, 1000), untrained, Fusion(0, 0), 0.0)
+    nothing = Optimization(PruningPlan({}, {}, None, 1000, 1000), untrained, Fusion(0, 0), 0.0, 0.0)
     assert nothing.techniques() == []
 
 
@@ -115,7 +115,7 @@ def test_the_phase_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert weighed == [[source, run.out_dir]]
     assert set(run.metrics) >= declared("edge")
     assert set(HEADLINE) < set(run.headline)
-    assert len(run.claims) == 2
+    assert len(run.claims) == 3
     (metadata, _), (_, directory, _) = run.published[0], run.rows_of_ledger[0]
     assert set(metadata) == {"tool_accuracy_retention", "accuracy_tools"}
     assert metadata["tool_accuracy_retention"] == run.metrics["quality/accuracy_retention"]

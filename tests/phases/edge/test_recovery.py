@@ -71,6 +71,8 @@ def test_recovery_brings_the_student_nearer_to_the_teacher(tmp_path: Path) -> No
 
 
 def test_pruning_claims(tmp_path: Path) -> None:
-    run, good, bad = StubRun(tmp_path), measured([1.0] * 20, [1.0] * 20), measured([0.0] * 20, [0.0] * 20)
-    assert [claim.passed for claim in pruning_claims(run, good, bad, good)] == [True, True]
-    assert [claim.passed for claim in pruning_claims(run, good, bad, bad)] == [False, False]
+    run, all_, none = StubRun(tmp_path), [1.0] * 20, [0.0] * 20
+    good, bad, thoughtless = measured(all_, all_), measured(none, none), measured(all_, all_, thoughts=none)
+    assert [claim.passed for claim in pruning_claims(run, good, none, good)] == [True, True, True]
+    assert [claim.passed for claim in pruning_claims(run, good, none, bad)] == [False, False, False]
+    assert [claim.passed for claim in pruning_claims(run, good, none, thoughtless)] == [True, False, True]

@@ -68,7 +68,7 @@ def test_history_measures_the_population(finished) -> None:
 
 
 def test_success_rates_by_hand(finished) -> None:
-    assert set(finished.success_rate) == set(TECHNIQUES)
+    assert set(finished.success_rate) == set(TECHNIQUES) - {"regmean"}  # no Gram matrices are given
     good, poor = evaluate(TARGET), evaluate(BASE)
     records = [Record(["linear", "ties"], good), Record(["linear"], poor), Record(["dfs"], None, "dead")]
     bar = (good.value + poor.value) / 2
@@ -209,7 +209,7 @@ def test_one_block_a_module_and_two_parents_are_enough() -> None:
 
     result = evolve(small[0], small[1:], score, changed(SHORT, generations=2, population=4, reseed=1), seed=0)
     assert len(result.history) == 3
-    assert len(result.generation_zero) == 11
+    assert len(result.generation_zero) == 12
 
 
 @pytest.mark.parametrize(

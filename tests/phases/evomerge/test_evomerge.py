@@ -18,9 +18,16 @@ from forge.evals.likelihood import likelihood
 from forge.merge.methods import StateDict
 from forge.phases.cognate.params import Params as CognateParams
 from forge.phases.evomerge.checkpointing import Checkpointer
-from forge.phases.evomerge.claims import merge_claims
-from forge.phases.evomerge.fitness import fitness_batch, fitness_batch_loss, fitness_function, measure_merge
-from forge.phases.evomerge.further_training import evolution_equivalent_steps, train_evolution_control
+from forge.phases.evomerge.claims import Contender, merge_claims
+from forge.phases.evomerge.fitness import (
+    SKILLS,
+    fitness_batch,
+    fitness_batch_loss,
+    fitness_function,
+    measure_merge,
+    skill_loss,
+)
+from forge.phases.evomerge.joint_training import joint_mix, train_jointly
 from forge.phases.evomerge.merging import Merged, evolve_champion
 from forge.phases.evomerge.state import EvolutionState, Record
 from forge.train.checkpoint import load_checkpoint
@@ -41,11 +48,24 @@ def weights(seed: int, spread: float = 0.05) -> StateDict:
 
 
 PARENTS = {name: weights(seed) for name, seed in (("one", 1), ("two", 2), ("three", 3))}
-VAL = random_set(30)
+VAL = random_set(35)
+
+
+def mixture(**shares: float) -> SimpleNamespace:
+    return SimpleNamespace(model_dump=lambda: shares)
+
+
+COGNATE = SimpleNamespace(
+    muon_lr=0.02, adam_lr=0.004, weight_decay=0.0, clip=1.0, warmup_fraction=0.0, decay_fraction=1.0,
+    checkpoint_every=2, halt_weight=0.1, batch_tokens=100, branch_rate=0.5, branch_steps=4,
+    branches={name: SimpleNamespace(ponder_cost=0.1, mix=mixture(direct=1.0, recall=float(place)))
+              for place, name in enumerate(PARENTS)},
+)  # fmt: skip
 
 
 def evolved(run: StubRun) -> Merged:
-    return evolve_champion(run, tiny_model(), weights(0), PARENTS, VAL)
+    run.blocks[CognateParams] = COGNATE
+    return evolve_champion(run, tiny_model(), weights(0), PARENTS, VAL, random_set(14, seed=2))
 
 
 def same(a: StateDict, b: StateDict) -> bool:
@@ -61,13 +81,14 @@ def whole(tmp_path_factory: pytest.TempPathFactory) -> Merged:
 
 
 def test_the_fitness_batch_is_fixed_by_the_seed() -> None:
-    first, second, other = (fitness_batch(VAL, 10, seed) for seed in (1, 1, 2))
-    assert len(first) == 10
+    first, second, other = (fitness_batch(VAL, 8, seed) for seed in (1, 1, 2))
+    assert len(first) == 8
+    assert [len(first.where(*kinds)) for kinds in SKILLS.values()] == [2, 2, 2, 2]
     assert (first.ids == second.ids).all()
     assert len(first.ids) != len(other.ids) or (first.ids != other.ids).any()
     whole = fitness_batch(VAL, 1000, 1)
-    assert {KINDS[kind] for kind in whole.kind} == {"direct", "tooled", "tool", "recall"}
-    assert len(whole) == 20
+    assert {KINDS[kind] for kind in whole.kind} == {"worked", "tooled", "tool", "recall", "persona"}
+    assert len(whole) == 25
 
 
 def test_a_merge_is_measured_by_likelihood_and_counts() -> None:
@@ -75,7 +96,10 @@ def test_a_merge_is_measured_by_likelihood_and_counts() -> None:
     found = measure_merge(model, PARENTS["two"], batch)
     assert same(model.state_dict(), PARENTS["two"])
     scored = likelihood(model, batch)
-    assert (found.perplexity, found.accuracy) == (scored.perplexity, scored.accuracy)
+    each = [likelihood(model, batch, batch.where(*kinds)) for kinds in SKILLS.values()]
+    assert math.log(found.perplexity) == pytest.approx(math.prod(skill.loss for skill in each) ** 0.25)
+    assert found.accuracy == pytest.approx(np.mean([np.exp(-skill.nll).mean() for skill in each]))
+    assert skill_loss(model, batch) == pytest.approx(math.log(found.perplexity))
     assert found.bytes == 4 * sum(w.numel() for w in PARENTS["two"].values())
     core = sum(w.numel() for n, w in PARENTS["two"].items() if n.startswith(("low.", "high.", "memory.")))
     core -= sum(w.numel() for n, w in PARENTS["two"].items() if "gate" in n or "key_shift" in n)
@@ -119,7 +143,7 @@ def test_an_evolution_reports_its_champion_and_controls(whole: Merged) -> None:
         torch.testing.assert_close(average, sum(p[name] for p in parents) / 3, atol=1e-6, rtol=1e-5)
     assert set(whole.barriers) == {"one~two", "one~three", "two~three"}
     batch = fitness_batch(VAL, 10, 3)
-    assert whole.tokens_evaluated == int(batch.lengths.sum()) * len(whole.result.state.records)
+    assert {"extrapolated_average", "regmean"} < set(whole.result.generation_zero)
     evaluate, best = fitness_function(tiny_model(), batch, parents, WEIGHTS)
     assert list(PARENTS)[best] == whole.best_parent
     assert evaluate(whole.champion).value == whole.result.champion.fitness.value
@@ -209,27 +233,34 @@ def test_the_last_generation_is_not_interrupted(tmp_path: Path, whole: Merged) -
 # ---- controls and claims -------------------------------------------------------------------------------------
 
 
-def test_the_control_trains_the_parent_on(tmp_path: Path) -> None:
-    cognate = SimpleNamespace(
-        muon_lr=0.02, adam_lr=0.004, weight_decay=0.0, clip=1.0, warmup_fraction=0.0, decay_fraction=0.5,
-        checkpoint_every=2, halt_weight=0.1, batch_tokens=100, branch_rate=0.2,
-    )  # fmt: skip
+def test_the_control_reads_what_all_branches_read(tmp_path: Path) -> None:
     run = StubRun(tmp_path)
-    run.blocks[CognateParams] = cognate
+    run.blocks[CognateParams] = COGNATE
     VAL.save(tmp_path / "train.safetensors")
-    parent = tiny_model()
-    further = train_evolution_control(run, parent, 600)
-    assert same(dict(parent.state_dict()), weights(0))
-    assert not same(dict(further.state_dict()), weights(0))
-    assert (run.checkpoint_dir / "continued").is_dir()
-    assert run.logged[-1][0] == 2
-    rate = run.logged[-1][1]["continued/learning_rate"]
-    assert rate == pytest.approx(0.5 * cognate.branch_rate * cognate.muon_lr)  # half of a branch's
+    trunk = tiny_model()
+    joint = train_jointly(run, trunk)
+    assert same(dict(trunk.state_dict()), weights(0))
+    assert not same(dict(joint.state_dict()), weights(0))
+    assert (run.checkpoint_dir / "joint").is_dir()
+    steps = len(COGNATE.branches) * COGNATE.branch_steps
+    assert [step for step, _ in run.logged] == [10, steps]
+    first, last = (point["joint/learning_rate"] for _, point in run.logged)
+    peak = COGNATE.branch_rate * COGNATE.muon_lr
+    assert (first, last) == (pytest.approx(peak * 3 / steps), pytest.approx(peak * 1 / steps))
+
+
+def test_mixtures_count_alike_in_their_mean() -> None:
+    assert joint_mix([{"direct": 1.0, "recall": 0.0}, {"direct": 30.0, "recall": 90.0}]) == {
+        "direct": 0.625,
+        "recall": 0.375,
+    }
 
 
 def test_claims_name_every_control(tmp_path: Path, whole: Merged) -> None:
     run, good, bad = StubRun(tmp_path), measured([1.0] * 20, [1.0] * 20), measured([0.0] * 20, [1.0] * 20)
-    claims = merge_claims(run, good, {"the average": bad, "a twin": good}, "a twin", whole.result)
+    rivals = {"the average": Contender(bad, 0.75), "a twin": Contender(good, 0.5)}
+    claims = merge_claims(run, Contender(good, 0.5), rivals, "a twin", whole.result)
+    assert claims[0].note == "test loss, geometric mean over skills: 0.5000 against 0.7500 nats"
     assert [claim.control for claim in claims] == ["the average", "a twin", "a twin", "mean of generation 0"]
     assert [claim.passed for claim in claims[:3]] == [True, False, True]
     assert "best of generation 0" in claims[3].note
@@ -238,9 +269,3 @@ def test_claims_name_every_control(tmp_path: Path, whole: Merged) -> None:
     assert claims[3].control_value == pytest.approx(sum(start) / len(start))
     assert claims[3].passed == (whole.result.champion.fitness.value > 1.2 * claims[3].control_value)
     assert claims[3].n == len(start)
-
-
-def test_equal_compute() -> None:
-    assert evolution_equivalent_steps(3 * 2048 * 7, 2048) == 7
-    assert evolution_equivalent_steps(3 * 2048 * 7 + 2048, 2048) == 7
-    assert evolution_equivalent_steps(10, 2048) == 1

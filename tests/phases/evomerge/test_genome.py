@@ -14,6 +14,7 @@ from pydantic import TypeAdapter
 from forge.errors import ForgeError
 from forge.merge.layers import Junction
 from forge.merge.methods import dare, is_merge_finite, merge_linear, ties
+from forge.merge.regmean import regmean
 from forge.phases.evomerge.genome import (
     RANGES,
     Genome,
@@ -92,6 +93,28 @@ def test_groups_lean_on_their_own_parents() -> None:
     assert LAYOUT.groups == ("embed", "low", "high", "rest")
 
 
+def test_regmean_is_an_interpolation_where_moments_are_known() -> None:
+    grams = [
+        {name: tensor.T @ tensor for name, tensor in parent.items() if "low.1" in name or "high.0.ffn" in name}
+        for parent in PARENTS
+    ]
+    layout = Layout.of(BASE, PARENTS, grams=grams)
+    assert (layout.interpolations, LAYOUT.interpolations) == (("linear", "slerp", "regmean"), ("linear", "slerp"))
+    first = generation_zero(layout, Random(0))
+    assert first["regmean"].techniques == ("regmean",)
+    result = express_genome(first["regmean"], BASE, PARENTS, grams)
+    expected = regmean(PARENTS, grams, [1 / 3] * 3)
+    assert all(torch.allclose(result[name], expected[name], atol=1e-6) for name in BASE)
+    leaning = replace(first["regmean"], groups=(GroupGenes((0.0, 1.0, 3.0)),) * 4)
+    expected = regmean(PARENTS[1:], grams[1:], [0.25, 0.75])
+    assert torch.allclose(express_genome(leaning, BASE, PARENTS, grams)["low.1.ffn.up.weight"],
+                          expected["low.1.ffn.up.weight"], atol=1e-6)  # fmt: skip
+    drawn = {random_genome(layout, Random(seed)).interpolation for seed in range(20)}
+    assert drawn == set(layout.interpolations)
+    with pytest.raises(ForgeError, match="0 sets of Gram matrices"):
+        express_genome(leaning, BASE, PARENTS)
+
+
 def test_every_block_may_have_coefficients_of_its_own() -> None:
     layout = Layout.of(BASE, PARENTS, "block")
     assert layout.groups == ("embed", "low.0", "low.1", "high.0", "high.1", "rest")
@@ -114,8 +137,13 @@ def test_a_dead_parent_without_weight_does_no_harm() -> None:
 
 def test_the_eight_combinations_are_distinct_finite_and_widely_drawn() -> None:
     first = generation_zero(LAYOUT, Random(0))
-    assert len(first) == 8 + 3 + 1
+    assert len(first) == 8 + 3 + 2
     assert {"linear+dare+frankenmerge", "slerp+ties+dfs", "parent_1", "parent_3", "uniform_average"} < set(first)
+    extrapolated, average = (
+        express_genome(first[name], BASE, PARENTS) for name in ("extrapolated_average", "uniform_average")
+    )
+    for name, tensor in extrapolated.items():
+        torch.testing.assert_close(tensor, BASE[name] + 1.2 * (average[name] - BASE[name]))
     models = {name: express_genome(genome, BASE, PARENTS) for name, genome in first.items()}
     assert all(is_merge_finite(model) for model in models.values())
     for (name, a), (other, b) in combinations(models.items(), 2):

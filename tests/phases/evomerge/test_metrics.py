@@ -27,7 +27,7 @@ def test_an_evolution_records_every_generation(tmp_path: Path) -> None:
         return Fitness(1.0 + float(model["embed.weight"].mean()), Measured(1.0, 1.0, 1.0, 1.0))
 
     result = evolve(trunk, parents, evaluate, changed(SHORT, generations=2, population=4, elites=1), seed=1)
-    merged = Merged(parents[0], parents[0], "a", 1.0, result, {"a~b": 0.0}, 1)
+    merged = Merged(parents[0], parents[0], "a", 1.0, result, {"a~b": 0.0})
     metrics: dict[str, Any] = evolution_metrics(merged)
     found = metrics | {"phase/compression_ratio": evomerge_delta_compression(trunk, parents, merged.champion)}
     late = {f"generation_{g}" for g in range(3, 51)}

@@ -38,12 +38,13 @@ def publish(folder: Path, seed: int) -> Published:
 
 def test_the_champion_is_published_and_held_against_its_controls(tmp_path: Path) -> None:
     set_up_tool_workspace(tmp_path / "workspace")
-    for seed, name in enumerate(("train", "val")):
+    for seed, name in enumerate(("train", "val", "test")):
         random_set(36, VOCABULARY, seed=seed).save(tmp_path / f"{name}.safetensors")
     given: dict[str, Any] = dict(changed(SHORT, generations=2, population=4, elites=1, fitness_samples=10))
     run = StubRun(tmp_path, **given)
     run.evaluation.answer_tokens = 4
-    run.blocks[CognateParams] = load_params(ROOT / "params.yaml").block("cognate")
+    cognate = load_params(ROOT / "params.yaml").block("cognate")
+    run.blocks[CognateParams] = cognate.model_copy(update={"branch_steps": 2, "batch_tokens": 200})
     run.models["trunk"] = publish(tmp_path / "trunk", 0)
     for seed, name in enumerate(BRANCHES, start=1):
         run.models[f"cognate@{name}"] = publish(tmp_path / name, seed)
@@ -58,11 +59,15 @@ def test_the_champion_is_published_and_held_against_its_controls(tmp_path: Path)
     assert any(bool((written[name] != trunk[name]).any()) for name in trunk)
     best = next(claim.control for claim in run.claims if claim.control.startswith("the best parent ("))
     assert best.removeprefix("the best parent (").removesuffix(")") in BRANCHES
-    controls = ["the uniform average", best, "the best parent trained on with the same compute", best]
+    controls = ["the uniform average", best, "joint training with the tokens of all branches", best]
     assert [claim.control for claim in run.claims] == [*controls, "mean of generation 0"]
     late = {f"generation_{generation}" for generation in range(3, 51)}
     assert {name for name in declared("evomerge") if name.split("/")[0] not in late} <= set(run.metrics)
     ((measured, directory, seconds),) = run.rows_of_ledger
     assert (directory, seconds) == (run.out_dir, None)
     assert measured.headline().items() <= run.headline.items()
-    assert {name.split("/")[0] for _, point in run.logged for name in point} == {"fitness", "continued"}
+    assert all("test loss, geometric mean over skills" in claim.note for claim in run.claims[:3])
+    assert {name.split("/")[0] for _, point in run.logged for name in point} == {"fitness", "joint"}
+    solvers = (*BRANCHES, "average", "champion")
+    combined = {f"combination/{kind}/{name}" for kind in ("recalled_sum", "persona_problem") for name in solvers}
+    assert combined <= set(run.metrics)

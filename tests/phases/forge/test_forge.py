@@ -17,7 +17,7 @@ from forge.phases.forge.claims import forge_gain_claim, modular_claims
 from forge.phases.forge.grokking import detect_grokking
 from forge.phases.forge.long_training import train_long
 from forge.phases.forge.metrics import forge_metrics, modular_grokfast_metrics
-from forge.phases.forge.modular import CONTROLS
+from forge.phases.forge.modular import ARMS, CONTROLS, PUBLISHED
 from forge.phases.forge.run import forge_grokfast_comparison
 from forge.phases.forge.run import run as run_forge
 from tests.support.declared import declared
@@ -60,12 +60,13 @@ def test_runs_that_were_cut_off_claim_nothing(tmp_path: Path) -> None:
     run = StubRun(tmp_path, **LONG)
     found = forge_grokfast_comparison(run)
     modular, claims = modular_grokfast_metrics(found), modular_claims(run, found)
-    assert [claim.control for claim in claims] == [arm.name for arm in CONTROLS]
-    assert len({claim.claim for claim in claims}) == 3
+    assert [claim.control for claim in claims] == [arm.name for arm in (*CONTROLS, PUBLISHED)]
+    assert len({claim.claim for claim in claims}) == 4
+    assert claims[-1].note.startswith("the factor is at least 1.0, under equal decay 1.0; ")
     assert all("cut off at 20 steps: 2 runs with Grokfast, 2 of the control" in claim.note for claim in claims)
     assert not any(claim.passed for claim in claims)
-    assert modular["phase/grokfast_speedup"] == 1.0
-    assert modular["modular/censored_runs"] == 8
+    assert modular["phase/grokfast_speedup"] == modular["modular/published_speedup"] == 1.0
+    assert modular["modular/censored_runs"] == 10
 
 
 def test_the_race_of_grokfast_can_be_interrupted(tmp_path: Path) -> None:
@@ -105,4 +106,4 @@ def test_the_phase_publishes_latents_and_the_packed_file(tmp_path: Path) -> None
     assert folder == run.out_dir
     assert run.headline["suite/accuracy_tools"] == after.tools.mean_accuracy
     assert run.metrics["phase/success"] == run.claims[0].passed
-    assert len(run.claims) == 1 + len(CONTROLS)
+    assert len(run.claims) == len(ARMS)

@@ -10,7 +10,7 @@ import pytest
 import torch
 from pydantic import ValidationError
 
-from forge.data.dataset import EncodedSet
+from forge.data.dataset import KINDS, EncodedSet
 from forge.errors import Interrupted
 from forge.evals.likelihood import likelihood
 from forge.model import TinyTitanForCausalLM
@@ -60,7 +60,7 @@ def test_the_probe_asks_a_fixed_sample(tmp_path: Path, monkeypatch: pytest.Monke
     first, second = (AccuracyProbe(run, tiny_model(), data, data) for _ in "ab")
     assert [len(sample) for sample in first.sets] == [5, 5]
     assert (first.sets[0].ids == second.sets[0].ids).all()
-    assert set(first.sets[0].kind.tolist()) <= {0, 1, 2}
+    assert set(first.sets[0].kind.tolist()) <= {KINDS.index(kind) for kind in long_training.PROBED}
 
 
 def test_a_long_run_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path) -> None:

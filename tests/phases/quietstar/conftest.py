@@ -7,13 +7,11 @@ import torch
 from transformers import PreTrainedTokenizerFast
 
 from forge.data.dataset import EncodedSet
-from forge.data.render import ID
 from forge.data.tasks import draw_problems
 from forge.data.tokenizer import train_tokenizer
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
-from forge.thinking.gate import ThoughtGate
-from forge.thinking.thinker import Thinker, calibrate_thinker
-from tests.support.toy_thoughts import FAMILIES, WEIGHTS, encoded
+from forge.phases.quietstar.problems import Problem, quietstar_problems
+from tests.support.toy_thoughts import FAMILIES, encoded
 
 
 @pytest.fixture(scope="session")
@@ -44,15 +42,11 @@ def model(tokenizer: PreTrainedTokenizerFast) -> TinyTitanForCausalLM:
     return TinyTitanForCausalLM(config).eval()
 
 
-@pytest.fixture
-def thinker(model: TinyTitanForCausalLM) -> Thinker:
-    prompts = [[ID["user"], 20 + i, 30 + i, ID["assistant"]] for i in range(5)]
-    gate = ThoughtGate(32, seed=2)
-    return calibrate_thinker(
-        model, gate, prompts, WEIGHTS, thoughts=2, tokens=3, threshold=0.7, max_new_tokens=4, seed=0
-    )
-
-
-@pytest.fixture
+@pytest.fixture(autouse=True)
 def two_families(monkeypatch: pytest.MonkeyPatch) -> None:
-    monkeypatch.setattr("forge.phases.quietstar.evaluation.suite_tasks", lambda: list(FAMILIES))
+    monkeypatch.setattr("forge.phases.quietstar.problems.suite_tasks", lambda: list(FAMILIES))
+
+
+@pytest.fixture
+def problems(tokenizer: PreTrainedTokenizerFast, two_families: None) -> list[Problem]:
+    return quietstar_problems(tokenizer, 3, 7, "test")

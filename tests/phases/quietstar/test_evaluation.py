@@ -1,4 +1,4 @@
-"""Four conditions on the same problems: the controls stand where thoughts do, and no true answer is used."""
+"""Ways to answer the same problems: the controls stand where thoughts do, and no true answer is used."""
 
 from __future__ import annotations
 
@@ -8,60 +8,179 @@ from typing import Any
 import numpy as np
 import pytest
 
-from forge.data.render import ID, tokenize_text
+from forge.data.render import ID, tokenize_characters, tokenize_text
 from forge.data.tasks import draw_problems
+from forge.data.thoughts.replay import replay
 from forge.model import TinyTitanForCausalLM
-from forge.phases.quietstar.evaluation import evaluate_thoughts, quietstar_stand_ins, quietstar_suite_problems
+from forge.phases.quietstar import choice, evaluation
+from forge.phases.quietstar.choice import Answered, best_by_validation, entropy_of_thoughts, roc_auc, settle_thinker
+from forge.phases.quietstar.evaluation import (
+    evaluate_thoughts,
+    likeliest_thoughts,
+    quietstar_stand_ins,
+    tamper_with_thoughts,
+)
+from forge.phases.quietstar.problems import (
+    Problem,
+    fresh_training_problems,
+    quietstar_exact_match,
+    quietstar_problems,
+)
+from forge.thinking.gate import ThoughtGate
+from forge.thinking.rows import prompt_with_thought
+from forge.thinking.sampling import Thought
 from forge.thinking.thinker import Thinker
+from tests.support.toy_thoughts import FAMILIES, thought_of, thought_params
 
 
-@pytest.mark.usefixtures("two_families")
+def settled(
+    model: TinyTitanForCausalLM, tokenizer: Any, problems: list[Problem], answered: Answered
+) -> tuple[Thinker, dict[str, float]]:
+    gate = ThoughtGate(model.config.hidden_size)
+    return settle_thinker(model, tokenizer, gate, problems, answered, thought_params(), seed=0)
+
+
+@pytest.fixture
+def known(tokenizer: Any, problems: list[Problem]) -> list[Thought]:
+    """The true thought of each problem, with its answer."""
+    return [thought_of(tokenizer, p.item.thought(), p.item.answer) for p in problems]
+
+
+def test_problems_are_those_of_the_suite(tokenizer: Any, problems: list[Problem], known: list[Thought]) -> None:
+    assert [p.item for p in problems[:3]] == list(draw_problems(FAMILIES[0], 7, 3, "test"))
+    answer = problems[-1].item.answer
+    assert problems[-1].answer == [*tokenize_text(tokenizer, answer), ID["end"]]
+    assert problems[-1].written == [*tokenize_characters(tokenizer, answer), ID["end"]]
+    assert quietstar_exact_match(tokenizer, problems, [t.answer for t in known]).tolist() == [1.0] * 6
+    assert quietstar_problems(tokenizer, 3, 8, "test")[0] != problems[0]
+
+
+def test_most_training_problems_are_of_families_solved_at_times(tokenizer: Any, problems: list[Problem]) -> None:
+    solved = Answered([], np.array([1.0, 1.0, 1.0, 1.0, 0.0, 1.0])).by_family(problems)
+    assert solved == {FAMILIES[0]: 1.0, FAMILIES[1]: pytest.approx(2 / 3)}
+    drawn = fresh_training_problems(tokenizer, 20, 5, solved)
+    assert [sum(p.item.task == name for p in drawn) for name in FAMILIES] == [3, 17]
+    assert not {p.item.prompt for p in drawn} & {p.item.prompt for p in problems}
+    assert len(fresh_training_problems(tokenizer, 20, 5, dict.fromkeys(FAMILIES, 1.0))) == 20
+
+
 def test_controls_stand_where_thoughts_do(
-    model: TinyTitanForCausalLM, tokenizer: Any, thinker: Thinker, monkeypatch: pytest.MonkeyPatch
+    model: TinyTitanForCausalLM,
+    tokenizer: Any,
+    problems: list[Problem],
+    known: list[Thought],
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
-    problems = quietstar_suite_problems(tokenizer, 3, 7, "test")
-    assert [p.item for p in problems[:3]] == list(draw_problems("gcd", 7, 3, "test"))
-    assert problems[0].answer == [*tokenize_text(tokenizer, problems[0].item.answer), ID["end"]]
-    asked: list[tuple[list[Any], list[Any]]] = []
+    right = {tuple(p.prompt): p.written for p in problems}
 
-    def oracle(_: Any, gate: Any, prompts: list[Any], insides: list[Any], limit: int) -> list[list[int]]:
-        asked.append((prompts, insides))
-        known = {tuple(p.prompt): p.answer for p in problems}
-        return [known[tuple(p)] if len(asked) == 1 else [ID["end"]] for p in prompts]
+    def oracle(_: Any, contexts: list[list[int]], limit: int) -> list[list[int]]:
+        """Right after pauses alone."""
+        asked = [c[: c.index(ID["think"])] if ID["think"] in c else c for c in contexts]
+        return [right[tuple(p)] if ID["pause"] in c else [ID["end"]] for p, c in zip(asked, contexts, strict=True)]
 
-    monkeypatch.setattr("forge.phases.quietstar.evaluation.answer_thinking", oracle)
-    monkeypatch.setattr("forge.phases.quietstar.evaluation.PROMPTS_AT_ONCE", 4)
-    thinker = replace(thinker, threshold=0.95)
-    found = evaluate_thoughts(model, tokenizer, thinker, problems, max_new_tokens=4, seed=1)
-    assert [len(part.ids) for part in found.thoughts] == [4, 2]
-    where = found.passed
-    assert 0 < where.sum() < len(where)  # otherwise this test says nothing
-    thoughtful = [problem.prompt for problem, w in zip(problems, where, strict=True) if w]
-    assert [prompts for prompts, _ in asked] == [thoughtful] * 3
-    assert found.correct["on"].tolist() == where.astype(float).tolist()
-    assert found.correct["pause"].sum() == found.correct["off"].sum() == 0
-    on, pause, shuffled = (insides for _, insides in asked)
-    assert pause == [[ID["pause"]] * 3] * int(where.sum())
-    assert all(a != b for a, b in zip(on, shuffled, strict=True))
-    for name in ("on", "pause", "shuffled"):
-        gap = found.log_likelihood[name] != found.log_likelihood["off"]
-        assert not gap[~where].any()
-        assert gap[where].all()
+    thinker = replace(settled(model, tokenizer, problems, Answered(known, np.ones(6)))[0], threshold=1.1)
+    monkeypatch.setattr(evaluation, "draft_without_thinking", oracle)
+    monkeypatch.setattr(evaluation, "PROMPTS_AT_ONCE", 4)
+    found = evaluate_thoughts(model, thinker, problems, known, max_new_tokens=4, seed=1)
+    assert [len(part.written) for part in found.thoughts] == [4, 2]
+    means = {name: values.mean() for name, values in found.correct.items() if name != "majority"}
+    assert means == {"off": 0, "one": 1, "on": 1, "pause": 1, "family": 0, "foreign": 0}
+    for name in ("pause", "family", "foreign"):
+        assert (found.log_likelihood[name] != found.log_likelihood["one"]).all()
+    assert len(found.tampering.followed) == 6
 
 
-@pytest.mark.usefixtures("two_families")
-def test_true_answers_do_not_reach_the_thoughts(model: TinyTitanForCausalLM, tokenizer: Any, thinker: Thinker) -> None:
-    problems = quietstar_suite_problems(tokenizer, 2, 7, "test")
-    swapped = [replace(p, answer=[40, 41, ID["end"]]) for p in problems]
-    one, two = (evaluate_thoughts(model, tokenizer, thinker, p, max_new_tokens=3, seed=1) for p in (problems, swapped))
-    assert np.array_equal(one.coherence, two.coherence)
-    assert np.array_equal(one.correct["on"], two.correct["on"])
-    assert not np.array_equal(one.log_likelihood["off"], two.log_likelihood["off"])
+def test_stand_ins_are_as_long_or_of_others() -> None:
+    insides, families = [[20 + i] * (1 + i) for i in range(6)], ["a", "a", "a", "b", "b", "c"]
+    made = quietstar_stand_ins(insides, families, seed=3)
+    assert made["one"] == insides
+    assert made["pause"] == [[ID["pause"]] * (1 + i) for i in range(6)]
+    for name in ("family", "foreign"):
+        assert all(a != b for a, b in zip(made[name], insides, strict=True))
+    assert sorted(made["foreign"]) == sorted(insides)
+    assert sorted(made["family"][:3]) == insides[:3]
+    assert made["family"][3:5] == [insides[4], insides[3]]
 
 
-def test_stand_ins_use_thoughts_of_others() -> None:
-    chosen = [[20 + i, 30 + i] for i in range(6)]
-    made = quietstar_stand_ins(chosen, seed=3)
-    assert made["on"] == chosen
-    assert sorted(made["shuffled"]) == sorted(chosen)
-    assert all(a != b for a, b in zip(made["shuffled"], chosen, strict=True))
+def test_true_answers_do_not_reach_the_thoughts(
+    model: TinyTitanForCausalLM, tokenizer: Any, problems: list[Problem]
+) -> None:
+    swapped = [replace(p, answer=[40, 41, ID["end"]], written=[40, ID["end"]]) for p in problems]
+    found = []
+    for asked in (problems, swapped):
+        thoughts = likeliest_thoughts(model, asked, 6, 4)
+        thinker = settled(model, tokenizer, asked, Answered(thoughts, np.zeros(6)))[0]
+        found.append(evaluate_thoughts(model, thinker, asked, thoughts, max_new_tokens=3, seed=1))
+    assert np.array_equal(found[0].coherence, found[1].coherence)
+    assert all(np.array_equal(found[0].correct[name], found[1].correct[name]) for name in found[0].correct)
+    assert not np.array_equal(found[0].log_likelihood["one"], found[1].log_likelihood["one"])
+
+
+def test_tampering_asks_whether_the_answer_follows(
+    model: TinyTitanForCausalLM,
+    tokenizer: Any,
+    problems: list[Problem],
+    known: list[Thought],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    def reader(_: Any, prompts: list[list[int]], insides: list[list[int]], limit: int) -> list[list[int]]:
+        """Answers what the first four thoughts come to, and the true answer after the others."""
+        pairs = zip(problems, insides, strict=False)  # none is asked where no thought can be changed
+        read = [replay(p.item.prompt, tokenizer.decode(inside)).answer or "" for p, inside in pairs]
+        answers = [*read[:4], *(p.item.answer for p in problems[4:])] if read else []
+        return [tokenize_text(tokenizer, text) for text in answers]
+
+    monkeypatch.setattr(evaluation, "answer_after_thoughts", reader)
+    found = tamper_with_thoughts(model, tokenizer, problems, known, 4, seed=2)
+    assert found.followed.tolist() == [1.0] * 4 + [0.0] * 2
+    assert found.stayed.tolist() == [0.0] * 4 + [1.0] * 2
+    open_thoughts = [Thought.of(t.inside, 0.5) for t in known]
+    assert len(tamper_with_thoughts(model, tokenizer, problems, open_thoughts, 4, seed=2).followed) == 0
+
+
+def test_validation_settles_how_answers_are_decoded(
+    model: TinyTitanForCausalLM,
+    tokenizer: Any,
+    problems: list[Problem],
+    known: list[Thought],
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    monkeypatch.setattr(choice, "answer_thinking", lambda *_: [[ID["end"]]] * 5 + [problems[5].written])
+    half = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])
+    thoughts = [*(Thought.of(t.inside, 0.5) for t in known[:3]), *known[3:]]
+    thinker, seen = settled(model, tokenizer, problems, Answered(thoughts, half))
+    assert not thinker.mixed
+    assert (seen["val/accuracy_alone"], seen["val/accuracy_mixed"]) == (0.5, pytest.approx(1 / 6))
+    assert seen["val/auc_logical"] == 1.0
+    assert settled(model, tokenizer, problems, Answered(thoughts, np.zeros(6)))[0].mixed
+    assert thinker.calibration.reference.shape == (5, 12)
+    two = Answered([], half), Answered([], np.ones(6))
+    assert best_by_validation({"input": two[0], "star": two[1], "reinforce": two[1]}) == "star"
+
+
+def test_auc_is_the_chance_to_be_above() -> None:
+    right = np.array([1.0, 1.0, 0.0, 0.0])
+    assert roc_auc(np.array([3.0, 2.0, 1.0, 0.0]), right) == 1.0
+    assert roc_auc(np.array([0.0, 3.0, 1.0, 2.0]), right) == 0.5
+    assert roc_auc(np.array([1.0, 1.0, 1.0, 0.0]), right) == 0.75
+    assert roc_auc(np.zeros(4), np.ones(4)) == 0.5
+
+
+def test_entropy_is_that_of_thoughts(
+    model: TinyTitanForCausalLM, problems: list[Problem], known: list[Thought]
+) -> None:
+    found = entropy_of_thoughts(model, problems, known)
+    model.config.halt_threshold = 1.0
+    exact = []
+    for problem, thought in zip(problems, known, strict=True):
+        ids = [*prompt_with_thought(problem.prompt, thought.inside), *thought.answer]
+        logits = model(np_ids(ids)).logits[0, len(problem.prompt) : -1].detach()
+        exact += (-(logits.softmax(-1) * logits.log_softmax(-1)).sum(-1)).tolist()
+    assert found == pytest.approx(float(np.mean(exact)), rel=0.05)
+
+
+def np_ids(ids: list[int]) -> Any:
+    """A batch of one row."""
+    import torch
+
+    return torch.tensor([ids])

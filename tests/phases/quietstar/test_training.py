@@ -1,48 +1,52 @@
-"""Training with thoughts: what is read, the loss and its parts, REINFORCE, interruption, memory."""
+"""Training on own thoughts: what is read, the loss and its parts, both methods, interruption, memory."""
 
 from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 import numpy as np
 import pytest
 import torch
+from transformers import PreTrainedTokenizerFast
 
 from forge.data.dataset import KINDS, EncodedSet
 from forge.data.render import ID
 from forge.errors import ForgeError, Interrupted
 from forge.model import TinyTitanForCausalLM
-from forge.phases.quietstar.batches import ThoughtBatch, quietstar_batch_source, spread_quietstar_examples
+from forge.phases.quietstar import training
+from forge.phases.quietstar.batches import ThoughtBatch, quietstar_batch_source
 from forge.phases.quietstar.params import Params
+from forge.phases.quietstar.problems import Problem
 from forge.phases.quietstar.training import (
+    Method,
     check_thought_memory,
+    own_thought_loss,
     prepare_quietstar_tokens,
     quietstar_leave_one_out,
-    thought_loss,
-    train_thoughts,
+    train_on_own_thoughts,
 )
-from forge.thinking.coherence import coherence_components
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.likelihood import thinker_answer_log_likelihood
-from forge.thinking.rows import thinker_batch_without_thoughts
-from forge.thinking.sampling import sample_thoughts, thought_sampling_generator
+from forge.thinking.likelihood import log_likelihood_of_continuations
+from forge.thinking.rows import batch_of_continuations, prompt_with_open_thought, prompt_with_thought
+from forge.thinking.sampling import Thought, thought_sampling_seed, write_thoughts
 from forge.train import language_loss, memory
 from forge.train.losses import LossFn
-from tests.support.stub_run import StubRun, random_set
-from tests.support.tiny_models import tiny_model
-from tests.support.toy_thoughts import thought_params
+from tests.support.stub_run import StubRun
+from tests.support.toy_thoughts import thought_of, thought_params
 
 SEED = 4
-REPLAY = {"tooled": 1.0}
+REPLAY = {"worked": 1.0}
 
 
-def loss_of(gate: ThoughtGate, **changes: float) -> LossFn:
-    return thought_loss(gate, language_loss(), thought_params(**changes), SEED)
+def loss_of(tokenizer: Any, gate: ThoughtGate, method: Method = "reinforce", **changes: float) -> LossFn:
+    return own_thought_loss(gate, language_loss(), tokenizer, thought_params(**changes), method, SEED, 0.5)
 
 
-def batch_of(data: EncodedSet, step: int, **changes: int) -> ThoughtBatch:
-    return quietstar_batch_source(data, REPLAY, thought_params(**{"steps": 3, **changes}), SEED)(step)
+@pytest.fixture
+def batch(problems: list[Problem], data: EncodedSet) -> ThoughtBatch:
+    return quietstar_batch_source(problems, data, REPLAY, thought_params(replay_tokens=600), SEED)(2)
 
 
 def stub(folder: Path, params: Params) -> StubRun:
@@ -57,141 +61,187 @@ def test_leave_one_out_is_the_mean_of_the_others() -> None:
     torch.testing.assert_close(quietstar_leave_one_out(reward), torch.tensor(wanted))
 
 
-def test_source_is_decided_by_the_seed_and_thinks_about_direct_rows_only(data: EncodedSet) -> None:
-    shares = {"direct": 0.0, "tooled": 1.0}
-    one, two = (quietstar_batch_source(data, shares, thought_params(steps=10), SEED) for _ in range(2))
-    direct = {tuple(data.row(int(i))[0].tolist()) for i in data.where("direct")}
+def test_source_is_decided_by_the_seed_and_thinks_about_every_problem(
+    problems: list[Problem], data: EncodedSet
+) -> None:
+    one, two = (quietstar_batch_source(problems, data, REPLAY, thought_params(batch=2), SEED) for _ in range(2))
     seen = []
-    for step in range(10):
-        batch, again = one(step), two(9 - step)
-        assert batch.step == step
-        seen += [(*p, *a) for p, a in zip(batch.prompts, batch.answers, strict=True)]
-        assert all(prompt[-1] == ID["assistant"] for prompt in batch.prompts)
-        assert set(data.kind[batch.replay.index]) == {KINDS.index("tooled")}
-        assert again.prompts == one(9 - step).prompts
-    assert set(seen) == direct  # 40 rows in 10 steps of 4: every one once
-    assert len(seen) == 40
-    with pytest.raises(ForgeError, match="direct"):
-        quietstar_batch_source(data.subset(data.where("tooled")), shares, thought_params(steps=2), SEED)
+    for step in range(4):
+        found = one(step)
+        assert found.step == step
+        assert found.problems == two(step).problems
+        assert set(data.kind[found.replay.index]) == {KINDS.index("worked")}
+        assert found.targets[found.valid].tolist() == [token for p in found.problems for token in p.answer]
+        seen += [p.item.prompt for p in found.problems]
+    assert len(set(seen[:6])) == 6  # each once before any is thought about again
+    with pytest.raises(ForgeError, match="persona"):
+        quietstar_batch_source(problems, data, {"persona": 1.0}, thought_params(), SEED)
 
 
-def test_a_batch_splits_into_thinking_micro_batches(data: EncodedSet, model: TinyTitanForCausalLM) -> None:
-    batch = batch_of(data, 2, replay_tokens=400)
+def test_a_batch_splits_into_thinking_micro_batches(
+    batch: ThoughtBatch, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast
+) -> None:
     parts = batch.split(2)
-    assert [part.prompts for part in parts] == [batch.prompts[:2], batch.prompts[2:]]  # type: ignore[attr-defined]
+    assert [part.problems for part in parts] == [batch.problems[:2], batch.problems[2:]]  # type: ignore[attr-defined]
     assert sum(part.count for part in parts) == batch.count
-    replayed = np.concatenate([part.replay.index for part in parts])  # type: ignore[attr-defined]
-    assert replayed.tolist() == batch.replay.index.tolist()
-    seeds = {part.step for part in batch.split(99)}  # type: ignore[attr-defined]
-    assert len(seeds) == min(len(batch.ids), len(batch.replay.ids)) > 1
+    assert len({part.step for part in parts}) == 2  # type: ignore[attr-defined]
     for part in parts:
-        loss, _ = loss_of(ThoughtGate(32))(model, part)
+        loss, _ = loss_of(tokenizer, ThoughtGate(32))(model, part)
         assert bool(torch.isfinite(loss))
 
 
-def test_spread_covers_the_set(data: EncodedSet) -> None:
-    assert spread_quietstar_examples(data, 10_000).tolist() == list(range(len(data)))
-    few = spread_quietstar_examples(data, 5, "direct")
-    assert len(few) == 5
-    assert set(few) <= set(data.where("direct"))
-    assert few[-1] == data.where("direct")[-1]
-    with pytest.raises(ForgeError, match="persona"):
-        spread_quietstar_examples(data, 5, "persona")
-
-
-def test_loss_is_the_sum_of_its_parts_and_reward_is_the_gain_in_likelihood(
-    model: TinyTitanForCausalLM, data: EncodedSet
+def test_metrics_say_what_was_sampled(
+    model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, batch: ThoughtBatch
 ) -> None:
-    gate = ThoughtGate(32)
-    torch.nn.init.normal_(gate.outer.weight, std=0.1, generator=torch.Generator().manual_seed(1))
-    model.config.halt_threshold = 1.0  # likelihoods halt as decoding does; training takes every step
-    batch = batch_of(data, 2)
-    loss, metrics = loss_of(gate)(model, batch)
-    thoughts = sample_thoughts(model, batch.prompts, 3, 3, thought_sampling_generator(SEED, 2))
-
-    def likelihood(insides: list[list[int]]) -> np.ndarray:
-        return thinker_answer_log_likelihood(model, batch.prompts, batch.answers, gate, insides)
-
-    off = thinker_answer_log_likelihood(model, batch.prompts, batch.answers)
-    gain = np.stack([likelihood(thoughts[:, i].tolist()) - off for i in range(3)], axis=1)
-    assert metrics["reward"] == pytest.approx(float(gain.mean()), abs=1e-4)
-    count = batch.count
-    assert metrics["loss_thought"] == pytest.approx(-float((gain.mean(1) + off).sum()) / count, abs=1e-4)
-    pause = likelihood([[ID["pause"]] * 3] * 4)
-    assert metrics["loss_pause"] == pytest.approx(-float(pause.sum()) / count, abs=1e-4)
-    without, _ = loss_of(gate, policy_weight=0.0)(model, batch)
-    scaled, _ = loss_of(gate, policy_weight=1.0)(model, batch)
-    wanted = 10 * (loss - without).item()
-    assert (scaled - without).item() == pytest.approx(wanted, rel=0.2)
+    gate = ThoughtGate(32, start=0.3)
+    loss, metrics = loss_of(tokenizer, gate, gain_weight=0.5)(model, batch)
+    assert bool(torch.isfinite(loss))
+    size = {"tokens": 6, "answer_tokens": 4, "temperature": 1.0}
+    seed = thought_sampling_seed(SEED, 2)
+    rows = write_thoughts(model, [p.prompt for p in batch.problems], thoughts=3, seed=seed, **size)  # type: ignore[arg-type]
+    gains = []
+    for problem, row in zip(batch.problems, rows, strict=True):
+        contexts = [prompt_with_thought(problem.prompt, thought.inside) for thought in row]
+        with_thought = log_likelihood_of_continuations(model, contexts, [problem.written] * 3)
+        without = log_likelihood_of_continuations(model, [problem.prompt], [problem.written])
+        gains.append((with_thought - without) / len(problem.written))
+    assert metrics["likelihood_gain"] == pytest.approx(float(np.mean(gains)), abs=1e-4)
+    assert metrics["reward"] == pytest.approx(metrics["right"] + 0.5 * metrics["likelihood_gain"], abs=1e-5)
+    assert metrics["ended"] == np.mean([thought.closed for row in rows for thought in row])
+    assert metrics["gate"] == pytest.approx(0.3, abs=1e-5)
+    assert 0 < metrics["entropy"] < np.log(len(tokenizer))
     with pytest.raises(TypeError):
-        loss_of(gate)(model, thinker_batch_without_thoughts([[3, 4]], [[20, 1]]))
+        loss_of(tokenizer, gate)(model, batch_of_continuations([[3, 4]], [[20, 1]]))
 
 
-def test_reinforce_makes_the_better_thought_likelier(
-    model: TinyTitanForCausalLM, data: EncodedSet, monkeypatch: pytest.MonkeyPatch
+def scripted(tokenizer: Any, problems: list[Problem]) -> list[list[Thought]]:
+    """For each problem its true thought and answer, and two wrong ones."""
+    return [
+        [
+            thought_of(tokenizer, p.item.thought(), p.item.answer),
+            thought_of(tokenizer, "00", "0"),
+            thought_of(tokenizer, "1", "00"),
+        ]
+        for p in problems
+    ]
+
+
+@pytest.mark.parametrize("method", ["star", "reinforce"])
+def test_both_methods_make_right_thoughts_likelier(
+    method: Method,
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    batch: ThoughtBatch,
+    monkeypatch: pytest.MonkeyPatch,
 ) -> None:
+    written = scripted(tokenizer, batch.problems)
+    monkeypatch.setattr(training, "write_thoughts", lambda *_, **__: written)
     gate = ThoughtGate(32)
-    batch = batch_of(data, 0)
-    batch = replace(batch, prompts=batch.prompts[:1] * 4, answers=batch.answers[:1] * 4)
-    better, worse = [20, 21, 22], [30, 31, 32]
-    fixed = torch.tensor([[better, worse, worse]] * 4)
-    monkeypatch.setattr("forge.phases.quietstar.training.sample_thoughts", lambda *_: fixed)
-    advantage = torch.tensor([[1.0, -0.5, -0.5]] * 4)
-    monkeypatch.setattr("forge.phases.quietstar.training.quietstar_leave_one_out", lambda reward: advantage)
-    plain = thinker_batch_without_thoughts(batch.prompts, batch.answers)
-    batch = replace(batch, ids=plain.ids, select=plain.select, targets=plain.targets, valid=plain.valid)
+    contexts = [prompt_with_open_thought(p.prompt) for p in batch.problems]
 
-    def fluency(inside: list[int]) -> float:
-        return float(coherence_components(model, batch.prompts[:1], [inside], [[1]])["fluency"][0])
+    def likely(place: int) -> float:
+        return float(log_likelihood_of_continuations(model, contexts, [row[place].ids for row in written]).mean())
 
-    before = fluency(better) / fluency(worse)
-    only_policy = loss_of(gate, policy_weight=1000.0)
+    before = [likely(place) for place in range(3)]
+    own = loss_of(tokenizer, gate, method, policy_weight=1000.0, gain_weight=0.0, entropy_floor=0.0)
     for _ in range(3):
-        loss, _ = only_policy(model, batch)
+        loss, metrics = own(model, batch)
         model.zero_grad()
         loss.backward()
         with torch.no_grad():
             for parameter in model.parameters():
                 if parameter.grad is not None:
-                    parameter -= 1e-6 * parameter.grad
-    assert fluency(better) / fluency(worse) > before
+                    parameter -= 1e-5 * parameter.grad
+    assert metrics["right"] == pytest.approx(1 / 3)
+    assert metrics["mixed_groups"] == 1.0
+    right, *wrong = (likely(place) - was for place, was in enumerate(before))
+    assert right > max(0.0, *wrong)
+    if method == "reinforce":
+        assert max(wrong) < 0
 
 
-def test_thought_tokens_start_as_the_assistants(model: TinyTitanForCausalLM) -> None:
+def test_star_learns_nothing_from_wrong_thoughts(
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    batch: ThoughtBatch,
+    monkeypatch: pytest.MonkeyPatch,
+) -> None:
+    wrong = [[thought_of(tokenizer, "00", "0")] * 3 for _ in batch.problems]
+    monkeypatch.setattr(training, "write_thoughts", lambda *_, **__: wrong)
+    losses = {}
+    for weight in (0.0, 1.0):
+        loss, metrics = loss_of(tokenizer, ThoughtGate(32), "star", policy_weight=weight)(model, batch)
+        losses[weight] = loss.item()
+    assert metrics["own"] == 0.0
+    assert "entropy" not in metrics
+    assert losses[0.0] == losses[1.0]
+
+
+def test_entropy_below_its_floor_is_asked_for(
+    model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, batch: ThoughtBatch
+) -> None:
+    losses = {}
+    for floor in (0.0, 100.0):
+        loss, metrics = loss_of(tokenizer, ThoughtGate(32), entropy_floor=floor, policy_weight=2.0)(model, batch)
+        losses[floor] = loss.item()
+    assert losses[100.0] - losses[0.0] == pytest.approx(2.0 * (100.0 - metrics["entropy"]), abs=1e-3)
+
+
+def test_the_gate_alone_is_moved_by_its_loss(
+    model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, batch: ThoughtBatch
+) -> None:
+    gate, flat = ThoughtGate(32), [row[0] for row in scripted(tokenizer, batch.problems)]
+    gain, loss, opened = training._gains(model, gate, batch.problems, flat)
+    assert gain.shape == (4,)
+    assert opened == pytest.approx(0.02, abs=1e-5)
+    loss.backward()
+    assert gate.outer.weight.grad is not None
+    assert all(parameter.grad is None for parameter in model.parameters())
+
+
+def test_pause_starts_as_the_assistant(model: TinyTitanForCausalLM) -> None:
+    before = model.embed.weight.clone()
     prepare_quietstar_tokens(model)
-    for name in ("think", "/think", "pause"):
-        assert torch.equal(model.embed.weight[ID[name]], model.embed.weight[ID["assistant"]])
-    assert not torch.equal(model.embed.weight[ID["call"]], model.embed.weight[ID["assistant"]])
+    assert torch.equal(model.embed.weight[ID["pause"]], model.embed.weight[ID["assistant"]])
+    assert torch.equal(model.embed.weight[ID["think"]], before[ID["think"]])
 
 
 def test_an_interrupted_training_ends_with_the_same_bytes(
-    model: TinyTitanForCausalLM, data: EncodedSet, tmp_path: Path
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    problems: list[Problem],
+    data: EncodedSet,
+    tmp_path: Path,
 ) -> None:
     start = {name: value.clone() for name, value in model.state_dict().items()}
-    whole, _ = train_thoughts(stub(tmp_path / "a", thought_params()), model, data)
-    wanted = {name: value.clone() for name, value in model.state_dict().items()}
+
+    def trained(folder: str, stop_at: int = -1) -> tuple[dict[str, torch.Tensor], ThoughtGate]:
+        model.load_state_dict(start)
+        run = stub(tmp_path / folder, thought_params())
+        run.stop_at = stop_at
+        gate, _ = train_on_own_thoughts(run, model, tokenizer, problems, data, "reinforce")
+        return {name: value.clone() for name, value in model.state_dict().items()}, gate
+
+    wanted, whole = trained("a")
     assert "think_gate.inner.weight" not in wanted
     assert not torch.equal(whole.outer.weight, torch.zeros_like(whole.outer.weight))  # the gate is trained
     assert float(whole.reward_count) == 4
-    model.load_state_dict(start)
-    run = stub(tmp_path / "b", thought_params())
-    run.stop_at = 2
     with pytest.raises(Interrupted):
-        train_thoughts(run, model, data)
+        trained("b", stop_at=2)
     assert not hasattr(model, "think_gate")
-    model.load_state_dict(start)
     torch.manual_seed(123)
-    resumed, _ = train_thoughts(stub(tmp_path / "b", thought_params()), model, data)
-    for name, value in model.state_dict().items():
+    found, resumed = trained("b")
+    for name, value in found.items():
         assert torch.equal(value, wanted[name]), name
     for name, value in resumed.state_dict().items():
         assert torch.equal(value, whole.state_dict()[name]), name
 
 
-def test_thoughts_that_cannot_fit_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
+def test_thoughts_that_cannot_fit_are_refused(
+    model: TinyTitanForCausalLM, problems: list[Problem], monkeypatch: pytest.MonkeyPatch
+) -> None:
     """The suggestion names the phase's own dial."""
-    data, params = random_set(), thought_params(thoughts=8, thought_tokens=12, batch=1024)
-    model = tiny_model(low_heads=[2], low_ffn=[24], high_heads=[2], high_ffn=[24])
     monkeypatch.setattr(memory, "available_training_bytes", lambda device: memory.RESERVE + 2**20)
+    long = [replace(p, prompt=p.prompt * 3) for p in problems]
     with pytest.raises(ForgeError, match=r"divide quietstar.batch by \d+ in params.yaml"):
-        check_thought_memory(model, data, params)
+        check_thought_memory(model, long, thought_params(thoughts=8, thought_tokens=12, batch=1024))

@@ -234,7 +234,7 @@ def test_an_experiment_at_another_scale_is_one_line(repository: Path, capsys: py
     assert (changed["scales.tiny.edge.steps"], len(changed)) == (50, 102)
     assert main(["compare", "--all"]) == 0
     lines = capsys.readouterr().out.strip().splitlines()
-    assert lines[0].split()[:9] == ["name", "commit", "bytes", "smaller", "BPB", "suite", "tools", "claims", "min"]
+    assert lines[0].split()[2:9] == ["bytes", "smaller", "BPB", "thoughts", "tools", "claims", "min"]
     assert [line.split()[0] for line in lines[2:]] == ["HEAD", "workspace", "fewer"]
     assert "scale=tiny, edge.prune_ratio=0.75" in lines[3]
 

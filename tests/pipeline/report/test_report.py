@@ -24,7 +24,8 @@ def _write_claims(path: Path, claims: list[Claim]) -> None:
 def _row(phase: str, size: int, accuracy: float) -> LedgerRow:
     return LedgerRow(
         phase=phase, bytes=size, parameters=900_000, bpb=2.25, accuracy_no_tools=0.2, accuracy_tools=accuracy,
-        seconds=30.0, files=[f"models/{phase}/x"],
+        accuracy_thoughts=accuracy / 2, accuracy_all=accuracy, seconds=30.0, files=[f"models/{phase}/x"],
+        ci95={"accuracy_thoughts": (accuracy / 2 - 0.03, accuracy / 2 + 0.03)},
     )  # fmt: skip
 
 
@@ -144,6 +145,24 @@ def test_ladder_names_phases_and_sizes_and_follows_the_rows() -> None:
     for words in ("1 cognate", "2 compress", "4 MiB", "90 KiB"):
         assert words in svg
     assert plot_ladder_svg([_row("cognate", 4 << 20, 0.5), _row("compress", 90 << 10, 0.7)]) != svg
+    for title in ("suite, at once", "thoughts", "tools", "all"):
+        assert f">{title}<" in svg
+    assert ">tools explained<" not in svg, "no row has it"
+    bare = [row.model_copy(update={"ci95": {}}) for row in rows]
+    assert plot_ladder_svg(bare) != svg, "intervals are drawn"
+
+
+def test_rows_from_before_a_column_are_reported_with_an_empty_cell(results: Path) -> None:
+    new = ("accuracy_thoughts", "accuracy_all", "ci95")
+    for phase in ORDER:
+        row = json.loads((results / phase / "ledger.json").read_text())
+        atomic_write_json(results / phase / "ledger.json", {key: row[key] for key in row if key not in new})
+    report = write_report(results, scale="tiny", seed=0)
+    assert "thoughts_of_phase_3_kept" not in report["summary"]
+    assert "| 2.250 | 0.200 |  | 0.500 |  |  |" in (results / "report.md").read_text()
+    assert ">thoughts<" not in (results / "ladder.svg").read_text()
+    assert "accuracy_thoughts" not in json.loads((results / "headline.json").read_text())
+    assert json.loads((results / "ladder.json").read_text())[0]["accuracy_thoughts"] is None
 
 
 def test_the_headline_and_the_ladder_are_the_reports_figures(results: Path) -> None:
@@ -152,7 +171,9 @@ def test_the_headline_and_the_ladder_are_the_reports_figures(results: Path) -> N
     last = report["ledger"][-1]
     assert told["bytes"] == last["bytes"] == 4_000_000 >> 7
     assert told["compression"] == 128.0
-    assert (told["bpb"], told["accuracy"], told["accuracy_tools"]) == (2.25, 0.2, last["accuracy_tools"])
+    for key in ("accuracy_thoughts", "accuracy_tools", "accuracy_all"):
+        assert told[key] == last[key]
+    assert (told["bpb"], report["summary"]["thoughts_of_phase_3_kept"]["value"]) == (2.25, 0.85 / 0.6)
     assert told["claims_passed"] == report["claims_passed"]
     assert told["minutes"] == 4.0
     points = json.loads((results / "ladder.json").read_text())

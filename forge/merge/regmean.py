@@ -1,0 +1,105 @@
+"""RegMean: the merge of linear layers that is nearest, in outputs, to all models at once (arXiv 2212.09849).
+
+An average treats every direction of a layer's input alike, though each model was trained on inputs that lie in some
+directions far more than in others. RegMean solves a least squares problem instead: the merged layer should give on each
+model's inputs what that model's layer gives. It needs data, a few batches of it, for the second moments of the inputs.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from contextlib import ExitStack
+from typing import Any
+
+import numpy as np
+import torch
+from torch import Tensor, nn
+
+from forge.data.dataset import EncodedSet
+from forge.errors import ForgeError
+from forge.merge.methods import Model, StateDict, check_mergeable, merge_linear
+from forge.model.titan import TinyTitanForCausalLM
+from forge.train.batches import gather_batch
+
+OFF_DIAGONAL = 0.9  # alpha of the paper's section 3.3
+_RIDGE = 1e-4  # of the mean of the diagonal: units that never fired have no moments, there the average holds
+_ROWS = 64
+
+Grams = Mapping[str, Tensor]
+
+
+@torch.no_grad()
+def layer_input_grams(model: TinyTitanForCausalLM, data: EncodedSet) -> dict[str, Tensor]:
+    """Second moments x x^T / n (in, in), float64, of the inputs of every core layer, by the name of its weight.
+
+    Inputs are those of all tokens of ``data``; where the model works on supervised tokens alone (its last block, the
+    second recurrence step), those of these.
+    """
+    sums: dict[str, Tensor] = {}
+    counts: dict[str, int] = {}
+    inside = torch.empty(0)
+
+    def add(name: str, x: Tensor) -> None:
+        flat = (x[inside] if x.dim() == 3 else x).double()  # side by side where only some places are looked at
+        sums[name] = sums[name].addmm_(flat.T, flat) if name in sums else flat.T @ flat
+        counts[name] = counts.get(name, 0) + len(flat)
+
+    def hook(name: str) -> Any:
+        def before(_: nn.Module, given: tuple[Tensor, ...]) -> None:
+            add(f"{name}.weight", given[0])
+
+        return before
+
+    table, order = model.eval().embedding_weight(), np.argsort(data.lengths, kind="stable")
+    with ExitStack() as hooks:
+        for name, linear in model.core_linears().items():
+            hooks.callback(linear.register_forward_pre_hook(hook(name)).remove)
+        for start in range(0, len(order), _ROWS):
+            index = order[start : start + _ROWS]
+            batch = gather_batch(data, index)
+            inside = torch.arange(batch.ids.shape[1]) < torch.from_numpy(data.lengths[index])[:, None]
+            trace = model.prefill(batch.ids, table, select=batch.select, valid=batch.valid)
+            if model.steps > 1:
+                model.recurrence_step(trace)
+    return {name: total / counts[name] for name, total in sums.items()}
+
+
+def regmean(
+    models: Sequence[Model],
+    grams: Sequence[Grams],
+    weights: Sequence[float],
+    off_diagonal: float = OFF_DIAGONAL,
+) -> StateDict:
+    """RegMean, arXiv 2212.09849, section 3: W = (sum_i w_i G_i)^-1 sum_i w_i G_i W_i for weights as (in, out).
+
+    Args:
+        models: state dicts of equal names and shapes.
+        grams: one a model, by tensor name; see `layer_input_grams`. Tensors without one are averaged.
+        weights: one a model, at least 0 and not all 0; they multiply its Gram matrices (the paper has equal ones).
+        off_diagonal: factor on the entries off the diagonals; 0 weighs each input by itself, 1 is plain least squares.
+
+    Raises:
+        ForgeError: models do not match, numbers of models, Gram matrices and weights differ, or a negative weight.
+    """
+    check_mergeable(models)
+    if not len(models) == len(grams) == len(weights):
+        raise ForgeError(f"merge: {len(models)} models, {len(grams)} sets of Gram matrices, {len(weights)} weights")
+    if min(weights) < 0.0:
+        raise ForgeError("merge: RegMean needs weights of at least zero")
+    merged = merge_linear(models, weights)
+    used = [(model, gram, w) for model, gram, w in zip(models, grams, weights, strict=True) if w > 0.0]
+    if len(used) == 1:
+        return merged
+    for name in merged.keys() & used[0][1].keys():
+        kept = [(_shrunk(gram[name], off_diagonal) * w, model[name].detach().double()) for model, gram, w in used]
+        moments = torch.stack([gram for gram, _ in kept]).sum(0)
+        outputs = torch.stack([gram @ weight.T for gram, weight in kept]).sum(0)
+        merged[name] = torch.linalg.solve(moments, outputs).T.to(merged[name].dtype).contiguous()
+    return merged
+
+
+def _shrunk(gram: Tensor, off_diagonal: float) -> Tensor:
+    gram = gram.double()
+    diagonal = torch.diag(gram.diagonal())
+    ridge = _RIDGE * float(gram.diagonal().mean())
+    return off_diagonal * gram + (1.0 - off_diagonal) * diagonal + ridge * torch.eye(len(gram), dtype=gram.dtype)
