@@ -23,7 +23,6 @@ def baking_claims(
 ) -> list[Claim]:
     """``tools``: baked, unbaked, prompted, half; ``personas``: baked, none."""
     baked, metric = tools["baked"].correct, "tool call executed with the right result, held-out phrasings"
-    forgotten = mean(before.thoughts.correct) - mean(after.thoughts.correct)
     return [
         run.compare(
             "baked tools work without any tool text",
@@ -54,6 +53,13 @@ def baking_claims(
             personas["none"].correct,
             control_name="the baked model without a handle",
         ),
+        *_suite_claims(run, before, after),
+    ]
+
+
+def _suite_claims(run: PhaseRun[Params], before: Measurement, after: Measurement) -> list[Claim]:
+    forgotten = mean(before.thoughts.correct) - mean(after.thoughts.correct)
+    return [
         run.compare(
             "answers without tools are not forgotten (within 5 points)",
             "suite exact match without tools",

@@ -14,6 +14,7 @@ TRAINING = (
             "checkpoint_every",
             "clip",
             "decay_fraction",
+            "further_steps",
             "halt_weight",
             "muon_lr",
             "warmup_fraction",

@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
+import math
+from collections.abc import Callable
+from dataclasses import dataclass, replace
 from itertools import combinations
 
 import numpy as np
@@ -16,13 +18,15 @@ from forge.model import TinyTitanForCausalLM
 from forge.phases.cognate.params import Params as CognateParams
 from forge.phases.evomerge.checkpointing import Checkpointer
 from forge.phases.evomerge.evolve import EvolutionResult, evolve
-from forge.phases.evomerge.fitness import fitness_batch, fitness_batch_loss, fitness_function
-from forge.phases.evomerge.genome import Layout, express_genome, uniform_average_genome
+from forge.phases.evomerge.fitness import Fitness, fitness_batch, fitness_batch_loss, fitness_function
+from forge.phases.evomerge.genome import EXTRAPOLATED, Layout, express_genome, uniform_average_genome
 from forge.phases.evomerge.parallel import evolution_on_one_thread
 from forge.phases.evomerge.params import Params
+from forge.phases.evomerge.state import Individual
 from forge.train import plan_batches
 
 GRAM_BATCHES = 8  # of each parent's own reading, for RegMean
+FINAL_ROWS = 4  # times as many rows judge the finalists
 
 
 @dataclass(frozen=True)
@@ -72,6 +76,8 @@ def evolve_champion(
         saver.load(),
         grams=grams,
     )
+    judge, _ = fitness_function(model, fitness_batch(val, FINAL_ROWS * p.fitness_samples, run.seed), states, p.fitness)
+    result = replace(result, champion=best_of_finalists(run, judge, base, states, grams, result))
     loss = fitness_batch_loss(model, batch)
     barriers = {
         f"{names[i]}~{names[j]}": loss_barrier(states[i], states[j], loss)
@@ -89,6 +95,32 @@ def evolve_champion(
         result,
         barriers,
     )
+
+
+def best_of_finalists(
+    run: PhaseRun[Params],
+    judge: Callable[[StateDict], Fitness],
+    base: StateDict,
+    states: list[StateDict],
+    grams: list[Grams],
+    result: EvolutionResult,
+) -> Individual:
+    """The best, by ``judge``, of the archive and of the merges that treat all parents alike.
+
+    Of many genomes a search keeps those that are lucky on the rows that it sees, so the judge should see others too.
+    """
+    layout = Layout.of(base, states, run.params.grouping)
+    alike = (
+        uniform_average_genome(layout),
+        uniform_average_genome(layout, t=EXTRAPOLATED),
+        uniform_average_genome(layout, "regmean"),
+    )
+    known = [(genome, result.state.records.get(genome.key())) for genome in alike]
+    finalists = [Individual(genome, record.fitness, 0) for genome, record in known if record and record.fitness]
+    finalists += result.archive
+    with evolution_on_one_thread():
+        scores = [judge(express_genome(finalist.genome, base, states, grams)).value for finalist in finalists]
+    return finalists[max(range(len(scores)), key=lambda i: scores[i] if math.isfinite(scores[i]) else -math.inf)]
 
 
 def parents_input_grams(

@@ -47,7 +47,13 @@ def params(**changes: Any) -> dict[str, Any]:
     }
     rates = {"muon_lr": 0.02, "adam_lr": 0.01, "weight_decay": 0.01, "clip": 1.0, "halt_weight": 0.1}
     pace = {"warmup_fraction": 0.0, "decay_fraction": 0.5, "checkpoint_every": 50, "batch_tokens": 150}
-    sizes = {"trunk_steps": 4, "branch_steps": 3, "branch_rate": 0.2, "trunk_mix": mixture(direct=1.0, text=1.0)}
+    sizes = {
+        "trunk_steps": 4,
+        "branch_steps": 3,
+        "branch_rate": 0.2,
+        "further_steps": 1.0,
+        "trunk_mix": mixture(direct=1.0, text=1.0),
+    }
     return {**SIZES, **rates, **pace, **sizes, "branches": branches, **changes}
 
 
@@ -69,7 +75,8 @@ def test_the_trunk_learns_what_it_reads(tmp_path: Path) -> None:
     model = new_cognate_model(run.params, 48, 1)
     before = likelihood(model, data).perplexity
     result = train_trunk(run, model, data)
-    assert run.logged[-1][1]["train/learning_rate"] == run.params.muon_lr  # handed over before it decays
+    # handed over where a branch starts
+    assert run.logged[-1][1]["train/learning_rate"] == run.params.branch_rate * run.params.muon_lr
     assert result.final_loss < result.first_loss
     read, unread = data.where("direct", "text"), data.where("tool", "persona")
     assert likelihood(model, data, read).perplexity < 0.7 * before
@@ -82,8 +89,8 @@ def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeyp
     prices: list[tuple[float, ...]] = []
     read: list[np.ndarray] = []
 
-    def priced(halt_weight: float, ponder_cost: float = 0.0, early_weight: float = 0.5) -> Any:
-        prices.append((halt_weight, ponder_cost, early_weight))
+    def priced(*weights: float) -> Any:
+        prices.append(weights)
         loss = language_loss(*prices[-1])
 
         def seen(model: Any, batch: Batch) -> Any:
@@ -94,13 +101,13 @@ def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeyp
 
     monkeypatch.setattr("forge.phases.cognate.training.language_loss", priced)
     train_branch(run, run.params.branches["memory_integration"], model, data)
-    assert prices == [(0.1, 0.5, 0.4)]
+    assert prices == [(0.1, 0.5, 0.4, 1.0)]
     assert set(np.concatenate(read)) <= set(data.where("recall"))
     assert model.config.memory_capacity == 128
     assert model.memory.capacity == 128
     assert any(bool((model.state_dict()[n] != w).any()) for n, w in tiny_model().state_dict().items())
     train_trunk(run, model, data)
-    assert prices[1:] == [(0.1, 0.0, 0.4)]
+    assert prices[1:] == [(0.1, 0.0, 0.4, 1.0)]
 
 
 def test_a_branch_starts_gently(tmp_path: Path) -> None:
