@@ -76,7 +76,7 @@ def write_thoughts(
         scored=True,
     )
     written = [Thought.of(generation.ids, generation.fluency) for generation in made]
-    return [written[start : start + thoughts] for start in range(0, len(written), thoughts)]
+    return [written[row * thoughts : (row + 1) * thoughts] for row in range(len(prompts))]
 
 
 def draft_without_thinking(model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int) -> list[list[int]]:

@@ -41,35 +41,34 @@ class Thoughts:
     valid: NDArray[np.bool_]
     seconds: float
 
-    def vote(self) -> list[list[int] | None]:
-        """Of each prompt the answer with the most coherence behind it, None where no thought is valid."""
+    def vote(self) -> list[list[int]]:
+        """Of each prompt the answer with the most coherence behind it; the likeliest thought's where none is valid."""
         votes = self.coherence * self.valid
         return [weigh_thought_answers(*row) for row in zip(self.answers, votes, self.valid, strict=True)]
 
-    def majority(self) -> list[list[int] | None]:
-        """Of each prompt the answer that most thoughts gave, coherent or not; None where no thought ended."""
+    def majority(self) -> list[list[int]]:
+        """Of each prompt the answer that most thoughts gave, coherent or not."""
         ended = np.array([[thought.closed for thought in row] for row in self.written])
         return [weigh_thought_answers(*row) for row in zip(self.answers, ended.astype(float), ended, strict=True)]
 
 
-def weigh_thought_answers(
-    answers: Sequence[list[int]], weights: NDArray[Any], counted: NDArray[np.bool_]
-) -> list[int] | None:
-    """The answer with the largest sum of weights (n) among those that count, the earlier one of equals."""
+def weigh_thought_answers(answers: Sequence[list[int]], weights: NDArray[Any], counted: NDArray[np.bool_]) -> list[int]:
+    """The answer with the largest sum of weights (n) among those that count, the earlier one of equals; the first where
+    none counts."""
     votes: dict[tuple[int, ...], float] = {}
     for answer, weight, counts in zip(answers, weights, counted, strict=True):
         if counts:
             votes[tuple(answer)] = votes.get(tuple(answer), 0.0) + float(weight)
-    return list(max(votes.items(), key=lambda vote: vote[1])[0]) if votes else None
+    return list(max(votes.items(), key=lambda vote: vote[1])[0]) if votes else list(answers[0])
 
 
 @dataclass(frozen=True)
 class Thinker:
     """What thinking needs beside the model; saved as ``think_gate.safetensors`` in its directory.
 
-    thoughts, tokens: how many and how long at most. temperature: of their sampling. threshold: coherence (0..1) below
-    which a thought has no vote. mixed: whether the gate mixes the state of an answer at once into that after a thought;
-    if not, the gate is not used.
+    thoughts, tokens: how many and how long at most; one is the likeliest, the others are sampled. temperature: of their
+    sampling. threshold: coherence (0..1) below which a thought has no vote. mixed: whether the gate mixes the state of
+    an answer at once into that after a thought; if not, the gate is not used.
     """
 
     gate: ThoughtGate
@@ -84,17 +83,19 @@ class Thinker:
     def think(
         self, model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int, seed: int = 0
     ) -> Thoughts:
-        """Sampled thoughts after prompts (ids that end with ``<|assistant|>`` or ``<|think|>``)."""
+        """Thoughts after prompts (ids that end with ``<|assistant|>`` or ``<|think|>``), the likeliest first."""
         started = time.perf_counter()
-        written = write_thoughts(
+        first = write_thoughts(model, prompts, tokens=self.tokens, answer_tokens=max_new_tokens)
+        others = write_thoughts(
             model,
             prompts,
-            thoughts=self.thoughts,
+            thoughts=self.thoughts - 1,
             tokens=self.tokens,
             answer_tokens=max_new_tokens,
             temperature=self.temperature,
             seed=seed,
         )
+        written = [[*one, *more] for one, more in zip(first, others, strict=True)]
         flat = [thought for row in written for thought in row]
         asked = [prompt for prompt in prompts for _ in range(self.thoughts)]
         raw = coherence_components(model, self.tokenizer, asked, flat)
@@ -124,19 +125,15 @@ class Thinker:
         self, model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int, seed: int = 0
     ) -> list[list[int]]:
         """What the thoughts vote for (ids with ``<|end|>``), without tools; where none has a vote, what comes after the
-        likeliest thought.
+        likeliest.
 
         ForgeError for a model of another width than the gate's.
         """
         if self.gate.inner.out_features != model.config.hidden_size:
             raise ForgeError("the think gate beside this model belongs to one of another width")
-        found: list[list[int] | None] = []
+        found: list[list[int]] = []
         for index, part in enumerate(slice_prompts_for_thinker(len(prompts), PROMPTS_AT_ONCE)):
             found += self.think(model, prompts[part], max_new_tokens, thought_sampling_seed(seed, index)).vote()
-        left = [i for i, answer in enumerate(found) if answer is None]
-        likeliest = write_thoughts(model, [prompts[i] for i in left], tokens=self.tokens, answer_tokens=max_new_tokens)
-        for i, (thought,) in zip(left, likeliest, strict=True):
-            found[i] = thought.answer
         return [answer or [ID["end"]] for answer in found]
 
     def to_bytes(self) -> bytes:

@@ -9,7 +9,7 @@ from forge.data.render import ID
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.model.engine import generate
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.likelihood import log_likelihood_of_continuations
+from forge.thinking.likelihood import log_likelihood_of_continuations, log_likelihood_with_gate
 from forge.thinking.rows import (
     ROLE_IDS,
     batch_of_continuations,
@@ -136,6 +136,15 @@ def test_a_likelihood_does_not_depend_on_other_rows(model: TinyTitanForCausalLM)
     alone = [log_likelihood_of_continuations(model, [p], [a])[0] for p, a in zip(asked, answers, strict=True)]
     assert together == pytest.approx(alone, abs=1e-4)
     assert len(set(together)) == 4
+
+
+@pytest.mark.parametrize("weight", [0, 1])
+def test_a_gate_mixes_likelihoods_of_both_states(model: TinyTitanForCausalLM, weight: int) -> None:
+    asked, answers = prompts(3), [[20, 1], [21, 22, 23, 1], [1]]
+    thought = [prompt_with_thought(prompt, [30 + i]) for i, prompt in enumerate(asked)]
+    mixed = log_likelihood_with_gate(model, force(ThoughtGate(32), weight), asked, thought, answers)
+    wanted = log_likelihood_of_continuations(model, thought if weight else asked, answers)
+    assert mixed == pytest.approx(wanted, abs=1e-4)
 
 
 def test_chunks_cover_everything_once() -> None:

@@ -1,9 +1,10 @@
 """Do thoughts help, and is it what they say that helps? One checkpoint, the same problems, several ways to answer them.
 
-off: at once. on: several sampled thoughts vote (:mod:`forge.thinking.thinker`). one: after the likeliest thought, which
-the controls are held against: pause: as many ``<|pause|>`` tokens in its place; family: the thought of another problem
-of the same family; foreign: that of any other problem. tampered: the likeliest thought with one digit changed where the
-answer is read off; does the answer follow? No true answer is used before answers are scored.
+off: at once. on: several thoughts vote (:mod:`forge.thinking.thinker`). one: after the likeliest thought, which the
+controls are held against: pause: as many ``<|pause|>`` tokens in its place; family: the thought of another problem of
+the same family; foreign: that of any other problem. tampered: the likeliest thought with one digit changed where the
+answer is read off; does the answer follow? Likelihoods of the true answer mix the state after a thought with the state
+without by the gate, which is trained for them. No true answer is used before answers are scored.
 """
 
 from __future__ import annotations
@@ -21,7 +22,7 @@ from forge.model import TinyTitanForCausalLM
 from forge.model.engine import decode_titan_output_ids
 from forge.phases.quietstar.problems import Floats, Problem, quietstar_exact_match
 from forge.thinking.coherence import thought_derangement
-from forge.thinking.likelihood import log_likelihood_of_continuations
+from forge.thinking.likelihood import log_likelihood_of_continuations, log_likelihood_with_gate
 from forge.thinking.rows import PROMPTS_AT_ONCE, prompt_with_thought, slice_prompts_for_thinker
 from forge.thinking.sampling import (
     Thought,
@@ -76,40 +77,35 @@ def evaluate_thoughts(
     model: TinyTitanForCausalLM,
     thinker: Thinker,
     problems: Sequence[Problem],
-    likeliest: Sequence[Thought],
     *,
     max_new_tokens: int,
     seed: int,
 ) -> Evaluation:
-    """Answer every problem under every condition; ``likeliest`` are the model's greedy thoughts."""
+    """Answer every problem under every condition."""
     model.eval()
     tokenizer, prompts = thinker.tokenizer, [p.prompt for p in problems]
     thoughts = [
         thinker.think(model, prompts[part], max_new_tokens, thought_sampling_seed(seed, index))
         for index, part in enumerate(slice_prompts_for_thinker(len(problems), PROMPTS_AT_ONCE))
     ]
+    likeliest = [row[0] for part in thoughts for row in part.written]
     made = {
         "off": draft_without_thinking(model, prompts, max_new_tokens),
         "one": [thought.answer for thought in likeliest],
-        "on": _with_fallback([answer for part in thoughts for answer in part.vote()], likeliest),
-        "majority": _with_fallback([answer for part in thoughts for answer in part.majority()], likeliest),
+        "on": [answer for part in thoughts for answer in part.vote()],
+        "majority": [answer for part in thoughts for answer in part.majority()],
     }
     insides = quietstar_stand_ins([thought.inside for thought in likeliest], [p.item.task for p in problems], seed)
     likely = {"off": log_likelihood_of_continuations(model, prompts, [p.answer for p in problems])}
     for name, inside in insides.items():
         contexts = [prompt_with_thought(prompt, thought) for prompt, thought in zip(prompts, inside, strict=True)]
-        likely[name] = log_likelihood_of_continuations(model, contexts, [p.written for p in problems])
+        likely[name] = log_likelihood_with_gate(model, thinker.gate, prompts, contexts, [p.written for p in problems])
         if name in CONTROLS:
             made[name] = draft_without_thinking(model, contexts, max_new_tokens)
     correct = {name: quietstar_exact_match(tokenizer, problems, rows) for name, rows in made.items()}
     return Evaluation(
         correct, likely, thoughts, tamper_with_thoughts(model, tokenizer, problems, likeliest, max_new_tokens, seed)
     )
-
-
-def _with_fallback(votes: Sequence[list[int] | None], likeliest: Sequence[Thought]) -> list[list[int]]:
-    """Where no thought votes, the likeliest one's answer."""
-    return [thought.answer if vote is None else vote for vote, thought in zip(votes, likeliest, strict=True)]
 
 
 def quietstar_stand_ins(insides: Sequence[list[int]], families: Sequence[str], seed: int) -> dict[str, list[list[int]]]:

@@ -64,20 +64,21 @@ def run(run: PhaseRun[Params]) -> None:
     problems = quietstar_problems(tokenizer, run.evaluation.suite_n, run.evaluation.seed, "test")
     tested = {}
     for name, arm in arms.items():
-        model.load_state_dict(arm.weights)
-        tested[name] = answer_after_likeliest(model, tokenizer, problems, p)
+        if name != kept:
+            model.load_state_dict(arm.weights)
+            tested[name] = answer_after_likeliest(model, tokenizer, problems, p).correct
     model.load_state_dict(arms[kept].weights)
     gate = arms[method].gate
     assert gate is not None  # every method trains one
     thinker, settled = settle_thinker(model, tokenizer, gate, held_out, answered[kept], p, run.seed)
-    likeliest = tested[kept].thoughts
-    found = evaluate_thoughts(model, thinker, problems, likeliest, max_new_tokens=p.answer_tokens, seed=run.seed)
+    found = evaluate_thoughts(model, thinker, problems, max_new_tokens=p.answer_tokens, seed=run.seed)
+    tested[kept] = found.correct["one"]
     for index, part in enumerate(found.thoughts):
         run.log(2 * p.steps + 1 + index, **quietstar_step_metrics([part]))
 
     claims = thought_claims(run, found)
     entropy = {name: arm.entropy for name, arm in arms.items()}
-    claims += training_claims(run, {name: arm.correct for name, arm in tested.items()}, method, entropy)
+    claims += training_claims(run, {name: tested[name] for name in arms}, method, entropy)
     validation = {name: arm.accuracy for name, arm in answered.items()}
     decision = decide_quietstar_handoff(p.on_fail, claims, kept, validation)
     measured = run.evaluator(tokenizer).measure(model)

@@ -37,6 +37,7 @@ from forge.train.losses import LossFn, weighted_step_loss
 from forge.train.memory import check_training_memory
 
 Method = Literal["star", "reinforce"]
+ENTROPY_STRIDE = 4  # of so many tokens one is asked for its entropy: distributions take much memory
 
 
 def train_on_own_thoughts(
@@ -207,7 +208,7 @@ def _own_loss(
         (spread * F.cross_entropy(logits / temperature, rows.targets[rows.valid], reduction="none")).mean()
         for logits, _ in outputs
     ]
-    chances = F.log_softmax(outputs[-1][0], dim=-1)
+    chances = F.log_softmax(outputs[-1][0][::ENTROPY_STRIDE], dim=-1)
     return weighted_step_loss(losses, early_weight), -(chances.exp() * chances).sum(-1).mean()
 
 

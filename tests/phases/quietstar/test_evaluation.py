@@ -29,7 +29,7 @@ from forge.phases.quietstar.problems import (
 from forge.thinking.gate import ThoughtGate
 from forge.thinking.rows import prompt_with_thought
 from forge.thinking.sampling import Thought
-from forge.thinking.thinker import Thinker
+from forge.thinking.thinker import Thinker, Thoughts
 from tests.support.toy_thoughts import FAMILIES, thought_of, thought_params
 
 
@@ -64,6 +64,18 @@ def test_most_training_problems_are_of_families_solved_at_times(tokenizer: Any, 
     assert len(fresh_training_problems(tokenizer, 20, 5, dict.fromkeys(FAMILIES, 1.0))) == 20
 
 
+def thought_out(known: list[Thought]) -> Any:
+    """Stands for `Thinker.think`: the likeliest thought of each problem is a known one, two others outvote it."""
+    left = list(known)
+
+    def think(_self: Any, _model: Any, prompts: list[list[int]], *_: Any) -> Thoughts:
+        written = [[left.pop(0), *[Thought.of([20, ID["/think"], ID["end"]], 0.5)] * 2] for _ in prompts]
+        ones = np.ones((len(prompts), 3), dtype=np.float32)
+        return Thoughts(written, [[t.answer for t in row] for row in written], {}, ones, ones > 0, 0.0)
+
+    return think
+
+
 def test_controls_stand_where_thoughts_do(
     model: TinyTitanForCausalLM,
     tokenizer: Any,
@@ -78,13 +90,14 @@ def test_controls_stand_where_thoughts_do(
         asked = [c[: c.index(ID["think"])] if ID["think"] in c else c for c in contexts]
         return [right[tuple(p)] if ID["pause"] in c else [ID["end"]] for p, c in zip(asked, contexts, strict=True)]
 
-    thinker = replace(settled(model, tokenizer, problems, Answered(known, np.ones(6)))[0], threshold=1.1)
+    thinker = settled(model, tokenizer, problems, Answered(known, np.ones(6)))[0]
     monkeypatch.setattr(evaluation, "draft_without_thinking", oracle)
     monkeypatch.setattr(evaluation, "PROMPTS_AT_ONCE", 4)
-    found = evaluate_thoughts(model, thinker, problems, known, max_new_tokens=4, seed=1)
+    monkeypatch.setattr(Thinker, "think", thought_out(known))
+    found = evaluate_thoughts(model, thinker, problems, max_new_tokens=4, seed=1)
     assert [len(part.written) for part in found.thoughts] == [4, 2]
-    means = {name: values.mean() for name, values in found.correct.items() if name != "majority"}
-    assert means == {"off": 0, "one": 1, "on": 1, "pause": 1, "family": 0, "foreign": 0}
+    means = {name: values.mean() for name, values in found.correct.items()}
+    assert means == {"off": 0, "one": 1, "on": 0, "majority": 0, "pause": 1, "family": 0, "foreign": 0}
     for name in ("pause", "family", "foreign"):
         assert (found.log_likelihood[name] != found.log_likelihood["one"]).all()
     assert len(found.tampering.followed) == 6
@@ -110,7 +123,7 @@ def test_true_answers_do_not_reach_the_thoughts(
     for asked in (problems, swapped):
         thoughts = likeliest_thoughts(model, asked, 6, 4)
         thinker = settled(model, tokenizer, asked, Answered(thoughts, np.zeros(6)))[0]
-        found.append(evaluate_thoughts(model, thinker, asked, thoughts, max_new_tokens=3, seed=1))
+        found.append(evaluate_thoughts(model, thinker, asked, max_new_tokens=3, seed=1))
     assert np.array_equal(found[0].coherence, found[1].coherence)
     assert all(np.array_equal(found[0].correct[name], found[1].correct[name]) for name in found[0].correct)
     assert not np.array_equal(found[0].log_likelihood["one"], found[1].log_likelihood["one"])
