@@ -100,7 +100,7 @@ def test_a_gate_of_another_width_is_refused(model: TinyTitanForCausalLM, thinker
 def scripted(
     _model: Any, prompts: list[list[int]], *, thoughts: int = 1, temperature: float = 0.0, **_: Any
 ) -> list[list[Thought]]:
-    """Stands for sampling: each prompt holds the answers of its thoughts, that of the likeliest first. The fluency of an
+    """Stands for sampling: each prompt holds the answers of its thoughts, the likeliest first. The fluency of an
     answer below 20 is nothing, and 0 is no answer at all."""
     out = []
     for prompt in prompts:
