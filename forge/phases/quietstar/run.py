@@ -6,6 +6,7 @@ reported on, and pass or fail the claims.
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from dataclasses import dataclass
 
 import torch
@@ -25,7 +26,7 @@ from forge.phases.quietstar.decision import decide_quietstar_handoff
 from forge.phases.quietstar.evaluation import evaluate_thoughts
 from forge.phases.quietstar.metrics import quietstar_extra_metrics, quietstar_phase_metrics, quietstar_step_metrics
 from forge.phases.quietstar.params import Params
-from forge.phases.quietstar.problems import Problem, fresh_training_problems, quietstar_problems
+from forge.phases.quietstar.problems import Floats, Problem, fresh_training_problems, quietstar_problems
 from forge.phases.quietstar.training import Method, prepare_quietstar_tokens, train_on_own_thoughts
 from forge.thinking.gate import ThoughtGate
 from forge.thinking.thinker import THINKER_FILE
@@ -62,11 +63,8 @@ def run(run: PhaseRun[Params]) -> None:
     method = best_by_validation({name: found for name, found in answered.items() if name != "input"})
 
     problems = quietstar_problems(tokenizer, run.evaluation.suite_n, run.evaluation.seed, "test")
-    tested = {}
-    for name, arm in arms.items():
-        if name != kept:
-            model.load_state_dict(arm.weights)
-            tested[name] = answer_after_likeliest(model, tokenizer, problems, p).correct
+    others = {name: arm for name, arm in arms.items() if name != kept}
+    tested = answers_of_arms(model, tokenizer, others, problems, p)
     model.load_state_dict(arms[kept].weights)
     gate = arms[method].gate
     assert gate is not None  # every method trains one
@@ -134,6 +132,21 @@ def train_arms(
         gate, result = train_on_own_thoughts(run, model, tokenizer, fresh, data, method, place * p.steps)
         arms[method] = arm(gate, result.final_loss)
     return arms
+
+
+def answers_of_arms(
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    arms: Mapping[str, Arm],
+    problems: list[Problem],
+    params: Params,
+) -> dict[str, Floats]:
+    """Verdicts on ``problems`` by arm, after one thought each; ``model`` serves to run weights."""
+    tested = {}
+    for name, arm in arms.items():
+        model.load_state_dict(arm.weights)
+        tested[name] = answer_after_likeliest(model, tokenizer, problems, params).correct
+    return tested
 
 
 def _copied(model: TinyTitanForCausalLM) -> Weights:
