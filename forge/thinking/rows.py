@@ -20,7 +20,7 @@ from forge.train import Batch, collate
 
 Ids = Sequence[int]
 ROLE_IDS = len(ID)  # ids below are role tokens; a thought holds none of them
-PROMPTS_AT_ONCE = 64
+PROMPTS_AT_ONCE = 256
 
 
 def prompt_with_open_thought(prompt: Ids) -> list[int]:
