@@ -9,6 +9,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable
 from decimal import Decimal
+from itertools import accumulate
 from typing import Any
 
 from forge.data.thoughts.steps import (
@@ -79,18 +80,10 @@ def lcm_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]:
 
 
 def count_bits_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]:
-    """Division by 8 over and over, first digit first: of each digit the quotient's digit and what is carried on, which
-    at the end is three bits; after a space the bits so far."""
-    number, bits, steps = int(re.findall(r"\d+", prompt)[-1]), 0, []
-    while number:
-        step, quotient, carried = "", 0, 0
-        for digit in str(number):
-            part, carried = divmod(10 * carried + int(digit), 8)
-            step, quotient = step + f"{part}{carried}", 10 * quotient + part
-        bits += carried.bit_count()
-        steps.append(f"{step} {bits}.")
-        number = quotient
-    return "8:" + "".join(steps), str(bits)
+    """Division by 8 over and over, which leaves three bits each time; after a space the bits so far."""
+    rows, lefts = _repeated_division_steps(int(re.findall(r"\d+", prompt)[-1]), 8)
+    counts = list(accumulate(left.bit_count() for left in lefts))
+    return "".join(f"{row} {bits}." for row, bits in zip(rows, counts, strict=True)), str(counts[-1] if counts else 0)
 
 
 def equation_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]:
@@ -138,8 +131,9 @@ def base_conversion_thought(_: str, metadata: dict[str, Any]) -> tuple[str, str]
         parts.append(_horner_steps(metadata["source_repr"], source))
     if target == 10:
         return parts[0], str(number)
-    steps, digits = _repeated_division_steps(number, target)
-    return "|".join([*parts, steps]), digits
+    rows, lefts = _repeated_division_steps(number, target)
+    steps = "".join(f"{row}." for row in rows)
+    return "|".join([*parts, steps]), "".join(SYMBOLS[left] for left in reversed(lefts))
 
 
 def _horner_steps(text: str, base: int) -> str:
@@ -153,18 +147,19 @@ def _horner_steps(text: str, base: int) -> str:
     return steps
 
 
-def _repeated_division_steps(number: int, base: int) -> tuple[str, str]:
-    """``g303422519.g202115.g101.`` for 345 to the base 16: of each division the base and, first digit first, the digit,
-    that of the quotient, and what is carried on, which is at the end the remainder. Beside it the remainders, the last
-    one first."""
-    steps, digits = "", ""
+def _repeated_division_steps(number: int, base: int) -> tuple[list[str], list[int]]:
+    """``g303422519``, ``g202115``, ``g101`` for 345 to the base 16: of each division the base and, first digit first,
+    the digit, that of the quotient, and what is carried on, which is at the end the remainder. Beside them the
+    remainders."""
+    rows, lefts = [], []
     while number:
-        steps += SYMBOLS[base]
+        row = SYMBOLS[base]
         quotient = carried = 0
         for digit in str(number):
             part, carried = divmod(10 * carried + int(digit), base)
-            steps += f"{digit}{part}{SYMBOLS[carried]}"
+            row += f"{digit}{part}{SYMBOLS[carried]}"
             quotient = 10 * quotient + part
-        steps += "."
-        digits, number = SYMBOLS[carried] + digits, quotient
-    return steps, digits
+        rows.append(row)
+        lefts.append(carried)
+        number = quotient
+    return rows, lefts

@@ -21,7 +21,7 @@ _NUMBER = re.compile(r"[0-9]{1,40}")  # more digits than any problem has; int() 
 _COLUMN = re.compile(r"[0-9]{2,3}[0-9a-g]")
 _DIVISION_STEP = re.compile(r"([0-9]+):([0-9]+)\*([1-9]0{0,40})(?::([0-9a-g]*))?-([0-9a-g]*)")
 _DIVIDED = re.compile(r"([0-9a-g])((?:[0-9]{2}[0-9a-g])+)()")
-_COUNTED = re.compile(r"()((?:[0-9][0-9a-g])+) ([0-9]{1,2})")
+_COUNTED = re.compile(_DIVIDED.pattern.removesuffix("()") + r" ([0-9]{1,2})")
 
 
 def number(text: str) -> float:
@@ -183,26 +183,24 @@ def read_euclid(text: str, first: int, second: int, held: list[bool]) -> float:
 
 def read_repeated_division(text: str, value: float, base: int, held: list[bool], *, counting: bool = False) -> None:
     """``g303422519.g202115.g101.`` for 345 to the base 16: of each division the base and, for each digit, this, the
-    quotient's and what is carried on. With ``counting`` neither the base nor the digit, but at the end how many bits
-    there are so far in what was left: ``11 1.01 2.`` for 9 and 8."""
+    quotient's and what is carried on. With ``counting`` also, at its end, how many bits there are so far in what was
+    left: ``8911 1.8101 2.`` for 9 and 8."""
     *lines, end = text.split(".")
     left, bits = "" if math.isnan(value) else str(value), 0
-    pattern, size = (_COUNTED, 2) if counting else (_DIVIDED, 3)
     for line in lines:
-        row = pattern.fullmatch(line) if left else None
+        row = (_COUNTED if counting else _DIVIDED).fullmatch(line) if left else None
         if row is None:
             held.append(False)
             left = ""
             continue
         stated, steps, count = row.groups()
-        if not counting:
-            held.append(stated == SYMBOLS[base])
-        divisor, carried, quotient = symbol(stated) if stated else base, 0, steps[size - 2 :: size]
+        held.append(stated == SYMBOLS[base])
+        divisor, carried, quotient = symbol(stated), 0, steps[1::3]
         for place, (digit, part) in enumerate(zip(left, quotient, strict=False)):
-            column = steps[size * place : size * (place + 1)]
-            rest = SYMBOLS.index(column[-1])
+            written, _, left_over = steps[3 * place : 3 * (place + 1)]
+            rest = SYMBOLS.index(left_over)
             divided = rest < divisor and divisor * int(part) + rest == 10 * carried + int(digit)
-            held.append(divided and column[:-2] in ("", digit))
+            held.append(divided and written == digit)
             carried = rest
         held += [False] * abs(len(left) - len(quotient))
         if counting:

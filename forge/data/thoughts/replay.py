@@ -163,9 +163,7 @@ def _lcm(problem: re.Match[str], thought: str, held: list[bool]) -> _Result:
 
 def _count_bits(problem: re.Match[str], thought: str, held: list[bool]) -> _Result:
     """Division by 8 over and over; what is left of each has three bits."""
-    base, _, rows = thought.partition(":")
-    held.append(base == "8")
-    read_repeated_division(rows, int(problem[1]), 8, held, counting=True)
+    read_repeated_division(thought, int(problem[1]), 8, held, counting=True)
     last = re.search(r" ([0-9]{1,2})\.\Z", thought[-4:])
     # Of a count the last digit alone is changed by tampering: no number has 83 bits.
     return _Result(str(int(last[1])), [len(thought) - 2]) if last else _Result(None)
