@@ -385,19 +385,21 @@ class TinyTitanForCausalLM(nn.Module):
         return self.halt(high).squeeze(-1)
 
     def predictions(
-        self, ids: Tensor, select: Tensor, valid: Tensor, steps: int | None = None
+        self, ids: Tensor, select: Tensor, valid: Tensor, steps: int | None = None, outputs: Tensor | None = None
     ) -> list[tuple[Tensor, Tensor | None]]:
         """For training: (logits (n,v), halt logits (n) or None) after every step at the n chosen positions.
 
-        ids (b,t), select (b,s) positions to predict from, valid (b,s) marks the real ones among them.
+        ids (b,t), select (b,s) positions to predict from, valid (b,s) marks the real ones among them; outputs (k): the
+        tokens whose logits (n,k) are wanted, not all.
         """
         table = self.embedding_weight()
+        head = table if outputs is None else table[outputs]
         trace = self.prefill(ids, table, select=select, valid=valid)
         out = []
         for step in range(steps or self.steps):
             trace = trace if step == 0 else self.recurrence_step(trace)
             halt = self.halt_logits(trace.high) if hasattr(self, "halt") else None
-            out.append((F.linear(trace.high, table), halt))
+            out.append((F.linear(trace.high, head), halt))
         return out
 
     def run_until_halt(

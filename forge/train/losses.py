@@ -16,26 +16,36 @@ from forge.data.dataset import KINDS, EncodedSet
 from forge.data.render import ID
 from forge.model.titan import TinyTitanForCausalLM
 from forge.train.batches import Batch
+from forge.train.sampled import sample_outputs
 
 LossFn = Callable[[TinyTitanForCausalLM, Batch], tuple[Tensor, dict[str, float]]]
 
 
 def language_loss(
-    halt_weight: float = 0.1, ponder_cost: float = 0.0, early_weight: float = 0.5, further_steps: float = 1.0
+    halt_weight: float = 0.1,
+    ponder_cost: float = 0.0,
+    early_weight: float = 0.5,
+    further_steps: float = 1.0,
+    sampled_outputs: int = 0,
 ) -> LossFn:
     """Next-token loss on supervised tokens after every recurrence step, and the halting head's.
 
     The labels are the answer's tokens at each step, never internal states. Halting target of a step: its
     prediction is already right, or no later step's is; ``ponder_cost`` adds to the loss of not halting.
     ``early_weight``: of a step that is not the last, whose own weight is 1. ``further_steps``: share of the batches
-    that take more than one step; which ones, their examples decide.
+    that take more than one step; which ones, their examples decide. ``sampled_outputs``: how many tokens stand for those
+    that no target of the batch is (:func:`forge.train.sampled.sample_outputs`); 0 looks at the whole vocabulary.
     """
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        targets = batch.targets[batch.valid]
-        steps = model.steps if crc32(batch.index.tobytes()) < further_steps * 2**32 else 1
-        outputs = model.predictions(batch.ids, batch.select, batch.valid, steps)
-        losses = [F.cross_entropy(logits, targets) for logits, _ in outputs]
+        targets, seed = batch.targets[batch.valid], crc32(batch.index.tobytes())
+        steps = model.steps if seed < further_steps * 2**32 else 1
+        tokens: Tensor | None = None
+        shift: Tensor | float = 0.0
+        if sampled_outputs:
+            tokens, shift, targets = sample_outputs(targets, model.config.vocab_size, sampled_outputs, seed)
+        outputs = model.predictions(batch.ids, batch.select, batch.valid, steps, tokens)
+        losses = [F.cross_entropy(logits + shift, targets) for logits, _ in outputs]
         total = weighted_step_loss(losses, early_weight)
         right = [training_loss_targets_hit(logits, targets) for logits, _ in outputs]
         metrics = {

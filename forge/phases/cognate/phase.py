@@ -17,6 +17,7 @@ TRAINING = (
             "further_steps",
             "halt_weight",
             "muon_lr",
+            "sampled_outputs",
             "warmup_fraction",
             "weight_decay",
         )

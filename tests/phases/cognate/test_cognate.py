@@ -52,6 +52,7 @@ def params(**changes: Any) -> dict[str, Any]:
         "branch_steps": 3,
         "branch_rate": 0.2,
         "further_steps": 1.0,
+        "sampled_outputs": 9,
         "trunk_mix": mixture(direct=1.0, text=1.0),
     }
     return {**SIZES, **rates, **pace, **sizes, "branches": branches, **changes}
@@ -101,13 +102,13 @@ def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeyp
 
     monkeypatch.setattr("forge.phases.cognate.training.language_loss", priced)
     train_branch(run, run.params.branches["memory_integration"], model, data)
-    assert prices == [(0.1, 0.5, 0.4, 1.0)]
+    assert prices == [(0.1, 0.5, 0.4, 1.0, 9)]
     assert set(np.concatenate(read)) <= set(data.where("recall"))
     assert model.config.memory_capacity == 128
     assert model.memory.capacity == 128
     assert any(bool((model.state_dict()[n] != w).any()) for n, w in tiny_model().state_dict().items())
     train_trunk(run, model, data)
-    assert prices[1:] == [(0.1, 0.0, 0.4, 1.0)]
+    assert prices[1:] == [(0.1, 0.0, 0.4, 1.0, 9)]
 
 
 def test_a_branch_starts_gently(tmp_path: Path) -> None:
