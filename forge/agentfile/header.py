@@ -27,7 +27,7 @@ from forge.files import read_regular_file
 
 T = TypeVar("T")
 MAGIC = b"AFORGE"
-VERSION = 1
+VERSION = 2
 HEAD = struct.Struct("<HI")
 DIGEST = 32
 EMBEDDING = "embed.weight"

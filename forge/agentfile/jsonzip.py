@@ -37,7 +37,7 @@ _PRESET = (
     b'"single":[{"Sequence":{"id":"A","type_id":0}}],"pair":[{"Sequence":{"id":"A","type_id":0}},{"Sequence":{"id":"B",'
     b'"type_id":1}}],"special_tokens":{}},"decoder":{"type":"ByteLevel","add_prefix_space":true,"trim_offsets":true,'
     b'"use_regex":true},"model":{"type":"BPE","dropout":null,"unk_token":null,"continuing_subword_prefix":null,'
-    b'"end_of_word_suffix":null,"fuse_unk":false,"byte_fallback":false,"ignore_merges":false,"vocab":{},"merges":[]}}'
+    b'"end_of_word_suffix":null,"fuse_unk":false,"byte_fallback":false,"ignore_merges":true,"vocab":{},"merges":[]}}'
 )
 
 

@@ -140,16 +140,14 @@ def tooled_problem_row(item: Item, difficulty: float, toolbox: Toolbox) -> Row:
 
 
 def corpus_tokenizer(rows: list[Row], params: Any) -> PreTrainedTokenizerFast:
-    """Phrases from the suite's prompts (and the tool and persona prompts), merges from everything."""
+    """Phrases from the suite's prompts (and the tool and persona prompts), words from everything."""
     official = [row for row in rows if row["kind"] == "direct" and row["task"] in SUITE]
     prompts = [row["messages"][0]["content"] for row in official]
     per_family = max(1, len(prompts) // (len(SUITE) * 200))
     phrases = mine_tokenizer_phrases(prompts[::per_family], MAX_PHRASES, min_gain=200)
     phrases += [p for p in (TOOL_PROMPT, *PERSONA_PROMPTS.values(), *TOOL_NAMES) if p not in phrases]
-    # Words drawn at random from a dictionary would fill the vocabulary with pieces seen once; they are
-    # spelled in pieces
-    # that other texts make common.
-    # Worked rows are written a token a character.
+    # Words drawn at random from a dictionary would fill the vocabulary with what is seen once; they are spelled. Worked
+    # rows are written a token a character.
     texts = [
         text
         for row in rows

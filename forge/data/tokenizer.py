@@ -1,8 +1,11 @@
-"""One byte-level BPE tokenizer: digits apart, frequent boilerplate as single tokens, role tokens first.
+"""One tokenizer: common words and frequent boilerplate as single tokens, all else byte by byte, role tokens first.
+
+A word is one token or none. Pieces of words, as merges make them, are so many and so rare that a model of a million
+weights learns the letters of few, and can neither spell a name that it is asked about nor copy it (docs/lab.md).
 
 A tokenizer.json of somebody else may hold anything that the library behind it knows, and some of that never ends, takes
 all memory or ends the process (normalizers, padding). So a file is read here as JSON, must have the one form that
-`train_tokenizer` writes, and the library is given that form, with the file's tokens and merges in it.
+`train_tokenizer` writes, and the library is given that form, with the file's tokens in it.
 """
 
 from __future__ import annotations
@@ -14,14 +17,13 @@ from collections.abc import Iterable, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
-from tokenizers import AddedToken, Regex, Tokenizer, decoders, models, pre_tokenizers, trainers
+from tokenizers import Tokenizer
 from transformers import PreTrainedTokenizerFast
 
 from forge.data.chat_template import CHAT_TEMPLATE
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.files import decode_utf8, parse_json, read_regular_file
-from forge.host.signals import hearing_signals
 
 ROLE_TOKENS = ("<|pad|>", "<|end|>", "<|system|>", "<|user|>", "<|assistant|>", "<|call|>", "<|result|>")
 THOUGHT_TOKENS = ("<|think|>", "<|/think|>", "<|pause|>")
@@ -30,12 +32,13 @@ SPECIAL_TOKENS = (*ROLE_TOKENS, *THOUGHT_TOKENS, *(f"<|{name}|>" for name in PER
 # A word with the space before it; one digit; punctuation with the space before it and, before a digit, the
 # one after it.
 PIECE = r" ?[A-Za-z]+|\d| ?[^\sA-Za-z\d]+(?: (?=\d))?|\s+(?!\S)|\s+"
+_PIECE = re.compile(PIECE)
 _WORD = re.compile(r"\n+| ?[^\s\d]+(?=\s|$)|\S+|\s+")
 MAX_PHRASE_WORDS = 24
-MAX_TOKEN_LENGTH = 16  # bytes of a token that is not a phrase
+MAX_TOKEN_LENGTH = 16  # bytes of a word
+MIN_OCCURRENCES = 2  # of a word in the texts that it is to be a token of
 MAX_PHRASE_LENGTH = 4096  # bytes
 MAX_VOCABULARY = 65536
-MAX_MERGES = 2 * MAX_VOCABULARY  # more than one merge may make the same token
 _MAX_FILE = 1 << 24  # bytes of a tokenizer.json; one of 65,536 tokens has six million
 
 
@@ -107,27 +110,35 @@ def _cut_text_at_tokenizer_phrase(
 
 
 def train_tokenizer(texts: Iterable[str], vocab_size: int, phrases: Sequence[str]) -> PreTrainedTokenizerFast:
-    """Train on ``texts``; ``phrases`` take the last places of ``vocab_size``. Ids 0..13 are
-    :data:`SPECIAL_TOKENS`."""
-    tokenizer = Tokenizer(models.BPE())
-    tokenizer.pre_tokenizer = pre_tokenizers.Sequence(
-        [
-            pre_tokenizers.Split(Regex(PIECE), behavior="isolated"),
-            pre_tokenizers.ByteLevel(add_prefix_space=False, use_regex=False),
-        ]
-    )
-    tokenizer.decoder = decoders.ByteLevel()
-    trainer = trainers.BpeTrainer(
-        vocab_size=vocab_size - len(phrases),
-        special_tokens=list(SPECIAL_TOKENS),
-        show_progress=False,
-        initial_alphabet=pre_tokenizers.ByteLevel.alphabet(),
-        max_token_length=MAX_TOKEN_LENGTH,
-    )
-    hearing_signals(lambda: tokenizer.train_from_iterator(texts, trainer))
-    learned = tokenizer.get_vocab()
-    tokenizer.add_tokens([AddedToken(phrase, normalized=False) for phrase in phrases if phrase not in learned])
-    return wrap_tokenizer(tokenizer)
+    """A tokenizer of at most ``vocab_size`` tokens: the role tokens (ids 0..13, :data:`SPECIAL_TOKENS`), the 256 bytes,
+    the words that save the most tokens in ``texts``, and ``phrases``, with the highest ids."""
+    alphabet = sorted(STAND_IN.values())
+    room = vocab_size - len(SPECIAL_TOKENS) - len(alphabet) - len(phrases)
+    counted = _tokenizer_words(texts, phrases)
+    savings = {word: count * (len(word) - 1) for word, count in counted.items() if count >= MIN_OCCURRENCES}
+    words = sorted(savings, key=lambda word: (-savings[word], word))[: max(0, room)]
+    vocab = {token: number for number, token in enumerate((*SPECIAL_TOKENS, *alphabet, *sorted(words)))}
+    known = {token_stand_in(phrase) for phrase in phrases} & vocab.keys()
+    new = [phrase for phrase in dict.fromkeys(phrases) if token_stand_in(phrase) not in known]
+    return build_tokenizer(vocab, {phrase: len(vocab) + number for number, phrase in enumerate(new)}, "tokenizer")
+
+
+def token_stand_in(text: str) -> str:
+    """A text as a word stands in the vocabulary: the stand-ins of its bytes."""
+    return "".join(STAND_IN[byte] for byte in text.encode("utf-8"))
+
+
+def _tokenizer_words(texts: Iterable[str], phrases: Sequence[str]) -> Counter[str]:
+    """How often each word, of two bytes or more and not too long, stands in the texts outside of phrases."""
+    longest_first = "|".join(re.escape(phrase) for phrase in sorted(phrases, key=len, reverse=True))
+    cut = re.compile(longest_first or r"(?!)")
+    counted: Counter[str] = Counter()
+    for text, times in Counter(texts).items():
+        for part in cut.split(text):
+            for word in _PIECE.findall(part):
+                counted[word] += times
+    stand_ins = {token_stand_in(word): count for word, count in counted.items()}
+    return Counter({word: count for word, count in stand_ins.items() if 1 < len(word) <= MAX_TOKEN_LENGTH})
 
 
 def wrap_tokenizer(tokenizer: Tokenizer) -> PreTrainedTokenizerFast:
@@ -154,15 +165,14 @@ def added_token(content: str, number: int) -> dict[str, Any]:
     return {"id": number, "content": content, **flags, "special": content in SPECIAL_TOKENS}
 
 
-def tokenizer_form(
-    vocab: Mapping[str, int], merges: Sequence[Sequence[str]], added: Sequence[Mapping[str, Any]]
-) -> dict[str, Any]:
-    """What tokenizer.json holds: our one form with these tokens, merges and added tokens in it."""
+def tokenizer_form(vocab: Mapping[str, int], added: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
+    """What tokenizer.json holds: our one form with these tokens and added tokens in it. To the library it is byte-level
+    BPE without merges, which takes a word that is a token as it is."""
     first, second = ({"Sequence": {"id": name, "type_id": number}} for number, name in enumerate("AB"))
     byte_level = {"type": "ByteLevel", "add_prefix_space": False, "trim_offsets": True, "use_regex": False}
     split = {"type": "Split", "pattern": {"Regex": PIECE}, "behavior": "Isolated", "invert": False}
     absent = ("dropout", "unk_token", "continuing_subword_prefix", "end_of_word_suffix")
-    unused = ("fuse_unk", "byte_fallback", "ignore_merges")
+    unused = ("fuse_unk", "byte_fallback")
     return {
         "version": "1.0",
         "truncation": None,
@@ -181,31 +191,30 @@ def tokenizer_form(
             "type": "BPE",
             **dict.fromkeys(absent),
             **dict.fromkeys(unused, False),
+            "ignore_merges": True,
             "vocab": vocab,
-            "merges": merges,
+            "merges": [],
         },
     }
 
 
-def build_tokenizer(
-    vocab: Mapping[str, int], merges: Sequence[Sequence[str]], phrases: Mapping[str, int], where: str
-) -> PreTrainedTokenizerFast:
-    """The tokenizer of these tokens, merges and phrases.
+def build_tokenizer(vocab: Mapping[str, int], phrases: Mapping[str, int], where: str) -> PreTrainedTokenizerFast:
+    """The tokenizer of these tokens and phrases.
 
     Args:
-        vocab: ids of role tokens, bytes (as `STAND_IN`) and what merges make of them.
+        vocab: ids of role tokens, bytes and words (as `STAND_IN`).
         phrases: their ids follow those of ``vocab``.
         where: what errors name.
 
     Raises:
-        ForgeError: not as `train_tokenizer` makes them: role tokens first, ids without gaps, tokens of bytes, merges of
-            tokens into a token; or more, or longer, than a tokenizer may have.
+        ForgeError: not as `train_tokenizer` makes them: role tokens first, ids without gaps, tokens of bytes; or more,
+            or longer, than a tokenizer may have.
     """
     _check_tokenizer_ids(vocab, phrases, where)
-    _check_tokenizer_tokens(vocab, merges, phrases, where)
+    _check_tokenizer_tokens(vocab, phrases, where)
     added = [added_token(content, vocab[content]) for content in SPECIAL_TOKENS]
     added += [added_token(content, number) for content, number in sorted(phrases.items(), key=lambda item: item[1])]
-    return wrap_tokenizer(Tokenizer.from_str(json.dumps(tokenizer_form(vocab, merges, added))))
+    return wrap_tokenizer(Tokenizer.from_str(json.dumps(tokenizer_form(vocab, added))))
 
 
 def _check_tokenizer_ids(vocab: Mapping[str, int], phrases: Mapping[str, int], where: str) -> None:
@@ -220,20 +229,12 @@ def _check_tokenizer_ids(vocab: Mapping[str, int], phrases: Mapping[str, int], w
         raise ForgeError(f"{where}: tokens 0 to {len(SPECIAL_TOKENS) - 1} are not the role tokens of this program")
 
 
-def _check_tokenizer_tokens(
-    vocab: Mapping[str, int], merges: Sequence[Sequence[str]], phrases: Mapping[str, int], where: str
-) -> None:
+def _check_tokenizer_tokens(vocab: Mapping[str, int], phrases: Mapping[str, int], where: str) -> None:
     for token, number in vocab.items():
         if number >= len(SPECIAL_TOKENS) and (
             not 0 < len(token) <= MAX_TOKEN_LENGTH or not BYTE_OF.keys() >= set(token)
         ):
             raise ForgeError(f"{where}: token {number} is not 1 to {MAX_TOKEN_LENGTH} bytes")
-    if len(merges) > MAX_MERGES:
-        raise ForgeError(f"{where}: more than {MAX_MERGES} merges")
-    for place, pair in enumerate(merges):
-        parts = len(pair) == 2 and all(isinstance(part, str) and part in vocab for part in pair)
-        if not parts or "".join(pair) not in vocab:
-            raise ForgeError(f"{where}: merge {place} is not of two tokens into a third")
     for phrase, number in phrases.items():
         if not 0 < len(phrase.encode("utf-8")) <= MAX_PHRASE_LENGTH:
             raise ForgeError(f"{where}: phrase {number} is not 1 to {MAX_PHRASE_LENGTH} bytes")
@@ -252,19 +253,14 @@ def read_tokenizer(path: Path | str) -> PreTrainedTokenizerFast:
     if not isinstance(model, dict):
         raise ForgeError(f"{where}: not a tokenizer of this program (it has no model)")
     vocab: Any = model.get("vocab")
-    merges: Any = model.get("merges")
     added: Any = form.get("added_tokens")
-    if not isinstance(vocab, dict) or not _is_list_of(list, merges) or not _is_list_of(dict, added):
-        raise ForgeError(f"{where}: not a tokenizer of this program (no byte-pair tokens and merges)")
-    ours = tokenizer_form(vocab, merges, added)
+    if not isinstance(vocab, dict) or not isinstance(added, list) or not all(isinstance(t, dict) for t in added):
+        raise ForgeError(f"{where}: not a tokenizer of this program (no tokens)")
+    ours = tokenizer_form(vocab, added)
     for key in sorted(ours.keys() | form.keys()):
         if key not in ours or form.get(key, key) != ours[key]:
             raise ForgeError(f"{where}: not a tokenizer of this program (its {key[:40]} is another)")
-    return build_tokenizer(vocab, merges, _phrases_of(added, where), where)
-
-
-def _is_list_of(kind: type, value: Any) -> bool:
-    return isinstance(value, list) and all(isinstance(item, kind) for item in value)
+    return build_tokenizer(vocab, _phrases_of(added, where), where)
 
 
 def _phrases_of(added: Sequence[Mapping[str, Any]], where: str) -> dict[str, int]:

@@ -20,7 +20,7 @@ class DataBase(Strict):
 class DataScale(Strict):
     """Data: rows of each kind, and the vocabulary."""
 
-    vocab_size: Annotated[int, Field(ge=288, le=65536)]  # 256 bytes, 14 role tokens, room for a few merges
+    vocab_size: Annotated[int, Field(ge=288, le=65536)]  # 256 bytes, 14 role tokens, room for a few words
     """Tokens of the byte-pair vocabulary."""
     train_direct: Count
     """Training rows of each family of the suite that are answered at once."""

@@ -33,8 +33,8 @@ def language_loss(
     The labels are the answer's tokens at each step, never internal states. Halting target of a step: its
     prediction is already right, or no later step's is; ``ponder_cost`` adds to the loss of not halting.
     ``early_weight``: of a step that is not the last, whose own weight is 1. ``further_steps``: share of the batches
-    that take more than one step; which ones, their examples decide. ``sampled_outputs``: how many tokens stand for those
-    that no target of the batch is (:func:`forge.train.sampled.sample_outputs`); 0 looks at the whole vocabulary.
+    that take more than one step; which ones, their examples decide. ``sampled_outputs``: how many tokens stand for
+    those that no target of the batch is (:func:`forge.train.sampled.sample_outputs`); 0 looks at the whole vocabulary.
     """
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:

@@ -14,8 +14,8 @@ from torch import Tensor
 
 
 class SampledOutputs(NamedTuple):
-    """tokens (k), ascending: those whose logits are computed. shift (k): added to their logits, so that the sampled ones
-    stand for all that were not. targets (n): where each target is among ``tokens``."""
+    """tokens (k), ascending: those whose logits are computed. shift (k): added to their logits, so that the sampled
+    ones stand for all that were not. targets (n): where each target is among ``tokens``."""
 
     tokens: Tensor
     shift: Tensor

@@ -23,7 +23,7 @@ from forge.agentfile.container import (
     read_agent,
     write_agent,
 )
-from forge.agentfile.header import MAGIC, open_agent_file
+from forge.agentfile.header import MAGIC, VERSION, open_agent_file
 from forge.agentfile.jsonzip import deflate_agent_file_json, inflate_agent_file_json
 from forge.agentfile.model import CONFIG_FIELDS, load_agent_file, save_agent_file
 from forge.agentfile.vq import VQState
@@ -221,8 +221,8 @@ def test_wrong_files_get_one_clear_line(tmp_path: Path) -> None:
         (b"", "empty"),
         (b"PK\x03\x04" * 30, "not an agent file"),
         (MAGIC, "cut off"),
-        (MAGIC + struct.pack("<HI", 2, 9) + b"x" * 60, "format version 2 is newer"),
-        (MAGIC + struct.pack("<HI", 0, 9) + b"x" * 60, "format version 0 is older"),
+        (MAGIC + struct.pack("<HI", VERSION + 1, 9) + b"x" * 60, f"format version {VERSION + 1} is newer"),
+        (MAGIC + struct.pack("<HI", VERSION - 1, 9) + b"x" * 60, f"format version {VERSION - 1} is older"),
     ]
     for data, message in cases:
         path.write_bytes(data)
@@ -247,7 +247,7 @@ def _forged(change: Any) -> bytes:
     changed = change(header)
     changed = header if changed is None else changed
     raw = deflate_agent_file_json(changed)
-    body = MAGIC + struct.pack("<HI", 1, len(raw)) + raw + data[start + size : -32]
+    body = MAGIC + struct.pack("<HI", VERSION, len(raw)) + raw + data[start + size : -32]
     return body + hashlib.sha256(body).digest()
 
 

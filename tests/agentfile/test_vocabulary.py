@@ -21,6 +21,7 @@ from forge.agentfile.vocabulary import (
     unpack_agent_file_tokenizer,
 )
 from forge.data.render import ID, render
+from forge.data.texts import book_chunks
 from forge.data.tokenizer import SPECIAL_TOKENS, train_tokenizer
 from forge.errors import ForgeError
 
@@ -56,7 +57,8 @@ def _corpus(n: int = 300) -> list[str]:
 CORPUS = _corpus()
 TOKENIZER = train_tokenizer([*CORPUS, "unrelated zebra crossings zigzag " * 40], 400, PHRASES)
 COUNTS = count_tokens_for_agent_file(TOKENIZER, CORPUS)
-PRUNED = prune_agent_file_vocabulary(TOKENIZER, COUNTS, size=170)
+SIZE = 120  # room for some of the words
+PRUNED = prune_agent_file_vocabulary(TOKENIZER, COUNTS, size=SIZE)
 ASCII = st.text(st.characters(min_codepoint=32, max_codepoint=126) | st.sampled_from("\n\t\r"), max_size=80)
 
 
@@ -82,7 +84,8 @@ def test_corpus_round_trips_and_sizes_are_met(size: int | None) -> None:
 
 def test_only_unused_tokens_go_by_default_and_the_corpus_keeps_its_ids() -> None:
     pruned = prune_agent_file_vocabulary(TOKENIZER, COUNTS)
-    assert not any("z" in token and "i" in token for token in pruned.tokenizer.get_vocab() if not token.startswith("<"))
+    assert {"Ġzebra", "Ġcrossings"} <= TOKENIZER.get_vocab().keys()
+    assert not {"Ġzebra", "Ġcrossings"} & pruned.tokenizer.get_vocab().keys()
     for text in CORPUS[:40]:
         assert [pruned.kept_ids[i] for i in _ids(pruned.tokenizer, text)] == _ids(TOKENIZER, text)
 
@@ -137,15 +140,12 @@ def test_any_ascii_text_round_trips(text: str) -> None:
     assert PRUNED.tokenizer.decode(_ids(PRUNED.tokenizer, text)) == text
 
 
-def test_ancestors_of_kept_tokens_stay() -> None:
-    vocabulary = PRUNED.tokenizer.get_vocab()
-    merges = json.loads(PRUNED.tokenizer.backend_tokenizer.to_str())["model"]["merges"]
-    made = {a + b for a, b in merges}
-    assert made
-    assert all(a in vocabulary and b in vocabulary and a + b in vocabulary for a, b in merges)
-    assert len(made) == len(vocabulary) - 14 - sum(len(token) == 1 for token in vocabulary) - sum(
-        phrase in vocabulary for phrase in PHRASES
-    )
+def test_a_word_is_one_token_or_none() -> None:
+    kept = [word for word in WORDS if f"Ġ{word}" in PRUNED.tokenizer.get_vocab()]
+    assert 0 < len(kept) < len(WORDS)
+    for word in WORDS:
+        pieces = PRUNED.tokenizer.tokenize(f" {word}")
+        assert pieces == ([f"Ġ{word}"] if word in kept else ["Ġ", *word])
 
 
 def test_phrases_pay_for_their_place_or_go() -> None:
@@ -155,7 +155,7 @@ def test_phrases_pay_for_their_place_or_go() -> None:
     without = TOKENIZER.get_vocab()[PHRASES[0]]
     counts = COUNTS.copy()
     counts[without] = 0
-    rest = prune_agent_file_vocabulary(TOKENIZER, counts, size=170)
+    rest = prune_agent_file_vocabulary(TOKENIZER, counts, size=SIZE)
     assert PHRASES[0] not in rest.tokenizer.get_vocab()
     assert shorter < sum(len(_ids(rest.tokenizer, text)) for text in CORPUS)
 
@@ -165,7 +165,7 @@ def test_greedy_pruning_beats_dropping_the_rarest_ids() -> None:
     ours = sum(len(_ids(PRUNED.tokenizer, text)) for text in CORPUS)
     rng = np.random.default_rng(0)
     shuffled = np.where(COUNTS > 0, rng.permutation(COUNTS) + 1, 0)
-    theirs = prune_agent_file_vocabulary(TOKENIZER, shuffled, size=170).tokenizer
+    theirs = prune_agent_file_vocabulary(TOKENIZER, shuffled, size=SIZE).tokenizer
     assert ours < sum(len(_ids(theirs, text)) for text in CORPUS)
 
 
@@ -192,9 +192,11 @@ def test_packed_tokenizer_gives_the_same_ids(tokenizer: PreTrainedTokenizerFast)
     assert pack_agent_file_tokenizer(again) == data
 
 
-def test_packed_tokenizer_takes_about_two_bytes_a_token() -> None:
-    big = train_tokenizer([*CORPUS, " ".join(f"w{a}{b}rd{b}s" for a in WORDS for b in WORDS)], 600, PHRASES)
-    assert len(pack_agent_file_tokenizer(big)) < 250 + 2.5 * len(big)
+def test_packed_tokenizer_takes_about_three_bytes_a_word() -> None:
+    texts = book_chunks()
+    small, big = (train_tokenizer(texts, size, []) for size in (300, 900))
+    assert (len(small), len(big)) == (300, 900)
+    assert len(pack_agent_file_tokenizer(big)) < len(pack_agent_file_tokenizer(small)) + 3.2 * 600
 
 
 def test_damaged_packed_tokenizers_are_refused_or_differ() -> None:
@@ -212,7 +214,7 @@ def test_impossible_requests_are_refused() -> None:
     with pytest.raises(ForgeError, match="counts"):
         prune_agent_file_vocabulary(TOKENIZER, COUNTS[:-1])
     plain = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(models.WordLevel({"a": 0}, unk_token="a")))
-    with pytest.raises(ForgeError, match="byte-level BPE"):
+    with pytest.raises(ForgeError, match="of our form"):
         pack_agent_file_tokenizer(plain)
 
 
@@ -227,11 +229,3 @@ def test_ids_out_of_order_are_refused_until_pruned() -> None:
     put_right = prune_agent_file_vocabulary(odd, counts).tokenizer
     assert put_right.decode(_ids(put_right, "ABBA")) == "ABBA"
     assert pack_agent_file_tokenizer(put_right)
-
-
-def test_a_token_of_unknown_origin_is_refused() -> None:
-    settings_ = json.loads(TOKENIZER.backend_tokenizer.to_str())
-    settings_["model"]["merges"] = settings_["model"]["merges"][:-5]
-    odd = PreTrainedTokenizerFast(tokenizer_object=Tokenizer.from_str(json.dumps(settings_)))
-    with pytest.raises(ForgeError, match="neither a byte"):
-        prune_agent_file_vocabulary(odd, COUNTS)

@@ -14,16 +14,17 @@ import zlib
 from collections.abc import Callable, Iterator
 from dataclasses import dataclass, replace
 from pathlib import Path
-from typing import Any
+from typing import Any, NamedTuple
 
 import numpy as np
 
 from forge.agentfile.codecs import Coded
 from forge.agentfile.container import AgentParts, pack_agent_file_parts, read_agent
-from forge.agentfile.entropy import read_varint, varint
+from forge.agentfile.entropy import encode_symbols, read_varint, varint
 from forge.agentfile.header import DIGEST, EMBEDDING, HEAD, MAGIC, VERSION, open_agent_file
 from forge.agentfile.jsonzip import inflate_agent_file_json
 from forge.agentfile.vq import FrozenCodebook
+from forge.data.tokenizer import MAX_TOKEN_LENGTH
 from forge.errors import ForgeError
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.model.fit import model_without_weights
@@ -191,38 +192,62 @@ def change_stream(random: random.Random, raw: bytes, others: tuple[bytes, ...] =
     )
 
 
+class _PackedTokenizer(NamedTuple):
+    """The parts of a packed tokenizer: settings, the bytes that it has, words and phrases."""
+
+    settings: bytes
+    bitmap: bytes
+    words: int
+    shared: bytes
+    told: bytes
+    phrase_tokens: int
+    phrases: bytes
+
+    def packed(self, block: int | None = None) -> bytes:
+        """All of it; ``block``: a wrong length of the settings."""
+        blocks = b"".join(varint(len(part)) + part for part in (self.shared, self.told))
+        size = varint(len(self.settings) if block is None else block)
+        head = size + self.settings + self.bitmap + varint(self.words)
+        return head + blocks + varint(self.phrase_tokens) + self.phrases
+
+
+def _packed_tokenizer(raw: bytes) -> _PackedTokenizer:
+    def block(at: int) -> tuple[bytes, int]:
+        size, at = read_varint(raw, at)
+        return raw[at : at + size], at + size
+
+    settings, at = block(0)
+    bitmap = raw[at : at + 32]
+    words, at = read_varint(raw, at + 32)
+    shared, at = block(at)
+    told, at = block(at)
+    phrase_tokens, at = read_varint(raw, at)
+    return _PackedTokenizer(settings, bitmap, words, shared, told, phrase_tokens, raw[at:])
+
+
 def _tokenizer(random: random.Random, good: Dissected) -> tuple[str, bytes]:
-    """Settings, bytes, merges and phrases of the packed tokenizer."""
-    raw = good.sections[0]
-    size, at = read_varint(raw, 0)
-    settings, rest = raw[at : at + size], raw[at + size :]
-    merges, at = read_varint(rest, 32)
-    length, start = read_varint(rest, at)
-    stream, told = rest[start : start + length], rest[start + length :]
-    phrase_tokens, at = read_varint(told, 0)
-    bitmap, phrases = rest[:32], told[at:]
-    counts = [0, 1, 2, 5, 1000, 65536, 2**31, 2**40, 2**55]
-    part = random.choice(["settings", "text", "bitmap", "merges", "stream", "phrase_tokens", "phrases", "block"])
+    """Settings, bytes, words and phrases of the packed tokenizer."""
+    parts = _packed_tokenizer(good.sections[0])
+    counts, wrong = [0, 1, 2, 5, 1000, 65536, 2**31, 2**40, 2**55], None
+    part = random.choice([*_PackedTokenizer._fields, "text", "block"])
     if part == "settings":
-        document = json.dumps(change_json(random, inflate_agent_file_json(settings))[1]).encode()
+        document = json.dumps(change_json(random, inflate_agent_file_json(parts.settings))[1]).encode()
         packer = zlib.compressobj(9, zlib.DEFLATED, -15)
-        settings = packer.compress(document) + packer.flush()
+        parts = parts._replace(settings=packer.compress(document) + packer.flush())
     elif part == "text":
-        settings = change_stream(random, settings)
+        parts = parts._replace(settings=change_stream(random, parts.settings))
     elif part == "bitmap":
         place = random.randrange(32)
-        bitmap = random.choice([bytes(32), b"\xff" * 32, bitmap[:place] + random.randbytes(1) + bitmap[place + 1 :]])
-    elif part == "merges":
-        merges = random.choice([*counts, merges + 1, max(0, merges - 1), merges * 2])
-    elif part == "stream":
-        stream = change_stream(random, stream)
-    elif part == "phrase_tokens":
-        phrase_tokens = random.choice([*counts, phrase_tokens + 1, max(0, phrase_tokens - 1), phrase_tokens * 2])
-    elif part == "phrases":
-        phrases = change_stream(random, phrases)
-    block = varint(random.choice(counts)) if part == "block" else varint(len(settings))
-    made = block + settings + bitmap + varint(merges) + varint(len(stream)) + stream + varint(phrase_tokens) + phrases
-    return f"tokenizer {part}", _with_lengths(good.header, (made, *good.sections[1:]))
+        changed = parts.bitmap[:place] + random.randbytes(1) + parts.bitmap[place + 1 :]
+        parts = parts._replace(bitmap=random.choice([bytes(32), b"\xff" * 32, changed]))
+    elif part in ("words", "phrase_tokens"):
+        count = getattr(parts, part)
+        parts = parts._replace(**{part: random.choice([*counts, count + 1, max(0, count - 1), count * 2])})
+    elif part == "block":
+        wrong = random.choice(counts)
+    else:
+        parts = parts._replace(**{part: change_stream(random, getattr(parts, part))})
+    return f"tokenizer {part}", _with_lengths(good.header, (parts.packed(wrong), *good.sections[1:]))
 
 
 # ---- files that are consistent, with contents that are not -------------------------------------------------------
@@ -365,19 +390,9 @@ def _config(**config: Any) -> Callable[[Dissected], bytes]:
     return lambda good: assemble({**good.header, "config": {**good.header["config"], **config}}, good.sections)
 
 
-def _tokenizer_count(place: str, count: int) -> Callable[[Dissected], bytes]:
+def _with_tokenizer(change: Callable[[_PackedTokenizer], _PackedTokenizer]) -> Callable[[Dissected], bytes]:
     def make(good: Dissected) -> bytes:
-        raw = good.sections[0]
-        size, at = read_varint(raw, 0)
-        head, rest = raw[: at + size + 32], raw[at + size + 32 :]
-        merges, at = read_varint(rest, 0)
-        length, start = read_varint(rest, at)
-        block, told = rest[at : start + length], rest[start + length :]
-        _, at = read_varint(told, 0)
-        if place == "merges":
-            made = head + varint(count) + block + told
-        else:
-            made = head + varint(merges) + block + varint(count) + told[at:]
+        made = change(_packed_tokenizer(good.sections[0])).packed()
         return _with_lengths(good.header, (made, *good.sections[1:]))
 
     return make
@@ -397,21 +412,18 @@ def _stretched(**config: Any) -> Callable[[Dissected], bytes]:
     return lambda good: with_shapes(good, {**good.parts.config, **config})
 
 
-def _growing_token(good: Dissected) -> bytes:
-    """Each merge doubles the token before it: forty of them are 2**40 characters."""
-    import constriction
-
-    raw = good.sections[0]
-    size, at = read_varint(raw, 0)
-    chars = int(np.unpackbits(np.frombuffer(raw[at + size : at + size + 32], dtype=np.uint8)).sum())
-    first = 14 + chars
-    pairs = [20, 20] + [i for n in range(39) for i in (first + n, first + n)]
-    limits = [first + n for n in range(40) for _ in range(2)]
-    coder = constriction.stream.stack.AnsCoder()
-    coder.encode_reverse(np.array(pairs, np.int32), constriction.stream.model.Uniform(), np.array(limits, np.int32))
-    stream = coder.get_compressed().astype("<u4").tobytes()
-    made = raw[: at + size + 32] + varint(40) + varint(len(stream)) + stream + varint(0)
-    return _with_lengths(good.header, (made, *good.sections[1:]))
+def _long_words(parts: _PackedTokenizer) -> _PackedTokenizer:
+    """Each word begins with all of the one before it."""
+    rests = [[0] * 15 for _ in range(2)]
+    chars = int(np.unpackbits(np.frombuffer(parts.bitmap, dtype=np.uint8)).sum())
+    told = [number for rest in rests for number in (*rest, chars)]
+    return parts._replace(
+        words=len(rests),
+        shared=encode_symbols(np.array([0, 15]), MAX_TOKEN_LENGTH),
+        told=varint(len(told)) + encode_symbols(np.array(told), chars + 1),
+        phrase_tokens=0,
+        phrases=b"",
+    )
 
 
 # Name: how it is made of a good, vector-quantized file; a part of the line that refuses it.
@@ -423,9 +435,14 @@ BOMBS: dict[str, tuple[Callable[[Dissected], bytes], str]] = {
     "30 million labels": (_config(num_labels=30_000_000), "num_labels"),
     "a codebook of 2**100 bits": (_codebook(bits=2**100), "bits of"),
     "a codebook of 2**40 codes": (_codebook(size=2**40), "codes of"),
-    "merges without end": (_tokenizer_count("merges", 2**40), "cannot hold 1099511627776 merges"),
-    "phrases without end": (_tokenizer_count("phrases", 2**40), "cannot hold phrases"),
-    "a token that doubles": (_growing_token, "a token that is too long"),
+    "words without end": (_with_tokenizer(lambda parts: parts._replace(words=2**40)), "it says 1099511627776"),
+    "letters without end": (
+        _with_tokenizer(lambda parts: parts._replace(told=varint(2**40) + parts.told)), "cannot hold texts of",
+    ),
+    "phrases without end": (
+        _with_tokenizer(lambda parts: parts._replace(phrase_tokens=2**40)), "cannot hold texts of",
+    ),
+    "words that grow": (_with_tokenizer(_long_words), "is not 1 to 16 bytes"),
     "a billion steps": (_config(max_steps=10**9), "max_steps"),
     "rope_theta 0": (_config(rope_theta=0), "rope_theta"),
     "a window of -1": (_config(window=-1), "window"),

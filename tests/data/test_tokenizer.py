@@ -60,7 +60,9 @@ def test_a_phrase_is_one_token_wherever_it_stands(phrase: str) -> None:
 def test_role_tokens_come_first_and_the_size_is_kept() -> None:
     tokenizer = tiny_tokenizer()
     assert tokenizer.convert_ids_to_tokens(list(range(14))) == list(SPECIAL_TOKENS)
-    assert len(train_tokenizer(["the cat sat on the mat", "hello world"], 280, PHRASES)) == 280
+    texts = ["the cat sat on the mat", "hello world"]
+    assert len(train_tokenizer(texts * 2, 276, PHRASES)) == 276
+    assert len(train_tokenizer(texts, 276, PHRASES)) == 14 + 256 + len(PHRASES), "no word stands there twice"
     assert tokenizer.pad_token_id == 0
     assert tokenizer.eos_token_id == 1
     assert SPECIAL_TOKENS[-4:] == tuple(f"<|{name}|>" for name in PERSONAS)

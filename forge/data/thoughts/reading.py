@@ -197,8 +197,7 @@ def read_repeated_division(text: str, value: float, base: int, held: list[bool],
         held.append(stated == SYMBOLS[base])
         divisor, carried, quotient = symbol(stated), 0, steps[1::3]
         for place, (digit, part) in enumerate(zip(left, quotient, strict=False)):
-            written, _, left_over = steps[3 * place : 3 * (place + 1)]
-            rest = SYMBOLS.index(left_over)
+            written, rest = steps[3 * place], SYMBOLS.index(steps[3 * place + 2])
             divided = rest < divisor and divisor * int(part) + rest == 10 * carried + int(digit)
             held.append(divided and written == digit)
             carried = rest
