@@ -36,7 +36,7 @@ _PIECE = re.compile(PIECE)
 _WORD = re.compile(r"\n+| ?[^\s\d]+(?=\s|$)|\S+|\s+")
 MAX_PHRASE_WORDS = 24
 MAX_TOKEN_LENGTH = 16  # bytes of a word
-MIN_OCCURRENCES = 2  # of a word in the texts that it is to be a token of
+MIN_OCCURRENCES = 5  # of a word in the texts that it is to be a token of
 MAX_PHRASE_LENGTH = 4096  # bytes
 MAX_VOCABULARY = 65536
 _MAX_FILE = 1 << 24  # bytes of a tokenizer.json; one of 65,536 tokens has six million

@@ -157,7 +157,8 @@ def test_a_mixing_thinker_decodes_its_answers_by_the_gate(model: TinyTitanForCau
 
 
 def test_an_answer_is_never_empty(model: TinyTitanForCausalLM, thinker: Thinker) -> None:
-    prompts = [[ID["user"], 20, ID["assistant"]]]
-    likeliest = write_thoughts(model, prompts, tokens=3, answer_tokens=2)[0][0]
-    assert not likeliest.closed  # otherwise this test says nothing
+    asked = [[ID["user"], token, ID["assistant"]] for token in range(14, 40)]
+    written = write_thoughts(model, asked, tokens=3, answer_tokens=2)
+    prompts = [prompt for prompt, (likeliest, *_) in zip(asked, written, strict=True) if not likeliest.closed][:1]
+    assert prompts, "a thought that finds no end: otherwise this test says nothing"
     assert replace(thinker, threshold=1.1).answer(model, prompts, 2) == [[ID["end"]]]
