@@ -189,7 +189,7 @@ def _packed_settings(phrases: bool) -> dict[str, Any]:
 
 
 def pack_agent_file_tokenizer(tokenizer: PreTrainedTokenizerFast) -> bytes:
-    """A tokenizer in some two hundred bytes of settings, about three bytes a word, and a byte a token of its phrases.
+    """A tokenizer in some two hundred bytes of settings, three to four bytes a word, and a byte a token of its phrases.
 
     ForgeError if its ids are not in canonical order (module docstring; `prune_agent_file_vocabulary` puts them so).
     """

@@ -22,7 +22,7 @@ from forge.agentfile.vocabulary import (
 )
 from forge.data.render import ID, render
 from forge.data.texts import book_chunks
-from forge.data.tokenizer import SPECIAL_TOKENS, train_tokenizer
+from forge.data.tokenizer import MIN_OCCURRENCES, SPECIAL_TOKENS, train_tokenizer
 from forge.errors import ForgeError
 
 PHRASES = ["Please calculate the result of the following", "Give the answer as a single number"]
@@ -192,11 +192,11 @@ def test_packed_tokenizer_gives_the_same_ids(tokenizer: PreTrainedTokenizerFast)
     assert pack_agent_file_tokenizer(again) == data
 
 
-def test_packed_tokenizer_takes_about_three_bytes_a_word() -> None:
-    texts = book_chunks()
+def test_packed_tokenizer_takes_less_than_four_bytes_a_word() -> None:
+    texts = book_chunks() * MIN_OCCURRENCES
     small, big = (train_tokenizer(texts, size, []) for size in (300, 900))
     assert (len(small), len(big)) == (300, 900)
-    assert len(pack_agent_file_tokenizer(big)) < len(pack_agent_file_tokenizer(small)) + 3.2 * 600
+    assert len(pack_agent_file_tokenizer(big)) < len(pack_agent_file_tokenizer(small)) + 4 * 600
 
 
 def test_damaged_packed_tokenizers_are_refused_or_differ() -> None:
