@@ -21,7 +21,7 @@ class DataScale(Strict):
     """Data: rows of each kind, and the vocabulary."""
 
     vocab_size: Annotated[int, Field(ge=288, le=65536)]  # 256 bytes, 14 role tokens, room for a few words
-    """Tokens of the byte-pair vocabulary."""
+    """Tokens of the vocabulary, at most: role tokens, bytes, phrases, and as many common words as there are."""
     train_direct: Count
     """Training rows of each family of the suite that are answered at once."""
     train_tooled: Count
@@ -46,11 +46,13 @@ class DataParams(DataBase, DataScale):
     """Rows per kind and the size of the vocabulary."""
 
 
-class StepWeights(TypedDict):
-    """The weights of a loss over recurrence steps."""
+class LossSettings(TypedDict):
+    """What the losses of all phases have in common."""
 
     halt_weight: float
     early_weight: float
+    further_steps: float
+    sampled_outputs: int
 
 
 class TrainingParams(Strict):
@@ -63,11 +65,20 @@ class TrainingParams(Strict):
     halt_weight: Weight
     """Weight of the halting loss."""
     early_weight: Fraction
-    """Weight of the loss at a recurrence step that is not the last; phase 1 uses it too."""
+    """Weight of the loss at a recurrence step that is not the last; phases 1 and 2 use it too."""
+    further_steps: Fraction
+    """Share of the batches on which recurrence steps after the first are taken and trained; in phases 1 and 2 too."""
+    sampled_outputs: Annotated[int, Field(ge=0, le=65536)]
+    """Tokens that stand, in the loss, for all that no target of the batch is; 0 looks at all; in phases 1 and 2 too."""
 
-    def step_weights(self) -> StepWeights:
-        """The weights of a loss over recurrence steps, as `forge.train.losses` takes them."""
-        return {"halt_weight": self.halt_weight, "early_weight": self.early_weight}
+    def loss_settings(self) -> LossSettings:
+        """What `forge.train.losses` takes of these."""
+        return {
+            "halt_weight": self.halt_weight,
+            "early_weight": self.early_weight,
+            "further_steps": self.further_steps,
+            "sampled_outputs": self.sampled_outputs,
+        }
 
 
 class EvaluationBase(Strict):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import cast
+from typing import NamedTuple, cast
 from zlib import crc32
 
 import numpy as np
@@ -38,14 +38,9 @@ def language_loss(
     """
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
-        targets, seed = batch.targets[batch.valid], crc32(batch.index.tobytes())
-        steps = model.steps if seed < further_steps * 2**32 else 1
-        tokens: Tensor | None = None
-        shift: Tensor | float = 0.0
-        if sampled_outputs:
-            tokens, shift, targets = sample_outputs(targets, model.config.vocab_size, sampled_outputs, seed)
+        steps, tokens, shift, targets = _view_of_training_batch(model, batch, further_steps, sampled_outputs)
         outputs = model.predictions(batch.ids, batch.select, batch.valid, steps, tokens)
-        losses = [F.cross_entropy(logits + shift, targets) for logits, _ in outputs]
+        losses = [F.cross_entropy(_shifted(logits, shift), targets) for logits, _ in outputs]
         total = weighted_step_loss(losses, early_weight)
         right = [training_loss_targets_hit(logits, targets) for logits, _ in outputs]
         metrics = {
@@ -59,6 +54,28 @@ def language_loss(
         return total, metrics
 
     return loss
+
+
+class _View(NamedTuple):
+    """What a loss looks at in a batch: recurrence steps; tokens (k) whose logits are computed, and what is added to
+    these (k), both None where it is all; targets (n) as places among them."""
+
+    steps: int
+    tokens: Tensor | None
+    shift: Tensor | None
+    targets: Tensor
+
+
+def _view_of_training_batch(model: TinyTitanForCausalLM, batch: Batch, further_steps: float, sampled: int) -> _View:
+    targets, seed = batch.targets[batch.valid], crc32(batch.index.tobytes())
+    steps = model.steps if seed < further_steps * 2**32 else 1
+    if sampled:
+        return _View(steps, *sample_outputs(targets, model.config.vocab_size, sampled, seed))
+    return _View(steps, None, None, targets)
+
+
+def _shifted(logits: Tensor, shift: Tensor | None) -> Tensor:
+    return logits if shift is None else logits + shift
 
 
 def training_loss_targets_hit(logits: Tensor, targets: Tensor) -> Tensor:
@@ -82,6 +99,8 @@ def distillation_loss(
     without_call: np.ndarray | None = None,
     halt_weight: float = 0.1,
     early_weight: float = 0.5,
+    further_steps: float = 1.0,
+    sampled_outputs: int = 0,
 ) -> LossFn:
     """``(1-w) * cross-entropy + w * KL(teacher || student)`` at every supervised position (Hinton et al.,
     arXiv 1503.02531).
@@ -89,7 +108,8 @@ def distillation_loss(
     ``teacher_batch`` maps the student's batch to what the teacher sees (with a prompt, say); rows and
     supervised tokens correspond. ``without_call`` (bool per example of the data set) marks rows that stand
     for answers without tools: there the call token is left out of both distributions, so that they do not
-    teach a model with baked tools to stop calling. ``halt_weight``, ``early_weight`` as in :func:`language_loss`.
+    teach a model with baked tools to stop calling. The other arguments are as in :func:`language_loss`; both
+    distributions are looked at in the same way.
     """
     # The caller's own teacher stays where it is: a copy goes where batches are.
     teachers: dict[torch.device, TinyTitanForCausalLM] = {}
@@ -98,21 +118,22 @@ def distillation_loss(
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         silent = None if without_call is None else _flags_at_loss_positions(batch, without_call)
-        targets, wanted = batch.targets[batch.valid], None
+        steps, tokens, shift, targets = _view_of_training_batch(model, batch, further_steps, sampled_outputs)
+        wanted = None
         if teacher is not None and kd_weight > 0:
             seen = batch if teacher_batch is None else teacher_batch(batch)
             there = batch.ids.device
             if there not in teachers:
                 teachers[there] = cast(TinyTitanForCausalLM, cast(nn.Module, copy.deepcopy(teacher)).to(there))
             with torch.no_grad():
-                logits = teachers[there].predictions(seen.ids, seen.select, seen.valid)[-1][0]
-                _silence_call_in_distillation(logits, silent)
-                wanted = _Wanted(logits, targets, kd_weight, temperature)
-        outputs = model.predictions(batch.ids, batch.select, batch.valid)
+                logits = teachers[there].predictions(seen.ids, seen.select, seen.valid, steps, tokens)[-1][0]
+                _silence_call_in_distillation(logits, silent, tokens)
+                wanted = _Wanted(logits, targets, shift, kd_weight, temperature)
+        outputs = model.predictions(batch.ids, batch.select, batch.valid, steps, tokens)
         for logits, _ in outputs:
-            _silence_call_in_distillation(logits, silent)
+            _silence_call_in_distillation(logits, silent, tokens)
         if wanted is None:
-            losses = [F.cross_entropy(logits, targets) for logits, _ in outputs]
+            losses = [F.cross_entropy(_shifted(logits, shift), targets) for logits, _ in outputs]
             metrics = {"loss": float(losses[-1].detach())}
         else:
             losses, metrics = [], {}
@@ -135,9 +156,11 @@ class _Wanted:
     which over a vocabulary is a good part of what a step costs.
     """
 
-    def __init__(self, logits: Tensor, targets: Tensor, weight: float, temperature: float) -> None:
-        self.targets, self.weight, self.temperature = targets, weight, temperature
-        known = F.log_softmax(logits if temperature == 1 else logits / temperature, dim=-1)
+    def __init__(
+        self, logits: Tensor, targets: Tensor, shift: Tensor | None, weight: float, temperature: float
+    ) -> None:
+        self.targets, self.shift, self.weight, self.temperature = targets, shift, weight, temperature
+        known = F.log_softmax(_shifted(logits if temperature == 1 else logits / temperature, shift), dim=-1)
         self.soft = known.exp()
         self.sure = (self.soft * known).sum() / len(targets)  # the teacher's entropy, negative
         if temperature == 1:
@@ -147,13 +170,13 @@ class _Wanted:
         """``(1-w) * cross-entropy + w * KL`` of logits (n,v), and both for the log."""
         n, w = len(self.targets), self.weight
         if self.temperature == 1:
-            known = F.log_softmax(logits, dim=-1)
+            known = F.log_softmax(_shifted(logits, self.shift), dim=-1)
             mixed = -(self.soft * known).sum() / n
             cross = float(-known.detach().gather(1, self.targets[:, None]).mean())
             kl = (float(mixed.detach()) - (1 - w) * cross) / w + float(self.sure)
             return mixed + w * self.sure, {"loss": cross, "kl": kl}
-        hard = F.cross_entropy(logits, self.targets)
-        cross_soft = -(self.soft * F.log_softmax(logits / self.temperature, dim=-1)).sum() / n
+        hard = F.cross_entropy(_shifted(logits, self.shift), self.targets)
+        cross_soft = -(self.soft * F.log_softmax(_shifted(logits / self.temperature, self.shift), dim=-1)).sum() / n
         divergence = (cross_soft + self.sure) * self.temperature**2
         return (1 - w) * hard + w * divergence, {"loss": float(hard.detach()), "kl": float(divergence.detach())}
 
@@ -187,10 +210,12 @@ def _flags_at_loss_positions(batch: Batch, flags: np.ndarray) -> Tensor:
     return rows[:, None].expand_as(batch.valid)[batch.valid]
 
 
-def _silence_call_in_distillation(logits: Tensor, silent: Tensor | None) -> None:
-    """Put the call token out of reach at the marked positions, in place: to copy logits costs as much as to read them,
-    and nothing that made them needs their old values for its gradient."""
-    if silent is not None:
+def _silence_call_in_distillation(logits: Tensor, silent: Tensor | None, tokens: Tensor | None) -> None:
+    """Put the call token, where it is among the ``tokens`` (k) of logits (n,k), out of reach at the marked positions,
+    in place: to copy logits costs as much as to read them, and nothing that made them needs their old values for its
+    gradient."""
+    place = ID["call"] if tokens is None else int(torch.searchsorted(tokens, ID["call"]))
+    if silent is not None and (tokens is None or (place < len(tokens) and int(tokens[place]) == ID["call"])):
         rows = silent.nonzero().squeeze(1)
         far = torch.full((1,), -1e4, dtype=logits.dtype, device=logits.device)
-        logits.index_put_((rows, torch.full_like(rows, ID["call"])), far, accumulate=True)
+        logits.index_put_((rows, torch.full_like(rows, place)), far, accumulate=True)

@@ -50,7 +50,7 @@ def bake(
         p.kd_weight,
         teacher_batch=baking_teacher_batches(trajectories.prompted),
         without_call=loss_flags_without_call(trajectories.bare),
-        **run.training.step_weights(),
+        **run.training.loss_settings(),
     )
     settings = training_loop_settings(p, adam_ratio=1.0)  # adapters are no matrices of the core: AdamW trains them all
     on_step = watch(student) if watch is not None else None

@@ -29,7 +29,7 @@ def distill_bitnet_student(
 ) -> TrainResult:
     """Train ``student`` in place, on labels and on the teacher's distribution, with the phase's budget."""
     p, training = run.params, run.training
-    loss = distillation_loss(teacher.eval(), p.kd_weight, p.temperature, **training.step_weights())
+    loss = distillation_loss(teacher.eval(), p.kd_weight, p.temperature, **training.loss_settings())
     settings = training_loop_settings(p, training.adam_ratio)
     return train_on_planned_batches(
         run, student, data, training.mix.model_dump(), loss, settings, p.batch_tokens, teacher=p.kd_weight > 0

@@ -64,10 +64,6 @@ class Base(Checkpointed):
     decay_fraction: Fraction
     """Share of the steps, at the end, in which it falls, linearly: a trunk's no further than to `branch_rate`, a
     branch's from there to 5 % of that."""
-    further_steps: Fraction
-    """Share of the batches on which recurrence steps after the first are taken and trained."""
-    sampled_outputs: Annotated[int, Field(ge=0, le=65536)]
-    """Tokens that stand, in the loss, for all that no target of the batch is; 0 looks at the whole vocabulary."""
 
     @field_validator("decay_fraction")
     @classmethod

@@ -14,15 +14,13 @@ TRAINING = (
             "checkpoint_every",
             "clip",
             "decay_fraction",
-            "further_steps",
             "halt_weight",
             "muon_lr",
-            "sampled_outputs",
             "warmup_fraction",
             "weight_decay",
         )
     ),
-    "training.early_weight",
+    *(f"training.{key}" for key in ("early_weight", "further_steps", "sampled_outputs")),
 )
 SHAPE = "scales.{scale}.cognate"
 # The trunk is made with room for the largest memory that a branch asks for.

@@ -58,8 +58,9 @@ def train_trunk(run: PhaseRun[Params], model: TinyTitanForCausalLM, data: Encode
 
 def cognate_loss(run: PhaseRun[Params], ponder_cost: float = 0.0) -> LossFn:
     """The loss of trunk and branches."""
-    p = run.params
-    return language_loss(p.halt_weight, ponder_cost, run.training.early_weight, p.further_steps, p.sampled_outputs)
+    return language_loss(
+        ponder_cost=ponder_cost, **run.training.loss_settings() | {"halt_weight": run.params.halt_weight}
+    )
 
 
 def settle_trunk(run: PhaseRun[Params], trunk: TinyTitanForCausalLM, data: EncodedSet) -> TinyTitanForCausalLM:

@@ -35,7 +35,7 @@ def compress_core_while_training(
     student.extra_matrices = tuple(f"vq.latents.{i}" for i in range(len(vq.latents)))
     view = _QuantizedView(student, vq)
     silent = loss_flags_without_call(data)
-    base = distillation_loss(teacher, p.kd_weight, without_call=silent, **training.step_weights())
+    base = distillation_loss(teacher, p.kd_weight, without_call=silent, **training.loss_settings())
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         view.refresh()

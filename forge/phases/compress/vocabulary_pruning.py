@@ -79,6 +79,6 @@ def train_compressed_vocabulary(
     )
     # The old tokens cannot teach the new ones position by position, so labels do.
     silent = loss_flags_without_call(data)
-    loss = distillation_loss(None, 0.0, without_call=silent, **training.step_weights())
+    loss = distillation_loss(None, 0.0, without_call=silent, **training.loss_settings())
     train_on_planned_batches(run, model, data, p.mix.model_dump(), loss, settings, p.batch_tokens, name=name)
     model.eval()

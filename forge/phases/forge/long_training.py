@@ -64,7 +64,7 @@ def train_long(
         probe(step, metrics)
         monitor.resume()
 
-    loss, mix = monitor.loss(language_loss(**training.step_weights())), training.mix.model_dump()
+    loss, mix = monitor.loss(language_loss(**training.loss_settings())), training.mix.model_dump()
     result = train_on_planned_batches(
         run, model, train, mix, loss, settings, p.batch_tokens, curriculum=curriculum, on_step=after_step
     )

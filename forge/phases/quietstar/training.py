@@ -57,7 +57,7 @@ def train_on_own_thoughts(
     check_thought_memory(model, problems, p)
     gate = ThoughtGate(model.config.hidden_size, run.seed, p.gate_start, p.reward_keep)
     model.think_gate = gate
-    arms, language = 2 if p.method == "both" else 1, language_loss(**training.step_weights())
+    arms, language = 2 if p.method == "both" else 1, language_loss(**training.loss_settings())
 
     def log(step: int, **metrics: float) -> None:
         run.log(done + step, **{f"train/{key}": value for key, value in metrics.items()})

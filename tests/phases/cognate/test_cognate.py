@@ -51,8 +51,6 @@ def params(**changes: Any) -> dict[str, Any]:
         "trunk_steps": 4,
         "branch_steps": 3,
         "branch_rate": 0.2,
-        "further_steps": 1.0,
-        "sampled_outputs": 9,
         "trunk_mix": mixture(direct=1.0, text=1.0),
     }
     return {**SIZES, **rates, **pace, **sizes, "branches": branches, **changes}
@@ -86,13 +84,14 @@ def test_the_trunk_learns_what_it_reads(tmp_path: Path) -> None:
 
 def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, data, model = StubRun(tmp_path, **params()), random_set(24), tiny_model()
-    run.training = SimpleNamespace(early_weight=0.4)
-    prices: list[tuple[float, ...]] = []
+    settings = {"halt_weight": 0.9, "early_weight": 0.4, "further_steps": 1.0, "sampled_outputs": 9}
+    run.training = SimpleNamespace(loss_settings=lambda: settings)
+    prices: list[dict[str, float]] = []
     read: list[np.ndarray] = []
 
-    def priced(*weights: float) -> Any:
-        prices.append(weights)
-        loss = language_loss(*prices[-1])
+    def priced(**given: Any) -> Any:
+        prices.append(given)
+        loss = language_loss(**given)
 
         def seen(model: Any, batch: Batch) -> Any:
             read.append(batch.index)
@@ -102,13 +101,13 @@ def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeyp
 
     monkeypatch.setattr("forge.phases.cognate.training.language_loss", priced)
     train_branch(run, run.params.branches["memory_integration"], model, data)
-    assert prices == [(0.1, 0.5, 0.4, 1.0, 9)]
+    assert prices == [{**settings, "halt_weight": 0.1, "ponder_cost": 0.5}]
     assert set(np.concatenate(read)) <= set(data.where("recall"))
     assert model.config.memory_capacity == 128
     assert model.memory.capacity == 128
     assert any(bool((model.state_dict()[n] != w).any()) for n, w in tiny_model().state_dict().items())
     train_trunk(run, model, data)
-    assert prices[1:] == [(0.1, 0.0, 0.4, 1.0, 9)]
+    assert prices[1:] == [{**settings, "halt_weight": 0.1, "ponder_cost": 0.0}]
 
 
 def test_a_branch_starts_gently(tmp_path: Path) -> None:
