@@ -146,10 +146,8 @@ def corpus_tokenizer(rows: list[Row], params: Any) -> PreTrainedTokenizerFast:
     per_family = max(1, len(prompts) // (len(SUITE) * 200))
     phrases = mine_tokenizer_phrases(prompts[::per_family], MAX_PHRASES, min_gain=200)
     phrases += [p for p in (TOOL_PROMPT, *PERSONA_PROMPTS.values(), *TOOL_NAMES) if p not in phrases]
-    # Words drawn at random from a dictionary would fill the vocabulary with pieces seen once; they are
-    # spelled in pieces
-    # that other texts make common.
-    # Worked rows are written a token a character.
+    # Words drawn at random from a dictionary would fill the vocabulary with pieces seen once; they are spelled in
+    # pieces that other texts make common. Worked rows are written a token a character.
     texts = [
         text
         for row in rows
@@ -160,7 +158,7 @@ def corpus_tokenizer(rows: list[Row], params: Any) -> PreTrainedTokenizerFast:
 
 
 def data_row_texts(row: Row) -> list[str]:
-    """The texts in a row."""
+    """The texts in a row that are tokenized as texts: a persona is one token, a thought a token a character."""
     if "text" in row:
         return [row["text"]]
     return [m["content"] for m in row["messages"] if m["role"] not in ("persona", "thought")]
