@@ -10,7 +10,7 @@ from forge.interface.run import PhaseRun
 from forge.phases.compress.params import Params
 
 MAX_LOSS = 0.1  # share of the accuracy, and points of tool success, that the file may cost
-THOUGHTS_KEPT = 0.84  # share of the accuracy by thoughts: what all gates together ask for
+THOUGHTS_KEPT = 0.84  # share of the accuracy by thoughts that the file must keep
 
 
 def compression_claims(
