@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import os
 from pathlib import Path
-from typing import Any
 
 os.environ.setdefault("OMP_NUM_THREADS", "1")
 os.environ.setdefault("MPLBACKEND", "Agg")
@@ -16,8 +15,7 @@ from forge.pipeline.records.tracking import keep_tracking_offline
 keep_tracking_offline()
 
 pytest_plugins = ("tests.support.smoke_runs",)
-SHARED_RUNS = ("tests/whole/test_smoke.py", "tests/whole/test_ninth_phase.py")
-LONGEST = "tests/whole/test_experiments.py"  # as long as half of all others: it starts first, with a run of its own
+LONGEST = "tests/whole/test_experiments.py"  # as long as half of all others: it starts first
 ROOT = Path(__file__).resolve().parent.parent
 
 
@@ -45,17 +43,3 @@ def pytest_collection_modifyitems(items: list[pytest.Item]) -> None:
     """Files with slow tests first: where two processes share the files, the other one does the rest meanwhile."""
     slow = {item.path for item in items if item.get_closest_marker("slow")}
     items.sort(key=lambda item: (not item.nodeid.startswith(LONGEST), item.path not in slow))
-
-
-@pytest.hookimpl(optionalhook=True)
-def pytest_xdist_make_scheduler(config: pytest.Config, log: Any) -> Any:
-    """`--dist loadfile`, but files that share the finished runs of smoke_runs.py go to one process. (pytest-xdist 3.8
-    has groups for that, but puts them where pytest 9.2 does not look.)"""
-    from xdist.scheduler import LoadFileScheduling
-
-    class Scheduling(LoadFileScheduling):
-        def _split_scope(self, nodeid: str) -> str:
-            file = super()._split_scope(nodeid)
-            return SHARED_RUNS[0] if file in SHARED_RUNS else file
-
-    return Scheduling(config, log)

@@ -8,7 +8,6 @@ from dataclasses import dataclass
 
 from forge.tools.declaration import Frames
 
-
 # (topic, definition of at most five words, field)
 CONCEPTS: tuple[tuple[str, str, str], ...] = (
     ("gravity", "a pull between masses", "physics"),

@@ -77,6 +77,9 @@ def measure_eval_scores(
     return Measurement(no_tools, thoughts, tools, under if prompted else None, everything, bpb)
 
 
+# What claims about the suite compare.
+BY_THOUGHTS = "suite exact match by thoughts, no tools"
+WITH_TOOLS = "suite exact match with tools, no tool text"
 SOLVED = "suite exact match, half with tools and half by thoughts"
 
 

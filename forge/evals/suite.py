@@ -26,8 +26,6 @@ if TYPE_CHECKING:
     from forge.data.tasks import Item
     from forge.model.engine import Generation
 
-_FULL_SCORE = 1.0 - 1e-9
-
 
 @dataclass(frozen=True)
 class SuiteScore:
@@ -118,10 +116,7 @@ def _suite_score(names: Sequence[str], items: Sequence[Item], made: list[Generat
     """The verdict on each answer, and the means by family and over families."""
     from forge.data.tasks import reasoning_gym_accepts_answer
 
-    correct = [
-        float(reasoning_gym_accepts_answer(item, answer.text) >= _FULL_SCORE)
-        for item, answer in zip(items, made, strict=True)
-    ]
+    correct = [float(reasoning_gym_accepts_answer(item, answer.text)) for item, answer in zip(items, made, strict=True)]
     by_task = {name: [c for item, c in zip(items, correct, strict=True) if item.task == name] for name in names}
     table = {name: {"n": len(hits), "accuracy": sum(hits) / len(hits)} for name, hits in by_task.items()}
     return SuiteScore(

@@ -161,7 +161,8 @@ class PhaseRun(LoopRun, Protocol[P_co]):
         """The model's directory while it is built; `publish` puts it in place."""
 
     def save(self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, *, packed: bool = False) -> Path:
-        """Write weights and tokenizer, and the packed weights of a ternary model, into `out_dir`."""
+        """Write weights and tokenizer, and the packed weights of a ternary model, into `out_dir`; beside them what the
+        run has measured so far, for later stages (`forge.evals.shared`)."""
 
     def publish(self, metadata: Mapping[str, Any], files: Mapping[str, bytes | str | Path] | None = None) -> Path:
         """Put what was saved in place, with extra files, metadata.json and manifest.json, in one rename.

@@ -13,10 +13,9 @@ from forge.files import atomic_write_text, read_json, refuse_special_files, save
 from forge.model.beside import AUTO_MAP, write_files_beside_weights
 from forge.model.config import TinyTitanConfig
 from forge.model.fit import check_weights_fit
-from forge.model.titan import Cache, TinyTitanForCausalLM, names_of_core_model_weights
+from forge.model.titan import TinyTitanForCausalLM, names_of_core_model_weights
 
 __all__ = [
-    "Cache",
     "TinyTitanConfig",
     "TinyTitanForCausalLM",
     "load_model",

@@ -19,6 +19,7 @@ MODULES = {
     "hugging_face": "modeling_tinytitan",
     "titan": "tinytitan",
     "blocks": "tinytitan_blocks",
+    "cache": "tinytitan_cache",
     "fit": "tinytitan_fit",
     "memory": "tinytitan_memory",
     "quantizers": "tinytitan_quantizers",

@@ -19,9 +19,10 @@ from torch import Tensor, nn
 from transformers import GenerationMixin, PreTrainedModel
 from transformers.modeling_outputs import CausalLMOutputWithPast
 
+from forge.model.cache import Cache
 from forge.model.config import TinyTitanConfig
 from forge.model.fit import check_weights_fit
-from forge.model.titan import PIECE, Cache
+from forge.model.titan import PIECE
 from forge.model.titan import TinyTitanForCausalLM as PlainTitan
 
 ROOM = 256  # tokens that a cache grows by

@@ -31,6 +31,7 @@ from forge.model.blocks import (
     rms_norm,
     rotary_cos_sin,
 )
+from forge.model.cache import Cache, CacheWriter, attention_window_bias
 from forge.model.config import TinyTitanConfig
 from forge.model.memory import KEY_SHIFT, MemoryState, NeuralMemory
 from forge.model.quantizers import fake_rowwise
@@ -42,37 +43,6 @@ PIECE = 1024
 FEW = 4
 
 rope = lru_cache(maxsize=8)(rotary_cos_sin)
-
-
-@dataclass
-class Cache:
-    """What decoding keeps: keys and values per block (b,h,capacity,e), lengths, last embedding, memory."""
-
-    keys: list[Tensor]
-    values: list[Tensor]
-    lengths: Tensor
-    last_embed: Tensor
-    memory: MemoryState | None
-
-    @property
-    def capacity(self) -> int:
-        """Tokens a row has room for."""
-        return self.keys[0].shape[2]
-
-    def rows(self, index: Tensor, capacity: int | None = None) -> Cache:
-        """The cache of some rows, in the order of ``index``; rows may repeat. ``capacity``: room for so many tokens,
-        at least those of the longest row, by default as much as there is."""
-        room, lengths = self.capacity if capacity is None else capacity, self.lengths[index]
-        used = int(lengths.max()) if len(index) else 0  # what is beyond it is empty, and not worth a copy
-        picked = lambda x: F.pad(x[:, :, :used].index_select(0, index), (0, 0, 0, room - used))  # noqa: E731
-        memory = None if self.memory is None else self.memory.rows(index)
-        keys, values = [picked(k) for k in self.keys], [picked(v) for v in self.values]
-        return Cache(keys, values, lengths, self.last_embed[index], memory)
-
-    def grow(self, capacity: int) -> None:
-        """Make room for ``capacity`` tokens a row."""
-        for kept in (self.keys, self.values):
-            kept[:] = [F.pad(x, (0, 0, 0, max(0, capacity - x.shape[2]))) for x in kept]
 
 
 @dataclass
@@ -249,11 +219,11 @@ class TinyTitanForCausalLM(nn.Module):
         if decoding and cache is not None:
             seen = max(0, int(positions.min()) + 1 - c.window)  # keys before it are outside of every row's window
             keys = torch.arange(seen, longest, device=ids.device)
-            bias: Tensor | None = _titan_attention_window_bias(positions[:, :, None] - keys, c.window, x.dtype)[:, None]
-            writer = _Writer(cache, seen, seen, longest, places=positions[:, 0])
+            bias: Tensor | None = attention_window_bias(positions[:, :, None] - keys, c.window, x.dtype)[:, None]
+            writer = CacheWriter(cache, seen, seen, longest, places=positions[:, 0])
         else:
             bias = self._bias(ids.shape[1], before, ids.device, x.dtype)
-            writer = _Writer(cache, start - before, start, start + ids.shape[1])
+            writer = CacheWriter(cache, start - before, start, start + ids.shape[1])
         trace = RecurrentState(x, x, cos_sin, bias, before=before)
         if c.architecture == "plain":
             x = self._stack_step(self.low, x, trace, writer)
@@ -288,7 +258,7 @@ class TinyTitanForCausalLM(nn.Module):
                 trace.cos_sin = torch.where(here[..., None], trace.cos_sin, whole.cos_sin)
             whole = trace
         offset = last[:, :, None] - torch.arange(time, device=ids.device)
-        bias = _titan_attention_window_bias(offset, self.config.window, trace.low.dtype)[:, None]
+        bias = attention_window_bias(offset, self.config.window, trace.low.dtype)[:, None]
         kv = [(k[:, :, :time], v[:, :, :time]) for k, v in zip(cache.keys, cache.values, strict=True)]
         return replace(trace, kv=kv, bias=bias, before=0)
 
@@ -316,14 +286,14 @@ class TinyTitanForCausalLM(nn.Module):
         if time <= self.config.window and not before:
             return None
         keys = torch.arange(before + time, device=device)
-        return _titan_attention_window_bias(keys[before:, None] - keys, self.config.window, dtype)
+        return attention_window_bias(keys[before:, None] - keys, self.config.window, dtype)
 
     def _stack_step(
         self,
         blocks: Sequence[nn.Module] | nn.ModuleList,
         x: Tensor,
         trace: RecurrentState,
-        writer: _Writer,
+        writer: CacheWriter,
         state: MemoryState | None = None,
         lengths: Tensor | None = None,
     ) -> Tensor:
@@ -339,7 +309,7 @@ class TinyTitanForCausalLM(nn.Module):
         return x
 
     def _last_step(
-        self, x: Tensor, trace: RecurrentState, writer: _Writer, select: Tensor | None, valid: Tensor | None
+        self, x: Tensor, trace: RecurrentState, writer: CacheWriter, select: Tensor | None, valid: Tensor | None
     ) -> RecurrentState:
         """The last block: keys and values of every position, its output at the chosen ones."""
         block = cast(Block, self.high[-1])
@@ -357,7 +327,7 @@ class TinyTitanForCausalLM(nn.Module):
         the n valid ones are kept, side by side."""
         rows = torch.arange(len(select), device=select.device)[:, None]
         offset = trace.before + select[:, :, None] - torch.arange(trace.kv[0][0].shape[2], device=select.device)
-        bias = _titan_attention_window_bias(offset, self.config.window, trace.low.dtype)[:, None]
+        bias = attention_window_bias(offset, self.config.window, trace.low.dtype)[:, None]
         places = None
         if valid is not None:
             index = valid.flatten().nonzero().squeeze(1)
@@ -464,33 +434,6 @@ class TinyTitanForCausalLM(nn.Module):
         if labels is not None:
             loss = F.cross_entropy(logits[:, :-1].flatten(0, 1), labels[:, 1:].flatten(), ignore_index=-100)
         return CausalLMOutput(loss=loss, logits=logits)
-
-
-class _Writer:
-    """Puts new keys and values into columns ``start`` to ``stop`` of the cache, or, one token each, at the rows' own
-    ``places`` (b), and returns what attention should read: columns ``seen`` to ``stop``."""
-
-    def __init__(self, cache: Cache | None, seen: int, start: int, stop: int, places: Tensor | None = None) -> None:
-        self.cache, self.seen, self.start, self.stop, self.places = cache, seen, start, stop, places
-        self.rows = None if places is None else torch.arange(len(places), device=places.device)
-
-    def store(self, index: int, kv: KeyValue) -> KeyValue:
-        if self.cache is None:
-            return kv
-        keys, values, (k, v) = self.cache.keys[index], self.cache.values[index], kv
-        if self.places is not None:
-            keys[self.rows, :, self.places], values[self.rows, :, self.places] = k[:, :, 0], v[:, :, 0]
-        else:
-            keys[:, :, self.start : self.stop], values[:, :, self.start : self.stop] = k, v
-            if self.seen == self.start:
-                return kv
-        return keys[:, :, self.seen : self.stop], values[:, :, self.seen : self.stop]
-
-
-def _titan_attention_window_bias(offset: Tensor, window: int, dtype: torch.dtype) -> Tensor:
-    """0 where a key lies ``offset`` tokens back inside the window, -inf elsewhere."""
-    hidden = (offset < 0) | (offset >= window)
-    return torch.zeros(offset.shape, dtype=dtype, device=offset.device).masked_fill_(hidden, -torch.inf)
 
 
 def _round_up(length: int, step: int = 128) -> int:

@@ -8,17 +8,17 @@ from collections.abc import Iterator
 
 import pytest
 
+from forge.data.splits import SPLITS
 from forge.data.tasks import (
     SUITE,
     Item,
     _reasoning_gym_problems,
+    dataset_split_of_problem,
     draw_problems,
     normalize_problem_prompt,
-    reasoning_gym_accepts_answer,
-    dataset_split_of_problem,
     problem_stream_seed,
+    reasoning_gym_accepts_answer,
 )
-from forge.data.splits import SPLITS
 from forge.errors import ForgeError
 from forge.tools import Toolbox
 

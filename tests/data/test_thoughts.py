@@ -111,6 +111,18 @@ def _worked(task: str, count: int, seed: int = 0) -> list[tuple[Item, str]]:
     return [(item, item.thought()) for item in draw_problems(task, seed, count, "train")]
 
 
+@pytest.fixture(
+    scope="module",
+    params=[
+        *(pytest.param((task, 40, 0), id=task) for task in SUITE),
+        *(pytest.param((task, 500, 1), id=f"{task}-500", marks=pytest.mark.long) for task in SUITE),
+    ],
+)
+def worked(request: pytest.FixtureRequest) -> list[tuple[Item, str]]:
+    """Problems of a family with their thoughts."""
+    return _worked(*request.param)
+
+
 def _another(random: Random, text: str, place: int) -> str:
     """The text with another digit or letter at ``place``."""
     alphabet = digits if text[place].isdigit() else ascii_lowercase
@@ -123,22 +135,18 @@ def test_steps_are_checked_one_by_one(prompt: str, thought: str, held: tuple[int
     assert replay(prompt, thought) == Replay(held[0] / held[1], answer)
 
 
-@pytest.mark.parametrize(("count", "seed"), [(40, 0), pytest.param(500, 1, marks=pytest.mark.long)])
-@pytest.mark.parametrize("task", SUITE)
-def test_every_written_thought_is_sound_and_comes_to_the_answer(task: str, count: int, seed: int) -> None:
-    for item, thought in _worked(task, count, seed):
+def test_every_written_thought_is_sound_and_comes_to_the_answer(worked: list[tuple[Item, str]]) -> None:
+    for item, thought in worked:
         found = replay(item.prompt, thought)
         assert found == Replay(1.0, item.answer), (item.prompt, thought)
         assert reasoning_gym_accepts_answer(item, found.answer or "")
         assert len(thought) <= LONGEST, thought
 
 
-@pytest.mark.parametrize(("count", "seed"), [(40, 0), pytest.param(500, 1, marks=pytest.mark.long)])
-@pytest.mark.parametrize("task", SUITE)
-def test_no_slip_goes_unnoticed(task: str, count: int, seed: int) -> None:
+def test_no_slip_goes_unnoticed(worked: list[tuple[Item, str]]) -> None:
     """The format leaves one way to write a thought: whichever digit or letter is another, a step does not hold."""
     random = Random(0)
-    for item, thought in _worked(task, count, seed):
+    for item, thought in worked:
         place = random.choice([at for at, sign in enumerate(thought) if sign.isalnum()])
         changed = _another(random, thought, place)
         assert replay(item.prompt, changed).sound < 1, (item.prompt, thought, changed)

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-import fcntl
-import os
 import shutil
 import sys
 from collections.abc import Iterator
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 import pytest
 
-from forge.files import atomic_write_json, read_json
 from forge.interface.paths import declared_stage_name
 from forge.pipeline.dvc.code import write_code_hashes
-from tests.faults.lab import STAGES, Lab, Running, link_project, make_project
-from tests.faults.torture import Reference, Victim, uninterrupted
+from tests.faults.lab import Lab, Running, link_project
+from tests.faults.torture import Reference, Victim, prepare
+from tests.support.made_once import made_once
 from tests.support.smoke_runs import clone
 
 
@@ -44,20 +43,13 @@ def lab() -> Iterator[Lab]:
 
 @pytest.fixture(scope="session")
 def finished(lab: Lab, tmp_path_factory: pytest.TempPathFactory) -> Finished:
-    """Made by the first test process that asks, found by the others."""
-    base = tmp_path_factory.getbasetemp()
-    shared = base.parent if "PYTEST_XDIST_WORKER" in os.environ else base
-    project, record = shared / "finished", shared / "finished.json"
-    with open(shared / "finished.lock", "w") as lock:
-        fcntl.flock(lock, fcntl.LOCK_EX)
-        if not record.exists():
-            make_project(project)
-            made = {
-                declared_stage_name(phase, branch): uninterrupted(lab, project, phase, branch)
-                for phase, branch in STAGES
-            }
-            atomic_write_json(record, {name: vars(reference) for name, reference in made.items()})
-    return Finished(project, {name: Reference(**values) for name, values in read_json(record).items()})
+    """Made once for all test processes."""
+
+    def make(project: Path) -> dict[str, dict[str, Any]]:
+        return {name: vars(reference) for name, reference in prepare(lab, project).items()}
+
+    project, references = made_once(tmp_path_factory, "finished", make)
+    return Finished(project, {name: Reference(**values) for name, values in references.items()})
 
 
 @pytest.fixture(scope="session")

@@ -17,16 +17,10 @@ from collections import Counter
 from pathlib import Path
 
 from forge.interface.paths import declared_stage_name
-from tests.faults.lab import STAGES, Lab, link_project, make_project
-from tests.faults.torture import Blow, Reference, Victim, torture, uninterrupted
+from tests.faults.lab import STAGES, Lab, link_project
+from tests.faults.torture import Blow, Victim, prepare, torture
 
 BLOWS_A_TURN = 6  # that a stage takes in a row, before it may end and the next one comes
-
-
-def prepare(lab: Lab, project: Path) -> dict[str, Reference]:
-    """Run every stage once, in peace."""
-    make_project(project)
-    return {declared_stage_name(phase, branch): uninterrupted(lab, project, phase, branch) for phase, branch in STAGES}
 
 
 def soak(place: Path, kills: int, seed: int, seconds: float) -> list[Blow]:

@@ -23,7 +23,7 @@ from forge.errors import ForgeError
 from forge.files import verify_manifest
 from forge.interface.paths import declared_stage_name
 from forge.pipeline.layout.phases import find_stage_in_layout
-from tests.faults.lab import MICRO, SIGNALS, TARGETS, Lab, Running, Trap, digests
+from tests.faults.lab import MICRO, SIGNALS, STAGES, TARGETS, Lab, Running, Trap, digests, make_project
 
 # SIGINT to DVC alone is missing: it waits for its stage and goes on (a test of its own).
 BLOWS = [(name, target) for name in SIGNALS for target in TARGETS if (name, target) != ("SIGINT", "dvc")]
@@ -232,6 +232,12 @@ def uninterrupted(lab: Lab, project: Path, phase: str, branch: str | None) -> Re
     assert lab.living() == []
     ((count,),) = run.lines("events")
     return Reference(outputs(project, phase, branch), seconds, int(count))
+
+
+def prepare(lab: Lab, project: Path) -> dict[str, Reference]:
+    """Run every stage of a new project once, in peace."""
+    make_project(project)
+    return {declared_stage_name(phase, branch): uninterrupted(lab, project, phase, branch) for phase, branch in STAGES}
 
 
 def torture(victim: Victim, kills: int, rng: random.Random) -> Iterator[Blow]:

@@ -1,6 +1,6 @@
 """Finished runs of the whole pipeline at scale smoke, made once and shared by the tests that ask about them.
 
-A plugin of conftest.py, which also names the files that share them, so that one process makes them for all.
+A plugin of conftest.py.
 """
 
 from __future__ import annotations
@@ -18,6 +18,7 @@ import pytest
 
 from forge.config import set_param
 from forge.pipeline.dvc.runner import RunResult, dvc_process_environment, run_pipeline
+from tests.support.made_once import made_once
 from tests.support.toy_project import outside_stages
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -79,9 +80,23 @@ def first(_own_caches: None, tmp_path_factory: pytest.TempPathFactory) -> Ran:
 
 
 @pytest.fixture(scope="session")
-def second(_own_caches: None, tmp_path_factory: pytest.TempPathFactory) -> Ran:
-    """Another clone, run as a user runs it: a process of its own, no coverage."""
-    root = clone(tmp_path_factory.mktemp("second") / "clone")
+def pristine(_own_caches: None, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """Another clone, run once for all test processes. Nobody changes it."""
+    root, seconds = made_once(tmp_path_factory, "pristine", _run_as_a_user)
+    return Ran(root, RunResult(seconds=seconds))
+
+
+@pytest.fixture(scope="session")
+def second(pristine: Ran, tmp_path_factory: pytest.TempPathFactory) -> Ran:
+    """A copy of it; whoever changes it puts it back as it was."""
+    root = tmp_path_factory.mktemp("second") / "clone"
+    shutil.copytree(pristine.root, root, symlinks=True)
+    return Ran(root, pristine.result)
+
+
+def _run_as_a_user(root: Path) -> float:
+    """Run a new clone in a process of its own, without coverage; seconds."""
+    clone(root)
     environment = {k: v for k, v in dvc_process_environment().items() if not k.startswith("COVERAGE_")}
     began = time.monotonic()
     done = subprocess.run(
@@ -93,7 +108,7 @@ def second(_own_caches: None, tmp_path_factory: pytest.TempPathFactory) -> Ran:
         check=False,
     )
     assert done.returncode == 0, done.stderr[-2000:]
-    return Ran(root, RunResult(seconds=time.monotonic() - began))
+    return time.monotonic() - began
 
 
 @pytest.fixture

@@ -68,11 +68,11 @@ def commands() -> list[str]:
 
 
 @pytest.fixture(scope="module")
-def page(second: Ran, tmp_path_factory: pytest.TempPathFactory) -> Page:
+def page(pristine: Ran, tmp_path_factory: pytest.TempPathFactory) -> Page:
     """A copy of the finished clone after the whole page."""
     place = tmp_path_factory.mktemp("experiments")
     root, programs = place / "clone", place / "bin"
-    shutil.copytree(second.root, root, symlinks=True)
+    shutil.copytree(pristine.root, root, symlinks=True)
     programs.mkdir()
     # the installed command may belong to another checkout
     (programs / "agent-forge").write_text(f'#!/bin/sh\nexec {shlex.quote(sys.executable)} -m forge.cli.main "$@"\n')

@@ -154,6 +154,20 @@ def test_every_public_function_is_documented() -> None:
     assert not missing
 
 
+@pytest.mark.parametrize("page", ["ARCHITECTURE.md", "CONTRIBUTING.md"])
+def test_pages_quote_the_code_as_it_is(page: str) -> None:
+    """Indentation apart, each Python block of these pages stands in a file of the project."""
+    blocks = re.findall(r"```python\n(.*?)```", (ROOT / page).read_text(encoding="utf-8"), re.DOTALL)
+    code = [_unindented(path.read_text(encoding="utf-8")) for path in SOURCES + TESTS]
+    assert blocks
+    for block in blocks:
+        assert any(_unindented(block) in text for text in code), block
+
+
+def _unindented(text: str) -> str:
+    return "\n".join(line.strip() for line in text.splitlines())
+
+
 # ---- dvc.yaml ----------------------------------------------------------------------------------------------
 
 

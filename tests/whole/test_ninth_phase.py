@@ -128,9 +128,9 @@ def add_phase(root: Path) -> None:
     params.write_text(text.replace("\n    evaluation:\n", "\n    polish: {}\n    evaluation:\n"))
 
 
-def test_a_ninth_phase_is_its_folder_its_parameters_and_its_place(second: Ran, tmp_path: Path) -> None:
+def test_a_ninth_phase_is_its_folder_its_parameters_and_its_place(pristine: Ran, tmp_path: Path) -> None:
     root = tmp_path / "clone"
-    shutil.copytree(second.root, root, symlinks=True)
+    shutil.copytree(pristine.root, root, symlinks=True)
     add_phase(root)
     made = command(root, "-m", "forge.pipeline.upkeep.reference").split()
     assert "stages/polish.py" in made

@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Mapping
 
 from forge.evals.claims import Claim
-from forge.evals.measure import Measurement, mean
+from forge.evals.measure import BY_THOUGHTS, WITH_TOOLS, Measurement, mean
 from forge.evals.persona import PersonaScore
 from forge.evals.tool_use import ToolScore
 from forge.interface.run import PhaseRun
@@ -58,30 +58,15 @@ def baking_claims(
 
 
 def _suite_claims(run: PhaseRun[Params], before: Measurement, after: Measurement) -> list[Claim]:
+    answers, thoughts = "answers without tools are not forgotten", "thoughts are not forgotten"
     forgotten = mean(before.thoughts.correct) - mean(after.thoughts.correct)
+    note, bound = f"forgotten: {100 * forgotten:.1f} points", "(within 5 points)"
+    pairs = (
+        (f"{answers} {bound}", "suite exact match without tools", after.no_tools, before.no_tools, -MAX_LOSS, ""),
+        (f"{thoughts} {bound}", BY_THOUGHTS, after.thoughts, before.thoughts, -MAX_LOSS, note),
+        ("the suite's accuracy with tools rises", WITH_TOOLS, after.tools, before.tools, 0.0, ""),
+    )
     return [
-        run.compare(
-            "answers without tools are not forgotten (within 5 points)",
-            "suite exact match without tools",
-            after.no_tools.correct,
-            before.no_tools.correct,
-            control_name="the unbaked model",
-            margin=-MAX_LOSS,
-        ),
-        run.compare(
-            "thoughts are not forgotten (within 5 points)",
-            "suite exact match by thoughts, no tools",
-            after.thoughts.correct,
-            before.thoughts.correct,
-            control_name="the unbaked model",
-            margin=-MAX_LOSS,
-            note=f"forgotten: {100 * forgotten:.1f} points",
-        ),
-        run.compare(
-            "the suite's accuracy with tools rises",
-            "suite exact match with tools, no tool text",
-            after.tools.correct,
-            before.tools.correct,
-            control_name="the unbaked model",
-        ),
+        run.compare(claim, metric, now.correct, was.correct, control_name="the unbaked model", margin=margin, note=said)
+        for claim, metric, now, was, margin, said in pairs
     ]

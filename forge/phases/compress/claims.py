@@ -4,13 +4,13 @@ from __future__ import annotations
 
 from forge.evals.claims import Claim
 from forge.evals.controls import control_problems
-from forge.evals.measure import Measurement
+from forge.evals.measure import BY_THOUGHTS, WITH_TOOLS, Measurement
 from forge.evals.tool_use import ToolScore
 from forge.interface.run import PhaseRun
 from forge.phases.compress.params import Params
 
 MAX_LOSS = 0.1  # share of the accuracy, and points of tool success, that the file may cost
-THOUGHTS_KEPT = 0.84  # share of the accuracy by thoughts: what all gates together ask for
+THOUGHTS_KEPT = 0.84  # share of the accuracy by thoughts that the file must keep
 
 
 def compression_claims(
@@ -23,7 +23,7 @@ def compression_claims(
 ) -> list[Claim]:
     """``untrained``: scores of the few problems that this control is asked (`forge.evals.controls`); ``tools``:
     zero-shot use of the final file and of the baked model; ``ratio``: phase 1's bytes over the file's."""
-    metric, least = "suite exact match with tools, no tool text", run.params.min_ratio
+    metric, least = WITH_TOOLS, run.params.min_ratio
     return [
         run.compare(
             "the file keeps at least 90 % of phase 6's accuracy",
@@ -35,7 +35,7 @@ def compression_claims(
         ),
         run.compare(
             f"the file keeps at least {100 * THOUGHTS_KEPT:.0f} % of phase 6's accuracy by thoughts",
-            "suite exact match by thoughts, no tools",
+            BY_THOUGHTS,
             final.thoughts.correct,
             baked.thoughts.correct,
             control_name="phase 6's model",

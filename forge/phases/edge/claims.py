@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forge.evals.claims import Claim
 from forge.evals.controls import control_problems
-from forge.evals.measure import Measurement
+from forge.evals.measure import BY_THOUGHTS, WITH_TOOLS, Measurement
 from forge.interface.run import PhaseRun
 from forge.phases.edge.params import Params
 
@@ -14,7 +14,7 @@ MAX_LOSS = 0.1  # share of the accuracy that pruning may cost
 def pruning_claims(run: PhaseRun[Params], whole: Measurement, broken: list[float], after: Measurement) -> list[Claim]:
     """Pruned and recovered against the whole model (not worse by more than a tenth, with tools and by thoughts) and
     against no recovery, which is asked fewer problems: ``broken`` has its score of each (`forge.evals.controls`)."""
-    metric, kept = "suite exact match with tools, no tool text", after.tools.correct
+    metric, kept = WITH_TOOLS, after.tools.correct
     return [
         run.compare(
             "the pruned model keeps at least 90 % of the accuracy",
@@ -26,7 +26,7 @@ def pruning_claims(run: PhaseRun[Params], whole: Measurement, broken: list[float
         ),
         run.compare(
             "the pruned model keeps at least 90 % of the accuracy by thoughts",
-            "suite exact match by thoughts, no tools",
+            BY_THOUGHTS,
             after.thoughts.correct,
             whole.thoughts.correct,
             control_name="the unpruned model",

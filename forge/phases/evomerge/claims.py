@@ -6,12 +6,11 @@ from collections.abc import Mapping
 from dataclasses import dataclass
 
 from forge.evals.claims import Claim
-from forge.evals.measure import Measurement, mean, solved
+from forge.evals.measure import SOLVED, Measurement, mean, solved
 from forge.interface.run import PhaseRun
 from forge.phases.evomerge.evolve import EvolutionResult
 from forge.phases.evomerge.params import Params
 
-METRIC = "suite exact match, tools and thoughts"
 MAX_LOSS = 0.05  # share of the best parent's accuracy that merging may cost
 
 
@@ -39,7 +38,7 @@ def merge_claims(
         *(
             run.compare(
                 f"the champion beats {name}",
-                METRIC,
+                SOLVED,
                 own,
                 solved(control.measured),
                 control_name=name,
@@ -49,7 +48,7 @@ def merge_claims(
         ),
         run.compare(
             "the champion is at least as good as the best parent (within 5 % of its accuracy)",
-            METRIC,
+            SOLVED,
             own,
             kept,
             control_name=parent,

@@ -211,7 +211,8 @@ def fitness_function(
 
 
 def fitness_batch_loss(model: TinyTitanForCausalLM, batch: EncodedSet) -> Callable[[StateDict], float]:
-    """Mean loss per token of a state dict on a batch, for :func:`forge.merge.barrier.loss_barrier`."""
+    """Loss of a state dict on a batch (nats per token, geometric mean over skills), for
+    :func:`forge.merge.barrier.loss_barrier`."""
 
     def loss(state_dict: StateDict) -> float:
         return float(np.log(measure_merge(model, state_dict, batch).perplexity))

@@ -36,36 +36,33 @@ CONTROLS = {
 
 
 def thought_claims(run: PhaseRun[Params], evaluation: Evaluation) -> list[Claim]:
-    """MAIN first, then what the controls, tampering, the vote and coherence show."""
+    """MAIN first, then what the controls, tampering, the vote and coherence show.
+
+    Likelihoods are always those of the gate's mixture, answers are decoded from it only where validation problems say
+    so: the notes tell which it is.
+    """
     right, likely = evaluation.correct, evaluation.log_likelihood
     voted = int(evaluation.valid.any(axis=1).sum())
-    note = f"{evaluation.coherence.shape[1]} thoughts vote; in {voted} of {len(right['on'])} problems one may"
+    votes = f"{evaluation.coherence.shape[1]} thoughts vote; in {voted} of {len(right['on'])} problems one may"
     one = "one thought for each problem, the likeliest"
-    claims = [
-        run.compare(MAIN, MATCH, right["on"].tolist(), right["off"].tolist(), control_name="thoughts off", note=note),
-        run.compare(
-            "thoughts raise the likelihood of the true answer",
-            LIKELIHOOD,
-            likely["one"].tolist(),
-            likely["off"].tolist(),
-            control_name="thoughts off",
-            note=one,
-        ),
+    decoded = "the answers that vote are too" if evaluation.mixed else "answers are decoded after the thought alone"
+    mixed = f"{one}; states mixed by the gate, {decoded}"
+    at_once = f"{one}; the same model answering at once: {right['off'].mean():.3f}"
+    pairs = [
+        (MAIN, MATCH, right, "on", "off", "thoughts off", votes),
+        ("thoughts raise the likelihood of the true answer", LIKELIHOOD, likely, "one", "off", "thoughts off", mixed),
     ]
-    for control, (name, *titles) in CONTROLS.items():
-        for claim, metric, values in zip(titles, (MATCH, LIKELIHOOD), (right, likely), strict=True):
-            on, other = values["one"].tolist(), values[control].tolist()
-            claims.append(run.compare(claim, metric, on, other, control_name=name, note=one))
-    claims.append(
-        run.compare(
-            "thoughts that vote by coherence beat the likeliest one",
-            MATCH,
-            right["on"].tolist(),
-            right["one"].tolist(),
-            control_name="the likeliest thought",
-            note=f"by plain majority {right['majority'].mean():.3f}",
-        )
-    )
+    for control, (name, match, likelihood) in CONTROLS.items():
+        note = at_once if control == "pause" else one
+        pairs.append((match, MATCH, right, "one", control, name, note))
+        pairs.append((likelihood, LIKELIHOOD, likely, "one", control, name, mixed))
+    note = f"by plain majority {right['majority'].mean():.3f}"
+    vote = "thoughts that vote by coherence beat the likeliest one"
+    pairs.append((vote, MATCH, right, "on", "one", "the likeliest thought", note))
+    claims = [
+        run.compare(claim, metric, values[way].tolist(), values[other].tolist(), control_name=name, note=said)
+        for claim, metric, values, way, other, name, said in pairs
+    ]
     best = evaluation.coherence.max(axis=1)
     correlation = quietstar_correlation_claim(best, right["on"], n_boot=run.evaluation.bootstrap, seed=run.seed)
     return [*claims, *tampering_claims(run, evaluation), *([] if correlation is None else [correlation])]

@@ -4,7 +4,8 @@ off: at once. on: several thoughts vote (:mod:`forge.thinking.thinker`). one: af
 controls are held against: pause: as many ``<|pause|>`` tokens in its place; family: the thought of another problem of
 the same family; foreign: that of any other problem. tampered: the likeliest thought with one digit changed where the
 answer is read off; does the answer follow? Likelihoods of the true answer mix the state after a thought with the state
-without by the gate, which is trained for them. No true answer is used before answers are scored.
+without by the gate, which is trained for them; answers are decoded so only where validation problems favor it
+(``Thinker.mixed``), else after the thought alone. No true answer is used before answers are scored.
 """
 
 from __future__ import annotations
@@ -47,12 +48,16 @@ class Tampering:
 
 @dataclass(frozen=True)
 class Evaluation:
-    """Per problem (p) by condition: exact match 0/1; log-likelihood of the true answer (nats), which votes have not."""
+    """Per problem (p) by condition: exact match 0/1; log-likelihood of the true answer (nats), which votes have not.
+
+    mixed: whether the answers that vote were decoded from states that the gate mixes, as likelihoods always are.
+    """
 
     correct: dict[str, Floats]
     log_likelihood: dict[str, Floats]
     thoughts: list[Thoughts]
     tampering: Tampering
+    mixed: bool
 
     @property
     def coherence(self) -> Floats:
@@ -103,9 +108,8 @@ def evaluate_thoughts(
         if name in CONTROLS:
             made[name] = draft_without_thinking(model, contexts, max_new_tokens)
     correct = {name: quietstar_exact_match(tokenizer, problems, rows) for name, rows in made.items()}
-    return Evaluation(
-        correct, likely, thoughts, tamper_with_thoughts(model, tokenizer, problems, likeliest, max_new_tokens, seed)
-    )
+    tampering = tamper_with_thoughts(model, tokenizer, problems, likeliest, max_new_tokens, seed)
+    return Evaluation(correct, likely, thoughts, tampering, thinker.mixed)
 
 
 def quietstar_stand_ins(insides: Sequence[list[int]], families: Sequence[str], seed: int) -> dict[str, list[list[int]]]:

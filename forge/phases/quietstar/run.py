@@ -72,7 +72,7 @@ def run(run: PhaseRun[Params]) -> None:
     found = evaluate_thoughts(model, thinker, problems, max_new_tokens=p.answer_tokens, seed=run.seed)
     tested[kept] = found.correct["one"]
     for index, part in enumerate(found.thoughts):
-        run.log(2 * p.steps + 1 + index, **quietstar_step_metrics([part]))
+        run.log((len(arms) - 1) * p.steps + 1 + index, **quietstar_step_metrics([part]))
 
     claims = thought_claims(run, found)
     entropy = {name: arm.entropy for name, arm in arms.items()}

@@ -121,9 +121,8 @@ def own_thought_loss(
 
     given: ``language``, the next-token loss, on the replayed rows and, by ``control_weight``, on two rows a problem:
     answered at once, and after as many ``<|pause|>`` tokens as its first thought has, so that both controls have had
-    their chance. own: of
-    sampled thoughts, by ``method``, and what entropy lacks to its floor. ``early_weight`` as in ``language``. ``seed``
-    and the batch's step decide what is sampled.
+    their chance. own: of sampled thoughts, by ``method``, and what entropy lacks to its floor. ``early_weight`` as in
+    ``language``. ``seed`` and the batch's step decide what is sampled.
     """
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:

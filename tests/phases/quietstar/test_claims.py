@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 
 import numpy as np
@@ -11,7 +12,9 @@ from forge.errors import ForgeError
 from forge.evals.claims import Claim
 from forge.phases.quietstar.claims import (
     CONTROLS,
+    LIKELIHOOD,
     MAIN,
+    MATCH,
     quietstar_correlation_claim,
     quietstar_thoughts_help,
     tampering_claims,
@@ -42,7 +45,7 @@ def evaluation(on: float, pause: float, n: int = 200, followed: float = 0.9) -> 
     raw = dict.fromkeys(COMPONENTS, coherence)
     thoughts = Thoughts([[THOUGHT] * 2] * n, [], raw, coherence, coherence >= 0.7, 2.0)
     follows = (luck < followed).astype(float)
-    return Evaluation(correct, likely, [thoughts], Tampering(follows, 1 - follows))
+    return Evaluation(correct, likely, [thoughts], Tampering(follows, 1 - follows), mixed=False)
 
 
 def claims_of(folder: Path, on: float, pause: float) -> list[Claim]:
@@ -64,6 +67,19 @@ def test_claims_tell_help_from_theatre(tmp_path: Path) -> None:
     assert not quietstar_thoughts_help(nothing)
 
 
+def test_notes_say_what_a_claim_was_measured_with(tmp_path: Path) -> None:
+    """Likelihoods are the gate's mixture whatever decodes; a pause may be a weaker control than answering at once."""
+    alone = evaluation(0.6, 0.0)
+    notes = {mixed: thought_claims(StubRun(tmp_path, 0), replace(alone, mixed=mixed)) for mixed in (False, True)}
+    for mixed, decoded in ((False, "answers are decoded after the thought alone"), (True, "answers that vote are too")):
+        said = [claim.note for claim in notes[mixed] if claim.metric == LIKELIHOOD]
+        assert len(said) == 1 + len(CONTROLS)
+        assert all("mixed by the gate" in note and decoded in note for note in said)
+    (pause,) = [claim for claim in notes[False] if claim.control == "pause" and claim.metric == MATCH]
+    assert f"at once: {alone.correct['off'].mean():.3f}" in pause.note
+    assert pause.control_value == 0.0
+
+
 def test_an_answer_has_to_follow_its_thought(tmp_path: Path) -> None:
     run = StubRun(tmp_path, 0)
     high, low = (tampering_claims(run, evaluation(0.6, 0.2, followed=share)) for share in (0.9, 0.65))
@@ -71,7 +87,7 @@ def test_an_answer_has_to_follow_its_thought(tmp_path: Path) -> None:
     assert [claim.passed for claim in low] == [False, True]  # the interval must lie above 0.70 as a whole
     assert low[0].control_value == pytest.approx(0.7)
     none = Tampering(np.zeros(0), np.zeros(0))
-    assert tampering_claims(run, Evaluation({}, {}, [], none)) == []
+    assert tampering_claims(run, Evaluation({}, {}, [], none, mixed=False)) == []
 
 
 def test_training_is_held_against_the_input_and_the_other_method(tmp_path: Path) -> None:

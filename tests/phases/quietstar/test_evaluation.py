@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from dataclasses import replace
+from dataclasses import dataclass, replace
 from typing import Any
 
 import numpy as np
@@ -33,20 +33,27 @@ from forge.thinking.thinker import Thinker, Thoughts
 from tests.support.toy_thoughts import FAMILIES, thought_of, thought_params
 
 
-def settled(
-    model: TinyTitanForCausalLM, tokenizer: Any, problems: list[Problem], answered: Answered
-) -> tuple[Thinker, dict[str, float]]:
-    gate = ThoughtGate(model.config.hidden_size)
-    return settle_thinker(model, tokenizer, gate, problems, answered, thought_params(), seed=0)
+@dataclass(frozen=True)
+class Asked:
+    """A model, problems, and the true thought of each with its answer."""
+
+    model: TinyTitanForCausalLM
+    tokenizer: Any
+    problems: list[Problem]
+    known: list[Thought]
+
+    def settled(self, answered: Answered) -> tuple[Thinker, dict[str, float]]:
+        gate = ThoughtGate(self.model.config.hidden_size)
+        return settle_thinker(self.model, self.tokenizer, gate, self.problems, answered, thought_params(), seed=0)
 
 
 @pytest.fixture
-def known(tokenizer: Any, problems: list[Problem]) -> list[Thought]:
-    """The true thought of each problem, with its answer."""
-    return [thought_of(tokenizer, p.item.thought(), p.item.answer) for p in problems]
+def asked(model: TinyTitanForCausalLM, tokenizer: Any, problems: list[Problem]) -> Asked:
+    return Asked(model, tokenizer, problems, [thought_of(tokenizer, p.item.thought(), p.item.answer) for p in problems])
 
 
-def test_problems_are_those_of_the_suite(tokenizer: Any, problems: list[Problem], known: list[Thought]) -> None:
+def test_problems_are_those_of_the_suite(asked: Asked) -> None:
+    tokenizer, problems, known = asked.tokenizer, asked.problems, asked.known
     assert [p.item for p in problems[:3]] == list(draw_problems(FAMILIES[0], 7, 3, "test"))
     answer = problems[-1].item.answer
     assert problems[-1].answer == [*tokenize_text(tokenizer, answer), ID["end"]]
@@ -76,25 +83,23 @@ def thought_out(known: list[Thought]) -> Any:
     return think
 
 
-def test_controls_stand_where_thoughts_do(
-    model: TinyTitanForCausalLM,
-    tokenizer: Any,
-    problems: list[Problem],
-    known: list[Thought],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_controls_stand_where_thoughts_do(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    problems, known = asked.problems, asked.known
     right = {tuple(p.prompt): p.written for p in problems}
 
     def oracle(_: Any, contexts: list[list[int]], limit: int) -> list[list[int]]:
         """Right after pauses alone."""
-        asked = [c[: c.index(ID["think"])] if ID["think"] in c else c for c in contexts]
-        return [right[tuple(p)] if ID["pause"] in c else [ID["end"]] for p, c in zip(asked, contexts, strict=True)]
+        prompts = [c[: c.index(ID["think"])] if ID["think"] in c else c for c in contexts]
+        return [right[tuple(p)] if ID["pause"] in c else [ID["end"]] for p, c in zip(prompts, contexts, strict=True)]
 
-    thinker = settled(model, tokenizer, problems, Answered(known, np.ones(6)))[0]
+    thinker = asked.settled(Answered(known, np.ones(6)))[0]
     monkeypatch.setattr(evaluation, "draft_without_thinking", oracle)
     monkeypatch.setattr(evaluation, "PROMPTS_AT_ONCE", 4)
     monkeypatch.setattr(Thinker, "think", thought_out(known))
-    found = evaluate_thoughts(model, thinker, problems, max_new_tokens=4, seed=1)
+    found = evaluate_thoughts(asked.model, thinker, problems, max_new_tokens=4, seed=1)
+    assert not found.mixed
+    monkeypatch.setattr(Thinker, "think", thought_out(known))
+    assert evaluate_thoughts(asked.model, replace(thinker, mixed=True), problems, max_new_tokens=4, seed=1).mixed
     assert [len(part.written) for part in found.thoughts] == [4, 2]
     means = {name: values.mean() for name, values in found.correct.items()}
     assert means == {"off": 0, "one": 1, "on": 0, "majority": 0, "pause": 1, "family": 0, "foreign": 0}
@@ -115,27 +120,21 @@ def test_stand_ins_are_as_long_or_of_others() -> None:
     assert made["family"][3:5] == [insides[4], insides[3]]
 
 
-def test_true_answers_do_not_reach_the_thoughts(
-    model: TinyTitanForCausalLM, tokenizer: Any, problems: list[Problem]
-) -> None:
-    swapped = [replace(p, answer=[40, 41, ID["end"]], written=[40, ID["end"]]) for p in problems]
+def test_true_answers_do_not_reach_the_thoughts(asked: Asked) -> None:
+    swapped = [replace(p, answer=[40, 41, ID["end"]], written=[40, ID["end"]]) for p in asked.problems]
     found = []
-    for asked in (problems, swapped):
-        thoughts = likeliest_thoughts(model, asked, 6, 4)
-        thinker = settled(model, tokenizer, asked, Answered(thoughts, np.zeros(6)))[0]
-        found.append(evaluate_thoughts(model, thinker, asked, max_new_tokens=3, seed=1))
+    for problems in (asked.problems, swapped):
+        thoughts = likeliest_thoughts(asked.model, problems, 6, 4)
+        thinker = replace(asked, problems=problems).settled(Answered(thoughts, np.zeros(6)))[0]
+        found.append(evaluate_thoughts(asked.model, thinker, problems, max_new_tokens=3, seed=1))
     assert np.array_equal(found[0].coherence, found[1].coherence)
     assert all(np.array_equal(found[0].correct[name], found[1].correct[name]) for name in found[0].correct)
     assert not np.array_equal(found[0].log_likelihood["one"], found[1].log_likelihood["one"])
 
 
-def test_tampering_asks_whether_the_answer_follows(
-    model: TinyTitanForCausalLM,
-    tokenizer: Any,
-    problems: list[Problem],
-    known: list[Thought],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
+def test_tampering_asks_whether_the_answer_follows(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, problems = asked.tokenizer, asked.problems
+
     def reader(_: Any, prompts: list[list[int]], insides: list[list[int]], limit: int) -> list[list[int]]:
         """Answers what the first four thoughts come to, and the true answer after the others."""
         pairs = zip(problems, insides, strict=False)  # none is asked where no thought can be changed
@@ -144,28 +143,22 @@ def test_tampering_asks_whether_the_answer_follows(
         return [tokenize_text(tokenizer, text) for text in answers]
 
     monkeypatch.setattr(evaluation, "answer_after_thoughts", reader)
-    found = tamper_with_thoughts(model, tokenizer, problems, known, 4, seed=2)
+    found = tamper_with_thoughts(asked.model, tokenizer, problems, asked.known, 4, seed=2)
     assert found.followed.tolist() == [1.0] * 4 + [0.0] * 2
     assert found.stayed.tolist() == [0.0] * 4 + [1.0] * 2
-    open_thoughts = [Thought.of(t.inside, 0.5) for t in known]
-    assert len(tamper_with_thoughts(model, tokenizer, problems, open_thoughts, 4, seed=2).followed) == 0
+    open_thoughts = [Thought.of(t.inside, 0.5) for t in asked.known]
+    assert len(tamper_with_thoughts(asked.model, tokenizer, problems, open_thoughts, 4, seed=2).followed) == 0
 
 
-def test_validation_settles_how_answers_are_decoded(
-    model: TinyTitanForCausalLM,
-    tokenizer: Any,
-    problems: list[Problem],
-    known: list[Thought],
-    monkeypatch: pytest.MonkeyPatch,
-) -> None:
-    monkeypatch.setattr(choice, "answer_thinking", lambda *_: [[ID["end"]]] * 5 + [problems[5].written])
+def test_validation_settles_how_answers_are_decoded(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(choice, "answer_thinking", lambda *_: [[ID["end"]]] * 5 + [asked.problems[5].written])
     half = np.array([0.0, 0.0, 0.0, 1.0, 1.0, 1.0])
-    thoughts = [*(Thought.of(t.inside, 0.5) for t in known[:3]), *known[3:]]
-    thinker, seen = settled(model, tokenizer, problems, Answered(thoughts, half))
+    thoughts = [*(Thought.of(t.inside, 0.5) for t in asked.known[:3]), *asked.known[3:]]
+    thinker, seen = asked.settled(Answered(thoughts, half))
     assert not thinker.mixed
     assert (seen["val/accuracy_alone"], seen["val/accuracy_mixed"]) == (0.5, pytest.approx(1 / 6))
     assert seen["val/auc_logical"] == 1.0
-    assert settled(model, tokenizer, problems, Answered(thoughts, np.zeros(6)))[0].mixed
+    assert asked.settled(Answered(thoughts, np.zeros(6)))[0].mixed
     assert thinker.calibration.reference.shape == (5, 12)
     two = Answered([], half), Answered([], np.ones(6))
     assert best_by_validation({"input": two[0], "star": two[1], "reinforce": two[1]}) == "star"
@@ -179,9 +172,8 @@ def test_auc_is_the_chance_to_be_above() -> None:
     assert roc_auc(np.zeros(4), np.ones(4)) == 0.5
 
 
-def test_entropy_is_that_of_thoughts(
-    model: TinyTitanForCausalLM, problems: list[Problem], known: list[Thought]
-) -> None:
+def test_entropy_is_that_of_thoughts(asked: Asked) -> None:
+    model, problems, known = asked.model, asked.problems, asked.known
     found = entropy_of_thoughts(model, problems, known)
     model.config.halt_threshold = 1.0
     exact = []
