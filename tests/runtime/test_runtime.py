@@ -27,7 +27,7 @@ from forge.host import machine
 from forge.host.units import human_bytes, human_seconds
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights, save_model
 from forge.model.engine import Generation
-from forge.runtime.agent import NO_ANSWER, Agent
+from forge.runtime.agent import Agent
 from forge.runtime.bench import bench, bench_isolated
 from forge.runtime.chat import ChatSession
 from forge.runtime.load import load_agent

@@ -1,0 +1,46 @@
+"""Does a persona's answer keep the facts of its topic?
+
+Style alone is worth nothing: babble with a persona's favorite words sounds like it. What a topic's facts are is told by
+the definitions and steps that the persona dialogues are made of, for held-out topics too.
+"""
+
+from __future__ import annotations
+
+import functools
+
+from forge.evals.gibberish import is_gibberish, words_of_answer
+from forge.tools.search import split_search_terms
+
+LEAST_RECALL = 0.6  # share of a topic's content words that an answer must hold
+
+
+@functools.cache
+def persona_topic_facts() -> dict[str, frozenset[str]]:
+    """The content words of what is to be said on each topic; the longest topic first, so that "sleep better" is found
+    before "sleep"."""
+    from forge.data.dialogue_templates import ACTIVITIES, CONCEPTS
+
+    facts = {topic: definition for topic, definition, _ in CONCEPTS}
+    facts |= {topic: f"{first} {second}" for topic, first, second in ACTIVITIES}
+    return {topic: frozenset(split_search_terms(facts[topic])) for topic in sorted(facts, key=lambda t: (-len(t), t))}
+
+
+def persona_topic_asked(question: str) -> str | None:
+    """The topic that a question is about; None for a greeting or a topic of somebody else's."""
+    words = f" {' '.join(words_of_answer(question))} "
+    return next((topic for topic in persona_topic_facts() if f" {topic} " in words), None)
+
+
+def keeps_persona_facts(question: str, answer: str) -> bool:
+    """Whether an answer holds most content words of its topic, and of no other topic as many.
+
+    Where the question is about no known topic there are no facts to keep: then the answer must be language.
+    """
+    topic = persona_topic_asked(question)
+    if topic is None:
+        return bool(answer.strip()) and not is_gibberish(answer, words_of_answer(question))
+    said, facts = set(split_search_terms(answer)), persona_topic_facts()
+    own = facts[topic]
+    kept = len(own & said) / len(own)
+    rivals = [len(words & said) / len(words) for words in facts.values() if not words <= own]
+    return kept >= LEAST_RECALL and kept > max(rivals)
