@@ -16,6 +16,9 @@ MOST_REPEATS = 3  # times that a word or a group of words may follow itself befo
 LONGEST_GROUP = 4  # words
 MOST_ALIKE = 5  # same characters in a row
 LONG_WORD = 6  # letters: rare English words of fewer are too much like syllables to count as known
+# Of talk; the book is of 1889 and the lists leave out what is shorter than three letters.
+_TALK = """ah bye er goodbye gladly ha hello hey hi hm hmm maybe oh ok okay please sorry sure thank thanks um welcome yeah
+yes am an as at be by do go he if in is it me my no of on or so to up us we"""
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\w*\d\w*")
 _ENDINGS = ("'s", "ing", "ed", "es", "er", "ly", "s", "d")
 
@@ -27,8 +30,8 @@ def words_of_answer(text: str) -> list[str]:
 
 @functools.cache
 def known_english_words() -> frozenset[str]:
-    """Words that an agent may use: of the book, of all templates, of the tools' content, and English ones of the lists
-    that reasoning_gym ships."""
+    """Words that an agent may use: of talk, of the book, of all templates, of the tools' content, and English ones of
+    the lists that reasoning_gym ships."""
     from forge.data.dialogue_templates import ACTIVITIES, CONCEPTS, STYLES
     from forge.data.texts import book_chunks
     from forge.tools.builtin import TOOLS
@@ -38,6 +41,7 @@ def known_english_words() -> frozenset[str]:
     styles = [part for kinds in STYLES.values() for style in kinds.values() for part in vars(style).values()]
     texts = [
         *book_chunks(),
+        _TALK,
         repr((CONCEPTS, ACTIVITIES, styles, CARDS, FILES, TABLES, WORDS)),
         *(repr((intent.cores, intent.extra, intent.frames, tool.frames)) for tool in TOOLS for intent in tool.intents),
     ]

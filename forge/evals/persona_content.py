@@ -16,11 +16,11 @@ LEAST_RECALL = 0.6  # share of a topic's content words that an answer must hold
 
 @functools.cache
 def persona_topic_facts() -> dict[str, frozenset[str]]:
-    """The content words of what is to be said on each topic; the longest topic first, so that "sleep better" is found
-    before "sleep"."""
+    """The content words of what is to be said on each topic: the definition of a concept and its name, the steps of an
+    activity. The longest topic comes first, so that "sleep better" is found before "sleep"."""
     from forge.data.dialogue_templates import ACTIVITIES, CONCEPTS
 
-    facts = {topic: definition for topic, definition, _ in CONCEPTS}
+    facts = {topic: f"{topic} {definition}" for topic, definition, _ in CONCEPTS}
     facts |= {topic: f"{first} {second}" for topic, first, second in ACTIVITIES}
     return {topic: frozenset(split_search_terms(facts[topic])) for topic in sorted(facts, key=lambda t: (-len(t), t))}
 
@@ -32,7 +32,8 @@ def persona_topic_asked(question: str) -> str | None:
 
 
 def keeps_persona_facts(question: str, answer: str) -> bool:
-    """Whether an answer holds most content words of its topic, and of no other topic as many.
+    """Whether an answer holds most content words of its topic, the name of a concept among them, and of no other topic
+    as many.
 
     Where the question is about no known topic there are no facts to keep: then the answer must be language.
     """
@@ -42,5 +43,6 @@ def keeps_persona_facts(question: str, answer: str) -> bool:
     said, facts = set(split_search_terms(answer)), persona_topic_facts()
     own = facts[topic]
     kept = len(own & said) / len(own)
+    named = own & set(split_search_terms(topic)) <= said  # "moon is a cloud near the ground" tells nothing about fog
     rivals = [len(words & said) / len(words) for words in facts.values() if not words <= own]
-    return kept >= LEAST_RECALL and kept > max(rivals)
+    return named and kept >= LEAST_RECALL and kept > max(rivals)
