@@ -59,7 +59,13 @@ def _free_question_json(
     }
     if show:
         found["answers"] = [
-            {"id": q.id, "turns": list(q.turns), "text": a.text, "calls": [list(c) for c in a.calls], "verdict": a.verdict}
+            {
+                "id": q.id,
+                "turns": list(q.turns),
+                "text": a.text,
+                "calls": [list(c) for c in a.calls],
+                "verdict": a.verdict,
+            }
             for q, a in zip(questions, score.answers, strict=True)
         ]
     return found

@@ -6,6 +6,7 @@ that names another number than the right one beside it is wrong: naming many unt
 
 from __future__ import annotations
 
+import itertools
 import re
 import unicodedata
 from collections.abc import Collection, Iterable, Sequence
@@ -18,9 +19,11 @@ from forge.evals.gibberish import MOST_UNKNOWN, is_gibberish, unknown_word_share
 Verdict = Literal["right", "refused", "wrong", "junk", "empty"]
 Form = Literal["greeting", "fine", "thanks", "farewell", "abilities", "self"]
 # fmt: off
-_UNITS = ("zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen "
-          "seventeen eighteen nineteen").split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_UNITS = (
+    "zero", "one", "two", "three", "four", "five", "six", "seven", "eight", "nine", "ten", "eleven", "twelve",
+    "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen",
+)
+_TENS = ("twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety")
 # fmt: on
 _NUMBER_WORDS = {word: value for value, word in enumerate(_UNITS)}
 _NUMBER_WORDS |= {word: 10 * value for value, word in enumerate(_TENS, 2)} | {"once": 1, "twice": 2, "hundred": 100}
@@ -107,7 +110,7 @@ def _is_number(wanted: float, number: tuple[float, int]) -> bool:
 
 def _words_as_numbers(text: str) -> list[int]:
     words = re.findall(r"[a-z]+", text.casefold())
-    pairs = [f"{a} {b}" for a, b in zip(words, words[1:], strict=False)]
+    pairs = [f"{a} {b}" for a, b in itertools.pairwise(words)]
     return [_NUMBER_WORDS[word] for word in (*words, *pairs) if word in _NUMBER_WORDS]
 
 
@@ -153,7 +156,7 @@ def _accepts(text: str, wanted: Accepted, question: str, said: str) -> bool:
         return re.search(wanted.pattern, text) is not None
     parts = wanted if isinstance(wanted, tuple) else (wanted,)
     texts, numbers = [p for p in parts if isinstance(p, str)], [float(p) for p in parts if not isinstance(p, str)]
-    if texts and _holds_words(question, text):
+    if (texts or len(_answer_tokens(text)) > 1) and _holds_words(question, text):
         return False  # the user's own words
     return all(_holds_words(text, part) for part in texts) and (not numbers or _accepts_numbers(text, numbers, said))
 
@@ -177,7 +180,7 @@ def grade_free_answer(
     if not text.strip():
         return "empty"
     parts = [part for want in accepted for part in (want if isinstance(want, tuple) else (want,))]
-    known = {word for known in (*turns, *shown, *map(str, parts)) for word in words_of_answer(known)}
+    known = {word for given in (*turns, *shown, *map(str, parts)) for word in words_of_answer(given)}
     if unknown_word_share(text, known) >= MOST_UNKNOWN:
         return "junk"
     said = " ; ".join((*turns, *worked))

@@ -17,8 +17,8 @@ LONGEST_GROUP = 4  # words
 MOST_ALIKE = 5  # same characters in a row
 LONG_WORD = 6  # letters: rare English words of fewer are too much like syllables to count as known
 # Of talk; the book is of 1889 and the lists leave out what is shorter than three letters.
-_TALK = """ah bye er goodbye gladly ha hello hey hi hm hmm maybe oh ok okay please sorry sure thank thanks um welcome yeah
-yes am an as at be by do go he if in is it me my no of on or so to up us we"""
+_TALK = """ah bye er goodbye gladly ha hello hey hi hm hmm maybe oh ok okay please sorry sure thank thanks um welcome
+yeah yes am an as at be by do go he if in is it me my no of on or so to up us we"""
 _WORD = re.compile(r"[^\W\d_]+(?:['’][^\W\d_]+)?|\w*\d\w*")
 _ENDINGS = ("'s", "ing", "ed", "es", "er", "ly", "s", "d")
 

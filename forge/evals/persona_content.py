@@ -7,6 +7,7 @@ the definitions and steps that the persona dialogues are made of, for held-out t
 from __future__ import annotations
 
 import functools
+from typing import NamedTuple
 
 from forge.evals.gibberish import is_gibberish, words_of_answer
 from forge.tools.search import split_search_terms
@@ -14,15 +15,26 @@ from forge.tools.search import split_search_terms
 LEAST_RECALL = 0.6  # share of a topic's content words that an answer must hold
 
 
+class TopicFacts(NamedTuple):
+    """Words of a topic as `split_search_terms` gives them: those that name a concept (none for an activity), and those
+    of its definition or steps."""
+
+    name: frozenset[str]
+    content: frozenset[str]
+
+
 @functools.cache
-def persona_topic_facts() -> dict[str, frozenset[str]]:
-    """The content words of what is to be said on each topic: the definition of a concept and its name, the steps of an
-    activity. The longest topic comes first, so that "sleep better" is found before "sleep"."""
+def persona_topic_facts() -> dict[str, TopicFacts]:
+    """What is to be said on each topic; the longest topic comes first, so that "sleep better" is found before
+    "sleep"."""
     from forge.data.dialogue_templates import ACTIVITIES, CONCEPTS
 
-    facts = {topic: f"{topic} {definition}" for topic, definition, _ in CONCEPTS}
-    facts |= {topic: f"{first} {second}" for topic, first, second in ACTIVITIES}
-    return {topic: frozenset(split_search_terms(facts[topic])) for topic in sorted(facts, key=lambda t: (-len(t), t))}
+    said = {topic: (topic, definition) for topic, definition, _ in CONCEPTS}
+    said |= {topic: ("", f"{first} {second}") for topic, first, second in ACTIVITIES}
+    return {
+        topic: TopicFacts(*(frozenset(split_search_terms(text)) for text in said[topic]))
+        for topic in sorted(said, key=lambda topic: (-len(topic), topic))
+    }
 
 
 def persona_topic_asked(question: str) -> str | None:
@@ -42,7 +54,8 @@ def keeps_persona_facts(question: str, answer: str) -> bool:
         return bool(answer.strip()) and not is_gibberish(answer, words_of_answer(question))
     said, facts = set(split_search_terms(answer)), persona_topic_facts()
     own = facts[topic]
-    kept = len(own & said) / len(own)
-    named = own & set(split_search_terms(topic)) <= said  # "moon is a cloud near the ground" tells nothing about fog
-    rivals = [len(words & said) / len(words) for words in facts.values() if not words <= own]
-    return named and kept >= LEAST_RECALL and kept > max(rivals)
+    kept = len(own.content & said) / len(own.content)
+    others = (words.content for words in facts.values() if not words.content <= own.content)
+    rival = max(len(words & said) / len(words) for words in others)
+    # "moon is a cloud near the ground" tells nothing about fog.
+    return own.name <= said and kept >= LEAST_RECALL and kept > rival

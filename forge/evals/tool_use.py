@@ -30,9 +30,9 @@ class ToolScore:
 
     tools: {tool: {"n", "right_tool", "parsable", "success", "low", "high", "final", "final_low", "final_high"}};
     success = right tool, arguments that run and the expected result; final = success, and the user reads that result;
-    low and high are 95 % intervals. success, final: means over tools. correct, final_correct: 1.0 or 0.0 per dialogue in
-    the given order; of a dialogue without an expected call both say that none was made. needless_calls: share of those
-    dialogues in which the model called a tool anyway (None when there are none).
+    low and high are 95 % intervals. success, final: means over tools. correct, final_correct: 1.0 or 0.0 per dialogue
+    in the given order; of a dialogue without an expected call both say that none was made. needless_calls: share of
+    those dialogues in which the model called a tool anyway (None when there are none).
     """
 
     tools: dict[str, dict[str, float]]

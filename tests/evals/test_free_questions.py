@@ -74,7 +74,7 @@ def test_there_are_many_of_every_kind_half_for_choosing_and_half_for_the_report(
 
 
 def test_no_two_questions_are_alike() -> None:
-    """Nor do they differ by a number or a name alone: with two words in ten or more changed, it is another sentence."""
+    """Nor do two differ by their numbers alone."""
     said = [normalized(" ".join(question.turns)) for question in QUESTIONS]
     assert len(set(said)) == len(said)
     forms = [re.sub(r"\d[\d.,]*", "#", text) for text in said]

@@ -1,4 +1,4 @@
-"""Gibberish: real babble of small models is found, and nothing that a trained agent is taught to say is taken for it."""
+"""Gibberish: real babble of small models is found, and nothing that an agent is taught to say is taken for it."""
 
 from __future__ import annotations
 

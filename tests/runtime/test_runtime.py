@@ -22,6 +22,7 @@ from forge.agentfile.container import encode_agent, write_agent
 from forge.agentfile.model import CONFIG_FIELDS
 from forge.data.render import ID, render
 from forge.errors import ForgeError
+from forge.evals.answering import NO_ANSWER
 from forge.files import count_safetensors_parameters
 from forge.host import machine
 from forge.host.units import human_bytes, human_seconds
