@@ -158,7 +158,7 @@ def corpus_tokenizer(rows: list[Row], params: Any) -> PreTrainedTokenizerFast:
 
 
 def data_row_texts(row: Row) -> list[str]:
-    """The texts in a row."""
+    """The texts in a row that are tokenized as texts: a persona is one token, a thought a token a character."""
     if "text" in row:
         return [row["text"]]
     return [m["content"] for m in row["messages"] if m["role"] not in ("persona", "thought")]
