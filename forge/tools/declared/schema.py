@@ -8,12 +8,14 @@ silently dropped would let calls through that the tool does not take.
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 from functools import cached_property
 from string import Formatter
 from typing import Annotated, Any, Literal
 from urllib.parse import urlsplit
 
 from pydantic import BaseModel, ConfigDict, Field, StrictBool, StrictFloat, StrictInt, field_validator, model_validator
+from pydantic_core import PydanticCustomError
 
 Scalar = StrictBool | StrictInt | StrictFloat | Annotated[str, Field(strict=True, max_length=400)]
 Argument = Scalar | list[Scalar]
@@ -134,6 +136,20 @@ class ParameterObject(_Declared):
         return self
 
 
+def refuse_value(parameter: Parameter, value: Any) -> str | None:
+    """Why a parameter does not take a value, in one line; None if it does."""
+    from jsonschema import Draft202012Validator
+    from jsonschema.exceptions import best_match
+
+    fault = best_match(Draft202012Validator(parameter.json_schema()).iter_errors(value))
+    return None if fault is None else str(fault.message)
+
+
+def _fault_at(reason: str, *place: str | int) -> PydanticCustomError:
+    """A fault of a tool at a place in it, for the line in its file."""
+    return PydanticCustomError("declared_tool", "{reason}", {"reason": reason, "at": place})
+
+
 def example_slots(say: str) -> tuple[str, ...]:
     """Names of the slots of a sentence, in order: `("name",)` of `lock the {name}`.
 
@@ -252,18 +268,22 @@ class DeclaredTool(_Declared):
 
     @model_validator(mode="after")
     def _names_its_own_parameters(self) -> DeclaredTool:
-        for field, names in (("values", self.values), ("ask", self.ask)):
-            for name in names:
-                if name not in self.arguments:
-                    raise ValueError(f"{field}: there is no parameter {name!r}")
+        named: list[tuple[tuple[str | int, ...], Iterable[str]]] = [(("values",), self.values), (("ask",), self.ask)]
+        named += [(("examples", i), sorted(example.named)) for i, example in enumerate(self.examples)]
+        named += [(("results", i), example_slots(result)) for i, result in enumerate(self.results)]
+        for place, names in named:
+            unknown = [name for name in names if name not in self.arguments]
+            if unknown:
+                raise _fault_at(f"there is no parameter {unknown[0]!r}", *place)
         for number, example in enumerate(self.examples):
-            unknown = sorted(example.named - self.arguments.keys())
-            if unknown:
-                raise ValueError(f"examples[{number}]: there is no parameter {unknown[0]!r}")
-        for number, result in enumerate(self.results):
-            unknown = [slot for slot in example_slots(result) if slot not in self.arguments]
-            if unknown:
-                raise ValueError(f"results[{number}]: there is no parameter {unknown[0]!r}")
+            for name, value in example.arguments.items():
+                if reason := refuse_value(self.arguments[name], value):
+                    raise _fault_at(reason, "examples", number, "arguments", name)
+        for name, values in self.values.items():
+            for number, value in enumerate(() if isinstance(values, str) else values):
+                parameter = self.arguments[name]
+                if reason := refuse_value(parameter.items or parameter, value):
+                    raise _fault_at(reason, "values", name, number)
         return self
 
     @property
