@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from forge.errors import ForgeError
-from forge.tools.declared.schema import Name, Parameter
+from forge.tools.declared.schema import Name, Parameter, refuse_value
 
 SCALAR_KEYWORDS = {
     "string": ("pattern", "maxLength"),
@@ -85,7 +85,7 @@ def reduce_tool_schema(tool: str, schema: Any, *, null_is_optional: bool = False
     reduced = ReducedSchema({"type": "object", "properties": {}, "required": []})
     kept = _names_of_most_use(list(properties), required)
     for name in properties:
-        reducer = _ParameterReducer(f"{tool}: {name}", tree)
+        reducer = _ParameterReducer(f"{tool}: {name}", tree, properties[name])
         try:
             if name not in kept:
                 raise UnsupportedParameter(f"{tool}: {name}: a tool has at most {MOST_PARAMETERS} parameters")
@@ -97,8 +97,8 @@ def reduce_tool_schema(tool: str, schema: Any, *, null_is_optional: bool = False
             continue
         reduced.notes += reducer.notes
         reduced.parameters["properties"][name] = declared
-        if declared["type"] == "string" and "enum" not in declared and reducer.values:
-            reduced.values[name] = reducer.values
+        if (values := _fitting_values(reducer.values, declared)) is not None:
+            reduced.values[name] = values
         if name in required and not (nullable and null_is_optional):
             reduced.parameters["required"].append(name)
     if not reduced.parameters["required"]:
@@ -111,6 +111,14 @@ def _names_of_most_use(names: list[str], required: list[Any]) -> list[str]:
     return sorted(names, key=lambda name: name not in required)[:MOST_PARAMETERS]
 
 
+def _fitting_values(values: list[str] | str | None, declared: dict[str, Any]) -> list[str] | str | None:
+    """Of a free string's example values those that it takes; a generator's name as it is."""
+    if declared["type"] != "string" or "enum" in declared or not isinstance(values, list):
+        return values
+    parameter = Parameter.model_validate(declared)
+    return [value for value in values if refuse_value(parameter, value) is None] or None
+
+
 class _ParameterReducer:
     """Reduces the schema of one parameter.
 
@@ -119,9 +127,9 @@ class _ParameterReducer:
         values: of a string, where the schema gives examples or a format.
     """
 
-    def __init__(self, place: str, root: Any) -> None:
+    def __init__(self, place: str, *roots: Any) -> None:
         self._place = place
-        self._root = root
+        self._roots = roots  # what a reference may lead into
         self.notes: list[str] = []
         self.values: list[str] | str | None = None
 
@@ -175,15 +183,15 @@ class _ParameterReducer:
         raise self._refuse("its $ref leads back to itself")
 
     def _at(self, reference: Any) -> Any:
-        here: Any = self._root
         if not isinstance(reference, str) or not reference.startswith("#/"):
             raise self._refuse(f"$ref {reference!r} leads out of the tool's schema")
-        for part in reference[2:].split("/"):
-            key = part.replace("~1", "/").replace("~0", "~")
-            if not isinstance(here, dict) or key not in here:
-                raise self._refuse(f"$ref {reference!r} leads nowhere")
-            here = here[key]
-        return here
+        keys = [part.replace("~1", "/").replace("~0", "~") for part in reference[2:].split("/")]
+        for here in self._roots:
+            for key in keys:
+                here = here.get(key) if isinstance(here, dict) else None
+            if here is not None:
+                return here
+        raise self._refuse(f"$ref {reference!r} leads nowhere")
 
     def _without_choices(self, schema: Any) -> tuple[dict[str, Any], bool]:
         """A schema with references, null and choices that come to one type resolved, and whether it may be null."""
@@ -249,7 +257,7 @@ class _ParameterReducer:
     def _items(self, schema: dict[str, Any]) -> dict[str, Any]:
         if schema.get("prefixItems") or isinstance(schema.get("items"), list):
             raise self._refuse("an array with a type for each place is not supported")
-        inner = _ParameterReducer(f"{self._place}: items", self._root)
+        inner = _ParameterReducer(f"{self._place}: items", *self._roots)
         declared, nullable = inner.reduce(schema.get("items", {}))
         self.notes += inner.notes
         if declared["type"] == "array" or nullable:
