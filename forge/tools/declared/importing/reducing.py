@@ -30,12 +30,13 @@ ARRAY_KEYWORDS = ("minItems", "maxItems")
 MOST_PARAMETERS = 16
 _LARGEST = {"maxLength": 400, "minItems": 16, "maxItems": 16, "minimum": 10**15, "maximum": 10**15}
 # They say something about a value and do not narrow it.
-_REMARKS = frozenset(
+_REMARK_TEXT = (
     "$comment $defs $id $schema additionalProperties default definitions deprecated description example examples "
-    "nullable readOnly strict title writeOnly".split()
+    "nullable readOnly strict title writeOnly"
 )
+_REMARKS = frozenset(_REMARK_TEXT.split())
 _EXCLUSIVE = {"exclusiveMinimum": ("minimum", 1), "exclusiveMaximum": ("maximum", -1)}
-_GENERATED_FORMATS = {"date": "date", "duration": "duration"}  # a format, and the generator of values that writes it
+_DATE = r"^\d{4}-\d{2}-\d{2}$"  # format date; the generator of that name also draws "next Friday"
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _DEEPEST_REFERENCE = 16
 # "e.g. 'Europe/London', 'Asia/Tokyo'": what a description quotes as values
@@ -55,7 +56,7 @@ class ReducedSchema:
 
     Attributes:
         parameters: JSON Schema of type object.
-        values: for free strings, examples that the schema gives, or the name of a generator.
+        values: for free strings, examples that the schema gives, or the generator "date".
         notes: what was left out, one line each.
     """
 
@@ -158,6 +159,8 @@ class _ParameterReducer:
             if (value := self._within_limits(keyword, merged.get(keyword))) is not None:
                 declared[keyword] = value
         self._exclusive_bounds(merged, declared)
+        if kind == "string" and merged.get("format") == "date":
+            declared.setdefault("pattern", _DATE)
         self._note_what_is_left(merged, declared)
         if text := shorten_description(merged.get("description")):
             declared["description"] = text
@@ -298,12 +301,14 @@ class _ParameterReducer:
                 bound = math.floor(bound) + 1 if step > 0 else math.ceil(bound) - 1
             else:
                 self.notes.append(f"{self._place}: {keyword} {bound} is taken as {kept}, so {bound} itself is allowed")
-            declared[kept] = max(bound, declared.get(kept, bound)) if step > 0 else min(bound, declared.get(kept, bound))
+            declared[kept] = (
+                max(bound, declared.get(kept, bound)) if step > 0 else min(bound, declared.get(kept, bound))
+            )
 
     def _note_what_is_left(self, schema: dict[str, Any], declared: dict[str, Any]) -> None:
         said = set(_EXCLUSIVE) if declared["type"] in ("integer", "number") else set()
         said |= set(_LARGEST) | {"pattern"} if declared["type"] != "boolean" else set()
-        said |= {"format"} if schema.get("format") in _GENERATED_FORMATS else set()
+        said |= {"format"} if schema.get("format") == "date" else set()
         said |= {"minLength"} if schema.get("minLength") in (0, 1) else set()  # no value is empty in a sentence
         left = sorted(set(schema) - declared.keys() - _REMARKS - said)
         if left:
@@ -321,7 +326,7 @@ def shorten_description(text: Any) -> str:
 
 
 def _example_values(schema: dict[str, Any]) -> list[str] | str | None:
-    """Values of a free string: the schema's examples, those that its description quotes, or its format's generator."""
+    """Values of a free string: the schema's examples, those that its description quotes, or dates."""
     given = schema.get("examples", schema.get("example"))
     listed = given if isinstance(given, list) else [given]
     found = [value for value in listed if isinstance(value, str) and value.strip()]
@@ -330,4 +335,4 @@ def _example_values(schema: dict[str, Any]) -> list[str] | str | None:
         found = [value for _, value in _QUOTED.findall(after[1])]
     if found:
         return list(dict.fromkeys(found))
-    return _GENERATED_FORMATS.get(str(schema.get("format")))
+    return "date" if schema.get("format") == "date" else None

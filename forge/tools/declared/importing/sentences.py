@@ -79,8 +79,8 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "write": ("put down",),
 }
 # Parameters whose value stands for the thing itself: `set the {name}`.
-_NAMING = frozenset("device entity id item name object target title which".split())
-_CREATING = frozenset("add book create make order save schedule send upload write".split())
+_NAMING = frozenset(("device", "entity", "id", "item", "name", "object", "target", "title", "which"))
+_CREATING = frozenset(("add", "book", "create", "make", "order", "save", "schedule", "send", "upload", "write"))
 _OPENINGS = ("now", "I want to", "it is time to", "next", "I need to")  # where there are too few words to vary
 _PREPOSITIONS = {
     "at": ("hour", "time", "when", "moment", "position", "timestamp"),
@@ -204,7 +204,13 @@ def _described(description: str, thing: str, naming: str | None, rest: list[str]
 
 def _tail(keys: list[str]) -> str:
     """What names parameters behind the verb and its object: ` to {brightness} in {room}`."""
-    return "".join(f" {_phrase(key)}" for key in keys)
+    said: list[str] = []
+    for key in keys:
+        phrase = _phrase(key)
+        if any(phrase.split(" ")[0] == before.split(" ")[0] for before in said):  # `to {to} to {level}` tells nothing
+            phrase = f"with {' '.join(split_name_words(key))} {{{key}}}"
+        said.append(phrase)
+    return "".join(f" {phrase}" for phrase in said)
 
 
 def _terse_tail(keys: list[str]) -> str:

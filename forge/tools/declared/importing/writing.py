@@ -9,18 +9,17 @@ from typing import Any
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
 
-from forge.errors import ForgeError
-from forge.files import atomic_write_text
+from forge.errors import ForgeError, printable
 from forge.tools.declared.importing.drafting import ToolsDraft
 from forge.tools.declared.schema import DeclaredTool
 
 _HEADER = """\
 Drafted from {source}.
 
-The sentences under examples are guesses from names and descriptions. Put in the words that people really use, at least
-five wordings a tool, eight or more are better; every parameter has to be in some of them. A slot such as {{name}} is
-filled from enum, bounds and values. For free text, values names examples ({{city: [Paris, Rome]}}) or a generator: words,
-name, number, date, duration, sentence. Then:
+The sentences under examples are guesses from names and descriptions. Put in the words that people really use: five
+wordings a tool at least, and every parameter in some of them. A slot such as {{name}} is filled from enum, bounds and
+values. For free text, values lists some ({{city: [Paris, Rome]}}) or names a generator: words, name, number, date,
+duration, sentence. Then:
 
     agent-forge tools check {name}
 """
@@ -40,8 +39,7 @@ def tools_file_text(draft: ToolsDraft, source: str, name: str, hosts: tuple[str,
     tree = CommentedMap(tools=CommentedSeq(_tool_node(tool) for tool in draft.tools))
     if hosts:
         tree["hosts"] = CommentedSeq(hosts)
-    comment = _HEADER.format(source=" ".join(source.split()), name=name)
-    tree.yaml_set_start_comment(comment)
+    comment = _HEADER.format(source=printable(" ".join(source.split())), name=name)
     for number in range(1, len(tree["tools"])):
         tree["tools"].yaml_set_comment_before_after_key(number, before="\n")
     writer = YAML()
@@ -49,14 +47,16 @@ def tools_file_text(draft: ToolsDraft, source: str, name: str, hosts: tuple[str,
     writer.indent(mapping=2, sequence=4, offset=2)
     stream = StringIO()
     writer.dump(tree, stream)
-    return stream.getvalue()
+    return "".join(f"# {line}".rstrip() + "\n" for line in comment.splitlines()) + stream.getvalue()
 
 
 def _tool_node(tool: DeclaredTool) -> CommentedMap:
     plain = tool.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
     plain["parameters"] = {"type": "object", "properties": {}} | plain.get("parameters", {})
     parameters = CommentedMap(type="object")
-    parameters["properties"] = CommentedMap({key: _short_node(value) for key, value in plain["parameters"]["properties"].items()})
+    parameters["properties"] = CommentedMap(
+        {key: _short_node(value) for key, value in plain["parameters"]["properties"].items()}
+    )
     if tool.required:
         parameters["required"] = _flow(CommentedSeq(tool.required))
     node = CommentedMap(name=tool.name)
@@ -88,12 +88,13 @@ def _flow(node: Any) -> Any:
     return node
 
 
-def write_tools_draft(path: Path, text: str, *, force: bool) -> None:
-    """Write a tools file whole.
+def refuse_to_overwrite(path: Path, *, force: bool) -> None:
+    """Refuse to write over a file that somebody may have extended.
 
     Raises:
-        ForgeError: there is such a file, and `force` does not say that it may be replaced.
+        ForgeError: there is such a file, and `force` does not say that it may be replaced; or a folder.
     """
+    if path.is_dir():
+        raise ForgeError(f"{path}: is a folder; name a file in it")
     if path.exists() and not force:
         raise ForgeError(f"{path}: exists already; --force replaces it")
-    atomic_write_text(path, text)

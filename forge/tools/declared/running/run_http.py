@@ -1,4 +1,4 @@
-"""Requests as tools: the arguments as a query (GET, DELETE) or a JSON body, to this machine and to listed hosts only."""
+"""Requests as tools: the arguments as query (GET, DELETE) or JSON body, to this machine and to listed hosts only."""
 
 from __future__ import annotations
 
@@ -65,7 +65,7 @@ def send_tool_request(run: HttpRun, arguments: Mapping[str, Any], hosts: Collect
         timeout_s: seconds for all of it.
 
     Raises:
-        ForgeError: the host is not allowed, does not answer in time, redirects, or answers with a status of 400 or more.
+        ForgeError: the host is not allowed or does not answer in time, or the status is a redirect or an error.
     """
     refuse_tool_host(run.url, hosts)
     url, body = run.url, None

@@ -94,7 +94,7 @@ class McpServer:
         except TimeoutError as error:
             self.close()
             raise ForgeError(f"no answer within {self._timeout_s:g} s") from error
-        except Exception as error:  # noqa: BLE001 a transport has errors of many libraries
+        except Exception as error:  # a transport has errors of many libraries
             self.close()
             raise ForgeError(f"{type(error).__name__}: {error}") from error
 
@@ -114,7 +114,7 @@ class McpServer:
                 client = Client(self._transport(stack), read_timeout_seconds=self._timeout_s)
                 try:
                     self._client = stack.enter_context(portal.wrap_async_context_manager(client))
-                except Exception as error:  # noqa: BLE001 a transport has errors of many libraries
+                except Exception as error:  # a transport has errors of many libraries
                     raise ForgeError(f"{self.name}: no MCP server answers ({_innermost(error)})") from error
                 self._portal, self._open = portal, stack.pop_all()
         return self._client
@@ -126,7 +126,7 @@ class McpServer:
         from mcp.client.stdio import StdioServerParameters, stdio_client
 
         program, *rest = program_words(self._run.command or ())
-        null = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))
+        null = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
         return stdio_client(StdioServerParameters(command=program, args=rest, cwd=self._folder), errlog=null)
 
     def close(self) -> None:
