@@ -114,7 +114,9 @@ def _names_of_most_use(names: list[str], required: list[Any]) -> list[str]:
 
 def _fitting_values(values: list[str] | str | None, declared: dict[str, Any]) -> list[str] | str | None:
     """Of a free string's example values those that it takes; a generator's name as it is."""
-    if declared["type"] != "string" or "enum" in declared or not isinstance(values, list):
+    if declared["type"] != "string" or "enum" in declared:
+        return None
+    if not isinstance(values, list):
         return values
     parameter = Parameter.model_validate(declared)
     return [value for value in values if refuse_value(parameter, value) is None] or None

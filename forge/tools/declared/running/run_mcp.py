@@ -126,7 +126,7 @@ class McpServer:
         from mcp.client.stdio import StdioServerParameters, stdio_client
 
         program, *rest = program_words(self._run.command or ())
-        null = stack.enter_context(Path(os.devnull).open("w", encoding="utf-8"))
+        null = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         return stdio_client(StdioServerParameters(command=program, args=rest, cwd=self._folder), errlog=null)
 
     def close(self) -> None:
