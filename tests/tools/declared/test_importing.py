@@ -38,9 +38,13 @@ OPENAI = [
             },
         },
     },
-    {"type": "function", "name": "get_weather", "parameters": {"properties": {"city": {"type": "string"}}, "required": ["city"]}},
+    {
+        "type": "function",
+        "name": "get_weather",
+        "parameters": {"properties": {"city": {"type": "string"}}, "required": ["city"]},
+    },
     {"name": "stop_all"},
-]  # fmt: skip
+]
 LIGHTS = '''
 import enum
 from datetime import date

@@ -34,7 +34,10 @@ def declared(schema: Any, **options: Any) -> Any:
         ({"enum": [1, 2, None]}, {"type": "integer", "enum": [1, 2]}),
         ({"const": "x"}, {"type": "string", "enum": ["x"]}),
         ({"allOf": [{"type": "boolean"}], "description": " Is\n it? "}, {"type": "boolean", "description": "Is it?"}),
-        ({"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": 9.5}, {"type": "integer", "minimum": 1, "maximum": 9}),
+        (
+            {"type": "integer", "exclusiveMinimum": 0, "exclusiveMaximum": 9.5},
+            {"type": "integer", "minimum": 1, "maximum": 9},
+        ),
         ({"type": "integer", "minimum": -(2**63), "maximum": 2**63 - 1}, {"type": "integer"}),
         ({"type": "string", "maxLength": 100_000}, {"type": "string", "maxLength": 400}),
         ({"type": "string", "format": "date"}, {"type": "string", "pattern": r"^\d{4}-\d{2}-\d{2}$"}),
@@ -165,8 +168,7 @@ def test_without_a_note_nothing_more_is_allowed(schema: Any, value: Any) -> None
     """The oracle is jsonschema on the schema as it was given."""
     try:
         reduced = reduce_one(schema)
-    except UnsupportedParameter as refused:
-        assert str(refused).startswith("tool: p: ")
+    except UnsupportedParameter:
         return
     assert set(reduced.parameters) == {"type", "properties", "required"}
     if not reduced.notes and Draft202012Validator(reduced.parameters).is_valid({"p": value}):

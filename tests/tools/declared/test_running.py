@@ -1,4 +1,4 @@
-"""Calls of declared tools, really run: what they print, return and answer, and what becomes of everything that fails."""
+"""Calls of declared tools, really run: what they print, return and answer, and what becomes of all that fails."""
 
 from __future__ import annotations
 
@@ -24,10 +24,8 @@ SECONDS = 1.5
 
 def toolbox(folder: Path, runs: dict[str, str], hosts: str = "[]", timeout_s: float = SECONDS) -> DeclaredToolbox:
     """Tools of one free and one whole number, by name, each with its `run`."""
-    entries = [
-        f"  - name: {name}\n    run: {run}\n    parameters:\n      properties: {{n: {{type: integer, maximum: 9}}, s: {{type: string}}}}\n"
-        for name, run in runs.items()
-    ]
+    takes = "{properties: {n: {type: integer, maximum: 9}, s: {type: string}}}"
+    entries = [f"  - {{name: {name}, parameters: {takes}, run: {run}}}\n" for name, run in runs.items()]
     path = folder / "tools.yaml"
     path.write_text("tools:\n" + "".join(entries) + f"hosts: {hosts}\n", encoding="utf-8")
     return DeclaredToolbox([read_tools_file(path)], timeout_s)

@@ -37,9 +37,9 @@ def test_any_tool_gets_sentences(name: str, description: str, keys: list[str], s
 @pytest.mark.parametrize(
     ("name", "description", "schema", "expected"),
     [
-        ("set_light", "", parameters("name", optional=("brightness",), listed=("name",)), "set the {name} to {brightness}"),
+        ("set_light", "", parameters("name", optional=("level",), listed=("name",)), "set the {name} to {level}"),
         ("lockDoor", "", parameters("door"), "lock the {door}"),
-        ("get_current_time", "Get current time in a specific timezone", parameters("timezone"), "get current time in {timezone}"),
+        ("get_time", "Get the time in a specific zone", parameters("zone"), "get the time in {zone}"),
         ("weather", "Returns the weather", parameters("city"), "show me the weather for {city}"),
         ("send_message", "", parameters("recipient", "text"), "send the message to {recipient} saying {text}"),
         ("create_ticket", "", parameters("title"), "create the ticket called {title}"),

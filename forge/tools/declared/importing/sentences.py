@@ -67,7 +67,7 @@ _VERBS: dict[str, tuple[str, ...]] = {
     "set": ("change", "adjust", "put"),
     "show": ("display", "let me see"),
     "start": ("begin", "run"),
-    "stop": ("end", "halt"),
+    "stop": ("end", "target", "halt"),
     "switch": ("change", "turn"),
     "toggle": ("switch", "flip"),
     "translate": ("put",),
@@ -94,7 +94,7 @@ _PREPOSITIONS = {
     "saying": ("body", "content", "message", "text"),
     "to": (
         "brightness", "color", "destination", "level", "mode", "receiver", "recipient", "speed", "temperature", "to",
-        "state", "value", "volume", "end", "status",
+        "state", "value", "volume", "end", "target", "status",
     ),
 }  # fmt: skip
 _PREPOSITION_OF = {word: preposition for preposition, words in _PREPOSITIONS.items() for word in words}
