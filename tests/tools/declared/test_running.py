@@ -139,7 +139,7 @@ def test_python_functions_remember_and_what_they_raise_is_told(tmp_path: Path) -
         assert tools.execute('add {"n":1}') == '{"state": [1], "s": ""}'
         assert tools.execute('add {"n":2,"s":"ü"}') == '{"state": [1, 2], "s": "ü"}'
         assert tools.execute('fail {"n":1}') == "error: home.py:8: ValueError: no such thing"
-        assert tools.execute("absent {}") == "error: LookupError: 'home has no function absent'"
+        assert tools.execute("absent {}") == "error: LookupError: home has no function absent"
         assert tools.execute("nothing {}") == "ok"
         assert tools.execute("odd {}") == '["odd"]'
         assert tools.execute('later {"n":4}') == "5"

@@ -8,6 +8,8 @@ import shlex
 from pathlib import Path
 from typing import Any
 
+from pydantic import ValidationError
+
 from forge.errors import ForgeError
 from forge.tools.declared.importing.drafting import FoundTool
 from forge.tools.declared.running.run_mcp import McpServer
@@ -38,15 +40,17 @@ def find_mcp_tools(source: str, folder: Path, timeout_s: float) -> list[FoundToo
 
 
 def _mcp_server_of_source(source: str, folder: Path) -> McpRun:
-    if re.match(r"https?://", source):
-        return McpRun(url=source)
     try:
+        if re.match(r"https?://", source):
+            return McpRun(url=source)
         words = shlex.split(source)
-    except ValueError as error:
+        if not words:
+            raise ForgeError("mcp: needs a command or an address, as in 'mcp:python server.py'")
+        return McpRun(command=tuple(_path_from_folder(word, folder) for word in words))
+    except ValidationError as error:
+        raise ForgeError(f"mcp:{source}: no tools file can hold it ({error.errors()[0]['msg']})") from error
+    except ValueError as error:  # a quotation mark without its other half
         raise ForgeError(f"mcp:{source}: not a command ({error})") from error
-    if not words:
-        raise ForgeError("mcp: needs a command or an address, as in 'mcp:python server.py'")
-    return McpRun(command=tuple(_path_from_folder(word, folder) for word in words))
 
 
 def _path_from_folder(word: str, folder: Path) -> str:

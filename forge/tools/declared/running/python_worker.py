@@ -31,16 +31,12 @@ def tell_python_fault(error: BaseException, folder: str) -> str:
         name, line = error.filename, error.lineno
         said = f"{type(error).__name__}: {error.msg}"
     else:
-        places = [place for place in traceback.extract_tb(error.__traceback__) if place.filename.startswith(folder)]
+        within = [place for place in traceback.extract_tb(error.__traceback__) if place.filename.startswith(folder)]
+        places = [place for place in within if place.filename != __file__ and "site-packages" not in place.filename]
         if not places:
             return said
         name, line = places[-1].filename, places[-1].lineno
     return f"{os.path.relpath(name, folder) if name.startswith(folder) else name}:{line}: {said}"
-
-
-def import_python_module(name: str) -> Any:
-    """A module by its dotted name; None of its code runs but its own."""
-    return importlib.import_module(name)
 
 
 def call_python_function(place: str, arguments: dict[str, Any]) -> str:
@@ -49,7 +45,7 @@ def call_python_function(place: str, arguments: dict[str, Any]) -> str:
     Arguments are made what the type hints say (a date, a member of an enum) where pydantic can do that.
     """
     module, _, name = place.partition(":")
-    function = getattr(import_python_module(module), name, None)
+    function = getattr(importlib.import_module(module), name, None)
     if not callable(function):
         raise LookupError(f"{module} has no function {name}")
     try:
@@ -70,7 +66,7 @@ async def _await_python_result(result: Any) -> Any:
 
 def describe_python_module(name: str, path: str | None) -> list[dict[str, Any]]:
     """The public functions of a module, in their order; see `run_python.PythonWorker.describe`."""
-    module = import_python_module(name)
+    module = importlib.import_module(name)
     found = getattr(module, "__file__", None)
     if path is not None and (found is None or os.path.realpath(found) != path):
         raise ImportError(f"{name} is the name of another module here ({found or 'built in'}); rename the file")

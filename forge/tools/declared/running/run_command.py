@@ -12,6 +12,7 @@ import tempfile
 import time
 from collections.abc import Sequence
 from pathlib import Path
+from typing import Any
 
 from forge.errors import ForgeError
 
@@ -56,30 +57,34 @@ def run_tool_command(command: Sequence[str], text: str, folder: Path, timeout_s:
     with process.stdout, process.stderr:
         try:
             said, complained = _read_command_output(process, time.monotonic() + timeout_s)
+        except (TimeoutError, subprocess.TimeoutExpired):
+            kill_process_group(process)
+            raise ForgeError(f"{command[0]} took longer than {timeout_s:g} s") from None
         except BaseException:
             kill_process_group(process)
             raise
-    if said is None:
+    if len(said) >= MOST_OUTPUT:
         kill_process_group(process)
-        raise ForgeError(f"{command[0]} took longer than {timeout_s:g} s")
-    code = process.wait() if len(said) < MOST_OUTPUT else 0
-    kill_process_group(process) if len(said) >= MOST_OUTPUT else None
-    if code != 0:
+    elif (code := process.wait()) != 0:
         last = complained.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise ForgeError(last or f"{command[0]} ended with code {code}")
     return said.decode("utf-8", "replace")
 
 
-def _read_command_output(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes | None, bytes]:
-    """Standard output and error up to their ends, the process's end or 64 KiB; None for output at the deadline."""
-    texts = {process.stdout: b"", process.stderr: b""}
+def _read_command_output(process: subprocess.Popen[bytes], deadline: float) -> tuple[bytes, bytes]:
+    """Standard output and error of a process until it has ended, or has printed 64 KiB and may go on.
+
+    Raises:
+        TimeoutError, subprocess.TimeoutExpired: the deadline came first.
+    """
+    texts: dict[Any, bytes] = {process.stdout: b"", process.stderr: b""}
     with selectors.DefaultSelector() as selector:
         for stream in texts:
-            selector.register(stream, selectors.EVENT_READ)  # type: ignore[arg-type]
+            selector.register(stream, selectors.EVENT_READ)
         while selector.get_map() and len(texts[process.stdout]) < MOST_OUTPUT:
             left = deadline - time.monotonic()
             if left <= 0:
-                return None, texts[process.stderr]
+                raise TimeoutError
             ended = process.poll() is not None  # asked before: what it wrote last is there to be read
             ready = selector.select(min(left, _GLANCE_S))
             if ended and not ready:  # what it left running may hold its output open
@@ -88,13 +93,9 @@ def _read_command_output(process: subprocess.Popen[bytes], deadline: float) -> t
                 data = os.read(key.fd, MOST_OUTPUT)
                 if not data:
                     selector.unregister(key.fileobj)
-                texts[key.fileobj] = (texts[key.fileobj] + data)[:MOST_OUTPUT]  # type: ignore[index]
-        else:
-            with contextlib.suppress(subprocess.TimeoutExpired):
-                if len(texts[process.stdout]) < MOST_OUTPUT:  # it closed its output and may go on
-                    process.wait(max(0.0, deadline - time.monotonic()))
-            if len(texts[process.stdout]) < MOST_OUTPUT and process.poll() is None:
-                return None, texts[process.stderr]
+                texts[key.fileobj] = (texts[key.fileobj] + data)[:MOST_OUTPUT]
+    if len(texts[process.stdout]) < MOST_OUTPUT:  # it may have closed its output and go on
+        process.wait(max(0.0, deadline - time.monotonic()))
     return texts[process.stdout], texts[process.stderr]
 
 
