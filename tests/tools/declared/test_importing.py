@@ -237,7 +237,7 @@ def test_an_existing_file_is_kept(tmp_path: Path, monkeypatch: pytest.MonkeyPatc
 @pytest.mark.parametrize(
     ("source", "reason"),
     [
-        ("tools.txt", "not a source"),
+        ("./tools.txt", "not a source"),
         ("absent.json", "no such file"),
         ("mcp:", "command or an address"),
         ("mcp:'", "not a command"),
@@ -296,7 +296,7 @@ def test_a_server_from_pypi_is_imported_and_its_tools_are_called(imported: Calla
         }
         assert len(toolbox.tools["convert_time"].examples) >= 5
         arguments = '{"source_timezone":"Asia/Tokyo","time":"12:00","target_timezone":"Asia/Kolkata"}'
-        assert "T08:30:00+05:30" in toolbox.execute(f"convert_time {arguments}").replace('"', "")
+        assert "T08:30:00+05:30" in toolbox.execute(f"convert_time {arguments}")
         assert "Etc/UTC" in toolbox.execute("get_current_time Etc/UTC")
         assert toolbox.execute("get_current_time Mars").startswith("error: ")
 
@@ -352,7 +352,7 @@ def test_a_servers_session_lasts_and_is_started_again(tmp_path: Path, imported: 
 )
 def test_what_is_no_server_is_told_in_one_line(imported: Any, command: str) -> None:
     with pytest.raises(ForgeError, match="no MCP server answers"):
-        imported(command, timeout_s=1.0)
+        imported(command, timeout_s=3.0)
 
 
 def test_without_the_package_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

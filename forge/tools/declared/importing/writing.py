@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from io import StringIO
 from pathlib import Path
 from typing import Any
 
 from ruamel.yaml import YAML
 from ruamel.yaml.comments import CommentedMap, CommentedSeq
+from ruamel.yaml.scalarstring import DoubleQuotedScalarString
 
 from forge.errors import ForgeError, printable
 from forge.tools.declared.importing.drafting import ToolsDraft
@@ -24,6 +26,8 @@ duration, sentence. Then:
     agent-forge tools check {name}
 """
 _EXAMPLES = "drafted: add your own"
+# Within braces readers of YAML differ on what needs no quotation marks: `lights:set_light` is such a text.
+_PLAIN = re.compile(r"[A-Za-z][A-Za-z0-9_. %/-]*")
 _WIDEST_FLOW = 100  # characters of a mapping on one line
 
 
@@ -78,6 +82,8 @@ def _short_node(value: Any) -> Any:
         node = CommentedMap({key: _short_node(inner) for key, inner in value.items()})
     elif isinstance(value, list):
         node = CommentedSeq(_short_node(inner) for inner in value)
+    elif isinstance(value, str) and not _PLAIN.fullmatch(value):
+        return DoubleQuotedScalarString(value)
     else:
         return value
     return _flow(node) if len(str(value)) <= _WIDEST_FLOW or isinstance(node, CommentedSeq) else node

@@ -71,8 +71,9 @@ class McpServer:
         text = "\n".join(part.text for part in answer.content if part.type == "text").strip()
         if answer.is_error:
             raise ForgeError(text or f"{tool} failed")
-        if not text and answer.structured_content is not None:
-            text = json.dumps(answer.structured_content, ensure_ascii=False)
+        if answer.structured_content is not None and (not text or text[0] in "{["):
+            # what the text says too, without its indentation: a result has 200 characters
+            text = json.dumps(answer.structured_content, ensure_ascii=False, separators=(",", ":"))
         return text or (f"({answer.content[0].type})" if answer.content else "ok")
 
     def _ask(self, method: str, *arguments: Any, **options: Any) -> Any:
