@@ -352,7 +352,7 @@ def test_a_servers_session_lasts_and_is_started_again(tmp_path: Path, imported: 
 )
 def test_what_is_no_server_is_told_in_one_line(imported: Any, command: str) -> None:
     with pytest.raises(ForgeError, match="no MCP server answers"):
-        imported(command, timeout_s=3.0)
+        imported(command, timeout_s=1.0)
 
 
 def test_without_the_package_one_line_says_what_to_install(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -221,8 +221,8 @@ def test_other_hosts_are_asked_only_if_they_are_listed(tmp_path: Path, host: str
     run = {"tool": f"{{http: {{method: GET, url: 'http://{host}:81/x'}}}}"}
     with toolbox(tmp_path, run) as tools:
         assert "name it under hosts" in tools.execute("tool {}")
-    with pytest.raises(ForgeError, match="hosts"):
-        refuse_tool_host(f"http://127.0.0.1@{host}:81/", [])
+    with pytest.raises(ForgeError, match="an address begins with"):
+        refuse_tool_host(f"http://127.0.0.1@{host}:81/", [host])
     refuse_tool_host(f"http://{host}:81/", [host])
     refuse_tool_host(f"http://{host}:81/", [f"{host}:81"])
     with pytest.raises(ForgeError, match="hosts"):

@@ -23,7 +23,7 @@ def parameters(*required: str, optional: tuple[str, ...] = (), listed: tuple[str
 
 
 @given(NAMES, st.text(max_size=60), st.lists(NAMES, max_size=8, unique=True), st.integers(0, 8))
-@settings(max_examples=200, deadline=None)
+@settings(max_examples=80, deadline=None)
 def test_any_tool_gets_sentences(name: str, description: str, keys: list[str], split: int) -> None:
     schema = parameters(*keys[:split], optional=tuple(keys[split:]))
     drafts = draft_sentences(name, description, schema)

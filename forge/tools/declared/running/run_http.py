@@ -41,6 +41,9 @@ def refuse_tool_host(url: str, hosts: Collection[str]) -> None:
         host, port = parts.hostname or "", parts.port
     except ValueError as error:
         raise ForgeError(f"{url[:60]} is no address ({error})") from error
+    plain = f"[{host}]" if ":" in host else host
+    if parts.netloc.lower() not in (plain, f"{plain}:{port}"):  # `x.[::1]` and `name@host`: readers of URLs differ
+        raise ForgeError(f"{url[:60]}: an address begins with http://HOST or http://HOST:PORT")
     if host == "localhost" or _is_loopback_address(host):
         return
     listed = {entry.lower().strip("[]") for entry in hosts}
