@@ -111,6 +111,13 @@ class Parameter(_Declared):
         """As plain JSON Schema."""
         return self.model_dump(mode="json", by_alias=True, exclude_none=True, exclude_defaults=True)
 
+    @cached_property
+    def validator(self) -> Any:
+        """A `jsonschema` validator of a value."""
+        from jsonschema import Draft202012Validator
+
+        return Draft202012Validator(self.json_schema())
+
 
 class ParameterObject(_Declared):
     """The arguments of a tool: JSON Schema of an object."""
@@ -138,10 +145,9 @@ class ParameterObject(_Declared):
 
 def refuse_value(parameter: Parameter, value: Any) -> str | None:
     """Why a parameter does not take a value, in one line; None if it does."""
-    from jsonschema import Draft202012Validator
     from jsonschema.exceptions import best_match
 
-    fault = best_match(Draft202012Validator(parameter.json_schema()).iter_errors(value))
+    fault = best_match(parameter.validator.iter_errors(value))
     return None if fault is None else str(fault.message)
 
 
