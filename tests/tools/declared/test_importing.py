@@ -14,6 +14,7 @@ from hypothesis import strategies as st
 
 from forge.cli.main import main
 from forge.errors import ForgeError
+from forge.tools.declared.checking import check_tool_files
 from forge.tools.declared.importing.drafting import FoundTool, draft_tools
 from forge.tools.declared.importing.sources import import_tools
 from forge.tools.declared.importing.writing import tools_file_text
@@ -104,6 +105,7 @@ def test_openai_tools_make_the_round_trip(tmp_path: Path) -> None:
     draft = import_tools(str(tmp_path / "functions.json"), tmp_path / "tools.yaml")
     read = read_tools_file(tmp_path / "tools.yaml")
     assert read.tools == draft.tools
+    assert not [finding for finding in check_tool_files([read]) if finding.level == "error"]
     light, weather, stop = read.tools
     assert light.openai()["function"] == {
         "name": "set_light",
@@ -164,6 +166,7 @@ def test_python_functions_make_the_round_trip(tmp_path: Path) -> None:
     draft = import_tools(str(tmp_path / "lights.py"), tmp_path / "tools.yaml")
     read = read_tools_file(tmp_path / "tools.yaml")
     assert read.tools == draft.tools
+    assert not [finding for finding in check_tool_files([read]) if finding.level == "error"]
     assert [tool.name for tool in read.tools] == ["set_light", "show_lights", "clean_room"]
     assert any(note.startswith("scale: factors: an object") for note in draft.notes)
     light, _, clean = read.tools
@@ -283,7 +286,9 @@ def imported(tmp_path: Path) -> Callable[..., DeclaredToolbox]:
 
     def import_server(command: str, **options: Any) -> DeclaredToolbox:
         import_tools(f"mcp:{command}", tmp_path / "tools.yaml", **options)
-        return DeclaredToolbox([read_tools_file(tmp_path / "tools.yaml")])
+        read = read_tools_file(tmp_path / "tools.yaml")
+        assert not [finding for finding in check_tool_files([read]) if finding.level == "error"]
+        return DeclaredToolbox([read])
 
     return import_server
 

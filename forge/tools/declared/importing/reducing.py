@@ -36,7 +36,9 @@ _REMARK_TEXT = (
 )
 _REMARKS = frozenset(_REMARK_TEXT.split())
 _EXCLUSIVE = {"exclusiveMinimum": ("minimum", 1), "exclusiveMaximum": ("maximum", -1)}
-_DATE = r"^\d{4}-\d{2}-\d{2}$"  # format date; the generator of that name also draws "next Friday"
+# Format date. The generator of that name also draws "next Friday", so its values are listed.
+_DATE = r"^\d{4}-\d{2}-\d{2}$"
+_DATES = [f"{2026 + i % 5}-{1 + 5 * i % 12:02}-{1 + 11 * i % 28:02}" for i in range(12)]
 _JSON_TYPES = {bool: "boolean", int: "integer", float: "number", str: "string"}
 _DEEPEST_REFERENCE = 16
 # "e.g. 'Europe/London', 'Asia/Tokyo'": what a description quotes as values
@@ -56,7 +58,7 @@ class ReducedSchema:
 
     Attributes:
         parameters: JSON Schema of type object.
-        values: for free strings, examples that the schema gives, or the generator "date".
+        values: for free strings, examples that the schema gives.
         notes: what was left out, one line each.
     """
 
@@ -112,12 +114,10 @@ def _names_of_most_use(names: list[str], required: list[Any]) -> list[str]:
     return sorted(names, key=lambda name: name not in required)[:MOST_PARAMETERS]
 
 
-def _fitting_values(values: list[str] | str | None, declared: dict[str, Any]) -> list[str] | str | None:
-    """Of a free string's example values those that it takes; a generator's name as it is."""
-    if declared["type"] != "string" or "enum" in declared:
+def _fitting_values(values: list[str] | None, declared: dict[str, Any]) -> list[str] | None:
+    """Of a free string's example values those that it takes; None if there are none."""
+    if values is None or declared["type"] != "string" or "enum" in declared:
         return None
-    if not isinstance(values, list):
-        return values
     parameter = Parameter.model_validate(declared)
     return [value for value in values if refuse_value(parameter, value) is None] or None
 
@@ -127,14 +127,14 @@ class _ParameterReducer:
 
     Attributes:
         notes: what it left out.
-        values: of a string, where the schema gives examples or a format.
+        values: of a string, where the schema gives examples or is that of a date.
     """
 
     def __init__(self, place: str, *roots: Any) -> None:
         self._place = place
         self._roots = roots  # what a reference may lead into
         self.notes: list[str] = []
-        self.values: list[str] | str | None = None
+        self.values: list[str] | None = None
 
     def reduce_named(self, name: str, schema: Any) -> tuple[dict[str, Any], bool]:
         """As `reduce`, for a parameter of the tool; what comes out is one that can be declared."""
@@ -327,7 +327,7 @@ def shorten_description(text: Any) -> str:
     return line[: _LONGEST_DESCRIPTION - 3].rpartition(" ")[0].rstrip(",;:. ") + "..."
 
 
-def _example_values(schema: dict[str, Any]) -> list[str] | str | None:
+def _example_values(schema: dict[str, Any]) -> list[str] | None:
     """Values of a free string: the schema's examples, those that its description quotes, or dates."""
     given = schema.get("examples", schema.get("example"))
     listed = given if isinstance(given, list) else [given]
@@ -337,4 +337,4 @@ def _example_values(schema: dict[str, Any]) -> list[str] | str | None:
         found = [value for _, value in _QUOTED.findall(after[1])]
     if found:
         return list(dict.fromkeys(found))
-    return "date" if schema.get("format") == "date" else None
+    return list(_DATES) if schema.get("format") == "date" else None
