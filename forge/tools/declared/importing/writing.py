@@ -78,6 +78,7 @@ def _tool_node(tool: DeclaredTool) -> CommentedMap:
 
 def _short_node(value: Any) -> Any:
     """A value as YAML writes it: on one line where it is short."""
+    node: Any
     if isinstance(value, dict):
         node = CommentedMap({key: _short_node(inner) for key, inner in value.items()})
     elif isinstance(value, list):

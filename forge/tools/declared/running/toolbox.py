@@ -119,8 +119,10 @@ class DeclaredToolbox:
     def close(self) -> None:
         """End processes and sessions. Safe to call twice."""
         with ExitStack() as stack:
-            for opened in (*self._workers.values(), *self._servers.values()):
-                stack.callback(opened.close)
+            for worker in self._workers.values():
+                stack.callback(worker.close)
+            for server in self._servers.values():
+                stack.callback(server.close)
 
     def __enter__(self) -> DeclaredToolbox:
         return self
