@@ -23,6 +23,7 @@ from forge.cli.monitor import monitor_command
 from forge.cli.output import fail_on_terminal, say
 from forge.cli.project import in_project, in_project_if_any
 from forge.cli.run import run_command
+from forge.cli.tools import tools_app
 from forge.errors import ForgeError, Interrupted
 from forge.host.disk import storage_fault_note
 
@@ -45,6 +46,7 @@ app.command("phases")(in_project(info.phases_command))
 info.config_app.command("edit")(in_project_if_any(edit.config_edit))
 app.add_typer(info.config_app, name="config")
 app.add_typer(models_app, name="models")
+app.add_typer(tools_app, name="tools")
 app.command("eval")(use.eval_command)
 app.command("generate", cls=use.PromptCommand)(use.generate_command)
 app.command("chat")(use.chat_command)

@@ -1,0 +1,97 @@
+"""Scores of calls of a user's own tools: the whole call right, its name and every argument, kind by kind."""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass
+from typing import Any
+
+from forge.errors import ForgeError
+from forge.evals.bootstrap import mean_interval
+from forge.tools.calls import call_text, parse_call
+from forge.tools.declared.schema import DeclaredTool
+
+Message = dict[str, str]
+
+
+@dataclass(frozen=True)
+class OwnToolScore:
+    """Shares in 0..1.
+
+    categories: {category: {"n", "right", "low", "high"}}, with the 95 % interval of `right`. right: 1.0 or 0.0 per row,
+    in the given order. calls: the same table over the rows that want one call or more. idle: over those that want none.
+    """
+
+    categories: dict[str, dict[str, float]]
+    right: list[float]
+    calls: dict[str, float] | None
+    idle: dict[str, float] | None
+
+
+def own_row_opening(row: Mapping[str, Any]) -> list[Message]:
+    """What the model is given of a row: all up to the last turn of the user.
+
+    Raises:
+        ForgeError: no turn is the user's.
+    """
+    messages: list[Message] = list(row["messages"])
+    while messages and messages[-1]["role"] != "user":
+        messages.pop()
+    if not messages:
+        raise ForgeError("own tools: a row without a turn of the user")
+    return messages
+
+
+def score_own_calls(
+    rows: Sequence[Mapping[str, Any]],
+    predicted: Sequence[Sequence[str]],
+    tools: Mapping[str, DeclaredTool],
+    answers: Sequence[str] | None = None,
+) -> OwnToolScore:
+    """Score the calls made after each row's last turn of the user.
+
+    A row is right when exactly its calls were made, in their order, and none where it wants none. Calls are compared by
+    what they say, not by blanks or the order of keys.
+
+    Args:
+        rows: with "category" and "expected", as `forge.data.declared.rows` makes them.
+        predicted: texts of the calls made, per row.
+        tools: by name.
+        answers: what was said, per row; with them a row of "missing" is right only if the right question was asked.
+
+    Raises:
+        ForgeError: no rows, or another number of predictions than of rows.
+    """
+    if not rows or len(predicted) != len(rows) or (answers is not None and len(answers) != len(rows)):
+        raise ForgeError(f"own tools: {len(rows)} rows and {len(predicted)} predictions")
+    right: list[float] = []
+    for number, (row, calls) in enumerate(zip(rows, predicted, strict=True)):
+        well = [_canonical_call(call, tools) for call in calls] == list(row["expected"])
+        if well and answers is not None and row["category"] == "missing":
+            well = answers[number].strip() == row["messages"][-1]["content"]
+        right.append(float(well))
+    categories = sorted({row["category"] for row in rows})
+    verdicts = list(zip(rows, right, strict=True))
+    return OwnToolScore(
+        categories={name: _share([well for row, well in verdicts if row["category"] == name]) for name in categories},
+        right=right,
+        calls=_share_if_any([well for row, well in verdicts if row["expected"]]),
+        idle=_share_if_any([well for row, well in verdicts if not row["expected"]]),
+    )
+
+
+def _canonical_call(call: str, tools: Mapping[str, DeclaredTool]) -> str:
+    try:
+        name, arguments = parse_call(call, tools)
+        return call_text(tools[name], arguments)
+    except ForgeError:
+        return call  # malformed, so it is none of the expected ones
+
+
+def _share_if_any(right: Sequence[float]) -> dict[str, float] | None:
+    return _share(right) if right else None
+
+
+def _share(right: Sequence[float]) -> dict[str, float]:
+    found = mean_interval(right)
+    return {"n": len(right), "right": found.diff, "low": found.low, "high": found.high}

@@ -1,0 +1,86 @@
+"""The control beside every figure of tool use: no model, words of a sentence against words of examples.
+
+A person writes this in an hour, so a model that is to be worth its training has to be far better.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Iterable, Mapping
+from typing import Any
+
+from forge.tools.calls import call_text, refuse_call
+from forge.tools.declared.schema import DeclaredTool, Example, Parameter
+
+_ENOUGH = 0.6  # share of an example's words in a sentence, and of a sentence's in an example, from which a call is made
+_JOINT = re.compile(r"(?:[,.;]? then |, and | and then | and also |, also | and | plus |[.;] )", re.I)
+_WORD = re.compile(r"[\w'.]*\w|\w", re.UNICODE)
+
+
+def match_calls_by_words(sentence: str, tools: Iterable[DeclaredTool]) -> list[str]:
+    """Calls that a sentence asks for, by overlap of words alone: one, two where it falls into two halves that both
+    match, or none."""
+    known = list(tools)
+    best_score, best_call = _best_match(sentence, known)
+    for joint in _JOINT.finditer(sentence):
+        halves = [_best_match(half, known) for half in (sentence[: joint.start()], sentence[joint.end() :])]
+        if all(call for _, call in halves) and min(score for score, _ in halves) >= best_score:
+            return [call for _, call in halves]
+    return [best_call] if best_call else []
+
+
+def _best_match(sentence: str, tools: list[DeclaredTool]) -> tuple[float, str]:
+    """Score of the best example, and its call where that is enough, else an empty text."""
+    best: tuple[float, str] = (0.0, "")
+    for tool in tools:
+        for example in tool.examples:
+            score, arguments = _match_example(sentence, tool, example)
+            if score > best[0] and refuse_call(tool, arguments) is None:
+                best = (score, call_text(tool, arguments))
+    return best if best[0] >= _ENOUGH else (best[0], "")
+
+
+def _match_example(sentence: str, tool: DeclaredTool, example: Example) -> tuple[float, dict[str, Any]]:
+    """F1 of the words of an example, its slots filled from the sentence, and of the sentence; and the arguments."""
+    left = sentence.lower().rstrip("?.! ")
+    arguments: dict[str, Any] = dict(example.arguments)
+    literal = _words_of(re.sub(r"\{.*?\}", " ", example.say))
+    free = [name for name in example.slots if (tool.arguments[name].items or tool.arguments[name]).free]
+    filled = 0
+    for name in (name for name in example.slots if name not in free):
+        value, left = _take_value(left, tool.synonyms, tool.arguments[name])
+        if value is not None:
+            arguments[name] = value
+            filled += 1
+    said = _words_of(left)
+    if free:  # what no word of the example explains, from the first such word to the last
+        rest = [number for number, word in enumerate(said) if word not in literal]
+        if rest:
+            text = " ".join(_WORD.findall(sentence.rstrip("?.! "))[-len(said) :][rest[0] : rest[-1] + 1])
+            arguments[free[0]] = text
+            filled, said = filled + 1, [word for word in said if word in literal]
+    shared = len(set(literal) & set(said)) + filled
+    score = 2 * shared / (len(set(literal)) + len(example.slots) + len(set(said)) + filled)
+    return score, {name: arguments[name] for name in tool.arguments if name in arguments}
+
+
+def _words_of(text: str) -> list[str]:
+    return _WORD.findall(text.lower())
+
+
+def _take_value(text: str, synonyms: Mapping[Any, Iterable[str]], parameter: Parameter) -> tuple[Any, str]:
+    """The longest value, or word for one, that stands in a text, and the text without it."""
+    item = parameter.items or parameter
+    words: dict[str, Any] = {"on": True, "off": False} if item.type == "boolean" else {}
+    if item.type in ("integer", "number") and item.enum is None:
+        numbers = re.findall(r"(?<![\w.])-?\d+(?:\.\d+)?", text)
+        words = {number: float(number) if "." in number else int(number) for number in numbers[:1]}
+    values = item.enum or tuple(words.values())
+    words |= {str(value).lower().replace("_", " "): value for value in item.enum or ()}
+    words |= {said.lower(): value for value, others in synonyms.items() if value in values for said in others}
+    found = [word for word in words if re.search(rf"(?<!\w){re.escape(word)}(?!\w)", text)]
+    if not found:
+        return None, text
+    longest = max(found, key=len)
+    value = words[longest]
+    return [value] if parameter.items else value, text.replace(longest, " ", 1)

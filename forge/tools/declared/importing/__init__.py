@@ -1,0 +1,1 @@
+"""Tools files drafted from what others have: OpenAI's `tools`, Python functions, MCP servers."""
