@@ -49,25 +49,30 @@ def answer_all(
     tokenizer: PreTrainedTokenizerFast,
     conversations: Sequence[list[Message]],
     *,
-    execute: Callable[[str], str] | None,
+    execute: Callable[[str], str | None] | None,
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int = 0,
     thoughts: Thoughts = "off",
     thinker: Any = None,
+    begun: str | None = None,
     hear: Callable[[str], None] | None = None,
+    watch: Callable[[Sequence[int]], bool] | None = None,
+    scored: bool = False,
 ) -> list[Generation]:
     """Continue every conversation; order is kept. Without `execute` the call token is banned. `thoughts`: banned, begun
     for every answer, or left to the model. With a `thinker` (see forge.thinking) several are thought and vote.
-    `hear` is called with each thought when it ends.
+    `begun`: every answer begins with a call of which this much is written already, a tool's name or nothing.
+    `hear`, `watch` and `scored` are the engine's.
 
     `max_new_tokens` counts every token after the prompt, tool results included. Batching is the engine's.
     """
-    from forge.data.render import render
+    from forge.data.render import render, tokenize_text
     from forge.model.engine import generate
 
+    opening = [] if begun is None else [eval_special_token_id(tokenizer, CALL), *tokenize_text(tokenizer, begun)]
     prompts = [
-        render(tokenizer, list(messages), generation_prompt=True, thinking=thoughts == "on")[0]
+        [*render(tokenizer, list(messages), generation_prompt=True, thinking=thoughts == "on")[0], *opening]
         for messages in conversations
     ]
     if thinker is not None:
@@ -90,4 +95,6 @@ def answer_all(
         seed=seed,
         ban_ids=[eval_special_token_id(tokenizer, token) for token in banned],
         hear=hear,
+        watch=watch,
+        scored=scored,
     )

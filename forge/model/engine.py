@@ -28,11 +28,14 @@ MAX_CONTEXT = 65_536  # tokens of a prompt and its answer: keys and values of ev
 class Generation:
     """One answer: all ids after the prompt (results that were fed back included), the calls made, the last thought
     (empty where there was none), the final text, and the mean number of recurrence steps per predicted token.
-    fluency: geometric mean of the probabilities of the tokens of the thoughts and of their ends, where scores were
-    asked for."""
+    left: the call that was left to the caller, and ended the answer. Where scores were asked for, ``confidences`` of
+    the calls, a left one included, are geometric means of the probabilities of their tokens and ends, ``fluency`` that
+    of the thoughts'."""
 
     ids: list[int] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
+    left: str = ""
+    confidences: list[float] = field(default_factory=list)
     thought: str = ""
     text: str = ""
     steps: float = 0.0
@@ -52,6 +55,7 @@ class _Row:
     predicted: int = 0
     steps: int = 0
     scores: list[float] = field(default_factory=list)
+    call_scores: list[float] = field(default_factory=list)
 
 
 class _Decoder:
@@ -61,14 +65,16 @@ class _Decoder:
         self,
         model: TinyTitanForCausalLM,
         tokenizer: PreTrainedTokenizerFast | None,
-        execute: Callable[[str], str] | None,
+        execute: Callable[[str], str | None] | None,
         temperature: float,
         seed: int,
         ban_ids: Sequence[int],
         hear: Callable[[str], None] | None,
+        watch: Callable[[Sequence[int]], bool] | None,
         scored: bool,
     ) -> None:
-        self.model, self.tokenizer, self.execute, self.hear, self.scored = model, tokenizer, execute, hear, scored
+        self.model, self.tokenizer, self.execute, self.scored = model, tokenizer, execute, scored
+        self.hear, self.watch = hear, watch
         self.table = model.embedding_weight()
         self.temperature, self.banned = temperature, list(ban_ids)
         self.random = torch.Generator().manual_seed(seed)
@@ -113,14 +119,19 @@ class _Decoder:
         return token
 
     def _write_call(self, row: _Row, token: int) -> None:
-        """Collect a call; at its end run the tool and force its result into the row."""
+        """Collect a call; at its end run the tool and force its result into the row, or leave the call to the caller."""
         if token != ID["result"]:
             row.call.append(token)  # type: ignore[union-attr]
             return
         call = decode_titan_output_ids(self.tokenizer, row.call or [])
         result = self.execute(call)  # type: ignore[misc]
+        if row.call_scores:
+            row.out.confidences.append(_geometric_mean(row.call_scores))
+        row.call, row.call_scores, row.answer = None, [], []
+        if result is None:
+            row.out.left, row.out.finished = call, True
+            return
         row.out.calls.append((call, result))
-        row.call, row.answer = None, []
         row.forced = [*tokenize_text(self.tokenizer, result), ID["assistant"]]  # type: ignore[arg-type]
         if len(row.out.calls) >= MAX_CALLS:
             row.out.finished = True
@@ -143,7 +154,14 @@ class _Decoder:
             ids[i, : len(prompt)] = torch.tensor(prompt)
         cache = self.model.empty_cache(len(prompts), ids.shape[1] + min(max_new_tokens, ROOM))
         trace = self.model.prefill_prompts(ids, self.table, lengths, cache)
-        everyone = [_Row(Generation(), thought=[] if prompt[-1] == ID["think"] else None) for prompt in prompts]
+        everyone = [
+            _Row(
+                Generation(),
+                call=_call_begun(prompt) if self.execute is not None else None,
+                thought=[] if prompt[-1] == ID["think"] else None,
+            )
+            for prompt in prompts
+        ]
         rows, live = everyone, list(range(len(prompts)))  # rows of the cache; those of them that go on
         for left in range(max_new_tokens, 0, -1):
             feed = self._predict(rows, live, trace)
@@ -168,15 +186,29 @@ class _Decoder:
         for i, score in zip(live, scores, strict=False):
             if rows[i].thought is not None:
                 rows[i].scores.append(score)
+            elif rows[i].call is not None:
+                rows[i].call_scores.append(score)
         for i, token, taken in zip(live, tokens, steps[index, 0].tolist(), strict=True):
             feed[i] = self.advance(rows[i], token, taken)
+            if self.watch is not None and self.watch(rows[i].answer):
+                rows[i].out.finished = True
         return feed
 
     def _finish(self, row: _Row) -> Generation:
         row.out.text = decode_titan_output_ids(self.tokenizer, row.answer) if self.tokenizer is not None else ""
         row.out.steps = row.steps / max(1, row.predicted)
-        row.out.fluency = math.exp(sum(row.scores) / len(row.scores)) if row.scores else 0.0
+        row.out.fluency = _geometric_mean(row.scores) if row.scores else 0.0
         return row.out
+
+
+def _geometric_mean(log_probs: Sequence[float]) -> float:
+    return math.exp(sum(log_probs) / len(log_probs))
+
+
+def _call_begun(prompt: Sequence[int]) -> list[int] | None:
+    """What a prompt has of a call that is still being written; None where there is none."""
+    opened = next((place for place in reversed(range(len(prompt))) if prompt[place] < len(ID)), -1)
+    return list(prompt[opened + 1 :]) if opened >= 0 and prompt[opened] == ID["call"] else None
 
 
 def decode_titan_output_ids(tokenizer: PreTrainedTokenizerFast | None, ids: Sequence[int]) -> str:
@@ -193,21 +225,24 @@ def generate(
     *,
     max_new_tokens: int,
     tokenizer: PreTrainedTokenizerFast | None = None,
-    execute: Callable[[str], str] | None = None,
+    execute: Callable[[str], str | None] | None = None,
     temperature: float = 0.0,
     seed: int = 0,
     ban_ids: Sequence[int] = (),
     hear: Callable[[str], None] | None = None,
+    watch: Callable[[Sequence[int]], bool] | None = None,
     scored: bool = False,
 ) -> list[Generation]:
-    """Answer each prompt (ids that end with ``<|assistant|>``, or in a thought with ``<|think|>``) until ``<|end|>`` or
-    ``max_new_tokens``.
+    """Answer each prompt (ids that end with ``<|assistant|>``, in a thought with ``<|think|>``, or in a call with
+    ``<|call|>`` and the name of its tool) until ``<|end|>`` or ``max_new_tokens``.
 
-    With ``execute`` a call is run when the model closes it with ``<|result|>`` and the result is fed back;
-    without it a call is just text. ``ban_ids`` are never sampled (ban ``<|call|>`` for an answer without
-    tools, ``<|think|>`` for one without a thought). ``hear`` is called with each thought when it ends; ``scored`` adds
-    its fluency. Greedy at temperature 0. Rows are independent: the batch a prompt is in changes its answer by rounding
-    only. ForgeError when a prompt and its answer may take more than :data:`MAX_CONTEXT` tokens.
+    With ``execute`` a call is run when the model closes it with ``<|result|>`` and the result is fed back; where it
+    gives None, the call is left to the caller and ends the answer. Without it a call is just text. ``ban_ids`` are
+    never sampled (ban ``<|call|>`` for an answer without tools, ``<|think|>`` for one without a thought). ``hear`` is
+    called with each thought when it ends, ``watch`` after each token with the ids of the answer so far (a call or a
+    thought begins it anew), and ends the answer where it gives true; ``scored`` adds confidences and fluency. Greedy at
+    temperature 0. Rows are independent: the batch a prompt is in changes its answer by rounding only. ForgeError when a
+    prompt and its answer may take more than :data:`MAX_CONTEXT` tokens.
     """
     if execute is not None and tokenizer is None:
         raise ValueError("executing calls needs the tokenizer that spells them")
@@ -216,7 +251,7 @@ def generate(
         raise ForgeError(
             f"a prompt of {longest:,} tokens and an answer of up to {max_new_tokens:,} are more than {MAX_CONTEXT:,}"
         )
-    decoder = _Decoder(model.eval(), tokenizer, execute, temperature, seed, ban_ids, hear, scored)
+    decoder = _Decoder(model.eval(), tokenizer, execute, temperature, seed, ban_ids, hear, watch, scored)
     order = sorted(range(len(prompts)), key=lambda i: (len(prompts[i]), i))
     c, out = model.config, dict[int, Generation]()
     token_bytes = 2 * c.head_dim * sum([*c.low_heads, *c.high_heads]) * model.embed.weight.element_size()
