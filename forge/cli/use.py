@@ -22,7 +22,7 @@ from forge.runtime.agent import MAX_NEW_TOKENS, Thinking, refuse_text_not_utf8
 from forge.runtime.chat import MAX_HISTORY
 
 if TYPE_CHECKING:
-    from forge.runtime.agent import Agent, Reply
+    from forge.runtime.agent import Agent, Call, Reply
     from forge.runtime.chat import ChatSession
 
 MAX_PROBLEMS = 100_000  # of a family
@@ -193,12 +193,25 @@ def generate_command(
 
 
 def _reply_json(reply: Reply) -> dict[str, Any]:
-    calls = [{"call": call, "result": result} for call, result in reply.calls]
-    return {"text": reply.text, "calls": calls, "thought": reply.thought}
+    asked = None if reply.asked is None else _call_json(reply.asked)
+    calls = [_call_json(call) for call in reply.calls]
+    return {"text": reply.text, "calls": calls, "asked": asked, "thought": reply.thought}
+
+
+def _call_json(call: Call) -> dict[str, Any]:
+    return {
+        "call": call.text,
+        "name": call.name,
+        "arguments": call.arguments,
+        "confidence": round(call.confidence, 4),
+        "result": call.result,
+    }
 
 
 def _show_on_the_way(kind: str, text: str) -> None:
     """What the agent does before it answers: it thinks, calls a tool, gets a result."""
+    if kind == "text":  # the answer is shown whole
+        return
     show = whisper if kind == "thought" else say
     show(f"  [{kind}] {text}")
 

@@ -13,7 +13,8 @@ from forge.errors import ForgeError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from forge.model.engine import Generation
+    from forge.model.calling import CallRules
+    from forge.model.engine import Execute, Generation
 
 Message = dict[str, str]
 END = "<|end|>"
@@ -49,30 +50,27 @@ def answer_all(
     tokenizer: PreTrainedTokenizerFast,
     conversations: Sequence[list[Message]],
     *,
-    execute: Callable[[str], str | None] | None,
+    execute: Execute | None,
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int = 0,
     thoughts: Thoughts = "off",
     thinker: Any = None,
-    begun: str | None = None,
     hear: Callable[[str], None] | None = None,
     watch: Callable[[Sequence[int]], bool] | None = None,
-    scored: bool = False,
+    rules: CallRules | None = None,
 ) -> list[Generation]:
     """Continue every conversation; order is kept. Without `execute` the call token is banned. `thoughts`: banned, begun
     for every answer, or left to the model. With a `thinker` (see forge.thinking) several are thought and vote.
-    `begun`: every answer begins with a call of which this much is written already, a tool's name or nothing.
-    `hear`, `watch` and `scored` are the engine's.
+    `hear`, `watch` and `rules` are the engine's.
 
     `max_new_tokens` counts every token after the prompt, tool results included. Batching is the engine's.
     """
-    from forge.data.render import render, tokenize_text
+    from forge.data.render import render
     from forge.model.engine import generate
 
-    opening = [] if begun is None else [eval_special_token_id(tokenizer, CALL), *tokenize_text(tokenizer, begun)]
     prompts = [
-        [*render(tokenizer, list(messages), generation_prompt=True, thinking=thoughts == "on")[0], *opening]
+        render(tokenizer, list(messages), generation_prompt=True, thinking=thoughts == "on")[0]
         for messages in conversations
     ]
     if thinker is not None:
@@ -96,5 +94,5 @@ def answer_all(
         ban_ids=[eval_special_token_id(tokenizer, token) for token in banned],
         hear=hear,
         watch=watch,
-        scored=scored,
+        rules=rules,
     )

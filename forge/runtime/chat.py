@@ -44,8 +44,8 @@ class ChatSession:
             listen=listen,
         )
         turn = [question]
-        for call, result in reply.calls:
-            turn += [{"role": "call", "content": call}, {"role": "result", "content": result}]
+        for call in reply.calls:
+            turn += [{"role": "call", "content": call.text}, {"role": "result", "content": call.result or ""}]
         self.turns.append([*turn, {"role": "assistant", "content": reply.text}])
         return reply
 

@@ -43,10 +43,10 @@ class Toolbox:
         name, _, argument = call.strip().partition(" ")
         tool = self._tools.get(name)
         if tool is None:
-            return _shorten_toolbox_result(f"error: unknown tool {name[:40]}")
+            return toolbox_result_line(f"error: unknown tool {name[:40]}")
         if not argument.strip():
             return f"error: {name} needs an argument"
-        return _shorten_toolbox_result(tool(argument.strip()))
+        return toolbox_result_line(tool(argument.strip()))
 
     def close(self) -> None:
         """Close what the tools hold open and remove a temporary workspace."""
@@ -64,7 +64,7 @@ class Toolbox:
         self.close()
 
 
-def _shorten_toolbox_result(text: str) -> str:
+def toolbox_result_line(text: str) -> str:
     """One line of at most 200 characters that is never empty; lone surrogates would not survive a JSON file."""
     line = " ".join(text.split()).encode("utf-8", "replace").decode("utf-8") or "error: the result is empty"
     return line if len(line) <= MAX_RESULT else line[: MAX_RESULT - 3] + "..."

@@ -3,6 +3,7 @@ hold."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -230,6 +231,24 @@ def test_a_result_is_never_parsed_as_role_tokens(monkeypatch: pytest.MonkeyPatch
     assert len(result) == len(tokenize_text(tokenizer, evil)) > 10
     assert min(result) >= len(ID)
     assert tokenizer.decode(result) == evil.replace("<|", "< |")
+
+
+def test_an_answer_is_watched_as_it_is_written_and_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, seen = tiny_tokenizer(), list[list[int]]()
+    before, after = (tokenize_text(tokenizer, text) for text in ("hello", "the cat sat"))
+    call = [ID["call"], *tokenize_text(tokenizer, "calculator 1"), ID["result"]]
+    _write(monkeypatch, [*before, *call, *after])
+
+    def watch(answer: Sequence[int]) -> bool:
+        seen.append(list(answer))
+        return list(answer) == after[:2]
+
+    options: dict[str, Any] = {"tokenizer": tokenizer, "execute": lambda _: "1", "watch": watch}
+    made = generate(_model(), [[ID["assistant"]]], max_new_tokens=60, **options)[0]
+    assert (made.finished, made.text) == (True, tokenizer.decode(after[:2]))
+    assert seen[: len(before)] == [before[: i + 1] for i in range(len(before))]
+    assert [] in seen[len(before) :]  # the call begins the answer anew
+    assert len(seen) == len(made.ids)
 
 
 def test_banned_ids_and_padding_never_appear() -> None:
