@@ -13,7 +13,8 @@ from forge.errors import ForgeError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from forge.model.engine import Generation
+    from forge.model.calling import CallRules
+    from forge.model.engine import Execute, Generation
 
 Message = dict[str, str]
 END = "<|end|>"
@@ -49,17 +50,18 @@ def answer_all(
     tokenizer: PreTrainedTokenizerFast,
     conversations: Sequence[list[Message]],
     *,
-    execute: Callable[[str], str] | None,
+    execute: Execute | None,
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int = 0,
     thoughts: Thoughts = "off",
     thinker: Any = None,
     hear: Callable[[str], None] | None = None,
+    rules: CallRules | None = None,
 ) -> list[Generation]:
     """Continue every conversation; order is kept. Without `execute` the call token is banned. `thoughts`: banned, begun
     for every answer, or left to the model. With a `thinker` (see forge.thinking) several are thought and vote.
-    `hear` is called with each thought when it ends.
+    `hear` is called with each thought when it ends. `rules`: what a call may be, and when to ask instead of acting.
 
     `max_new_tokens` counts every token after the prompt, tool results included. Batching is the engine's.
     """
@@ -90,4 +92,5 @@ def answer_all(
         seed=seed,
         ban_ids=[eval_special_token_id(tokenizer, token) for token in banned],
         hear=hear,
+        rules=rules,
     )

@@ -16,8 +16,11 @@ from forge.evals.answering import Message, answer_all
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from forge.model.calling import Calibration, CallRules
+    from forge.model.constrain import CallGrammar
     from forge.model.engine import Generation
     from forge.tools import Toolbox
+    from forge.tools.declared.schema import DeclaredTool
 
 # Longest answer to a person, in tokens: room for a result of 200 characters and its repetition in the answer, or for
 # the longest thought of the training data twice.
@@ -39,7 +42,9 @@ def refuse_text_not_utf8(text: str) -> None:
 @dataclass(frozen=True)
 class Reply:
     """An answer. calls: (call, result) pairs in the order made, each really executed. thought: what the model wrote for
-    itself before the answer, empty where it did not think. steps: mean recurrence steps a token.
+    itself before the answer, empty where it did not think. steps: mean recurrence steps a token. confidences: chance
+    that each call is right, calibrated if the model brings a calibration along. asked: a call that was not made because
+    it was too unsure; text asks whether it is meant, and its confidence is the last one.
     """
 
     text: str
@@ -47,6 +52,8 @@ class Reply:
     thought: str
     tokens: int
     steps: float
+    confidences: tuple[float, ...] = ()
+    asked: str = ""
 
 
 def _said_in_plain_words(text: str, calls: list[tuple[str, str]]) -> str:
@@ -73,6 +80,7 @@ class Agent:
     metadata: dict[str, Any] = field(default_factory=dict)
     workspace: Path | None = None
     _toolbox: Toolbox | None = field(default=None, repr=False)
+    _grammars: dict[tuple[str, ...], CallGrammar] = field(default_factory=dict, repr=False)
 
     @property
     def parameters(self) -> int:
@@ -88,6 +96,43 @@ class Agent:
             self._toolbox = Toolbox(self.workspace)
         return self._toolbox
 
+    @property
+    def tools(self) -> tuple[DeclaredTool, ...]:
+        """The tools that it may call."""
+        from forge.tools.declared.builtin import declared_builtin_tools
+
+        return declared_builtin_tools()
+
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How sure its calls are. Raises ForgeError where the metadata say it in a form that is none."""
+        from forge.model.calling import read_call_calibration
+
+        return read_call_calibration(self.metadata, str(self.path))
+
+    def call_rules(
+        self, *, allowed: Sequence[str] | None = None, due: bool = False, ask_below: float = 0.0
+    ) -> CallRules:
+        """Rules under which no call is malformed.
+
+        Args:
+            allowed: names of the tools that may be called, default all. due: the answer begins with a call.
+            ask_below: chance of being right, 0 to 1, below which a call is asked about instead of made.
+        Raises ForgeError for a tool that the agent does not have, for none at all, and for a tool of which no grammar
+        can be made.
+        """
+        from forge.model.calling import CallRules
+        from forge.model.constrain import CallGrammar
+
+        known = {tool.name: tool for tool in self.tools}
+        wanted = tuple(known) if allowed is None else tuple(allowed)
+        unknown = [name for name in wanted if name not in known]
+        if unknown:
+            raise ForgeError(f"unknown tool {unknown[0]!r}; known: {', '.join(known)}")
+        if wanted not in self._grammars:
+            self._grammars[wanted] = CallGrammar(self.tokenizer, [known[name] for name in wanted])
+        return CallRules(self._grammars[wanted], due, ask_below, self.calibration)
+
     def reply(
         self,
         messages: Sequence[Message],
@@ -99,6 +144,9 @@ class Agent:
         temperature: float = 0.0,
         seed: int = 0,
         listen: Listener | None = None,
+        allowed: Sequence[str] | None = None,
+        due: bool = False,
+        ask_below: float = 0.0,
     ) -> Reply:
         """Continue a conversation whose last turn is the user's.
 
@@ -110,6 +158,7 @@ class Agent:
             persona: one of PERSONAS. temperature: 0 is greedy.
             listen: called with ("thought", text) when a thought ends, with ("call", text) before a tool runs and with
             ("result", text) after it.
+            allowed, due, ask_below: as for `call_rules`, where tools are allowed.
         Raises ForgeError for an unknown persona, for text that is not UTF-8, when it is not the agent's turn, or when
         thoughts are to vote with tools or in a model without a thinker.
         """
@@ -120,6 +169,7 @@ class Agent:
         for message in messages:
             refuse_text_not_utf8(message["content"])
         opening: list[Message] = [{"role": "persona", "content": persona}] if persona is not None else []
+        rules = self.call_rules(allowed=allowed, due=due, ask_below=ask_below) if tools else None
 
         def answer(wanted: Thinking) -> Generation:
             return answer_all(
@@ -133,14 +183,15 @@ class Agent:
                 thoughts="off" if wanted == "vote" else wanted,
                 thinker=self.thinker if wanted == "vote" else None,
                 hear=None if listen is None else partial(listen, "thought"),
+                rules=rules,
             )[0]
 
         made = answer(thoughts)
         if thoughts != "off" and not (made.thought or made.calls or made.text.strip()):
             made = answer("off")  # the thought found no end, and half of one is no answer
         calls = [(call, result) for call, result in made.calls]
-        said = _said_in_plain_words(made.text, calls)
-        return Reply(said, calls, made.thought, len(made.ids), float(made.steps))
+        said = made.text if made.unsure else _said_in_plain_words(made.text, calls)
+        return Reply(said, calls, made.thought, len(made.ids), float(made.steps), tuple(made.confidences), made.pending)
 
     def _executor(self, listen: Listener | None) -> Callable[[str], str]:
         def run(call: str) -> str:
