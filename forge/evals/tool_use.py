@@ -17,6 +17,7 @@ from forge.evals.bootstrap import mean_interval
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from forge.model.calling import CallRules
     from forge.tools import Toolbox
 
 _ERROR = "error:"
@@ -88,8 +89,9 @@ def score_tool_use(
     *,
     prompted: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
+    rules: CallRules | None = None,
 ) -> ToolScore:
-    """Score dialogues (rows with "messages"), each executed for real.
+    """Score dialogues (rows with "messages"), each executed for real. `rules`: what a call may be, and when to ask.
 
     Raises ForgeError when no dialogue expects a call, or when a reference call itself fails: the data would
     be wrong.
@@ -106,6 +108,7 @@ def score_tool_use(
         openings,
         execute=toolbox.execute,
         max_new_tokens=max_new_tokens,
+        rules=rules,
     )
     verdicts: dict[str, list[tuple[float, float, float]]] = {}
     correct: list[float] = []

@@ -263,7 +263,7 @@ def test_chat_remembers_turns_and_shows_as_many_as_asked(agent: Agent, monkeypat
     def reply(messages: list[dict[str, str]], **options: Any) -> SimpleNamespace:
         seen.append(list(messages))
         assert options["thoughts"] == "auto"
-        return SimpleNamespace(text=f"answer {len(seen)}", calls=[made] if len(seen) == 1 else [])
+        return SimpleNamespace(text=f"answer {len(seen)}", calls=[made] if len(seen) == 1 else [], asked=None)
 
     monkeypatch.setattr(agent, "reply", reply)
     session = ChatSession(agent)
