@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+from typing import Any
+
 from fastapi import FastAPI
 from fastapi.exceptions import RequestValidationError
 from starlette.exceptions import HTTPException
@@ -15,6 +17,13 @@ from forge.serve.faults import ApiError, answer_api_fault
 from forge.serve.gate import RequestGate
 from forge.serve.requests import ChatRequest, CompletionRequest
 from forge.serve.service import AgentService
+from forge.serve.tokens import (
+    DetokenizeRequest,
+    TokenizeRequest,
+    describe_tokenizer,
+    encode_prompt_ids,
+    refuse_unknown_ids,
+)
 
 
 def create_agent_api(service: AgentService, *, hosts: tuple[str, ...] | None, key: str | None) -> FastAPI:
@@ -45,5 +54,19 @@ def create_agent_api(service: AgentService, *, hosts: tuple[str, ...] | None, ke
     @app.post("/v1/completions", response_model=None)
     async def completions(request: Request, asked: CompletionRequest) -> Response:
         return await answer_completion(service, request, asked)
+
+    @app.get("/tokenizer_info")
+    async def tokenizer_info() -> dict[str, Any]:
+        return describe_tokenizer(service)
+
+    @app.post("/tokenize")
+    def tokenize(asked: TokenizeRequest) -> dict[str, Any]:
+        ids = encode_prompt_ids(service, asked.prompt)
+        return {"tokens": ids, "count": len(ids)}
+
+    @app.post("/detokenize")
+    def detokenize(asked: DetokenizeRequest) -> dict[str, str]:
+        refuse_unknown_ids(service, asked.tokens, "tokens")
+        return {"prompt": service.agent.tokenizer.decode(asked.tokens)}
 
     return app

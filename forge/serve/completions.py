@@ -10,12 +10,11 @@ from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from forge.data.render import ID
-from forge.runtime.agent import refuse_text_not_utf8
 from forge.runtime.writing import AnswerText
-from forge.serve.faults import ApiError
 from forge.serve.requests import COMPLETION_TOKENS, CompletionRequest
 from forge.serve.service import AgentService, request_head, token_usage
 from forge.serve.streams import LAST_LINE, chained_events, event_line, last_of_events, stream_until_fault
+from forge.serve.tokens import encode_prompt_ids, refuse_unknown_ids
 from forge.serve.worker import Event, Tell
 
 # After these the text is over: what follows a call's end is the tool's to say.
@@ -48,14 +47,8 @@ class TextCompletion:
         return {**self.head, "choices": choices, "usage": token_usage(read, written)}
 
     def _ids(self, prompt: str | Sequence[int]) -> list[int]:
-        tokenizer = self.service.agent.tokenizer
-        if isinstance(prompt, str):
-            refuse_text_not_utf8(prompt)
-            ids: list[int] = tokenizer.encode(prompt, add_special_tokens=False)
-        else:
-            ids = list(prompt)
-            if any(not 0 <= number < len(tokenizer) for number in ids):
-                raise ApiError(f"prompt: ids of tokens are from 0 to {len(tokenizer) - 1}", param="prompt")
+        ids = encode_prompt_ids(self.service, prompt) if isinstance(prompt, str) else list(prompt)
+        refuse_unknown_ids(self.service, ids, "prompt")
         self.service.refuse_long_prompt(len(ids), "prompt")
         return ids or [ID["end"]]  # which is what texts begin with in training
 

@@ -37,7 +37,7 @@ write = {"task": "write", "output_type": "generate_until", "doc_to_target": "{{r
          "generation_kwargs": {"until": ["@"], "max_gen_toks": 8}}
 evaluated = simple_evaluate(
     model="local-completions", tasks=[choose | shared, write | shared], bootstrap_iters=0, batch_size=2,
-    model_args={"model": sys.argv[2], "base_url": sys.argv[1], "tokenizer_backend": "huggingface"},
+    model_args={"model": "toy-model", "base_url": sys.argv[1]},
 )
 asked = [(request[0], request[1], *answer[0]) for sample in evaluated["samples"]["choose"]
          for request, answer in zip(sample["arguments"], sample["resps"])]
@@ -79,7 +79,7 @@ def test_the_harness_scores_what_the_model_computes(server: Any, folder: Path, t
     away = {"HF_HOME": str(tmp_path), "HF_HUB_OFFLINE": "1", "OPENAI_API_KEY": "none"}
     address = f"{server[1]['address']}/completions"
     ran = subprocess.run(
-        [sys.executable, "-c", HARNESS, address, str(folder)],
+        [sys.executable, "-c", HARNESS, address],
         cwd=tmp_path,
         env={**os.environ, **away},
         capture_output=True,

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from typing import Any
 
+import httpx
 import openai
 import pytest
 import torch
@@ -77,6 +78,16 @@ def test_tokens_have_the_bytes_that_they_are_written_with() -> None:
         ids = tokenize_text(TOKENIZER, text)
         assert b"".join(bytes_of_token(TOKENIZER, token) for token in ids).decode() == text
     assert name_of_token(TOKENIZER, ID["end"]) == "<|end|>"
+
+
+def test_the_tokenizer_can_be_asked(service: Any) -> None:
+    with httpx.Client(base_url=service.address.removesuffix("/v1"), timeout=60) as web:
+        text = f"<|user|>{TEXT}"
+        ids = web.post("/tokenize", json={"prompt": text, "add_special_tokens": False}).json()
+        assert ids == {"tokens": [ID["user"], *tokenize_text(TOKENIZER, TEXT)], "count": len(ids["tokens"])}
+        assert web.post("/detokenize", json={"tokens": ids["tokens"]}).json() == {"prompt": text}
+        assert web.post("/detokenize", json={"tokens": [10**6]}).json()["error"]["param"] == "tokens"
+        assert web.get("/tokenizer_info").json()["eos_token"] == "<|end|>"
 
 
 def test_a_text_ends_before_a_stop_string(client: OpenAI) -> None:
