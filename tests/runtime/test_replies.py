@@ -48,7 +48,7 @@ def test_a_call_can_be_left_to_the_caller_who_gives_its_result(agent: Agent, mon
 
 
 def test_a_call_that_must_be_made_is_made_of_a_tool_that_is_allowed(agent: Agent) -> None:
-    for seed in range(6):
+    for seed in range(2):
         options: dict[str, Any] = {"run": False, "temperature": 1.5, "seed": seed, "max_new_tokens": 400}
         (named,) = agent.reply(QUESTION, must_call="search", **options).calls
         assert (named.name, list(named.arguments)) == ("search", ["query"])
@@ -70,12 +70,12 @@ def test_tools_that_cannot_be_called_are_refused(agent: Agent, options: Any, wor
         agent.reply(QUESTION, **options)
 
 
-@pytest.mark.parametrize("stop", [(), ("a",), ("e ", "th")])
+@pytest.mark.parametrize("stop", [(), ("a", "th")])
 def test_the_pieces_that_are_told_are_the_text(agent: Agent, stop: tuple[str, ...]) -> None:
     shortened = 0
-    for seed in range(12):
+    for seed in range(6):
         heard: list[tuple[str, str]] = []
-        options: dict[str, Any] = {"temperature": 1.0, "seed": seed, "max_new_tokens": 40, "thoughts": "off"}
+        options: dict[str, Any] = {"temperature": 1.0, "seed": seed, "max_new_tokens": 30, "thoughts": "off"}
         reply = agent.reply(QUESTION, stop=stop, listen=lambda *told, heard=heard: heard.append(told), **options)
         last = max((i + 1 for i, (kind, _) in enumerate(heard) if kind == "result"), default=0)
         assert "".join(piece for _, piece in heard[last:]) == reply.text

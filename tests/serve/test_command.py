@@ -111,7 +111,7 @@ def test_the_harness_scores_what_the_model_computes(server: Any, folder: Path, t
     [
         (["--host", "0.0.0.0"], "0.0.0.0 can be reached from other machines: that needs a key"),
         (["--api-key", "short"], "at least 8 printable ASCII characters"),
-        (["--host", "::1", "--port", "80000"], "80000"),
+        (["--host", "::1", "--port", "80000"], "less than or equal to 65535"),
     ],
 )
 def test_what_it_cannot_do_is_one_line(folder: Path, capsys: Any, options: list[str], words: str) -> None:
