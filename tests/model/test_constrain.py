@@ -71,10 +71,10 @@ def _faults(made: list[Generation], tools: Tools) -> list[str]:
 HYPOTHESIS: dict[str, Any] = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
 
 
-@settings(max_examples=12, **HYPOTHESIS)
+@settings(max_examples=10, **HYPOTHESIS)
 @given(declared_tool_sets())
 def test_no_sampled_call_is_malformed_or_outside_its_schema(tools: Tools) -> None:
-    assert _faults(_sampled(tools, 40, seed=len(tools)), tools) == []
+    assert _faults(_sampled(tools, 100, seed=len(tools)), tools) == []
 
 
 @pytest.mark.long

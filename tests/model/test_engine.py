@@ -11,7 +11,7 @@ import torch
 
 from forge.data.render import ID, render, tokenize_characters, tokenize_text
 from forge.model import TinyTitanForCausalLM, engine, titan
-from forge.model.engine import MAX_CALLS, Generation, generate
+from forge.model.engine import Generation, generate
 from forge.tools import Toolbox
 from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
 
@@ -163,21 +163,6 @@ def test_without_a_tool_a_call_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made.ids == script
     assert made.calls == []
     assert made.text == "calculator 3*412"
-
-
-def test_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokenizer, executed = tiny_tokenizer(), []
-
-    def execute(call: str) -> str:
-        executed.append(call)
-        return "1"
-
-    call = [ID["call"], *tokenize_text(tokenizer, "calculator 1"), ID["result"]]
-    _write(monkeypatch, call * 50)
-    made = generate(_model(), [[ID["assistant"]]], max_new_tokens=500, tokenizer=tokenizer, execute=execute)[0]
-    assert executed == ["calculator 1"] * MAX_CALLS
-    assert len(made.calls) == MAX_CALLS
-    assert made.finished
 
 
 def _thinking(monkeypatch: pytest.MonkeyPatch, prompt: list[int], script: list[int], heard: list[str]) -> Generation:

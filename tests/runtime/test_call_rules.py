@@ -32,7 +32,7 @@ def test_a_due_call_is_one_of_the_tools_that_are_allowed(home: Path, name: str) 
                 ASK,
                 must_call=True,
                 tools=allowed,
-                max_new_tokens=400,
+                max_new_tokens=1000,
                 temperature=1.5,
                 seed=seed,
                 listen=lambda kind, text: heard.append(text) if kind == "call" else None,
@@ -46,7 +46,7 @@ def test_a_due_call_is_one_of_the_tools_that_are_allowed(home: Path, name: str) 
 
 def test_a_call_that_is_not_sure_enough_is_asked_about(home: Path) -> None:
     with load_agent(home / "toy") as agent:
-        reply = agent.reply(ASK, must_call=True, max_new_tokens=400, ask_below=1.0, temperature=1.5)
+        reply = agent.reply(ASK, must_call=True, max_new_tokens=1000, ask_below=1.0, temperature=1.5)
         assert reply.calls == []
         assert reply.asked is not None
         assert reply.text == f"Did you mean: {reply.asked.text}?"
