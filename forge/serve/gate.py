@@ -7,17 +7,11 @@ after its own name was made to resolve here, leave out where it comes from, or s
 from __future__ import annotations
 
 import hmac
-from collections.abc import Awaitable, Callable, MutableMapping
-from typing import Any
+
+from starlette.types import ASGIApp, Message, Receive, Scope, Send
 
 from forge.serve.bounds import LARGEST_BODY
 from forge.serve.faults import ApiError
-
-Scope = MutableMapping[str, Any]
-Message = MutableMapping[str, Any]
-Receive = Callable[[], Awaitable[Message]]
-Send = Callable[[Message], Awaitable[None]]
-Application = Callable[[Scope, Receive, Send], Awaitable[None]]
 
 _OPEN_PATHS = ("/health",)  # to be asked without a key
 
@@ -30,7 +24,7 @@ class RequestGate:
         key: what requests must bear; None asks for none.
     """
 
-    def __init__(self, app: Application, *, hosts: tuple[str, ...] | None, key: str | None) -> None:
+    def __init__(self, app: ASGIApp, *, hosts: tuple[str, ...] | None, key: str | None) -> None:
         self.app, self.hosts = app, hosts
         self.key = None if key is None else key.encode("utf-8")
 
@@ -42,7 +36,7 @@ class RequestGate:
         try:
             self._check(scope)
         except ApiError as refusal:
-            await refusal.response()(scope, receive, send)  # type: ignore[arg-type]
+            await refusal.response()(scope, receive, send)
             return
         await self.app(scope, _bounded_body(receive), send)
 
