@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
-from typing import TYPE_CHECKING
+from typing import TYPE_CHECKING, Any
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -36,7 +36,8 @@ class AnswerText:
         stops: Sequence[str] = (),
         ended: Callable[[], bool] | None = None,
     ) -> None:
-        self._tokenizer, self._tell, self._stops, self._ended = tokenizer, tell, tuple(stops), ended
+        self._backend: Any = tokenizer.backend_tokenizer
+        self._tell, self._stops, self._ended = tell, tuple(stops), ended
         self.muted = False
         self._begin()
 
@@ -62,9 +63,11 @@ class AnswerText:
         self._say(len(self.text))
 
     def _decode(self) -> str:
-        from forge.model.engine import decode_titan_output_ids
+        from forge.data.render import ID
 
-        return decode_titan_output_ids(self._tokenizer, self._pending)
+        # Without the wrapper of transformers, which gives the same: this is done for every token.
+        text: str = self._backend.decode([i for i in self._pending if i >= len(ID)], skip_special_tokens=False)
+        return text
 
     def _add(self, piece: str) -> None:
         self._pending = []

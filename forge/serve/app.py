@@ -67,6 +67,6 @@ def create_agent_api(service: AgentService, *, hosts: tuple[str, ...] | None, ke
     @app.post("/detokenize")
     def detokenize(asked: DetokenizeRequest) -> dict[str, str]:
         refuse_unknown_ids(service, asked.tokens, "tokens")
-        return {"prompt": service.agent.tokenizer.decode(asked.tokens)}
+        return {"prompt": str(service.agent.tokenizer.decode(asked.tokens))}
 
     return app

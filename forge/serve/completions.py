@@ -63,7 +63,7 @@ class TextCompletion:
             ids = [*prompt, *made]
             scores = score_text_tokens(self.service.agent.model, ids, asked.logprobs)
             logprobs = completion_logprobs(tokenizer, ids, scores, 0 if asked.echo else len(prompt), asked.logprobs)
-        before = tokenizer.decode(prompt, skip_special_tokens=False) if asked.echo else ""
+        before = str(tokenizer.decode(prompt, skip_special_tokens=False)) if asked.echo else ""
         return {"index": index, "text": before + text, "logprobs": logprobs, "finish_reason": finish}, len(made)
 
     def _go_on(self, prompt: list[int], ended: Callable[[], bool]) -> tuple[list[int], str, str]:

@@ -6,7 +6,7 @@ are passed over, as clients send many that concern no answer (`user`, `store`).
 
 from __future__ import annotations
 
-from typing import Annotated, Any, Literal
+from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -183,6 +183,6 @@ class CompletionRequest(Sampling):
         """Each prompt."""
         if isinstance(self.prompt, str):
             return [self.prompt]
-        if self.prompt and not isinstance(self.prompt[0], int):
-            return self.prompt  # type: ignore[return-value]
-        return [self.prompt]  # type: ignore[list-item]
+        if all(isinstance(part, int) for part in self.prompt):
+            return [cast(list[int], self.prompt)]
+        return cast(list[str] | list[list[int]], self.prompt)
