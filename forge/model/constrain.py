@@ -97,12 +97,10 @@ class CallGrammar:
             _refuse_unspellable_tool(tool, vocabulary)
             fault = LLMatcher.validate_grammar(_lark_of_tools([tool]), spelled)
             if fault:
-                raise ForgeError(
-                    f"{tool.name}: its calls cannot be held to its schema: {' '.join(fault.split())[:200]}"
-                )
+                raise ForgeError(f"{tool.name}: its calls cannot be held to its schema: {_one_line_of(fault)}")
         self._start = LLMatcher(spelled, _lark_of_tools(tools))
         if self._start.is_error():
-            raise ForgeError(f"no grammar of {len(tools)} tools: {' '.join(self._start.get_error().split())[:200]}")
+            raise ForgeError(f"no grammar of {len(tools)} tools: {_one_line_of(self._start.get_error())}")
 
     def begin(self) -> CallMatcher:
         """A call of which nothing is written yet."""
@@ -115,7 +113,8 @@ def _call_tokenizer(tokenizer: PreTrainedTokenizerFast) -> LLTokenizer:
 
 
 def _one_line_of(message: str) -> str:
-    return " ".join(message.split())[:200]
+    """What llguidance says, without the numbered lines of the grammar that it quotes after that."""
+    return " ".join(re.split(r"\s1 \| ", message)[0].split())[:200]
 
 
 def _refuse_unspellable_tool(tool: DeclaredTool, vocabulary: dict[str, int]) -> None:

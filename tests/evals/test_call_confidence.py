@@ -30,10 +30,10 @@ def _gap(calibration: Calibration, scores: list[float], correct: list[float]) ->
 
 @pytest.mark.parametrize(("slope", "intercept"), [(0.4, -1.0), (1.0, 0.0), (2.0, 1.5)])
 def test_a_fit_makes_confidence_agree_with_the_share_of_right_calls(slope: float, intercept: float) -> None:
-    fitted = fit_call_confidence(*_draw(4000, 1, slope, intercept))
+    fitted = fit_call_confidence(*_draw(10_000, 1, slope, intercept))
     assert fitted.slope == pytest.approx(slope, rel=0.15)
     assert fitted.intercept == pytest.approx(intercept, abs=0.15)
-    fresh = _draw(4000, 2, slope, intercept)
+    fresh = _draw(10_000, 2, slope, intercept)
     assert _gap(fitted, *fresh) < 0.06
     if (slope, intercept) != (1.0, 0.0):
         assert _gap(Calibration(), *fresh) > 0.1  # as the model gives it, it is not
