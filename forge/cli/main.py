@@ -23,6 +23,7 @@ from forge.cli.monitor import monitor_command
 from forge.cli.output import fail_on_terminal, say
 from forge.cli.project import in_project, in_project_if_any
 from forge.cli.run import run_command
+from forge.cli.serve import serve_command
 from forge.cli.tools import tools_app
 from forge.errors import ForgeError, Interrupted
 from forge.host.disk import storage_fault_note
@@ -50,6 +51,7 @@ app.add_typer(tools_app, name="tools")
 app.command("eval")(use.eval_command)
 app.command("generate", cls=use.PromptCommand)(use.generate_command)
 app.command("chat")(use.chat_command)
+app.command("serve")(serve_command)
 app.command("bench")(use.bench_command)
 app.command("size")(use.size_command)
 app.command("merge")(merge_command)

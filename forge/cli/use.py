@@ -25,7 +25,7 @@ from forge.runtime.chat import MAX_HISTORY
 
 if TYPE_CHECKING:
     from forge.evals.suite import SuiteScore
-    from forge.runtime.agent import Agent, Reply
+    from forge.runtime.agent import Agent, Call, Reply
     from forge.runtime.chat import ChatSession
 
 MAX_PROBLEMS = 100_000  # of a family
@@ -65,6 +65,11 @@ WORKSPACE = Annotated[
     Path | None, typer.Option(help="Folder that the tools may see; default: the one built into the package.")
 ]
 
+ASK_BELOW = Annotated[
+    float,
+    typer.Option(min=0.0, max=1.0, help="Ask instead of making a call whose chance of being right is lower than this."),
+]
+
 
 @contextmanager
 def _agent_for_command(path: str, workspace: Path | None = None) -> Iterator[Agent]:
@@ -86,6 +91,7 @@ def eval_command(
         bool,
         typer.Option("--tool-prompt", help="Say before each problem which tools there are (phases 1 to 5)."),
     ] = False,
+    ask_below: ASK_BELOW = 0.0,
     workspace: WORKSPACE = None,
     questions: Annotated[
         QuestionSet | None, typer.Option(help="Instead of the suite, a set of questions as people type them.")
@@ -126,6 +132,7 @@ def eval_command(
             system=TOOL_PROMPT if tool_prompt else None,
             thoughts="off" if thoughts == "vote" else thoughts,
             thinker=agent.thinker if thoughts == "vote" else None,
+            rules=agent.call_rules(ask_below=ask_below) if tools else None,
         )
         bpb = bits_per_byte(agent.model, agent.tokenizer, bpb_held_out_texts())
     _tell_suite_score(score, bpb, tools=tools, thoughts=thoughts, seed=seed, as_json=as_json)
@@ -190,6 +197,7 @@ def generate_command(
         float, typer.Option(callback=_usable_temperature, help="0 always takes the likeliest token; else 0.01 to 100.")
     ] = 0.0,
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of sampling.")] = 0,
+    ask_below: ASK_BELOW = 0.0,
     workspace: WORKSPACE = None,
     as_json: JSON = False,
 ) -> None:
@@ -215,6 +223,7 @@ def generate_command(
             temperature=temperature,
             seed=seed,
             listen=None if as_json else _show_on_the_way,
+            ask_below=ask_below,
         )
     if as_json:
         emit_command_json({**_reply_json(reply), "tokens": reply.tokens})
@@ -223,12 +232,25 @@ def generate_command(
 
 
 def _reply_json(reply: Reply) -> dict[str, Any]:
-    calls = [{"call": call, "result": result} for call, result in reply.calls]
-    return {"text": reply.text, "calls": calls, "thought": reply.thought}
+    asked = None if reply.asked is None else _call_json(reply.asked)
+    calls = [_call_json(call) for call in reply.calls]
+    return {"text": reply.text, "calls": calls, "asked": asked, "thought": reply.thought}
+
+
+def _call_json(call: Call) -> dict[str, Any]:
+    return {
+        "call": call.text,
+        "name": call.name,
+        "arguments": call.arguments,
+        "confidence": round(call.confidence, 4),
+        "result": call.result,
+    }
 
 
 def _show_on_the_way(kind: str, text: str) -> None:
     """What the agent does before it answers: it thinks, calls a tool, gets a result."""
+    if kind == "text":  # the answer is shown whole
+        return
     show = whisper if kind == "thought" else say
     show(f"  [{kind}] {text}")
 
@@ -239,6 +261,7 @@ def chat_command(
     tools: TOOLS = True,
     thoughts: THOUGHTS = "auto",
     history: Annotated[int, typer.Option(min=0, max=MAX_HISTORY, help="Past turns that the agent is shown.")] = 0,
+    ask_below: ASK_BELOW = 0.0,
     workspace: WORKSPACE = None,
     as_json: JSON = False,
 ) -> None:
@@ -254,7 +277,9 @@ def chat_command(
     if sys.stdin is None:
         raise ForgeError("chat: stdin is closed, there is nobody to talk to; for one question: agent-forge generate")
     with _agent_for_command(model, workspace) as agent:
-        session = ChatSession(agent, persona=persona, tools=tools, thoughts=thoughts, history=history)
+        session = ChatSession(
+            agent, persona=persona, tools=tools, thoughts=thoughts, history=history, ask_below=ask_below
+        )
         if not as_json:
             say(f"{Path(model)}: {agent.parameters:,} parameters. /help lists the commands, /quit ends.")
         for line in _terminal_input_lines("you> "):

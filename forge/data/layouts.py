@@ -28,7 +28,9 @@ _NOT_LEARNED = ("weight", "train", "loss")  # marks of other trainers for turns 
 _TEXT_PARTS = ("text", "input_text", "output_text")
 
 
-class _Turn(NamedTuple):
+class DialogueTurn(NamedTuple):
+    """One turn in our roles; of a call and its result the id that joins them, where the row has one."""
+
     role: str
     content: str
     call_id: str | None = None
@@ -61,8 +63,8 @@ def own_record_rows(record: Any, where: str) -> list[dict[str, Any]]:
         else:
             _refuse(where, "needs 'text' or 'messages' (or 'conversations', or 'instruction' with 'output')")
     if system := _text(given.get("system", ""), "'system'", where):  # a column beside the turns
-        turns.insert(0, _Turn("system", system))
-    turns = list(_alternate_calls_and_results(turns, where))
+        turns.insert(0, DialogueTurn("system", system))
+    turns = list(alternate_calls_and_results(turns, where))
     if not any(turn.role in ("assistant", "call") for turn in turns):
         _refuse(where, "no assistant turn, so there is nothing to learn")
     size = sum(len(turn.content.encode("utf-8")) + 1 for turn in turns)
@@ -88,7 +90,7 @@ def _text(value: Any, what: str, where: str) -> str:
     return value
 
 
-def _instruction_turns(given: dict[str, Any], where: str) -> list[_Turn]:
+def _instruction_turns(given: dict[str, Any], where: str) -> list[DialogueTurn]:
     if given.get("history"):
         _refuse(where, "'history' is not read; write its turns as 'messages'")
     asked = _text(given["instruction"], "'instruction'", where)
@@ -96,10 +98,10 @@ def _instruction_turns(given: dict[str, Any], where: str) -> list[_Turn]:
     answer = _text(given.get("output"), "'output'", where)
     if not answer.strip():
         _refuse(where, "'output' is empty, so there is nothing to learn")
-    return [_Turn("user", f"{asked}\n{details}" if details else asked), _Turn("assistant", answer)]
+    return [DialogueTurn("user", f"{asked}\n{details}" if details else asked), DialogueTurn("assistant", answer)]
 
 
-def _dialogue_turns(messages: Any, name: str, where: str) -> list[_Turn]:
+def _dialogue_turns(messages: Any, name: str, where: str) -> list[DialogueTurn]:
     if not isinstance(messages, list):
         _refuse(where, f"needs a list of turns as '{name}', not {_kind_of_value(messages)}")
     if not messages:
@@ -107,7 +109,7 @@ def _dialogue_turns(messages: Any, name: str, where: str) -> list[_Turn]:
     return [turn for number, message in enumerate(messages, 1) for turn in _message_turns(message, number, where)]
 
 
-def _message_turns(message: Any, number: int, where: str) -> list[_Turn]:
+def _message_turns(message: Any, number: int, where: str) -> list[DialogueTurn]:
     """One message as turns: none where a system's is empty, several where it makes several calls."""
     what = f"message {number}"
     if not isinstance(message, dict):
@@ -132,13 +134,13 @@ def _message_turns(message: Any, number: int, where: str) -> list[_Turn]:
     if role == "assistant" and not text.strip():
         _refuse(where, f"{what} is an answer without text")
     if role == "call" and written != "call" and text.lstrip().startswith("{"):
-        return [_Turn("call", _call_text(parse_json(text, where), what, where))]
+        return [DialogueTurn("call", _call_text(parse_json(text, where), what, where))]
     if role == "call" and not text.strip():
         _refuse(where, f"{what} is a call without the name of a tool")
     if role == "system" and not text:
         return []
     call_id = message.get("tool_call_id") if role == "result" else None
-    return [_Turn(role, text, None if call_id is None else _text(call_id, f"'tool_call_id' of {what}", where))]
+    return [DialogueTurn(role, text, None if call_id is None else _text(call_id, f"'tool_call_id' of {what}", where))]
 
 
 def _content_text(content: Any, what: str, where: str) -> str:
@@ -155,7 +157,7 @@ def _content_text(content: Any, what: str, where: str) -> str:
     return "".join(texts)
 
 
-def _calls_of_message(message: dict[str, Any], what: str, where: str) -> list[_Turn]:
+def _calls_of_message(message: dict[str, Any], what: str, where: str) -> list[DialogueTurn]:
     """The calls beside a message's content: `tool_calls`, or the older `function_call`."""
     calls = [] if message.get("tool_calls") is None else message["tool_calls"]
     if not isinstance(calls, list):
@@ -165,9 +167,9 @@ def _calls_of_message(message: dict[str, Any], what: str, where: str) -> list[_T
         function = call.get("function") or call if isinstance(call, dict) else call
         call_id = call.get("id") if isinstance(call, dict) else None
         call_id = None if call_id is None else _text(call_id, f"'id' of a call of {what}", where)
-        turns.append(_Turn("call", _call_text(function, what, where), call_id))
+        turns.append(DialogueTurn("call", _call_text(function, what, where), call_id))
     if message.get("function_call") is not None:
-        turns.append(_Turn("call", _call_text(message["function_call"], what, where)))
+        turns.append(DialogueTurn("call", _call_text(message["function_call"], what, where)))
     return turns
 
 
@@ -198,7 +200,7 @@ def _json_text(value: Any, what: str, where: str) -> str:
         raise ForgeError(f"{where}: arguments of a call of {what} cannot be written as JSON ({error})") from error
 
 
-def _alternate_calls_and_results(turns: list[_Turn], where: str) -> Iterator[_Turn]:
+def alternate_calls_and_results(turns: list[DialogueTurn], where: str) -> Iterator[DialogueTurn]:
     """Calls made at once, whose results follow together, as call, result, call, result; a last call may stay open.
 
     Results go to their calls by id where there are ids, else in order.
@@ -222,7 +224,9 @@ def _alternate_calls_and_results(turns: list[_Turn], where: str) -> Iterator[_Tu
             yield from group
 
 
-def _results_in_order_of_calls(calls: list[_Turn], results: list[_Turn], where: str) -> list[_Turn]:
+def _results_in_order_of_calls(
+    calls: list[DialogueTurn], results: list[DialogueTurn], where: str
+) -> list[DialogueTurn]:
     asked, answered = [call.call_id for call in calls], {result.call_id: result for result in results}
     if not results or None in asked or None in answered:
         return results

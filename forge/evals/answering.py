@@ -13,7 +13,8 @@ from forge.errors import ForgeError
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
-    from forge.model.engine import Generation
+    from forge.model.calling import CallRules
+    from forge.model.engine import Execute, Generation
 
 Message = dict[str, str]
 END = "<|end|>"
@@ -50,17 +51,19 @@ def answer_all(
     tokenizer: PreTrainedTokenizerFast,
     conversations: Sequence[list[Message]],
     *,
-    execute: Callable[[str], str] | None,
+    execute: Execute | None,
     max_new_tokens: int,
     temperature: float = 0.0,
     seed: int = 0,
     thoughts: Thoughts = "off",
     thinker: Any = None,
     hear: Callable[[str], None] | None = None,
+    watch: Callable[[Sequence[int]], bool] | None = None,
+    rules: CallRules | None = None,
 ) -> list[Generation]:
     """Continue every conversation; order is kept. Without `execute` the call token is banned. `thoughts`: banned, begun
     for every answer, or left to the model. With a `thinker` (see forge.thinking) several are thought and vote.
-    `hear` is called with each thought when it ends.
+    `hear`, `watch` and `rules` are the engine's.
 
     `max_new_tokens` counts every token after the prompt, tool results included. Batching is the engine's.
     """
@@ -91,14 +94,16 @@ def answer_all(
         seed=seed,
         ban_ids=[eval_special_token_id(tokenizer, token) for token in banned],
         hear=hear,
+        watch=watch,
+        rules=rules,
     )
 
 
-def answer_in_plain_words(text: str, calls: Sequence[tuple[str, str]]) -> str:
+def answer_in_plain_words(text: str, result: str | None) -> str:
     """What a person reads: an answer that is never empty, and after a call that failed says that it did, whatever the
-    model made of it. `calls`: (call, result) in the order made."""
+    model made of it. `result`: of the last call; None where there was none."""
     from forge.data.dialogues import TOOL_ERROR, answer_after_tool_result
 
-    if calls and (calls[-1][1].startswith(TOOL_ERROR) or not text.strip()):
-        return answer_after_tool_result(calls[-1][1])
+    if result is not None and (result.startswith(TOOL_ERROR) or not text.strip()):
+        return answer_after_tool_result(result)
     return text if text.strip() else NO_ANSWER

@@ -163,7 +163,7 @@ def score_free_questions(
         made = _answer_free_turn(model, tokenizer, toolbox, [talks[i] for i in asked], thoughts, max_new_tokens)
         for index, answer in zip(asked, made, strict=True):
             calls = [(call, result) for call, result in answer.calls]
-            text = answer_in_plain_words(answer.text, calls)
+            text = answer_in_plain_words(answer.text, calls[-1][1] if calls else None)
             # What the runtime says for a model that said nothing is no refusal of the model's.
             said[index] = text if calls or answer.text.strip() else "", calls
             for call, result in calls:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from forge.data.tasks import Item
+    from forge.model.calling import CallRules
     from forge.model.engine import Generation
 
 
@@ -75,6 +76,7 @@ def score_suite(
     thoughts: Thoughts = "off",
     thinker: Any = None,
     known: SuiteScore | None = None,
+    rules: CallRules | None = None,
 ) -> SuiteScore:
     """Score `n` items of each family, drawn from `split` with `seed`.
 
@@ -86,6 +88,7 @@ def score_suite(
         banned, begun for every answer, or left to the model. thinker: lets several vote (forge.thinking).
         known: this model's score of the same problems, asked in the same words, with less banned. Where an answer
         holds nothing that is banned now, greedy decoding would write it again: it counts and is not asked for.
+        rules: what a call may be, and when to ask instead of acting: a question is no answer.
     Raises ForgeError for unknown tasks, n < 1, or tools without `execute`.
     """
     from forge.data.tasks import draw_problems
@@ -107,6 +110,7 @@ def score_suite(
         max_new_tokens=max_new_tokens,
         thoughts=thoughts,
         thinker=thinker,
+        rules=rules,
     )
     given = kept | dict(zip(asked, new, strict=True))
     return _suite_score(names, items, [given[i] for i in range(len(items))])

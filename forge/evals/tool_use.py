@@ -19,6 +19,7 @@ from forge.evals.gibberish import is_gibberish, words_of_answer
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from forge.model.calling import CallRules
     from forge.tools import Toolbox
 
 _ERROR = "error:"
@@ -105,8 +106,9 @@ def score_tool_use(
     *,
     prompted: bool = False,
     max_new_tokens: int = MAX_NEW_TOKENS,
+    rules: CallRules | None = None,
 ) -> ToolScore:
-    """Score dialogues (rows with "messages"), each executed for real.
+    """Score dialogues (rows with "messages"), each executed for real. `rules`: what a call may be, and when to ask.
 
     Raises ForgeError when no dialogue expects a call, or when a reference call itself fails: the data would
     be wrong.
@@ -123,6 +125,7 @@ def score_tool_use(
         openings,
         execute=toolbox.execute,
         max_new_tokens=max_new_tokens,
+        rules=rules,
     )
     verdicts: dict[str, list[tuple[float, float, float, float]]] = {}
     correct: list[float] = []
@@ -137,7 +140,8 @@ def score_tool_use(
         result = _eval_reference_result(toolbox, row["messages"], call)
         verdict = score_tool_call(call, result, answer.calls)
         correct.append(verdict[2])
-        final.append(verdict[2] * tells_tool_result(answer_in_plain_words(answer.text, answer.calls), result))
+        said = answer_in_plain_words(answer.text, answer.calls[-1][1] if answer.calls else None)
+        final.append(verdict[2] * tells_tool_result(said, result))
         verdicts.setdefault(call.split(" ", 1)[0], []).append((*verdict, final[-1]))
     tools = {name: _summarize_tool_use_eval(rows) for name, rows in sorted(verdicts.items())}
     return ToolScore(

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from dataclasses import dataclass, field
 from functools import cached_property, partial
 from pathlib import Path
@@ -12,19 +12,26 @@ from typing import TYPE_CHECKING, Any, Literal
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.evals.answering import Message, answer_all, answer_in_plain_words
+from forge.runtime.writing import AnswerText
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from forge.model.calling import Calibration, CallRules
+    from forge.model.constrain import CallGrammar
     from forge.model.engine import Generation
     from forge.tools import Toolbox
+    from forge.tools.declared.schema import DeclaredTool
 
 # Longest answer to a person, in tokens: room for a result of 200 characters and its repetition in the answer, or for
 # the longest thought of the training data twice.
 MAX_NEW_TOKENS = 256
+ACKNOWLEDGED = "ok"  # result of a tool that has none to tell, as in training
 Listener = Callable[[str, str], None]
 # Left to the model; begun for every answer; banned; several that vote, where phase 3 left a thinker.
 Thinking = Literal["auto", "on", "off", "vote"]
+# Why an answer ended: by itself or at a stop string; for want of room; at a call that is left to the caller.
+Finish = Literal["stop", "length", "call"]
 
 
 def refuse_text_not_utf8(text: str) -> None:
@@ -36,16 +43,39 @@ def refuse_text_not_utf8(text: str) -> None:
 
 
 @dataclass(frozen=True)
+class Call:
+    """One call of a tool. text: as the model wrote it. confidence: how likely it is right, 0 to 1. result: None where
+    it was not run: it is left to the caller, or the agent asks whether it is meant.
+    """
+
+    name: str
+    arguments: dict[str, Any]
+    text: str
+    confidence: float
+    result: str | None
+
+
+@dataclass(frozen=True)
 class Reply:
-    """An answer. calls: (call, result) pairs in the order made, each really executed. thought: what the model wrote for
-    itself before the answer, empty where it did not think. steps: mean recurrence steps a token.
+    """An answer. calls: in the order made, each really executed, but for a last one that is left to the caller.
+    thought: what the model wrote for itself before the answer, empty where it did not think. tokens: of the answer,
+    calls, results and thoughts included. steps: mean recurrence steps a token. asked: a call that was not made because
+    it was too unsure; the text asks whether it is meant.
     """
 
     text: str
-    calls: list[tuple[str, str]]
+    calls: list[Call]
     thought: str
     tokens: int
     steps: float
+    finish: Finish
+    asked: Call | None = None
+
+
+def _call_failed(result: str) -> bool:
+    from forge.data.dialogues import TOOL_ERROR
+
+    return result.startswith(TOOL_ERROR)
 
 
 @dataclass
@@ -53,7 +83,8 @@ class Agent:
     """A loaded agent. Use it as a context manager, or call `close`, so that its tools let go of their files.
 
     path: what it was loaded from. kind: "directory" or "file". metadata: what its maker wrote down about it.
-    workspace: folder that the tools may see; None means the small one that ships with the package.
+    workspace: folder that the tools may see; None means the small one that ships with the package. declared: tools of
+    the user's that it was trained to call.
     """
 
     model: Any
@@ -62,7 +93,10 @@ class Agent:
     kind: str
     metadata: dict[str, Any] = field(default_factory=dict)
     workspace: Path | None = None
+    declared: tuple[DeclaredTool, ...] = ()
     _toolbox: Toolbox | None = field(default=None, repr=False)
+    # By the names of the tools; made in milliseconds, but a grammar is the same for every answer.
+    _grammars: dict[tuple[str, ...], CallGrammar] = field(default_factory=dict, repr=False)
 
     @property
     def parameters(self) -> int:
@@ -78,70 +112,113 @@ class Agent:
             self._toolbox = Toolbox(self.workspace)
         return self._toolbox
 
+    @cached_property
+    def tools(self) -> dict[str, DeclaredTool]:
+        """The tools that the agent knows, by name."""
+        from forge.tools.declared.builtin import declared_builtin_tools
+
+        return {tool.name: tool for tool in (*declared_builtin_tools(), *self.declared)}
+
+    def count_prompt_tokens(self, messages: Sequence[Message], persona: str | None = None) -> int:
+        """Tokens that the model reads before it answers this conversation."""
+        from forge.data.render import render
+
+        return len(render(self.tokenizer, [*_persona_message(persona), *messages], generation_prompt=True)[0])
+
     def reply(
         self,
         messages: Sequence[Message],
         *,
-        tools: bool = True,
+        tools: bool | Collection[str] = True,
+        must_call: bool | str = False,
+        run: bool = True,
+        several: bool = False,
+        ask_below: float = 0.0,
         thoughts: Thinking = "auto",
         persona: str | None = None,
         max_new_tokens: int = MAX_NEW_TOKENS,
         temperature: float = 0.0,
         seed: int = 0,
+        stop: Sequence[str] = (),
         listen: Listener | None = None,
+        ended: Callable[[], bool] | None = None,
     ) -> Reply:
-        """Continue a conversation whose last turn is the user's.
+        """Continue a conversation whose last turn is the user's, or the result of a call.
 
         A thought that does not end within `max_new_tokens` is dropped, and the answer written without one.
 
         Args:
-            tools: False bans tool calls. thoughts: "auto" leaves it to the model whether it thinks, "on" begins the
-            answer with a thought (a call may follow it), "off" bans thoughts, "vote" lets several vote, without tools.
+            messages: {"role", "content"} each; roles are system, user, assistant, call (its text) and result.
+            tools: False bans tool calls; names allow these only.
+            must_call: the answer begins with a call: of any tool that is allowed, or of the one named.
+            run: False leaves calls to the caller: the answer ends with the first one, whose result is None.
+            several: with it, an answer may leave more than one: after a call of a declared tool without `results`,
+            which training took to answer "ok", the model goes on as if it had.
+            ask_below: a call that is less likely right than this is not run; the answer asks whether it is meant.
+            thoughts: "auto" leaves it to the model whether it thinks, "on" begins the answer with a thought (a call may
+            follow it), "off" bans thoughts, "vote" lets several vote, without tools.
             persona: one of PERSONAS. temperature: 0 is greedy.
-            listen: called with ("thought", text) when a thought ends, with ("call", text) before a tool runs and with
-            ("result", text) after it.
-        Raises ForgeError for an unknown persona, for text that is not UTF-8, when it is not the agent's turn, or when
-        thoughts are to vote with tools or in a model without a thinker.
+            stop: the text ends before the first of these strings.
+            listen: called with ("thought", text) when a thought ends, with ("call", text) before a tool runs, with
+            ("result", text) after it, and with ("text", piece) as the answer is written; the pieces since the last call
+            are the reply's text.
+            ended: asked after every token; true ends the answer there.
+        Raises ForgeError for an unknown persona, tool or role, for text that is not UTF-8, when it is not the agent's
+        turn, or when thoughts are to vote with tools or in a model without a thinker.
         """
         if persona is not None and persona not in PERSONAS:
             raise ForgeError(f"unknown persona {persona!r}; known: {', '.join(PERSONAS)}")
-        if not messages or messages[-1]["role"] != "user":
-            raise ForgeError("reply: the conversation must end with the user's turn")
+        if not messages or messages[-1]["role"] not in ("user", "result"):
+            raise ForgeError("reply: the conversation must end with the user's turn, or a call's result")
         for message in messages:
             refuse_text_not_utf8(message["content"])
-        opening: list[Message] = [{"role": "persona", "content": persona}] if persona is not None else []
+        rules = self._rules_of_reply(tools, must_call, ask_below)
+        writer = _ReplyWriter(self, [*_persona_message(persona), *messages], rules, run, several, stop, listen, ended)
+        options = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
+        made = writer.write(thoughts, **options)
+        if thoughts != "off" and not (made.thought or made.calls or made.pending or made.text.strip()):
+            made = writer.write("off", **options)  # the thought found no end, and half of one is no answer
+        return writer.reply(made, max_new_tokens)
 
-        def answer(wanted: Thinking) -> Generation:
-            return answer_all(
-                self.model,
-                self.tokenizer,
-                [[*opening, *messages]],
-                execute=self._executor(listen) if tools else None,
-                max_new_tokens=max_new_tokens,
-                temperature=temperature,
-                seed=seed,
-                thoughts="off" if wanted == "vote" else wanted,
-                thinker=self.thinker if wanted == "vote" else None,
-                hear=None if listen is None else partial(listen, "thought"),
-            )[0]
+    @cached_property
+    def calibration(self) -> Calibration:
+        """How sure its calls are. Raises ForgeError where the metadata say it in a form that is none."""
+        from forge.model.calling import read_call_calibration
 
-        made = answer(thoughts)
-        if thoughts != "off" and not (made.thought or made.calls or made.text.strip()):
-            made = answer("off")  # the thought found no end, and half of one is no answer
-        calls = [(call, result) for call, result in made.calls]
-        said = answer_in_plain_words(made.text, calls)
-        return Reply(said, calls, made.thought, len(made.ids), float(made.steps))
+        return read_call_calibration(self.metadata, str(self.path))
 
-    def _executor(self, listen: Listener | None) -> Callable[[str], str]:
-        def run(call: str) -> str:
-            if listen is not None:
-                listen("call", call)
-            result = self.toolbox.execute(call)
-            if listen is not None:
-                listen("result", result)
-            return result
+    def call_rules(
+        self, *, allowed: Collection[str] | None = None, due: bool = False, ask_below: float = 0.0
+    ) -> CallRules:
+        """Rules under which no call is malformed.
 
-        return run
+        Args:
+            allowed: names of the tools that may be called, default all. due: the answer begins with a call.
+            ask_below: chance of being right, 0 to 1, below which a call is asked about instead of made.
+        Raises ForgeError for a tool that the agent does not have, for none at all, and for a tool of which no grammar
+        can be made.
+        """
+        from forge.model.calling import CallRules
+        from forge.model.constrain import CallGrammar
+
+        unknown = [] if allowed is None else [name for name in allowed if name not in self.tools]
+        if unknown:
+            raise ForgeError(f"unknown tool {unknown[0]!r}; the agent knows {', '.join(self.tools)}")
+        wanted = tuple(name for name in self.tools if allowed is None or name in allowed)
+        if wanted not in self._grammars:
+            self._grammars[wanted] = CallGrammar(self.tokenizer, [self.tools[name] for name in wanted])
+        return CallRules(self._grammars[wanted], due, ask_below, self.calibration)
+
+    def _rules_of_reply(
+        self, tools: bool | Collection[str], must_call: bool | str, ask_below: float
+    ) -> CallRules | None:
+        """How the calls of a reply are decoded; None where there may be none."""
+        wanted = (set(self.tools) if tools else set()) if isinstance(tools, bool) else set(tools)
+        if isinstance(must_call, str):
+            wanted &= {must_call}
+        if must_call and not wanted:
+            raise ForgeError("a call is wanted of a tool that is not allowed")
+        return self.call_rules(allowed=wanted, due=bool(must_call), ask_below=ask_below) if wanted else None
 
     @cached_property
     def thinker(self) -> Any:
@@ -166,3 +243,98 @@ class Agent:
         self, kind: type[BaseException] | None, error: BaseException | None, trace: TracebackType | None
     ) -> None:
         self.close()
+
+
+def _persona_message(persona: str | None) -> list[Message]:
+    return [] if persona is None else [{"role": "persona", "content": persona}]
+
+
+@dataclass
+class _ReplyWriter:
+    """Writes one reply, in as many attempts as it takes."""
+
+    agent: Agent
+    conversation: list[Message]
+    rules: CallRules | None
+    run: bool
+    several: bool
+    stop: Sequence[str]
+    listen: Listener | None
+    ended: Callable[[], bool] | None
+    text: AnswerText | None = None
+
+    def write(self, thoughts: Thinking, **options: Any) -> Generation:
+        """One attempt."""
+        if self.listen is not None or self.stop or self.ended is not None:
+            tell = None if self.listen is None else partial(self.listen, "text")
+            self.text = AnswerText(self.agent.tokenizer, tell, self.stop, self.ended)
+            self.text.muted = _call_failed(self._given_result or "")
+        made = answer_all(
+            self.agent.model,
+            self.agent.tokenizer,
+            [self.conversation],
+            execute=None if self.rules is None else self._execute,
+            thoughts="off" if thoughts == "vote" else thoughts,
+            thinker=self.agent.thinker if thoughts == "vote" else None,
+            hear=None if self.listen is None else partial(self.listen, "thought"),
+            watch=None if self.text is None else self.text.watch,
+            rules=self.rules,
+            **options,
+        )[0]
+        if self.text is not None:
+            self.text.finish()
+        return made
+
+    @property
+    def _given_result(self) -> str | None:
+        last = self.conversation[-1]
+        return last["content"] if last["role"] == "result" else None
+
+    def _execute(self, call: str) -> str | None:
+        """The result of a call; None leaves it to the caller."""
+        if not self.run:
+            return self._assumed_result(call)
+        if self.listen is not None:
+            self.listen("call", call)
+        result = self.agent.toolbox.execute(call)
+        if self.listen is not None:
+            self.listen("result", result)
+        if self.text is not None:
+            self.text.muted = _call_failed(result)
+        return result
+
+    def _assumed_result(self, call: str) -> str | None:
+        """What the caller's tool will answer, if that is known."""
+        silent = [tool.name for tool in self.agent.declared if not tool.results]
+        if not self.several or call.partition(" ")[0] not in silent:
+            return None
+        if self.text is not None:
+            self.text.muted = True  # what the model says now is for later
+        return ACKNOWLEDGED
+
+    def reply(self, made: Generation, most: int) -> Reply:
+        """The reply that an attempt comes to; what its listener was not told yet is told."""
+        results: list[tuple[str, str | None]] = [(text, result if self.run else None) for text, result in made.calls]
+        results += [(made.pending, None)] if made.pending else []
+        calls = [
+            self._read_call(text, confidence, result)
+            for (text, result), confidence in zip(results, made.confidences, strict=True)
+        ]
+        asked = calls.pop() if made.unsure else None
+        finish: Finish = "stop" if made.finished or len(made.ids) < most else "length"
+        if calls and calls[-1].result is None:
+            said, finish, asked = "", "call", None
+        elif asked is not None:
+            said = made.text
+        elif self.text is not None and self.text.stopped:
+            said = self.text.text
+        else:
+            said = answer_in_plain_words(made.text, made.calls[-1][1] if made.calls else self._given_result)
+        if self.listen is not None and self.text is not None and said and said != self.text.told:
+            self.listen("text", said)
+        return Reply(said, calls, made.thought, len(made.ids), float(made.steps), finish, asked)
+
+    def _read_call(self, text: str, confidence: float, result: str | None) -> Call:
+        from forge.tools.calls import parse_call
+
+        return Call(*parse_call(text, self.agent.tools), text, confidence, result)

@@ -12,6 +12,7 @@ from forge.evals.answering import Message
 from forge.runtime.agent import MAX_NEW_TOKENS, Agent, Listener, Reply, Thinking
 
 MAX_HISTORY = 1000  # turns that the agent may be shown
+YES = ("yes", "y", "yes please", "yes, please", "yeah", "ok", "right")
 
 
 @dataclass
@@ -20,6 +21,8 @@ class ChatSession:
 
     history: how many past turns the agent is shown, without their thoughts. The default is 0, because the default
     pipeline trains on dialogues of one question each, and a small model is only confused by a form that it never saw.
+    ask_below: a call whose chance of being right is lower is asked about instead of made. asked: the words that the
+    agent is asking about, if it is.
     """
 
     agent: Agent
@@ -28,12 +31,19 @@ class ChatSession:
     thoughts: Thinking = "auto"
     history: int = 0
     max_new_tokens: int = MAX_NEW_TOKENS
+    ask_below: float = 0.0
     turns: list[list[Message]] = field(default_factory=list)
+    asked: str = ""
 
     def ask(self, text: str, listen: Listener | None = None) -> Reply:
-        """Answer the user's words and remember the turn. `listen` hears of thoughts and calls as they happen."""
-        question: Message = {"role": "user", "content": text}
-        shown = self.turns[-self.history :] if self.history > 0 else []
+        """Answer the user's words and remember the turn. `listen` hears of thoughts and calls as they happen.
+
+        Yes to a question whether a call is meant answers the words that were unclear once more, and acts.
+        """
+        meant = bool(self.asked) and text.strip().rstrip(".!").lower() in YES
+        turns = self.turns[:-1] if meant else self.turns
+        question: Message = {"role": "user", "content": self.asked if meant else text}
+        shown = turns[-self.history :] if self.history > 0 else []
         messages = [message for turn in shown for message in turn]
         reply = self.agent.reply(
             [*messages, question],
@@ -42,11 +52,13 @@ class ChatSession:
             persona=self.persona,
             max_new_tokens=self.max_new_tokens,
             listen=listen,
+            ask_below=0.0 if meant else self.ask_below,
         )
+        self.asked = question["content"] if reply.asked else ""
         turn = [question]
-        for call, result in reply.calls:
-            turn += [{"role": "call", "content": call}, {"role": "result", "content": result}]
-        self.turns.append([*turn, {"role": "assistant", "content": reply.text}])
+        for call in reply.calls:
+            turn += [{"role": "call", "content": call.text}, {"role": "result", "content": call.result or ""}]
+        self.turns = [*turns, [*turn, {"role": "assistant", "content": reply.text}]]
         return reply
 
     def command(self, line: str) -> str:

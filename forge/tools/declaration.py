@@ -10,7 +10,12 @@ import random
 from collections.abc import Callable
 from contextlib import ExitStack
 from dataclasses import dataclass
+from functools import cached_property
 from pathlib import Path
+from typing import TYPE_CHECKING
+
+if TYPE_CHECKING:
+    from forge.tools.declared.schema import DeclaredTool
 
 Answer = Callable[[str], str]
 # Slots of an intent's templates and, where the generator knows it, the tool's result.
@@ -72,6 +77,8 @@ class Tool:
         intents: what for.
         split_by_argument: the arguments too are held out, by hash; otherwise only the words are.
         quoted: users put words meant for it into quotes, so that their tokens are those of the call.
+        parameter: what a call's argument is called where calls have named arguments (chat APIs, Python).
+        description: what it does, in one line, for those who choose tools.
     """
 
     name: str
@@ -81,3 +88,13 @@ class Tool:
     intents: tuple[Intent, ...]
     split_by_argument: bool = False
     quoted: bool = False
+    parameter: str = "text"
+    description: str = ""
+
+    @cached_property
+    def declared(self) -> DeclaredTool:
+        """The tool as one that a user declares: its calls take one text."""
+        from forge.tools.declared.schema import DeclaredTool
+
+        schema = {"properties": {self.parameter: {"type": "string"}}, "required": [self.parameter]}
+        return DeclaredTool.model_validate({"name": self.name, "description": self.description, "parameters": schema})

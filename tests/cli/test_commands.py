@@ -275,19 +275,20 @@ def test_eval_puts_the_tool_prompt_first_only_when_asked(home: Path, call: Any, 
 
 def test_generate_prints_the_answer_and_its_calls(home: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     found = call("generate", home / "toy", "What is 12+30?", "--max-new-tokens", "4", "--json").json
-    assert set(found) == {"text", "calls", "thought", "tokens"}
+    assert set(found) == {"text", "calls", "asked", "thought", "tokens"}
     assert found["tokens"] <= 4
 
     def scripted(model: Any, prompts: list[list[int]], **options: Any) -> list[Generation]:
         calls = [("calculator 12+30", options["execute"]("calculator 12+30"))] if options["execute"] else []
-        return [Generation([1], calls, text="42" if calls else "?")]
+        return [Generation([1], calls, text="42" if calls else "?", confidences=[0.9] * len(calls))]
 
     monkeypatch.setattr("forge.model.engine.generate", scripted)
     told = call("generate", home / "toy", "12+30", "--persona", "teacher")
     assert told.out.splitlines() == ["  [call] calculator 12+30", "  [result] 42", "42"]
     found = call("generate", home / "toy", "12+30", "--json").json
-    calls = [{"call": "calculator 12+30", "result": "42"}]
-    assert found == {"text": "42", "calls": calls, "thought": "", "tokens": 1}
+    made = {"call": "calculator 12+30", "name": "calculator", "arguments": {"expression": "12+30"}, "result": "42"}
+    said = {"text": "42", "thought": "", "tokens": 1}
+    assert found == {**said, "calls": [{**made, "confidence": 0.9}], "asked": None}
     assert call("generate", home / "toy", "12+30", "--no-tools").out == "?\n"
     assert "empty" in call("generate", home / "toy", " ").err
     assert "pirate" in call("generate", home / "toy", "x", "--persona", "pirate").err
@@ -316,7 +317,7 @@ def test_chat_on_a_pipe_answers_lines_obeys_commands_and_ends(
     monkeypatch.setattr(sys, "stdin", io.StringIO("one\n/thoughts on\ntwo"))
     told = call("chat", home / "toy", "--json")
     one, two = (json.loads(line) for line in told.out.splitlines())
-    assert set(one) == set(two) == {"text", "calls", "thought"}
+    assert set(one) == set(two) == {"text", "calls", "asked", "thought"}
     assert (one["thought"], two["thought"]) == ("", "hm")
     monkeypatch.setattr(sys, "stdin", io.StringIO("one\n/thoughts off\none\n"))
     told = call("chat", home / "toy", "--thoughts", "on").out.splitlines()[1:]

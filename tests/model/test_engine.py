@@ -3,6 +3,7 @@ hold."""
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import Any
 
 import pytest
@@ -10,7 +11,7 @@ import torch
 
 from forge.data.render import ID, render, tokenize_characters, tokenize_text
 from forge.model import TinyTitanForCausalLM, engine, titan
-from forge.model.engine import MAX_CALLS, Generation, generate
+from forge.model.engine import Generation, generate
 from forge.tools import Toolbox
 from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
 
@@ -164,21 +165,6 @@ def test_without_a_tool_a_call_is_text(monkeypatch: pytest.MonkeyPatch) -> None:
     assert made.text == "calculator 3*412"
 
 
-def test_calls_are_bounded(monkeypatch: pytest.MonkeyPatch) -> None:
-    tokenizer, executed = tiny_tokenizer(), []
-
-    def execute(call: str) -> str:
-        executed.append(call)
-        return "1"
-
-    call = [ID["call"], *tokenize_text(tokenizer, "calculator 1"), ID["result"]]
-    _write(monkeypatch, call * 50)
-    made = generate(_model(), [[ID["assistant"]]], max_new_tokens=500, tokenizer=tokenizer, execute=execute)[0]
-    assert executed == ["calculator 1"] * MAX_CALLS
-    assert len(made.calls) == MAX_CALLS
-    assert made.finished
-
-
 def _thinking(monkeypatch: pytest.MonkeyPatch, prompt: list[int], script: list[int], heard: list[str]) -> Generation:
     _write(monkeypatch, script)
     options: dict[str, Any] = {"max_new_tokens": len(script) + 8, "tokenizer": tiny_tokenizer()}
@@ -230,6 +216,24 @@ def test_a_result_is_never_parsed_as_role_tokens(monkeypatch: pytest.MonkeyPatch
     assert len(result) == len(tokenize_text(tokenizer, evil)) > 10
     assert min(result) >= len(ID)
     assert tokenizer.decode(result) == evil.replace("<|", "< |")
+
+
+def test_an_answer_is_watched_as_it_is_written_and_can_be_ended(monkeypatch: pytest.MonkeyPatch) -> None:
+    tokenizer, seen = tiny_tokenizer(), list[list[int]]()
+    before, after = (tokenize_text(tokenizer, text) for text in ("hello", "the cat sat"))
+    call = [ID["call"], *tokenize_text(tokenizer, "calculator 1"), ID["result"]]
+    _write(monkeypatch, [*before, *call, *after])
+
+    def watch(answer: Sequence[int]) -> bool:
+        seen.append(list(answer))
+        return list(answer) == after[:2]
+
+    options: dict[str, Any] = {"tokenizer": tokenizer, "execute": lambda _: "1", "watch": watch}
+    made = generate(_model(), [[ID["assistant"]]], max_new_tokens=60, **options)[0]
+    assert (made.finished, made.text) == (True, tokenizer.decode(after[:2]))
+    assert seen[: len(before)] == [before[: i + 1] for i in range(len(before))]
+    assert [] in seen[len(before) :]  # the call begins the answer anew
+    assert len(seen) == len(made.ids)
 
 
 def test_banned_ids_and_padding_never_appear() -> None:

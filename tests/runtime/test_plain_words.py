@@ -10,6 +10,7 @@ import pytest
 from forge.evals.answering import NO_ANSWER
 from forge.model.engine import Generation
 from forge.runtime.agent import Agent
+from tests.support.tiny_models import tiny_tokenizer
 
 DIVIDED = ("calculator 1/0", "error: division by zero")
 ADDED = ("calculator 1+2", "3")
@@ -32,18 +33,35 @@ ADDED = ("calculator 1+2", "3")
 def test_an_answer_is_never_empty_and_says_what_failed(
     text: str, calls: list[tuple[str, str]], said: str, monkeypatch: pytest.MonkeyPatch
 ) -> None:
-    monkeypatch.setattr("forge.runtime.agent.answer_all", lambda *_, **__: [Generation([1], calls, text=text)])
+    made = Generation([1], calls, text=text, confidences=[0.5] * len(calls))
+    monkeypatch.setattr("forge.runtime.agent.answer_all", lambda *_, **__: [made])
     reply = _toy().reply([{"role": "user", "content": "x"}])
-    assert (reply.text, reply.calls) == (said, calls)
+    assert (reply.text, [(call.text, call.result) for call in reply.calls]) == (said, calls)
+
+
+@pytest.mark.parametrize(
+    ("result", "text", "said"),
+    [
+        ("3", "3", "3"),
+        ("error: no such lamp", "lamp", "I could not do that: no such lamp."),
+        ("3", "", "3"),
+    ],
+)
+def test_a_result_that_the_caller_gives_counts_as_that_of_a_call(
+    result: str, text: str, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forge.runtime.agent.answer_all", lambda *_, **__: [Generation([1], text=text)])
+    turns = [("user", "x"), ("call", "calculator 1+2"), ("result", result)]
+    assert _toy().reply([{"role": role, "content": content} for role, content in turns]).text == said
 
 
 def _toy() -> Agent:
-    return Agent(model=None, tokenizer=None, path=Path("toy"), kind="file")  # type: ignore[arg-type]
+    return Agent(model=None, tokenizer=tiny_tokenizer(), path=Path("toy"), kind="file")
 
 
 HALF = Generation([1, 2, 3])
 WHOLE = Generation([1, 2, 3, 4], thought="1+2=3", text="3")
-CALLED = Generation([1, 2], [ADDED])
+CALLED = Generation([1, 2], [ADDED], confidences=[0.5])
 
 
 @pytest.mark.parametrize(

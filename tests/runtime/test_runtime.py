@@ -28,7 +28,7 @@ from forge.host import machine
 from forge.host.units import human_bytes, human_seconds
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights, save_model
 from forge.model.engine import Generation
-from forge.runtime.agent import Agent
+from forge.runtime.agent import Agent, Call
 from forge.runtime.bench import bench, bench_isolated
 from forge.runtime.chat import ChatSession
 from forge.runtime.load import load_agent
@@ -202,13 +202,14 @@ def test_calls_are_executed_heard_and_handed_back(agent: Agent, monkeypatch: pyt
         assert options["ban_ids"] == []
         options["hear"]("6*7")
         result = options["execute"]("calculator 6*7")
-        return [Generation([1, 2], [("calculator 6*7", result)], "6*7", result)]
+        return [Generation([1, 2], [("calculator 6*7", result)], confidences=[0.9], thought="6*7", text=result)]
 
     monkeypatch.setattr("forge.model.engine.generate", scripted)
     heard: list[tuple[str, str]] = []
     reply = agent.reply([{"role": "user", "content": "6*7"}], listen=lambda kind, text: heard.append((kind, text)))
-    assert (reply.text, reply.calls, reply.thought) == ("42", [("calculator 6*7", "42")], "6*7")
-    assert heard == [("thought", "6*7"), ("call", "calculator 6*7"), ("result", "42")]
+    assert (reply.text, reply.thought) == ("42", "6*7")
+    assert reply.calls == [Call("calculator", {"expression": "6*7"}, "calculator 6*7", 0.9, "42")]
+    assert heard == [("thought", "6*7"), ("call", "calculator 6*7"), ("result", "42"), ("text", "42")]
     agent.close()
     assert agent.reply([{"role": "user", "content": "again"}], listen=lambda *_: None).text == "42"
 
@@ -258,11 +259,12 @@ def test_thoughts_vote_only_where_there_is_a_thinker(home: Path, agent: Agent, m
 
 def test_chat_remembers_turns_and_shows_as_many_as_asked(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     seen: list[list[dict[str, str]]] = []
+    made = Call("calculator", {"expression": "1"}, "calculator 1", 0.9, "1")
 
     def reply(messages: list[dict[str, str]], **options: Any) -> SimpleNamespace:
         seen.append(list(messages))
         assert options["thoughts"] == "auto"
-        return SimpleNamespace(text=f"answer {len(seen)}", calls=[("calculator 1", "1")] if len(seen) == 1 else [])
+        return SimpleNamespace(text=f"answer {len(seen)}", calls=[made] if len(seen) == 1 else [], asked=None)
 
     monkeypatch.setattr(agent, "reply", reply)
     session = ChatSession(agent)

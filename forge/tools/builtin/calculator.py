@@ -159,4 +159,13 @@ INTENTS = (
     _calculator_intent("by_zero", "{a}/{b}", "{a} / {b}", "{a} divided by {b}", "{a} ÷ {b}", "{a} over {b}"),
     _calculator_intent("negative_root", "sqrt(-{a})", "the square root of -{a}", "sqrt(-{a})", "the root of -{a}"),
 )
-TOOL = Tool("calculator", 1, open_calculator, FRAMES, INTENTS, split_by_argument=True)
+TOOL = Tool(
+    "calculator",
+    1,
+    open_calculator,
+    FRAMES,
+    INTENTS,
+    split_by_argument=True,
+    parameter="expression",
+    description="Work out an arithmetic expression.",
+)

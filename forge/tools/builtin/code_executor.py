@@ -178,4 +178,14 @@ INTENTS = (
     ),
     Intent("run", ("{code}",), "{code}", partial(pick_snippet_for_sandbox, name="run"), 3, frames=RUN_FRAMES),
 )
-TOOL = Tool("code_executor", 2, open_code_executor, FRAMES, INTENTS, split_by_argument=True, quoted=True)
+TOOL = Tool(
+    "code_executor",
+    2,
+    open_code_executor,
+    FRAMES,
+    INTENTS,
+    split_by_argument=True,
+    quoted=True,
+    parameter="code",
+    description="Run a line of Python and give what it prints.",
+)

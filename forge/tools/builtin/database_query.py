@@ -135,4 +135,12 @@ INTENTS = (
         2,
     ),
 )
-TOOL = Tool("database_query", 5, open_database, FRAMES, INTENTS)
+TOOL = Tool(
+    "database_query",
+    5,
+    open_database,
+    FRAMES,
+    INTENTS,
+    parameter="sql",
+    description="Ask the database in SQL; it is only read.",
+)

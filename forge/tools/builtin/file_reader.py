@@ -52,4 +52,12 @@ INTENTS = (
     Intent("file", ("{e}",), "{e}", pick_file_for_reader_tool, 9),
     Intent("missing", ("{e}",), "{e}", pick_missing_file_for_reader_tool),
 )
-TOOL = Tool("file_reader", 4, open_file_reader, FRAMES, INTENTS)
+TOOL = Tool(
+    "file_reader",
+    4,
+    open_file_reader,
+    FRAMES,
+    INTENTS,
+    parameter="path",
+    description="Read a file of the folder that the agent may see.",
+)

@@ -88,4 +88,12 @@ INTENTS = (
     ),
     Intent("unknown", ("{e}", "the {e}"), "{q}", pick_unknown_topic_for_search_tool),
 )
-TOOL = Tool("search", 3, open_search, FRAMES, INTENTS)
+TOOL = Tool(
+    "search",
+    3,
+    open_search,
+    FRAMES,
+    INTENTS,
+    parameter="query",
+    description="Find what the documents say about something.",
+)

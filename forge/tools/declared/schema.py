@@ -304,11 +304,12 @@ class DeclaredTool(_Declared):
 
     @cached_property
     def plain(self) -> str | None:
-        """The name of the sole parameter of a tool that takes one text and nothing else, which its calls write as it is
-        (`calculator 3+4`); None for other tools."""
-        if len(self.arguments) != 1 or not self.required or not self.arguments[self.required[0]].free:
+        """The name of the sole parameter of a tool that takes one text, any text, and nothing else, which its calls
+        write as it is (`calculator 3+4`); None for other tools, also where a `pattern` says what the text is."""
+        if len(self.arguments) != 1 or not self.required:
             return None
-        return self.required[0]
+        (parameter,) = self.arguments.values()
+        return self.required[0] if parameter.free and parameter.pattern is None else None
 
     def json_schema(self) -> dict[str, Any]:
         """The arguments object as plain JSON Schema, which allows no other keys."""

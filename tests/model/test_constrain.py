@@ -1,0 +1,216 @@
+"""Calls are held to the schemas of the tools: whatever a model would write, whatever the schema."""
+
+from __future__ import annotations
+
+from itertools import combinations
+from typing import Any
+
+import pytest
+import torch
+from hypothesis import HealthCheck, given, settings
+
+from forge.data.render import ID, tokenize_text
+from forge.data.tokenizer import SPECIAL_TOKENS, STAND_IN, build_tokenizer
+from forge.errors import ForgeError
+from forge.model import TinyTitanForCausalLM
+from forge.model.calling import CallRules
+from forge.model.constrain import LONGEST_TEXT, CallGrammar
+from forge.model.engine import Generation, generate
+from forge.tools.calls import call_text, parse_call, refuse_call
+from forge.tools.declared.schema import DeclaredTool
+from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
+from tests.support.toy_tools import HAND_MADE, LIGHT, LOOKUP, STATUS, declared_tool_sets
+
+torch.set_num_threads(1)
+VOCAB = len(tiny_tokenizer())
+Tools = tuple[DeclaredTool, ...]
+
+
+def _model(**changes: Any) -> TinyTitanForCausalLM:
+    return tiny_model(vocab_size=VOCAB, **changes)
+
+
+def _sampled(tools: Tools, rows: int, seed: int, *, held: bool = True, longest: int = 1200) -> list[Generation]:
+    """Answers at temperature 1.5 that begin with a call and end with it."""
+    prompts = [[*tokens(1, 2 + i % 7, seed=i, vocab=VOCAB)[0].tolist(), ID["assistant"]] for i in range(rows)]
+    return generate(
+        _model(),
+        prompts,
+        max_new_tokens=longest,
+        tokenizer=tiny_tokenizer(),
+        execute=lambda call: None,
+        temperature=1.5,
+        seed=seed,
+        rules=CallRules(CallGrammar(tiny_tokenizer(), tools) if held else None, due=True),
+    )
+
+
+def _fault(call: str, tools: Tools) -> str | None:
+    """What is wrong with a call, judged by the reader of calls and by jsonschema; None for a good one."""
+    by_name = {tool.name: tool for tool in tools}
+    try:
+        name, arguments = parse_call(call, by_name)
+    except ForgeError as error:
+        return str(error)
+    tool = by_name[name]
+    if tool.plain is not None:
+        text = arguments[tool.plain]
+        longest = tool.arguments[tool.plain].max_length or LONGEST_TEXT
+        whole = text == text.strip() and len(text.splitlines()) == 1 and len(text) <= longest
+        return None if whole else f"not a line of at most {longest} characters: {text!r}"
+    if list(arguments) != [key for key in tool.arguments if key in arguments]:
+        return f"its keys are in another order: {list(arguments)}"
+    return refuse_call(tool, arguments)
+
+
+def _faults(made: list[Generation], tools: Tools) -> list[str]:
+    found = [(answer.pending, _fault(answer.pending, tools)) for answer in made]
+    return [f"{call!r}: {fault}" for call, fault in found if fault is not None]
+
+
+HYPOTHESIS: dict[str, Any] = {"deadline": None, "derandomize": True, "suppress_health_check": list(HealthCheck)}
+
+
+@settings(max_examples=10, **HYPOTHESIS)
+@given(declared_tool_sets())
+def test_no_sampled_call_is_malformed_or_outside_its_schema(tools: Tools) -> None:
+    assert _faults(_sampled(tools, 100, seed=len(tools)), tools) == []
+
+
+@pytest.mark.long
+def test_of_ten_thousand_sampled_calls_none_is_malformed_or_outside_its_schema() -> None:
+    count = 0
+
+    @settings(max_examples=50, **HYPOTHESIS)
+    @given(declared_tool_sets())
+    def sample(tools: Tools) -> None:
+        nonlocal count
+        made = _sampled(tools, 200, seed=count)
+        assert _faults(made, tools) == []
+        count += len(made)
+
+    sample()
+    assert count >= 10_000
+
+
+def test_without_a_grammar_the_same_model_writes_no_good_call() -> None:
+    made = _sampled(HAND_MADE, 40, seed=0, held=False, longest=200)
+    assert len(_faults(made, HAND_MADE)) >= 39
+    assert _faults(_sampled(HAND_MADE, 40, seed=0), HAND_MADE) == []
+
+
+def test_text_without_a_length_ends_all_the_same() -> None:
+    made = _sampled((LOOKUP,), 30, seed=5)
+    assert _faults(made, (LOOKUP,)) == []
+    assert all(answer.pending.startswith("lookup ") for answer in made)
+
+
+def _fits(call: str, tools: Tools = HAND_MADE) -> bool:
+    """Whether each token of a call fits, and its end."""
+    matcher = CallGrammar(tiny_tokenizer(), tools).begin()
+    return all(matcher.take(token) for token in [*tokenize_text(tiny_tokenizer(), call), ID["result"]])
+
+
+def test_every_call_that_a_schema_allows_can_be_written() -> None:
+    for name in ("kitchen light", "hall light", "Café"):
+        others: dict[str, Any] = {"brightness": 100, "on": False}
+        for n in range(3):
+            for given_ones in combinations(others, n):
+                assert _fits(call_text(LIGHT, {"name": name, **{key: others[key] for key in given_ones}}))
+    for brightness in (0, 7, 42, 100):
+        assert _fits(call_text(LIGHT, {"name": "Café", "brightness": brightness}))
+    assert _fits(call_text(STATUS, {}))
+    for text in ("3+4", "what is a café?", '{"a": [1]}', "日本", "x" * LONGEST_TEXT):
+        assert _fits(call_text(LOOKUP, {"query": text}))
+
+
+@pytest.mark.parametrize(
+    "call",
+    [
+        "set_light",
+        "set_light {}",
+        'set_light {"name":"kitchen"}',
+        'set_light {"name":"hall light","brightness":101}',
+        'set_light {"name":"hall light","brightness":-1}',
+        'set_light {"name":"hall light","brightness":07}',
+        'set_light {"name":"hall light","brightness":5.5}',
+        'set_light {"name":"hall light","on":1}',
+        'set_light {"name":"hall light","colour":1}',
+        'set_light {"on":true,"name":"hall light"}',
+        'set_light {"name":"hall light","name":"hall light"}',
+        'set_light {"name": "hall light"}',
+        'set_light {"name":"hall light",}',
+        'set_light {"name":"hall light"} ',
+        'set_light {"name":"hall light"',
+        "status",
+        "status on",
+        "lookup",
+        "lookup ",
+        "lookup  x",
+        "lookup x ",
+        "lookup x\ny",
+        "lookup " + "x" * (LONGEST_TEXT + 1),
+        "lock x",
+        "",
+    ],
+)
+def test_a_call_that_is_another_in_one_place_cannot_be_written(call: str) -> None:
+    assert not _fits(call)
+
+
+def _declared(name: str, **properties: Any) -> DeclaredTool:
+    return DeclaredTool.model_validate({"name": name, "parameters": {"properties": properties}})
+
+
+def test_tokens_are_drawn_from_the_distribution_over_those_that_fit() -> None:
+    model, prompt, temperature = _model(halting=False), [20, 30, ID["assistant"]], 1.5
+    names = ("alpha", "bravo", "charlie", "delta", "echo", "hotel", "tango")
+    grammar = CallGrammar(tiny_tokenizer(), [_declared(name) for name in names])
+    with torch.no_grad():
+        logits = model(torch.tensor([[*prompt, ID["call"]]])).logits[0, -1]
+    fits = torch.from_numpy(grammar.begin().fitting(VOCAB))
+    expected = logits.masked_fill(~fits, -torch.inf).div(temperature).softmax(-1)
+    assert len(names) <= int(fits.sum()) < 2 * len(names)
+    made = generate(
+        model,
+        [prompt] * 3000,
+        max_new_tokens=2,
+        tokenizer=tiny_tokenizer(),
+        execute=lambda call: None,
+        temperature=temperature,
+        rules=CallRules(grammar, due=True),
+    )
+    counts = torch.bincount(torch.tensor([answer.ids[1] for answer in made]), minlength=VOCAB) / 3000
+    assert (counts - expected).abs().max().item() < 0.04
+
+
+def test_a_token_that_fits_is_one_that_the_mask_has() -> None:
+    call = call_text(LIGHT, {"name": "hall light", "brightness": 42, "on": True})
+    matcher, others = CallGrammar(tiny_tokenizer(), HAND_MADE).begin(), 0
+    for token in tokenize_text(tiny_tokenizer(), call):
+        fits = matcher.fitting(VOCAB + 5)  # a model may know more tokens than its tokenizer has
+        refused = next(i for i in range(VOCAB) if not fits[i])
+        assert not matcher.take(refused)
+        assert not fits[VOCAB:].any()
+        others += int(fits.sum()) > 1
+        assert fits[token]
+        assert matcher.take(token)
+    assert others > 3
+    assert matcher.fitting(VOCAB).nonzero()[0].tolist() == [ID["result"]]
+
+
+def test_what_no_grammar_can_be_made_of_is_told_in_a_line() -> None:
+    around = _declared("badge", code={"type": "string", "pattern": "(?=a)b"})
+    with pytest.raises(ForgeError, match=r"^badge: its calls cannot be held to .*not supported$") as told:
+        CallGrammar(tiny_tokenizer(), [LIGHT, around])
+    assert "\n" not in str(told.value)
+    with pytest.raises(ForgeError, match="no tool"):
+        CallGrammar(tiny_tokenizer(), [])
+
+
+def test_a_value_that_the_vocabulary_has_no_bytes_for_is_refused() -> None:
+    spelled = [*SPECIAL_TOKENS, *(STAND_IN[byte] for byte in range(32, 127))]
+    pruned = build_tokenizer({token: i for i, token in enumerate(spelled)}, [], {}, "pruned")
+    assert CallGrammar(pruned, [LOOKUP, STATUS]).names == ("lookup", "status")
+    with pytest.raises(ForgeError, match=r"^set_light: the model's vocabulary has no way to write 'Café'"):
+        CallGrammar(pruned, [LIGHT])
