@@ -12,6 +12,7 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.build import Row
 from forge.data.personas import PERSONAS
+from forge.evals.free_questions import FreeQuestionScore, read_free_questions, score_free_questions
 from forge.evals.measure import Measurement, measure_eval_scores
 from forge.evals.persona import PersonaScore, score_personas
 from forge.evals.shared import MeasurementTable, measurement_key
@@ -86,6 +87,17 @@ class Evaluator:
                 toolbox,
                 self.probes.tools,
                 prompted=prompted,
+                max_new_tokens=self.params.answer_tokens,
+            )
+
+    def questions(self, model: TinyTitanForCausalLM) -> FreeQuestionScore:
+        """The report's half of the free questions, asked as the agent is used."""
+        with Toolbox(self.workspace) as toolbox:
+            return score_free_questions(
+                model,
+                self.tokenizer,
+                toolbox,
+                read_free_questions("report"),
                 max_new_tokens=self.params.answer_tokens,
             )
 

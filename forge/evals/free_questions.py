@@ -98,6 +98,11 @@ class FreeQuestionScore:
     correct: list[float]
     answers: list[FreeAnswer]
 
+    def headline(self) -> dict[str, float]:
+        """`questions/<verdict>` and `questions/junk_or_empty`, shares."""
+        shares = {f"questions/{verdict}": share.diff for verdict, share in self.shares.items()}
+        return {**shares, "questions/junk_or_empty": self.junk_or_empty.diff}
+
 
 def read_question_file(path: Path) -> tuple[FreeQuestion, ...]:
     """The questions of a JSONL file. Raises ForgeError "FILE:LINE: ..." for a line that is none, and for an id that is

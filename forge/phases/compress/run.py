@@ -39,8 +39,11 @@ def run(run: PhaseRun[Params]) -> None:
             "size/total_compression_ratio": original / size,
             "phase/rollbacks": made.verdicts.rollbacks,
             "quality/tool_success_rate": tools[0].success,
+            "quality/tool_final_rate": tools[0].final,
+            "quality/persona_content_and_style": evaluator.personas(made.final).both,
             "quality/accuracy_vs_baking": eval_accuracy_retention(before.tools.correct, final.tools.correct),
             **final.headline(),
+            **evaluator.questions(made.final).headline(),
         },
     )
     target = run.publish(

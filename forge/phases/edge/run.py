@@ -39,7 +39,8 @@ def run(run: PhaseRun[Params]) -> None:
     whole, pruned = Subject(teacher, before, source), Subject(student, after, folder)
     metrics = edge_metrics(done, *measure_edge_deployments(run, tokenizer, whole, pruned, fused))
     shown = {name: metrics[name] for name in HEADLINE}
-    run.record(metrics, headline={"final_loss": recovery.final_loss, **shown, **after.headline()})
+    questions = evaluator.questions(student).headline()
+    run.record(metrics, headline={"final_loss": recovery.final_loss, **shown, **after.headline(), **questions})
     target = run.publish(
         {
             "tool_accuracy_retention": metrics["quality/accuracy_retention"],
