@@ -75,9 +75,9 @@ def test_answers_stay_when_rows_end_at_different_times_and_leave_the_cache(monke
     model = _model(window=7)
     with torch.no_grad():
         model.embed.weight[ID["end"]] *= 4
-    prompts = [[*tokens(1, 3 + i % 5, seed=i, vocab=VOCAB)[0].tolist(), ID["assistant"]] for i in range(10)]
+    prompts = [[*tokens(1, 3 + i % 5, seed=20 + i, vocab=VOCAB)[0].tolist(), ID["assistant"]] for i in range(10)]
     alone = [generate(model, [prompt], max_new_tokens=16)[0] for prompt in prompts]
-    assert {len(made.ids) for made in alone} == {1, 3, 5, 6, 11, 16}
+    assert {len(made.ids) for made in alone} == {1, 4, 6, 13, 16}
     assert len({made.steps for made in alone}) > 4
     for dense, room, few in ((1.0, 1, 0), (0.75, 3, 2), (0.0, 32, 99)):
         monkeypatch.setattr(engine, "DENSE", dense)
