@@ -15,13 +15,16 @@ from typer.core import TyperCommand
 
 from forge.cli.output import JSON, emit_command_json, fail_on_terminal, print_terminal_table, say, whisper
 from forge.cli.project import model_in_project
+from forge.cli.questions import eval_free_questions
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
+from forge.evals.free_questions import QuestionSet
 from forge.interface.limits import COOLEST, HOTTEST, LARGEST_SEED, MOST_ANSWER_TOKENS
 from forge.runtime.agent import MAX_NEW_TOKENS, Thinking, refuse_text_not_utf8
 from forge.runtime.chat import MAX_HISTORY
 
 if TYPE_CHECKING:
+    from forge.evals.suite import SuiteScore
     from forge.runtime.agent import Agent, Reply
     from forge.runtime.chat import ChatSession
 
@@ -72,6 +75,7 @@ def _agent_for_command(path: str, workspace: Path | None = None) -> Iterator[Age
 
 
 def eval_command(
+    context: typer.Context,
     model: MODEL,
     tasks: Annotated[str | None, typer.Option(help="Families, separated by commas; default: the whole suite.")] = None,
     n: Annotated[int, typer.Option(min=1, max=MAX_PROBLEMS, help="Fresh problems of each family.")] = 100,
@@ -83,16 +87,28 @@ def eval_command(
         typer.Option("--tool-prompt", help="Say before each problem which tools there are (phases 1 to 5)."),
     ] = False,
     workspace: WORKSPACE = None,
+    questions: Annotated[
+        QuestionSet | None, typer.Option(help="Instead of the suite, a set of questions as people type them.")
+    ] = None,
+    show: Annotated[bool, typer.Option("--show", help="With --questions: each question, answer and verdict.")] = False,
     as_json: JSON = False,
 ) -> None:
-    """Score a model on fresh problems that no training split holds.
+    """Score a model on fresh problems that no training split holds, or on questions as people type them.
 
     \b
     Examples:
       agent-forge eval models/compress/agent.forge
       agent-forge eval models/baking --tasks gcd,lcm --n 200 --seed 7
       agent-forge eval models/forge --no-tools --thoughts on --json
+      agent-forge eval models/compress/agent.forge --questions choose --show
     """
+    if questions is not None:
+        _refuse_options_of_suite(context)
+        with _agent_for_command(model) as agent:
+            eval_free_questions(agent, questions, tool_prompt=tool_prompt, show=show, as_json=as_json)
+        return
+    if show:
+        raise typer.BadParameter("--show goes with --questions")
     from forge.data.dialogues import TOOL_PROMPT
     from forge.evals.bpb import bits_per_byte, bpb_held_out_texts
     from forge.evals.suite import score_suite, suite_tasks
@@ -112,6 +128,20 @@ def eval_command(
             thinker=agent.thinker if thoughts == "vote" else None,
         )
         bpb = bits_per_byte(agent.model, agent.tokenizer, bpb_held_out_texts())
+    _tell_suite_score(score, bpb, tools=tools, thoughts=thoughts, seed=seed, as_json=as_json)
+
+
+def _refuse_options_of_suite(context: typer.Context) -> None:
+    """Free questions are asked in one way, about one workspace: that which their accepted answers are about."""
+    for option in ("tasks", "n", "seed", "tools", "thoughts", "workspace"):
+        source = context.get_parameter_source(option)
+        if source is not None and source.name != "DEFAULT":
+            raise typer.BadParameter(f"--{option} does not go with --questions")
+
+
+def _tell_suite_score(
+    score: SuiteScore, bpb: float, *, tools: bool, thoughts: Thinking, seed: int, as_json: bool
+) -> None:
     # Of answers that were voted for, no single thought is known.
     thought = None if thoughts == "vote" else sum(bool(answer.thought) for answer in score.made) / len(score.correct)
     if as_json:

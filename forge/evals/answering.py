@@ -20,6 +20,7 @@ END = "<|end|>"
 CALL = "<|call|>"
 THINK = "<|think|>"
 Thoughts = Literal["off", "on", "auto"]
+NO_ANSWER = "I have no answer to that."
 MAX_NEW_TOKENS = 144  # longest answer that is measured, where no `evaluation.answer_tokens` of a params.yaml says
 
 
@@ -91,3 +92,13 @@ def answer_all(
         ban_ids=[eval_special_token_id(tokenizer, token) for token in banned],
         hear=hear,
     )
+
+
+def answer_in_plain_words(text: str, calls: Sequence[tuple[str, str]]) -> str:
+    """What a person reads: an answer that is never empty, and after a call that failed says that it did, whatever the
+    model made of it. `calls`: (call, result) in the order made."""
+    from forge.data.dialogues import TOOL_ERROR, answer_after_tool_result
+
+    if calls and (calls[-1][1].startswith(TOOL_ERROR) or not text.strip()):
+        return answer_after_tool_result(calls[-1][1])
+    return text if text.strip() else NO_ANSWER

@@ -1,20 +1,21 @@
-"""Personas: does an answer sound like the persona that was asked for?
+"""Personas: does an answer sound like the persona that was asked for, and does it keep the facts?
 
-Two measurements, neither of which looks for keywords that we chose. (1) A classifier trained on the training
+Style has two measurements, neither of which looks for keywords that we chose. (1) A classifier trained on the training
 split's persona answers names the persona of each answer that the model gives to held-out questions. (2) A
 likelihood ratio: how much more probable the model finds a persona's held-out answer under that persona's
-handle than under the other handles.
+handle than under the other handles. Style is hollow without content (`persona_content`), so both are counted together.
 """
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
 from forge.evals.answering import MAX_NEW_TOKENS, Message, answer_all, eval_prompt_messages, eval_special_token_id
 from forge.evals.bootstrap import mean_interval
+from forge.evals.persona_content import keeps_persona_facts
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -24,13 +25,13 @@ if TYPE_CHECKING:
 class PersonaScore:
     """Shares in 0..1 unless named otherwise.
 
-    personas: {persona: {"n", "consistency", "low", "high", "likelihood_ratio", "preferred"}}: share of
-    generated answers that the classifier gives to the persona with its 95 % interval; nats per token by which
+    personas: {persona: {"n", "consistency", "low", "high", "likelihood_ratio", "preferred", "content", "both"}}: share
+    of generated answers that the classifier gives to the persona with its 95 % interval; nats per token by which
     the persona's own answers gain from its handle over the mean of the others; share of answers whose own
-    handle is the likeliest.
-    consistency, preferred: means over personas. ceiling: the classifier's accuracy on held-out reference
-    answers, the most that `consistency` can tell. correct: per question, personas sorted, questions in the
-    given order.
+    handle is the likeliest; share that keeps the facts of the topic; share with both style and facts.
+    consistency, preferred, content, both: means over personas. ceiling: the classifier's accuracy on held-out reference
+    answers, the most that `consistency` can tell. correct, both_correct: per question, personas sorted, questions in
+    the given order.
     """
 
     personas: dict[str, dict[str, float]]
@@ -40,6 +41,9 @@ class PersonaScore:
     ceiling: float
     correct: list[float]
     answers: list[str] = field(default_factory=list)
+    content: float = 0.0
+    both: float = 0.0
+    both_correct: list[float] = field(default_factory=list)
 
 
 class PersonaClassifier:
@@ -154,6 +158,7 @@ def score_personas(
     *,
     prompts: Mapping[str, str] | None = None,
     handles: bool = True,
+    execute: Callable[[str], str] | None = None,
     max_new_tokens: int = MAX_NEW_TOKENS,
 ) -> PersonaScore:
     """Score persona consistency on held-out rows.
@@ -163,6 +168,7 @@ def score_personas(
         prompts: persona -> system text, for the prompted teacher; otherwise each persona's handle is
         used, or with
             handles=False nothing at all (the control that cannot know the persona).
+        execute: call text -> result text, where tools may be used; by default they are banned.
     Raises ForgeError when a persona of the test rows was never seen in training, or there are fewer than two.
     """
     train = [eval_example_with_persona(row) for row in train_rows]
@@ -173,12 +179,13 @@ def score_personas(
         raise ForgeError(f"persona evaluation: {'untrained ' + min(unknown) if unknown else 'fewer than two personas'}")
     classifier = PersonaClassifier().fit([row[2] for row in train], [row[0] for row in train])
     openings = [_eval_opening_messages(persona, question, prompts, handles) for persona, question, _ in test]
-    made = answer_all(model, tokenizer, openings, execute=None, max_new_tokens=max_new_tokens)
+    made = answer_all(model, tokenizer, openings, execute=execute, max_new_tokens=max_new_tokens)
     answers = [answer.text for answer in made]
     hits = [float(got == row[0]) for got, row in zip(classifier.predict(answers), test, strict=True)]
     known = [float(got == row[0]) for got, row in zip(classifier.predict([r[2] for r in test]), test, strict=True)]
+    facts = [float(keeps_persona_facts(row[1], answer)) for row, answer in zip(test, answers, strict=True)]
     ratios = _eval_likelihood_ratios(model, tokenizer, test, names, prompts, handles)
-    table = _tabulate_eval_scores(names, [row[0] for row in test], hits, ratios)
+    table = _tabulate_eval_scores(names, [row[0] for row in test], hits, facts, ratios)
     return PersonaScore(
         personas=table,
         consistency=_mean(table, "consistency"),
@@ -187,6 +194,9 @@ def score_personas(
         ceiling=sum(known) / len(known),
         correct=hits,
         answers=answers,
+        content=_mean(table, "content"),
+        both=_mean(table, "both"),
+        both_correct=[hit * fact for hit, fact in zip(hits, facts, strict=True)],
     )
 
 
@@ -194,11 +204,13 @@ def _tabulate_eval_scores(
     names: Sequence[str],
     owners: Sequence[str],
     hits: Sequence[float],
+    facts: Sequence[float],
     ratios: Mapping[str, Sequence[tuple[float, float]]],
 ) -> dict[str, dict[str, float]]:
     table: dict[str, dict[str, float]] = {}
     for name in names:
-        share = mean_interval([hit for hit, owner in zip(hits, owners, strict=True) if owner == name])
+        own = [(hit, fact) for hit, fact, owner in zip(hits, facts, owners, strict=True) if owner == name]
+        share = mean_interval([hit for hit, _ in own])
         gains = ratios[name]
         table[name] = {
             "n": len(gains),
@@ -207,6 +219,8 @@ def _tabulate_eval_scores(
             "high": share.high,
             "likelihood_ratio": sum(gain for gain, _ in gains) / len(gains),
             "preferred": sum(first for _, first in gains) / len(gains),
+            "content": sum(fact for _, fact in own) / len(own),
+            "both": sum(hit * fact for hit, fact in own) / len(own),
         }
     return table
 

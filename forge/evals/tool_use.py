@@ -1,4 +1,4 @@
-"""Tool use: did the model choose the right tool, write arguments that parse, and get the right result?
+"""Tool use: did the model choose the right tool, write arguments that parse, get the right result, and tell it?
 
 Judged on held-out dialogues by executing what the model wrote. Zero-shot means that the prompt holds the
 user's words alone: no system text, no list of tools.
@@ -6,13 +6,15 @@ user's words alone: no system text, no list of tools.
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
-from forge.evals.answering import MAX_NEW_TOKENS, Message, answer_all
+from forge.evals.answering import MAX_NEW_TOKENS, Message, answer_all, answer_in_plain_words
 from forge.evals.bootstrap import mean_interval
+from forge.evals.gibberish import is_gibberish, words_of_answer
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -26,10 +28,11 @@ _ERROR = "error:"
 class ToolScore:
     """Shares in 0..1.
 
-    tools: {tool: {"n", "right_tool", "parsable", "success", "low", "high"}}; success = right tool, arguments
-    that run and the expected result; low and high are its 95 % interval. success: mean over tools. correct:
-    1.0 or 0.0 per dialogue in the given order. needless_calls: share of dialogues without an expected call in
-    which the model called a tool anyway (None when there are none).
+    tools: {tool: {"n", "right_tool", "parsable", "success", "low", "high", "final", "final_low", "final_high"}};
+    success = right tool, arguments that run and the expected result; final = success, and the user reads that result;
+    low and high are 95 % intervals. success, final: means over tools. correct, final_correct: 1.0 or 0.0 per dialogue
+    in the given order; of a dialogue without an expected call both say that none was made. needless_calls: share of
+    those dialogues in which the model called a tool anyway (None when there are none).
     """
 
     tools: dict[str, dict[str, float]]
@@ -39,6 +42,8 @@ class ToolScore:
     correct: list[float]
     needless_calls: float | None = None
     calls: list[str] = field(default_factory=list)
+    final: float = 0.0
+    final_correct: list[float] = field(default_factory=list)
 
 
 def expected_call_for_eval(messages: Sequence[Message]) -> str | None:
@@ -80,6 +85,18 @@ def score_tool_call(wanted: str, wanted_result: str, calls: Sequence[tuple[str, 
     return float(right), float(right and runs), float(right and runs and result == wanted_result)
 
 
+def tells_tool_result(text: str, wanted_result: str) -> bool:
+    """Whether an answer, as a person reads it, tells a result: it is the result (or for an error the plain words for
+    it), or language that holds it as it is."""
+    from forge.data.dialogues import answer_after_tool_result
+
+    read, told = " ".join(text.split()), " ".join(answer_after_tool_result(wanted_result).split())
+    if read.rstrip(".") == told.rstrip("."):
+        return True
+    held = re.search(rf"(?<!\w){re.escape(told.rstrip('.'))}(?!\w)", read) is not None
+    return held and not is_gibberish(read, words_of_answer(told))
+
+
 def score_tool_use(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
@@ -107,17 +124,21 @@ def score_tool_use(
         execute=toolbox.execute,
         max_new_tokens=max_new_tokens,
     )
-    verdicts: dict[str, list[tuple[float, float, float]]] = {}
+    verdicts: dict[str, list[tuple[float, float, float, float]]] = {}
     correct: list[float] = []
+    final: list[float] = []
     needless: list[float] = []
     for row, call, answer in zip(dialogues, wanted, made, strict=True):
         if call is None:
             needless.append(float(bool(answer.calls)))
             correct.append(1.0 - needless[-1])
+            final.append(correct[-1])
             continue
-        verdict = score_tool_call(call, _eval_reference_result(toolbox, row["messages"], call), answer.calls)
-        verdicts.setdefault(call.split(" ", 1)[0], []).append(verdict)
+        result = _eval_reference_result(toolbox, row["messages"], call)
+        verdict = score_tool_call(call, result, answer.calls)
         correct.append(verdict[2])
+        final.append(verdict[2] * tells_tool_result(answer_in_plain_words(answer.text, answer.calls), result))
+        verdicts.setdefault(call.split(" ", 1)[0], []).append((*verdict, final[-1]))
     tools = {name: _summarize_tool_use_eval(rows) for name, rows in sorted(verdicts.items())}
     return ToolScore(
         tools=tools,
@@ -127,6 +148,8 @@ def score_tool_use(
         correct=correct,
         needless_calls=sum(needless) / len(needless) if needless else None,
         calls=[answer.calls[0][0] if answer.calls else "" for answer in made],
+        final=_mean_tool_score(tools, "final"),
+        final_correct=final,
     )
 
 
@@ -141,9 +164,9 @@ def _eval_reference_result(toolbox: Toolbox, messages: Sequence[Message], call: 
     return result
 
 
-def _summarize_tool_use_eval(verdicts: Sequence[tuple[float, float, float]]) -> dict[str, float]:
+def _summarize_tool_use_eval(verdicts: Sequence[tuple[float, float, float, float]]) -> dict[str, float]:
     n = len(verdicts)
-    success = mean_interval([v[2] for v in verdicts])
+    success, final = mean_interval([v[2] for v in verdicts]), mean_interval([v[3] for v in verdicts])
     return {
         "n": n,
         "right_tool": sum(v[0] for v in verdicts) / n,
@@ -151,6 +174,9 @@ def _summarize_tool_use_eval(verdicts: Sequence[tuple[float, float, float]]) -> 
         "success": success.diff,
         "low": success.low,
         "high": success.high,
+        "final": final.diff,
+        "final_low": final.low,
+        "final_high": final.high,
     }
 
 

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
-from forge.evals.answering import Message, answer_all
+from forge.evals.answering import Message, answer_all, answer_in_plain_words
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -22,7 +22,6 @@ if TYPE_CHECKING:
 # Longest answer to a person, in tokens: room for a result of 200 characters and its repetition in the answer, or for
 # the longest thought of the training data twice.
 MAX_NEW_TOKENS = 256
-NO_ANSWER = "I have no answer to that."
 Listener = Callable[[str, str], None]
 # Left to the model; begun for every answer; banned; several that vote, where phase 3 left a thinker.
 Thinking = Literal["auto", "on", "off", "vote"]
@@ -47,15 +46,6 @@ class Reply:
     thought: str
     tokens: int
     steps: float
-
-
-def _said_in_plain_words(text: str, calls: list[tuple[str, str]]) -> str:
-    """An answer that is never empty, and after a call that failed says that it did, whatever the model made of it."""
-    from forge.data.dialogues import TOOL_ERROR, answer_after_tool_result
-
-    if calls and (calls[-1][1].startswith(TOOL_ERROR) or not text.strip()):
-        return answer_after_tool_result(calls[-1][1])
-    return text if text.strip() else NO_ANSWER
 
 
 @dataclass
@@ -139,7 +129,7 @@ class Agent:
         if thoughts != "off" and not (made.thought or made.calls or made.text.strip()):
             made = answer("off")  # the thought found no end, and half of one is no answer
         calls = [(call, result) for call, result in made.calls]
-        said = _said_in_plain_words(made.text, calls)
+        said = answer_in_plain_words(made.text, calls)
         return Reply(said, calls, made.thought, len(made.ids), float(made.steps))
 
     def _executor(self, listen: Listener | None) -> Callable[[str], str]:

@@ -180,7 +180,8 @@ def test_tool_score_of_a_perfect_a_silent_and_a_sloppy_model(script: Any, tokeni
     perfect = score_tool_use(None, tokenizer, toolbox, rows)
     assert set(perfect.tools) == set(TOOL_NAMES)
     assert (perfect.success, perfect.right_tool, perfect.parsable) == (1.0, 1.0, 1.0)
-    assert perfect.correct == [1.0] * 10
+    assert perfect.correct == perfect.final_correct == [1.0] * 10
+    assert (perfect.final, perfect.tools["search"]["final"]) == (1.0, 1.0)
     assert perfect.needless_calls is None
     assert 0 < perfect.tools["search"]["low"] < perfect.tools["search"]["high"] == 1.0
     assert all(TOOL_PROMPT not in prompt for prompt in engine.prompts)

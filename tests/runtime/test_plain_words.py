@@ -7,8 +7,9 @@ from typing import Any
 
 import pytest
 
+from forge.evals.answering import NO_ANSWER
 from forge.model.engine import Generation
-from forge.runtime.agent import NO_ANSWER, Agent
+from forge.runtime.agent import Agent
 
 DIVIDED = ("calculator 1/0", "error: division by zero")
 ADDED = ("calculator 1+2", "3")

@@ -22,12 +22,13 @@ from forge.agentfile.container import encode_agent, write_agent
 from forge.agentfile.model import CONFIG_FIELDS
 from forge.data.render import ID, render
 from forge.errors import ForgeError
+from forge.evals.answering import NO_ANSWER
 from forge.files import count_safetensors_parameters
 from forge.host import machine
 from forge.host.units import human_bytes, human_seconds
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights, save_model
 from forge.model.engine import Generation
-from forge.runtime.agent import NO_ANSWER, Agent
+from forge.runtime.agent import Agent
 from forge.runtime.bench import bench, bench_isolated
 from forge.runtime.chat import ChatSession
 from forge.runtime.load import load_agent
