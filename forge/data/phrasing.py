@@ -21,7 +21,7 @@ from forge.data.splits import SPLITS, dataset_split_by_hash
 from forge.tools.declaration import Intent
 
 EVERYDAY = 0.03  # of an intent's turns: what is said more often is learned
-FEWEST = 2  # phrasings of an intent in val and in test, where it has enough of them
+FEWEST = 5  # phrasings of an intent in val and in test, where it has 64 or more of them
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _PART = re.compile(r"\{\w*\}|[a-z']+|\d+|[^\w\s{}?.,!:;]")
 _CONTRACTIONS = {
@@ -129,7 +129,9 @@ def _splits_of_keys(subject: Asked) -> dict[str, str]:
             own[phrasing_key(text)] += weight
     everyday = {key for own in shares.values() for key, weight in own.items() if weight > EVERYDAY}
     keys = {key for own in shares.values() for key in own}
-    splits = {key: "train" if key in everyday else dataset_split_by_hash(f"{subject.name} {key}") for key in sorted(keys)}
+    splits = {
+        key: "train" if key in everyday else dataset_split_by_hash(f"{subject.name} {key}") for key in sorted(keys)
+    }
     for own in shares.values():  # rare intents have few phrasings: the hash may give val or test none of them
         for split in SPLITS[1:]:
             missing = min(FEWEST, 1 + len(own) // 16) - sum(splits[key] == split for key in own)
@@ -164,7 +166,7 @@ def type_out_phrasing(rng: random.Random, template: str, slots: dict[str, str], 
     if wordy and rng.random() < TYPO:
         text = _slip_of_the_finger(rng, text)
     if wordy and not verbatim and rng.random() < SUFFIXED and "please" not in text:
-        text += rng.choice(SUFFIXES)
+        text += rng.choice(SUFFIXES[:-2] if asked else SUFFIXES)
     if wordy and rng.random() < PREFIXED:
         text = rng.choice(PREFIXES) + text
     neat = rng.random() < NEAT
@@ -177,7 +179,11 @@ def type_out_phrasing(rng: random.Random, template: str, slots: dict[str, str], 
 
 def _slip_of_the_finger(rng: random.Random, text: str) -> str:
     """One letter of a word left out, doubled or swapped with the next; never in a slot."""
-    places = [m.start(1) + k for m in re.finditer(r"(?<![{\w'])([A-Za-z]{4,})(?![\w}'])", text) for k in range(1, len(m[1]) - 1)]
+    places = [
+        m.start(1) + k
+        for m in re.finditer(r"(?<![{\w'])([A-Za-z]{4,})(?![\w}'])", text)
+        for k in range(1, len(m[1]) - 1)
+    ]
     if not places:
         return text
     at = rng.choice(places)

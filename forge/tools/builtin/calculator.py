@@ -83,7 +83,10 @@ def pick_calculator_tool_operands(rng: random.Random, name: str) -> Drawn:
         a = str(rng.randint(2, 150))
         return _typed_slots(rng, a=str(int(a) ** 2) if name == "sqrt" else a), None
     elif name == "percent":
-        a, b = str(rng.choice((5, 10, 20, 25, 50, 75, rng.randint(1, 99), rng.randint(1, 99)))), str(rng.randint(2, 999))
+        a, b = (
+            str(rng.choice((5, 10, 20, 25, 50, 75, rng.randint(1, 99), rng.randint(1, 99)))),
+            str(rng.randint(2, 999)),
+        )
         if rng.random() < 0.3:
             b = str(rng.randint(2, 99) * 100)
         if rng.random() < 0.1:
@@ -142,10 +145,13 @@ def open_calculator(setting: ToolSetting, stack: ExitStack) -> Answer:
 
 
 _SENTENCES: dict[str, tuple[str, ...]] = {
-    "add": ("add {a} and {b}", "[add|put] {a} to {b}", "add {a} + {b}", "sum up {a} and {b}", "what do {a} and {b} make?"),
-    "multiply": ("multiply {a} by {b}", "multiply {a} and {b}", "multiply {a} with {b}", "what do i get when i multiply {a} by {b}?"),
+    "add": ("add {a} and {b}", "[add|put] {a} to {b}", "add {a} + {b}", "sum up {a} and {b}",
+    "what do {a} and {b} make?"),
+    "multiply": ("multiply {a} by {b}", "multiply {a} and {b}", "multiply {a} with {b}",
+    "what do i get when i multiply {a} by {b}?"),
     "divide": (
-        "divide {a} by {b}", "how [often|many times] does {b} [go into|fit into|fit in] {a}?", "[can you|please] divide {a} by {b}",
+        "divide {a} by {b}", "how [often|many times] does {b} [go into|fit into|fit in] {a}?",
+        "[can you|please] divide {a} by {b}",
         "what do i get if i divide {a} by {b}?", "how many {b}s are in {a}?", "share {a} by {b}",
     ),
     "power": ("raise {a} to the power of {b}", "raise {a} to the power {b}", "{a} raised to {b}"),
@@ -155,10 +161,12 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     ),
     "gcd": ("what number divides both {a} and {b}, the biggest one?", "largest common divisor of {a} and {b}?"),
     "lcm": ("what is the smallest number that {a} and {b} both divide?", "smallest common multiple of {a} and {b}?"),
-    "sqrt": ("sqrt {a}", "root {a}", "what number squared is {a}?", "which number times itself is {a}?", "take the root of {a}"),
+    "sqrt": ("sqrt {a}", "root {a}", "what number squared is {a}?", "which number times itself is {a}?",
+    "take the root of {a}"),
     "square": ("square {a}", "what is {a} when squared?"),
     "percent": (
-        "how much is {a} percent of {b}?", "[what is|whats] {a} % of {b}?", "take {a}% of {b}", "if i take {a} percent of {b}, what do i get?",
+        "how much is {a} percent of {b}?", "[what is|whats] {a} % of {b}?", "take {a}% of {b}",
+        "if i take {a} percent of {b}, what do i get?",
         "of {b}, how much is {a} percent?",
     ),
 }  # fmt: skip
@@ -186,36 +194,57 @@ def _refused_intent(name: str, argument: str, *cores: str) -> Intent:
 
 
 INTENTS = (
-    _calculator_intent("add", "{A}+{B}", "{a}+{b}", "{a} + {b}", "{a} plus {b}", "the sum of {a} and {b}", "{a} and {b} [together|added]", weight=6),
-    _calculator_intent("subtract", "{A}-{B}", "{a}-{b}", "{a} - {b}", "{a} minus {b}", "{a} take away {b}", "{a} − {b}", "{a} less {b}", "the difference between {a} and {b}", weight=5),
-    _turned_around("subtract_from", "subtract {a} from {b}", "take {a} [from|away from|off] {b}", "[can you|please] subtract {a} from {b}", "what's left if i take {a} from {b}?", "how much is {b} without {a}?", "how much more is {b} than {a}?"),
-    _calculator_intent("multiply", "{A}*{B}", "{a}*{b}", "{a} times {b}", "{a} * {b}", "{a}x{b}", "{a} x {b}", "{a} × {b}", "{a} multiplied by {b}", "{a}×{b}", "the product of {a} and {b}", weight=7),
-    _calculator_intent("divide", "{A}/{B}", "{a}/{b}", "{a} divided by {b}", "{a} / {b}", "{a} ÷ {b}", "{a} over {b}", "{a}÷{b}", "{a}:{b}", weight=5),
-    _calculator_intent("power", "{A}**{B}", "{a}^{b}", "{a} to the power of {b}", "{a}**{b}", "{a} ^ {b}", "{a} to the power {b}", "{a} to the {b}th", weight=2),
+    _calculator_intent("add", "{A}+{B}", "{a}+{b}", "{a} + {b}", "{a} plus {b}", "the sum of {a} and {b}",
+        "{a} and {b} [together|added]", weight=6),
+    _calculator_intent("subtract", "{A}-{B}", "{a}-{b}", "{a} - {b}", "{a} minus {b}", "{a} take away {b}",
+        "{a} − {b}", "{a} less {b}", "the difference between {a} and {b}", weight=5),
+    _turned_around("subtract_from", "subtract {a} from {b}", "take {a} [from|away from|off] {b}",
+        "[can you|please] subtract {a} from {b}", "what's left if i take {a} from {b}?",
+        "how much is {b} without {a}?", "how much more is {b} than {a}?"),
+    _calculator_intent("multiply", "{A}*{B}", "{a}*{b}", "{a} times {b}", "{a} * {b}", "{a}x{b}", "{a} x {b}",
+        "{a} × {b}", "{a} multiplied by {b}", "{a}×{b}", "the product of {a} and {b}", weight=7),
+    _calculator_intent("divide", "{A}/{B}", "{a}/{b}", "{a} divided by {b}", "{a} / {b}", "{a} ÷ {b}", "{a} over {b}",
+        "{a}÷{b}", "{a}:{b}", weight=5),
+    _calculator_intent("power", "{A}**{B}", "{a}^{b}", "{a} to the power of {b}", "{a}**{b}", "{a} ^ {b}",
+        "{a} to the power {b}", "{a} to the {b}th", weight=2),
     _calculator_intent("square", "{A}**2", "{a} squared", "the square of {a}", "{a}²", weight=1),
-    _calculator_intent("remainder", "{A}%{B}", "{a} mod {b}", "the remainder of {a} divided by {b}", "{a} modulo {b}", "{a} % {b}", "{a}%{b}", "the remainder of {a} by {b}", weight=2),
-    _calculator_intent("gcd", "gcd({A}, {B})", "the gcd of {a} and {b}", "gcd {a} {b}", "the greatest common divisor of {a} and {b}", "gcd({a}, {b})", "the greatest common factor of {a} and {b}", weight=1.5),
-    _calculator_intent("lcm", "lcm({A}, {B})", "the lcm of {a} and {b}", "lcm {a} {b}", "the least common multiple of {a} and {b}", "lcm({a}, {b})", "the lowest common multiple of {a} and {b}"),
-    _calculator_intent("sqrt", "sqrt({A})", "the square root of {a}", "sqrt({a})", "the root of {a}", "square root of {a}", "√{a}", weight=2),
-    _calculator_intent("percent", "{A}*{B}/100", "{a}% of {b}", "{a} percent of {b}", "{a} % of {b}", "{a} per cent of {b}", weight=6),
+    _calculator_intent("remainder", "{A}%{B}", "{a} mod {b}", "the remainder of {a} divided by {b}", "{a} modulo {b}",
+        "{a} % {b}", "{a}%{b}", "the remainder of {a} by {b}", weight=2),
+    _calculator_intent("gcd", "gcd({A}, {B})", "the gcd of {a} and {b}", "gcd {a} {b}",
+        "the greatest common divisor of {a} and {b}", "gcd({a}, {b})", "the greatest common factor of {a} and {b}",
+        weight=1.5),
+    _calculator_intent("lcm", "lcm({A}, {B})", "the lcm of {a} and {b}", "lcm {a} {b}",
+        "the least common multiple of {a} and {b}", "lcm({a}, {b})", "the lowest common multiple of {a} and {b}"),
+    _calculator_intent("sqrt", "sqrt({A})", "the square root of {a}", "sqrt({a})", "the root of {a}",
+        "square root of {a}", "√{a}", weight=2),
+    _calculator_intent("percent", "{A}*{B}/100", "{a}% of {b}", "{a} percent of {b}", "{a} % of {b}",
+        "{a} per cent of {b}", weight=6),
     *(
         Intent(f"{name}_in_words", argument, partial(pick_operands_in_words, name=name), cores, (), 1)
         for name, (argument, cores) in _WORDED.items()
     ),
-    _three_operand_intent("mixed", "{A}+{B}*{C}", ("{a}+{b}*{c}", "{a} + {b} * {c}", "{a} plus {b} times {c}", "{a} + {b} x {c}")),
-    _three_operand_intent("mixed_first", "{A}*{B}-{C}", ("{a}*{b}-{c}", "{a} * {b} - {c}", "{a} times {b} minus {c}", "{a} x {b} - {c}")),
-    _three_operand_intent("grouped", "({A}+{B})*{C}", ("({a}+{b})*{c}", "({a} + {b}) * {c}", "the sum of {a} and {b}, times {c}")),
+    _three_operand_intent("mixed", "{A}+{B}*{C}", ("{a}+{b}*{c}", "{a} + {b} * {c}", "{a} plus {b} times {c}",
+        "{a} + {b} x {c}")),
+    _three_operand_intent("mixed_first", "{A}*{B}-{C}", ("{a}*{b}-{c}", "{a} * {b} - {c}", "{a} times {b} minus {c}",
+        "{a} x {b} - {c}")),
+    _three_operand_intent("grouped", "({A}+{B})*{C}", ("({a}+{b})*{c}", "({a} + {b}) * {c}",
+        "the sum of {a} and {b}, times {c}")),
     _three_operand_intent(
-        "three", "{A}+{B}+{C}", ("{a}+{b}+{c}", "{a} + {b} + {c}", "{a} plus {b} plus {c}", "the total of {a}, {b} and {c}", "the sum of {a}, {b} and {c}"),
-        "add up {a}, {b} and {c}", "{a}, {b} and {c} [together|in total|altogether]?", "add {a} {b} and {c}", "[total|sum] of {a}, {b}, {c}?",
+        "three", "{A}+{B}+{C}", ("{a}+{b}+{c}", "{a} + {b} + {c}", "{a} plus {b} plus {c}",
+        "the total of {a}, {b} and {c}", "the sum of {a}, {b} and {c}"),
+        "add up {a}, {b} and {c}", "{a}, {b} and {c} [together|in total|altogether]?", "add {a} {b} and {c}",
+        "[total|sum] of {a}, {b}, {c}?",
     ),
     _three_operand_intent(
-        "mean", "({A}+{B}+{C})/3", ("the average of {a}, {b} and {c}", "the mean of {a}, {b} and {c}", "the average of {a} {b} {c}"),
+        "mean", "({A}+{B}+{C})/3", ("the average of {a}, {b} and {c}", "the mean of {a}, {b} and {c}",
+        "the average of {a} {b} {c}"),
         "average {a}, {b} and {c}", "[avg|mean] of {a}, {b}, {c}?",
     ),
-    _refused_intent("decimal_comma", "{A}*{B}", "{a} times {b}", "{a} * {b}", "{a}*{b}", "{a} × {b}", "{a} multiplied by {b}"),
+    _refused_intent("decimal_comma", "{A}*{B}", "{a} times {b}", "{a} * {b}", "{a}*{b}", "{a} × {b}",
+        "{a} multiplied by {b}"),
     _refused_intent("by_zero", "{A}/{B}", "{a} divided by {b}", "{a}/{b}", "{a} / {b}", "{a} ÷ {b}", "{a} over {b}"),
-    _refused_intent("negative_root", "sqrt(-{A})", "the square root of -{a}", "sqrt(-{a})", "the root of -{a}", "the root of minus {a}"),
+    _refused_intent("negative_root", "sqrt(-{A})", "the square root of -{a}", "sqrt(-{a})", "the root of -{a}",
+        "the root of minus {a}"),
     *everyday_sum_intents(),
 )  # fmt: skip
 TOOL = Tool("calculator", 1, open_calculator, FRAMES, INTENTS, split_by_argument=True)

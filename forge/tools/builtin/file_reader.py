@@ -41,21 +41,37 @@ FRAMES = (
     "[which|what] text is in {}?",
     "{}, what's in there?",
 )
-NOTE_FRAMES = ("{}", "tell me: {}", "[can|could] you check: {}", "i forgot: {}", "look it up: {}", "do you know: {}", "check: {}", "i wonder: {}")
+NOTE_FRAMES = (
+    "{}",
+    "tell me: {}",
+    "[can|could] you check: {}",
+    "i forgot: {}",
+    "look it up: {}",
+    "do you know: {}",
+    "check: {}",
+    "i wonder: {}",
+)
 # What a file without its name is asked for.
 _ASKED: dict[str, tuple[str, ...]] = {
-    "garden.txt": ("when do i water the roses?", "what day is it for the roses?", "[what is|whats] to do in the garden?"),
-    "todo.txt": ("[what is|whats] on my list?", "what do i have to do?", "my todo list", "who do i have to call?", "[what is|whats] still to do?"),
-    "menu.txt": ("[what is|whats] on the menu?", "what do we serve today?", "which soup is there today?", "[what is|whats] for lunch today?"),
-    "recipe.txt": ("how many eggs go into the dough?", "[what is|whats] in my recipe?", "what do i mix with the flour?"),
+    "garden.txt": ("when do i water the roses?", "what day is it for the roses?",
+    "[what is|whats] to do in the garden?"),
+    "todo.txt": ("[what is|whats] on my list?", "what do i have to do?", "my todo list", "who do i have to call?",
+    "[what is|whats] still to do?"),
+    "menu.txt": ("[what is|whats] on the menu?", "what do we serve today?", "which soup is there today?",
+    "[what is|whats] for lunch today?"),
+    "recipe.txt": ("how many eggs go into the dough?", "[what is|whats] in my recipe?",
+    "what do i mix with the flour?"),
     "letter.txt": ("when do we see anna?", "[what is|whats] in the letter to anna?", "who is my letter for?"),
     "diary.txt": ("how was the day in my diary?", "what did i write in my diary?", "did it rain all day?"),
-    "budget.txt": ("how much money do we have left?", "[what is|whats] left of the budget?", "how many euros are left in our budget?"),
+    "budget.txt": ("how much money do we have left?", "[what is|whats] left of the budget?",
+    "how many euros are left in our budget?"),
     "travel.txt": ("when does my train leave?", "what time is the train?", "at what time do i travel?"),
     "music.txt": ("when do i practice the piano?", "what time is piano practice?", "when is my music lesson?"),
     "books.txt": ("when is the novel due?", "what book do i have to return?", "by when must the novel be back?"),
-    "weather.txt": ("hows the weather?", "[what is|whats] the weather like?", "is it sunny today?", "is there any wind?"),
-    "pets.txt": ("how often do i feed the cat?", "when does the cat get food?", "how many times a day does the cat eat?"),
+    "weather.txt": ("hows the weather?", "[what is|whats] the weather like?", "is it sunny today?",
+    "is there any wind?"),
+    "pets.txt": ("how often do i feed the cat?", "when does the cat get food?",
+    "how many times a day does the cat eat?"),
 }  # fmt: skip
 _ENDINGS = ("txt", "txt", "txt", "md", "csv", "log", "doc")
 
@@ -80,12 +96,11 @@ def _pick_one_file(rng: random.Random, name: str) -> Drawn:
 
 
 def _questions_about_file(name: str) -> Intent:
-    asked = tuple(
-        pattern
-        for question in _ASKED[name]
-        for pattern in (question, f"{question[:-1] if question.endswith('?') else question}[, it's in| - see| according to|, look in] {{e}}")
-    )  # fmt: skip
-    return Intent(f"about_{name.removesuffix('.txt')}", "{E}", partial(_pick_one_file, name=name), asked, (), 0.3, NOTE_FRAMES)
+    """What the file tells is asked for; half the time the file is named as well."""
+    named = [f"{question.rstrip('?')}[, it's in| - see| according to|, look in] {{e}}" for question in _ASKED[name]]
+    cores = tuple(core for pair in zip(_ASKED[name], named, strict=True) for core in pair)
+    draw = partial(_pick_one_file, name=name)
+    return Intent(f"about_{name.removesuffix('.txt')}", "{E}", draw, cores, (), 0.3, NOTE_FRAMES)
 
 
 def open_file_reader(setting: ToolSetting, stack: ExitStack) -> Answer:
@@ -113,7 +128,9 @@ INTENTS = (
             "[check|look at|look into] the {s} file",
         ),
         8,
-        follow_ups=(FollowUp(("and {e}?", "and {e} too", "now {e}", "what about {e}?", "{e} as well", "then {e}"), "{E}"),),
+        follow_ups=(
+            FollowUp(("and {e}?", "and {e} too", "now {e}", "what about {e}?", "{e} as well", "then {e}"), "{E}"),
+        ),
     ),
     Intent("missing", "{E}", pick_missing_file_for_reader_tool, ("{e}",), (), 1.3),
     *map(_questions_about_file, _ASKED),

@@ -22,14 +22,21 @@ _ELSEWHERE = (
 )
 # fmt: off
 FRAMES = (
-    "tell me about {}", "[what is|whats|what's] {}?", "what do you know about {}?", "[look up|search|search for|find] {}",
-    "{}?", "{}", "[what can you|can you] [tell me|say] about {}?", "what about {}?", "[info|facts|information|something] [on|about] {}",
-    "[please|pls] [tell me about|look up|search for] {}", "[can|could] you [look up|search for|find something on] {}?", "do you know [anything about|something about|about|] {}?",
-    "[give me|i need|i want] [a fact|something|facts] [on|about] {}", "[say something|talk] about {}", "[i'd like to|i want to] [know|read] about {}",
-    "[explain|describe] {}", "[what does the document|what do the documents] say about {}?", "[what is|whats] known about {}?", "[is there|do you have] [anything|something] [on|about] {}?",
+    "tell me about {}", "[what is|whats|what's] {}?", "what do you know about {}?",
+    "[look up|search|search for|find] {}",
+    "{}?", "{}", "[what can you|can you] [tell me|say] about {}?", "what about {}?",
+    "[info|facts|information|something] [on|about] {}",
+    "[please|pls] [tell me about|look up|search for] {}",
+    "[can|could] you [look up|search for|find something on] {}?",
+    "do you know [anything about|something about|about|] {}?",
+    "[give me|i need|i want] [a fact|something|facts] [on|about] {}", "[say something|talk] about {}",
+    "[i'd like to|i want to] [know|read] about {}",
+    "[explain|describe] {}", "[what does the document|what do the documents] say about {}?",
+    "[what is|whats] known about {}?", "[is there|do you have] [anything|something] [on|about] {}?",
     "[any facts|anything] about {}?", "teach me about {}", "what have you got on {}?",
 )
-FACT_FRAMES = ("{}?", "{}", "do you know {}?", "tell me {}", "i wonder {}", "[can|could] you tell me {}?", "i want to know {}", "any idea {}?", "find out {}", "check {}")
+FACT_FRAMES = ("{}?", "{}", "do you know {}?", "tell me {}", "i wonder {}", "[can|could] you tell me {}?",
+    "i want to know {}", "any idea {}?", "find out {}", "check {}")
 # fmt: on
 
 
