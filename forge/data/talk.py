@@ -76,11 +76,13 @@ def _talk_intent(name: str, weight: float, *sentences: str) -> Intent:
 
 # fmt: off
 _GREETINGS = (
-    "hi", "hello", "hey", "hi there", "hello there", "good morning", "hey there", "hiya", "morning", "good evening",
+    "hi", "hello", "hey", "hi there", "hello there", "good morning", "hey there", "hiya", "heya", "morning",
+    "good evening",
     "good afternoon", "hello [agent|you|friend]",
     "hey you", "yo", "hi, [nice|good] to meet you", "greetings", "hi, is anybody there?", "hello, are you there?",
     "good day", "hi, it's me again", "hello again", "hi, i am {p}", "hey, {p} here",
-    "hallo", "howdy", "hi hi", "hello hello", "good morning to you", "i'm back", "hi everyone", "nice to meet you",
+    "hallo", "guten tag", "bonjour", "howdy", "hi hi", "hello hello", "good morning to you", "i'm back",
+    "hi everyone", "nice to meet you",
     "hey, anyone in?",
 )
 _HOW_ARE_YOU = (
@@ -93,7 +95,7 @@ _THANKS = (
     "thanks", "thank you", "thx", "ty", "thanks [so much|a bunch|for that|for your help]", "thank you very much",
     "many thanks", "ok thanks", "great, thank you", "thank you so much", "cheers", "thanks again",
     "perfect, thanks", "[that's|thats] all, thanks", "ok, thank you", "thanks for [the answer|helping me]",
-    "much appreciated", "nice, thanks", "thanks, that's what i needed", "wonderful, thank you",
+    "danke", "merci", "much appreciated", "nice, thanks", "thanks, that's what i needed", "wonderful, thank you",
 )
 _PRAISE = (
     "well done", "good job", "great", "nice", "that was great", "you are [good|great|clever|smart|helpful]",
@@ -139,6 +141,7 @@ _CANNOT = (
     "print this page",
     "what is {w} in {l}?", "come here", "make a joke about {w}", "install a program", "summarize the news",
     "help me with my love life", "can you cook?", "can you dance?", "explain this picture", "pay my bill",
+    "[order|get|book|find] me a {f}", "recommend [me|us] a [good|] [place|movie|song]", "call a taxi to {c}",
 )
 _CHANGES = (
     "[set|change|raise] the price of the {e} to {n}", "delete {p} from the [database|customers|list]",
@@ -160,7 +163,10 @@ _UNKNOWN = (
     "how many {es} will we sell next [year|week|month]?", "what will {p} do tomorrow?", "whats the news?",
     "what is my name?", "how old am i?", "where do i live?", "should i [buy a house|learn {t}|call {p}]?",
     "whats my password?", "is {p} nice?", "who is my best friend?", "are you [happy|sad|tired|hungry]?",
-    "what is on tv?", "what will the price of {es} be in {y}?", "when will i die?", "which {l} film should i watch?",
+    "what is on tv?", "what does {w} mean?", "what is the meaning of {w}?", "what's the date?",
+    "which [movie|film] should i watch [tonight|with {p}]?", "my [head|foot|arm] hurts, what can i do?",
+    "i feel sick, what can i do?", "what will the price of {es} be in {y}?", "when will i die?",
+    "which {l} film should i watch?",
     "who invented {t}?", "how do i cook {w}?", "is there a god?", "what does {p} look like?", "does {p} love me?",
     "what should i eat?", "why did {p} leave?", "when is the next bus to {c}?", "who sings this song?",
     "how tall is {p}?", "what is {p}'s phone number?", "does {p} have children?", "what color is the {e}?",

@@ -30,7 +30,9 @@ CONSONANTS, VOWELS = "bdfghklmnprstvz", "aeiou"
 # fmt: on
 # Shares of common words and of made-up ones; the others are of a dictionary.
 _LISTED, _SYLLABLES = 0.4, 0.3
-_LONG, _DECIMAL, _NEGATIVE = 0.12, 0.12, 0.1  # shares of the numbers that people ask sums of
+# Shares of the numbers that people ask sums of.
+_LONG, _ROUND, _DECIMAL, _NEGATIVE = 0.12, 0.05, 0.12, 0.1
+_NAMED = 0.3  # share of round thousands and millions that are written as such
 _GROUPED = 0.5  # share of the numbers from 1,000 on that are written in groups of digits
 _SMALL_TEXT = (
     "zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen seventeen "
@@ -51,6 +53,8 @@ def pick_operand_of_sum(rng: random.Random, digits: int) -> str:
     text = str(pick_tool_argument_number(rng, digits))
     if rng.random() < _LONG:
         text = str(rng.randint(10**3, 10 ** rng.randint(4, 7) - 1))
+    elif rng.random() < _ROUND:
+        text = str(rng.randint(2, 20) * rng.choice((1000, 10**6)))
     elif rng.random() < _DECIMAL:
         text = f"{rng.randint(0, 200)}.{rng.choice((5, 25, 75, rng.randint(1, 9), rng.randint(1, 99)))}"
     return f"-{text}" if rng.random() < _NEGATIVE else text
@@ -60,6 +64,9 @@ def write_number_as_people_do(rng: random.Random, number: str) -> str:
     """A number with its digits as they are: some from 1,000 on are grouped, some minus signs are said in words."""
     sign, digits = ("-", number[1:]) if number.startswith("-") else ("", number)
     whole, point, decimals = digits.partition(".")
+    for size, names in ((10**6, (" million", " million", "M")), (1000, (" thousand", "k", "k"))):
+        if digits.isdigit() and int(digits) >= size and int(digits) % size == 0 and rng.random() < _NAMED:
+            return f"{sign}{int(digits) // size}{rng.choice(names)}"
     if len(whole) > 3 and rng.random() < _GROUPED:
         separator = rng.choices((",", " ", "'"), (20, 2, 1))[0]
         whole = f"{int(whole):,}".replace(",", separator)

@@ -16,7 +16,7 @@ from forge.tools.drawing import number_in_words, write_number_as_people_do
 # fmt: off
 _THINGS_TEXT = (
     "apples pens tickets books bottles cookies shirts stamps cups pizzas plants oranges bags boxes cakes coffees eggs "
-    "bikes hats cards sandwiches candles batteries mugs socks"
+    "bikes hats cards sandwiches candles batteries mugs socks sweets cans birds cows points pencils stickers steps"
 )
 _THINGS = _THINGS_TEXT.split()
 _PEOPLE = ("friends", "people", "kids", "students", "guests", "children", "players", "of us", "workers", "families")
@@ -76,7 +76,20 @@ def _money(high: int, cents: float = 0.4) -> Slot:
         if rng.random() < cents:
             number = f"{rng.randint(0, high)}.{rng.choice((50, 99, 95, 20, 80, rng.randint(10, 99)))}"
         written = write_number_as_people_do(rng, number)
-        forms = ("{}", "{}", "{} euros", "{} dollars", "${}", "${}", "€{}", "{} bucks", "{}€", "{} eur", "{} pounds")
+        forms = (
+            "{}",
+            "{}",
+            "{} euros",
+            "{} dollars",
+            "${}",
+            "${}",
+            "€{}",
+            "{} bucks",
+            "{}€",
+            "{} eur",
+            "{} pounds",
+            "{} euro",
+        )
         return rng.choice(forms).format(written), number
 
     return draw
@@ -266,6 +279,24 @@ def _sharing_problems() -> tuple[Intent, ...]:
             "of {a} {things} {b} broke. how many are left?", "there were {a} {people} and {b} left, how many stayed?",
             "{a} {things} minus {b} {things}", "i had {a} {things} and lost {b}. left?",
             "{b} of {a} {things} are sold, how many remain?", weight=2),
+        _problem("older", "{A}+{B}", {"a": _whole(2, 80), "b": _whole(2, 30)},
+            "my brother is {a}, i am {b} years older, my age?",
+            "she is {a} and he is {b} years older, how old is he?", "i am {a} now, how old in {b} years?",
+            "a boy is {a}, his sister {b} years older. her age?",
+            "tom is {a}, ann is {b} years older, how old is ann?"),
+        _problem("younger", "{A}-{B}", {"a": _whole(32, 80), "b": _whole(2, 30)},
+            "i am {a}, she is {b} years younger, how old is she?",
+            "he is {a} and his wife {b} years younger, her age?", "i am {a} now, how old was i {b} years ago?",
+            "mum is {a}, dad {b} years younger. dad's age?"),
+        _problem("days_until", "{B}-{A}", {"a": _whole(4, 15, 0), "b": _whole(16, 30, 0)},
+            "from the {a}th to the {b}th, how many days?",
+            "today is the {a}th, the party is on the {b}th, days left?",
+            "how many days from the {a}th until the {b}th?",
+            "it is the {a}th, when i leave it's the {b}th, how long do i wait?"),
+        _problem("without_quarter", "{A}-{A}/4", {"a": _whole(1, 60, 0, 4)},
+            "a quarter of {a} {things} is gone, how many are left?",
+            "of {a} {people} a quarter stayed home, how many are here?", "{a} minus a quarter of it",
+            "we are {a}, a quarter is ill. how many are here?", "{a} less one quarter"),
         _problem("more", "{A}+{B}", {"a": _whole(2, 200), "b": _whole(2, 90)},
             "i have {a} {things} and get {b} more, how many now?", "{a} {things} plus {b} {things}",
             "{a} {things} and {b} more", "there are {a} {people}, {b} more come, how many?",
@@ -330,7 +361,7 @@ def _measure_problems() -> tuple[Intent, ...]:
             "convert {a} fahrenheit to celsius", "how warm is {a} fahrenheit in celsius?", "{a}°F in °C"),
         _problem("binary", "base({A},10,2)", {"a": _whole(2, 200, 0)}, "{a} in binary",
             "[whats|what is] {a} in binary?", "convert {a} to binary", "binary of {a}", "{a} as a binary number"),
-        _problem("simplify", "frac({A},{B})", {"a": _whole(1, 12, 0, 6), "b": _whole(2, 12, 0, 9)},
+        _problem("simplify", "frac({A}, {B})", {"a": _whole(1, 12, 0, 6), "b": _whole(2, 12, 0, 9)},
             "simplify {a}/{b}", "{a}/{b} as a simple fraction", "reduce the fraction {a}/{b}", "shorten {a}/{b}",
             "simplest form of {a}/{b}?"),
     )

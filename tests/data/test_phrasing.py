@@ -97,17 +97,19 @@ def test_no_phrasing_of_a_tool_crowds_out_the_others(asked: phrasing.Asked) -> N
         for text, (low, high) in zip(found.templates, itertools.pairwise(sums), strict=True):
             shares[phrasing_key(text)] += intent.weight / total * (high - low) / sums[-1]
     assert sum(shares.values()) == pytest.approx(1.0)
-    assert max(shares.values()) < (0.1 if asked.name == "file_reader" else 0.06), shares.most_common(3)
+    assert max(shares.values()) < (0.1 if asked.name == "file_reader" else 0.08), shares.most_common(3)
 
 
 def test_what_is_said_most_is_learned() -> None:
-    """The first pattern of every list is in training, under one wording at least."""
-    for asked in TOOLS:
+    """Of every intent the phrasing with the largest share of its turns, unless all of them are rare."""
+    for asked in ASKED:
         for intent in asked.intents:
+            shares: Counter[str] = Counter()
+            for text, share in phrasing._all_phrasings(asked, intent).items():
+                shares[phrasing_key(text)] += share
+            (most, share), *_ = shares.most_common(1)
             learned = {phrasing_key(text) for text in phrasings(asked, intent, "train")}
-            for patterns in (intent.sentences, intent.cores if intent.frames is None else ()):
-                first = expand_pattern(patterns[0])[0] if patterns else ""
-                assert not first or any(phrasing_key(first) in key for key in learned), (intent.name, first)
+            assert most in learned or share <= phrasing.EVERYDAY, (intent.name, most)
 
 
 def test_most_turns_are_typed_without_care() -> None:

@@ -178,6 +178,18 @@ _WORDED = {
 }
 
 
+# German and French.
+_ABROAD = {
+    "add": ("+", ("was ist {a} plus {b}?", "wie viel ist {a} plus {b}?", "combien font {a} et {b}?", "{a} und {b}?")),
+    "subtract": ("-", ("was ist {a} minus {b}?", "wie viel ist {a} minus {b}?", "combien font {a} moins {b}?")),
+    "multiply": (
+        "*",
+        ("was ist {a} mal {b}?", "{a} mal {b}", "combien font {a} fois {b}?", "wieviel ist {a} mal {b}?"),
+    ),
+    "divide": ("/", ("was ist {a} durch {b}?", "{a} geteilt durch {b}", "{a} divisé par {b}", "teile {a} durch {b}")),
+}
+
+
 def _turned_around(name: str, *sentences: str) -> Intent:
     """A difference whose second operand is said first."""
     return Intent(name, "{B}-{A}", partial(pick_calculator_tool_operands, name=name), (), sentences, 1)
@@ -190,26 +202,26 @@ def _three_operand_intent(name: str, argument: str, cores: tuple[str, ...], *sen
 def _refused_intent(name: str, argument: str, *cores: str) -> Intent:
     # One sum in eighteen is refused. Its call is copied from the question as every other is, so more of them would
     # teach nothing about calls.
-    return Intent(name, argument, partial(pick_operands_that_calculator_refuses, name=name), cores, (), 1.1)
+    return Intent(name, argument, partial(pick_operands_that_calculator_refuses, name=name), cores, (), 2)
 
 
 INTENTS = (
     _calculator_intent("add", "{A}+{B}", "{a}+{b}", "{a} + {b}", "{a} plus {b}", "the sum of {a} and {b}",
-        "{a} and {b} [together|added]", weight=6),
+        "{a} and {b} [together|added]", weight=9),
     _calculator_intent("subtract", "{A}-{B}", "{a}-{b}", "{a} - {b}", "{a} minus {b}", "{a} take away {b}",
-        "{a} − {b}", "{a} less {b}", "the difference between {a} and {b}", weight=5),
+        "{a} − {b}", "{a} less {b}", "the difference between {a} and {b}", weight=8),
     _turned_around("subtract_from", "subtract {a} from {b}", "take {a} [from|away from|off] {b}",
         "[can you|please] subtract {a} from {b}", "what's left if i take {a} from {b}?",
         "how much is {b} without {a}?", "how much more is {b} than {a}?"),
     _calculator_intent("multiply", "{A}*{B}", "{a}*{b}", "{a} times {b}", "{a} * {b}", "{a}x{b}", "{a} x {b}",
-        "{a} × {b}", "{a} multiplied by {b}", "{a}×{b}", "the product of {a} and {b}", weight=7),
+        "{a} × {b}", "{a} multiplied by {b}", "{a}×{b}", "the product of {a} and {b}", weight=11),
     _calculator_intent("divide", "{A}/{B}", "{a}/{b}", "{a} divided by {b}", "{a} / {b}", "{a} ÷ {b}", "{a} over {b}",
-        "{a}÷{b}", "{a}:{b}", weight=5),
+        "{a}÷{b}", "{a}:{b}", "{a} over {b} as a decimal", weight=8),
     _calculator_intent("power", "{A}**{B}", "{a}^{b}", "{a} to the power of {b}", "{a}**{b}", "{a} ^ {b}",
-        "{a} to the power {b}", "{a} to the {b}th", weight=2),
+        "{a} to the power {b}", "{a} to the {b}th", weight=4),
     _calculator_intent("square", "{A}**2", "{a} squared", "the square of {a}", "{a}²", weight=1),
     _calculator_intent("remainder", "{A}%{B}", "{a} mod {b}", "the remainder of {a} divided by {b}", "{a} modulo {b}",
-        "{a} % {b}", "{a}%{b}", "the remainder of {a} by {b}", weight=2),
+        "{a} % {b}", "{a}%{b}", "the remainder of {a} by {b}", weight=4),
     _calculator_intent("gcd", "gcd({A}, {B})", "the gcd of {a} and {b}", "gcd {a} {b}",
         "the greatest common divisor of {a} and {b}", "gcd({a}, {b})", "the greatest common factor of {a} and {b}",
         weight=1.5),
@@ -218,7 +230,7 @@ INTENTS = (
     _calculator_intent("sqrt", "sqrt({A})", "the square root of {a}", "sqrt({a})", "the root of {a}",
         "square root of {a}", "√{a}", weight=2),
     _calculator_intent("percent", "{A}*{B}/100", "{a}% of {b}", "{a} percent of {b}", "{a} % of {b}",
-        "{a} per cent of {b}", weight=6),
+        "{a} per cent of {b}", weight=9),
     *(
         Intent(f"{name}_in_words", argument, partial(pick_operands_in_words, name=name), cores, (), 1)
         for name, (argument, cores) in _WORDED.items()
@@ -245,6 +257,11 @@ INTENTS = (
     _refused_intent("by_zero", "{A}/{B}", "{a} divided by {b}", "{a}/{b}", "{a} / {b}", "{a} ÷ {b}", "{a} over {b}"),
     _refused_intent("negative_root", "sqrt(-{A})", "the square root of -{a}", "sqrt(-{a})", "the root of -{a}",
         "the root of minus {a}"),
+    *(
+        Intent(f"{name}_abroad", f"{{A}}{sign}{{B}}", partial(pick_calculator_tool_operands, name=name), (), says,
+            0.7)
+        for name, (sign, says) in _ABROAD.items()
+    ),
     *everyday_sum_intents(),
 )  # fmt: skip
 TOOL = Tool("calculator", 1, open_calculator, FRAMES, INTENTS, split_by_argument=True)

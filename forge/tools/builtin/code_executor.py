@@ -40,7 +40,7 @@ RUN_FRAMES = (
 )
 
 
-FAULTY = 0.15  # share of the lines of code that fail
+FAULTY = 0.2  # share of the lines of code that fail
 
 
 _QUOTED = 0.2  # share of the words that stand in quotes

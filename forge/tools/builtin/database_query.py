@@ -36,7 +36,7 @@ def pick_table_of_tool_database(rng: random.Random) -> Drawn:
     others = {
         "products": ("products", "items", "articles"),
         "customers": ("customers", "clients"),
-        "employees": ("employees", "workers", "staff members"),
+        "employees": ("employees", "workers", "people working here"),
     }
     return {"e": rng.choice((name, *others[name])), "E": name}, None  # fmt: skip
 
@@ -117,7 +117,8 @@ _COLUMNS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
             "how many {es} do we have?", "how many {es} are [left|in stock|there]?", "{e} stock?",
             "how many {es} [have we got|do you have|are in the store]?", "are there {es} left, how many?",
             "stock of {es}?", "number of {es}", "how many {es} left?", "how much stock of the {e} is left?",
-            "how many {es} can we sell?", "do we have {es} in stock?", "{es} in stock?",
+            "how many {es} do we still have?", "how many {es} can we sell?", "do we have {es} in stock?",
+            "{es} in stock?",
             "how many {es} are in the warehouse?",
             "is the {e} in stock, how many?", "how many pieces of the {e} are there?", "whats the stock of the {e}?",
             "how many {es} remain?", "count of {es} in stock",
@@ -224,7 +225,7 @@ INTENTS = (
     _database_intent(
         "count", "SELECT COUNT(*) FROM {E}", pick_table_of_tool_database,
         "how many {e} do we have?", "how many {e} are there?", "how many {e}?", "how many {e} are in the database?",
-        "how many {e} have you got?", "number of {e} [here|in total]?", "count the {e}",
+        "how many {e} have [we|you] got?", "number of {e} [here|in total]?", "count the {e}",
         "how many different {e} are there?", "how many {e} does the company have?", "do we have many {e}, how many?",
         cores=("the number of {e}", "the total number of {e}", "the count of {e}"), weight=2),
     _database_intent(

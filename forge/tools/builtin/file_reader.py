@@ -33,7 +33,7 @@ FRAMES = (
     "[i need|i want|give me] [the contents of|what is in|what's in|] {}",
     "[i want to|i'd like to|let me] [read|see] {}",
     "[read|show|open] {} [to me|for me]",
-    "what did i write in {}?",
+    "what did i [write|note|put] in {}?",
     "[anything|something] in {}?",
     "[have a look|take a look] at {}",
     "go through {} and tell me what it says",
@@ -97,8 +97,9 @@ def _pick_one_file(rng: random.Random, name: str) -> Drawn:
 
 def _questions_about_file(name: str) -> Intent:
     """What the file tells is asked for; half the time the file is named as well."""
-    named = [f"{question.rstrip('?')}[, it's in| - see| according to|, look in] {{e}}" for question in _ASKED[name]]
-    cores = tuple(core for pair in zip(_ASKED[name], named, strict=True) for core in pair)
+    after = [f"{question.rstrip('?')}[, it's in| - see| according to|, look in] {{e}}" for question in _ASKED[name]]
+    before = [f"{{e}}[ -|:|,] {question}" for question in _ASKED[name]]
+    cores = tuple(core for forms in zip(_ASKED[name], after, before, strict=True) for core in forms)
     draw = partial(_pick_one_file, name=name)
     return Intent(f"about_{name.removesuffix('.txt')}", "{E}", draw, cores, (), 0.3, NOTE_FRAMES)
 

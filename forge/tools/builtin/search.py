@@ -13,7 +13,11 @@ from forge.tools.declaration import Answer, Drawn, FollowUp, Intent, Tool, ToolS
 from forge.tools.drawing import pick_tool_argument_word
 from forge.tools.search import SearchIndex, split_search_terms
 
-PEOPLE = ("Einstein", "Curie", "Darwin", "Newton", "Mozart", "Shakespeare", "Lovelace")
+PEOPLE = {
+    "Einstein": "Albert", "Curie": "Marie", "Darwin": "Charles", "Newton": "Isaac", "Mozart": "Wolfgang",
+    "Shakespeare": "William", "Lovelace": "Ada",
+}  # fmt: skip
+ANIMALS = tuple(title for title, _ in CARDS[:20])
 _CAPITAL = " is the capital of "
 CAPITALS = {title: text.split(_CAPITAL)[1].rstrip(".") for title, text in CARDS if _CAPITAL in text}
 _ELSEWHERE = (
@@ -34,6 +38,7 @@ FRAMES = (
     "[explain|describe] {}", "[what does the document|what do the documents] say about {}?",
     "[what is|whats] known about {}?", "[is there|do you have] [anything|something] [on|about] {}?",
     "[any facts|anything] about {}?", "teach me about {}", "what have you got on {}?",
+    "why is {} [special|interesting]?", "what makes {} special?",
 )
 FACT_FRAMES = ("{}?", "{}", "do you know {}?", "tell me {}", "i wonder {}", "[can|could] you tell me {}?",
     "i want to know {}", "any idea {}?", "find out {}", "check {}")
@@ -42,8 +47,8 @@ FACT_FRAMES = ("{}?", "{}", "do you know {}?", "tell me {}", "i wonder {}", "[ca
 
 def pick_person_for_search_tool(rng: random.Random) -> Drawn:
     """Somebody that a document is about."""
-    name = rng.choice(PEOPLE)
-    return {"e": _typed_name(rng, name), "E": name}, None
+    name = rng.choice(list(PEOPLE))
+    return {"e": _typed_name(rng, f"{PEOPLE[name]} {name}" if rng.random() < 0.3 else name), "E": name}, None
 
 
 def pick_topic_for_search_tool(rng: random.Random) -> Drawn:
@@ -51,6 +56,8 @@ def pick_topic_for_search_tool(rng: random.Random) -> Drawn:
     title = rng.choice([title for title, _ in CARDS])
     if title[0].isupper():
         return {"e": _typed_name(rng, title), "E": title}, None
+    if title in ANIMALS and title != "salmon" and rng.random() < 0.25:
+        return {"e": f"{title[:-1]}ies" if title.endswith("y") else f"{title}s", "E": title}, None
     article = rng.choice(("the ", "the ", "a " if title[0] not in "aeio" else "an ", "", ""))
     return {"e": f"{article}{title}", "E": title}, None
 
