@@ -44,6 +44,7 @@ FAULTY = 0.2  # share of the lines of code that fail
 
 
 _QUOTED = 0.2  # share of the words that stand in quotes
+_LONGEST_REPEAT = 24  # characters
 
 
 def pick_snippet_for_sandbox(rng: random.Random, name: str) -> Drawn:
@@ -62,7 +63,7 @@ def pick_snippet_for_sandbox(rng: random.Random, name: str) -> Drawn:
         word = word[:3] + word[:3][::-1][rng.randint(0, 1) :]
     slots = {"w": f"{quote}{word}{quote}" if (quote := _pick_quote(rng)) else word, "W": word}
     if name == "repeat":
-        n = rng.randint(2, 5)
+        n = rng.randint(2, max(2, min(5, _LONGEST_REPEAT // len(word))))
         return slots | {"n": rng.choice((str(n), number_in_words(n))), "N": str(n)}, word * n
     if name == "letter":
         letter = rng.choice(word)
