@@ -13,11 +13,19 @@ from typing import Any, cast
 from transformers import PreTrainedTokenizerFast
 
 from forge.data.dataset import KINDS, EncodedSet, build_set
-from forge.data.dialogues import TOOL_PROMPT, Split, persona_dialogues, tool_dialogues
+from forge.data.dialogues import (
+    TALK_EVERY,
+    TOOL_PROMPT,
+    Split,
+    persona_dialogues,
+    talk_dialogues,
+    tool_dialogues,
+)
 from forge.data.own import read_own_data
 from forge.data.personas import PERSONA_PROMPTS
 from forge.data.render import encode_many, render, render_text
 from forge.data.splits import SPLITS, dataset_split_by_hash
+from forge.data.talk import TALK
 from forge.data.tasks import SUITE, Item, draw_problems, reasoning_gym_accepts_answer
 from forge.data.texts import book_chunks, recall_dialogues
 from forge.data.tokenizer import mine_tokenizer_phrases, save_tokenizer, train_tokenizer
@@ -28,7 +36,7 @@ from forge.tools import TOOL_NAMES, Toolbox, set_up_tool_workspace
 LOG = logging.getLogger(__name__)
 Row = dict[str, Any]
 MAX_PHRASES = 40
-TASKS = (*SUITE, *TOOL_NAMES, *PERSONA_PROMPTS, "recall", "text", "own")
+TASKS = (*SUITE, *TOOL_NAMES, *PERSONA_PROMPTS, "recall", "text", "own", TALK.name)
 
 
 def multi_step_tasks() -> list[int]:
@@ -77,9 +85,10 @@ def draw_dataset_split(params: Any, seed: int, split: str, toolbox: Toolbox) -> 
     small = (lambda n: n) if train else (lambda n: max(20, min(n, 4 * held_out)))
     # A few points decide the claims about tools: seven times as many to test with.
     dialogues = small(params.train_tool) * (7 if split == "test" else 1)
-    rows += [
-        {k: v for k, v in row.items() if k != "expected"} for row in tool_dialogues(dialogues, seed, cast(Split, split))
-    ]
+    talk = dialogues // TALK_EVERY
+    called = tool_dialogues(dialogues - talk, seed, cast(Split, split))
+    rows += [{k: v for k, v in row.items() if k != "expected"} for row in called]
+    rows += talk_dialogues(talk, seed, cast(Split, split))
     rows += persona_dialogues(small(params.train_persona), seed, cast(Split, split))
     # Pairs differ more than other rows in how hard they are: three times as many for the claims.
     rows += recall_dialogues(small(params.train_recall) * (3 if split == "test" else 1), seed, split)

@@ -6,7 +6,15 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 
-from forge.tools.declaration import Frames
+
+@dataclass(frozen=True)
+class HeldOutTexts:
+    """Texts of each split."""
+
+    train: tuple[str, ...]
+    val: tuple[str, ...]
+    test: tuple[str, ...]
+
 
 # (topic, definition of at most five words, field)
 CONCEPTS: tuple[tuple[str, str, str], ...] = (
@@ -80,7 +88,7 @@ ACTIVITIES: tuple[tuple[str, str, str], ...] = (
     ("debug a program", "reproduce the error", "isolate the cause"),
 )
 
-GREETINGS = Frames(
+GREETINGS = HeldOutTexts(
     train=(
         "Hello!",
         "Hi there!",

@@ -1,29 +1,33 @@
-"""Tool and persona dialogues, composed from templates and split without overlap.
+"""Tool dialogues, talk without tools and persona dialogues, composed from patterns and split without overlap.
 
 What is held out in val and test:
 
-- tool dialogues: the *phrasings* (frames and whole sentences that each tool declares) for every tool. For
-  calculator and code executor also the *arguments*: a hash of the numbers, word or code decides the split.
-  Documents, files and database rows are few, so every split asks about all of them in its own words.
+- tool dialogues and talk: the *phrasings* (`forge.data.phrasing`) of every tool and sort of talk. For calculator and
+  code executor also the *arguments*: a hash of the call or of its word decides the split. Documents, files and database
+  rows are few, so every split asks about all of them in its own words.
 - persona dialogues: the topics and greetings. The styles are shared: they are what is to be learned.
 
-A quarter of the words to reverse, count and so on are made of random syllables, so that copying is learned
-rather than a word list. Results come from the tools themselves; only the value of a code snippet is computed
-here from the generator, because tens of thousands of sandbox runs would take minutes (tests compare the two).
+What the second turn of a dialogue says ("and the chair?") is shared by the splits as well; its arguments are not.
+Results come from the tools themselves; only the value of a code snippet is computed here from the generator, because
+tens of thousands of sandbox runs would take minutes (tests compare the two).
 """
 
 from __future__ import annotations
 
 import functools
 import random
+from collections.abc import Callable
 from typing import Any, Literal
 
 from forge.data.dialogue_templates import ACTIVITIES, ACTIVITY_QUESTIONS, CONCEPT_QUESTIONS, CONCEPTS, GREETINGS, STYLES
+from forge.data.held_out import holds_held_out_text
 from forge.data.personas import PERSONA_PROMPTS, PERSONAS
-from forge.data.splits import SPLITS, dataset_split_by_hash
+from forge.data.phrasing import draw_pattern, tool_phrasings, type_out_phrasing
+from forge.data.splits import dataset_split_by_hash
+from forge.data.talk import TALK, TALK_ANSWERS
 from forge.tools import TOOL_NAMES, Toolbox
 from forge.tools.builtin import TOOLS
-from forge.tools.declaration import Drawn, Intent, Tool
+from forge.tools.declaration import Drawn, FollowUp, Intent, Tool
 
 Split = Literal["train", "val", "test"]
 Dialogue = dict[str, Any]
@@ -31,49 +35,76 @@ Dialogue = dict[str, Any]
 TOOL_PROMPT = f"Use {', '.join(TOOL_NAMES[:-1])} or {TOOL_NAMES[-1]}."
 TOOL_ERROR = "error:"
 
-_CASUAL = 0.15  # share of user turns typed without a capital and a final mark
-
-
-@functools.cache
-def phrasings(tool: Tool, intent: Intent, split: str) -> tuple[str, ...]:
-    """Every user-turn template of an intent in a split, with named slots such as `{a}` or `{w}` left open."""
-    result = []
-    for core in intent.cores:
-        for frame in getattr(intent.frames or tool.frames, split):
-            text = frame.replace("{}", core)
-            starts_with_word = text[:1].islower() and text.split(" ", 1)[0].isalpha()
-            result.append(text[0].upper() + text[1:] if starts_with_word else text)
-    return tuple(result) + intent.extra[SPLITS.index(split)]
+TALK_EVERY = 8  # one dialogue in so many needs no tool
+_FOLLOWED = 0.08  # share of the calls after which one more is asked for, where there is something to ask
+_MOST_DRAWS = 200  # of an argument that belongs to a split
+_LONGEST_RESULT = 12  # characters of a result that the next call takes up
 
 
 def tool_dialogue(rng: random.Random, tool: Tool, split: Split) -> Dialogue:
-    """One dialogue [system, user, call, result, assistant] about `tool`; `expected` is the tool's result. Some calls
-    fail, as calls do: then the result is `error: ...`, and the assistant says so.
+    """One dialogue [system, user, call, result, assistant] about `tool`, some with a second turn [user, call, result,
+    assistant]; `expected` is the last result. Some calls fail, as calls do: then the result is `error: ...`, and the
+    assistant says so.
 
-    `difficulty` (0..1) is the number of characters to copy into call and answer, over 80.
+    `difficulty` (0..1) is the number of characters to copy into calls and answers, over 80.
     """
-    intent = rng.choices(tool.intents, [intent.weight for intent in tool.intents])[0]
-    slots, value = _draw_slots(rng, tool, intent, split)
-    templates = phrasings(tool, intent, split)
-    user = templates[int(rng.random() * len(templates))].format(**_dialogue_slots_as_asked(tool, slots))
-    if rng.random() < _CASUAL:
-        user = user[0].lower() + user[1:].rstrip(".?")
-    argument = intent.argument.format(**slots)
-    call = f"{tool.name} {argument}"
-    result = value if value is not None else _execute_dialogue_call(call)
+    while True:
+        intent = rng.choices(tool.intents, [intent.weight for intent in tool.intents])[0]
+        drawn = _draw_slots(rng, tool, intent.draw, intent.argument, split)
+        known = tool_phrasings(tool, intent, split)
+        if drawn is None or not known.templates:
+            continue
+        slots, value = drawn
+        template = known.draw(rng)
+        user = type_out_phrasing(rng, template, slots, verbatim=intent.verbatim)
+        if not holds_held_out_text(user):
+            break
+    turns = _call_turns(user, tool, intent.argument.format(**slots), value)
+    if intent.follow_ups and rng.random() < _FOLLOWED and not turns[2]["content"].startswith(TOOL_ERROR):
+        turns += _follow_up_turns(rng, tool, intent, slots, turns[2]["content"], split)
+    copied = sum(len(turn["content"]) for turn in turns if turn["role"] in ("call", "result"))
+    names = len(tool.name) + 1
     return {
         "kind": "tool",
         "task": tool.name,
-        "messages": [
-            {"role": "system", "content": TOOL_PROMPT},
-            {"role": "user", "content": user},
-            {"role": "call", "content": call},
-            {"role": "result", "content": result},
-            {"role": "assistant", "content": answer_after_tool_result(result)},
-        ],
-        "difficulty": min(1.0, (len(argument) + len(result)) / 80),
-        "expected": result,
+        "messages": [{"role": "system", "content": TOOL_PROMPT}, *turns],
+        "difficulty": min(1.0, (copied - names * (len(turns) // 4)) / 80),
+        "expected": turns[-2]["content"],
     }
+
+
+def _call_turns(user: str, tool: Tool, argument: str, value: str | None) -> list[dict[str, str]]:
+    """A question, its call, the result and the answer."""
+    call = f"{tool.name} {argument}"
+    result = value if value is not None else _execute_dialogue_call(call)
+    said = {"user": user, "call": call, "result": result, "assistant": answer_after_tool_result(result)}
+    return [{"role": role, "content": content} for role, content in said.items()]
+
+
+def _follow_up_turns(
+    rng: random.Random, tool: Tool, intent: Intent, before: dict[str, str], result: str, split: Split
+) -> list[dict[str, str]]:
+    """A second question that leans on the first; none where the first result is too long to go on with."""
+    more = rng.choice(intent.follow_ups)
+    known = {"r": result, "P": before.get("E", "")}
+    if "{r}" in more.argument and len(result) > _LONGEST_RESULT:
+        return []
+    for _ in range(20):
+        drawn = _draw_follow_up(rng, tool, intent, more, split)
+        if drawn is None:
+            return []
+        slots, value = drawn
+        argument = more.argument.format(**slots, **known)
+        user = type_out_phrasing(rng, draw_pattern(rng, more.sentences), slots)
+        if argument != intent.argument.format(**before) and not holds_held_out_text(user):
+            return _call_turns(user, tool, argument, None if more.draw or "{P}" in more.argument else value)
+    return []
+
+
+def _draw_follow_up(rng: random.Random, tool: Tool, intent: Intent, more: FollowUp, split: Split) -> Drawn | None:
+    if more.draw is not None:
+        return more.draw(rng)
+    return _draw_slots(rng, tool, intent.draw, intent.argument, split)
 
 
 def answer_after_tool_result(result: str) -> str:
@@ -81,13 +112,6 @@ def answer_after_tool_result(result: str) -> str:
     if not result.startswith(TOOL_ERROR):
         return result
     return f"I could not do that: {result.removeprefix(TOOL_ERROR).strip().rstrip('.')}."
-
-
-def _dialogue_slots_as_asked(tool: Tool, slots: dict[str, str]) -> dict[str, str]:
-    """Slots as the user writes them."""
-    if not tool.quoted or "code" in slots:
-        return slots
-    return {name: value if value.isdigit() else f"'{value}'" for name, value in slots.items()}
 
 
 def tool_dialogues(n: int, seed: int, split: Split) -> list[Dialogue]:
@@ -106,14 +130,34 @@ def _execute_dialogue_call(call: str) -> str:
     return _dialogue_toolbox().execute(call)
 
 
-def _draw_slots(rng: random.Random, tool: Tool, intent: Intent, split: str) -> Drawn:
+def _draw_slots(
+    rng: random.Random, tool: Tool, draw: Callable[[random.Random], Drawn], argument: str, split: str
+) -> Drawn | None:
     """Slots of an intent's templates and, where its generator knows it, the result; arguments of another split are
-    drawn again. One in ten is right at worst, so this ends quickly."""
-    while True:
-        slots, value = intent.draw(rng)
-        key = slots.get("w") or " ".join(slots.values())
+    drawn again. One in ten is right, unless there are few arguments at all: then perhaps none, and None is returned."""
+    for _ in range(_MOST_DRAWS):
+        slots, value = draw(rng)
+        key = slots.get("W") or argument.format(**slots)
         if not tool.split_by_argument or dataset_split_by_hash(key) == split:
             return slots, value
+    return None
+
+
+def talk_dialogues(n: int, seed: int, split: Split) -> list[Dialogue]:
+    """`n` dialogues [system, user, assistant] that need no tool; `difficulty` is 0.5 throughout."""
+    rng = random.Random(f"talk dialogues {split} {seed}")
+    return [_talk_dialogue(rng, split) for _ in range(n)]
+
+
+def _talk_dialogue(rng: random.Random, split: Split) -> Dialogue:
+    while True:
+        intent = rng.choices(TALK.intents, [intent.weight for intent in TALK.intents])[0]
+        user = type_out_phrasing(rng, tool_phrasings(TALK, intent, split).draw(rng), intent.draw(rng)[0])
+        if not holds_held_out_text(user):
+            break
+    said = {"system": TOOL_PROMPT, "user": user, "assistant": TALK_ANSWERS[intent.name]}
+    messages = [{"role": role, "content": content} for role, content in said.items()]
+    return {"kind": "tool", "task": TALK.name, "messages": messages, "difficulty": 0.5}
 
 
 def persona_dialogues(n: int, seed: int, split: Split) -> list[Dialogue]:

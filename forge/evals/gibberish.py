@@ -33,17 +33,21 @@ def known_english_words() -> frozenset[str]:
     """Words that an agent may use: of talk, of the book, of all templates, of the tools' content, and English ones of
     the lists that reasoning_gym ships."""
     from forge.data.dialogue_templates import ACTIVITIES, CONCEPTS, STYLES
+    from forge.data.phrasing import Asked
+    from forge.data.talk import TALK, TALK_ANSWERS
     from forge.data.texts import book_chunks
     from forge.tools.builtin import TOOLS
     from forge.tools.content import CARDS, FILES, TABLES
     from forge.tools.drawing import WORDS
 
+    subjects: tuple[Asked, ...] = (*TOOLS, TALK)
     styles = [part for kinds in STYLES.values() for style in kinds.values() for part in vars(style).values()]
     texts = [
         *book_chunks(),
         _TALK,
         repr((CONCEPTS, ACTIVITIES, styles, CARDS, FILES, TABLES, WORDS)),
-        *(repr((intent.cores, intent.extra, intent.frames, tool.frames)) for tool in TOOLS for intent in tool.intents),
+        *TALK_ANSWERS.values(),
+        *(repr((i.cores, i.sentences, i.frames, asked.frames)) for asked in subjects for i in asked.intents),
     ]
     lists = files("reasoning_gym.data")
     short = lists.joinpath("words.csv").read_text(encoding="utf-8")

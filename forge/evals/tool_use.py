@@ -48,25 +48,30 @@ class ToolScore:
 
 
 def expected_call_for_eval(messages: Sequence[Message]) -> str | None:
-    """The first call of a reference dialogue, or None when it needs no tool."""
-    return next((message["content"] for message in messages if message["role"] == "call"), None)
+    """The first call after the last question of a reference dialogue, or None when that needs no tool."""
+    return next((message["content"] for message in messages_after_last_question(messages, "call")), None)
+
+
+def messages_after_last_question(messages: Sequence[Message], role: str) -> list[Message]:
+    """What a role says after the dialogue's last user turn."""
+    return [message for message in messages[len(dialogue_until_last_question(messages)) :] if message["role"] == role]
+
+
+def dialogue_until_last_question(messages: Sequence[Message]) -> list[Message]:
+    """The dialogue up to and including its last user turn; `ForgeError` if it has none."""
+    asked = [place for place, message in enumerate(messages) if message["role"] == "user"]
+    if not asked:
+        raise ForgeError("tool dialogue without a user turn")
+    return [dict(message) for message in messages[: asked[-1] + 1]]
 
 
 def eval_dialogue_opening(messages: Sequence[Message], *, prompted: bool, tool_prompt: str) -> list[Message]:
-    """What the model is given: the dialogue up to and including its first user turn.
+    """What the model is given: the dialogue up to and including its last user turn.
 
     Zero-shot drops every system text; prompted puts `tool_prompt` first when the dialogue brings no system
     text itself.
     """
-    kept: list[Message] = []
-    for message in messages:
-        if message["role"] == "system" and not prompted:
-            continue
-        kept.append(dict(message))
-        if message["role"] == "user":
-            break
-    else:
-        raise ForgeError("tool dialogue without a user turn")
+    kept = [m for m in dialogue_until_last_question(messages) if prompted or m["role"] != "system"]
     if prompted and all(message["role"] != "system" for message in kept):
         kept.insert(0, {"role": "system", "content": tool_prompt})
     return kept
@@ -159,7 +164,7 @@ def score_tool_use(
 
 def _eval_reference_result(toolbox: Toolbox, messages: Sequence[Message], call: str) -> str:
     """The result that the dialogue records, or for one that records none, what its call gives."""
-    recorded = next((message["content"] for message in messages if message["role"] == "result"), None)
+    recorded = next((message["content"] for message in messages_after_last_question(messages, "result")), None)
     if recorded is not None:  # with an error, if that is what the dialogue is about
         return recorded
     result = toolbox.execute(call)

@@ -33,35 +33,49 @@ class ToolSetting:
 
 
 @dataclass(frozen=True)
-class Frames:
-    """Sentence frames of a tool for each split; `{}` takes the core."""
+class FollowUp:
+    """What a user may say next about the same thing, and the call for it.
 
-    train: tuple[str, ...]
-    val: tuple[str, ...]
-    test: tuple[str, ...]
+    Attributes:
+        sentences: patterns, as an intent's.
+        argument: of the call; `{r}` is the result of the call before.
+        draw: slots of sentences and argument; None where they are drawn as the intent's.
+    """
+
+    sentences: tuple[str, ...]
+    argument: str
+    draw: Callable[[random.Random], Drawn] | None = None
 
 
 @dataclass(frozen=True)
 class Intent:
-    """One thing a user may want: cores that fit the tool's frames, and the argument text of the call.
+    """One thing a user may want, in how many ways it is said, and the argument text of the call.
+
+    A pattern is a text with slots, such as `{a}` or `{w}`, and with choices, such as `[what is|whats]`; a question
+    ends with its mark. Patterns stand in the order of how often people say them: the k-th is drawn 1/sqrt(k) times as
+    often as the first.
 
     Attributes:
         name: of the intent, unique within its tool.
-        cores: what goes into the frames, with named slots such as `{a}` or `{w}`.
-        argument: of the call, with the same slots.
+        argument: of the call, with slots: by habit a capital letter for what the user wrote under the small one.
         draw: slots and perhaps the result, from a random generator.
+        cores: patterns that go into the tool's frames.
+        sentences: patterns of whole sentences, as many in all as the framed ones.
         weight: how often it is asked for, against the tool's other intents.
-        extra: whole sentences (train, val, test) that no frame produces.
         frames: other ones than the tool's.
+        follow_ups: what a second turn may say.
+        verbatim: the sentence ends in what must stay as it is, such as code: no mark or word is put after it.
     """
 
     name: str
-    cores: tuple[str, ...]
     argument: str
     draw: Callable[[random.Random], Drawn]
-    weight: int = 1
-    extra: tuple[tuple[str, ...], tuple[str, ...], tuple[str, ...]] = ((), (), ())
-    frames: Frames | None = None
+    cores: tuple[str, ...] = ()
+    sentences: tuple[str, ...] = ()
+    weight: float = 1
+    frames: tuple[str, ...] | None = None
+    follow_ups: tuple[FollowUp, ...] = ()
+    verbatim: bool = False
 
 
 @dataclass(frozen=True)
@@ -73,10 +87,10 @@ class Tool:
         place: where it stands among the tools; a new one takes the next free number.
         open: gives what answers a call's argument in one text, `error: ...` for a bad one; what is to be closed goes
             onto the stack. Raises `ForgeError` where the workspace lacks what it needs.
-        frames: how people ask.
+        frames: how people ask: patterns in which `{}` takes an intent's core.
         intents: what for.
-        split_by_argument: the arguments too are held out, by hash; otherwise only the words are.
-        quoted: users put words meant for it into quotes, so that their tokens are those of the call.
+        split_by_argument: the arguments too are held out, by hash of the slot `W`, or else of the whole argument;
+            otherwise only the words are.
         parameter: what a call's argument is called where calls have named arguments (chat APIs, Python).
         description: what it does, in one line, for those who choose tools.
     """
@@ -84,10 +98,9 @@ class Tool:
     name: str
     place: int
     open: Callable[[ToolSetting, ExitStack], Answer]
-    frames: Frames
+    frames: tuple[str, ...]
     intents: tuple[Intent, ...]
     split_by_argument: bool = False
-    quoted: bool = False
     parameter: str = "text"
     description: str = ""
 

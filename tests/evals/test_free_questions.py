@@ -13,7 +13,9 @@ from typing import Any
 import pytest
 
 from forge.data.build import draw_dataset_split
-from forge.data.dialogues import answer_after_tool_result, phrasings
+from forge.data.dialogues import answer_after_tool_result
+from forge.data.phrasing import phrasings
+from forge.data.talk import TALK as TALK_SUBJECTS
 from forge.errors import ForgeError
 from forge.evals.answer_grading import AnswerForm
 from forge.evals.answering import Message
@@ -124,7 +126,8 @@ def training_texts(toolbox: Toolbox) -> set[str]:
     rows = draw_dataset_split(params, 0, "train", toolbox)
     turns = {m["content"] for row in rows for m in row.get("messages", ()) if m["role"] == "user"}
     prose = {row["text"] for row in rows if "text" in row}
-    templates = {text for tool in TOOLS for intent in tool.intents for text in phrasings(tool, intent, "train")}
+    asked = (*TOOLS, TALK_SUBJECTS)
+    templates = {text for tool in asked for intent in tool.intents for text in phrasings(tool, intent, "train")}
     assert min(map(len, (turns, prose, templates))) > 100
     return turns | prose | templates
 

@@ -21,7 +21,13 @@ from forge.evals.answering import answer_all, eval_special_token_id
 from forge.evals.bpb import bits_per_byte, bpb_held_out_texts, bpb_token_byte_lengths
 from forge.evals.persona import PersonaClassifier, answer_log_probs, eval_example_with_persona, score_personas
 from forge.evals.suite import score_suite
-from forge.evals.tool_use import eval_dialogue_opening, score_tool_call, score_tool_use
+from forge.evals.tool_use import (
+    eval_dialogue_opening,
+    expected_call_for_eval,
+    messages_after_last_question,
+    score_tool_call,
+    score_tool_use,
+)
 from forge.tools import TOOL_NAMES, Toolbox
 
 PHRASE = "Calculate the following: "
@@ -175,7 +181,7 @@ def test_tools_are_judged_by_the_first_call_alone() -> None:
 
 def test_tool_score_of_a_perfect_a_silent_and_a_sloppy_model(script: Any, tokenizer: Any, toolbox: Toolbox) -> None:
     rows = tool_dialogues(10, 3, "test")
-    calls = {row["messages"][1]["content"]: row["messages"][2]["content"] for row in rows}
+    calls = {row["messages"][-4]["content"]: row["messages"][-3]["content"] for row in rows}
     engine = script(lambda prompt: ("", next(c for q, c in calls.items() if f"<|user|>{q}<|" in prompt)))
     perfect = score_tool_use(None, tokenizer, toolbox, rows)
     assert set(perfect.tools) == set(TOOL_NAMES)
@@ -210,10 +216,20 @@ def test_needless_calls_are_counted_apart(script: Any, tokenizer: Any, toolbox: 
         score_tool_use(None, tokenizer, toolbox, broken)
 
 
+def test_the_call_that_is_wanted_is_the_one_after_the_last_question() -> None:
+    said = ("user", "lamp?"), ("call", "a 1"), ("result", "25"), ("assistant", "25"), ("user", "and the chair?")
+    messages = [{"role": role, "content": content} for role, content in (*said, ("call", "a 2"), ("result", "60"))]
+    assert expected_call_for_eval(messages) == "a 2"
+    assert [m["content"] for m in messages_after_last_question(messages, "result")] == ["60"]
+    assert expected_call_for_eval([*messages[:-2], {"role": "assistant", "content": "60"}]) is None
+
+
 def test_openings_stop_at_the_question() -> None:
     talk = [{"role": "user", "content": "q"}, {"role": "call", "content": "c"}]
     assert eval_dialogue_opening(talk, prompted=False, tool_prompt="T") == talk[:1]
     assert eval_dialogue_opening(talk, prompted=True, tool_prompt="T")[0] == {"role": "system", "content": "T"}
+    again = [*talk, {"role": "assistant", "content": "a"}, {"role": "user", "content": "r"}, talk[1]]
+    assert eval_dialogue_opening(again, prompted=False, tool_prompt="T") == again[:-1]
     with pytest.raises(ForgeError, match="user turn"):
         eval_dialogue_opening(talk[1:], prompted=False, tool_prompt="T")
 

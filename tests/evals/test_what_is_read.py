@@ -51,11 +51,11 @@ def test_a_result_is_told_whole_and_in_language(text: str, result: str, told: bo
 def test_final_counts_what_is_read_beside_what_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
     """Every call is right; of each tool one answer of two tells its result."""
     rows = tool_dialogues(10, 3, "test")
-    said = [row["messages"][3]["content"] if i < 5 else "ererappot dddivis zer" for i, row in enumerate(rows)]
-    fine = [not row["messages"][3]["content"].startswith("error:") for row in rows]
+    said = [row["messages"][-2]["content"] if i < 5 else "ererappot dddivis zer" for i, row in enumerate(rows)]
+    fine = [not row["messages"][-2]["content"].startswith("error:") for row in rows]
 
     def answer(*_: Any, execute: Any, **__: Any) -> list[Generation]:
-        calls = [row["messages"][2]["content"] for row in rows]
+        calls = [row["messages"][-3]["content"] for row in rows]
         return [Generation([1], [(c, execute(c))], text=text) for c, text in zip(calls, said, strict=True)]
 
     monkeypatch.setattr("forge.evals.tool_use.answer_all", answer)

@@ -18,9 +18,9 @@ from __future__ import annotations
 import random
 from contextlib import ExitStack
 
-from forge.tools.declaration import Answer, Drawn, Frames, Intent, Tool, ToolSetting
+from forge.tools.declaration import Answer, Drawn, Intent, Tool, ToolSetting
 
-FRAMES = Frames(train=("Please {}.", "Can you {}?"), val=("Could you {}?",), test=("Now {}.",))
+FRAMES = ("{}", "[can|could] you {}?", "i want to {}", "now {}", "let us {}")
 
 
 def draw_sides(rng: random.Random) -> Drawn:
@@ -33,7 +33,7 @@ def open_dice(setting: ToolSetting, stack: ExitStack) -> Answer:
     return lambda sides: sides if sides.isdigit() else "error: a number of sides is needed"
 
 
-INTENT = Intent("throw", ("throw a die of {n} sides", "roll {n}"), "{n}", draw_sides)
+INTENT = Intent("throw", "{n}", draw_sides, ("throw a die of {n} sides", "roll {n}"), ("{n} sides, what comes up?",))
 TOOL = Tool("dice", 6, open_dice, FRAMES, (INTENT,))
 '''
 ASK = """

@@ -15,7 +15,7 @@ from forge.data.dialogues import answer_after_tool_result
 from forge.data.render import ID, Message, render
 from forge.data.views import dataset_without_prompts
 from forge.errors import Interrupted
-from forge.evals.tool_use import expected_call_for_eval
+from forge.evals.tool_use import dialogue_until_last_question, expected_call_for_eval
 from forge.interface.fields import Mix
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
@@ -58,8 +58,9 @@ def sample_baking_trajectories(
 
     Batches already sampled are kept among the run's checkpoints, and a request to stop is met between two.
 
-    A tool trajectory is kept if its one call ran and its answer is the reference's; a persona's if it ended. Where
-    fewer than ``min_kept`` of them are, the reference dialogues stand in for the others.
+    A tool trajectory is kept if its one call ran and its answer is the reference's, talk without a call if none was
+    made and its answer is the reference's; a persona's if it ended. A dialogue of two turns is gone on with at the
+    second. Where fewer than ``min_kept`` of them are, the reference dialogues stand in for the others.
     """
     p, rng = run.params, random.Random(run.seed)
     pools = {kind: [row for row in rows if row["kind"] == kind] for kind in BAKED_KINDS}
@@ -70,7 +71,8 @@ def sample_baking_trajectories(
     personas = draw("persona", p.trajectories // p.persona_every)
     half = (p.trajectories - len(personas)) // 2
     wanted = [*draw("tooled", half), *draw("tool", half), *personas]
-    made = _sample_baking_answers(run, model, tokenizer, [_baking_prompt(row) for row in wanted], toolbox)
+    asked = [dialogue_until_last_question(row["messages"]) for row in wanted]
+    made = _sample_baking_answers(run, model, tokenizer, asked, toolbox)
     sampled = [_baking_trajectory(row, answer) for row, answer in zip(wanted, made, strict=True)]
     taken = [row for row in sampled if row is not None]
     kept = sum(row["kind"] != "persona" for row in taken) / max(1, sum(row["kind"] != "persona" for row in wanted))
@@ -121,20 +123,19 @@ def _sample_baking_answers(
     return [made for _, made in sorted(zip(order, done, strict=True), key=lambda pair: pair[0])]
 
 
-def _baking_prompt(row: Row) -> list[Message]:
-    return [message for message in row["messages"] if message["role"] in ("system", "user")]
-
-
 def _baking_trajectory(row: Row, made: Generation) -> Row | None:
     """The row with the model's own turns, or None if they are of no use."""
     answer = {"role": "assistant", "content": made.text}
     turns: list[Message] = []
     if row["kind"] == "persona":
         turns = [answer] if made.text and not made.calls else []
+    elif expected_call_for_eval(row["messages"]) is None:
+        turns = [answer] if not made.calls and made.text == row["messages"][-1]["content"] else []
     elif (
         len(made.calls) == 1
         and made.text == answer_after_tool_result(made.calls[0][1]) == row["messages"][-1]["content"]
     ):
         call, result = made.calls[0]
         turns = [{"role": "call", "content": call}, {"role": "result", "content": result}, answer]
-    return {**row, "messages": [*_baking_prompt(row), *turns]} if turns and made.finished else None
+    asked = dialogue_until_last_question(row["messages"])
+    return {**row, "messages": [*asked, *turns]} if turns and made.finished else None

@@ -56,12 +56,12 @@ def with_pruned_vocabulary(
 
 
 def _compression_vocabulary_texts(row: Row) -> list[str]:
-    """Texts whose tokens are worth keeping: a tool's result is only copied, so pieces will do for it."""
-    return (
-        data_row_texts(row)
-        if row["kind"] == "persona"
-        else [m["content"] for m in row["messages"] if m["role"] in ASKED]
-    )
+    """Texts whose tokens are worth keeping: a tool's result is only copied, so pieces will do for it; answers are the
+    agent's own words in a persona's voice and in talk without a call."""
+    talk = row["kind"] == "tool" and all(m["role"] != "call" for m in row["messages"])
+    if talk or row["kind"] == "persona":
+        return data_row_texts(row)
+    return [m["content"] for m in row["messages"] if m["role"] in ASKED]
 
 
 def train_compressed_vocabulary(

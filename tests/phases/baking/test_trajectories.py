@@ -101,7 +101,8 @@ def test_a_trajectory_is_kept_only_if_its_one_call_gave_the_reference(
 
 def test_a_call_that_fails_as_it_should_is_kept_if_the_answer_says_so() -> None:
     failed, words = ("calculator 1/0", "error: division by zero"), "I could not do that: division by zero."
-    turns = [{"role": "user", "content": "1/0"}, {"role": "assistant", "content": words}]
+    asked = [{"role": "user", "content": "1/0"}, {"role": "call", "content": failed[0]}]
+    turns = [*asked, {"role": "result", "content": failed[1]}, {"role": "assistant", "content": words}]
     row = {"kind": "tool", "task": "calculator", "messages": turns}
     for text, call, kept in (
         (words, failed, True),
@@ -111,6 +112,27 @@ def test_a_call_that_fails_as_it_should_is_kept_if_the_answer_says_so() -> None:
     ):
         made = Generation(calls=[call], text=text, finished=True)
         assert (module._baking_trajectory(row, made) is not None) == kept, (text, call)
+
+
+def test_talk_is_kept_if_it_is_answered_as_it_should_and_nothing_is_called() -> None:
+    user, words = {"role": "user", "content": "thanks"}, "You are welcome!"
+    row = {"kind": "tool", "task": "talk", "messages": [user, {"role": "assistant", "content": words}]}
+    made = module._baking_trajectory(row, Generation(text=words, finished=True))
+    assert made == row
+    for calls, text, finished in (([("calculator 1", "1")], words, True), ([], "Hello!", True), ([], words, False)):
+        assert module._baking_trajectory(row, Generation(calls=calls, text=text, finished=finished)) is None
+
+
+def test_a_second_turn_is_what_is_sampled() -> None:
+    first, second = conversation("tool", 41)["messages"], conversation("tool", 42)["messages"]
+    row = {"kind": "tool", "task": "calculator", "messages": [*first, *second[1:]]}
+    call = ("calculator 30+42", "72")
+    made = module._baking_trajectory(row, Generation(calls=[call], text="72", finished=True))
+    assert made is not None
+    assert made["messages"][: len(first) + 1] == row["messages"][: len(first) + 1]
+    assert [m["content"] for m in made["messages"][len(first) + 1 :]] == [*call, "72"]
+    wrong = Generation(calls=[("calculator 30+41", "71")], text="71", finished=True)
+    assert module._baking_trajectory(row, wrong) is None
 
 
 def test_a_persona_is_kept_if_it_ended_without_a_call(monkeypatch: pytest.MonkeyPatch, run: StubRun) -> None:

@@ -136,6 +136,14 @@ def test_of_many_rows_an_even_share_is_counted(monkeypatch: pytest.MonkeyPatch) 
     assert (seen[0] == seen[1]).all()
 
 
+def test_the_words_of_talk_stay_and_those_of_results_do_not_count() -> None:
+    talk = {"kind": "tool", "messages": [{"role": role, "content": role * 2} for role in ("user", "assistant")]}
+    assert vocabulary_pruning._compression_vocabulary_texts(talk) == ["useruser", "assistantassistant"]
+    _, user, call, *_ = conversation("tool", 12)["messages"]
+    called = vocabulary_pruning._compression_vocabulary_texts(conversation("tool", 12))
+    assert called == [user["content"], call["content"]]
+
+
 def test_prose_does_not_decide_what_stays() -> None:
     rows = [conversation("direct", i) for i in range(5)]
     prose = [{"kind": "text", "task": "text", "text": "hello world " * 500, "difficulty": 0.5}]
