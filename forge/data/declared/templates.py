@@ -285,14 +285,14 @@ def _with_open_slots(template: Template) -> str:
     return re.sub(r"\{.*?\}", "{}", template.text.lower())
 
 
-def hold_out_tenths(items: Sequence[_Held], key: Sequence[str]) -> dict[str, list[_Held]]:
-    """Items of each split: a tenth, at least one of three or more, for test, another for val, the rest for train.
+def hold_out_tenths(items: Sequence[_Held], key: Sequence[str], tenths: int = 1) -> dict[str, list[_Held]]:
+    """Items of each split: so many tenths, at least one of three or more, for test, as many for val, the rest for train.
 
     Args:
         key: of each item, by whose hash they are ranked, so that no order matters.
     """
     ranked = sorted(zip(key, items, strict=True), key=lambda pair: hashlib.sha256(pair[0].encode()).digest())
-    size = max(1, len(items) // 10) if len(items) >= 3 else 0
+    size = max(1, tenths * len(items) // 10) if len(items) >= 3 else 0
     ordered = [item for _, item in ranked]
     return {"test": ordered[:size], "val": ordered[size : 2 * size], "train": ordered[2 * size :]}
 
