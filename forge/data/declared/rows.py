@@ -283,7 +283,9 @@ class OwnRowMaker:
         asking = [tool for tool in self.tools if self.gaps[tool.name]]
         if not asking:
             return None
-        framed = rng.choice(self.gaps[rng.choice(asking).name])
+        gaps = self.gaps[rng.choice(asking).name]
+        missing = rng.choice(sorted({framed.template.missing or "" for framed in gaps}))  # each as often as the others
+        framed = rng.choice([framed for framed in gaps if framed.template.missing == missing])
         template = framed.template
         drawn = {name: draw_value(rng, template.tool, name) for name in template.slots}
         return framed, {**template.arguments, **drawn}

@@ -254,7 +254,11 @@ def _ways_to_leave_out(tool: DeclaredTool, parts: Sequence[str | Slot], place: i
     parameter = tool.arguments[slot.name]
     rest = _UNIT.sub("", after, count=1) if _UNIT.match(after) else after
     ways: list[list[str | Slot]] = []
-    if parameter.free and tool.values.get(slot.name, "words") in ("words", "sentence") and not _NAMES_KIND.search(before):
+    if (
+        parameter.free
+        and tool.values.get(slot.name, "words") in ("words", "sentence")
+        and not _NAMES_KIND.search(before)
+    ):
         ways.append([*head, before, Slot(None, "something"), after])
     led_to = led.rstrip(" ,") != before.rstrip(" ,")
     if (led.strip() or head) and (not rest.strip() or (led_to and not parameter.free and _GOES_ON.match(rest))):
@@ -286,7 +290,7 @@ def _with_open_slots(template: Template) -> str:
 
 
 def hold_out_tenths(items: Sequence[_Held], key: Sequence[str], tenths: int = 1) -> dict[str, list[_Held]]:
-    """Items of each split: so many tenths, at least one of three or more, for test, as many for val, the rest for train.
+    """Items of each split: so many tenths (one item at least, of three or more) for test, as many for val, else train.
 
     Args:
         key: of each item, by whose hash they are ranked, so that no order matters.
