@@ -12,11 +12,12 @@ from dataclasses import dataclass
 from functools import cached_property
 
 from forge.data.declared.templates import example_template, hold_out_tenths, plain_words
+from forge.data.declared.values import pick_free_word
 from forge.data.declared.word_lists import WORD_LISTS
 from forge.data.dialogue_templates import ACTIVITIES, ACTIVITY_QUESTIONS, CONCEPT_QUESTIONS, CONCEPTS
 from forge.data.splits import SPLITS
 from forge.tools.declared.schema import DeclaredTool
-from forge.tools.drawing import pick_tool_argument_number, pick_tool_argument_word
+from forge.tools.drawing import pick_tool_argument_number
 
 OFF_TOPIC_ANSWER = "I have no tool for that."
 MENTION_ANSWER = "All right."
@@ -176,7 +177,7 @@ def off_topic_sentence(rng: random.Random, chatter: Chatter, words: ToolWords) -
 
 def _fill_chatter_slot(rng: random.Random, kind: str) -> str:
     if kind == "word":
-        return pick_tool_argument_word(rng)
+        return pick_free_word(rng)
     if kind == "year":
         return str(1000 + pick_tool_argument_number(rng, 3))
     return rng.choice(_FILL[kind])

@@ -11,7 +11,7 @@ from typing import Any
 from forge.data.declared.word_lists import WORD_LISTS
 from forge.errors import ForgeError
 from forge.tools.declared.schema import DeclaredTool, Parameter, refuse_value
-from forge.tools.drawing import pick_tool_argument_number, pick_tool_argument_word
+from forge.tools.drawing import WORDS, pick_made_up_word, pick_tool_argument_number
 
 _TRIES = 200
 _MANY = 10_000  # values of what is not counted
@@ -60,13 +60,18 @@ def number_in_words(number: int) -> str:
     return f"{WORD_LISTS['below_twenty'][hundreds]} hundred" + (f" and {number_in_words(rest)}" if rest else "")
 
 
+def pick_free_word(rng: random.Random) -> str:
+    """A common word or one of random syllables. (The dictionary of the built-in tools takes a second to import.)"""
+    return rng.choice(WORDS) if rng.random() < 0.5 else pick_made_up_word(rng)
+
+
 def _draw_words(rng: random.Random) -> str:
-    return " ".join(pick_tool_argument_word(rng) for _ in range(rng.choices((1, 2, 3), (5, 4, 1))[0]))
+    return " ".join(pick_free_word(rng) for _ in range(rng.choices((1, 2, 3), (5, 4, 1))[0]))
 
 
 def _draw_name(rng: random.Random) -> str:
-    made = rng.choice(_NAMES) if rng.random() < 0.6 else pick_tool_argument_word(rng).capitalize()
-    return f"{made} {pick_tool_argument_word(rng).capitalize()}" if rng.random() < 0.3 else made
+    made = rng.choice(_NAMES) if rng.random() < 0.6 else pick_free_word(rng).capitalize()
+    return f"{made} {pick_free_word(rng).capitalize()}" if rng.random() < 0.3 else made
 
 
 def _draw_date(rng: random.Random) -> str:
@@ -91,7 +96,7 @@ def _draw_duration(rng: random.Random) -> str:
 
 
 def _draw_sentence(rng: random.Random) -> str:
-    return rng.choice(_SENTENCES).format(pick_tool_argument_word(rng), pick_tool_argument_word(rng))
+    return rng.choice(_SENTENCES).format(pick_free_word(rng), pick_free_word(rng))
 
 
 _GENERATORS: dict[str, Callable[[random.Random], str]] = {
