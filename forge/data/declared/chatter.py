@@ -159,7 +159,8 @@ def chatter_by_split() -> dict[str, Chatter]:
     topics = [template.replace("{t}", "{topic}") for template in CONCEPT_QUESTIONS]
     topics += [template.replace("{t}", "{activity}") for template in ACTIVITY_QUESTIONS]
     asked = dict.fromkeys((*_OFF_TOPIC, *(topic.rstrip(".?") for topic in topics)))
-    kinds = [hold_out_tenths(kind, kind) for kind in (list(asked), _MENTIONS, _NOT_NOW, _UNKNOWN)]
+    kinds = [hold_out_tenths(list(asked), list(asked))]
+    kinds += [hold_out_tenths(kind, kind, tenths=2) for kind in (_MENTIONS, _NOT_NOW, _UNKNOWN)]  # there are few
     return {split: Chatter(*(kind[split] for kind in kinds)) for split in SPLITS}
 
 

@@ -32,6 +32,7 @@ from forge.data.declared.templates import (
     hold_out_tenths,
     left_out_templates,
     plain_words,
+    told_apart,
 )
 from forge.data.declared.values import Said, draw_value
 from forge.data.declared.word_lists import WORD_LISTS
@@ -112,10 +113,11 @@ class OwnRowMaker:
         known = frozenset(template.text.lower() for templates in whole.values() for template in templates)
         self.calls: dict[str, list[Framed]] = {}
         self.gaps: dict[str, list[Framed]] = {}
+        gaps = told_apart({tool.name: left_out_templates(tool, known) for tool in self.tools})
         for tool in self.tools:
             complete = [template for template in whole[tool.name] if template.missing is None]
             self.calls[tool.name] = framed_by_split(complete, tool.name)[split]
-            self.gaps[tool.name] = framed_by_split(left_out_templates(tool, known), f"{tool.name} asks")[split]
+            self.gaps[tool.name] = framed_by_split(gaps[tool.name], f"{tool.name} asks")[split]
 
     def draw(self, rng: random.Random, category: str) -> Row | None:
         """A row of a category of `SHARES`; None where the tools allow none, or it did not come about."""
@@ -281,7 +283,9 @@ class OwnRowMaker:
         asking = [tool for tool in self.tools if self.gaps[tool.name]]
         if not asking:
             return None
-        framed = rng.choice(self.gaps[rng.choice(asking).name])
+        gaps = self.gaps[rng.choice(asking).name]
+        missing = rng.choice(sorted({framed.template.missing or "" for framed in gaps}))  # each as often as the others
+        framed = rng.choice([framed for framed in gaps if framed.template.missing == missing])
         template = framed.template
         drawn = {name: draw_value(rng, template.tool, name) for name in template.slots}
         return framed, {**template.arguments, **drawn}

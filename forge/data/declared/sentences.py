@@ -56,7 +56,7 @@ def type_sentence(rng: random.Random, said: Sequence[Said], *, asks: bool = Fals
     Args:
         asks: a question mark is typed, if any.
     """
-    pieces = list(said)
+    pieces = [piece for piece in said if piece.text]
     last = pieces[-1].text.rstrip()
     if last[-1:] in "?.!" and not pieces[-1].verbatim:
         asks = asks or last.endswith("?")

@@ -108,8 +108,10 @@ _LEADS = re.compile(
 _UNIT = re.compile(
     r"\s*(%|percent|degrees?( celsius| fahrenheit)?|seconds?|minutes?|hours?|times?|euros?|dollars?)\b", re.I
 )
+_OBJECT = re.compile(r"(the|an?|my|our|it|this|that)\b|\{", re.I)
 _ARTICLE = re.compile(r"\b(the|my|our)\s+$", re.I)
 _BEHIND_PARTICLE = re.compile(r"\b(in|of|at|to|for|on|off|up|out|through|with|from|by)\s+(the|my|our)\s+$", re.I)
+_NAMES_KIND = re.compile(r"\b(the|a|an) \w+\s+$", re.I)  # "the song {title}"
 _GOES_ON = re.compile(r"\s*(?:$|,|(?:to|for|at|on|off|up|down|out|in|by|with)\b)", re.I)
 
 
@@ -152,8 +154,9 @@ class Template:
         text = self.text
         if text.rstrip().endswith("?") or _ASKS.match(text):
             return "question"
-        first = re.match(r"\w*", text)[0].lower()  # type: ignore[index]
-        return "statement" if _TELLS.match(text) or not first or first in _nouns_of(self.tool) else "order"
+        first, _, rest = text.partition(" ")
+        noun = first.lower() in _nouns_of(self.tool) and not _OBJECT.match(rest)  # "lock the shed" is an order
+        return "statement" if _TELLS.match(text) or first.startswith("{") or noun else "order"
 
     @property
     def ends_free(self) -> bool:
@@ -251,27 +254,49 @@ def _ways_to_leave_out(tool: DeclaredTool, parts: Sequence[str | Slot], place: i
     parameter = tool.arguments[slot.name]
     rest = _UNIT.sub("", after, count=1) if _UNIT.match(after) else after
     ways: list[list[str | Slot]] = []
-    if parameter.free:
+    if (
+        parameter.free
+        and tool.values.get(slot.name, "words") in ("words", "sentence")
+        and not _NAMES_KIND.search(before)
+    ):
         ways.append([*head, before, Slot(None, "something"), after])
-    if (led.strip() or head) and (not rest.strip() if parameter.free else _GOES_ON.match(rest)):
+    led_to = led.rstrip(" ,") != before.rstrip(" ,")
+    if (led.strip() or head) and (not rest.strip() or (led_to and not parameter.free and _GOES_ON.match(rest))):
         ways.append([*head, led.rstrip(), rest])
     if _ARTICLE.search(before):
         noun = shared_noun(tool, slot.name)
         if noun is not None:
             ways.append([*head, before, Slot(None, noun), after])
-        if not _BEHIND_PARTICLE.search(before):
+        if _ARTICLE.sub("", before).strip() and not _BEHIND_PARTICLE.search(before):
             ways.append([*head, _ARTICLE.sub("", before), Slot(None, "it"), after])
     return [tuple(part for part in (*way, *tail) if part != "") for way in ways]
 
 
-def hold_out_tenths(items: Sequence[_Held], key: Sequence[str]) -> dict[str, list[_Held]]:
-    """Items of each split: a tenth, at least one of three or more, for test, another for val, the rest for train.
+def told_apart(templates: Mapping[str, Sequence[Template]]) -> dict[str, list[Template]]:
+    """Templates by tool, without those that read the same for two tools: "stop it" asks for nothing in particular.
+    One with a word of a tool's own list in it is told apart by that."""
+    owners: dict[str, set[str]] = {}
+    for name, listed in templates.items():
+        for template in listed:
+            owners.setdefault(_with_open_slots(template), set()).add(name)
+    return {
+        name: [t for t in listed if enum_slots(t) or len(owners[_with_open_slots(t)]) == 1]
+        for name, listed in templates.items()
+    }
+
+
+def _with_open_slots(template: Template) -> str:
+    return re.sub(r"\{.*?\}", "{}", template.text.lower())
+
+
+def hold_out_tenths(items: Sequence[_Held], key: Sequence[str], tenths: int = 1) -> dict[str, list[_Held]]:
+    """Items of each split: so many tenths (one item at least, of three or more) for test, as many for val, else train.
 
     Args:
         key: of each item, by whose hash they are ranked, so that no order matters.
     """
     ranked = sorted(zip(key, items, strict=True), key=lambda pair: hashlib.sha256(pair[0].encode()).digest())
-    size = max(1, len(items) // 10) if len(items) >= 3 else 0
+    size = max(1, tenths * len(items) // 10) if len(items) >= 3 else 0
     ordered = [item for _, item in ranked]
     return {"test": ordered[:size], "val": ordered[size : 2 * size], "train": ordered[2 * size :]}
 

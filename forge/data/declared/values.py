@@ -126,7 +126,7 @@ def count_values(tool: DeclaredTool, name: str) -> int:
         count = int(high) - math.ceil(low) + 1
     else:
         count = _MANY
-    return min(count * count if parameter.items else count, _MANY)
+    return min(count ** _list_sizes(parameter)[1] if parameter.items else count, _MANY)
 
 
 def draw_value(rng: random.Random, tool: DeclaredTool, name: str) -> Any:
@@ -140,8 +140,7 @@ def draw_value(rng: random.Random, tool: DeclaredTool, name: str) -> Any:
         if parameter.items is None:
             value = _draw_single_value(rng, parameter, tool.values.get(name))
         else:
-            least = parameter.min_items or 1
-            size = rng.randint(least, max(least, min(parameter.max_items or _LONGEST_LIST, least + 2)))
+            size = rng.randint(*_list_sizes(parameter))
             value = list(
                 dict.fromkeys(_draw_single_value(rng, parameter.items, tool.values.get(name)) for _ in " " * size)
             )
@@ -150,6 +149,12 @@ def draw_value(rng: random.Random, tool: DeclaredTool, name: str) -> Any:
     raise ForgeError(
         f"{tool.name}: values: {_TRIES} values were drawn for {name!r}, and its schema allows none of them"
     )
+
+
+def _list_sizes(parameter: Parameter) -> tuple[int, int]:
+    """Fewest and most items that are drawn for an array."""
+    least = parameter.min_items or 1
+    return least, max(least, min(parameter.max_items or _LONGEST_LIST, least + _LONGEST_LIST - 1))
 
 
 def _draw_single_value(rng: random.Random, parameter: Parameter, listed: str | Sequence[Any] | None) -> Any:
