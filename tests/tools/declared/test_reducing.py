@@ -3,6 +3,7 @@ note says."""
 
 from __future__ import annotations
 
+import json
 from typing import Any
 
 import pytest
@@ -165,14 +166,14 @@ NESTED = st.recursive(
 @given(NESTED, JSON)
 @settings(max_examples=300, deadline=None)
 def test_without_a_note_nothing_more_is_allowed(schema: Any, value: Any) -> None:
-    """The oracle is jsonschema on the schema as it was given."""
+    """The oracle is jsonschema on the schema as it was given, but that oneOf is read as anyOf."""
     try:
         reduced = reduce_one(schema)
     except UnsupportedParameter:
         return
     assert set(reduced.parameters) == {"type", "properties", "required"}
     if not reduced.notes and Draft202012Validator(reduced.parameters).is_valid({"p": value}):
-        assert Draft202012Validator({k: v for k, v in schema.items() if k != "oneOf"}).is_valid(value)
+        assert Draft202012Validator(json.loads(json.dumps(schema).replace('"oneOf"', '"anyOf"'))).is_valid(value)
 
 
 def test_descriptions_are_one_line() -> None:

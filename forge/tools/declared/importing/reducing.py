@@ -199,7 +199,10 @@ class _ParameterReducer:
         raise self._refuse(f"$ref {reference!r} leads nowhere")
 
     def _without_choices(self, schema: Any) -> tuple[dict[str, Any], bool]:
-        """A schema with references, null and choices that come to one type resolved, and whether it may be null."""
+        """A schema with references, null and choices that come to one type resolved, and whether it may be null.
+
+        `oneOf` is read as `anyOf`: those who write it mean alternatives, and hardly ever that two must not both fit.
+        """
         merged = dict(self._resolved(schema))
         nullable = merged.get("nullable") is True
         for keyword in ("allOf", "anyOf", "oneOf"):
