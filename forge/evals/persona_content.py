@@ -37,6 +37,16 @@ def persona_topic_facts() -> dict[str, TopicFacts]:
     }
 
 
+@functools.cache
+def _words_of_persona_styles() -> frozenset[str]:
+    """What a persona says whatever the topic: "trade means the exchange of goods" tells nothing of money, which is "a
+    means of exchange"."""
+    from forge.data.dialogue_templates import STYLES
+
+    parts = [part for kinds in STYLES.values() for style in kinds.values() for part in vars(style).values()]
+    return frozenset(word for texts in parts for text in texts for word in split_search_terms(text))
+
+
 def persona_topic_asked(question: str) -> str | None:
     """The topic that a question is about; None for a greeting or a topic of somebody else's."""
     words = f" {' '.join(words_of_answer(question))} "
@@ -55,7 +65,7 @@ def keeps_persona_facts(question: str, answer: str) -> bool:
     said, facts = set(split_search_terms(answer)), persona_topic_facts()
     own = facts[topic]
     kept = len(own.content & said) / len(own.content)
-    others = (words.content for words in facts.values() if not words.content <= own.content)
-    rival = max(len(words & said) / len(words) for words in others)
+    others = [words.content - _words_of_persona_styles() for words in facts.values()]
+    rival = max(len(words & said) / len(words) for words in others if not words <= own.content)
     # "moon is a cloud near the ground" tells nothing about fog.
     return own.name <= said and kept >= LEAST_RECALL and kept > rival
