@@ -33,19 +33,21 @@ def known_english_words() -> frozenset[str]:
     """Words that an agent may use: of talk, of the book, of all templates, of the tools' content, and English ones of
     the lists that reasoning_gym ships."""
     from forge.data.dialogue_templates import ACTIVITIES, CONCEPTS, STYLES
+    from forge.data.phrasing import Asked
     from forge.data.talk import TALK, TALK_ANSWERS
     from forge.data.texts import book_chunks
     from forge.tools.builtin import TOOLS
     from forge.tools.content import CARDS, FILES, TABLES
     from forge.tools.drawing import WORDS
 
+    subjects: list[Asked] = [*TOOLS, TALK]
     styles = [part for kinds in STYLES.values() for style in kinds.values() for part in vars(style).values()]
     texts = [
         *book_chunks(),
         _TALK,
         repr((CONCEPTS, ACTIVITIES, styles, CARDS, FILES, TABLES, WORDS)),
         *TALK_ANSWERS.values(),
-        *(repr((i.cores, i.sentences, i.frames, asked.frames)) for asked in (*TOOLS, TALK) for i in asked.intents),
+        *(repr((asked.frames, [(i.cores, i.sentences, i.frames) for i in asked.intents])) for asked in subjects),
     ]
     lists = files("reasoning_gym.data")
     short = lists.joinpath("words.csv").read_text(encoding="utf-8")

@@ -100,8 +100,10 @@ def _exchange_rate(rng: random.Random) -> tuple[str, str]:
     return rate, rate
 
 
-def pick_everyday_sum_slots(rng: random.Random, slots: dict[str, Slot], multiple: str = "") -> Drawn:
-    """Slots of a problem and words for its sentence. `multiple`: `ab` makes the first number the second one's multiple,
+def pick_everyday_sum_slots(
+    rng: random.Random, slots: dict[str, Slot], multiple: tuple[str, str] | None = None
+) -> Drawn:
+    """Slots of a problem and words for its sentence. `multiple`: `(a, b)` makes the first number the second one's multiple,
     so that shares come out even (four times in five)."""
     drawn = {name: draw(rng) for name, draw in slots.items()}
     if multiple and rng.random() < 0.8:
@@ -129,7 +131,12 @@ def pick_unit_conversion(rng: random.Random) -> Drawn:
 
 
 def _problem(
-    name: str, argument: str, slots: dict[str, Slot], *says: str, multiple: str = "", weight: float = 0.8
+    name: str,
+    argument: str,
+    slots: dict[str, Slot],
+    *says: str,
+    multiple: tuple[str, str] | None = None,
+    weight: float = 0.8,
 ) -> Intent:
     draw = partial(pick_everyday_sum_slots, slots=slots, multiple=multiple)
     return Intent(name, argument, draw, (), says, weight)
@@ -227,7 +234,7 @@ _MONEY_PROBLEMS = (
     _problem("one_of", "{M}/{A}", {"m": _whole(2, 40, 0), "a": _whole(2, 12)},
         "{a} {things} cost {m}, [how much|what] is one?", "{a} {things} for {m}, price of one?",
         "if {a} {things} cost {m}, what does each cost?", "{m} for {a} {things}, how much each?",
-        multiple="ma"),
+        multiple=("m", "a")),
     _problem("two_kinds", "{A}*{M}+{B}*{N}", {"a": _whole(2, 9), "m": _money(20), "b": _whole(2, 9),
         "n": _money(12)},
         "{a} {things} at {m} and {b} at {n}", "{a} {things} at {m} and {b} at {n}, total?",
@@ -245,7 +252,7 @@ _SHARING_PROBLEMS = (
         "share {a} {things} [among|between] {b} {people}", "{a} euros for {b} {people}, how much each?",
         "divide {a} {things} [among|between] {b}", "how much does each get if {b} {people} split {a}?",
         "we are {b} and have {a} {things}, how many each?", "{a} {things} in {b} equal piles, how many in each?",
-        multiple="ab", weight=4),
+        multiple=("a", "b"), weight=4),
     _problem("double", "{A}*2", {"a": _whole(2, 900)},
         "double {a}", "twice {a}", "[whats|what's|what is] double {a}?", "[whats|what's|what is] twice {a}?",
         "{a} doubled", "two times {a}", "what's {a} times two?", "the double of {a}",
@@ -297,10 +304,10 @@ _SHARING_PROBLEMS = (
         "{b} a day for {a} days", weight=2),
     _problem("days_for", "{A}/{B}", {"a": _whole(20, 400, 0), "b": _whole(2, 30)},
         "{b} pages a day, {a} pages in all, how many days?", "i do {b} a day, how long for {a}?",
-        "how many days for {a} {things} at {b} a day?", "{a} km at {b} km a day, how many days?", multiple="ab"),
+        "how many days for {a} {things} at {b} a day?", "{a} km at {b} km a day, how many days?", multiple=("a", "b")),
     _problem("per_piece", "{A}/{B}*{C}", {"a": _whole(2, 60, 0), "b": _whole(2, 9), "c": _whole(2, 20)},
         "{b} {things} cost {a}, how much for {c}?", "{b} weigh {a} grams, what do {c} weigh?",
-        "if {b} {things} are {a} euros what are {c}?", "{b} take {a} minutes, how long for {c}?", multiple="ab"),
+        "if {b} {things} are {a} euros what are {c}?", "{b} take {a} minutes, how long for {c}?", multiple=("a", "b")),
     _problem("unknown", "solve({B}*x+{A}={C})", {"a": _whole(2, 40, 0), "b": _whole(2, 9, 0), "c": _whole(41, 99,
         0)},
         "solve {b}x + {a} = {c}", "{b}x+{a}={c}", "{b}x + {a} = {c}, what is x?", "find x: {b}x + {a} = {c}",
@@ -322,7 +329,7 @@ _MEASURE_PROBLEMS = (
         "{a} km/h for {b} hours, how far?", "i drive {a} km an hour for {b} hours, how far is that?",
         "how far in {b} hours at {a} km/h?", "{b} hours at {a} kmh, distance?"),
     _problem("speed", "{A}/{B}", {"a": _whole(2, 500, 0), "b": _whole(2, 9)}, "{a} km in {b} hours, how fast?",
-        "{a} km in {b} h, speed?", "i ran {a} km in {b} hours, what's my speed?", multiple="ab"),
+        "{a} km in {b} h, speed?", "i ran {a} km in {b} hours, what's my speed?", multiple=("a", "b")),
     _problem("years", "{B}-{A}", {"a": _whole(1900, 2010, 0), "b": _whole(2011, 2060, 0)},
         "born in {a}, how old in {b}?", "how many years from {a} to {b}?", "from {a} to {b}, how many years?",
         "how old is someone in {b} who was born {a}?", "years between {a} and {b}?", "{a} until {b} is how long?",
