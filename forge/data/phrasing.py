@@ -35,6 +35,8 @@ _COURTESY = frozenset(
     "a an the please me you can could would will just hi hey hello ok okay so thanks is are for i to".split()
 )
 
+# Shares of the turns: with capital and mark; of the other questions those with their mark; with a slip, a word of
+# courtesy before, one after.
 NEAT, QUESTION_MARK, TYPO, PREFIXED, SUFFIXED = 0.3, 0.45, 0.05, 0.05, 0.06
 PREFIXES = ("hey, ", "hi, ", "ok ", "so ", "quick question: ", "hello, ", "um ", "one more: ", "now ")
 SUFFIXES = (" please", ", please", " pls", " plz", ", thanks", " thx", " for me", " now")

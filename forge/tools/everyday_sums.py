@@ -103,8 +103,8 @@ def _exchange_rate(rng: random.Random) -> tuple[str, str]:
 def pick_everyday_sum_slots(
     rng: random.Random, slots: dict[str, Slot], multiple: tuple[str, str] | None = None
 ) -> Drawn:
-    """Slots of a problem and words for its sentence. `multiple`: `(a, b)` makes the first number the second one's multiple,
-    so that shares come out even (four times in five)."""
+    """Slots of a problem and words for its sentence. `multiple`: `(a, b)` makes the first number the second one's
+    multiple, so that shares come out even (four times in five)."""
     drawn = {name: draw(rng) for name, draw in slots.items()}
     if multiple and rng.random() < 0.8:
         number, parts = multiple
