@@ -14,12 +14,13 @@ import re
 from collections import defaultdict
 from dataclasses import dataclass
 from itertools import accumulate
-from typing import Protocol
 
 from forge.data.held_out import holds_held_out_text
 from forge.data.splits import SPLITS, dataset_split_by_hash
-from forge.tools.declaration import Intent
+from forge.data.talk import TalkSubjects
+from forge.tools.declaration import Intent, Tool
 
+Asked = Tool | TalkSubjects  # what tells how it is asked for
 EVERYDAY = 0.03  # of an intent's turns: what is said more often is learned
 FEWEST = 5  # phrasings of an intent in val and in test, where it has 64 or more of them
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
@@ -35,21 +36,11 @@ _COURTESY = {
     "okay", "so", "thanks", "is", "are", "for", "i", "to",
 }  # fmt: skip
 
+# Shares of the turns: with capital and mark; of the other questions those with their mark; with a slip, a word of
+# courtesy before, one after.
 NEAT, QUESTION_MARK, TYPO, PREFIXED, SUFFIXED = 0.3, 0.45, 0.05, 0.05, 0.06
 PREFIXES = ("hey, ", "hi, ", "ok ", "so ", "quick question: ", "hello, ", "um ", "one more: ", "now ")
 SUFFIXES = (" please", ", please", " pls", " plz", ", thanks", " thx", " for me", " now")
-
-
-class Asked(Protocol):
-    """What tells how it is asked for: a tool, or talk."""
-
-    @property
-    def name(self) -> str: ...
-    @property
-    def frames(self) -> tuple[str, ...]: ...
-    @property
-    def intents(self) -> tuple[Intent, ...]: ...
-    def __hash__(self) -> int: ...
 
 
 @dataclass(frozen=True)

@@ -40,14 +40,14 @@ def known_english_words() -> frozenset[str]:
     from forge.tools.content import CARDS, FILES, TABLES
     from forge.tools.drawing import WORDS
 
-    subjects: tuple[Asked, ...] = (*TOOLS, TALK)
+    subjects: list[Asked] = [*TOOLS, TALK]
     styles = [part for kinds in STYLES.values() for style in kinds.values() for part in vars(style).values()]
     texts = [
         *book_chunks(),
         _TALK,
         repr((CONCEPTS, ACTIVITIES, styles, CARDS, FILES, TABLES, WORDS)),
         *TALK_ANSWERS.values(),
-        *(repr((i.cores, i.sentences, i.frames, asked.frames)) for asked in subjects for i in asked.intents),
+        *(repr((asked.frames, [(i.cores, i.sentences, i.frames) for i in asked.intents])) for asked in subjects),
     ]
     lists = files("reasoning_gym.data")
     short = lists.joinpath("words.csv").read_text(encoding="utf-8")
