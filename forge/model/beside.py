@@ -45,7 +45,7 @@ def published_code(module: str) -> str:
     """
     text = (Path(__file__).parent / f"{module}.py").read_text(encoding="utf-8")
     text = text.replace("from forge.errors import ForgeError\n", "ForgeError = ValueError\n")
-    text = _OURS.sub(lambda found: f"{found[1]}from .{MODULES[found[2]]} import ", text)
+    text = _OURS.sub(lambda ours: f"{ours[1]}from .{MODULES[ours[2]]} import " if ours[2] in MODULES else ours[0], text)
     if left := re.search(r"^ *(?:from|import) forge\b.*", text, re.MULTILINE):
         raise ForgeError(f"forge/model/{module}.py cannot be published: {left[0].strip()}")
     return text

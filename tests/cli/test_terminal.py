@@ -24,6 +24,7 @@ from forge.errors import UNPRINTABLE, ForgeError, printable
 from forge.files import atomic_write_json
 from forge.model.engine import Generation
 from forge.runtime.agent import Agent
+from tests.support.tiny_models import tiny_tokenizer
 
 HOSTILE = {
     "clears the screen": "\x1b[2J\x1b[H",
@@ -99,7 +100,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> None:
     def load(path: str, *, workspace: Path | None = None) -> Iterator[Agent]:
         toolbox = SimpleNamespace(execute=lambda call: f"found {call}", close=lambda: None)
         model = SimpleNamespace(parameters=list)
-        yield Agent(model, None, Path(path), "file", _toolbox=toolbox)  # type: ignore[arg-type]
+        yield Agent(model, tiny_tokenizer(), Path(path), "file", _toolbox=toolbox)  # type: ignore[arg-type]
 
     monkeypatch.setattr("forge.runtime.agent.answer_all", answer)
     monkeypatch.setattr("forge.runtime.load.load_agent", load)

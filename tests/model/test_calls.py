@@ -69,9 +69,9 @@ def test_an_answer_with_two_calls_reads_as_such_a_row_is_written(monkeypatch: py
 def test_after_as_many_calls_as_are_allowed_comes_an_answer(monkeypatch: pytest.MonkeyPatch) -> None:
     model = _model()
     with torch.no_grad():  # now every other token would be a call
-        model.embed.weight[ID["call"]] *= 30
+        model.embed.weight[ID["call"]] *= -30
     ban = [ID["end"], ID["result"], ID["think"]]
-    options: dict[str, Any] = {"max_new_tokens": 150, "tokenizer": tiny_tokenizer(), "temperature": 1.0, "ban_ids": ban}
+    options: dict[str, Any] = {"max_new_tokens": 170, "tokenizer": tiny_tokenizer(), "temperature": 1.0, "ban_ids": ban}
     assert ID["call"] in generate(model, LONE, **options)[0].ids
     _say(monkeypatch, *[ID["call"], "status {}", ID["result"]] * MAX_CALLS)
     made = generate(model, LONE, execute=lambda call: "ok", **options)[0]
@@ -112,12 +112,12 @@ def test_an_unsure_call_is_asked_about_and_not_run(ask_below: float) -> None:
 def test_a_call_is_as_likely_as_a_full_pass_says() -> None:
     """The product over its tokens from its beginning to its end, of probabilities that no grammar has touched."""
     model, grammar = _model(halting=False, max_steps=1), CallGrammar(tiny_tokenizer(), [STATUS, LIGHT])
-    prompts = [[*tokens(1, 3, seed=i, vocab=VOCAB)[0].tolist(), ID["assistant"]] for i in range(150)]
+    prompts = [[*tokens(1, 3, seed=i, vocab=VOCAB)[0].tolist(), ID["assistant"]] for i in range(200)]
     for due in (False, True):
         made = generate(
             model,
             prompts,
-            max_new_tokens=60,
+            max_new_tokens=240,
             tokenizer=tiny_tokenizer(),
             execute=lambda call: None,
             temperature=1.5,

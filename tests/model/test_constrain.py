@@ -210,7 +210,7 @@ def test_what_no_grammar_can_be_made_of_is_told_in_a_line() -> None:
 
 def test_a_value_that_the_vocabulary_has_no_bytes_for_is_refused() -> None:
     spelled = [*SPECIAL_TOKENS, *(STAND_IN[byte] for byte in range(32, 127))]
-    pruned = build_tokenizer({token: i for i, token in enumerate(spelled)}, [], {}, "pruned")
+    pruned = build_tokenizer({token: i for i, token in enumerate(spelled)}, {}, "pruned")
     assert CallGrammar(pruned, [LOOKUP, STATUS]).names == ("lookup", "status")
     with pytest.raises(ForgeError, match=r"^set_light: the model's vocabulary has no way to write 'Café'"):
         CallGrammar(pruned, [LIGHT])

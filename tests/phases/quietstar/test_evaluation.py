@@ -96,10 +96,10 @@ def test_controls_stand_where_thoughts_do(asked: Asked, monkeypatch: pytest.Monk
     monkeypatch.setattr(evaluation, "draft_without_thinking", oracle)
     monkeypatch.setattr(evaluation, "PROMPTS_AT_ONCE", 4)
     monkeypatch.setattr(Thinker, "think", thought_out(known))
-    found = evaluate_thoughts(asked.model, thinker, problems, max_new_tokens=4, seed=1)
+    found = evaluate_thoughts(asked.model, thinker, problems, max_new_tokens=4, seed=2)
     assert not found.mixed
     monkeypatch.setattr(Thinker, "think", thought_out(known))
-    assert evaluate_thoughts(asked.model, replace(thinker, mixed=True), problems, max_new_tokens=4, seed=1).mixed
+    assert evaluate_thoughts(asked.model, replace(thinker, mixed=True), problems, max_new_tokens=4, seed=2).mixed
     assert [len(part.written) for part in found.thoughts] == [4, 2]
     means = {name: values.mean() for name, values in found.correct.items()}
     assert means == {"off": 0, "one": 1, "on": 0, "majority": 0, "pause": 1, "family": 0, "foreign": 0}
