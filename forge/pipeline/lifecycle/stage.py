@@ -36,9 +36,13 @@ def run_stage(name: str, body: Callable[[Any], None]) -> None:
     if find_stage_in_layout(name).branched:
         parser.add_argument("--branch", required=True)
     run: Run | None = None
+    lifecycle = stage_lifecycle(name, vars(parser.parse_args()).get("branch"))
     try:
-        with stage_lifecycle(name, vars(parser.parse_args()).get("branch")) as run:
-            body(run)
+        try:
+            with lifecycle as run:
+                body(run)
+        except Interrupted as late:  # the grace ended between the body and the lifecycle, which has not heard of it
+            lifecycle.__exit__(Interrupted, late, late.__traceback__)
     except SystemExit as ending:
         if run is not None and run.orphaned:
             end_at_once(ending)
