@@ -2,11 +2,9 @@
 
 from __future__ import annotations
 
-import contextlib
 import json
 import os
 import signal
-import sys
 import time
 from pathlib import Path
 from typing import Any
@@ -32,7 +30,7 @@ from forge.pipeline.layout.phases import (
 from forge.pipeline.lifecycle import stage as stage_module
 from forge.pipeline.lifecycle.checkpoints import CheckpointHome, digest_stage_input, stage_fingerprint
 from forge.pipeline.lifecycle.run import Run, stage_lifecycle_name_prefix
-from forge.pipeline.lifecycle.stage import run_stage, stage_lifecycle
+from forge.pipeline.lifecycle.stage import stage_lifecycle
 from forge.pipeline.records.tracking import read_recorded_status
 
 pytestmark = pytest.mark.long
@@ -490,25 +488,3 @@ def test_seconds_of_earlier_stages_add_up(project: Path) -> None:
         for name in ("headline.json", "ladder.json", "ladder.svg", "report.json", "report.md"):
             atomic_write_text(run.results_dir / name, "x")
     assert not Path("results/report").exists()
-
-
-def test_a_grace_that_ends_just_after_the_body_is_a_pause_like_any_other(
-    prepared: Path, monkeypatch: pytest.MonkeyPatch, capsys: pytest.CaptureFixture[str]
-) -> None:
-    """The alarm may come when the body is left and the lifecycle has not heard of it yet."""
-    leave, alarms = contextlib._GeneratorContextManager.__exit__, []
-
-    def interrupted(self: Any, kind: Any, error: Any, trace: Any) -> bool | None:
-        if self.gen.__name__ == "stage_lifecycle" and not alarms:
-            alarms.append(True)
-            raise Interrupted(5, 5)
-        return leave(self, kind, error, trace)
-
-    monkeypatch.setattr(contextlib._GeneratorContextManager, "__exit__", interrupted)
-    monkeypatch.setattr(sys, "argv", ["stages.trunk"])
-    with pytest.raises(SystemExit) as ended:
-        run_stage("trunk", lambda run: None)
-    assert alarms
-    assert ended.value.code == 130
-    assert capsys.readouterr().err.splitlines()[-1].startswith("trunk: paused at step 5 of 5")
-    assert read_recorded_status(Path(".forge/runs/trunk"))["state"] == "paused"  # type: ignore[index]
