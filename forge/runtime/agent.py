@@ -115,9 +115,9 @@ class Agent:
     @cached_property
     def tools(self) -> dict[str, DeclaredTool]:
         """The tools that the agent knows, by name."""
-        from forge.tools.declared.builtin import declared_builtin_tools
+        from forge.tools.builtin import TOOLS
 
-        return {tool.name: tool for tool in (*declared_builtin_tools(), *self.declared)}
+        return {tool.name: tool for tool in (*(tool.declared for tool in TOOLS), *self.declared)}
 
     def count_prompt_tokens(self, messages: Sequence[Message], persona: str | None = None) -> int:
         """Tokens that the model reads before it answers this conversation."""

@@ -11,7 +11,7 @@ from typing import Any
 from forge.data.declared.word_lists import WORD_LISTS
 from forge.errors import ForgeError
 from forge.tools.declared.schema import DeclaredTool, Parameter, refuse_value
-from forge.tools.drawing import WORDS, pick_made_up_word, pick_tool_argument_number
+from forge.tools.drawing import WORDS, number_in_words, pick_made_up_word, pick_tool_argument_number
 
 _TRIES = 200
 _MANY = 10_000  # values of what is not counted
@@ -21,7 +21,6 @@ _SYNONYM = 0.4  # share of values with synonyms that are said by one
 _IN_WORDS = 0.15  # share of whole numbers that are said in words
 _ROUND = 0.5  # share of whole numbers that are multiples of five
 _QUOTED = 0.1  # share of free texts in quotation marks
-_ONES, _TENS = WORD_LISTS["below_twenty"], WORD_LISTS["tens"]
 _MONTHS, _DAYS, _NAMES = WORD_LISTS["month"], WORD_LISTS["day"], WORD_LISTS["name"]
 _SENTENCES = (
     "the {0} is in the {1}",
@@ -43,7 +42,7 @@ class Said:
     verbatim: bool = False
 
 
-def number_in_words(number: int) -> str:
+def spoken_number(number: int) -> str:
     """English words of a number from 0 to 999.
 
     Raises:
@@ -51,13 +50,9 @@ def number_in_words(number: int) -> str:
     """
     if not 0 <= number < 1000:
         raise ValueError(f"no words for {number}")
-    if number < 20:
-        return _ONES[number]
-    if number < 100:
-        tens, ones = divmod(number, 10)
-        return _TENS[tens - 2] + (f" {WORD_LISTS['below_twenty'][ones]}" if ones else "")
     hundreds, rest = divmod(number, 100)
-    return f"{WORD_LISTS['below_twenty'][hundreds]} hundred" + (f" and {number_in_words(rest)}" if rest else "")
+    parts = [100 * hundreds] * (hundreds > 0) + [rest] * (rest > 0 or number == 0)
+    return " and ".join(map(number_in_words, parts)).replace("-", " ")
 
 
 def pick_free_word(rng: random.Random) -> str:
@@ -91,7 +86,7 @@ def _draw_date(rng: random.Random) -> str:
 def _draw_duration(rng: random.Random) -> str:
     unit = rng.choices(("second", "minute", "hour", "day", "week"), (2, 5, 3, 1, 1))[0]
     number = rng.choice((1, 2, 3, 5, 10, 15, 20, 30, 45, 90, rng.randint(1, 99)))
-    said = number_in_words(number) if rng.random() < 0.3 else str(number)
+    said = spoken_number(number) if rng.random() < 0.3 else str(number)
     return f"{said} {unit}" + ("s" if number > 1 else "")
 
 
@@ -202,7 +197,7 @@ def _say_single_value(rng: random.Random, tool: DeclaredTool, parameter: Paramet
         return [Said(rng.choice(synonyms))]
     if isinstance(value, float | int):
         if isinstance(value, int) and 0 <= value < 1000 and rng.random() < _IN_WORDS:
-            return [Said(number_in_words(value))]
+            return [Said(spoken_number(value))]
         return [Said(f"{value:.10g}", verbatim=True)]
     if not item.free:
         return [Said(value.replace("_", " "))]

@@ -17,9 +17,6 @@ name: Ada Alan Amir Anna Ben Carla Chen Clara David Elena Emma Farid Grace Hana 
 name: Leo Lucy Maria Mia Nina Noah Olga Omar Paul Priya Rosa Ruth Sam Sara Tariq Tom Vera Yuki Zoe
 month: January February March April May June July August September October November December
 day: Monday Tuesday Wednesday Thursday Friday Saturday Sunday
-below_twenty: zero one two three four five six seven eight nine ten eleven twelve thirteen fourteen fifteen sixteen
-below_twenty: seventeen eighteen nineteen
-tens: twenty thirty forty fifty sixty seventy eighty ninety
 common: the a an my our your his her its to of in on at for with from by and or is are was be do does did it i you me we
 common: what how who when where why which that this there all some any not no up down out off please can could
 question: what how who why when where which is are do does can did has have was

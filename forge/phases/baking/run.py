@@ -47,9 +47,9 @@ def run(run: PhaseRun[Params]) -> None:
         **half_strength(teacher, half, model),
     }
     trained = {"final_loss": result.final_loss, "trajectories_kept": trajectories.kept}
-    questions = evaluator.questions(model).headline()
-    questions |= {"tool_final_rate": tools["baked"].final, "persona_content_and_style": personas["baked"].both}
-    run.record(metrics, headline={**trained, **facts, **after.headline(), **questions})
+    read = {"tool_final_rate": tools["baked"].final, "persona_content_and_style": personas["baked"].both}
+    read |= evaluator.questions(model).headline()
+    run.record(metrics, headline={**trained, **facts, **after.headline(), **read})
     run.save(model, tokenizer, packed=True)
     names = {"tools": sorted(tools["baked"].tools), "personas": sorted(personas["baked"].personas)}
     target = run.publish({**names, "accuracy_tools": after.tools.mean_accuracy, **facts})

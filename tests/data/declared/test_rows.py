@@ -12,7 +12,7 @@ import pytest
 from forge.data.declared.rows import SHARES, OwnRowMaker, own_persona_rows, own_tool_rows, user_words
 from forge.data.declared.sentences import type_sentence
 from forge.data.declared.templates import Template, example_template, left_out_templates, plain_words, told_apart
-from forge.data.declared.values import Said, count_values, draw_value, number_in_words
+from forge.data.declared.values import Said, count_values, draw_value, spoken_number
 from forge.data.splits import SPLITS, dataset_split_by_hash
 from forge.errors import ForgeError
 from forge.tools.calls import call_text, parse_call, refuse_call
@@ -185,8 +185,8 @@ def test_values_fit_their_schema_and_are_counted() -> None:
 
 @pytest.mark.parametrize(("number", "words"), [(0, "zero"), (15, "fifteen"), (40, "forty"), (99, "ninety nine")])
 def test_numbers_in_words(number: int, words: str) -> None:
-    assert number_in_words(number) == words
-    assert len({number_in_words(n) for n in range(1000)}) == 1000
+    assert spoken_number(number) == words
+    assert len({spoken_number(n) for n in range(1000)}) == 1000
 
 
 def test_noise_leaves_verbatim_words_alone() -> None:

@@ -10,20 +10,10 @@ from typing import Any
 import pytest
 
 from forge.errors import Interrupted
-from forge.files import atomic_write_text, write_manifest
 from forge.pipeline.lifecycle.stage import run_stage
 from forge.pipeline.records.tracking import read_recorded_status
 
 pytestmark = pytest.mark.long
-
-
-@pytest.fixture
-def prepared(project: Path) -> Path:
-    """A project with what the data stage publishes."""
-    for path in ("data/prepared", "data/workspace"):
-        atomic_write_text(Path(path) / "f.txt", "x")
-        write_manifest(path)
-    return project
 
 
 def test_a_grace_that_ends_just_after_the_body_is_a_pause_like_any_other(

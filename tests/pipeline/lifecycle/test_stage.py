@@ -45,14 +45,6 @@ def publish_directory(path: str, text: str = "x") -> None:
     write_manifest(path)
 
 
-@pytest.fixture
-def prepared(project: Path) -> Path:
-    """A project whose data stage has run."""
-    for path in ("data/prepared", "data/workspace"):
-        publish_directory(path)
-    return project
-
-
 def fill_model(run: Run) -> None:
     """The smallest thing that can be published: one weight."""
     import torch

@@ -13,7 +13,7 @@ import pytest
 from safetensors.numpy import save_file
 
 from forge.errors import Interrupted
-from forge.files import atomic_write_json, atomic_write_text, read_json, verify_manifest, write_manifest
+from forge.files import atomic_write_json, read_json, verify_manifest
 from forge.pipeline.layout.paths import layout_main_root
 from forge.pipeline.lifecycle.stage import Run, stage_lifecycle
 from forge.pipeline.registry.models import find_model, list_models
@@ -23,15 +23,6 @@ from forge.pipeline.registry.store import reading_registry, registry_path, selec
 pytestmark = pytest.mark.long
 
 ROOT = Path(__file__).resolve().parents[3]
-
-
-@pytest.fixture
-def prepared(project: Path) -> Path:
-    """A project whose data stage has run."""
-    for path in ("data/prepared", "data/workspace"):
-        atomic_write_text(Path(path) / "f.txt", "x")
-        write_manifest(path)
-    return project
 
 
 def finish(run: Run, **facts: Any) -> None:
