@@ -1,7 +1,7 @@
 # make run    set up .venv from the lock and run the pipeline
 # make check  lint and the quick tests: two minutes, before every commit
 # make test   set up .venv from the locks and run all checks and tests
-# make reference  write dvc.yaml and docs/reference/ anew from what the phases declare
+# make reference  write dvc.yaml, docs/reference/ and the tables of results in the docs anew
 PYTHON ?= python3
 VENV := .venv
 BIN := $(VENV)/bin

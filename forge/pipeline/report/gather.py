@@ -185,7 +185,8 @@ def report_ladder_points(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     ]
 
 
-def _report_number(value: Any) -> str:
+def report_number(value: Any) -> str:
+    """A value as tables of results have it."""
     if isinstance(value, bool):
         return "yes" if value else "no"
     if isinstance(value, int):
@@ -202,15 +203,21 @@ def _report_table_cell(text: str) -> str:
     return " ".join(text.split()).replace("|", "\\|")
 
 
-def _report_table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+def report_table_lines(header: Sequence[str], rows: Iterable[Sequence[str]]) -> list[str]:
+    """A table of Markdown."""
     lines = [f"| {' | '.join(header)} |", f"|{'|'.join('---' for _ in header)}|"]
     return lines + [f"| {' | '.join(row)} |" for row in rows]
 
 
 def _report_ledger_lines(report: Mapping[str, Any]) -> list[str]:
-    return _report_table_lines(
+    return report_table_lines(
         (*TITLES, "file"), [(*ledger_row_cells(row), f"`{row['file']}`") for row in report["ledger"]]
     )
+
+
+def claim_interval_text(interval: Sequence[float] | None) -> str:
+    """The interval of a claim in words."""
+    return "not sampled" if interval is None else f"{report_number(interval[0])} to {report_number(interval[1])}"
 
 
 def _report_claim_lines(claims: Sequence[Mapping[str, Any]]) -> list[str]:
@@ -228,26 +235,22 @@ def _report_claim_lines(claims: Sequence[Mapping[str, Any]]) -> list[str]:
     )
     rows = []
     for claim in claims:
-        interval = claim["ci95"]
-        bounds = (
-            "not sampled" if interval is None else f"{_report_number(interval[0])} to {_report_number(interval[1])}"
-        )
         note = f" ({_report_table_cell(claim['note'])})" if claim["note"] else ""
         rows.append(
             (
                 claim["phase"],
                 _report_table_cell(claim["claim"]) + note,
                 _report_table_cell(claim["metric"]),
-                _report_number(claim["value"]),
+                report_number(claim["value"]),
                 _report_table_cell(claim["control"]),
-                _report_number(claim["control_value"]),
-                bounds,
+                report_number(claim["control_value"]),
+                claim_interval_text(claim["ci95"]),
                 str(claim["n"]),
                 "pass" if claim["passed"] else "**FAIL**",
                 f"`{claim['file']}`",
             )
         )
-    return _report_table_lines(header, rows)
+    return report_table_lines(header, rows)
 
 
 def _report_run_rows(runs: Sequence[Mapping[str, Any]]) -> list[tuple[str, ...]]:
@@ -271,7 +274,7 @@ def _report_summary_lines(report: Mapping[str, Any]) -> list[str]:
         if name in summary:
             files = summary[name]["files"]
             source = "the runs below" if len(files) > 2 else " and ".join(f"`{file}`" for file in files)
-            lines.append(f"{title}: {_report_number(summary[name]['value'])} (from {source}).")
+            lines.append(f"{title}: {report_number(summary[name]['value'])} (from {source}).")
     return [f"- {line}" for line in lines]
 
 
@@ -294,22 +297,22 @@ def report_to_markdown(report: Mapping[str, Any]) -> str:
     for table in report["metrics"]:
         lines += [f"### {table['phase']}: `{table['file']}`", ""]
         lines += [
-            *_report_table_lines(
-                ("metric", "value"), [(f"`{k}`", _report_number(v)) for k, v in table["values"].items()]
+            *report_table_lines(
+                ("metric", "value"), [(f"`{k}`", report_number(v)) for k, v in table["values"].items()]
             ),
             "",
         ]
     lines += [
         "## Runs",
         "",
-        *_report_table_lines(("stage", "seconds", "peak memory, MB", "file"), _report_run_rows(report["runs"])),
+        *report_table_lines(("stage", "seconds", "peak memory, MB", "file"), _report_run_rows(report["runs"])),
         "",
     ]
     facts = {k: v for k, v in report["environment"].items() if k != "libraries"} | report["environment"]["libraries"]
     lines += [
         "## Environment",
         "",
-        *_report_table_lines(("what", "value"), [(k, _report_number(v)) for k, v in facts.items()]),
+        *report_table_lines(("what", "value"), [(k, report_number(v)) for k, v in facts.items()]),
     ]
     return "\n".join(lines) + "\n"
 

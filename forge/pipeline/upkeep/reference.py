@@ -1,7 +1,9 @@
-"""Pages and files that are derived from the declarations: `python -m forge.pipeline.upkeep.reference` writes them.
+"""Pages and files that are derived from declarations and results: `python -m forge.pipeline.upkeep.reference` writes
+them.
 
 `dvc.yaml`; the stages of the phases (`stages/<stage>.py`); under docs/reference/ the parameters, metrics, phases
-with their handoffs, and each contract as JSON Schema. A test holds them equal to what this module makes.
+with their handoffs, and each contract as JSON Schema; tables of results in the docs. A test holds them equal to what
+this module makes.
 """
 
 from __future__ import annotations
@@ -20,6 +22,7 @@ from forge.pipeline.dvc.declare import dvc_yaml
 from forge.pipeline.handoff.schemas import schemas
 from forge.pipeline.layout.phases import stage_input_paths
 from forge.pipeline.metrics.catalog import render_metric_catalog
+from forge.pipeline.upkeep.measured import measured_pages
 
 REFERENCE = Path("docs/reference")
 _STAGE = '''"""Phase {number}, {phase}: {title}. Made by `make reference`."""
@@ -46,6 +49,7 @@ def pages(root: Path = Path()) -> dict[Path, str]:
         REFERENCE / "phases.md": phases_page(),
         **schema_files,
         **reference_stage_files(),
+        **measured_pages(root),
     }
 
 

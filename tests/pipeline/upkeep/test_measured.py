@@ -1,0 +1,49 @@
+"""Tables of results in the docs: written where a page asks for them, from the results as they are."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+import pytest
+
+from forge.errors import ForgeError
+from forge.evals.claims import compare_for_claim
+from forge.files import atomic_write_json
+from forge.pipeline.upkeep.measured import measured_pages
+
+
+def _page(root: Path, wanted: str) -> str:
+    (root / "docs").mkdir(exist_ok=True)
+    (root / "README.md").write_text("nothing measured\n", encoding="utf-8")
+    text = f"before\n\n<!-- results: {wanted} -->\nold\n<!-- end of results -->\n\nafter\n"
+    (root / "docs" / "page.md").write_text(text, encoding="utf-8")
+    return measured_pages(root)[Path("docs/page.md")]
+
+
+def test_claims_of_several_places_in_order(tmp_path: Path) -> None:
+    for place in ("one", "two"):
+        claim = compare_for_claim(f"claim {place}", "share", [1.0, 1.0], [0.0, 0.0], control_name="nothing")
+        atomic_write_json(tmp_path / "results" / place / "claims.json", [claim.model_dump(mode="json")])
+    page = _page(tmp_path, "claims two one")
+    assert page.startswith("before\n")
+    assert page.endswith("<!-- end of results -->\n\nafter\n")
+    assert "old" not in page
+    assert "| claim two (share) | 1 | 0 (nothing) | 1 to 1 | 2 | pass |\n| claim one (share)" in page
+
+
+def test_minutes_and_memory_of_the_run(tmp_path: Path) -> None:
+    run = {"stage": "data", "seconds": 90.0, "peak_memory_mb": 1234.4, "file": "results/data/run.json"}
+    atomic_write_json(tmp_path / "results" / "report.json", {"runs": [run], "ledger": []})
+    assert "| data | 1.5 | 1,234 |" in _page(tmp_path, "runs")
+
+
+def test_writing_it_again_changes_nothing(tmp_path: Path) -> None:
+    test_minutes_and_memory_of_the_run(tmp_path)
+    page = tmp_path / "docs" / "page.md"
+    page.write_text(_page(tmp_path, "runs"), encoding="utf-8")
+    assert measured_pages(tmp_path)[Path("docs/page.md")] == page.read_text(encoding="utf-8")
+
+
+def test_an_unknown_table_is_refused(tmp_path: Path) -> None:
+    with pytest.raises(ForgeError, match="no table of results is called 'weather'"):
+        _page(tmp_path, "weather")
