@@ -18,6 +18,7 @@ from forge.data.personas import PERSONA_PROMPTS
 from forge.evals import answering, persona, tool_use
 from forge.evals.claims import Claim, compare_for_claim
 from forge.evals.evaluator import Evaluator
+from forge.evals.ledger import LedgerScores
 from forge.evals.measure import Measurement
 from forge.evals.suite import SuiteScore
 from forge.interface.run import Published
@@ -79,7 +80,7 @@ class StubRun:
         self.metrics: dict[str, Any] = {}
         self.headline: dict[str, Any] = {}
         self.claims: list[Claim] = []
-        self.rows_of_ledger: list[tuple[Measurement, Path, float | None]] = []
+        self.rows_of_ledger: list[tuple[LedgerScores, Path, float | None]] = []
         self.published: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
     def prepare(self, stage: str, model: Any) -> None:
@@ -132,8 +133,8 @@ class StubRun:
         self.headline |= headline or {}
         self.claims += claims
 
-    def ledger(self, model: Any, measured: Measurement, directory: Path, seconds: float | None = None) -> None:
-        self.rows_of_ledger.append((measured, directory, seconds))
+    def ledger(self, model: Any, scores: LedgerScores, directory: Path, seconds: float | None = None) -> None:
+        self.rows_of_ledger.append((scores, directory, seconds))
 
     def save(self, model: Any, tokenizer: Any, *, packed: bool = False) -> Path:
         save_model(model, self.out_dir)

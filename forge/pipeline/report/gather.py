@@ -15,13 +15,14 @@ from forge.evals.claims import read_claims
 from forge.evals.ledger import COLUMNS, TITLES, LedgerRow, ledger_row_cells, read_ledger
 from forge.files import atomic_write_json, atomic_write_text, read_json
 from forge.host.machine import machine_environment
-from forge.interface.paths import RESULTS
+from forge.interface.paths import AGENT_FILE, RESULTS
 from forge.interface.run import ReportRun
 from forge.phases import ORDER
 from forge.pipeline.records.tracking import flatten_recorded_values
 
 _Found = TypeVar("_Found")
-_HEADLINE_SHARES = ("accuracy_thoughts", "accuracy_tools", "accuracy_all")  # of the ledger: what an agent is used for
+# Of the ledger: what an agent is used for.
+_HEADLINE_SHARES = ("accuracy_thoughts", "accuracy_tools", "accuracy_all", "tool_final", "questions_right")
 
 
 def _report_phase_of(path: Path, results: Path) -> str:
@@ -272,6 +273,12 @@ def _report_summary_lines(report: Mapping[str, Any]) -> list[str]:
             files = summary[name]["files"]
             source = "the runs below" if len(files) > 2 else " and ".join(f"`{file}`" for file in files)
             lines.append(f"{title}: {_report_number(summary[name]['value'])} (from {source}).")
+    for row in report["ledger"]:
+        for file in row["files"]:
+            if Path(file).name == AGENT_FILE.name and file in row["sha256"]:
+                lines.append(
+                    f"`{file}`: {row['bytes']:,} bytes, SHA-256 `{row['sha256'][file]}` (from `{row['file']}`)."
+                )
     return [f"- {line}" for line in lines]
 
 
@@ -284,7 +291,7 @@ def report_to_markdown(report: Mapping[str, Any]) -> str:
         "",
     ]
     lines += [
-        "BPB: bits per UTF-8 byte of held-out text, lower is better. Suite: exact match on unseen problems; "
+        "BPB: bits per UTF-8 byte of held-out text, lower is better. Suite: exact match on unseen problems. Shares: "
         + "; ".join(f"*{column.title.removeprefix('suite, ')}*: {column.says}" for column in COLUMNS[1:])
         + ". The rows' files hold each share's 95 % interval.",
         "",
