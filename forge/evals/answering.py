@@ -6,6 +6,7 @@ Torch is imported inside the functions, because `forge.evals` is also read by co
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from forge.errors import ForgeError
@@ -22,6 +23,7 @@ CALL = "<|call|>"
 THINK = "<|think|>"
 Thoughts = Literal["off", "on", "auto"]
 NO_ANSWER = "I have no answer to that."
+RETRY_TEMPERATURE = 0.5  # low: a call that is spelled otherwise, of the same meaning
 MAX_NEW_TOKENS = 144  # longest answer that is measured, where no `evaluation.answer_tokens` of a params.yaml says
 
 
@@ -96,6 +98,24 @@ def answer_all(
         hear=hear,
         watch=watch,
         rules=rules,
+    )
+
+
+def tool_refused_last_call(made: Generation) -> bool:
+    """Whether an answer came after a call that its tool refused: then it is tried once more, at `RETRY_TEMPERATURE`."""
+    from forge.data.dialogues import TOOL_ERROR
+
+    return bool(made.calls) and not made.pending and made.calls[-1][1].startswith(TOOL_ERROR)
+
+
+def answer_at_second_try(first: Generation, second: Generation) -> Generation:
+    """The second of two tries, with the calls of both: all were made."""
+    return replace(
+        second,
+        ids=[*first.ids, *second.ids],
+        calls=[*first.calls, *second.calls],
+        call_scores=[*first.call_scores, *second.call_scores],
+        confidences=[*first.confidences, *second.confidences],
     )
 
 
