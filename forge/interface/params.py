@@ -15,6 +15,9 @@ class DataBase(Strict):
     own_data: list[Annotated[str, Field(min_length=1)]]
     """Your own text, JSON or Parquet files, as paths from the project. Files under data/own/ are watched: change one
     and the pipeline reruns. Elsewhere only a changed path is seen."""
+    own_share: Fraction
+    """What these rows are of every phase's training mix, by number of examples; they are repeated as often as that
+    takes. 0 trains on none of them."""
 
 
 class DataScale(Strict):

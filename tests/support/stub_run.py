@@ -12,7 +12,7 @@ import pytest
 
 from forge.config import load_params
 from forge.data.build import TASKS, Row, read_dataset_rows, tokenize_data_rows
-from forge.data.dataset import KINDS, EncodedSet, build_set
+from forge.data.dataset import KINDS, MIXED_KINDS, EncodedSet, build_set
 from forge.data.dialogues import TOOL_PROMPT, persona_dialogues, tool_dialogues
 from forge.data.personas import PERSONA_PROMPTS
 from forge.evals import answering, persona, tool_use
@@ -155,9 +155,11 @@ def conversation(kind: str, number: int) -> Row:
     thought = {"role": "thought", "content": f"{number}+30={answer}"}
     call, result = {"role": "call", "content": f"calculator {number}+30"}, {"role": "result", "content": answer}
     row: Row = {"kind": kind, "task": TASKS[0], "difficulty": (number % 10) / 10}
+    if kind == "own":
+        row |= {"task": "own", "own_share": 0.5}
     if kind == "text":
         return {"kind": kind, "task": "text", "text": f"the cat sat on mat {number}", "difficulty": 0.5}
-    if kind in ("direct", "recall"):
+    if kind in ("direct", "recall", "own"):
         return {**row, "messages": [user, said]}
     if kind == "worked":
         return {**row, "messages": [user, thought, said]}
@@ -176,10 +178,10 @@ def write_rows(path: Path, rows: list[Row]) -> None:
 
 def conversations(each: int = 6) -> list[Row]:
     """``each`` rows of every kind."""
-    return [conversation(kind, 11 + 7 * i + k) for k, kind in enumerate(KINDS) for i in range(each)]
+    return [conversation(kind, 11 + 7 * i + k) for k, kind in enumerate(MIXED_KINDS) for i in range(each)]
 
 
-def random_set(rows: int = 24, vocab: int = 48, kinds: tuple[str, ...] = KINDS, seed: int = 0) -> EncodedSet:
+def random_set(rows: int = 24, vocab: int = 48, kinds: tuple[str, ...] = MIXED_KINDS, seed: int = 0) -> EncodedSet:
     """Random tokens of lengths 8 to 14, the last 3 to 6 supervised; kinds in turn."""
     made = []
     for i in range(rows):

@@ -50,7 +50,17 @@ def run(run: PhaseRun[Params]) -> None:
     trained = {"final_loss": result.final_loss, "trajectories_kept": trajectories.kept}
     read = {"tool_final_rate": tools["baked"].final, "persona_content_and_style": personas["baked"].both}
     questions = evaluator.questions(model)
-    run.record(metrics, headline={**trained, **facts, **after.headline(), **read, **questions.headline()})
+    run.record(
+        metrics,
+        headline={
+            **trained,
+            **facts,
+            **after.headline(),
+            **read,
+            **questions.headline(),
+            **evaluator.own_data(model).headline(),
+        },
+    )
     run.save(model, tokenizer, packed=True)
     names = {"tools": sorted(tools["baked"].tools), "personas": sorted(personas["baked"].personas)}
     target = run.publish({**names, "accuracy_tools": after.tools.mean_accuracy, **facts})

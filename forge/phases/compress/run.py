@@ -45,6 +45,7 @@ def run(run: PhaseRun[Params]) -> None:
             "quality/accuracy_vs_baking": eval_accuracy_retention(before.tools.correct, final.tools.correct),
             **final.headline(),
             **questions.headline(),
+            **evaluator.own_data(made.final).headline(),
         },
     )
     target = run.publish(

@@ -41,7 +41,7 @@ def run(run: PhaseRun[Params]) -> None:
     whole, pruned = Subject(teacher, before, source), Subject(student, after, folder)
     metrics = edge_metrics(done, *measure_edge_deployments(run, tokenizer, whole, pruned, fused))
     shown = {name: metrics[name] for name in HEADLINE}
-    read = {**after.headline(), **questions.headline()}
+    read = {**after.headline(), **questions.headline(), **evaluator.own_data(student).headline()}
     run.record(metrics, headline={"final_loss": recovery.final_loss, **shown, **read})
     target = run.publish(
         {

@@ -204,6 +204,15 @@ def test_the_report_names_the_bytes_of_the_agent(results: Path) -> None:
     assert told in (results / "report.md").read_text().splitlines()
 
 
+def test_what_the_last_phase_made_of_own_data_is_told(results: Path) -> None:
+    assert "own_data" not in gather(results, scale="smoke", seed=3)["summary"]
+    for phase, right in (("edge", 0.5), ("compress", 0.75)):
+        told = {"rows": 1234, "held_out": 8, "exact_match": right}
+        atomic_write_json(results / phase / "metrics.json", {"own": told})
+    line = "- own: 1,234 rows, exact match 0.75 on held-out 8 (from `results/compress/metrics.json`)."
+    assert line in report_to_markdown(gather(results, scale="smoke", seed=3)).splitlines()
+
+
 def test_an_unfinished_run_has_no_headline(results: Path) -> None:
     (results / "compress" / "ledger.json").unlink()
     write_report(results, scale="smoke", seed=3, partial=True)
