@@ -66,7 +66,7 @@ class TrainingParams(Strict):
     adam_ratio: Weight
     """Learning rate of embeddings and vectors against that of the matrices."""
     halt_weight: Weight
-    """Weight of the halting loss."""
+    """Weight of the halting loss; phases 1 and 2 use it too."""
     early_weight: Fraction
     """Weight of the loss at a recurrence step that is not the last; phases 1 and 2 use it too."""
     further_steps: Fraction
