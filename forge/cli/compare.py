@@ -21,7 +21,6 @@ _HEADLINE = {  # of results/headline.json: short titles, so that the parameters 
     "bpb": "BPB",
     "accuracy_thoughts": "thoughts",
     "accuracy_tools": "tools",
-    "questions_right": "questions",
     "claims_passed": "claims",
     "minutes": "min",
 }

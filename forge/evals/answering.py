@@ -79,12 +79,10 @@ def answer_all(
     if thinker is not None:
         if execute is not None:
             raise ForgeError("thoughts that vote are for answers without tools; add --no-tools (in a chat: /tools off)")
-        from forge.model.engine import Generation, decode_titan_output_ids
+        from forge.model.engine import decode_titan_output_ids
 
-        made = thinker.answer(model, prompts, max_new_tokens, seed)
-        return [
-            Generation(ids=ids, text=decode_titan_output_ids(tokenizer, ids), steps=float(model.steps)) for ids in made
-        ]
+        voted = thinker.answer(model, prompts, max_new_tokens, seed)
+        return [replace(answer, text=decode_titan_output_ids(tokenizer, answer.ids)) for answer in voted]
     banned = [token for token, wanted in ((CALL, execute is not None), (THINK, thoughts != "off")) if not wanted]
     return generate(
         model,

@@ -248,11 +248,12 @@ def test_thoughts_vote_only_where_there_is_a_thinker(home: Path, agent: Agent, m
             use()
     assert session.thoughts == "auto"
 
-    def answer(model: Any, prompts: list[list[int]], most: int, seed: int) -> list[list[int]]:
-        return [[*agent.tokenizer.encode("12"), ID["end"]]] * len(prompts)
+    def answer(model: Any, prompts: list[list[int]], most: int, seed: int) -> list[Generation]:
+        return [Generation([*agent.tokenizer.encode("12"), ID["end"]], steps=1.5)] * len(prompts)
 
     monkeypatch.setattr("forge.thinking.thinker.read_thinker_file", lambda path: SimpleNamespace(answer=answer))
     assert agent.reply(question, tools=False, thoughts="vote").text == "12"
+    assert agent.reply(question, tools=False, thoughts="vote").steps == 1.5
     assert session.command("/thoughts vote") == "thoughts are vote"
     with pytest.raises(ForgeError, match=r"add --no-tools \(in a chat: /tools off\)"):
         session.ask("x")
