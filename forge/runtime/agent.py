@@ -85,11 +85,13 @@ def readable_reply(reply: Reply, question: str) -> Reply:
     are: of an agent that learned from data of your own."""
     from forge.evals.gibberish import is_gibberish, text_goes_in_circles, words_of_answer
 
-    if not reply.text.strip() or reply.asked is not None:
+    # Where there was no room, the last word may be half of one.
+    text = reply.text.rpartition(" ")[0] if reply.finish == "length" else reply.text
+    if not text.strip() or reply.asked is not None:
         return reply
     shown = (question, *(call.result or "" for call in reply.calls))
     known = {word for text in shown for word in words_of_answer(text)}
-    junk = text_goes_in_circles(reply.text) if is_gibberish(question) else is_gibberish(reply.text, known)
+    junk = text_goes_in_circles(text) if is_gibberish(question) else is_gibberish(text, known)
     found = reply.calls[-1].result if reply.calls else None
     return replace(reply, text=answer_in_plain_words("", found)) if junk and reply.text != found else reply
 

@@ -108,6 +108,11 @@ def _toy() -> Agent:
     return Agent(model=None, tokenizer=tiny_tokenizer(), path=Path("toy"), kind="file")
 
 
+def test_an_answer_without_room_is_not_judged_by_half_a_word() -> None:
+    for text, said in (("Hel", "Hel"), ("I can calcu", "I can calcu"), ("dough dough dough dou", NO_ANSWER)):
+        assert readable_reply(Reply(text, [], "", 4, 1.0, "length"), "hello").text == said
+
+
 HALF = Generation([1, 2, 3])
 WHOLE = Generation([1, 2, 3, 4], thought="1+2=3", text="3")
 CALLED = Generation([1, 2], [ADDED], confidences=[0.5])
