@@ -215,8 +215,9 @@ def _answer_free_turn(
         for i, answer in zip(blank, ask([talks[i] for i in blank], "off"), strict=True):
             made[i] = answer
     refused = [i for i, answer in enumerate(made) if tool_refused_last_call(answer)]
-    for i, answer in zip(refused, ask([talks[i] for i in refused], thoughts, RETRY_TEMPERATURE), strict=True):
-        made[i] = answer_at_second_try(made[i], answer)
+    if refused:
+        for i, answer in zip(refused, ask([talks[i] for i in refused], thoughts, RETRY_TEMPERATURE), strict=True):
+            made[i] = answer_at_second_try(made[i], answer)
     return made
 
 
