@@ -1,3 +1,4 @@
+# make chat   set up .venv and talk to the committed agent; nothing is trained
 # make run    set up .venv from the lock and run the pipeline
 # make check  lint and the quick tests: two minutes, before every commit
 # make test   set up .venv from the locks and run all checks and tests
@@ -11,8 +12,11 @@ PYTEST := $(BIN)/python -m pytest -n 2 --dist loadfile --no-loadscope-reorder
 
 export PIP_DISABLE_PIP_VERSION_CHECK := 1
 
-.PHONY: run check test lint reference clean venv oracles
+.PHONY: chat run check test lint reference clean venv oracles
 .DEFAULT_GOAL := run
+
+chat: venv
+	$(BIN)/agent-forge chat agents/tiny.forge
 
 run: venv
 	$(BIN)/agent-forge run

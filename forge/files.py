@@ -14,6 +14,7 @@ import re
 import stat
 import tempfile
 from collections.abc import Iterable, Iterator
+from importlib.util import find_spec
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, BinaryIO
 
@@ -167,6 +168,18 @@ def refuse_special_files(directory: Path, limit: int = 1 << 26) -> None:
             raise ForgeError(f"{path}: neither a regular file nor a folder; a model holds nothing else")
         if found.st_size > limit and stat.S_ISREG(found.st_mode) and path.suffix not in (".safetensors", ".forge"):
             raise ForgeError(f"{path}: {found.st_size:,} bytes, more than such a file may have ({limit:,})")
+
+
+def text_of_package(package: str, name: str) -> str:
+    """A UTF-8 text that an installed package ships, by its path in it. The package is not imported: some take seconds.
+
+    Raises:
+        ForgeError: the package is not installed.
+    """
+    spec = find_spec(package)
+    if spec is None or not spec.submodule_search_locations:
+        raise ForgeError(f"the package {package} is not installed")
+    return Path(spec.submodule_search_locations[0], name).read_text(encoding="utf-8")
 
 
 def decode_utf8(data: bytes, where: str) -> str:

@@ -20,7 +20,7 @@ from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.evals.free_questions import QuestionSet
 from forge.interface.limits import COOLEST, HOTTEST, LARGEST_SEED, MOST_ANSWER_TOKENS
-from forge.runtime.agent import MAX_NEW_TOKENS, Thinking, refuse_text_not_utf8
+from forge.runtime.agent import MAX_NEW_TOKENS, Thinking, readable_reply, refuse_text_not_utf8
 from forge.runtime.chat import MAX_HISTORY
 
 if TYPE_CHECKING:
@@ -30,6 +30,7 @@ if TYPE_CHECKING:
 
 MAX_PROBLEMS = 100_000  # of a family
 MAX_REPEATS = 10_000
+LONGEST_SHOWN = 76  # characters of a call or a result on the way to an answer
 MAX_LINE = 1_000_000  # characters typed or piped into a chat at once
 # A dash followed by no name of an option, or by words: an option has no space before its "=".
 _TEXT_WITH_DASH = re.compile(r"--?(?![-A-Za-z])|-[^=]*\s")
@@ -214,7 +215,7 @@ def generate_command(
         raise ForgeError("the prompt is empty")
     refuse_text_not_utf8(prompt)
     with _agent_for_command(model, workspace) as agent:
-        reply = agent.reply(
+        made = agent.reply(
             [{"role": "user", "content": prompt}],
             tools=tools,
             thoughts=thoughts,
@@ -225,6 +226,7 @@ def generate_command(
             listen=None if as_json else _show_on_the_way,
             ask_below=ask_below,
         )
+    reply = readable_reply(made, prompt)
     if as_json:
         emit_command_json({**_reply_json(reply), "tokens": reply.tokens})
         return
@@ -252,7 +254,13 @@ def _show_on_the_way(kind: str, text: str) -> None:
     if kind == "text":  # the answer is shown whole
         return
     show = whisper if kind == "thought" else say
-    show(f"  [{kind}] {text}")
+    show(f"  [{kind}] {text if kind == 'thought' else _shortened(text)}")
+
+
+def _shortened(text: str) -> str:
+    """A call or a result on one line of a terminal; --json has all of it."""
+    line = " ".join(text.split())
+    return line if len(line) <= LONGEST_SHOWN else f"{line[: LONGEST_SHOWN - 3]}..."
 
 
 def chat_command(

@@ -12,7 +12,7 @@ from typing import Any, cast
 
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.dataset import KINDS, EncodedSet, build_set
+from forge.data.dataset import KINDS, OWN, EncodedSet, build_set
 from forge.data.dialogues import (
     TALK_EVERY,
     TOOL_PROMPT,
@@ -36,7 +36,7 @@ from forge.tools import TOOL_NAMES, Toolbox, set_up_tool_workspace
 LOG = logging.getLogger(__name__)
 Row = dict[str, Any]
 MAX_PHRASES = 40
-TASKS = (*SUITE, *TOOL_NAMES, *PERSONA_PROMPTS, "recall", "text", "own", TALK.name)
+TASKS = (*SUITE, *TOOL_NAMES, *PERSONA_PROMPTS, "recall", "text", OWN, TALK.name)
 
 
 def multi_step_tasks() -> list[int]:
@@ -55,8 +55,8 @@ def build_data(params: Any, seed: int, prepared: Path, workspace: Path) -> dict[
     for row in own.rows:
         # Not the first turn alone: a system prompt shared by all rows would send them all to one split.
         text = row.get("text") or "\n".join(m["content"] for m in row["messages"] if m["role"] != "system")
-        kind = "text" if "text" in row else "direct"
-        rows[dataset_split_by_hash(text)].append({"kind": kind, "task": "own", "difficulty": 0.5, **row})
+        about = {"kind": OWN, "task": OWN, "difficulty": 0.5, "own_share": params.own_share}
+        rows[dataset_split_by_hash(text)].append({**about, **row})
     tokenizer = corpus_tokenizer(rows["train"], params)
     save_tokenizer(tokenizer, prepared / "tokenizer")
     for split, examples in rows.items():
@@ -185,6 +185,7 @@ def tokenize_data_rows(tokenizer: PreTrainedTokenizerFast, rows: list[Row]) -> E
         [KINDS.index(row["kind"]) for row in rows],
         [TASKS.index(row["task"]) for row in rows],
         [row["difficulty"] for row in rows],
+        max((row.get("own_share", 0.0) for row in rows), default=0.0),
     )
 
 

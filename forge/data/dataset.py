@@ -13,12 +13,15 @@ from forge.data.render import ID
 from forge.errors import ForgeError
 from forge.files import save_safetensors
 
-KINDS = ("direct", "tooled", "tool", "persona", "recall", "text", "worked")
+MIXED_KINDS = ("direct", "tooled", "tool", "persona", "recall", "text", "worked")  # those that a mix weighs
+OWN = "own"  # rows of the user's own data, which have a share of every mix instead
+KINDS = (*MIXED_KINDS, OWN)
 
 
 @dataclass
 class EncodedSet:
-    """Examples of one split: ``ids[offsets[i]:offsets[i+1]]`` with the same slice of ``mask``."""
+    """Examples of one split: ``ids[offsets[i]:offsets[i+1]]`` with the same slice of ``mask``. ``own_share``: what own
+    rows are of every training mix, 0..1."""
 
     ids: np.ndarray
     mask: np.ndarray
@@ -26,6 +29,7 @@ class EncodedSet:
     kind: np.ndarray
     task: np.ndarray
     difficulty: np.ndarray
+    own_share: float = 0.0
 
     def __len__(self) -> int:
         return len(self.kind)
@@ -57,11 +61,12 @@ class EncodedSet:
                 if head is not None:
                     ids, mask = np.concatenate(([head], ids)), np.concatenate(([0], mask))
             rows.append((ids, mask))
-        return build_set(rows, self.kind, self.task, self.difficulty)
+        return build_set(rows, self.kind, self.task, self.difficulty, self.own_share)
 
     def subset(self, index: np.ndarray) -> EncodedSet:
         """Some of the examples, in the order of ``index``."""
-        return build_set([self.row(int(i)) for i in index], self.kind[index], self.task[index], self.difficulty[index])
+        rows = [self.row(int(i)) for i in index]
+        return build_set(rows, self.kind[index], self.task[index], self.difficulty[index], self.own_share)
 
     def sample(self, count: int, seed: int, *kinds: str) -> EncodedSet:
         """At most ``count`` examples of some kinds (default all), drawn by ``seed``, in the order of the set."""
@@ -78,6 +83,8 @@ class EncodedSet:
             "task": self.task,
             "difficulty": self.difficulty,
         }
+        if self.own_share:
+            arrays["own_share"] = np.array([self.own_share], dtype=np.float64)
         save_safetensors(path, {name: torch.from_numpy(a) for name, a in arrays.items()}, None)
 
     @classmethod
@@ -86,7 +93,9 @@ class EncodedSet:
         from safetensors.numpy import load_file
 
         try:
-            return cls(**load_file(path))
+            arrays = load_file(path)
+            share = float(arrays.pop("own_share", [0.0])[0])
+            return cls(**arrays, own_share=share)
         except Exception as error:  # safetensors raises its own type for damage
             raise ForgeError(f"{path}: {error}") from error
 
@@ -96,8 +105,9 @@ def build_set(
     kind: Sequence[int] | np.ndarray,
     task: Sequence[int] | np.ndarray,
     difficulty: Sequence[float] | np.ndarray,
+    own_share: float = 0.0,
 ) -> EncodedSet:
-    """Pack rows of (ids, mask)."""
+    """Pack rows of (ids, mask). ``own_share``: what own rows are of every training mix, 0..1."""
     if not rows:
         raise ForgeError("a set of examples must not be empty")
     offsets = np.concatenate(([0], np.cumsum([len(ids) for ids, _ in rows]))).astype(np.int64)
@@ -108,4 +118,5 @@ def build_set(
         np.asarray(kind, dtype=np.uint8),
         np.asarray(task, dtype=np.uint8),
         np.asarray(difficulty, dtype=np.float32),
+        own_share,
     )

@@ -5,10 +5,10 @@ from __future__ import annotations
 import random
 import re
 from collections.abc import Iterator
-from importlib.resources import files
 from typing import Any
 
 from forge.data.splits import dataset_split_by_hash
+from forge.files import text_of_package
 
 CHUNK_CHARS = 160
 # Scripts without spaces end a sentence by the sign alone, and a closing quote belongs to it.
@@ -23,7 +23,7 @@ _NAMES = (
 def book_chunks() -> list[str]:
     """'In the Year 2889' (public domain, shipped by reasoning_gym) in pieces of about 160 characters at
     sentence ends."""
-    book = files("reasoning_gym.data").joinpath("in_the_year_2889.txt").read_text(encoding="utf-8")
+    book = text_of_package("reasoning_gym", "data/in_the_year_2889.txt")
     start, end = book.find("*** START"), book.find("*** END")
     return chunk_text(book[book.find("\n", start) : end] if 0 <= start < end else book)
 

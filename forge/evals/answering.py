@@ -6,6 +6,7 @@ Torch is imported inside the functions, because `forge.evals` is also read by co
 from __future__ import annotations
 
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from typing import TYPE_CHECKING, Any, Literal
 
 from forge.errors import ForgeError
@@ -22,6 +23,7 @@ CALL = "<|call|>"
 THINK = "<|think|>"
 Thoughts = Literal["off", "on", "auto"]
 NO_ANSWER = "I have no answer to that."
+RETRY_TEMPERATURE = 0.5  # low: a call that is spelled otherwise, of the same meaning
 MAX_NEW_TOKENS = 144  # longest answer that is measured, where no `evaluation.answer_tokens` of a params.yaml says
 
 
@@ -77,12 +79,10 @@ def answer_all(
     if thinker is not None:
         if execute is not None:
             raise ForgeError("thoughts that vote are for answers without tools; add --no-tools (in a chat: /tools off)")
-        from forge.model.engine import Generation, decode_titan_output_ids
+        from forge.model.engine import decode_titan_output_ids
 
-        made = thinker.answer(model, prompts, max_new_tokens, seed)
-        return [
-            Generation(ids=ids, text=decode_titan_output_ids(tokenizer, ids), steps=float(model.steps)) for ids in made
-        ]
+        voted = thinker.answer(model, prompts, max_new_tokens, seed)
+        return [replace(answer, text=decode_titan_output_ids(tokenizer, answer.ids)) for answer in voted]
     banned = [token for token, wanted in ((CALL, execute is not None), (THINK, thoughts != "off")) if not wanted]
     return generate(
         model,
@@ -96,6 +96,24 @@ def answer_all(
         hear=hear,
         watch=watch,
         rules=rules,
+    )
+
+
+def tool_refused_last_call(made: Generation) -> bool:
+    """Whether an answer came after a call that its tool refused: then it is tried once more, at `RETRY_TEMPERATURE`."""
+    from forge.data.dialogues import TOOL_ERROR
+
+    return bool(made.calls) and not made.pending and made.calls[-1][1].startswith(TOOL_ERROR)
+
+
+def answer_at_second_try(first: Generation, second: Generation) -> Generation:
+    """The second of two tries, with the calls of both: all were made."""
+    return replace(
+        second,
+        ids=[*first.ids, *second.ids],
+        calls=[*first.calls, *second.calls],
+        call_scores=[*first.call_scores, *second.call_scores],
+        confidences=[*first.confidences, *second.confidences],
     )
 
 

@@ -11,36 +11,63 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from forge.data.build import Row
+from forge.data.dataset import OWN
 from forge.data.personas import PERSONAS
+from forge.data.views import dialogue_without_prompt
+from forge.evals.answering import answer_all
 from forge.evals.free_questions import FreeQuestionScore, read_free_questions, score_free_questions
 from forge.evals.measure import Measurement, measure_eval_scores
 from forge.evals.persona import PersonaScore, score_personas
 from forge.evals.shared import MeasurementTable, measurement_key
-from forge.evals.tool_use import ToolScore, score_tool_use
+from forge.evals.tool_use import ToolScore, dialogue_until_last_question, score_tool_use
 from forge.interface.params import EvaluationParams
 from forge.model import TinyTitanForCausalLM
 from forge.tools import TOOL_NAMES, Toolbox
 
+MOST_OWN = 200  # held-out own dialogues that are asked
+
 
 @dataclass(frozen=True)
 class Probes:
-    """Held-out dialogues that every model of phases 6 to 8 is asked, and the persona answers that a classifier may
-    learn from."""
+    """Held-out dialogues that every model of phases 6 to 8 is asked, the persona answers that a classifier may learn
+    from, and how many own rows are trained on."""
 
     tools: list[Row]
     personas: list[Row]
     persona_train: list[Row]
+    own: list[Row] = field(default_factory=list)
+    own_trained: int = 0
+
+
+@dataclass(frozen=True)
+class OwnDataScore:
+    """trained: own rows of the training split. correct: per held-out question of own data, 1.0 for an answer that is
+    the row's, character by character, else 0.0."""
+
+    trained: int
+    correct: list[float]
+
+    def headline(self) -> dict[str, float]:
+        """`own/rows`, `own/held_out`, `own/exact_match` (share, where anything was asked); nothing without own data."""
+        if not (self.trained or self.correct):
+            return {}
+        found: dict[str, float] = {"own/rows": self.trained, "own/held_out": len(self.correct)}
+        return found | ({"own/exact_match": sum(self.correct) / len(self.correct)} if self.correct else {})
 
 
 def pick_eval_probes(test: list[Row], train: list[Row], tool_n: int, persona_n: int) -> Probes:
-    """The first ``tool_n`` dialogues of each tool and ``persona_n`` of each persona."""
+    """The first ``tool_n`` dialogues of each tool and ``persona_n`` of each persona, and at most `MOST_OWN` own ones
+    that a user has asked something in."""
 
     def first(kind: str, task: str, n: int) -> list[Row]:
         return [row for row in test if row["kind"] == kind and row["task"] == task][:n]
 
     tools = [row for name in TOOL_NAMES for row in first("tool", name, tool_n)]
     personas = [row for name in PERSONAS for row in first("persona", name, persona_n)]
-    return Probes(tools, personas, [row for row in train if row["kind"] == "persona"])
+    asked = [row for row in test if row["kind"] == OWN and any(m["role"] == "user" for m in row.get("messages", ()))]
+    own = [row for row in asked if row["messages"][-1]["role"] == "assistant"]
+    trained = sum(row["kind"] == OWN for row in train)
+    return Probes(tools, personas, [row for row in train if row["kind"] == "persona"], own[:MOST_OWN], trained)
 
 
 @dataclass(frozen=True)
@@ -89,6 +116,26 @@ class Evaluator:
                 prompted=prompted,
                 max_new_tokens=self.params.answer_tokens,
             )
+
+    def own_data(self, model: TinyTitanForCausalLM) -> OwnDataScore:
+        """Exact match on the last answers of held-out own dialogues, asked without their system prompt, as phases 6 to
+        8 train on them."""
+        rows = self.probes.own
+        if not rows:
+            return OwnDataScore(self.probes.own_trained, [])
+        openings = [dialogue_until_last_question(dialogue_without_prompt(row)) for row in rows]
+        with Toolbox(self.workspace) as toolbox:
+            made = answer_all(
+                model,
+                self.tokenizer,
+                openings,
+                execute=toolbox.execute,
+                max_new_tokens=self.params.answer_tokens,
+                thoughts="auto",
+            )
+        wanted = [row["messages"][-1]["content"].strip() for row in rows]
+        correct = [float(answer.text.strip() == want) for answer, want in zip(made, wanted, strict=True)]
+        return OwnDataScore(self.probes.own_trained, correct)
 
     def questions(self, model: TinyTitanForCausalLM) -> FreeQuestionScore:
         """The report's half of the free questions, asked as the agent is used."""

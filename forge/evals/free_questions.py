@@ -18,7 +18,15 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.evals.answer_grading import Accepted, Verdict, grade_free_answer
-from forge.evals.answering import Message, Thoughts, answer_all, answer_in_plain_words
+from forge.evals.answering import (
+    RETRY_TEMPERATURE,
+    Message,
+    Thoughts,
+    answer_all,
+    answer_at_second_try,
+    answer_in_plain_words,
+    tool_refused_last_call,
+)
 from forge.files import read_jsonl
 
 if TYPE_CHECKING:
@@ -186,11 +194,19 @@ def _answer_free_turn(
     thoughts: Thoughts,
     max_new_tokens: int,
 ) -> list[Generation]:
-    """Answers in order; where a thought found no end and nothing else was written, one without a thought, as in use."""
+    """Answers in order, as in use: where a thought found no end and nothing else was written, one without a thought,
+    and a second one where a tool refused the last call."""
 
-    def ask(some: Sequence[list[Message]], wanted: Thoughts) -> list[Generation]:
+    def ask(some: Sequence[list[Message]], wanted: Thoughts, temperature: float = 0.0) -> list[Generation]:
         return answer_all(
-            model, tokenizer, some, execute=toolbox.execute, max_new_tokens=max_new_tokens, thoughts=wanted
+            model,
+            tokenizer,
+            some,
+            execute=toolbox.execute,
+            max_new_tokens=max_new_tokens,
+            thoughts=wanted,
+            temperature=temperature,
+            seed=int(temperature > 0),
         )
 
     made = ask(talks, thoughts)
@@ -198,6 +214,10 @@ def _answer_free_turn(
     if thoughts != "off" and blank:
         for i, answer in zip(blank, ask([talks[i] for i in blank], "off"), strict=True):
             made[i] = answer
+    refused = [i for i, answer in enumerate(made) if tool_refused_last_call(answer)]
+    if refused:
+        for i, answer in zip(refused, ask([talks[i] for i in refused], thoughts, RETRY_TEMPERATURE), strict=True):
+            made[i] = answer_at_second_try(made[i], answer)
     return made
 
 

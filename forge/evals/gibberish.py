@@ -9,7 +9,8 @@ from __future__ import annotations
 import functools
 import re
 from collections.abc import Collection
-from importlib.resources import files
+
+from forge.files import text_of_package
 
 MOST_UNKNOWN = 0.5  # share of a text's words that may be in no word list
 MOST_REPEATS = 3  # times that a word or a group of words may follow itself before it counts as going round
@@ -49,9 +50,8 @@ def known_english_words() -> frozenset[str]:
         *TALK_ANSWERS.values(),
         *(repr((asked.frames, [(i.cores, i.sentences, i.frames) for i in asked.intents])) for asked in subjects),
     ]
-    lists = files("reasoning_gym.data")
-    short = lists.joinpath("words.csv").read_text(encoding="utf-8")
-    long = lists.joinpath("words3to10.txt").read_text(encoding="utf-8").split()
+    short = text_of_package("reasoning_gym", "data/words.csv")
+    long = text_of_package("reasoning_gym", "data/words3to10.txt").split()
     found = {word for text in (*texts, short) for word in words_of_answer(text)}
     return frozenset(found | {word.lower() for word in long if len(word) >= LONG_WORD})
 

@@ -15,24 +15,37 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_valida
 
 from forge.errors import ForgeError
 from forge.evals.suite import SuiteScore
-from forge.files import read_json
+from forge.files import read_json, sha256_file
 
 if TYPE_CHECKING:
+    from forge.evals.bootstrap import Interval
+    from forge.evals.free_questions import FreeQuestionScore
     from forge.evals.measure import Measurement
+    from forge.evals.tool_use import ToolScore
+
+
+@dataclass(frozen=True)
+class LedgerScores:
+    """What the columns are taken from. suite: of every phase. questions, tools: of phases 6 to 8, whose models are
+    asked as an agent is used; None before."""
+
+    suite: Measurement
+    questions: FreeQuestionScore | None = None
+    tools: ToolScore | None = None
 
 
 @dataclass(frozen=True)
 class Column:
-    """A quality that each phase's model is measured for.
+    """A quality that a phase's model is measured for.
 
-    key: in ledger.json. title: above the column. of: its value in a measurement, or the score whose mean it is and
-    whose problems give its interval; None where it was not asked for. bounds: lowest and highest value that can be,
-    None for any. says: what it is. optional: a row may lack it: not asked for, or older than the column.
+    key: in ledger.json. title: above the column. of: its value, a value with its interval, or the score whose mean it
+    is and whose problems give its interval; None where it was not asked for. bounds: lowest and highest value that can
+    be, None for any. says: what it is. optional: a row may lack it: not asked for, or older than the column.
     """
 
     key: str
     title: str
-    of: Callable[[Measurement], SuiteScore | float | None]
+    of: Callable[[LedgerScores], SuiteScore | Interval | float | None]
     bounds: tuple[float, float] | None
     says: str
     optional: bool = False
@@ -40,12 +53,28 @@ class Column:
 
 _SHARE = (0.0, 1.0)
 COLUMNS = (
-    Column("bpb", "BPB", lambda m: m.bpb, None, "bits per UTF-8 byte of held-out text"),
-    Column("accuracy_no_tools", "suite, at once", lambda m: m.no_tools, _SHARE, "no tools, no thoughts"),
-    Column("accuracy_thoughts", "thoughts", lambda m: m.thoughts, _SHARE, "no tools, a thought for every answer", True),
-    Column("accuracy_tools", "tools", lambda m: m.tools, _SHARE, "no thoughts, no word about tools"),
-    Column("accuracy_tools_prompted", "tools explained", lambda m: m.prompted, _SHARE, "explained in the prompt", True),
-    Column("accuracy_all", "all", lambda m: m.everything, _SHARE, "tools and thoughts left to the model", True),
+    Column("bpb", "BPB", lambda s: s.suite.bpb, None, "bits per UTF-8 byte of held-out text"),
+    Column("accuracy_no_tools", "suite, at once", lambda s: s.suite.no_tools, _SHARE, "no tools, no thoughts"),
+    Column("accuracy_thoughts", "thoughts", lambda s: s.suite.thoughts, _SHARE, "no tools, always a thought", True),
+    Column("accuracy_tools", "tools", lambda s: s.suite.tools, _SHARE, "no thoughts, no word about tools"),
+    Column("accuracy_tools_prompted", "tools explained", lambda s: s.suite.prompted, _SHARE, "in the prompt", True),
+    Column("accuracy_all", "all", lambda s: s.suite.everything, _SHARE, "tools and thoughts left to the model", True),
+    Column(
+        "tool_final",
+        "tool answers",
+        lambda s: None if s.tools is None else s.tools.final,
+        _SHARE,
+        "of questions that need a tool, those whose answer tells its result (phases 6 to 8)",
+        True,
+    ),
+    Column(
+        "questions_right",
+        "free questions",
+        lambda s: None if s.questions is None else s.questions.shares["right"],
+        _SHARE,
+        "of questions as people type them, those answered right (phases 6 to 8)",
+        True,
+    ),
 )
 
 
@@ -60,6 +89,8 @@ class LedgerRow(BaseModel):
     parameters: int = Field(ge=1)
     seconds: float = Field(ge=0.0)
     files: list[str] = Field(min_length=1)
+    sha256: dict[str, str] = {}
+    """Of each of the files; empty in a row that is older than this field."""
     ci95: dict[str, tuple[float, float]] = {}
     """Lowest and highest value of a column, by its key: 95 % interval over the problems that were asked."""
 
@@ -111,15 +142,22 @@ def ledger_deployable_files(names: Sequence[str], directory: Path | str) -> list
     return found
 
 
-def ledger_row(phase: str, files: Sequence[Path], parameters: int, measured: Measurement, seconds: float) -> LedgerRow:
-    """Build a row; `bytes` is measured on disk here and cannot be passed in. Intervals are Wilson's."""
-    from forge.evals.bootstrap import mean_interval  # numpy: not for those who only read rows
+def ledger_row(phase: str, files: Sequence[Path], parameters: int, scores: LedgerScores, seconds: float) -> LedgerRow:
+    """Build a row; `bytes` and `sha256` are taken on disk here and cannot be passed in. Intervals are Wilson's."""
+    from forge.evals.bootstrap import Interval, mean_interval  # numpy: not for those who only read rows
 
     if not files:
         raise ForgeError(f"ledger: {phase} names no file")
-    found = {column.key: column.of(measured) for column in COLUMNS}
-    scores = {key: score for key, score in found.items() if isinstance(score, SuiteScore)}
-    intervals = {key: mean_interval(score.correct) for key, score in scores.items()}
+    values: dict[str, float | None] = {}
+    intervals: dict[str, tuple[float, float]] = {}
+    for column in COLUMNS:
+        found = column.of(scores)
+        if isinstance(found, SuiteScore):
+            values[column.key], intervals[column.key] = found.mean_accuracy, mean_interval(found.correct)[1:]
+        elif isinstance(found, Interval):
+            values[column.key], intervals[column.key] = found.diff, found[1:]
+        else:
+            values[column.key] = found
     return LedgerRow.model_validate(
         {
             "phase": phase,
@@ -127,9 +165,9 @@ def ledger_row(phase: str, files: Sequence[Path], parameters: int, measured: Mea
             "parameters": parameters,
             "seconds": seconds,
             "files": [_ledger_file_path(path) for path in files],
-            "ci95": {key: (interval.low, interval.high) for key, interval in intervals.items()},
-            **found,
-            **{key: score.mean_accuracy for key, score in scores.items()},
+            "sha256": {_ledger_file_path(path): sha256_file(path) for path in files},
+            "ci95": intervals,
+            **values,
         }
     )
 

@@ -15,6 +15,9 @@ class DataBase(Strict):
     own_data: list[Annotated[str, Field(min_length=1)]]
     """Your own text, JSON or Parquet files, as paths from the project. Files under data/own/ are watched: change one
     and the pipeline reruns. Elsewhere only a changed path is seen."""
+    own_share: Fraction
+    """What these rows are of every phase's training mix, by number of examples; they are repeated as often as that
+    takes. 0 trains on none of them."""
 
 
 class DataScale(Strict):
@@ -63,7 +66,7 @@ class TrainingParams(Strict):
     adam_ratio: Weight
     """Learning rate of embeddings and vectors against that of the matrices."""
     halt_weight: Weight
-    """Weight of the halting loss."""
+    """Weight of the halting loss; phases 1 and 2 use it too."""
     early_weight: Fraction
     """Weight of the loss at a recurrence step that is not the last; phases 1 and 2 use it too."""
     further_steps: Fraction

@@ -12,6 +12,14 @@ RESULTS = Path("results")
 MODELS = Path("models")
 SETTLED = "settled.safetensors"  # beside the trunk's weights: those of phase 1 without branches, its rate decayed
 AGENT_FILE = MODELS / "compress" / "agent.forge"
+FULL_WEIGHTS, PACKED_WEIGHTS = "model.safetensors", "packed.safetensors"
+
+
+def weights_of_model_directory(directory: Path) -> Path:
+    """The weights that a model directory is loaded from: those that are trained on, or, where someone copied only what
+    is deployed, the packed ones. Where neither is there, the path of the former."""
+    full, packed = directory / FULL_WEIGHTS, directory / PACKED_WEIGHTS
+    return packed if packed.is_file() and not full.exists() else full
 
 
 def declared_stage_name(stage: str, branch: str | None = None) -> str:

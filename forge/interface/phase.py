@@ -13,6 +13,8 @@ from typing import Literal
 
 from forge.interface.paths import (
     CODE,
+    FULL_WEIGHTS,
+    PACKED_WEIGHTS,
     PREPARED,
     RESULTS,
     WORKSPACE,
@@ -193,5 +195,5 @@ _COMPANIONS = (
     "special_tokens_map.json?",
     "think_gate.safetensors?",
 )
-FULL_PRECISION = ("model.safetensors", *_COMPANIONS)
-PACKED = ("packed.safetensors", *_COMPANIONS)
+FULL_PRECISION = (FULL_WEIGHTS, *_COMPANIONS)
+PACKED = (PACKED_WEIGHTS, *_COMPANIONS)

@@ -19,7 +19,7 @@ if TYPE_CHECKING:
     from forge.data.dataset import EncodedSet
     from forge.evals.claims import Claim
     from forge.evals.evaluator import Evaluator
-    from forge.evals.measure import Measurement
+    from forge.evals.ledger import LedgerScores
     from forge.interface.params import EvaluationParams, TrainingParams
     from forge.model import TinyTitanForCausalLM
 
@@ -146,7 +146,7 @@ class PhaseRun(LoopRun, Protocol[P_co]):
         """
 
     def ledger(
-        self, model: TinyTitanForCausalLM, measured: Measurement, directory: Path, seconds: float | None = None
+        self, model: TinyTitanForCausalLM, scores: LedgerScores, directory: Path, seconds: float | None = None
     ) -> None:
         """Write the phase's row of the ledger: the bytes of its deployable files as they are on disk.
 

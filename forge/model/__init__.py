@@ -10,6 +10,7 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 from forge.data.tokenizer import read_tokenizer
 from forge.errors import ForgeError
 from forge.files import atomic_write_text, read_json, refuse_special_files, save_safetensors
+from forge.interface.paths import FULL_WEIGHTS, PACKED_WEIGHTS, weights_of_model_directory
 from forge.model.beside import AUTO_MAP, write_files_beside_weights
 from forge.model.config import TinyTitanConfig
 from forge.model.fit import check_weights_fit
@@ -37,11 +38,14 @@ def save_model(model: TinyTitanForCausalLM, directory: Path | str) -> None:
     model.config.auto_map = dict(AUTO_MAP)
     write_files_beside_weights(folder)
     atomic_write_text(folder / "config.json", model.config.to_json_string(use_diff=False))
-    save_safetensors(folder / "model.safetensors", dict(model.state_dict()), {"format": "pt"})
+    save_safetensors(folder / FULL_WEIGHTS, dict(model.state_dict()), {"format": "pt"})
 
 
 def load_model(directory: Path | str) -> TinyTitanForCausalLM:
     """Read what :func:`save_model` wrote, whoever says that it did; no code that lies there is run.
+
+    Where the packed weights of a ternary model lie there without those that it was trained on, they are what it is
+    loaded from: a model with the same answers, which cannot be trained further.
 
     Raises:
         ForgeError: names a file that is missing, damaged or no regular one, a value of the configuration that is out
@@ -50,16 +54,25 @@ def load_model(directory: Path | str) -> TinyTitanForCausalLM:
     from safetensors import SafetensorError
     from safetensors.torch import load_file
 
+    from forge.model.packed import check_packed_weights_fit, load_packed
+
     folder = Path(directory)
     refuse_special_files(folder)
-    config, weights = _read_config(folder), folder / "model.safetensors"
+    config, weights = _read_config(folder), weights_of_model_directory(folder)
     if not weights.is_file():
         raise ForgeError(f"{folder}: no {weights.name}; this is not a model directory")
-    check_weights_fit(weights, config, TinyTitanForCausalLM)
+    packed = weights.name == PACKED_WEIGHTS
+    if packed:
+        check_packed_weights_fit(weights, config)
+    else:
+        check_weights_fit(weights, config, TinyTitanForCausalLM)
     model = TinyTitanForCausalLM(config)
     try:
-        model.load_state_dict(load_file(weights))
-    except (OSError, SafetensorError, RuntimeError) as error:
+        if packed:
+            model = load_packed(weights, model)
+        else:
+            model.load_state_dict(load_file(weights))
+    except (ForgeError, OSError, SafetensorError, RuntimeError) as error:
         raise ForgeError(f"{weights}: {str(error).splitlines()[0]}") from error
     for name, tensor in model.state_dict().items():
         if not bool(torch.isfinite(tensor).all()):

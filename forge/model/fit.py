@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import Any, TypeVar
 
@@ -44,7 +44,15 @@ def check_weights_fit(path: Path, config: Any, architecture: Callable[[Any], nn.
             shape or type.
     """
     model = model_without_weights(config, architecture)
-    wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
+    check_tensors_fit(path, {name: (tuple(tensor.shape), _KINDS) for name, tensor in model.state_dict().items()})
+
+
+def check_tensors_fit(path: Path, wanted: Mapping[str, tuple[tuple[int, ...], Sequence[str]]]) -> None:
+    """Compare what the header of a safetensors file lists with the shape and the allowed types of each tensor.
+
+    Raises:
+        ForgeError: as :func:`check_weights_fit`.
+    """
     try:
         with safe_open(path, framework="pt") as stored:
             slices = {name: stored.get_slice(name) for name in stored.keys()}  # noqa: SIM118 - not a dict
@@ -57,7 +65,8 @@ def check_weights_fit(path: Path, config: Any, architecture: Callable[[Any], nn.
         shape, kind = found[name]
         if name not in wanted:
             raise ForgeError(f"{path}: weight {name[:80]} is none of those that the configuration asks for")
-        if shape != wanted[name]:
-            raise ForgeError(f"{path}: weight {name} has shape {shape}, the configuration asks for {wanted[name]}")
-        if kind not in _KINDS:
-            raise ForgeError(f"{path}: weight {name} is of type {kind}, not one of {', '.join(_KINDS)}")
+        right_shape, right_kinds = wanted[name]
+        if shape != right_shape:
+            raise ForgeError(f"{path}: weight {name} has shape {shape}, the configuration asks for {right_shape}")
+        if kind not in right_kinds:
+            raise ForgeError(f"{path}: weight {name} is of type {kind}, not one of {', '.join(right_kinds)}")

@@ -22,8 +22,11 @@ from torch import Tensor
 
 from forge.errors import ForgeError
 from forge.files import save_safetensors
-from forge.model import TinyTitanForCausalLM, names_of_core_model_weights
+from forge.interface.paths import PACKED_WEIGHTS
+from forge.model.config import TinyTitanConfig
+from forge.model.fit import check_tensors_fit, model_without_weights
 from forge.model.quantizers import frozen_titan_weight_codes, rowwise, ternary
+from forge.model.titan import TinyTitanForCausalLM, names_of_core_model_weights
 
 TRITS_PER_BYTE = 5
 EMBEDDING = "embed.weight"
@@ -137,7 +140,7 @@ def unpack_state_dict(packed: Mapping[str, Tensor], shapes: Mapping[str, tuple[i
     return state
 
 
-PACKED = "packed.safetensors"
+PACKED = PACKED_WEIGHTS
 
 
 @dataclass(frozen=True)
@@ -164,6 +167,30 @@ def packing_counts(model: TinyTitanForCausalLM) -> PackingCounts:
     seconds, linears = time.perf_counter() - started, model.core_linears()
     codes = torch.cat([(linears[n.removesuffix(".weight")].effective_weight() == 0).flatten() for n in names])
     return PackingCounts(len(names), len(weights) - len(names), float(codes.float().mean()), seconds)
+
+
+def check_packed_weights_fit(path: Path, config: TinyTitanConfig) -> None:
+    """Compare the header of a packed file with what :func:`pack_model` writes for a configuration; no tensor is read.
+
+    Raises:
+        ForgeError: the file is not readable, or names the first tensor that is missing, not asked for or of another
+            shape or type.
+    """
+    model = model_without_weights(config, TinyTitanForCausalLM)
+    core, layout = set(names_of_core_model_weights(model)), dict[str, tuple[tuple[int, ...], tuple[str]]]()
+    for name, tensor in model.state_dict().items():
+        shape, n = tuple(tensor.shape), tensor.numel()
+        if name in core:
+            layout |= {f"{name}.trits": ((-(-n // TRITS_PER_BYTE),), ("U8",)), f"{name}.scale": ((), ("F32",))}
+        elif name == EMBEDDING and config.embed_bits:
+            layout[f"{name}.scale"] = (shape[:1], ("F16",))
+            halves = config.embed_bits == 4
+            layout[f"{name}.{'nibbles' if halves else 'codes'}"] = (
+                ((-(-n // 2),), ("U8",)) if halves else (shape, ("I8",))
+            )
+        else:
+            layout[name] = (shape, ("F32",))
+    check_tensors_fit(path, layout)
 
 
 def load_packed(path: Path, like: TinyTitanForCausalLM) -> TinyTitanForCausalLM:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Callable, Collection, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cached_property, partial
 from pathlib import Path
 from types import TracebackType
@@ -11,7 +11,14 @@ from typing import TYPE_CHECKING, Any, Literal
 
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
-from forge.evals.answering import Message, answer_all, answer_in_plain_words
+from forge.evals.answering import (
+    RETRY_TEMPERATURE,
+    Message,
+    answer_all,
+    answer_at_second_try,
+    answer_in_plain_words,
+    tool_refused_last_call,
+)
 from forge.runtime.writing import AnswerText
 
 if TYPE_CHECKING:
@@ -70,6 +77,23 @@ class Reply:
     steps: float
     finish: Finish
     asked: Call | None = None
+
+
+def readable_reply(reply: Reply, question: str) -> Reply:
+    """A reply as it is shown to a person: in place of gibberish it tells the last call's result, or that there is no
+    answer. The reply itself is left as it is where its words may be of a language that no list knows, as the question's
+    are: of an agent that learned from data of your own."""
+    from forge.evals.gibberish import is_gibberish, text_goes_in_circles, words_of_answer
+
+    # Where there was no room, the last word may be half of one.
+    text = reply.text.rpartition(" ")[0] if reply.finish == "length" else reply.text
+    if not text.strip() or reply.asked is not None:
+        return reply
+    shown = (question, *(call.result or "" for call in reply.calls))
+    known = {word for text in shown for word in words_of_answer(text)}
+    junk = text_goes_in_circles(text) if is_gibberish(question) else is_gibberish(text, known)
+    found = reply.calls[-1].result if reply.calls else None
+    return replace(reply, text=answer_in_plain_words("", found)) if junk and reply.text != found else reply
 
 
 def _call_failed(result: str) -> bool:
@@ -145,7 +169,8 @@ class Agent:
     ) -> Reply:
         """Continue a conversation whose last turn is the user's, or the result of a call.
 
-        A thought that does not end within `max_new_tokens` is dropped, and the answer written without one.
+        A thought that does not end within `max_new_tokens` is dropped, and the answer written without one. Where a tool
+        refused the last call, the answer is tried once more; if that comes to nothing either, it says what failed.
 
         Args:
             messages: {"role", "content"} each; roles are system, user, assistant, call (its text) and result.
@@ -178,6 +203,9 @@ class Agent:
         made = writer.write(thoughts, **options)
         if thoughts != "off" and not (made.thought or made.calls or made.pending or made.text.strip()):
             made = writer.write("off", **options)  # the thought found no end, and half of one is no answer
+        if run and tool_refused_last_call(made):
+            again = {**options, "temperature": max(temperature, RETRY_TEMPERATURE), "seed": seed + 1}
+            made = answer_at_second_try(made, writer.write(thoughts, **again))
         return writer.reply(made, max_new_tokens)
 
     @cached_property

@@ -9,9 +9,11 @@ from typing import cast, get_args
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.evals.answering import Message
-from forge.runtime.agent import MAX_NEW_TOKENS, Agent, Listener, Reply, Thinking
+from forge.runtime.agent import MAX_NEW_TOKENS, Agent, Listener, Reply, Thinking, readable_reply
 
 MAX_HISTORY = 1000  # turns that the agent may be shown
+EXAMPLES = ("what is 17 * 23?", "what is the capital of Norway?", "how many lamps are in stock?")
+COMMANDS = "/persona [NAME], /tools [on|off], /thoughts [on|off|auto], /history N, /help, /quit"
 YES = ("yes", "y", "yes please", "yes, please", "yeah", "ok", "right")
 
 
@@ -45,7 +47,7 @@ class ChatSession:
         question: Message = {"role": "user", "content": self.asked if meant else text}
         shown = turns[-self.history :] if self.history > 0 else []
         messages = [message for turn in shown for message in turn]
-        reply = self.agent.reply(
+        made = self.agent.reply(
             [*messages, question],
             tools=self.tools,
             thoughts=self.thoughts,
@@ -54,6 +56,7 @@ class ChatSession:
             listen=listen,
             ask_below=0.0 if meant else self.ask_below,
         )
+        reply = readable_reply(made, question["content"])
         self.asked = question["content"] if reply.asked else ""
         turn = [question]
         for call in reply.calls:
@@ -71,10 +74,7 @@ class ChatSession:
         if name == "persona":
             return self._set_persona(value)
         if name == "tools":
-            if value not in ("", "on", "off"):
-                raise ForgeError("/tools takes on or off")
-            self.tools = not self.tools if value == "" else value == "on"
-            return f"tools are {'on' if self.tools else 'off'}"
+            return self._set_tools(value)
         if name == "thoughts":
             return self._set_thoughts(value)
         if name == "history":
@@ -83,8 +83,21 @@ class ChatSession:
             self.history = int(value)
             return f"the agent sees {self.history} past turns"
         if name == "help":
-            return "/persona [NAME], /tools [on|off], /thoughts [on|off|auto], /history N, /help, /quit"
+            return self._help()
         raise ForgeError(f"unknown command /{name}; try /help")
+
+    def _help(self) -> str:
+        from forge.data.talk import ABILITIES
+
+        own = f" And what you declared: {', '.join(tool.name for tool in self.agent.declared)}."
+        lines = [f"{ABILITIES}{own if self.agent.declared else ''} For example:", *(f"  {line}" for line in EXAMPLES)]
+        return "\n".join([*lines, COMMANDS])
+
+    def _set_tools(self, value: str) -> str:
+        if value not in ("", "on", "off"):
+            raise ForgeError("/tools takes on or off")
+        self.tools = value == "on" if value else self.tools
+        return f"tools are {'on' if self.tools else 'off'}: {', '.join(self.agent.tools)}"
 
     def _set_thoughts(self, value: str) -> str:
         known = get_args(Thinking)

@@ -7,7 +7,7 @@ from pathlib import Path
 
 from forge.errors import ForgeError
 from forge.files import read_json, refuse_special_files
-from forge.interface.paths import AGENT_FILE
+from forge.interface.paths import AGENT_FILE, weights_of_model_directory
 from forge.runtime.agent import Agent
 
 MODEL_TYPE = "tinytitan"  # as config.json says
@@ -30,8 +30,8 @@ def load_agent(path: Path | str, *, workspace: Path | str | None = None) -> Agen
     """Load an agent; the path alone suffices, nothing else is read.
 
     Args:
-        path: a model directory (config.json, model.safetensors, tokenizer.json), an agent.forge file, or a directory
-        that holds one.
+        path: a model directory (config.json, tokenizer.json, and model.safetensors or packed.safetensors), an
+        agent.forge file, or a directory that holds one.
         workspace: folder of documents, files and database for the tools; default: the one built into the
         package.
     Raises ForgeError, in one line, when the path is missing, is neither of the two, or is damaged.
@@ -47,7 +47,7 @@ def load_agent(path: Path | str, *, workspace: Path | str | None = None) -> Agen
 
 def _load_directory(folder: Path, workspace: Path | None) -> Agent:
     refuse_special_files(folder)
-    for name in ("config.json", "model.safetensors", "tokenizer.json"):
+    for name in ("config.json", weights_of_model_directory(folder).name, "tokenizer.json"):
         if not (folder / name).is_file():
             raise ForgeError(f"{folder}: not a model directory, {name} is missing")
         if name == "config.json":

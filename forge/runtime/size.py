@@ -1,5 +1,5 @@
-"""How big an agent is, in bytes on disk, part by part. Reads headers only: no tensor is loaded, no torch
-imported.
+"""How big an agent is, in bytes on disk, part by part. Reads headers only, without torch; a directory that holds packed
+weights alone is loaded to count them.
 """
 
 from __future__ import annotations
@@ -9,6 +9,7 @@ from typing import Any
 
 from forge.errors import ForgeError
 from forge.files import count_safetensors_parameters, safetensors_entries
+from forge.interface.paths import PACKED_WEIGHTS, weights_of_model_directory
 from forge.interface.phase import PACKED
 from forge.runtime.load import find_model
 
@@ -30,19 +31,25 @@ def _agent_sizes_by_group(path: Path) -> dict[str, int]:
 
 
 def _size_of_runtime_agent_folder(folder: Path) -> dict[str, Any]:
-    full = folder / "model.safetensors"
-    packed = folder / "packed.safetensors"
-    weights = packed if packed.is_file() else full
-    for needed in (full, folder / "config.json"):
+    loaded, packed = weights_of_model_directory(folder), folder / PACKED_WEIGHTS
+    for needed in (loaded, folder / "config.json"):
         if not needed.is_file():
             raise ForgeError(f"{folder}: not a model directory, {needed.name} is missing")
-    parts = _agent_sizes_by_group(weights)
+    parts = _agent_sizes_by_group(packed if packed.is_file() else loaded)
     parts["config"] = (folder / "config.json").stat().st_size
     names = {name.removesuffix("?") for name in PACKED if "token" in name}
     parts["tokenizer"] = sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
-    if not (parameters := count_safetensors_parameters(full)):
-        raise ForgeError(f"{full}: holds no weights")
+    parameters = _packed_agent_parameters(folder) if loaded == packed else count_safetensors_parameters(loaded)
+    if not parameters:
+        raise ForgeError(f"{loaded}: holds no weights")
     return {"total_bytes": sum(parts.values()), "parameters": parameters, "by_component": parts}
+
+
+def _packed_agent_parameters(folder: Path) -> int:
+    """Weights of a directory without the full ones: five share a byte, so the header does not say how many."""
+    from forge.model import load_model
+
+    return load_model(folder).num_parameters()
 
 
 def size_report(path: Path | str) -> dict[str, Any]:

@@ -28,7 +28,7 @@ class Thought:
 
     ids: all of it. inside: the thought without its end; answer: what came after that, up to and with ``<|end|>``.
     closed: whether the thought ended by itself; if not, there is no answer. fluency: geometric mean of the
-    probabilities of its tokens and of its end.
+    probabilities of its tokens and of its end. steps: mean recurrence steps per token of thought and answer.
     """
 
     ids: list[int]
@@ -36,14 +36,15 @@ class Thought:
     answer: list[int]
     closed: bool
     fluency: float
+    steps: float = 0.0
 
     @classmethod
-    def of(cls, ids: list[int], fluency: float) -> Thought:
+    def of(cls, ids: list[int], fluency: float, steps: float = 0.0) -> Thought:
         """From all that was written."""
         closed = ID["/think"] in ids
         end = ids.index(ID["/think"]) if closed else len(ids)
         inside = [token for token in ids[:end] if token != ID["end"]]
-        return cls(ids, inside, ids[end + 1 :], closed, fluency)
+        return cls(ids, inside, ids[end + 1 :], closed, fluency, steps)
 
 
 def thought_sampling_seed(seed: int, step: int) -> int:
@@ -75,7 +76,7 @@ def write_thoughts(
         ban_ids=NEVER_THOUGHT,
         scored=True,
     )
-    written = [Thought.of(generation.ids, generation.fluency) for generation in made]
+    written = [Thought.of(generation.ids, generation.fluency, generation.steps) for generation in made]
     return [written[row * thoughts : (row + 1) * thoughts] for row in range(len(prompts))]
 
 

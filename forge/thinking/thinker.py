@@ -20,6 +20,7 @@ from forge.data.render import ID
 from forge.errors import ForgeError
 from forge.interface.limits import COOLEST, HOTTEST
 from forge.model import TinyTitanForCausalLM, load_titan_tokenizer
+from forge.model.engine import Generation
 from forge.thinking.coherence import COMPONENTS, Calibration, Scores, coherence_components
 from forge.thinking.gate import ThoughtGate
 from forge.thinking.rows import PROMPTS_AT_ONCE, Ids, slice_prompts_for_thinker
@@ -45,6 +46,11 @@ class Thoughts:
         """Of each prompt the answer with the most coherence behind it; the likeliest thought's where none is valid."""
         votes = self.coherence * self.valid
         return [weigh_thought_answers(*row) for row in zip(self.answers, votes, self.valid, strict=True)]
+
+    def mean_steps(self) -> list[float]:
+        """Of each prompt the mean number of recurrence steps per token of all its thoughts and their answers."""
+        rows = [[(len(thought.ids), thought.steps) for thought in row] for row in self.written]
+        return [sum(n * steps for n, steps in row) / max(1, sum(n for n, _ in row)) for row in rows]
 
     def majority(self) -> list[list[int]]:
         """Of each prompt the answer that most thoughts gave, coherent or not."""
@@ -123,18 +129,20 @@ class Thinker:
 
     def answer(
         self, model: TinyTitanForCausalLM, prompts: Sequence[Ids], max_new_tokens: int, seed: int = 0
-    ) -> list[list[int]]:
-        """What the thoughts vote for (ids with ``<|end|>``), without tools; where none has a vote, what comes after the
-        likeliest.
+    ) -> list[Generation]:
+        """What the thoughts vote for (ids with ``<|end|>``, and the mean steps of the thoughts), without tools; where
+        none has a vote, what comes after the likeliest.
 
         ForgeError for a model of another width than the gate's.
         """
         if self.gate.inner.out_features != model.config.hidden_size:
             raise ForgeError("the think gate beside this model belongs to one of another width")
-        found: list[list[int]] = []
+        found: list[Generation] = []
         for index, part in enumerate(slice_prompts_for_thinker(len(prompts), PROMPTS_AT_ONCE)):
-            found += self.think(model, prompts[part], max_new_tokens, thought_sampling_seed(seed, index)).vote()
-        return [answer or [ID["end"]] for answer in found]
+            thoughts = self.think(model, prompts[part], max_new_tokens, thought_sampling_seed(seed, index))
+            voted = zip(thoughts.vote(), thoughts.mean_steps(), strict=True)
+            found += [Generation(ids=ids or [ID["end"]], steps=steps) for ids, steps in voted]
+        return found
 
     def to_bytes(self) -> bytes:
         """As a safetensors file: the gate, the calibration, the settings in its header."""

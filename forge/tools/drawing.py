@@ -4,8 +4,8 @@ from __future__ import annotations
 
 import functools
 import random
-from importlib.resources import files
 
+from forge.files import text_of_package
 from forge.tools.content import CARDS, TABLES
 
 # fmt: off
@@ -89,7 +89,7 @@ def number_in_words(number: int) -> str:
 @functools.cache
 def _dictionary() -> tuple[str, ...]:
     """English words of 4 to 10 letters, of the list that reasoning_gym ships."""
-    words = files("reasoning_gym.data").joinpath("words3to10.txt").read_text(encoding="utf-8").split()
+    words = text_of_package("reasoning_gym", "data/words3to10.txt").split()
     return tuple(word for word in words if word.isascii() and word.islower() and len(word) > 3)
 
 

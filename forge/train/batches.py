@@ -9,7 +9,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from forge.data.dataset import KINDS, EncodedSet
+from forge.data.dataset import KINDS, OWN, EncodedSet
 from forge.errors import ForgeError
 
 WINDOW_BATCHES = 24  # examples are sorted by length inside windows of this many batches
@@ -80,13 +80,19 @@ def plan_batches(
 ) -> list[np.ndarray]:
     """``steps`` lists of example indices, each at most ``batch_tokens`` tokens with its padding.
 
-    ``shares``: relative number of examples by kind. ``max_difficulty`` leaves out harder ones (curriculum).
+    ``shares``: relative number of examples by kind, of what own rows leave over: they have the set's ``own_share``,
+    repeated as often as that takes. ``max_difficulty`` leaves out harder ones (curriculum), but no own ones.
     """
     rng = np.random.default_rng(seed)
     pools = {
         kind: np.flatnonzero((data.kind == KINDS.index(kind)) & (data.difficulty <= max_difficulty)) for kind in shares
     }
     live = {kind: share for kind, share in shares.items() if share > 0 and len(pools[kind])}
+    own = data.where(OWN)
+    if data.own_share and len(own):
+        weights = sum(live.values()) or 1.0
+        left = {kind: share * (1 - data.own_share) for kind, share in live.items()} if data.own_share < 1 else {}
+        live, pools[OWN] = {**left, OWN: weights * data.own_share}, own
     if not live:
         raise ForgeError(f"no training examples of the kinds {', '.join(shares)}")
     total = sum(live.values())

@@ -167,6 +167,62 @@ HOSTILE_DIRECTORIES: dict[str, tuple[Callable[[Path], None], str]] = {
 }
 
 
+def _packed(name: str, **changes: Any) -> Callable[[Path], None]:
+    return _rewrite("packed.safetensors", _header(lambda header: header[name].update(changes)))
+
+
+def _packed_bytes(name: str, make: Callable[[bytes], bytes]) -> Callable[[Path], None]:
+    """Other bytes for one tensor, as many as before."""
+
+    def change(data: bytes) -> bytes:
+        size = int.from_bytes(data[:8], "little")
+        start, end = (8 + size + offset for offset in json.loads(data[8 : 8 + size])[name]["data_offsets"])
+        made = make(data[start:end])
+        assert len(made) == end - start
+        return data[:start] + made + data[end:]
+
+    return _rewrite("packed.safetensors", change)
+
+
+_TRITS, _SCALE = "low.0.ffn.up.weight.trits", "low.0.ffn.up.weight.scale"
+_NAN, _INFINITE = b"\x00\x00\xc0\x7f", b"\x00\x00\x80\x7f"
+# What is done to a sound directory that holds packed weights alone.
+HOSTILE_PACKED: dict[str, tuple[Callable[[Path], None], str]] = {
+    "vocabulary of another size": (_configure(vocab_size=65536, hidden_size=8192), "config|shape"),
+    "deep and wide": (
+        _configure(low_heads=[512] * 64, low_ffn=[65536] * 64, high_heads=[512] * 64, high_ffn=[65536] * 64),
+        "packed.safetensors",
+    ),
+    "one block more": (_configure(low_heads=[2, 3, 1], low_ffn=[40, 24, 8]), "missing"),
+    "without memory": (_configure(memory=False), "none of those"),
+    "embedding in eight bits": (_configure(embed_bits=8), "embed.weight.codes is missing"),
+    "embedding in floats": (_configure(embed_bits=0), "embed.weight is missing"),
+    "cut": (_rewrite("packed.safetensors", lambda data: data[:-40]), "packed.safetensors"),
+    "empty": (_rewrite("packed.safetensors", lambda _: b""), "packed.safetensors"),
+    "header beyond the file": (
+        _rewrite("packed.safetensors", lambda data: (2**60).to_bytes(8, "little") + data[8:]),
+        "packed.safetensors",
+    ),
+    "shape beyond the file": (_packed(_TRITS, shape=[2**40]), "packed.safetensors"),
+    "shape of nothing": (_packed(_TRITS, shape=[2**40, 0], data_offsets=[0, 0]), "packed.safetensors"),
+    "trits in rows": (_packed(_TRITS, shape=[32, 6]), "shape"),
+    "trits with a sign": (_packed(_TRITS, dtype="I8"), "type"),
+    "a scale for each of its rows": (_packed(_SCALE, shape=[1]), "shape"),
+    "a scale of whole numbers": (_packed(_SCALE, dtype="I32"), "type"),
+    "scales of another half precision": (_packed("embed.weight.scale", dtype="BF16"), "type"),
+    "more than three values": (_packed_bytes(_TRITS, lambda data: b"\xff" * len(data)), "above 242"),
+    "scale is not finite": (_packed_bytes(_SCALE, lambda _: _NAN), "not finite"),
+    "scale is infinite": (_packed_bytes(_SCALE, lambda _: _INFINITE), "not finite"),
+    "a row of the embedding is not finite": (
+        _packed_bytes("embed.weight.scale", lambda data: b"\x00\x7e" + data[2:]),
+        "not finite",
+    ),
+    "a plain weight is not finite": (_packed_bytes("low_init", lambda data: _NAN + data[4:]), "not finite"),
+    "weights are a pipe": (_replace("packed.safetensors", os.mkfifo), "regular file"),
+    "weights are a device": (_replace("packed.safetensors", lambda path: path.symlink_to("/dev/zero")), "regular file"),
+}
+
+
 _STRANGE: tuple[Any, ...] = (
     0, 1, 2, 3, 7, 64, 512, 65536, 2**31, -1, 0.5, 1e-30, 1e38, float("nan"), True, False, None, "", "no", [], [1], {},
 )  # fmt: skip

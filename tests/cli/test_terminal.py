@@ -21,6 +21,7 @@ import forge
 from forge.cli import output, use
 from forge.cli.logs import _show
 from forge.errors import UNPRINTABLE, ForgeError, printable
+from forge.evals.answering import NO_ANSWER
 from forge.files import atomic_write_json
 from forge.model.engine import Generation
 from forge.runtime.agent import Agent
@@ -156,10 +157,25 @@ def test_a_line_that_is_no_text_is_told_and_the_conversation_goes_on(
 @pytest.mark.usefixtures("echo")
 def test_a_line_without_an_end_is_not_taken_into_memory(call: Any, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(use, "MAX_LINE", 10)
-    piped(monkeypatch, b"a" * 35 + b"\n" + b"b" * 10 + b"\n" + b"c" * 11)
+    piped(monkeypatch, b"a" * 35 + b"\n" + b"bcdefghijk\n" + b"c" * 11)
     told = call("chat", "m", "--no-tools")
-    assert [line for line in told.out.splitlines() if "said" in line] == ["agent> you said bbbbbbbbbb"]
+    assert [line for line in told.out.splitlines() if "said" in line] == ["agent> you said bcdefghijk"]
     assert told.err == "agent-forge: that line is longer than 10 characters\n" * 2
+
+
+@pytest.mark.usefixtures("echo")
+def test_long_calls_and_results_are_shown_short_and_gibberish_not_at_all(
+    call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    long = " ".join(f"word{i}" for i in range(40))
+    told = call("generate", "m", long).out.splitlines()
+    shown = [line for line in told if line.startswith(("  [call] ", "  [result] "))]
+    assert len(shown) == 2
+    assert all(line.endswith("...") and len(line.partition("] ")[2]) == use.LONGEST_SHOWN for line in shown)
+    assert told[-1] == f"you said {long}"
+    piped(monkeypatch, b"na na na na na na\n")
+    assert call("chat", "m", "--no-tools").out.splitlines()[-1] == f"agent> {NO_ANSWER}"
+    assert call("generate", "m", "na na na na na na", "--no-tools").out.splitlines()[-1] == NO_ANSWER
 
 
 @pytest.mark.usefixtures("echo")

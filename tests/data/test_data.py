@@ -18,6 +18,7 @@ from forge.data.tasks import SUITE, dataset_split_of_problem, draw_problems
 from forge.data.texts import book_chunks, recall_dialogues
 from forge.data.thoughts.replay import replay
 from forge.errors import ForgeError
+from forge.files import safetensors_entries
 from forge.model import load_titan_tokenizer
 from forge.tools import Toolbox
 from tests.support.tiny_models import tiny_tokenizer
@@ -30,7 +31,7 @@ TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "He
 def _params(**changes: Any) -> SimpleNamespace:
     sizes = {"vocab_size": 420, "train_direct": 3, "train_tooled": 4, "train_tool": 10, "train_persona": 8}
     sizes |= {"train_worked": 4, "train_recall": 6, "train_text": 12, "eval_per_family": 2, "val_per_family": 2}
-    return SimpleNamespace(**{**sizes, "own_data": [], **changes})
+    return SimpleNamespace(**{**sizes, "own_data": [], "own_share": 0.25, **changes})
 
 
 # ---- texts and recall
@@ -195,6 +196,18 @@ def test_the_build_holds_what_was_asked_for(built: tuple[Path, dict[str, Any]]) 
     assert len(own["train"]) > 20  # a system prompt that all share does not send them all one way
     assert own["val"]
     assert own["test"]
+    assert {(row["kind"], row["own_share"]) for split in own for row in own[split]} == {("own", 0.25)}
+    prepared = {split: EncodedSet.load(folder / "prepared" / f"{split}.safetensors") for split in rows}
+    assert {data.own_share for data in prepared.values()} == {0.25}
+
+
+def test_without_own_data_the_share_leaves_no_trace(tmp_path: Path) -> None:
+    rows = [{"kind": "text", "task": "text", "text": "the cat sat", "difficulty": 0.5}]
+    data = tokenize_data_rows(tiny_tokenizer(), rows)
+    assert data.own_share == 0.0
+    data.save(tmp_path / "train.safetensors")
+    assert "own_share" not in safetensors_entries(tmp_path / "train.safetensors")
+    assert EncodedSet.load(tmp_path / "train.safetensors").own_share == 0.0
 
 
 def test_the_build_encodes_every_row_with_its_own_tokenizer(built: tuple[Path, dict[str, Any]]) -> None:

@@ -7,6 +7,8 @@ from pathlib import Path
 import pytest
 
 from forge.data.personas import PERSONAS
+from forge.evals.evaluator import OwnDataScore
+from forge.model.engine import Generation
 from forge.tools import TOOL_NAMES, set_up_tool_workspace
 from tests.support.stub_run import StubRun, conversation, watch_lengths, write_rows
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
@@ -41,3 +43,33 @@ def test_probes_are_asked_of_a_model(tmp_path: Path, monkeypatch: pytest.MonkeyP
     assert len(found.correct) == len(PERSONAS)
     assert found.ceiling == 1.0
     assert lengths == [run.evaluation.answer_tokens] * 2
+
+
+def test_held_out_own_dialogues_are_asked_and_graded_letter_by_letter(
+    tmp_path: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    set_up_tool_workspace(tmp_path / "workspace")
+    own = [conversation("own", number) for number in range(4)]
+    own[0]["messages"].insert(0, {"role": "system", "content": "Be short."})
+    prose = {"kind": "own", "task": "own", "text": "Nobody asks anything here.", "difficulty": 0.5}
+    answer_only = {**own[1], "messages": own[1]["messages"][-1:]}
+    write_rows(tmp_path / "test.jsonl", [*own, prose, answer_only, conversation("direct", 9)])
+    write_rows(tmp_path / "train.jsonl", [conversation("own", 7), prose, conversation("tool", 4)])
+    asked: list[list[str]] = []
+
+    def answer(model: object, tokenizer: object, openings: list[list[dict[str, str]]], **_: object) -> list[Generation]:
+        asked.extend([message["role"] for message in opening] for opening in openings)
+        return [Generation([1], text=text) for text in ("30", " 31\n", "it is 32", "33")]
+
+    monkeypatch.setattr("forge.evals.evaluator.answer_all", answer)
+    score = StubRun(tmp_path).evaluator(tiny_tokenizer()).own_data(tiny_model())
+    assert asked == [["user"]] * 4
+    assert score.correct == [1.0, 1.0, 0.0, 1.0]
+    assert score.headline() == {"own/rows": 2, "own/held_out": 4, "own/exact_match": 0.75}
+
+
+def test_without_own_data_there_is_no_line_about_it(tmp_path: Path) -> None:
+    for split in ("test", "train"):
+        write_rows(tmp_path / f"{split}.jsonl", [conversation("direct", 9)])
+    assert StubRun(tmp_path).evaluator(tiny_tokenizer()).own_data(tiny_model()).headline() == {}
+    assert OwnDataScore(3, []).headline() == {"own/rows": 3, "own/held_out": 0}

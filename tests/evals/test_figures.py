@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import hashlib
 import json
 from pathlib import Path
 
@@ -15,15 +16,18 @@ from forge.errors import ForgeError
 from forge.evals import bootstrap
 from forge.evals.bootstrap import mean_interval, paired_bootstrap
 from forge.evals.claims import Claim, compare_for_claim, read_claims
+from forge.evals.free_questions import FreeAnswer, FreeQuestion, summarize_free_answers
 from forge.evals.ledger import (
     COLUMNS,
     TITLES,
     LedgerRow,
+    LedgerScores,
     ledger_deployable_files,
     ledger_row,
     ledger_row_cells,
     read_ledger,
 )
+from forge.evals.tool_use import ToolScore
 from forge.files import atomic_write_json
 from forge.interface.phase import FULL_PRECISION, PACKED
 from tests.support.stub_run import measured
@@ -171,18 +175,20 @@ def test_a_missing_deployable_file_is_an_error_and_not_a_smaller_row(tmp_path: P
     with pytest.raises(ForgeError, match=r"packed\.safetensors"):
         ledger_deployable_files(PACKED, folder)
     with pytest.raises(ForgeError, match="names no file"):
-        ledger_row("bitnet", [], 1, MEASURED, 1.0)
+        ledger_row("bitnet", [], 1, LedgerScores(MEASURED), 1.0)
 
 
 def test_ledger_row_measures_bytes_and_hides_the_machine(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.chdir(tmp_path)
     folder = _model_files(tmp_path / "models" / "edge", "packed.safetensors", "config.json", "tokenizer.json")
-    row = ledger_row("edge", ledger_deployable_files(PACKED, folder), 7, MEASURED, 60.0)
+    row = ledger_row("edge", ledger_deployable_files(PACKED, folder), 7, LedgerScores(MEASURED), 60.0)
     assert row.bytes == 10 + 11 + 12
+    assert row.sha256.keys() == set(row.files)
+    assert row.sha256["models/edge/packed.safetensors"] == hashlib.sha256(b"x" * 10).hexdigest()
     assert row.files[0] == "models/edge/packed.safetensors"
     monkeypatch.chdir(tmp_path / "models")
     (tmp_path / "elsewhere.bin").write_bytes(b"xy")
-    outside = ledger_row("edge", [tmp_path / "elsewhere.bin"], 7, MEASURED, 60.0)
+    outside = ledger_row("edge", [tmp_path / "elsewhere.bin"], 7, LedgerScores(MEASURED), 60.0)
     assert (outside.files, outside.bytes) == (["elsewhere.bin"], 2)
     assert {column.key: row.value(column.key) for column in COLUMNS} == {
         "bpb": 2.0,
@@ -191,11 +197,29 @@ def test_ledger_row_measures_bytes_and_hides_the_machine(tmp_path: Path, monkeyp
         "accuracy_tools": 0.75,
         "accuracy_tools_prompted": None,
         "accuracy_all": 1.0,
+        "tool_final": None,
+        "questions_right": None,
     }
     assert row.ci95.keys() == {"accuracy_no_tools", "accuracy_thoughts", "accuracy_tools", "accuracy_all"}
     assert row.ci95["accuracy_thoughts"] == mean_interval([1.0, 1.0, 0.0, 0.0])[1:]
     atomic_write_json(tmp_path / "ledger.json", row.model_dump(mode="json"))
     assert read_ledger(tmp_path / "ledger.json") == row
+
+
+def test_a_row_of_an_agent_in_use_has_free_questions_and_tool_answers(tmp_path: Path) -> None:
+    texts = [FreeAnswer("42", [], verdict) for verdict in ("right", "wrong", "right", "junk")]
+    asked = [FreeQuestion(id=str(i), kind="sum", turns=("6 * 7?",), refusal=True) for i in range(len(texts))]
+    questions = summarize_free_answers(asked, texts)
+    tools = ToolScore({}, 0.75, 1.0, 1.0, [1.0, 0.0], final=0.625, final_correct=[1.0, 0.0])
+    row = ledger_row("edge", [_model_files(tmp_path, "f") / "f"], 1, LedgerScores(MEASURED, questions, tools), 1.0)
+    assert (row.value("questions_right"), row.value("tool_final")) == (0.5, 0.625)
+    assert row.ci95["questions_right"] == mean_interval([1.0, 0.0, 1.0, 0.0])[1:]
+    assert "tool_final" not in row.ci95  # a mean over tools, whose numbers of dialogues may differ
+    shown = dict(zip(TITLES, ledger_row_cells(row.model_dump()), strict=True))
+    assert (shown["free questions"], shown["tool answers"]) == ("0.500", "0.625")
+    before = ledger_row("forge", [tmp_path / "f"], 1, LedgerScores(MEASURED), 1.0)
+    shown = dict(zip(TITLES, ledger_row_cells(before.model_dump()), strict=True))
+    assert (shown["free questions"], shown["tool answers"]) == ("", "")
 
 
 def test_a_ledger_with_an_impossible_accuracy_is_refused(tmp_path: Path) -> None:
@@ -216,14 +240,14 @@ def test_a_ledger_with_an_impossible_accuracy_is_refused(tmp_path: Path) -> None
 
 
 def test_a_row_has_the_declared_columns_and_no_others(tmp_path: Path) -> None:
-    row = ledger_row("edge", [_model_files(tmp_path, "f") / "f"], 1, MEASURED, 1.0).model_dump()
+    row = ledger_row("edge", [_model_files(tmp_path, "f") / "f"], 1, LedgerScores(MEASURED), 1.0).model_dump()
     with pytest.raises(ValueError, match="no such column: charm"):
         LedgerRow.model_validate({**row, "charm": 0.5})
     with pytest.raises(ValueError, match=r"accuracy_tools: 0\.75 is not in its interval"):
         LedgerRow.model_validate({**row, "ci95": {"accuracy_tools": [0.1, 0.2]}})
     with pytest.raises(ValueError, match="accuracy_tools_prompted: None is not in its interval"):
         LedgerRow.model_validate({**row, "ci95": {"accuracy_tools_prompted": [0.1, 0.2]}})
-    new = ("accuracy_thoughts", "accuracy_tools_prompted", "accuracy_all", "ci95")
+    new = {column.key for column in COLUMNS if column.optional} | {"sha256", "ci95"}
     older = LedgerRow.model_validate({key: value for key, value in row.items() if key not in new})
     assert older.value("accuracy_thoughts") is None
     shown = dict(zip(TITLES, ledger_row_cells(older.model_dump()), strict=True))

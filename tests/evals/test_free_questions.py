@@ -237,6 +237,19 @@ def test_half_a_thought_is_asked_again_without_one(monkeypatch: pytest.MonkeyPat
     assert (score.correct, thoughts) == ([1.0], ["auto", "off"])
 
 
+def test_a_call_that_its_tool_refuses_is_asked_again_once(monkeypatch: pytest.MonkeyPatch) -> None:
+    questions = [
+        FreeQuestion(id="a", kind="k", turns=("8/2",), accepted=(4,)),
+        FreeQuestion(id="b", kind="k", turns=("hello",), accepted=({"form": "greeting"},)),  # type: ignore[arg-type]
+    ]
+    refused = Generation([1], [("calculator 8//2", "error: not a number")], text="x")
+    answers = iter([refused, Generation([1], text="Hello!"), Generation([2], [("calculator 8/2", "4")], text="4")])
+    score, seen, thoughts = ask_scripted(monkeypatch, questions, lambda talk: next(answers))
+    assert [talk[-1]["content"] for talk in seen] == ["8/2", "hello", "8/2"]
+    assert (score.correct, score.failed_calls, thoughts) == ([1.0, 1.0], 0.0, ["auto", "auto"])
+    assert score.answers[0].calls == [("calculator 8//2", "error: not a number"), ("calculator 8/2", "4")]
+
+
 # ---- files at fault ----
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import resource
 import shutil
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -15,8 +16,9 @@ from forge.files import read_json
 from forge.model import TinyTitanForCausalLM, load_model, save_model
 from forge.model.beside import AUTO_MAP, MODULES, published_code
 from forge.model.engine import generate
+from forge.model.packed import PACKED, pack_model
 from forge.runtime.load import load_agent
-from tests.attacks.model_directories import HOSTILE_DIRECTORIES, mutate
+from tests.attacks.model_directories import HOSTILE_DIRECTORIES, HOSTILE_PACKED, mutate
 from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
 
 GROWTH = 100_000  # KiB
@@ -31,6 +33,16 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 
 @pytest.fixture(scope="module")
+def packed(tmp_path_factory: pytest.TempPathFactory) -> Path:
+    """Packed weights of a ternary model, and none of those that it was trained on."""
+    folder, model = tmp_path_factory.mktemp("packed") / "model", tiny_model(weight_quant="ternary", embed_bits=4)
+    save_model(model, folder)
+    pack_model(model, folder / PACKED)
+    (folder / "model.safetensors").unlink()
+    return folder
+
+
+@pytest.fixture(scope="module")
 def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("sound") / "model"
     save_model(tiny_model(), folder)
@@ -39,9 +51,16 @@ def sound(tmp_path_factory: pytest.TempPathFactory) -> Path:
 
 @pytest.mark.parametrize("name", HOSTILE_DIRECTORIES)
 def test_hostile_directories_are_refused_in_one_line_and_little_memory(name: str, sound: Path, tmp_path: Path) -> None:
-    folder = tmp_path / "model"
+    _refused_in_little_memory(sound, tmp_path / "model", *HOSTILE_DIRECTORIES[name])
+
+
+@pytest.mark.parametrize("name", HOSTILE_PACKED)
+def test_hostile_packed_weights_are_refused_as_strictly(name: str, packed: Path, tmp_path: Path) -> None:
+    _refused_in_little_memory(packed, tmp_path / "model", *HOSTILE_PACKED[name])
+
+
+def _refused_in_little_memory(sound: Path, folder: Path, change: Callable[[Path], None], words: str) -> None:
     shutil.copytree(sound, folder)
-    change, words = HOSTILE_DIRECTORIES[name]
     change(folder)
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
     with pytest.raises(ForgeError, match=words) as caught:
@@ -71,6 +90,19 @@ def test_an_agent_is_not_read_beside_a_pipe(sound: Path, tmp_path: Path) -> None
     HOSTILE_DIRECTORIES["something else is a pipe"][0](folder)
     with pytest.raises(ForgeError, match=r"tokenizer_config\.json: neither a regular file"):
         load_agent(folder)
+
+
+@pytest.mark.parametrize("bits", [0, 4, 8])
+def test_packed_weights_alone_are_the_model(bits: int, tmp_path: Path) -> None:
+    model = tiny_model(weight_quant="ternary", embed_bits=bits)
+    save_model(model, tmp_path)
+    pack_model(model, tmp_path / PACKED)
+    latent = load_model(tmp_path)
+    assert all(torch.equal(weight, model.state_dict()[name]) for name, weight in latent.state_dict().items())
+    (tmp_path / "model.safetensors").unlink()
+    deployed = load_model(tmp_path)
+    assert deployed.config.weight_quant == "frozen"
+    assert torch.equal(deployed(tokens(2, 9)).logits, latent(tokens(2, 9)).logits)
 
 
 def test_links_to_files_elsewhere_are_a_model_too(sound: Path, tmp_path: Path) -> None:

@@ -7,9 +7,9 @@ from typing import Any
 
 import pytest
 
-from forge.evals.answering import NO_ANSWER
+from forge.evals.answering import NO_ANSWER, RETRY_TEMPERATURE
 from forge.model.engine import Generation
-from forge.runtime.agent import Agent
+from forge.runtime.agent import Agent, Call, Reply, readable_reply
 from tests.support.tiny_models import tiny_tokenizer
 
 DIVIDED = ("calculator 1/0", "error: division by zero")
@@ -36,7 +36,56 @@ def test_an_answer_is_never_empty_and_says_what_failed(
     made = Generation([1], calls, text=text, confidences=[0.5] * len(calls))
     monkeypatch.setattr("forge.runtime.agent.answer_all", lambda *_, **__: [made])
     reply = _toy().reply([{"role": "user", "content": "x"}])
-    assert (reply.text, [(call.text, call.result) for call in reply.calls]) == (said, calls)
+    tries = 2 if calls and calls[-1] == DIVIDED else 1
+    assert (reply.text, [(call.text, call.result) for call in reply.calls]) == (said, calls * tries)
+
+
+@pytest.mark.parametrize(
+    ("second", "said"),
+    [
+        (Generation([2], [ADDED], text="3", confidences=[0.6]), "3"),
+        (Generation([2], [DIVIDED], text="3", confidences=[0.6]), "I could not do that: division by zero."),
+        (Generation([2], text="dough"), "I could not do that: division by zero."),
+    ],
+)
+def test_a_call_that_its_tool_refuses_is_tried_once_more(
+    second: Generation, said: str, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    first, asked = Generation([1], [DIVIDED], text="0", confidences=[0.5]), []
+
+    def answer(*_: Any, temperature: float, seed: int, **__: Any) -> list[Generation]:
+        asked.append((temperature, seed))
+        return [first if len(asked) == 1 else second]
+
+    monkeypatch.setattr("forge.runtime.agent.answer_all", answer)
+    reply = _toy().reply([{"role": "user", "content": "x"}])
+    assert asked == [(0.0, 0), (RETRY_TEMPERATURE, 1)]
+    assert (reply.text, reply.tokens) == (said, 2)
+    assert [(call.text, call.result) for call in reply.calls] == [DIVIDED, *second.calls]
+
+
+def test_a_call_that_the_caller_runs_is_not_tried_again(monkeypatch: pytest.MonkeyPatch) -> None:
+    made = [Generation([1], [DIVIDED], text="0", confidences=[0.5])]
+    monkeypatch.setattr("forge.runtime.agent.answer_all", lambda *_, **__: [made.pop()])
+    _toy().reply([{"role": "user", "content": "x"}], run=False)
+    assert not made
+
+
+@pytest.mark.parametrize(
+    ("question", "text", "calls", "said"),
+    [
+        ("hello", "Hello! What can I do for you?", [], "Hello! What can I do for you?"),
+        ("hello", "ererappot dindel wixxle frub", [], NO_ANSWER),
+        ("hello", "dough dough dough dough", [], NO_ANSWER),
+        ("what is 1+2?", "ererappot dindel wixxle", [ADDED], "3"),
+        ("spell 'ererappot' backwards", "toppareré ererappot", [("code_executor x", "toppareré")], None),
+        ("wie hoch ist der turm in meiner stadt?", "der turm ist achtzig meter hoch", [], None),  # own data in German
+        ("wie hoch ist der turm in meiner stadt?", "turm turm turm turm", [], NO_ANSWER),
+    ],
+)
+def test_gibberish_is_never_shown(question: str, text: str, calls: list[tuple[str, str]], said: str | None) -> None:
+    made = [Call("t", {}, call, 0.9, result) for call, result in calls]
+    assert readable_reply(Reply(text, made, "", 4, 1.0, "stop"), question).text == (text if said is None else said)
 
 
 @pytest.mark.parametrize(
@@ -57,6 +106,11 @@ def test_a_result_that_the_caller_gives_counts_as_that_of_a_call(
 
 def _toy() -> Agent:
     return Agent(model=None, tokenizer=tiny_tokenizer(), path=Path("toy"), kind="file")
+
+
+def test_an_answer_without_room_is_not_judged_by_half_a_word() -> None:
+    for text, said in (("Hel", "Hel"), ("I can calcu", "I can calcu"), ("dough dough dough dou", NO_ANSWER)):
+        assert readable_reply(Reply(text, [], "", 4, 1.0, "length"), "hello").text == said
 
 
 HALF = Generation([1, 2, 3])

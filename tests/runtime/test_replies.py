@@ -87,7 +87,8 @@ def test_the_pieces_that_are_told_are_the_text(agent: Agent, stop: tuple[str, ..
 
 
 def test_what_the_model_makes_of_a_failed_call_is_not_told(agent: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    script_engine(monkeypatch, "[call]", "calculator 1/0", "[result]", "dough", "[end]")
+    refused = ("[call]", "calculator 1/0", "[result]", "dough", "[end]")
+    script_engine(monkeypatch, *refused, *refused)
     heard: list[tuple[str, str]] = []
     reply = agent.reply(QUESTION, listen=lambda *told: heard.append(told))
     assert reply.text == "I could not do that: division by zero."

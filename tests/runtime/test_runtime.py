@@ -21,6 +21,7 @@ import torch
 from forge.agentfile.container import encode_agent, write_agent
 from forge.agentfile.model import CONFIG_FIELDS
 from forge.data.render import ID, render
+from forge.data.talk import ABILITIES
 from forge.errors import ForgeError
 from forge.evals.answering import NO_ANSWER
 from forge.files import count_safetensors_parameters
@@ -28,9 +29,9 @@ from forge.host import machine
 from forge.host.units import human_bytes, human_seconds
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights, save_model
 from forge.model.engine import Generation
-from forge.runtime.agent import Agent, Call
+from forge.runtime.agent import Agent, Call, Reply
 from forge.runtime.bench import bench, bench_isolated
-from forge.runtime.chat import ChatSession
+from forge.runtime.chat import EXAMPLES, ChatSession
 from forge.runtime.load import load_agent
 from forge.runtime.size import size_report
 from forge.tools import set_up_tool_workspace
@@ -247,11 +248,12 @@ def test_thoughts_vote_only_where_there_is_a_thinker(home: Path, agent: Agent, m
             use()
     assert session.thoughts == "auto"
 
-    def answer(model: Any, prompts: list[list[int]], most: int, seed: int) -> list[list[int]]:
-        return [[*agent.tokenizer.encode("12"), ID["end"]]] * len(prompts)
+    def answer(model: Any, prompts: list[list[int]], most: int, seed: int) -> list[Generation]:
+        return [Generation([*agent.tokenizer.encode("12"), ID["end"]], steps=1.5)] * len(prompts)
 
     monkeypatch.setattr("forge.thinking.thinker.read_thinker_file", lambda path: SimpleNamespace(answer=answer))
     assert agent.reply(question, tools=False, thoughts="vote").text == "12"
+    assert agent.reply(question, tools=False, thoughts="vote").steps == 1.5
     assert session.command("/thoughts vote") == "thoughts are vote"
     with pytest.raises(ForgeError, match=r"add --no-tools \(in a chat: /tools off\)"):
         session.ask("x")
@@ -266,7 +268,7 @@ def test_chat_remembers_turns_and_shows_as_many_as_asked(agent: Agent, monkeypat
     def reply(messages: list[dict[str, str]], **options: Any) -> SimpleNamespace:
         seen.append(list(messages))
         assert options["thoughts"] == "auto"
-        return SimpleNamespace(text=f"answer {len(seen)}", calls=[made] if len(seen) == 1 else [], asked=None)
+        return Reply(f"answer {len(seen)}", [made] if len(seen) == 1 else [], "", 1, 1.0, "stop")
 
     monkeypatch.setattr(agent, "reply", reply)
     session = ChatSession(agent)
@@ -293,12 +295,17 @@ def test_chat_commands(agent: Agent) -> None:
     assert session.persona == "teacher"
     assert "helpful" in session.command("/persona none")
     assert session.persona is None
-    assert session.command("/tools") == "tools are off"
-    assert session.command("/tools on") == "tools are on"
+    assert session.command("/tools") == session.command("/tools on") == f"tools are on: {', '.join(agent.tools)}"
+    assert session.command("/tools off") == session.command("/tools") == f"tools are off: {', '.join(agent.tools)}"
+    assert session.command("/tools on").startswith("tools are on: calculator, ")
     assert session.command("/thoughts off") == session.command("/thoughts") == "thoughts are off"
     assert session.command("/thoughts auto") == "thoughts are auto"
     assert "/thoughts [on|off|auto]" in session.command("/help")
-    assert "/quit" in session.command("/help")
+    abilities, *examples, commands = session.command("/help").splitlines()
+    assert abilities == f"{ABILITIES} For example:"
+    assert [line.strip() for line in examples] == list(EXAMPLES)
+    assert len(examples) == 3
+    assert "/quit" in commands
     for line, words in (
         ("/persona pirate", "unknown persona"),
         ("/tools maybe", "on or off"),

@@ -12,12 +12,13 @@ import pytest
 
 from forge.config import load_params
 from forge.data.build import TASKS, Row, read_dataset_rows, tokenize_data_rows
-from forge.data.dataset import KINDS, EncodedSet, build_set
+from forge.data.dataset import KINDS, MIXED_KINDS, EncodedSet, build_set
 from forge.data.dialogues import TOOL_PROMPT, persona_dialogues, tool_dialogues
 from forge.data.personas import PERSONA_PROMPTS
 from forge.evals import answering, persona, tool_use
 from forge.evals.claims import Claim, compare_for_claim
 from forge.evals.evaluator import Evaluator
+from forge.evals.ledger import LedgerScores
 from forge.evals.measure import Measurement
 from forge.evals.suite import SuiteScore
 from forge.interface.run import Published
@@ -79,7 +80,7 @@ class StubRun:
         self.metrics: dict[str, Any] = {}
         self.headline: dict[str, Any] = {}
         self.claims: list[Claim] = []
-        self.rows_of_ledger: list[tuple[Measurement, Path, float | None]] = []
+        self.rows_of_ledger: list[tuple[LedgerScores, Path, float | None]] = []
         self.published: list[tuple[dict[str, Any], dict[str, Any]]] = []
 
     def prepare(self, stage: str, model: Any) -> None:
@@ -132,8 +133,8 @@ class StubRun:
         self.headline |= headline or {}
         self.claims += claims
 
-    def ledger(self, model: Any, measured: Measurement, directory: Path, seconds: float | None = None) -> None:
-        self.rows_of_ledger.append((measured, directory, seconds))
+    def ledger(self, model: Any, scores: LedgerScores, directory: Path, seconds: float | None = None) -> None:
+        self.rows_of_ledger.append((scores, directory, seconds))
 
     def save(self, model: Any, tokenizer: Any, *, packed: bool = False) -> Path:
         save_model(model, self.out_dir)
@@ -154,9 +155,11 @@ def conversation(kind: str, number: int) -> Row:
     thought = {"role": "thought", "content": f"{number}+30={answer}"}
     call, result = {"role": "call", "content": f"calculator {number}+30"}, {"role": "result", "content": answer}
     row: Row = {"kind": kind, "task": TASKS[0], "difficulty": (number % 10) / 10}
+    if kind == "own":
+        row |= {"task": "own", "own_share": 0.5}
     if kind == "text":
         return {"kind": kind, "task": "text", "text": f"the cat sat on mat {number}", "difficulty": 0.5}
-    if kind in ("direct", "recall"):
+    if kind in ("direct", "recall", "own"):
         return {**row, "messages": [user, said]}
     if kind == "worked":
         return {**row, "messages": [user, thought, said]}
@@ -175,10 +178,10 @@ def write_rows(path: Path, rows: list[Row]) -> None:
 
 def conversations(each: int = 6) -> list[Row]:
     """``each`` rows of every kind."""
-    return [conversation(kind, 11 + 7 * i + k) for k, kind in enumerate(KINDS) for i in range(each)]
+    return [conversation(kind, 11 + 7 * i + k) for k, kind in enumerate(MIXED_KINDS) for i in range(each)]
 
 
-def random_set(rows: int = 24, vocab: int = 48, kinds: tuple[str, ...] = KINDS, seed: int = 0) -> EncodedSet:
+def random_set(rows: int = 24, vocab: int = 48, kinds: tuple[str, ...] = MIXED_KINDS, seed: int = 0) -> EncodedSet:
     """Random tokens of lengths 8 to 14, the last 3 to 6 supervised; kinds in turn."""
     made = []
     for i in range(rows):

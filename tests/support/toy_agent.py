@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
+from typing import Any
 
 import torch
 from transformers import PreTrainedTokenizerFast
@@ -13,9 +14,10 @@ from forge.agentfile.vq import VQState
 from forge.data.tokenizer import save_tokenizer, train_tokenizer
 from forge.evals.bpb import bpb_held_out_texts
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights, save_model
+from forge.model.packed import PACKED, pack_model
 
 
-def _toy() -> tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast]:
+def _toy(**changes: Any) -> tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast]:
     torch.manual_seed(0)
     tokenizer = train_tokenizer(["What is 12+30?", *bpb_held_out_texts(max_chars=2000)], 320, ["calculator"])
     config = TinyTitanConfig(
@@ -28,6 +30,7 @@ def _toy() -> tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast]:
         high_ffn=[32],
         memory_heads=2,
         memory_head_dim=8,
+        **changes,
     )
     return TinyTitanForCausalLM(config), tokenizer
 
@@ -39,6 +42,15 @@ def build_toy(folder: Path) -> Path:
     save_tokenizer(tokenizer, folder / "toy")
     (folder / "toy" / "metadata.json").write_text(json.dumps({"phase_name": "toy"}))
     save_agent_file(folder / "agent.forge", model, tokenizer, embed_bits=4, metadata={"made_by": "test"})
+    return folder
+
+
+def build_ternary_toy(folder: Path) -> Path:
+    """Write a ternary agent with its packed weights beside the full ones, as phases 4 to 7 publish it."""
+    model, tokenizer = _toy(weight_quant="ternary", embed_bits=4)
+    save_model(model, folder)
+    save_tokenizer(tokenizer, folder)
+    pack_model(model, folder / PACKED)
     return folder
 
 

@@ -19,7 +19,7 @@ from forge.errors import ForgeError
 from forge.model import TinyTitanForCausalLM
 from forge.thinking.coherence import COMPONENTS, Calibration
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.sampling import Thought, answer_thinking, write_thoughts
+from forge.thinking.sampling import Thought, answer_thinking, thought_sampling_seed, write_thoughts
 from forge.thinking.thinker import THINKER_FILE, Thinker, read_thinker_file, weigh_thought_answers
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 from tests.support.toy_thoughts import WEIGHTS
@@ -121,14 +121,18 @@ def test_coherent_thoughts_vote_and_the_likeliest_answers_where_none_may(
     rows = [[20, 21, 21], [16, 16, 22], [16, 17, 0], [0, 0, 0], [0, 24, 23]]
     prompts = [[ID["user"], *row, ID["assistant"]] for row in rows]
     wanted = [[21, ID["end"]], [22, ID["end"]], [16, ID["end"]], [ID["end"]], [24, ID["end"]]]
-    assert voting.answer(model, prompts, 4) == wanted
+    assert [answer.ids for answer in voting.answer(model, prompts, 4)] == wanted
     thoughts = voting.think(model, prompts, 4)
     assert thoughts.valid.tolist() == [[True] * 3, [False, False, True], *[[False] * 3] * 2, [False, True, True]]
     assert [answer[:1] for answer in thoughts.majority()] == [[21], [16], [16], [], [24]]
     monkeypatch.setattr("forge.thinking.thinker.PROMPTS_AT_ONCE", 2)  # the order is kept where prompts come in parts
-    assert voting.answer(model, prompts, 4) == wanted
+    assert [answer.ids for answer in voting.answer(model, prompts, 4)] == wanted
     strict = replace(voting, threshold=1.1)
-    assert strict.answer(model, prompts, 4)[:3] == [[20, ID["end"]], [16, ID["end"]], [16, ID["end"]]]
+    assert [answer.ids for answer in strict.answer(model, prompts, 4)[:3]] == [
+        [20, ID["end"]],
+        [16, ID["end"]],
+        [16, ID["end"]],
+    ]
 
 
 def test_votes_are_weighed() -> None:
@@ -161,4 +165,14 @@ def test_an_answer_is_never_empty(model: TinyTitanForCausalLM, thinker: Thinker)
     written = write_thoughts(model, asked, tokens=3, answer_tokens=2)
     prompts = [prompt for prompt, (likeliest, *_) in zip(asked, written, strict=True) if not likeliest.closed][:1]
     assert prompts, "a thought that finds no end: otherwise this test says nothing"
-    assert replace(thinker, threshold=1.1).answer(model, prompts, 2) == [[ID["end"]]]
+    (answer,) = replace(thinker, threshold=1.1).answer(model, prompts, 2)
+    assert answer.ids == [ID["end"]]
+
+
+def test_steps_of_a_vote_are_the_mean_over_what_was_written(model: TinyTitanForCausalLM, thinker: Thinker) -> None:
+    prompts = [[ID["user"], 20 + i, ID["assistant"]] for i in range(3)]
+    written = thinker.think(model, prompts, 4, seed=thought_sampling_seed(1, 0)).written
+    for row, answer in zip(written, thinker.answer(model, prompts, 4, seed=1), strict=True):
+        total = sum(len(thought.ids) * thought.steps for thought in row)
+        assert answer.steps == pytest.approx(total / sum(len(thought.ids) for thought in row))
+        assert 1 <= answer.steps <= model.config.max_steps

@@ -94,6 +94,33 @@ def test_shares_are_numbers_of_examples() -> None:
     assert tooled.var() < 0.5 * tooled.mean()
 
 
+def _with_own_rows(share: float, own: int = 9) -> EncodedSet:
+    """`DATA` and a few own rows, all of the hardest."""
+    added = _set(own, seed=3)
+    rows = [source.row(i) for source in (DATA, added) for i in range(len(source))]
+    kinds = [*DATA.kind, *[KINDS.index("own")] * own]
+    return build_set(rows, kinds, [0] * len(rows), [*DATA.difficulty, *[1.0] * own], own_share=share)
+
+
+@pytest.mark.parametrize("share", [0.0, 0.1, 0.6, 1.0])
+@pytest.mark.parametrize("hardest", [1.0, 0.3])
+def test_own_rows_have_their_share_of_every_mix(share: float, hardest: float) -> None:
+    data = _with_own_rows(share)
+    plan = np.concatenate(plan_batches(data, SHARES, 200, BUDGET, 0, hardest))
+    counts = np.bincount(data.kind[plan], minlength=len(KINDS)) / len(plan)
+    assert counts[KINDS.index("own")] == pytest.approx(share, abs=0.03)
+    for name in ("direct", "tooled", "tool"):
+        assert counts[KINDS.index(name)] == pytest.approx(SHARES[name] / 7 * (1 - share), abs=0.04)
+    for view in (data.without_system(), data.subset(np.arange(len(data)))):
+        assert view.own_share == share
+
+
+def test_without_own_rows_a_share_changes_no_batch() -> None:
+    shared = build_set([DATA.row(i) for i in range(len(DATA))], DATA.kind, DATA.task, DATA.difficulty, own_share=0.5)
+    plans = [plan_batches(data, SHARES, 20, BUDGET, 0) for data in (DATA, shared)]
+    assert all(np.array_equal(a, b) for a, b in zip(*plans, strict=True))
+
+
 def test_the_curriculum_leaves_hard_examples_out() -> None:
     plan = np.concatenate(plan_batches(DATA, SHARES, 20, BUDGET, 0, max_difficulty=0.3))
     assert DATA.difficulty[plan].max() <= 0.3

@@ -56,6 +56,7 @@ from __future__ import annotations
 
 import torch
 
+from forge.evals.ledger import LedgerScores
 from forge.interface.run import PhaseRun
 from forge.phases.polish.claims import kept_claim
 from forge.phases.polish.metrics import polish_metrics
@@ -72,7 +73,7 @@ def run(run: PhaseRun[Params]) -> None:
     run.record(claims=[kept_claim(run, before, after)])
     run.record(polish_metrics(model, run.params.digits), headline=after.headline())
     run.save(model, tokenizer)
-    run.ledger(model, after, run.publish({"digits": run.params.digits}))
+    run.ledger(model, LedgerScores(after), run.publish({"digits": run.params.digits}))
 ''',
     "claims.py": '''"""What phase 9 claims."""
 

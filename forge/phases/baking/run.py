@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from forge.evals.ledger import LedgerScores
 from forge.interface.run import PhaseRun
 from forge.phases.baking.claims import baking_claims
 from forge.phases.baking.curve import ToolCurve, baking_iterations_by_tool
@@ -48,9 +49,19 @@ def run(run: PhaseRun[Params]) -> None:
     }
     trained = {"final_loss": result.final_loss, "trajectories_kept": trajectories.kept}
     read = {"tool_final_rate": tools["baked"].final, "persona_content_and_style": personas["baked"].both}
-    read |= evaluator.questions(model).headline()
-    run.record(metrics, headline={**trained, **facts, **after.headline(), **read})
+    questions = evaluator.questions(model)
+    run.record(
+        metrics,
+        headline={
+            **trained,
+            **facts,
+            **after.headline(),
+            **read,
+            **questions.headline(),
+            **evaluator.own_data(model).headline(),
+        },
+    )
     run.save(model, tokenizer, packed=True)
     names = {"tools": sorted(tools["baked"].tools), "personas": sorted(personas["baked"].personas)}
     target = run.publish({**names, "accuracy_tools": after.tools.mean_accuracy, **facts})
-    run.ledger(model, after, target)
+    run.ledger(model, LedgerScores(after, questions, tools["baked"]), target)

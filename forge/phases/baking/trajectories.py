@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from transformers import PreTrainedTokenizerFast
 
 from forge.data.build import Row, tokenize_data_rows
-from forge.data.dataset import EncodedSet
+from forge.data.dataset import OWN, EncodedSet
 from forge.data.dialogues import answer_after_tool_result
 from forge.data.render import ID, Message, render
 from forge.data.views import dataset_without_prompts
@@ -80,7 +80,7 @@ def sample_baking_trajectories(
         # A model too weak to show how: the reference dialogues take the place of what it could not do.
         taken = [row if own is None else own for row, own in zip(wanted, sampled, strict=True)]
     replays = [row for kind in REPLAYED_KINDS for row in draw(kind, len(taken) // p.replay_every)]
-    examples = [*taken, *replays]
+    examples = [*taken, *replays, *(row for row in rows if row["kind"] == OWN)]
     callers = [_baked_tool_name(row) for row in examples]
     return Trajectories(
         tokenize_data_rows(tokenizer, examples), dataset_without_prompts(tokenizer, examples), kept, callers
@@ -88,6 +88,8 @@ def sample_baking_trajectories(
 
 
 def _baked_tool_name(row: Row) -> str | None:
+    if row["kind"] == OWN:  # prose, or a dialogue that may begin with its answer
+        return None
     call = expected_call_for_eval(row["messages"])
     return call if call is None else call.split(" ", 1)[0]
 

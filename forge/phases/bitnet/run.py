@@ -5,6 +5,7 @@ from __future__ import annotations
 import torch
 
 from forge.evals.controls import score_control
+from forge.evals.ledger import LedgerScores
 from forge.evals.measure import eval_accuracy_retention, solved
 from forge.interface.run import PhaseRun
 from forge.model.packed import PACKED
@@ -44,4 +45,4 @@ def run(run: PhaseRun[Params]) -> None:
             "accuracy_retention": eval_accuracy_retention(solved(before), solved(after)),
         }
     )
-    run.ledger(student, after, target)
+    run.ledger(student, LedgerScores(after), target)

@@ -57,8 +57,6 @@ class Base(Checkpointed):
     """Decoupled weight decay."""
     clip: Above
     """Largest norm of the gradient."""
-    halt_weight: Weight
-    """Weight of the halting loss."""
     warmup_fraction: Fraction
     """Share of the steps of trunk or branch in which the learning rate rises, linearly; then it is flat."""
     decay_fraction: Fraction

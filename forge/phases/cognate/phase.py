@@ -14,13 +14,12 @@ TRAINING = (
             "checkpoint_every",
             "clip",
             "decay_fraction",
-            "halt_weight",
             "muon_lr",
             "warmup_fraction",
             "weight_decay",
         )
     ),
-    *(f"training.{key}" for key in ("early_weight", "further_steps", "sampled_outputs")),
+    *(f"training.{key}" for key in ("early_weight", "further_steps", "halt_weight", "sampled_outputs")),
 )
 SHAPE = "scales.{scale}.cognate"
 # The trunk is made with room for the largest memory that a branch asks for.

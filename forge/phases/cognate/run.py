@@ -6,6 +6,7 @@ import copy
 
 from safetensors.torch import load_file, save
 
+from forge.evals.ledger import LedgerScores
 from forge.evals.likelihood import likelihood
 from forge.interface.paths import SETTLED
 from forge.interface.run import PhaseRun
@@ -85,4 +86,4 @@ def run_branches(run: PhaseRun[Params]) -> None:
     seconds = run.recorded_seconds("trunk", "cognate") + run.seconds
     shown = {name: metrics[name] for name in HEADLINE}
     run.record(metrics, headline={**shown, "phase/duration_seconds": seconds, **measured.headline()})
-    run.ledger(best.model, measured, best.directory, seconds)
+    run.ledger(best.model, LedgerScores(measured), best.directory, seconds)

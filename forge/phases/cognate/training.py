@@ -58,9 +58,7 @@ def train_trunk(run: PhaseRun[Params], model: TinyTitanForCausalLM, data: Encode
 
 def cognate_loss(run: PhaseRun[Params], ponder_cost: float = 0.0) -> LossFn:
     """The loss of trunk and branches."""
-    return language_loss(
-        ponder_cost=ponder_cost, **run.training.loss_settings() | {"halt_weight": run.params.halt_weight}
-    )
+    return language_loss(ponder_cost=ponder_cost, **run.training.loss_settings())
 
 
 def settle_trunk(run: PhaseRun[Params], trunk: TinyTitanForCausalLM, data: EncodedSet) -> TinyTitanForCausalLM:

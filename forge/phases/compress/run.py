@@ -5,7 +5,7 @@ from __future__ import annotations
 from safetensors.torch import load_file
 
 from forge.evals.controls import score_control
-from forge.evals.ledger import ledger_deployable_files
+from forge.evals.ledger import LedgerScores, ledger_deployable_files
 from forge.evals.measure import eval_accuracy_retention
 from forge.interface.paths import SETTLED
 from forge.interface.phase import FULL_PRECISION
@@ -28,6 +28,7 @@ def run(run: PhaseRun[Params]) -> None:
     before = reference.measure(baked.model, prompted=False)
     final, untrained = evaluator.measure(made.final, prompted=False), score_control(evaluator, made.untrained)
     tools = (evaluator.tools(made.final), reference.tools(baked.model))
+    questions = evaluator.questions(made.final)
     original = sum(file.stat().st_size for file in ledger_deployable_files(FULL_PRECISION, trunk.directory))
     size = path.stat().st_size
     run.record(claims=compression_claims(run, before, final, untrained, tools, original / size))
@@ -43,7 +44,8 @@ def run(run: PhaseRun[Params]) -> None:
             "quality/persona_content_and_style": evaluator.personas(made.final).both,
             "quality/accuracy_vs_baking": eval_accuracy_retention(before.tools.correct, final.tools.correct),
             **final.headline(),
-            **evaluator.questions(made.final).headline(),
+            **questions.headline(),
+            **evaluator.own_data(made.final).headline(),
         },
     )
     target = run.publish(
@@ -53,4 +55,4 @@ def run(run: PhaseRun[Params]) -> None:
             "accuracy_tools": final.tools.mean_accuracy,
         }
     )
-    run.ledger(made.final, final, target)
+    run.ledger(made.final, LedgerScores(final, questions, tools[0]), target)

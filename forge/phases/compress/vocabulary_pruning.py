@@ -14,7 +14,7 @@ from forge.agentfile.vocabulary import (
     prune_agent_file_vocabulary,
 )
 from forge.data.build import Row, data_row_texts
-from forge.data.dataset import EncodedSet
+from forge.data.dataset import OWN, EncodedSet
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.compress.params import Params, TokenWeights
@@ -34,10 +34,11 @@ def with_pruned_vocabulary(
 ) -> tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast]:
     """Model and tokenizer with the ``size`` tokens that ``rows`` need most, counted by the ``weights`` of their kinds.
 
-    Plain prose is not what the agent is for, so it has no weight.
+    Plain prose is not what the agent is for, so it has no weight; own rows count as dialogues with tools do, their
+    answers included.
     """
     counts = np.zeros(len(tokenizer), dtype=np.int64)
-    for kind, weight in weights.model_dump().items():
+    for kind, weight in {**weights.model_dump(), OWN: weights.tool}.items():
         of_kind = [row for row in rows if row["kind"] == kind]
         every = max(1, len(of_kind) // MOST_ROWS)
         few = of_kind[::every]
@@ -59,7 +60,7 @@ def _compression_vocabulary_texts(row: Row) -> list[str]:
     """Texts whose tokens are worth keeping: a tool's result is only copied, so pieces will do for it; answers are the
     agent's own words in a persona's voice and in talk without a call."""
     talk = row["kind"] == "tool" and all(m["role"] != "call" for m in row["messages"])
-    if talk or row["kind"] == "persona":
+    if talk or row["kind"] in ("persona", OWN):
         return data_row_texts(row)
     return [m["content"] for m in row["messages"] if m["role"] in ASKED]
 

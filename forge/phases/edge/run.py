@@ -6,6 +6,7 @@ import numpy as np
 
 from forge.data.views import dataset_without_prompts
 from forge.evals.controls import score_control
+from forge.evals.ledger import LedgerScores
 from forge.interface.run import PhaseRun
 from forge.phases.edge.claims import pruning_claims
 from forge.phases.edge.fusion import fuse_for_edge_inference, fusion_of, max_output_delta
@@ -28,23 +29,24 @@ def run(run: PhaseRun[Params]) -> None:
 
     folder = run.save(student, tokenizer, packed=True)
     fused = fuse_for_edge_inference(student)
+    tools, questions = evaluator.tools(student), evaluator.questions(student)
     probe = gather_batch(run.split("test").without_system(), np.arange(16)).ids
     done = Optimization(
         plan,
         recovery,
         fusion_of(fused),
         output_delta=max_output_delta(student, fused, probe),
-        tool_success=evaluator.tools(student).success,
+        tool_success=tools.success,
     )
     whole, pruned = Subject(teacher, before, source), Subject(student, after, folder)
     metrics = edge_metrics(done, *measure_edge_deployments(run, tokenizer, whole, pruned, fused))
     shown = {name: metrics[name] for name in HEADLINE}
-    questions = evaluator.questions(student).headline()
-    run.record(metrics, headline={"final_loss": recovery.final_loss, **shown, **after.headline(), **questions})
+    read = {**after.headline(), **questions.headline(), **evaluator.own_data(student).headline()}
+    run.record(metrics, headline={"final_loss": recovery.final_loss, **shown, **read})
     target = run.publish(
         {
             "tool_accuracy_retention": metrics["quality/accuracy_retention"],
             "accuracy_tools": after.tools.mean_accuracy,
         }
     )
-    run.ledger(student, after, target)
+    run.ledger(student, LedgerScores(after, questions, tools), target)

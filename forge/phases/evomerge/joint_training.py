@@ -24,7 +24,7 @@ def train_jointly(run: PhaseRun[Params], trunk: TinyTitanForCausalLM) -> TinyTit
     branches = list(p.branches.values())
     settings = cognate_settings(p, len(branches) * p.branch_steps, p.branch_rate)
     price = mean([branch.ponder_cost for branch in branches])
-    loss = language_loss(ponder_cost=price, **run.training.loss_settings() | {"halt_weight": p.halt_weight})
+    loss = language_loss(ponder_cost=price, **run.training.loss_settings())
     mix = joint_mix(branch.mix.model_dump() for branch in branches)
     train_on_planned_batches(run, model, run.split("train"), mix, loss, settings, p.batch_tokens, name="joint")
     return model

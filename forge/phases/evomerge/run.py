@@ -6,6 +6,7 @@ import copy
 
 from safetensors.torch import load_file
 
+from forge.evals.ledger import LedgerScores
 from forge.evals.measure import mean
 from forge.interface.run import PhaseRun
 from forge.merge.methods import StateDict
@@ -60,7 +61,7 @@ def run(run: PhaseRun[Params]) -> None:
             "parent_parameters": parent.num_parameters(),
         }
     )
-    run.ledger(champion, measured, target)
+    run.ledger(champion, LedgerScores(measured), target)
 
 
 def _with_weights(model: TinyTitanForCausalLM, weights: StateDict) -> TinyTitanForCausalLM:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from forge.errors import Interrupted
+from forge.evals.ledger import LedgerScores
 from forge.evals.likelihood import likelihood
 from forge.evals.measure import mean, solved
 from forge.interface.run import PhaseRun
@@ -42,7 +43,7 @@ def run(run: PhaseRun[Params]) -> None:
             "grokking_step": verdict.grokking_step,
         }
     )
-    run.ledger(model, after, target)
+    run.ledger(model, LedgerScores(after), target)
 
 
 def forge_grokfast_comparison(run: PhaseRun[Params]) -> Comparison:

@@ -12,6 +12,7 @@ from dataclasses import dataclass
 import torch
 from transformers import PreTrainedTokenizerFast
 
+from forge.evals.ledger import LedgerScores
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.quietstar.choice import (
@@ -105,7 +106,7 @@ def run(run: PhaseRun[Params]) -> None:
         },
         {THINKER_FILE: thinker.to_bytes()} if decision.helped else {},
     )
-    run.ledger(model, measured, target)
+    run.ledger(model, LedgerScores(measured), target)
 
 
 def train_arms(

@@ -43,7 +43,7 @@ if TYPE_CHECKING:
     from forge.data.dataset import EncodedSet
     from forge.evals.claims import Claim
     from forge.evals.evaluator import Evaluator
-    from forge.evals.measure import Measurement
+    from forge.evals.ledger import LedgerScores
     from forge.evals.shared import MeasurementTable
     from forge.model import TinyTitanForCausalLM
 
@@ -170,7 +170,7 @@ class Run:
         self._claims += [claim.model_dump(mode="json") for claim in claims]
 
     def ledger(
-        self, model: TinyTitanForCausalLM, measured: Measurement, directory: Path, seconds: float | None = None
+        self, model: TinyTitanForCausalLM, scores: LedgerScores, directory: Path, seconds: float | None = None
     ) -> None:
         from forge.evals.ledger import ledger_deployable_files, ledger_row
 
@@ -178,7 +178,7 @@ class Run:
             raise ForgeError(f"{self.name} does not close the phase {self.stage.phase}")
         files = ledger_deployable_files(phase_in_layout(self.stage.phase).deployed, directory)
         spent = self.seconds if seconds is None else seconds
-        row = ledger_row(self.stage.phase, files, model.num_parameters(), measured, spent)
+        row = ledger_row(self.stage.phase, files, model.num_parameters(), scores, spent)
         atomic_write_json(self.results_dir / "ledger.json", row.model_dump(mode="json"))
 
     @property

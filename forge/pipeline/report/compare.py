@@ -140,7 +140,9 @@ def _take_file_to_compare(state: Snapshot, path: PurePosixPath, content: Any) ->
     if path.name == "headline.json":
         state.headline.update(content)
     elif path.name == "ledger.json":
-        state.ledger[str(content["phase"])] = {k: v for k, v in content.items() if k not in ("phase", "files")}
+        state.ledger[str(content["phase"])] = {
+            k: v for k, v in content.items() if k not in ("phase", "files", "sha256")
+        }
     elif path.name == "claims.json":
         for claim in content:
             state.claims[place, str(claim["claim"])] = {key: claim[key] for key in _CLAIM}

@@ -15,13 +15,14 @@ from forge.evals.claims import read_claims
 from forge.evals.ledger import COLUMNS, TITLES, LedgerRow, ledger_row_cells, read_ledger
 from forge.files import atomic_write_json, atomic_write_text, read_json
 from forge.host.machine import machine_environment
-from forge.interface.paths import RESULTS
+from forge.interface.paths import AGENT_FILE, RESULTS
 from forge.interface.run import ReportRun
 from forge.phases import ORDER
 from forge.pipeline.records.tracking import flatten_recorded_values
 
 _Found = TypeVar("_Found")
-_HEADLINE_SHARES = ("accuracy_thoughts", "accuracy_tools", "accuracy_all")  # of the ledger: what an agent is used for
+# Of the ledger: what an agent is used for.
+_HEADLINE_SHARES = ("accuracy_thoughts", "accuracy_tools", "accuracy_all", "tool_final", "questions_right")
 
 
 def _report_phase_of(path: Path, results: Path) -> str:
@@ -97,6 +98,15 @@ def _places_of_other_scales(results: Path, scale: str) -> dict[str, str]:
     return {place: other for place, other in scales.items() if other != scale}
 
 
+def _own_data_summary(metrics: Sequence[Mapping[str, Any]]) -> dict[str, Any] | None:
+    """What the last phase that was asked about own data made of it; None without own data."""
+    for table in reversed(metrics):
+        if "own/rows" in (values := table["values"]):
+            asked = {"rows": values["own/rows"], "held_out": values["own/held_out"]}
+            return {"value": values.get("own/exact_match"), **asked, "files": [table["file"]]}
+    return None
+
+
 def _report_summary(ledger: Sequence[Mapping[str, Any]], runs: Sequence[Mapping[str, Any]]) -> dict[str, Any]:
     """Figures that follow from the ledger and the runs; each names the files that it is made of."""
     rows = {row["phase"]: row for row in ledger}
@@ -143,15 +153,17 @@ def gather(
                 raise ForgeError(f"report: phase {phase} has no ledger row ({folder / phase / 'ledger.json'})")
             if all(claim["phase"] != phase for claim in claims):
                 raise ForgeError(f"report: phase {phase} has no claim ({folder / phase / 'claims.json'})")
+    metrics = own(_gather_metrics(folder))
+    data = _own_data_summary(metrics)
     return {
         "scale": scale,
         "seed": seed,
-        "summary": _report_summary(ledger, runs),
+        "summary": _report_summary(ledger, runs) | ({} if data is None else {"own_data": data}),
         "ledger": ledger,
         "claims": claims,
         "claims_passed": sum(claim["passed"] for claim in claims),
         "claims_failed": sum(not claim["passed"] for claim in claims),
-        "metrics": own(_gather_metrics(folder)),
+        "metrics": metrics,
         "runs": runs,
         "environment": machine_environment(),
         **({"other_scales": others} if others else {}),
@@ -275,6 +287,15 @@ def _report_summary_lines(report: Mapping[str, Any]) -> list[str]:
             files = summary[name]["files"]
             source = "the runs below" if len(files) > 2 else " and ".join(f"`{file}`" for file in files)
             lines.append(f"{title}: {report_number(summary[name]['value'])} (from {source}).")
+    if own := summary.get("own_data"):
+        exact = "not asked" if own["value"] is None else f"exact match {report_number(own['value'])}"
+        lines.append(f"own: {own['rows']:,} rows, {exact} on held-out {own['held_out']:,} (from `{own['files'][0]}`).")
+    for row in report["ledger"]:
+        for file in row["files"]:
+            if Path(file).name == AGENT_FILE.name and file in row["sha256"]:
+                lines.append(
+                    f"`{file}`: {row['bytes']:,} bytes, SHA-256 `{row['sha256'][file]}` (from `{row['file']}`)."
+                )
     return [f"- {line}" for line in lines]
 
 
@@ -287,7 +308,7 @@ def report_to_markdown(report: Mapping[str, Any]) -> str:
         "",
     ]
     lines += [
-        "BPB: bits per UTF-8 byte of held-out text, lower is better. Suite: exact match on unseen problems; "
+        "BPB: bits per UTF-8 byte of held-out text, lower is better. Suite: exact match on unseen problems. Shares: "
         + "; ".join(f"*{column.title.removeprefix('suite, ')}*: {column.says}" for column in COLUMNS[1:])
         + ". The rows' files hold each share's 95 % interval.",
         "",

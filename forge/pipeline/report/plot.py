@@ -60,8 +60,8 @@ def plot_ladder_svg(rows: Sequence[LedgerRow]) -> str:
                 label=column.title,
             )
         quality_axis.set_ylim(0, 1.02)
-        quality_axis.set_ylabel("exact match on held-out problems, 95 % interval")
-        figure.legend(loc="outside upper center", ncols=6, frameon=False, fontsize=9)
+        quality_axis.set_ylabel("share that is right, 95 % interval")
+        figure.legend(loc="outside upper center", ncols=4, frameon=False, fontsize=9)
         stream = io.BytesIO()
         figure.savefig(stream, format="svg", metadata={"Date": None})
     return stream.getvalue().decode("utf-8")

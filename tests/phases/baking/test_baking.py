@@ -89,7 +89,12 @@ def test_the_phase_publishes_latents_and_the_packed_file(tmp_path: Path) -> None
     for name in ("tool_success_rate", "persona_consistency", "forgetting_percent"):
         assert facts[name] == run.headline[name]
     assert declared("baking") <= set(run.metrics) | {name for _, point in run.logged for name in point}
-    ((after, folder, _),) = run.rows_of_ledger
+    ((scores, folder, _),) = run.rows_of_ledger
+    assert scores.tools is not None
+    assert scores.questions is not None
+    assert scores.tools.final == run.headline["tool_final_rate"]
+    assert scores.questions.headline().items() <= run.headline.items()
+    after = scores.suite
     assert folder == run.out_dir
     assert after.prompted is None
     assert facts["accuracy_tools"] == run.headline["suite/accuracy_tools"] == after.tools.mean_accuracy

@@ -6,6 +6,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
+import numpy as np
 import pytest
 import torch
 from pydantic import ValidationError
@@ -21,7 +22,7 @@ from forge.phases.baking import trajectories as module
 from forge.phases.baking.params import Params
 from forge.phases.baking.trajectories import baking_shares, sample_baking_trajectories
 from forge.tools import Toolbox
-from forge.train import gather_batch, loss_flags_without_call
+from forge.train import gather_batch, loss_flags_without_call, plan_batches
 from tests.support.stub_run import StubRun, conversation, conversations, smoke_params
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
@@ -233,3 +234,15 @@ def test_one_in_so_many_is_a_personas_and_answers_without_tools_are_replayed(
         assert text.startswith("<|user|>")
         assert mask[ids.tolist().index(ID["think"]) :].all()
     assert len(answers.prompts) == 12
+
+
+def test_own_rows_are_baked_with_their_share(monkeypatch: pytest.MonkeyPatch, tmp_path: Path) -> None:
+    prose = {"kind": "own", "task": "own", "text": "the cat sat on my mat", "difficulty": 0.5, "own_share": 0.5}
+    spoken = {**conversation("own", 3), "messages": [{"role": "assistant", "content": "hello world"}]}
+    run = StubRun(tmp_path, **{**BAKING, "trajectories": 12})
+    made, _ = sample(monkeypatch, run, [*conversations(10), conversation("own", 1), prose, spoken], {})
+    assert [KINDS[kind] for kind in made.bare.kind][-3:] == ["own"] * 3
+    assert made.callers[-3:] == [None] * 3
+    assert (made.bare.own_share, made.prompted.own_share) == (0.5, 0.5)
+    plan = np.concatenate(plan_batches(made.bare, baking_shares(BAKING["mix"]), 60, 400, 0))
+    assert (made.bare.kind[plan] == KINDS.index("own")).mean() == pytest.approx(0.5, abs=0.1)

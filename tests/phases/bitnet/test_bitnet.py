@@ -81,7 +81,9 @@ def test_the_phase_publishes_latents_and_the_packed_file(tmp_path: Path) -> None
     assert not files
     assert facts["packed_bytes"] == (run.out_dir / PACKED).stat().st_size
     assert declared("bitnet") <= set(run.metrics) | {name for _, point in run.logged for name in point}
-    ((after, folder, _),) = run.rows_of_ledger
+    ((scores, folder, _),) = run.rows_of_ledger
+    assert (scores.questions, scores.tools) == (None, None)
+    after = scores.suite
     assert folder == run.out_dir
     assert run.headline["suite/accuracy_no_tools"] == after.no_tools.mean_accuracy
     assert run.metrics["quality/post_accuracy"] == sum(solved(after)) / len(solved(after))

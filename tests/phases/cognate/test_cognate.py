@@ -45,7 +45,7 @@ def params(**changes: Any) -> dict[str, Any]:
             memory_capacity=128, ponder_cost=0.5, multi_step=1, mix=mixture(recall=1.0)
         ),
     }
-    rates = {"muon_lr": 0.02, "adam_lr": 0.01, "weight_decay": 0.01, "clip": 1.0, "halt_weight": 0.1}
+    rates = {"muon_lr": 0.02, "adam_lr": 0.01, "weight_decay": 0.01, "clip": 1.0}
     pace = {"warmup_fraction": 0.0, "decay_fraction": 0.5, "checkpoint_every": 50, "batch_tokens": 150}
     sizes = {
         "trunk_steps": 4,
@@ -101,13 +101,13 @@ def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeyp
 
     monkeypatch.setattr("forge.phases.cognate.training.language_loss", priced)
     train_branch(run, run.params.branches["memory_integration"], model, data)
-    assert prices == [{**settings, "halt_weight": 0.1, "ponder_cost": 0.5}]
+    assert prices == [{**settings, "ponder_cost": 0.5}]
     assert set(np.concatenate(read)) <= set(data.where("recall"))
     assert model.config.memory_capacity == 128
     assert model.memory.capacity == 128
     assert any(bool((model.state_dict()[n] != w).any()) for n, w in tiny_model().state_dict().items())
     train_trunk(run, model, data)
-    assert prices[1:] == [{**settings, "halt_weight": 0.1, "ponder_cost": 0.0}]
+    assert prices[1:] == [{**settings, "ponder_cost": 0.0}]
 
 
 def test_a_branch_starts_gently(tmp_path: Path) -> None:

@@ -80,9 +80,9 @@ def test_the_branch_with_the_lowest_validation_loss_stands_for_the_phase(run: St
     losses = {name: likelihood(branch.model, val).perplexity for name, branch in branches.items()}
     best = min(losses, key=losses.__getitem__)
     assert losses[best] < min(loss for name, loss in losses.items() if name != best)
-    ((measured, directory, seconds),) = run.rows_of_ledger
+    ((scores, directory, seconds),) = run.rows_of_ledger
     assert directory == branches[best].directory
-    assert measured.headline().items() <= run.headline.items()
+    assert scores.suite.headline().items() <= run.headline.items()
     assert seconds == run.recorded_seconds("trunk", "cognate") + run.seconds == run.headline["phase/duration_seconds"]
     assert len(run.claims) == 6
     assert declared("cognate", "config", "phase") <= set(run.metrics)

@@ -116,7 +116,11 @@ def test_the_phase_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert set(run.metrics) >= declared("edge")
     assert set(HEADLINE) < set(run.headline)
     assert len(run.claims) == 3
-    (metadata, _), (_, directory, _) = run.published[0], run.rows_of_ledger[0]
+    (metadata, _), (scores, directory, _) = run.published[0], run.rows_of_ledger[0]
+    assert scores.questions is not None
+    assert scores.tools is not None
+    assert scores.tools.success == run.metrics["quality/tool_success_rate"]
+    assert scores.questions.headline().items() <= run.headline.items()
     assert set(metadata) == {"tool_accuracy_retention", "accuracy_tools"}
     assert metadata["tool_accuracy_retention"] == run.metrics["quality/accuracy_retention"]
     assert directory == run.out_dir

@@ -65,9 +65,9 @@ def test_the_champion_is_published_and_held_against_its_controls(tmp_path: Path)
     assert [claim.control for claim in run.claims] == [*controls, "mean of generation 0"]
     late = {f"generation_{generation}" for generation in range(3, 51)}
     assert {name for name in declared("evomerge") if name.split("/")[0] not in late} <= set(run.metrics)
-    ((measured, directory, seconds),) = run.rows_of_ledger
+    ((scores, directory, seconds),) = run.rows_of_ledger
     assert (directory, seconds) == (run.out_dir, None)
-    assert measured.headline().items() <= run.headline.items()
+    assert scores.suite.headline().items() <= run.headline.items()
     assert all("test loss, geometric mean over skills" in claim.note for claim in run.claims[:3])
     assert {name.split("/")[0] for _, point in run.logged for name in point} == {"fitness", "joint"}
     solvers = (*BRANCHES, "average", "champion")

@@ -102,7 +102,9 @@ def test_the_phase_publishes_latents_and_the_packed_file(tmp_path: Path) -> None
         "grokking_step": -1,
     }
     assert declared("forge") <= set(run.metrics) | series(run)
-    ((after, folder, _),) = run.rows_of_ledger
+    ((scores, folder, _),) = run.rows_of_ledger
+    assert (scores.questions, scores.tools) == (None, None)
+    after = scores.suite
     assert folder == run.out_dir
     assert run.headline["suite/accuracy_tools"] == after.tools.mean_accuracy
     assert run.metrics["phase/success"] == run.claims[0].passed

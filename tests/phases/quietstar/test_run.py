@@ -11,6 +11,7 @@ import torch
 
 from forge.data.dataset import EncodedSet
 from forge.evals.evaluator import Evaluator
+from forge.evals.ledger import LedgerScores
 from forge.interface.run import Published
 from forge.model import TinyTitanForCausalLM
 from forge.phases.quietstar import decision
@@ -79,7 +80,7 @@ def test_phase_end_to_end_is_reproducible_and_measures_everything(
     logged = {name for _, point in first.logged for name in point}
     assert {"train/loss", "train/loss_avg_100", "train/right", "train/gate", "step/validity_rate"} <= logged
     assert max(step for step, point in first.logged if "train/loss" in point) == 2 * first.params.steps
-    assert first.rows_of_ledger[0][:2] == (MEASURED, first.out_dir)
+    assert first.rows_of_ledger[0][:2] == (LedgerScores(MEASURED), first.out_dir)
     model.load_state_dict(start)
     second = run_on(tmp_path / "b", model, tokenizer, data)
     assert second.published == first.published

@@ -11,6 +11,7 @@ from forge.errors import ForgeError
 from forge.evals.claims import Claim
 from forge.evals.ledger import LedgerRow
 from forge.files import atomic_write_json
+from forge.interface.paths import AGENT_FILE
 from forge.phases import ORDER
 from forge.pipeline.report.gather import gather, report_to_markdown, write_report
 from forge.pipeline.report.overview import overview_last_stage_seconds, read_run_report
@@ -26,6 +27,7 @@ def _row(phase: str, size: int, accuracy: float) -> LedgerRow:
         phase=phase, bytes=size, parameters=900_000, bpb=2.25, accuracy_no_tools=0.2, accuracy_tools=accuracy,
         accuracy_thoughts=accuracy / 2, accuracy_all=accuracy, seconds=30.0, files=[f"models/{phase}/x"],
         ci95={"accuracy_thoughts": (accuracy / 2 - 0.03, accuracy / 2 + 0.03)},
+        **({"tool_final": 0.5, "questions_right": accuracy / 4} if phase in ORDER[5:] else {}),
     )  # fmt: skip
 
 
@@ -153,13 +155,13 @@ def test_ladder_names_phases_and_sizes_and_follows_the_rows() -> None:
 
 
 def test_rows_from_before_a_column_are_reported_with_an_empty_cell(results: Path) -> None:
-    new = ("accuracy_thoughts", "accuracy_all", "ci95")
+    new = ("accuracy_thoughts", "accuracy_all", "tool_final", "questions_right", "sha256", "ci95")
     for phase in ORDER:
         row = json.loads((results / phase / "ledger.json").read_text())
         atomic_write_json(results / phase / "ledger.json", {key: row[key] for key in row if key not in new})
     report = write_report(results, scale="tiny", seed=0)
     assert "thoughts_of_phase_3_kept" not in report["summary"]
-    assert "| 2.250 | 0.200 |  | 0.500 |  |  |" in (results / "report.md").read_text()
+    assert "| 2.250 | 0.200 |  | 0.500 |  |  |  |  |" in (results / "report.md").read_text()
     assert ">thoughts<" not in (results / "ladder.svg").read_text()
     assert "accuracy_thoughts" not in json.loads((results / "headline.json").read_text())
     assert json.loads((results / "ladder.json").read_text())[0]["accuracy_thoughts"] is None
@@ -171,7 +173,7 @@ def test_the_headline_and_the_ladder_are_the_reports_figures(results: Path) -> N
     last = report["ledger"][-1]
     assert told["bytes"] == last["bytes"] == 4_000_000 >> 7
     assert told["compression"] == 128.0
-    for key in ("accuracy_thoughts", "accuracy_tools", "accuracy_all"):
+    for key in ("accuracy_thoughts", "accuracy_tools", "accuracy_all", "tool_final", "questions_right"):
         assert told[key] == last[key]
     assert (told["bpb"], report["summary"]["thoughts_of_phase_3_kept"]["value"]) == (2.25, 0.85 / 0.6)
     assert told["claims_passed"] == report["claims_passed"]
@@ -179,6 +181,36 @@ def test_the_headline_and_the_ladder_are_the_reports_figures(results: Path) -> N
     points = json.loads((results / "ladder.json").read_text())
     assert [point["phase"] for point in points] == [f"{i + 1} {phase}" for i, phase in enumerate(ORDER)]
     assert [point["bytes"] for point in points] == [row["bytes"] for row in report["ledger"]]
+    assert [point["questions_right"] for point in points[:5]] == [None] * 5
+
+
+def test_phases_before_baking_show_blanks_for_use_and_not_zeros(results: Path) -> None:
+    write_report(results, scale="smoke", seed=3)
+    lines = (results / "report.md").read_text().splitlines()
+    forge, baking = (next(line for line in lines if line.startswith(f"| {name} |")) for name in ("forge", "baking"))
+    assert "|  |  | 0.5 | `results/forge/ledger.json` |" in forge
+    assert "| 0.500 | 0.188 | 0.5 | `results/baking/ledger.json` |" in baking
+    svg = (results / "ladder.svg").read_text()
+    for title in ("free questions", "tool answers"):
+        assert f">{title}<" in svg
+
+
+def test_the_report_names_the_bytes_of_the_agent(results: Path) -> None:
+    path, digest = results / "compress" / "ledger.json", "ab" * 32
+    agent = AGENT_FILE.as_posix()
+    atomic_write_json(path, {**json.loads(path.read_text()), "files": [agent], "sha256": {agent: digest}})
+    write_report(results, scale="smoke", seed=3)
+    told = f"- `{agent}`: 31,250 bytes, SHA-256 `{digest}` (from `results/compress/ledger.json`)."
+    assert told in (results / "report.md").read_text().splitlines()
+
+
+def test_what_the_last_phase_made_of_own_data_is_told(results: Path) -> None:
+    assert "own_data" not in gather(results, scale="smoke", seed=3)["summary"]
+    for phase, right in (("edge", 0.5), ("compress", 0.75)):
+        told = {"rows": 1234, "held_out": 8, "exact_match": right}
+        atomic_write_json(results / phase / "metrics.json", {"own": told})
+    line = "- own: 1,234 rows, exact match 0.75 on held-out 8 (from `results/compress/metrics.json`)."
+    assert line in report_to_markdown(gather(results, scale="smoke", seed=3)).splitlines()
 
 
 def test_an_unfinished_run_has_no_headline(results: Path) -> None:
