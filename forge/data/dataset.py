@@ -13,7 +13,7 @@ from forge.data.render import ID
 from forge.errors import ForgeError
 from forge.files import save_safetensors
 
-KINDS = ("direct", "tooled", "tool", "persona", "recall", "text", "worked")
+KINDS = ("direct", "tooled", "tool", "persona", "recall", "text", "worked", "own_tool")
 
 
 @dataclass
@@ -58,6 +58,14 @@ class EncodedSet:
                     ids, mask = np.concatenate(([head], ids)), np.concatenate(([0], mask))
             rows.append((ids, mask))
         return build_set(rows, self.kind, self.task, self.difficulty)
+
+    def joined(self, other: EncodedSet) -> EncodedSet:
+        """The examples of this set, then those of another."""
+        both = {
+            name: np.concatenate((getattr(self, name), getattr(other, name)))
+            for name in ("ids", "mask", "kind", "task", "difficulty")
+        }
+        return EncodedSet(**both, offsets=np.concatenate((self.offsets, self.offsets[-1] + other.offsets[1:])))
 
     def subset(self, index: np.ndarray) -> EncodedSet:
         """Some of the examples, in the order of ``index``."""

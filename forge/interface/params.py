@@ -15,6 +15,9 @@ class DataBase(Strict):
     own_data: list[Annotated[str, Field(min_length=1)]]
     """Your own text, JSON or Parquet files, as paths from the project. Files under data/own/ are watched: change one
     and the pipeline reruns. Elsewhere only a changed path is seen."""
+    tools: Annotated[str, Field(min_length=1)]
+    """Your own tools: a tools file, or a folder of such files (*.yaml). Phases 6 to 8 train on them, and rerun when one
+    changes."""
 
 
 class DataScale(Strict):
@@ -44,6 +47,17 @@ class DataScale(Strict):
 
 class DataParams(DataBase, DataScale):
     """Rows per kind and the size of the vocabulary."""
+
+
+class OwnToolsScale(Strict):
+    """Your own tools: rows drawn from what `data.tools` declares; to declared personas a tenth as many besides."""
+
+    train: Positive
+    """Training rows."""
+    val: Positive
+    """Validation rows, on which the confidence of calls is fitted."""
+    test: Positive
+    """Test rows; nearly half of them ask for one call."""
 
 
 class LossSettings(TypedDict):

@@ -18,7 +18,7 @@ from forge.train import gather_batch
 def run(run: PhaseRun[Params]) -> None:
     """Prune by importance, distill the whole model into what is left, fuse it, and measure before and after."""
     teacher, tokenizer, source = run.load("baking")
-    data = dataset_without_prompts(tokenizer, run.rows("train"))
+    data = dataset_without_prompts(tokenizer, [*run.rows("train"), *run.own_tools.rows("train")])
     evaluator = run.evaluator(tokenizer)
     student, plan = pruned_copy(run, teacher, data)
     before, broken = evaluator.measure(teacher, prompted=False), score_control(evaluator, student)
@@ -39,12 +39,16 @@ def run(run: PhaseRun[Params]) -> None:
     whole, pruned = Subject(teacher, before, source), Subject(student, after, folder)
     metrics = edge_metrics(done, *measure_edge_deployments(run, tokenizer, whole, pruned, fused))
     shown = {name: metrics[name] for name in HEADLINE}
-    questions = evaluator.questions(student).headline()
-    run.record(metrics, headline={"final_loss": recovery.final_loss, **shown, **after.headline(), **questions})
+    own = evaluator.own_tool_use(student)
+    asked = evaluator.questions(student).headline() | own.headline()
+    shown = {"final_loss": recovery.final_loss, **shown, **after.headline(), **asked}
+    run.record(metrics | own.metrics(), headline=shown)
     target = run.publish(
         {
             "tool_accuracy_retention": metrics["quality/accuracy_retention"],
             "accuracy_tools": after.tools.mean_accuracy,
+            **evaluator.call_confidence(student).to_metadata(),
+            **run.own_tools.metadata(),
         }
     )
     run.ledger(student, after, target)
