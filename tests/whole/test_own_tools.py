@@ -1,4 +1,4 @@
-"""A few declared tools, from a file to an agent, after a whole run without any: what becomes stale, and what is made."""
+"""Three declared tools, from a file to an agent, after a run without any: what becomes stale, and what is made."""
 
 from __future__ import annotations
 
