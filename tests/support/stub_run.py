@@ -182,7 +182,7 @@ def conversations(each: int = 6) -> list[Row]:
     return [conversation(kind, 11 + 7 * i + k) for k, kind in enumerate(OF_DATA) for i in range(each)]
 
 
-def random_set(rows: int = 24, vocab: int = 48, kinds: tuple[str, ...] = KINDS, seed: int = 0) -> EncodedSet:
+def random_set(rows: int = 24, vocab: int = 48, kinds: tuple[str, ...] = OF_DATA, seed: int = 0) -> EncodedSet:
     """Random tokens of lengths 8 to 14, the last 3 to 6 supervised; kinds in turn."""
     made = []
     for i in range(rows):
