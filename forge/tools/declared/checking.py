@@ -33,16 +33,19 @@ class Finding:
         return f"{self.place}: {self.level}: {self.tool}: {self.message}"
 
 
-def read_sound_tools(path: str | Path) -> list[ToolFile]:
+def read_sound_tools(path: str | Path, root: Path = Path()) -> list[ToolFile]:
     """The tools files of one agent: a file, or all `*.yaml` of a folder, in the order of their names; maybe none.
+
+    Args:
+        path: as a path from ``root``, the project. The folder that it is unless somebody says otherwise may be missing.
 
     Raises:
         ForgeError: nothing is there, a file cannot be read, or it has an error: one line `FILE:LINE: ...`.
     """
-    path = Path(path)
-    if not path.exists() and path != TOOLS_FOLDER:
+    place = root / path
+    if not place.exists() and Path(path) != TOOLS_FOLDER:
         raise ForgeError(f"{path}: no such tools file, and no such folder")
-    files = read_own_tools([path] if path.is_file() else sorted(path.glob("*.yaml")))
+    files = read_own_tools([place] if place.is_file() else sorted(place.glob("*.yaml")))
     errors = [finding for finding in check_tool_files(files) if finding.level == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
