@@ -117,7 +117,7 @@ def test_the_phase_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert set(HEADLINE) < set(run.headline)
     assert len(run.claims) == 3
     (metadata, _), (_, directory, _) = run.published[0], run.rows_of_ledger[0]
-    assert set(metadata) == {"tool_accuracy_retention", "accuracy_tools"}
+    assert set(metadata) == {"tool_accuracy_retention", "accuracy_tools", "call_confidence"}
     assert metadata["tool_accuracy_retention"] == run.metrics["quality/accuracy_retention"]
     assert directory == run.out_dir
     names = [PACKED[0], "config.json", "tokenizer.json", "tokenizer_config.json"]
