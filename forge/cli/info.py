@@ -129,7 +129,7 @@ def config_validate(
     file: Annotated[Path, typer.Argument(help="The file to check.")] = Path("params.yaml"),
     as_json: JSON = False,
 ) -> None:
-    """Check every block of params.yaml, the scales that are not active too, and every row of your own data.
+    """Check every block of params.yaml, the scales that are not active too, every row of your own data, and your tools.
 
     \b
     Examples:
@@ -145,13 +145,26 @@ def config_validate(
         from forge.data.own import read_own_data
 
         own = read_own_data(params.file.data.own_data)
+    tools = _count_declared_tools(params.file.data.tools)
     if as_json:
-        told = {"valid": True, "file": file.as_posix(), "scale": params.scale, "seed": params.seed}
-        emit_command_json(told if own is None else {**told, "own_data": own.counts()})
+        told: dict[str, Any] = {"valid": True, "file": file.as_posix(), "scale": params.scale, "seed": params.seed}
+        told |= {} if own is None else {"own_data": own.counts()}
+        emit_command_json(told | ({"own_tools": tools} if tools["files"] else {}))
         return
     say(f"{file}: valid (scale {params.scale}, seed {params.seed})")
     if own is not None:
         say(f"own data: {own.summary()}")
+    if tools["files"]:
+        say(f"own tools: {tools['tools']}, personas: {tools['personas']}, files read: {tools['files']}")
+
+
+def _count_declared_tools(path: str) -> dict[str, int]:
+    """Files, tools and personas at `data.tools`. Raises ForgeError, in one line, for an error in one of them."""
+    from forge.tools.declared.checking import read_sound_tools
+
+    read = read_sound_tools(path)
+    sums = {kind: sum(len(getattr(file, kind)) for file in read) for kind in ("tools", "personas")}
+    return {"files": len(read), **sums}
 
 
 def report_command(

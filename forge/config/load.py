@@ -51,16 +51,16 @@ class Params:
         return _see_params_at_scale(self.file, scale, PARAMS_FILE)
 
     def block(self, name: str) -> Any:
-        """Both halves of a block (a phase, `data`, `evaluation`) in one model.
+        """Both halves of a block (a phase, `data`, `evaluation`) in one model; of `own_tools` there is but one.
 
         Raises:
             ForgeError: there is no such block.
         """
         if name not in schema.BLOCKS:
             raise ForgeError(f"no parameters of {name!r}; known: {', '.join(schema.BLOCKS)}")
-        own = getattr(self.file, name).model_dump()
-        scaled = getattr(self.file.scales[self.scale], name).model_dump()
-        return schema.BLOCKS[name].model_validate({**own, **scaled})
+        halves = (getattr(place, name, None) for place in (self.file, self.file.scales[self.scale]))
+        values = {key: value for half in halves if half is not None for key, value in half.model_dump().items()}
+        return schema.BLOCKS[name].model_validate(values)
 
     def select(self, keys: list[str]) -> dict[str, Any]:
         """The values under dotted keys, as DVC's `params:` would list them.

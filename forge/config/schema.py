@@ -21,6 +21,7 @@ from forge.interface.params import (
     EvaluationBase,
     EvaluationParams,
     EvaluationScale,
+    OwnToolsScale,
     RegistryParams,
     TrainingParams,
 )
@@ -30,6 +31,7 @@ _DECLARED: dict[str, ModuleType] = {name: import_module(f"forge.phases.{name}.pa
 # Both halves of each block, as the stages see it.
 BLOCKS: dict[str, type[BaseModel]] = {
     "data": DataParams,
+    "own_tools": OwnToolsScale,
     **{name: module.Params for name, module in _DECLARED.items()},
     "evaluation": EvaluationParams,
 }
@@ -82,6 +84,7 @@ Scale = create_model(
     **_required_params_fields(
         {
             "data": DataScale,
+            "own_tools": OwnToolsScale,
             **{name: module.Scale for name, module in _DECLARED.items()},
             "evaluation": EvaluationScale,
             "contracts": ContractThresholds,

@@ -183,7 +183,8 @@ def tokenize_data_rows(tokenizer: PreTrainedTokenizerFast, rows: list[Row]) -> E
     return build_set(
         encoded,
         [KINDS.index(row["kind"]) for row in rows],
-        [TASKS.index(row["task"]) for row in rows],
+        # Tools of a user's have any name; what is read, written and chosen by task knows none of them.
+        [TASKS.index("own" if row["kind"] == "own_tool" else row["task"]) for row in rows],
         [row["difficulty"] for row in rows],
         max((row.get("own_share", 0.0) for row in rows), default=0.0),
     )

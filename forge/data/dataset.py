@@ -13,9 +13,8 @@ from forge.data.render import ID
 from forge.errors import ForgeError
 from forge.files import save_safetensors
 
-MIXED_KINDS = ("direct", "tooled", "tool", "persona", "recall", "text", "worked")  # those that a mix weighs
-OWN = "own"  # rows of the user's own data, which have a share of every mix instead
-KINDS = (*MIXED_KINDS, OWN)
+OWN = "own"  # rows of the user's own data, which have a share of every mix; a mix weighs the other kinds
+KINDS = ("direct", "tooled", "tool", "persona", "recall", "text", "worked", "own_tool", OWN)
 
 
 @dataclass
@@ -62,6 +61,15 @@ class EncodedSet:
                     ids, mask = np.concatenate(([head], ids)), np.concatenate(([0], mask))
             rows.append((ids, mask))
         return build_set(rows, self.kind, self.task, self.difficulty, self.own_share)
+
+    def joined(self, other: EncodedSet) -> EncodedSet:
+        """The examples of this set, then those of another."""
+        both = {
+            name: np.concatenate((getattr(self, name), getattr(other, name)))
+            for name in ("ids", "mask", "kind", "task", "difficulty")
+        }
+        offsets = np.concatenate((self.offsets, self.offsets[-1] + other.offsets[1:]))
+        return EncodedSet(**both, offsets=offsets, own_share=max(self.own_share, other.own_share))
 
     def subset(self, index: np.ndarray) -> EncodedSet:
         """Some of the examples, in the order of ``index``."""

@@ -11,7 +11,10 @@ from forge.data.dataset import EncodedSet
 
 
 def dialogue_without_prompt(row: Row) -> list[dict[str, str]]:
-    """The conversation without its system turn; a persona's prompt is replaced by its handle."""
+    """The conversation without its system turn; a persona's prompt is replaced by its handle. A declared persona has no
+    handle, so its prompt stays."""
+    if row["kind"] == "own_tool":
+        return [dict(m) for m in row["messages"]]
     messages = [dict(m) for m in row["messages"] if m["role"] != "system"]
     handle = [{"role": "persona", "content": row["task"]}] if row["kind"] == "persona" else []
     return [*handle, *messages]

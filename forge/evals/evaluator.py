@@ -12,16 +12,20 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.build import Row
 from forge.data.dataset import OWN
+from forge.data.declared.own_set import OwnTools
 from forge.data.personas import PERSONAS
 from forge.data.views import dialogue_without_prompt
 from forge.evals.answering import answer_all
+from forge.evals.call_confidence import calibrate_calls
 from forge.evals.free_questions import FreeQuestionScore, read_free_questions, score_free_questions
 from forge.evals.measure import Measurement, measure_eval_scores
+from forge.evals.own_tool_use import OwnToolUse, measure_own_tool_use
 from forge.evals.persona import PersonaScore, score_personas
 from forge.evals.shared import MeasurementTable, measurement_key
 from forge.evals.tool_use import ToolScore, dialogue_until_last_question, score_tool_use
 from forge.interface.params import EvaluationParams
 from forge.model import TinyTitanForCausalLM
+from forge.model.calling import Calibration
 from forge.tools import TOOL_NAMES, Toolbox
 
 MOST_OWN = 200  # held-out own dialogues that are asked
@@ -74,7 +78,7 @@ def pick_eval_probes(test: list[Row], train: list[Row], tool_n: int, persona_n: 
 class Evaluator:
     """Workspace, sizes and tokenizer, given once.
 
-    rows: reads the conversations of a split. table: what is measured already.
+    rows: reads the conversations of a split. table: what is measured already. own: what the user has declared.
     """
 
     tokenizer: PreTrainedTokenizerFast
@@ -82,6 +86,7 @@ class Evaluator:
     workspace: Path
     rows: Callable[[str], list[Row]]
     table: MeasurementTable = field(default_factory=MeasurementTable)
+    own: OwnTools = OwnTools()  # noqa: RUF009 - frozen
 
     def measure(self, model: TinyTitanForCausalLM, prompted: bool = True) -> Measurement:
         """The figures of the ledger; ``prompted`` adds the suite under the tool prompt. A model that the table has is
@@ -136,6 +141,17 @@ class Evaluator:
         wanted = [row["messages"][-1]["content"].strip() for row in rows]
         correct = [float(answer.text.strip() == want) for answer, want in zip(made, wanted, strict=True)]
         return OwnDataScore(self.probes.own_trained, correct)
+
+    def own_tool_use(self, model: TinyTitanForCausalLM) -> OwnToolUse:
+        """Calls of declared tools on held-out rows, beside the word matcher's; no tool is run."""
+        return measure_own_tool_use(model, self.tokenizer, self.own, max_new_tokens=self.params.answer_tokens)
+
+    def call_confidence(self, model: TinyTitanForCausalLM) -> Calibration:
+        """How far the model's confidence in a call can be believed, by validation dialogues."""
+        longest = self.params.answer_tokens
+        with Toolbox(self.workspace) as toolbox:
+            rows = self.rows("val")
+            return calibrate_calls(model, self.tokenizer, self.own, rows, toolbox, max_new_tokens=longest)
 
     def questions(self, model: TinyTitanForCausalLM) -> FreeQuestionScore:
         """The report's half of the free questions, asked as the agent is used."""

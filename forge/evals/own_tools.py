@@ -80,6 +80,12 @@ def score_own_calls(
     )
 
 
+def own_call_verdicts(row: Mapping[str, Any], calls: Sequence[str], tools: Mapping[str, DeclaredTool]) -> list[float]:
+    """1.0 for each of the calls that is the row's at its place, else 0.0."""
+    wanted = [*row["expected"], *[None] * len(calls)]
+    return [float(_canonical_call(call, tools) == right) for call, right in zip(calls, wanted, strict=False)]
+
+
 def _canonical_call(call: str, tools: Mapping[str, DeclaredTool]) -> str:
     try:
         name, arguments = parse_call(call, tools)

@@ -142,7 +142,7 @@ def score_tool_use(
             correct.append(1.0 - needless[-1])
             final.append(correct[-1])
             continue
-        result = _eval_reference_result(toolbox, row["messages"], call)
+        result = reference_tool_result(toolbox, row["messages"], call)
         verdict = score_tool_call(call, result, answer.calls)
         correct.append(verdict[2])
         said = answer_in_plain_words(answer.text, answer.calls[-1][1] if answer.calls else None)
@@ -162,7 +162,7 @@ def score_tool_use(
     )
 
 
-def _eval_reference_result(toolbox: Toolbox, messages: Sequence[Message], call: str) -> str:
+def reference_tool_result(toolbox: Toolbox, messages: Sequence[Message], call: str) -> str:
     """The result that the dialogue records, or for one that records none, what its call gives."""
     recorded = next((message["content"] for message in messages_after_last_question(messages, "result")), None)
     if recorded is not None:  # with an error, if that is what the dialogue is about

@@ -76,8 +76,10 @@ class Mix(Strict):
     """Plain prose."""
     worked: Weight
     """Problems of the suite answered after a worked thought."""
+    own_tool: Weight
+    """Dialogues with your own tools, where data.tools declares any."""
 
-    @field_validator("worked")
+    @field_validator("own_tool")
     @classmethod
     def _some_weight(cls, value: float, info: ValidationInfo) -> float:
         if value + sum(info.data.values()) <= 0:

@@ -18,6 +18,9 @@ class DataBase(Strict):
     own_share: Fraction
     """What these rows are of every phase's training mix, by number of examples; they are repeated as often as that
     takes. 0 trains on none of them."""
+    tools: Annotated[str, Field(min_length=1)]
+    """Your own tools: a tools file, or a folder of such files (*.yaml). Phases 6 to 8 train on them, and rerun when one
+    changes."""
 
 
 class DataScale(Strict):
@@ -47,6 +50,17 @@ class DataScale(Strict):
 
 class DataParams(DataBase, DataScale):
     """Rows per kind and the size of the vocabulary."""
+
+
+class OwnToolsScale(Strict):
+    """Your own tools: rows drawn from what `data.tools` declares; to declared personas a tenth as many besides."""
+
+    train: Positive
+    """Training rows."""
+    val: Positive
+    """Validation rows, on which the confidence of calls is fitted."""
+    test: Positive
+    """Test rows; nearly half of them ask for one call."""
 
 
 class LossSettings(TypedDict):

@@ -7,6 +7,8 @@ from pathlib import Path
 PREPARED = Path("data/prepared")
 WORKSPACE = Path("data/workspace")
 OWN = Path("data/own")
+TOOLS_FOLDER = Path("data/tools")  # where own tools are declared unless data.tools says otherwise
+OWN_TOOLS = Path("data/own_tools")
 CODE = Path("data/code")
 RESULTS = Path("results")
 MODELS = Path("models")

@@ -14,6 +14,7 @@ from typing import Literal
 from forge.interface.paths import (
     CODE,
     FULL_WEIGHTS,
+    OWN_TOOLS,
     PACKED_WEIGHTS,
     PREPARED,
     RESULTS,
@@ -24,6 +25,7 @@ from forge.interface.paths import (
 )
 
 DATA = (PREPARED.as_posix(), WORKSPACE.as_posix())
+TOOLS_PATH = "${data.tools}"  # stands for the value of that parameter, as in dvc.yaml
 EVALUATION = ("evaluation", "scales.{scale}.evaluation")
 
 
@@ -77,7 +79,7 @@ class Stage:
         phase: the phase that it belongs to, whose parameters it works with.
         params: dotted keys of params.yaml that it depends on; `{scale}` and `{branch}` stand for the active ones.
         inputs: stages whose models it reads; the first is the one that the handoff contract binds.
-        data: data directories that it reads.
+        data: data directories that it reads; `TOOLS_PATH` for where own tools are declared.
         branches: names of its runs (DVC's `matrix`); a single None for a stage that runs once.
         publishes: what its model is, for `artifacts` of dvc.yaml; `{branch}` stands for the words of `titles`. Empty
             for a stage that publishes no model.
@@ -131,6 +133,8 @@ class Stage:
         """Directories that DVC caches."""
         if self.name == "data":
             return DATA
+        if self.name == "tools":
+            return (OWN_TOOLS.as_posix(),)
         return (declared_model_path(self.name, branch).as_posix(),) if self.publishes else ()
 
     def records(self, branch: str | None = None) -> tuple[str, ...]:
@@ -138,7 +142,8 @@ class Stage:
         if self.name == "report":
             files = ("headline.json", "ladder.json", "ladder.svg", "report.json", "report.md")
             return tuple((RESULTS / name).as_posix() for name in files)
-        optional = {"claims.json": self.name != "data", "plots": bool(self.curve), "ledger.json": self.closes}
+        measures = self.name not in ("data", "tools")
+        optional = {"claims.json": measures, "plots": bool(self.curve), "ledger.json": self.closes}
         names = ["all_metrics.json", "metrics.json", "run.json", *(name for name, there in optional.items() if there)]
         return tuple(sorted(f"{self.results_dir(branch)}/{name}" for name in names))
 
@@ -172,8 +177,10 @@ def declare_single_stage(
     *,
     inputs: tuple[str, ...],
     publishes: str,
+    own_tools: bool = False,
 ) -> tuple[Stage, ...]:
-    """The one stage of a phase that takes a model, trains it further and hands it on."""
+    """The one stage of a phase that takes a model, trains it further and hands it on. own_tools: it reads rows of the
+    user's own tools too."""
     own = (name, f"scales.{{scale}}.{name}", f"scales.{{scale}}.contracts.{name}")
     return (
         Stage(
@@ -182,6 +189,7 @@ def declare_single_stage(
             name,
             ("seed", *own, "training", *EVALUATION),
             inputs,
+            (*DATA, OWN_TOOLS.as_posix()) if own_tools else DATA,
             publishes=publishes,
             closes=True,
         ),

@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 
     from forge.data.build import Row
     from forge.data.dataset import EncodedSet
+    from forge.data.declared.own_set import OwnTools
     from forge.evals.claims import Claim
     from forge.evals.evaluator import Evaluator
     from forge.evals.ledger import LedgerScores
@@ -108,6 +109,10 @@ class PhaseRun(LoopRun, Protocol[P_co]):
         """The tokenizer that the data was prepared with."""
 
     @property
+    def own_tools(self) -> OwnTools:
+        """What the user has declared, with its rows; empty where that is nothing, or the stage reads none of it."""
+
+    @property
     def workspace_dir(self) -> Path:
         """The tools' documents, files and database."""
 
@@ -177,11 +182,14 @@ class PhaseRun(LoopRun, Protocol[P_co]):
 
 
 class DataRun(Protocol[P_co]):
-    """A run of the data stage, which has no model."""
+    """A run of a stage that draws rows, and has no model."""
 
     @property
     def params(self) -> P_co:
-        """The data block at the active scale."""
+        """The stage's block at the active scale."""
+
+    def parameters_of(self, block: type[B]) -> B:
+        """As in `PhaseRun`."""
 
     @property
     def seed(self) -> int:

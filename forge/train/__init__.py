@@ -4,7 +4,7 @@ from forge.train.batches import Batch, collate, gather_batch, padding_share, pla
 from forge.train.checkpoint import load_checkpoint, save_checkpoint
 from forge.train.fit import train_on_planned_batches, training_loop_settings
 from forge.train.loop import Trainer, TrainResult, TrainSettings, train
-from forge.train.losses import distillation_loss, language_loss, loss_flags_without_call
+from forge.train.losses import distillation_loss, language_loss, loss_flags_without_call, teaching_loss
 from forge.train.optim import Grokfast, HybridOptimizer, orthogonalize_muon_update, schedule
 
 __all__ = [
@@ -25,6 +25,7 @@ __all__ = [
     "plan_batches",
     "save_checkpoint",
     "schedule",
+    "teaching_loss",
     "train",
     "train_on_planned_batches",
     "training_loop_settings",

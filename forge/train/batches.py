@@ -42,8 +42,11 @@ class Batch:
 
     def split(self, parts: int) -> list[Batch]:
         """Micro-batches for gradient accumulation, at most ``parts`` of them."""
-        rows = [r for r in np.array_split(np.arange(len(self.ids)), parts) if len(r)]
-        return [Batch(self.ids[r], self.select[r], self.targets[r], self.valid[r], self.index[r]) for r in rows]
+        return [self.part(rows) for rows in np.array_split(np.arange(len(self.ids)), parts) if len(rows)]
+
+    def part(self, rows: np.ndarray) -> Batch:
+        """The batch of some of its rows, by their places."""
+        return Batch(self.ids[rows], self.select[rows], self.targets[rows], self.valid[rows], self.index[rows])
 
 
 def collate(rows: Sequence[tuple[np.ndarray, np.ndarray]], index: np.ndarray) -> Batch:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import NamedTuple, cast
+from typing import Any, NamedTuple, cast
 from zlib import crc32
 
 import numpy as np
@@ -179,6 +179,45 @@ class _Wanted:
         cross_soft = -(self.soft * F.log_softmax(_shifted(logits / self.temperature, self.shift), dim=-1)).sum() / n
         divergence = (cross_soft + self.sure) * self.temperature**2
         return (1 - w) * hard + w * divergence, {"loss": float(hard.detach()), "kl": float(divergence.detach())}
+
+
+def teaching_loss(
+    teacher: TinyTitanForCausalLM,
+    data: EncodedSet,
+    kind: str,
+    *,
+    halt_weight: float = 0.1,
+    early_weight: float = 0.5,
+    further_steps: float = 1.0,
+    sampled_outputs: int = 0,
+) -> LossFn:
+    """Labels alone for the examples of one kind, the teacher's distribution alone for all others, by their tokens.
+
+    ``data``: the set that batches are drawn of. The other arguments are as in :func:`language_loss`.
+    """
+    settings: dict[str, Any] = {
+        "halt_weight": halt_weight,
+        "early_weight": early_weight,
+        "further_steps": further_steps,
+        "sampled_outputs": sampled_outputs,
+    }
+    labels = language_loss(**settings)
+    kept = distillation_loss(teacher, 1.0, without_call=loss_flags_without_call(data), **settings)
+    new = data.kind == KINDS.index(kind)
+
+    def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
+        total, metrics = torch.zeros((), device=batch.ids.device), {"loss": 0.0}
+        chosen = new[batch.index]
+        for graded, rows in ((labels, np.flatnonzero(chosen)), (kept, np.flatnonzero(~chosen))):
+            if len(rows):
+                part = batch.part(rows)
+                share = part.count / batch.count
+                value, told = graded(model, part)
+                total = total + share * value
+                metrics["loss"] += share * told["loss"]
+        return total, metrics
+
+    return loss
 
 
 def loss_flags_without_call(data: EncodedSet) -> np.ndarray:

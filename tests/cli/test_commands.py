@@ -21,6 +21,7 @@ from forge.evals.suite import SuiteScore
 from forge.files import atomic_write_json
 from forge.model.engine import Generation
 from forge.phases import ORDER
+from tests.support.own_tools import TOOLS_YAML
 from tests.support.toy_agent import build_toy
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -113,6 +114,20 @@ def test_config_validate_accepts_ours_and_names_a_bad_key(unrun: Path, call: Any
     assert told.code == 1
     assert "evomerge.elites" in told.err
     assert told.err.count("\n") == 1
+
+
+def test_config_validate_looks_at_own_tools(unrun: Path, call: Any) -> None:
+    file, tools = unrun / "params.yaml", unrun / "data" / "tools"
+    tools.mkdir(parents=True, exist_ok=True)
+    (tools / "house.yaml").write_text(TOOLS_YAML)
+    assert call("config", "validate").out.endswith("own tools: 3, personas: 1, files read: 1\n")
+    assert call("config", "validate", "--json").json["own_tools"] == {"files": 1, "tools": 3, "personas": 1}
+    (tools / "house.yaml").write_text(TOOLS_YAML.replace("type: integer", "type: whole"))
+    refused = call("config", "validate")
+    assert (refused.code, refused.out, refused.err.count("\n")) == (1, "", 1)
+    assert "data/tools/house.yaml:8: set_light: parameters.properties.brightness.type: " in refused.err
+    file.write_text(file.read_text().replace("tools: data/tools", "tools: data/tolls"))
+    assert "data/tolls: no such tools file, and no such folder" in call("config", "validate").err
 
 
 def test_config_validate_looks_at_own_data(unrun: Path, call: Any) -> None:

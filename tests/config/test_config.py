@@ -76,7 +76,7 @@ def test_a_phase_has_both_halves(params_file: Path) -> None:
     assert edge.steps == tree["scales"]["tiny"]["edge"]["steps"]
     set_param(params_file, "scale", "smoke")
     assert load_params(params_file).block("edge").steps == tree["scales"]["smoke"]["edge"]["steps"]
-    with pytest.raises(ForgeError, match="no parameters of 'nope'; known: data, cognate, "):
+    with pytest.raises(ForgeError, match="no parameters of 'nope'; known: data, own_tools, cognate, "):
         params.block("nope")
 
 

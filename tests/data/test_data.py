@@ -67,6 +67,15 @@ def _set() -> EncodedSet:
     return build_set(rows, [KINDS.index(k) for k in ("tool", "direct", "text")], [3, 1, 2], [0.25, 0.5, 1.0])
 
 
+def test_sets_are_joined() -> None:
+    data = _set()
+    both = data.joined(data.subset(np.array([2, 0])))
+    assert [list(both.row(i)[0]) for i in range(5)] == [list(data.row(i)[0]) for i in (0, 1, 2, 2, 0)]
+    assert [list(both.row(i)[1]) for i in range(5)] == [list(data.row(i)[1]) for i in (0, 1, 2, 2, 0)]
+    assert (list(both.kind), list(both.task)) == ([*data.kind, *data.kind[[2, 0]]], [3, 1, 2, 2, 3])
+    assert both.offsets.dtype == data.offsets.dtype
+
+
 def test_a_set_survives_its_file(tmp_path: Path) -> None:
     data = _set()
     data.save(tmp_path / "x.safetensors")

@@ -19,7 +19,7 @@ pytestmark = [
     pytest.mark.slow,
     pytest.mark.skipif(sys.platform != "linux", reason="needs /proc, PDEATHSIG and subreapers"),
 ]
-READERS = [phase for phase in STAGES if phase.name not in ("data", "report")]
+READERS = [phase for phase in STAGES if phase.name not in ("data", "tools", "report")]
 
 
 def one_line(run: Running) -> str:

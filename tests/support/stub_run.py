@@ -12,7 +12,8 @@ import pytest
 
 from forge.config import load_params
 from forge.data.build import TASKS, Row, read_dataset_rows, tokenize_data_rows
-from forge.data.dataset import KINDS, MIXED_KINDS, EncodedSet, build_set
+from forge.data.dataset import KINDS, OWN, EncodedSet, build_set
+from forge.data.declared.own_set import OwnTools
 from forge.data.dialogues import TOOL_PROMPT, persona_dialogues, tool_dialogues
 from forge.data.personas import PERSONA_PROMPTS
 from forge.evals import answering, persona, tool_use
@@ -26,6 +27,8 @@ from forge.model import load_titan_tokenizer, save_model
 from forge.model.packed import PACKED, pack_model
 from forge.tools import set_up_tool_workspace
 from tests.support.tiny_models import tiny_tokenizer, tokens
+
+OF_DATA = tuple(kind for kind in KINDS if kind not in ("own_tool", OWN))  # kinds of rows that need nothing of a user
 
 
 def watch_lengths(monkeypatch: pytest.MonkeyPatch) -> list[int]:
@@ -82,6 +85,7 @@ class StubRun:
         self.claims: list[Claim] = []
         self.rows_of_ledger: list[tuple[LedgerScores, Path, float | None]] = []
         self.published: list[tuple[dict[str, Any], dict[str, Any]]] = []
+        self.own_tools = OwnTools()
 
     def prepare(self, stage: str, model: Any) -> None:
         """Write rows of every kind and the tools' workspace; ``model`` is what ``stage`` has published."""
@@ -123,7 +127,7 @@ class StubRun:
         return float(len(stages))
 
     def evaluator(self, tokenizer: Any) -> Evaluator:
-        return Evaluator(tokenizer, self.evaluation, self.workspace_dir, self.rows)
+        return Evaluator(tokenizer, self.evaluation, self.workspace_dir, self.rows, own=self.own_tools)
 
     def compare(self, *given: Any, **options: Any) -> Claim:
         return compare_for_claim(*given, n_boot=self.evaluation.bootstrap, seed=self.seed, **options)
@@ -178,10 +182,10 @@ def write_rows(path: Path, rows: list[Row]) -> None:
 
 def conversations(each: int = 6) -> list[Row]:
     """``each`` rows of every kind."""
-    return [conversation(kind, 11 + 7 * i + k) for k, kind in enumerate(MIXED_KINDS) for i in range(each)]
+    return [conversation(kind, 11 + 7 * i + k) for k, kind in enumerate(OF_DATA) for i in range(each)]
 
 
-def random_set(rows: int = 24, vocab: int = 48, kinds: tuple[str, ...] = MIXED_KINDS, seed: int = 0) -> EncodedSet:
+def random_set(rows: int = 24, vocab: int = 48, kinds: tuple[str, ...] = OF_DATA, seed: int = 0) -> EncodedSet:
     """Random tokens of lengths 8 to 14, the last 3 to 6 supervised; kinds in turn."""
     made = []
     for i in range(rows):

@@ -12,7 +12,7 @@ import torch.nn.functional as F
 from forge.data.dataset import EncodedSet
 from forge.data.render import ID
 from forge.model import TinyTitanForCausalLM
-from forge.train import Batch, distillation_loss, gather_batch, language_loss
+from forge.train import Batch, distillation_loss, gather_batch, language_loss, teaching_loss
 from forge.train.losses import halting_loss, weighted_step_loss
 from tests.support.stub_run import random_set
 from tests.support.tiny_models import tiny_model
@@ -102,6 +102,22 @@ def test_answers_without_tools_say_nothing_about_calling() -> None:
     rows = torch.autograd.grad(loss, student.embed.weight)[0]
     assert not rows[ID["call"]].any()
     assert rows[ID["result"]].any()
+
+
+def test_one_kind_is_taught_by_labels_and_the_others_by_the_teacher() -> None:
+    teacher, student = tiny_model(), tiny_model(seed=5)
+    data = random_set(kinds=("own_tool", "tool", "persona"))
+    batch, loss = batch_of(data, 7), teaching_loss(teacher, data, "own_tool")
+    new, old = gather_batch(data, np.array([0, 3, 6])), gather_batch(data, np.array([1, 2, 4, 5]))
+    total, metrics = loss(student, batch)
+    labels, kept = language_loss()(student, new), distillation_loss(teacher, 1.0)(student, old)
+    expected = (labels[0] * new.count + kept[0] * old.count) / batch.count
+    torch.testing.assert_close(total, expected)
+    assert metrics == {
+        "loss": pytest.approx((labels[1]["loss"] * new.count + kept[1]["loss"] * old.count) / batch.count)
+    }
+    for part, alone in ((new, labels[0]), (old, kept[0])):
+        torch.testing.assert_close(loss(student, part)[0], alone)
 
 
 def test_halting_targets() -> None:

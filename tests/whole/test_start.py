@@ -1,4 +1,4 @@
-"""How little a stage imports before it works: a pipeline is thirteen processes, and each imports anew."""
+"""How little a stage imports before it works: a pipeline is fourteen processes, and each imports anew."""
 
 from __future__ import annotations
 

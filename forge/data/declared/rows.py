@@ -126,7 +126,7 @@ class OwnRowMaker:
             return None
         task, messages, expected = made
         return {
-            "kind": "own",
+            "kind": "own_tool",
             "task": task,
             "category": category,
             "messages": messages,
@@ -379,6 +379,14 @@ def own_persona_rows(personas: Sequence[DeclaredPersona], counts: Mapping[str, i
             example = rng.choice(examples)
             messages = [_message("system", persona.prompt), _message("user", type_sentence(rng, [Said(example.say)]))]
             messages.append(_message("assistant", example.answer))
-            row = {"kind": "persona", "task": persona.name, "messages": messages, "difficulty": 0.5}
-            rows[split].append(row)
+            rows[split].append(
+                {
+                    "kind": "own_tool",
+                    "task": persona.name,
+                    "category": "persona",
+                    "messages": messages,
+                    "expected": [],
+                    "difficulty": 0.5,
+                }
+            )
     return rows

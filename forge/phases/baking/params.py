@@ -13,6 +13,7 @@ from forge.interface.fields import (
     Fraction,
     Mix,
     Positive,
+    Rate,
     SamplingTemperature,
     Strict,
 )
@@ -40,6 +41,8 @@ class Base(Checkpointed):
     accepted."""
     mix: Annotated[Mix, AfterValidator(_check_baking_mix)]
     """What it reads, of the trajectories."""
+    own_tool_mix: Mix
+    """What it reads before that, where own tools are declared: their rows, and others that are to stay as they are."""
     decay_fraction: Fraction
     """Share of the steps, at the end, in which the learning rate falls."""
     min_kept: Fraction
@@ -57,6 +60,10 @@ class Scale(Budget):
     """Dialogues sampled from the prompted model."""
     eval_every: Positive
     """Steps between measurements of tool use."""
+    own_tool_steps: Positive
+    """Updates that teach your own tools, before anything is baked; none where no tools are declared."""
+    own_tool_lr: Rate
+    """Peak learning rate of the matrices of the core in these."""
 
 
 class Params(Base, Scale):

@@ -12,6 +12,7 @@ PHASE = Phase(
         "bake tools and personas into the weights",
         inputs=("forge",),
         publishes="phase 6, with tools and personas",
+        own_tools=True,
     ),
     contract=Contract(
         source="forge",

@@ -1,4 +1,5 @@
-"""Phase 6: five tools and four personas move from the prompt into the weights, by prompt baking."""
+"""Phase 6: five tools and four personas move from the prompt into the weights, by prompt baking; declared tools are
+taught before."""
 
 from __future__ import annotations
 
@@ -12,6 +13,7 @@ from forge.phases.baking.metrics import (
     baking_metrics,
     half_strength,
 )
+from forge.phases.baking.own_tools import teach_own_tools
 from forge.phases.baking.params import Params
 from forge.phases.baking.prompt_baking import bake
 from forge.phases.baking.trajectories import sample_baking_trajectories
@@ -20,12 +22,14 @@ from forge.tools import Toolbox
 
 def run(run: PhaseRun[Params]) -> None:
     """Sample what the prompted model does, bake it in, and ask the baked model and its controls."""
-    teacher, tokenizer, _ = run.load("forge")
+    incoming, tokenizer, _ = run.load("forge")
+    teacher = teach_own_tools(run, incoming, tokenizer)
     evaluator, curve = run.evaluator(tokenizer), ToolCurve(run, tokenizer)
     with Toolbox(run.workspace_dir) as toolbox:
-        trajectories = sample_baking_trajectories(run, teacher, tokenizer, run.rows("train"), toolbox)
+        rows = [*run.rows("train"), *run.own_tools.rows("train")]
+        trajectories = sample_baking_trajectories(run, teacher, tokenizer, rows, toolbox)
     model, half, result = bake(run, teacher, tokenizer, trajectories, curve.watch)
-    before, after = evaluator.measure(teacher), evaluator.measure(model, prompted=False)
+    before, after = evaluator.measure(incoming), evaluator.measure(model, prompted=False)
     tools = {
         "baked": evaluator.tools(model),
         "half": evaluator.tools(half),
@@ -34,7 +38,8 @@ def run(run: PhaseRun[Params]) -> None:
     }
     personas = {"baked": evaluator.personas(model), "none": evaluator.personas(model, handles=False)}
 
-    run.record(claims=baking_claims(run, tools, personas, before, after))
+    own = evaluator.own_tool_use(model)
+    run.record(own.metrics(), claims=[*baking_claims(run, tools, personas, before, after), *own.claims(run)])
     facts = {
         "tool_success_rate": tools["baked"].success,
         "persona_consistency": personas["baked"].consistency,
@@ -50,18 +55,10 @@ def run(run: PhaseRun[Params]) -> None:
     trained = {"final_loss": result.final_loss, "trajectories_kept": trajectories.kept}
     read = {"tool_final_rate": tools["baked"].final, "persona_content_and_style": personas["baked"].both}
     questions = evaluator.questions(model)
-    run.record(
-        metrics,
-        headline={
-            **trained,
-            **facts,
-            **after.headline(),
-            **read,
-            **questions.headline(),
-            **evaluator.own_data(model).headline(),
-        },
-    )
+    read |= questions.headline() | evaluator.own_data(model).headline() | own.headline()
+    run.record(metrics, headline={**trained, **facts, **after.headline(), **read})
     run.save(model, tokenizer, packed=True)
     names = {"tools": sorted(tools["baked"].tools), "personas": sorted(personas["baked"].personas)}
-    target = run.publish({**names, "accuracy_tools": after.tools.mean_accuracy, **facts})
+    calls = {**evaluator.call_confidence(model).to_metadata(), **run.own_tools.metadata()}
+    target = run.publish({**names, "accuracy_tools": after.tools.mean_accuracy, **facts, **calls})
     run.ledger(model, LedgerScores(after, questions, tools["baked"]), target)

@@ -24,8 +24,9 @@ from forge.phases.baking.params import Params
 from forge.tools import Toolbox
 from forge.train.checkpoint import load_checkpoint, save_checkpoint
 
-# Answers that are to stay as they are, by rows of the training data without any prompt: at once, and after a thought.
-REPLAYED_KINDS = ("direct", "worked")
+# Answers that are to stay as they are, by rows of the training data without any prompt: at once, after a thought, and
+# with tools that the user has declared, which no prompt tells of.
+REPLAYED_KINDS = ("direct", "worked", "own_tool")
 # What a trajectory may be, in the order in which batches draw them (forge.train.plan_batches).
 BAKED_KINDS = ("tooled", "tool", "persona", *REPLAYED_KINDS)
 
@@ -53,8 +54,8 @@ def sample_baking_trajectories(
     rows: Sequence[Row],
     toolbox: Toolbox,
 ) -> Trajectories:
-    """Prompted trajectories by the phase's parameters, tools executed, and for replay answers without tools, at once
-    and after a thought.
+    """Prompted trajectories by the phase's parameters, tools executed, and for replay answers at once, after a thought
+    and with declared tools.
 
     Batches already sampled are kept among the run's checkpoints, and a request to stop is met between two.
 

@@ -28,13 +28,15 @@ from forge.phases.compress.vocabulary_pruning import train_compressed_vocabulary
 @dataclass(frozen=True)
 class Compressed:
     """What the chain made: verdicts, metrics of its stages, sizes by component, the file's model and tokenizer as read
-    back, and the control whose codebooks were fitted without training."""
+    back, what the file tells of calls (confidence, declared tools), and the control whose codebooks were fitted without
+    training."""
 
     verdicts: Verdicts
     measured: dict[str, float]
     sizes: dict[str, int]
     final: TinyTitanForCausalLM
     tokenizer: PreTrainedTokenizerFast
+    calls: dict[str, object]
     untrained: TinyTitanForCausalLM
 
     def metrics(self) -> dict[str, float]:
@@ -55,7 +57,7 @@ def compress_into_file(
     chain = _Chain(run, model, tokenizer, rows, path)
     small, tokens, kept = chain.prune_vocabulary(model, tokenizer)
     final, codes, kept = chain.quantize(small, tokens, kept)
-    sizes, read = chain.entropy_code(final, tokens, codes, kept)
+    sizes, read, calls = chain.entropy_code(final, tokens, codes, kept)
     measured = {
         **chain.meter.metrics(),
         "compression/seedlm_vocab_size": len(read.tokenizer),
@@ -63,7 +65,7 @@ def compress_into_file(
         "phase/stages_completed": compression_stages_in_file((len(tokenizer), len(read.tokenizer)), codes),
     }
     untrained = compress_core_without_training(run, small)
-    return Compressed(chain.verdicts, measured, sizes, read.model, read.tokenizer, untrained)
+    return Compressed(chain.verdicts, measured, sizes, read.model, read.tokenizer, calls, untrained)
 
 
 class _Chain:
@@ -89,7 +91,8 @@ class _Chain:
         """The vocabulary of the size asked for with a short recovery, then of the larger one, else all of it."""
         p, before = self.params, self.verdicts.before
         for size in (p.vocab_size, int(p.vocab_size * p.retry_vocabulary)):
-            small, tokens = with_pruned_vocabulary(model, tokenizer, self.rows, size, p.token_weights)
+            told = self.run.own_tools.tools
+            small, tokens = with_pruned_vocabulary(model, tokenizer, self.rows, size, p.token_weights, told)
             train_compressed_vocabulary(
                 self.run, small, dataset_without_prompts(tokens, self.rows), name=f"vocabulary-{size}"
             )
@@ -128,16 +131,22 @@ class _Chain:
         tokenizer: PreTrainedTokenizerFast,
         codes: FrozenVQ | None,
         kept: float,
-    ) -> tuple[dict[str, int], LoadedModel]:
-        """Write the file with the outcomes of the gates before this one in it; its bytes by component, and what was
-        read back. This stage loses nothing, so it is taken in any case."""
+    ) -> tuple[dict[str, int], LoadedModel, dict[str, object]]:
+        """Write the file with the outcomes of the gates before this one in it, and what calls need; its bytes by
+        component, what was read back, and what calls need. This stage loses nothing, so it is taken in any case."""
         note = {"phase": "compress", "stages": [vars(gate) for gate in self.verdicts.gates]}
         embed_bits = self.params.embed_bits
-        sizes = save_agent_file(self.path, model, tokenizer, vq=codes, embed_bits=embed_bits, metadata=note)
+        save_agent_file(self.path, model, tokenizer, vq=codes, embed_bits=embed_bits)
         read = load_agent_file(self.path)
+        # Of the model as the file holds it, which has to be read before what the file tells of it can be written.
+        confidence = self.run.evaluator(read.tokenizer).call_confidence(read.model)
+        calls: dict[str, object] = {**confidence.to_metadata(), **self.run.own_tools.metadata()}
+        sizes = save_agent_file(
+            self.path, model, tokenizer, vq=codes, embed_bits=embed_bits, metadata={**note, **calls}
+        )
         self.meter.attempt("hyper", read.model, read.tokenizer, self.path.stat().st_size)
         reached = self.score(read.model, read.tokenizer)
         self.verdicts.gates.append(
             judge_compression_attempt("hyper", "entropy coding", reached, kept, self.params.gates[2])
         )
-        return sizes, read
+        return sizes, read, calls

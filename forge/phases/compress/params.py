@@ -35,6 +35,8 @@ class TokenWeights(Strict):
     """Dialogues of personas."""
     recall: Count
     """Questions about something said before."""
+    own_tool: Count
+    """Dialogues with your own tools."""
 
 
 class Base(Checkpointed):

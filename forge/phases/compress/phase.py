@@ -12,6 +12,7 @@ PHASE = Phase(
         "squeeze it into one file",
         inputs=("edge", "baking", "trunk"),
         publishes="phase 8, the one-file agent",
+        own_tools=True,
     ),
     contract=Contract(
         source="edge",

@@ -22,7 +22,8 @@ def run(run: PhaseRun[Params]) -> None:
     edge, baked, trunk = run.load("edge"), run.load("baking"), run.load("trunk")
     trunk.model.load_state_dict(load_file(trunk.directory / SETTLED))
     path = run.out_dir / PHASE.deployed[0]
-    made = compress_into_file(run, edge.model, edge.tokenizer, run.rows("train"), path)
+    rows = [*run.rows("train"), *run.own_tools.rows("train")]
+    made = compress_into_file(run, edge.model, edge.tokenizer, rows, path)
 
     reference, evaluator = run.evaluator(baked.tokenizer), run.evaluator(made.tokenizer)
     before = reference.measure(baked.model, prompted=False)
@@ -31,9 +32,11 @@ def run(run: PhaseRun[Params]) -> None:
     questions = evaluator.questions(made.final)
     original = sum(file.stat().st_size for file in ledger_deployable_files(FULL_PRECISION, trunk.directory))
     size = path.stat().st_size
-    run.record(claims=compression_claims(run, before, final, untrained, tools, original / size))
+    own = evaluator.own_tool_use(made.final)
+    claims = compression_claims(run, before, final, untrained, tools, original / size)
+    run.record(claims=[*claims, *own.claims(run)])
     run.record(
-        made.metrics() | compressed_file_metrics(run, path, final, trunk, original),
+        made.metrics() | compressed_file_metrics(run, path, final, trunk, original) | own.metrics(),
         headline={
             "size/final_bytes": size,
             "size/original_bytes": original,
@@ -46,6 +49,7 @@ def run(run: PhaseRun[Params]) -> None:
             **final.headline(),
             **questions.headline(),
             **evaluator.own_data(made.final).headline(),
+            **own.headline(),
         },
     )
     target = run.publish(
@@ -53,6 +57,7 @@ def run(run: PhaseRun[Params]) -> None:
             "parameters": made.final.num_parameters(),
             "compression_ratio": original / size,
             "accuracy_tools": final.tools.mean_accuracy,
+            **made.calls,
         }
     )
     run.ledger(made.final, LedgerScores(final, questions, tools[0]), target)

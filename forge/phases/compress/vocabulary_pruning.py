@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from collections.abc import Sequence
 
 import numpy as np
@@ -15,9 +16,11 @@ from forge.agentfile.vocabulary import (
 )
 from forge.data.build import Row, data_row_texts
 from forge.data.dataset import OWN, EncodedSet
+from forge.data.declared.own_set import declared_as_json
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.compress.params import Params, TokenWeights
+from forge.tools.declared.schema import DeclaredTool
 from forge.train import TrainSettings, distillation_loss, loss_flags_without_call, train_on_planned_batches
 
 ASKED = ("user", "call")
@@ -31,11 +34,13 @@ def with_pruned_vocabulary(
     rows: Sequence[Row],
     size: int,
     weights: TokenWeights,
+    tools: Sequence[DeclaredTool] = (),
 ) -> tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast]:
     """Model and tokenizer with the ``size`` tokens that ``rows`` need most, counted by the ``weights`` of their kinds.
 
     Plain prose is not what the agent is for, so it has no weight; own rows count as dialogues with tools do, their
-    answers included.
+    answers included. What calls and results of declared ``tools`` may hold can still be spelled, whether a row has it
+    or not.
     """
     counts = np.zeros(len(tokenizer), dtype=np.int64)
     for kind, weight in {**weights.model_dump(), OWN: weights.tool}.items():
@@ -47,6 +52,8 @@ def with_pruned_vocabulary(
         if kind == "worked":
             spelled = [m["content"] for row in few for m in row["messages"] if m["role"] in SPELLED]
             counts += weight * every * count_characters_for_agent_file(tokenizer, spelled)
+    spelled = [json.dumps(declared_as_json(tool), ensure_ascii=False) for tool in tools]
+    counts += count_characters_for_agent_file(tokenizer, spelled)
     pruned = prune_agent_file_vocabulary(tokenizer, counts, size=min(size, len(tokenizer)))
     state = dict(model.state_dict())
     state["embed.weight"] = state["embed.weight"][torch.tensor(pruned.kept_ids)].clone()
@@ -58,7 +65,9 @@ def with_pruned_vocabulary(
 
 def _compression_vocabulary_texts(row: Row) -> list[str]:
     """Texts whose tokens are worth keeping: a tool's result is only copied, so pieces will do for it; answers are the
-    agent's own words in a persona's voice and in talk without a call."""
+    agent's own words in a persona's voice, in talk without a call, and with declared tools."""
+    if row["kind"] == "own_tool":
+        return [m["content"] for m in row["messages"] if m["role"] != "result"]
     talk = row["kind"] == "tool" and all(m["role"] != "call" for m in row["messages"])
     if talk or row["kind"] in ("persona", OWN):
         return data_row_texts(row)

@@ -7,7 +7,13 @@ from forge.interface.phase import PACKED, Contract, Phase, Rule, declare_single_
 PHASE = Phase(
     "edge",
     "prune, fuse and time it",
-    stages=declare_single_stage("edge", "prune, fuse and time it", inputs=("baking",), publishes="phase 7, pruned"),
+    stages=declare_single_stage(
+        "edge",
+        "prune, fuse and time it",
+        inputs=("baking",),
+        publishes="phase 7, pruned",
+        own_tools=True,
+    ),
     contract=Contract(
         source="baking",
         target="edge",

@@ -19,7 +19,7 @@ from forge.train import gather_batch
 def run(run: PhaseRun[Params]) -> None:
     """Prune by importance, distill the whole model into what is left, fuse it, and measure before and after."""
     teacher, tokenizer, source = run.load("baking")
-    data = dataset_without_prompts(tokenizer, run.rows("train"))
+    data = dataset_without_prompts(tokenizer, [*run.rows("train"), *run.own_tools.rows("train")])
     evaluator = run.evaluator(tokenizer)
     student, plan = pruned_copy(run, teacher, data)
     before, broken = evaluator.measure(teacher, prompted=False), score_control(evaluator, student)
@@ -41,12 +41,15 @@ def run(run: PhaseRun[Params]) -> None:
     whole, pruned = Subject(teacher, before, source), Subject(student, after, folder)
     metrics = edge_metrics(done, *measure_edge_deployments(run, tokenizer, whole, pruned, fused))
     shown = {name: metrics[name] for name in HEADLINE}
-    read = {**after.headline(), **questions.headline(), **evaluator.own_data(student).headline()}
-    run.record(metrics, headline={"final_loss": recovery.final_loss, **shown, **read})
+    own = evaluator.own_tool_use(student)
+    read = {**after.headline(), **questions.headline(), **evaluator.own_data(student).headline(), **own.headline()}
+    run.record(metrics | own.metrics(), headline={"final_loss": recovery.final_loss, **shown, **read})
     target = run.publish(
         {
             "tool_accuracy_retention": metrics["quality/accuracy_retention"],
             "accuracy_tools": after.tools.mean_accuracy,
+            **evaluator.call_confidence(student).to_metadata(),
+            **run.own_tools.metadata(),
         }
     )
     run.ledger(student, LedgerScores(after, questions, tools), target)

@@ -160,6 +160,7 @@ def _prepare_dvc_run(root: Path, target: str | None, scale: str | None) -> None:
             raise ForgeError(f"no stage named {target!r}")
     stated = load_params(root / "params.yaml")
     params = stated if scale is None else stated.at(scale)
+    _refuse_unsound_tools(params.file.data.tools, root)
     check_disk_room(run_bytes_in_layout(params), f"scale {params.scale}", root)
     require_sound_lock(root)
     clear_dead_locks(root)
@@ -171,6 +172,13 @@ def _prepare_dvc_run(root: Path, target: str | None, scale: str | None) -> None:
             local.write_text("[core]\n    no_scm = true\n", encoding="utf-8")
     if params.scale != stated.scale:  # last: a run that was refused leaves the file as it was
         set_param(root / "params.yaml", "scale", params.scale)
+
+
+def _refuse_unsound_tools(path: str, root: Path) -> None:
+    """Own tools have a stage, but DVC may come to it after hours."""
+    from forge.tools.declared.checking import read_sound_tools
+
+    read_sound_tools(path, root)
 
 
 def _interrupt_dvc(process: subprocess.Popen[str]) -> None:

@@ -7,6 +7,7 @@ specification's example has a time, and its `session_id` is derived from paramet
 
 from __future__ import annotations
 
+import json
 import os
 import shutil
 import tempfile
@@ -21,7 +22,8 @@ from pydantic import BaseModel, ConfigDict, Field, ValidationError
 from forge.errors import ForgeError
 from forge.files import (
     atomic_write_bytes,
-    atomic_write_json,
+    atomic_write_text,
+    canonical_json,
     count_safetensors_parameters,
     directory_files,
     fsync_directory,
@@ -37,7 +39,9 @@ _CONTENT_FILES = ("agent.forge", "model.safetensors")  # what a model is known b
 class ModelMetadata(BaseModel):
     """The specification's model metadata, less what is not a function of the inputs.
 
-    size_mb is the size of the content file (weights, or the one-file agent) in MiB.
+    size_mb is the size of the content file (weights, or the one-file agent) in MiB. What calls need is left out of
+    the file where there is none: call_confidence (`forge.model.calling`), declared_tools and declared_personas
+    (`forge.data.declared.own_set`).
     """
 
     model_config = ConfigDict(extra="forbid", protected_namespaces=())
@@ -53,13 +57,17 @@ class ModelMetadata(BaseModel):
     parents: list[str] = []
     tokenizer_sha256: str | None = None
     metrics: dict[str, Any] = {}
+    call_confidence: dict[str, float] | None = None
+    declared_tools: list[dict[str, Any]] = []
+    declared_personas: list[dict[str, Any]] = []
 
     def value(self, key: str) -> Any:
         """A field of the schema or, failing that, an entry of `metrics`; None if absent."""
         return getattr(self, key) if key in type(self).model_fields else self.metrics.get(key)
 
 
-_OWN_FIELDS = ("model_name", "specialization", "parameters", "tags")
+_OPTIONAL_FIELDS = ("call_confidence", "declared_tools", "declared_personas")
+_OWN_FIELDS = ("model_name", "specialization", "parameters", "tags", *_OPTIONAL_FIELDS)
 
 
 def read_published_metadata(directory: Path) -> ModelMetadata:
@@ -98,7 +106,7 @@ def describe_published_model(
         session: hex digest of the parameters and inputs that made it, 32 digits or more.
         parents: model ids of the inputs.
         facts: schema fields of the caller's own (model_name, specialization, tags; parameters, where they
-            cannot be counted from the weights); every other key goes to `metrics`.
+            cannot be counted from the weights; what calls need); every other key goes to `metrics`.
 
     Raises:
         ForgeError: there is no content file, or a fact cannot be written as JSON.
@@ -127,8 +135,19 @@ def describe_published_model(
     except ValidationError as error:
         fault = error.errors()[0]
         raise ForgeError(f"{phase}: metadata {'.'.join(map(str, fault['loc']))}: {fault['msg']}") from error
-    atomic_write_json(directory / METADATA, metadata.model_dump(mode="json"))
+    try:
+        atomic_write_text(directory / METADATA, _published_metadata_text(metadata))
+    except ForgeError as error:
+        raise ForgeError(f"{directory / METADATA}: {error}") from error
     return metadata
+
+
+def _published_metadata_text(metadata: ModelMetadata) -> str:
+    """Canonical JSON, but for declared tools: the order of a tool's parameters is that of its calls."""
+    values = metadata.model_dump(mode="json")
+    optional = {key: value for key in _OPTIONAL_FIELDS if (value := values.pop(key))}
+    ordered = {**json.loads(canonical_json(values)), **optional}
+    return json.dumps(ordered, indent=2, allow_nan=False, ensure_ascii=False) + "\n"
 
 
 def write_published_extras(directory: Path, files: Mapping[str, bytes | str | Path]) -> None:

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from forge.errors import ForgeError
 from forge.interface.paths import OWN, declared_results_path
-from forge.interface.phase import Contract, Phase, Stage
+from forge.interface.phase import TOOLS_PATH, Contract, Phase, Stage
 from forge.phases import PHASES
 
 STAGES: tuple[Stage, ...] = (
@@ -12,8 +12,16 @@ STAGES: tuple[Stage, ...] = (
         "data",
         "draw problems and dialogues, train the tokenizer",
         "data",
-        ("seed", "data", "scales.{scale}.data"),
+        ("seed", "data.own_data", "scales.{scale}.data"),
         data=(OWN.as_posix(),),
+        curve=None,
+    ),
+    Stage(
+        "tools",
+        "draw rows of your own tools",
+        "own_tools",
+        ("seed", "data.tools", "scales.{scale}.own_tools"),
+        data=(TOOLS_PATH,),
         curve=None,
     ),
     *(stage for phase in PHASES for stage in phase.stages),
@@ -21,6 +29,7 @@ STAGES: tuple[Stage, ...] = (
         "report", "gather ledger, claims and metrics", "evaluation", ("seed", "scale"), data=(), curve=None, results="."
     ),
 )
+_SOURCES = {OWN.as_posix(), TOOLS_PATH}  # what no stage has made
 CONTRACTS: tuple[Contract, ...] = tuple(phase.contract for phase in PHASES if phase.contract is not None)
 
 
@@ -64,7 +73,7 @@ def layout_contract_for_stage(target: str) -> Contract | None:
 
 
 def stage_input_paths(stage: Stage) -> tuple[str, ...]:
-    """Data, models and results that a stage depends on."""
+    """Data, models and results that a stage depends on, as dvc.yaml names them."""
     if stage.name == "report":
         return tuple(
             sorted({declared_results_path(s.results or s.name).as_posix() for s in STAGES if s.name != "report"})
@@ -77,3 +86,13 @@ def stage_input_paths(stage: Stage) -> tuple[str, ...]:
         for out in source.outputs(b)
     ]
     return tuple(sorted((*stage.data, *models)))
+
+
+def stage_input_files(stage: Stage, tools: str) -> tuple[str, ...]:
+    """The same as paths; ``tools``: the value of `data.tools`."""
+    return tuple(tools if path == TOOLS_PATH else path for path in stage_input_paths(stage))
+
+
+def published_stage_inputs(stage: Stage) -> tuple[str, ...]:
+    """Of these, what stages have made."""
+    return tuple(path for path in stage_input_paths(stage) if path not in _SOURCES)

@@ -9,18 +9,19 @@ from typing import TYPE_CHECKING
 from forge.config import Params
 from forge.errors import ForgeError
 from forge.files import read_json, verify_manifest
-from forge.interface.paths import OWN, PREPARED, WORKSPACE, declared_model_path
+from forge.interface.paths import OWN_TOOLS, PREPARED, WORKSPACE, declared_model_path
 from forge.interface.phase import Stage
 from forge.interface.run import Published
 from forge.pipeline.handoff.contracts import Record, check_handoff
 from forge.pipeline.handoff.publish import read_published_metadata
-from forge.pipeline.layout.phases import find_stage_in_layout, layout_contract_for_stage, stage_input_paths
+from forge.pipeline.layout.phases import find_stage_in_layout, layout_contract_for_stage, published_stage_inputs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from forge.data.build import Row
     from forge.data.dataset import EncodedSet
+    from forge.data.declared.own_set import OwnTools
 
 
 class Inputs:
@@ -43,8 +44,8 @@ class Inputs:
         """
         if self._stage.inputs:
             self._check_handoff(record)
-        if self._stage.data and self._stage.data != (OWN.as_posix(),):
-            for path in stage_input_paths(self._stage):
+        if self._stage.data:
+            for path in published_stage_inputs(self._stage):
                 self.verified(Path(path))
 
     def _check_handoff(self, record: Record) -> None:
@@ -102,6 +103,14 @@ class Inputs:
         from forge.model import load_titan_tokenizer
 
         return load_titan_tokenizer(self.verified(PREPARED) / "tokenizer")
+
+    @cached_property
+    def own_tools(self) -> OwnTools:
+        """See `forge.interface.run.PhaseRun.own_tools`."""
+        from forge.data.declared.own_set import OwnTools, load_own_tools
+
+        reads = OWN_TOOLS.as_posix() in self._stage.data
+        return load_own_tools(self.verified(OWN_TOOLS)) if reads else OwnTools()
 
     @cached_property
     def workspace_dir(self) -> Path:

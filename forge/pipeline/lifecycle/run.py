@@ -28,7 +28,7 @@ from forge.interface.phase import Stage
 from forge.interface.run import B, Published
 from forge.pipeline.layout.disk import stage_bytes
 from forge.pipeline.layout.paths import layout_run_dir, layout_state_dir
-from forge.pipeline.layout.phases import phase_in_layout, stage_input_paths
+from forge.pipeline.layout.phases import phase_in_layout, stage_input_files
 from forge.pipeline.lifecycle.checkpoints import CheckpointHome, stage_checkpoint_key, stage_fingerprint
 from forge.pipeline.lifecycle.inputs import Inputs, wall_clock_of_stage_lifecycles
 from forge.pipeline.lifecycle.output import Output
@@ -41,6 +41,7 @@ if TYPE_CHECKING:
 
     from forge.data.build import Row
     from forge.data.dataset import EncodedSet
+    from forge.data.declared.own_set import OwnTools
     from forge.evals.claims import Claim
     from forge.evals.evaluator import Evaluator
     from forge.evals.ledger import LedgerScores
@@ -71,7 +72,7 @@ class Run:
         self._sampler: SystemSampler | None = None
         self._system: dict[str, float] = {}
         self._decisive = params.select([key.format(scale=params.scale, branch=branch) for key in stage.params])
-        self.session = stage_fingerprint(self.name, self._decisive, stage_input_paths(stage))
+        self.session = stage_fingerprint(self.name, self._decisive, stage_input_files(stage, params.file.data.tools))
         self.inputs = Inputs(stage, params)
         self.output = Output(stage, branch, self.session)
         self._entry = Session(self.name, self.session, params.scale)
@@ -103,6 +104,10 @@ class Run:
 
     def tokenizer(self) -> PreTrainedTokenizerFast:
         return self.inputs.tokenizer()
+
+    @property
+    def own_tools(self) -> OwnTools:
+        return self.inputs.own_tools
 
     @property
     def workspace_dir(self) -> Path:
@@ -148,7 +153,7 @@ class Run:
     def evaluator(self, tokenizer: PreTrainedTokenizerFast) -> Evaluator:
         from forge.evals.evaluator import Evaluator
 
-        return Evaluator(tokenizer, self.evaluation, self.workspace_dir, self.rows, self._measured)
+        return Evaluator(tokenizer, self.evaluation, self.workspace_dir, self.rows, self._measured, self.own_tools)
 
     def compare(
         self, claim: str, metric: str, treatment: Sequence[float], control: Sequence[float], **options: Any

@@ -94,7 +94,7 @@ def stage_lifecycle(name: str, branch: str | None = None, *, params: str | Path 
                 raise ForgeError(f"{name}: no branch {branch!r}; known: {known}")
             run = Run(declared, branch, load_params(params), stop, log)
             resumed = run.begin()
-            _seed_everything(run.seed, torch_too=name not in ("data", "report"))
+            _seed_everything(run.seed, torch_too=name not in ("data", "tools", "report"))
             LOG.info("%s at scale %s", "resumed" if resumed else "started", run.scale)
             yield run
             run.complete()

@@ -1,9 +1,10 @@
 """All metrics of the eight phases, declared once, each with its unit and what it says.
 
 A line of `forge/phases/<phase>/metrics.txt` is a pattern, a unit and a sentence. Braces stand for alternatives
-(`{a,b}`) or a range (`{0..50}`), so one line may declare many metrics of one meaning. Names begin with the phase when
-expanded. What a run really wrote is in `results/<phase>/all_metrics.json`; stages know nothing of this list, so a
-better sentence there makes no model stale.
+(`{a,b}`) or a range (`{0..50}`), so one line may declare many metrics of one meaning. A `?` behind it: only some runs
+measure it, so nobody misses it and it is not counted. Names begin with the phase when expanded. What a run really wrote
+is in `results/<phase>/all_metrics.json`; stages know nothing of this list, so a better sentence there makes no model
+stale.
 """
 
 from __future__ import annotations
@@ -28,6 +29,7 @@ _HEAD = """# Metrics
 
 Made by `make reference` from `forge/phases/<phase>/metrics.txt`: {count} metrics, each a distinct name; a time series
 counts once. `agent-forge metrics` shows what the last run observed, `agent-forge metrics --missing` what it did not.
+Those marked `?` are not counted: only runs with [own tools](../own_tools.md) have them.
 
 A name begins with its phase: `cognate/model_1/train/loss`. `{{a,b}}` stands for one of several, `{{0..50}}` for one of
 a range. Of a series the last point counts. A scale of fewer than 50 generations has fewer `generation_*`, and where
@@ -57,9 +59,21 @@ class Metric:
         return isinstance(value, int | float) and math.isfinite(value)
 
 
-@lru_cache(maxsize=1)
 def metric_catalog_patterns() -> dict[str, list[tuple[str, str, str]]]:
-    """(pattern, unit, description) of every line, by phase."""
+    """(pattern, unit, description) of every line, by phase, those of optional metrics left out."""
+    return {phase: [line for line in lines if line[0][-1] != "?"] for phase, lines in _metric_catalog_lines().items()}
+
+
+def optional_metric_patterns() -> dict[str, list[tuple[str, str, str]]]:
+    """The same of optional metrics."""
+    return {
+        phase: [(pattern[:-1], unit, words) for pattern, unit, words in lines if pattern[-1] == "?"]
+        for phase, lines in _metric_catalog_lines().items()
+    }
+
+
+@lru_cache(maxsize=1)
+def _metric_catalog_lines() -> dict[str, list[tuple[str, str, str]]]:
     return {phase: [_parse_metric_catalog_line(line) for line in _read_metric_catalog_lines(phase)] for phase in ORDER}
 
 
@@ -94,9 +108,18 @@ def _metric_pattern_alternatives(inside: str) -> list[str]:
 
 def list_catalog_metrics(phase: str | None = None) -> list[Metric]:
     """The declared metrics, all or of one phase, in the order of declaration."""
+    return _expand_metric_patterns(metric_catalog_patterns(), phase)
+
+
+def list_optional_metrics(phase: str | None = None) -> list[Metric]:
+    """Those that only some runs measure."""
+    return _expand_metric_patterns(optional_metric_patterns(), phase)
+
+
+def _expand_metric_patterns(patterns: Mapping[str, list[tuple[str, str, str]]], phase: str | None) -> list[Metric]:
     return [
         Metric(f"{name}/{key}", name, unit, description)
-        for name, lines in metric_catalog_patterns().items()
+        for name, lines in patterns.items()
         if phase in (None, name)
         for pattern, unit, description in lines
         for key in expand_metric_pattern(pattern)
@@ -129,6 +152,6 @@ def render_metric_catalog() -> str:
     for phase, count in count_catalog_metrics().items():
         lines += ["", f"## {phase}: {count}", "", "| metric | unit | what it says |", "|---|---|---|"]
         lines += [
-            f"| `{name}` | {unit} | {description} |" for name, unit, description in metric_catalog_patterns()[phase]
+            f"| `{name}` | {unit} | {description} |" for name, unit, description in _metric_catalog_lines()[phase]
         ]
     return "\n".join(lines) + "\n"

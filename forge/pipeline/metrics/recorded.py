@@ -10,7 +10,7 @@ from forge.files import read_optional_json
 from forge.interface.paths import RESULTS
 from forge.phases import ORDER
 from forge.pipeline.dvc.states import dvc_scaled_parameters, read_yaml_as_dvc
-from forge.pipeline.metrics.catalog import implied_catalog_metrics
+from forge.pipeline.metrics.catalog import implied_catalog_metrics, list_optional_metrics
 
 
 def observed_metric_values() -> dict[str, Any]:
@@ -36,7 +36,8 @@ def observed_metric_values() -> dict[str, Any]:
 
 
 def metric_catalog_rows(phase: str | None = None) -> tuple[str, list[dict[str, Any]]]:
-    """The active scale's name, and the metrics that its parameters imply, of all phases or one.
+    """The active scale's name, and the metrics that its parameters imply, of all phases or one; of optional ones those
+    that were observed.
 
     Returns:
         The scale, and rows of metric, unit, observed, value (None where it was not observed) and description.
@@ -48,6 +49,7 @@ def metric_catalog_rows(phase: str | None = None) -> tuple[str, list[dict[str, A
         raise ForgeError(f"no metrics of a phase {phase!r}; known: {', '.join(ORDER)}")
     scale, parameters = dvc_scaled_parameters(read_yaml_as_dvc(Path("params.yaml")))
     values = observed_metric_values()
+    optional = [metric for metric in list_optional_metrics(phase) if metric.holds(values.get(metric.name))]
     rows: list[dict[str, Any]] = [
         {
             "metric": metric.name,
@@ -56,7 +58,7 @@ def metric_catalog_rows(phase: str | None = None) -> tuple[str, list[dict[str, A
             "value": values.get(metric.name) if metric.holds(values.get(metric.name)) else None,
             "description": metric.description,
         }
-        for metric in implied_catalog_metrics(parameters, phase)
+        for metric in (*implied_catalog_metrics(parameters, phase), *optional)
     ]
     return scale, rows
 

@@ -31,7 +31,7 @@ def _report_phase_of(path: Path, results: Path) -> str:
 
 def _order_report_files(paths: Iterable[Path], results: Path) -> list[Path]:
     """Files in the order of the pipeline, then by name."""
-    rank = {name: index for index, name in enumerate(("data", "trunk", *ORDER))}
+    rank = {name: index for index, name in enumerate(("data", "tools", "trunk", *ORDER))}
     return sorted(paths, key=lambda p: (rank.get(_report_phase_of(p, results), len(rank)), p.as_posix()))
 
 

@@ -5,9 +5,12 @@ from __future__ import annotations
 import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass
+from pathlib import Path
 from typing import Literal
 
-from forge.tools.declared.reading import ToolFile
+from forge.errors import ForgeError
+from forge.interface.paths import TOOLS_FOLDER
+from forge.tools.declared.reading import ToolFile, read_own_tools
 from forge.tools.declared.schema import DeclaredTool, Example, Parameter
 
 FEWEST_EXAMPLES = 5
@@ -28,6 +31,26 @@ class Finding:
     def line(self) -> str:
         """For a person."""
         return f"{self.place}: {self.level}: {self.tool}: {self.message}"
+
+
+def read_sound_tools(path: str | Path, root: Path = Path()) -> list[ToolFile]:
+    """The tools files of one agent: a file, or all `*.yaml` of a folder, in the order of their names; maybe none.
+
+    Args:
+        path: as a path from ``root``, the project. The folder that it is unless somebody says otherwise may be missing.
+
+    Raises:
+        ForgeError: nothing is there, a file cannot be read, or it has an error: one line `FILE:LINE: ...`.
+    """
+    place = root / path
+    if not place.exists() and Path(path) != TOOLS_FOLDER:
+        raise ForgeError(f"{path}: no such tools file, and no such folder")
+    files = read_own_tools([place] if place.is_file() else sorted(place.glob("*.yaml")))
+    errors = [finding for finding in check_tool_files(files) if finding.level == "error"]
+    if errors:
+        more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""
+        raise ForgeError(f"{errors[0].place}: {errors[0].tool}: {errors[0].message}{more}")
+    return files
 
 
 def check_tool_files(files: Sequence[ToolFile]) -> list[Finding]:

@@ -212,12 +212,12 @@ def test_prompted_and_bare_sets_supervise_the_same_tokens(monkeypatch: pytest.Mo
 def test_shares_come_in_the_order_in_which_batches_draw_them() -> None:
     # Another order would be other batches, and another model.
     shares = baking_shares(BAKING["mix"])
-    assert list(shares) == ["tooled", "tool", "persona", "direct", "worked"]
+    assert list(shares) == ["tooled", "tool", "persona", "direct", "worked", "own_tool"]
     assert shares["worked"] == BAKING["mix"].worked > 0
 
 
 def test_kinds_that_are_never_sampled_are_refused() -> None:
-    mix = Mix(direct=1.0, tooled=1.0, tool=1.0, persona=1.0, recall=0.5, text=0.0, worked=1.0)
+    mix = Mix(direct=1.0, tooled=1.0, tool=1.0, persona=1.0, recall=0.5, text=0.0, worked=1.0, own_tool=0.0)
     with pytest.raises(ValidationError, match="recall and text must be 0"):
         Params(**{**BAKING, "mix": mix})
 

@@ -28,6 +28,7 @@ from forge.interface.paths import SETTLED
 from forge.interface.phase import FULL_PRECISION
 from forge.interface.run import Published
 from forge.model import TinyTitanForCausalLM, save_model
+from forge.model.calling import Calibration
 from forge.phases.compress import chain as module
 from forge.phases.compress import gates, vocabulary_pruning
 from forge.phases.compress.chain import Compressed, compress_into_file
@@ -257,6 +258,7 @@ def run_chain(
 ) -> tuple[Compressed, Path, Script]:
     script = Script(*scores)
     monkeypatch.setattr(module, "ValidationScore", lambda run: script)
+    monkeypatch.setattr(Evaluator, "call_confidence", lambda *given: Calibration(0.5, -1.0))
     write_rows(folder / "val.jsonl", conversations(2))
     run, path = StubRun(folder, **{**PARAMS, "steps": 2, **changes}), folder / "agent.forge"
     chain = compress_into_file(run, ternary(), tiny_tokenizer(), ROWS, path)
@@ -283,6 +285,7 @@ def test_a_chain_that_passes_every_gate(tmp_path: Path, monkeypatch: pytest.Monk
     assert script.sizes[1] <= 290
     noted = read_agent(path).metadata
     assert [row["stage"] for row in noted["stages"]] == ["seedlm", "vptq"]
+    assert noted["call_confidence"] == chain.calls["call_confidence"] == {"slope": 0.5, "intercept": -1.0}
     assert "codebooks" in chain.sizes
 
 

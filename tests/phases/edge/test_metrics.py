@@ -121,7 +121,7 @@ def test_the_phase_as_a_whole(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -
     assert scores.tools is not None
     assert scores.tools.success == run.metrics["quality/tool_success_rate"]
     assert scores.questions.headline().items() <= run.headline.items()
-    assert set(metadata) == {"tool_accuracy_retention", "accuracy_tools"}
+    assert set(metadata) == {"tool_accuracy_retention", "accuracy_tools", "call_confidence"}
     assert metadata["tool_accuracy_retention"] == run.metrics["quality/accuracy_retention"]
     assert directory == run.out_dir
     names = [PACKED[0], "config.json", "tokenizer.json", "tokenizer_config.json"]

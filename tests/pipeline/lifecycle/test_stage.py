@@ -24,6 +24,7 @@ from forge.pipeline.layout.phases import (
     find_stage_in_layout,
     last_stage,
     phase_in_layout,
+    stage_input_files,
     stage_input_paths,
     stage_names,
 )
@@ -424,15 +425,18 @@ def test_state_goes_to_the_main_repository(project: Path, monkeypatch: pytest.Mo
 
 
 def test_phases_know_their_stages() -> None:
-    assert stage_names()[:3] == ["data", "trunk", "cognate@reasoning"]
-    assert len(stage_names()) == 14
+    assert stage_names()[:4] == ["data", "tools", "trunk", "cognate@reasoning"]
+    assert len(stage_names()) == 15
     assert [stage.name for stage in STAGES][-1] == "report"
     assert [last_stage(name) for name in ("cognate", "edge", "cognate@reasoning")] == [
         "branches",
         "edge",
         "cognate@reasoning",
     ]
+    assert stage_input_paths(find_stage_in_layout("tools")) == ("${data.tools}",)
+    assert stage_input_files(find_stage_in_layout("tools"), "home.yaml") == ("home.yaml",)
     assert stage_input_paths(find_stage_in_layout("compress")) == (
+        "data/own_tools",
         "data/prepared",
         "data/workspace",
         "models/baking",

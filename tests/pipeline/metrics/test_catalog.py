@@ -20,6 +20,7 @@ from forge.pipeline.metrics.catalog import (
     expand_metric_pattern,
     implied_catalog_metrics,
     list_catalog_metrics,
+    list_optional_metrics,
     metric_catalog_patterns,
 )
 from forge.pipeline.records.tracking import record_all_metrics
@@ -117,6 +118,21 @@ def test_nothing_is_missing_after_a_whole_run(project: Path, capsys: pytest.Capt
     assert code == 0
     assert out.splitlines()[-1] == "scale tiny: 603 of 603 metrics observed"
     assert re.search(r"edge/deployment/device_type +yes +linear +text", out)
+
+
+def test_optional_metrics_are_shown_where_observed_and_never_missing(
+    project: Path, capsys: pytest.CaptureFixture[str]
+) -> None:
+    optional = list_optional_metrics()
+    assert Counter(metric.phase for metric in optional) == {"baking": 35, "edge": 35, "compress": 35}
+    assert not {metric.name for metric in optional} & set(ALL)
+    assert list_optional_metrics("cognate") == []
+    record(made_up() | {"edge/own_tools/call_right": 0.75})
+    assert ask(capsys, "--missing", "--phase", "edge") == (0, "")
+    code, out = ask(capsys, "--phase", "edge")
+    assert code == 0
+    assert re.search(r"edge/own_tools/call_right +yes +0.75 +share", out)
+    assert "own_tools/call_n" not in out
 
 
 def test_what_is_missing_is_named_and_fails(project: Path, capsys: pytest.CaptureFixture[str]) -> None:

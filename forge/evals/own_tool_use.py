@@ -1,0 +1,115 @@
+"""How well a model calls the tools that a user has declared, beside the word matcher on the same held-out rows."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
+from typing import Any
+
+from transformers import PreTrainedTokenizerFast
+
+from forge.data.declared.own_set import OwnTools, Row
+from forge.evals.answering import answer_all
+from forge.evals.claims import Claim
+from forge.evals.own_tools import OwnToolScore, own_row_opening, score_own_calls
+from forge.evals.word_matcher import match_calls_by_words
+from forge.interface.run import PhaseRun
+from forge.model import TinyTitanForCausalLM
+from forge.model.calling import CallRules
+from forge.model.engine import Generation
+from forge.tools.builtin import TOOLS
+
+CLAIMED = "call"  # the category with all that the word matcher needs in one sentence
+_NO_RESULT = "ok"
+
+
+@dataclass(frozen=True)
+class OwnToolUse:
+    """Scores of a model and of the control on the same rows; both None where no tools are declared."""
+
+    rows: Sequence[Row] = ()
+    model: OwnToolScore | None = None
+    words: OwnToolScore | None = None
+
+    def headline(self) -> dict[str, float]:
+        """`own_tools/<category>_right`: share of rows whose calls are all right, or that get the right question."""
+        return {} if self.model is None else _shares_right(self.model, "own_tools/")
+
+    def metrics(self) -> dict[str, float]:
+        """The same with intervals and rows, and what the word matcher reaches."""
+        if self.model is None or self.words is None:
+            return {}
+        told = {
+            f"own_tools/{category}_{name}": row[name]
+            for category, row in self.model.categories.items()
+            for name in ("n", "low", "high")
+        }
+        return self.headline() | told | _shares_right(self.words, "own_tools/word_matcher_")
+
+    def claims(self, run: PhaseRun[Any]) -> list[Claim]:
+        """That the model is better than words alone at plain requests for one call; none where there are none."""
+        if self.model is None or self.words is None:
+            return []
+        chosen = [number for number, row in enumerate(self.rows) if row["category"] == CLAIMED]
+        scores = [[score.right[number] for number in chosen] for score in (self.model, self.words)]
+        claim, metric = "own tools: whole call right", "name and every argument right, held-out requests for one call"
+        return [run.compare(claim, metric, *scores, control_name="word matcher")] if chosen else []
+
+
+def _shares_right(score: OwnToolScore, prefix: str) -> dict[str, float]:
+    return {f"{prefix}{category}_right": row["right"] for category, row in score.categories.items()}
+
+
+def measure_own_tool_use(
+    model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, own: OwnTools, *, max_new_tokens: int
+) -> OwnToolUse:
+    """Ask a model the test rows of declared tools, and the word matcher their last sentences.
+
+    Raises:
+        ForgeError: the tokenizer cannot spell what a tool's calls may hold.
+    """
+    rows = own.call_rows("test")
+    if not rows:
+        return OwnToolUse()
+    made = answer_own_rows(model, tokenizer, own, rows, max_new_tokens=max_new_tokens)
+    called = [[call for call, _ in answer.calls] for answer in made]
+    matched = [match_calls_by_words(own_row_opening(row)[-1]["content"], own.tools) for row in rows]
+    return OwnToolUse(
+        rows,
+        score_own_calls(rows, called, own.by_name, [answer.text for answer in made]),
+        score_own_calls(rows, matched, own.by_name),
+    )
+
+
+def answer_own_rows(
+    model: TinyTitanForCausalLM,
+    tokenizer: PreTrainedTokenizerFast,
+    own: OwnTools,
+    rows: Sequence[Row],
+    *,
+    max_new_tokens: int,
+) -> list[Generation]:
+    """Answers to what rows open with, calls held to the grammar of all tools. No tool is run: a call that some row has
+    is given that row's result, any other `ok`."""
+    results = {call: result for row in reversed(rows) for call, result in _results_of_own_row(row)}
+    return answer_all(
+        model,
+        tokenizer,
+        [own_row_opening(row) for row in rows],
+        execute=lambda call: results.get(call, _NO_RESULT),
+        max_new_tokens=max_new_tokens,
+        rules=rules_of_all_tools(tokenizer, own),
+    )
+
+
+def _results_of_own_row(row: Row) -> list[tuple[str, str]]:
+    said = [(message["role"], message["content"]) for message in row["messages"]]
+    return [(call, result) for (role, call), (_, result) in pairwise(said) if role == "call"]
+
+
+def rules_of_all_tools(tokenizer: PreTrainedTokenizerFast, own: OwnTools) -> CallRules:
+    """What a call may be: of a built-in tool or of a declared one."""
+    from forge.model.constrain import CallGrammar
+
+    return CallRules(CallGrammar(tokenizer, [*(tool.declared for tool in TOOLS), *own.tools]))
