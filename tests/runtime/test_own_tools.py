@@ -56,7 +56,12 @@ def _call(*calls: str) -> list[str]:
 
 
 def test_calls_change_the_simulated_house(house: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
-    calls = ('set_thermostat {"room":"study","temperature":17.5}', "read_temperature study", "calculator 2+3", HALL)
+    calls = (
+        'set_thermostat {"room":"study","temperature":17.5}',
+        'read_temperature {"room":"study"}',
+        "calculator 2+3",
+        HALL,
+    )
     script_engine(monkeypatch, *_call(*calls), "Done.", "[end]")
     reply = house.reply(ASK)
     assert [(call.text, call.result) for call in reply.calls] == [
@@ -127,6 +132,24 @@ def test_a_tool_that_fails_is_one_plain_sentence(models: Path, tmp_path: Path, m
         assert "\n" not in reply.text
 
 
+def test_tools_of_an_mcp_server_are_called(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    """One from PyPI, imported by the command, run by an agent that was trained on what the import wrote."""
+    pytest.importorskip("mcp_server_time")
+    file = tmp_path / "time.yaml"
+    assert main(["tools", "import", "mcp:python -m mcp_server_time", "-o", str(file)]) == 0
+    toy = build_toy(tmp_path, **declare_in_metadata(*read_tools_file(file).tools)) / "agent.forge"
+    times = '{"source_timezone":"Asia/Tokyo","time":"12:00","target_timezone":"Asia/Kolkata"}'
+    with load_agent(toy, tools=file) as agent:
+        script_engine(
+            monkeypatch, *_call(f"convert_time {times}", "get_current_time Mars"), "Half past eight.", "[end]"
+        )
+        reply = agent.reply(ASK)
+    first, second = reply.calls
+    assert "T08:30:00+05:30" in str(first.result)
+    assert str(second.result).startswith("error: ")
+    assert reply.text.startswith("I could not do that: ")
+
+
 # ---- not run ----
 
 
@@ -136,7 +159,9 @@ def test_without_a_tools_file_a_call_is_the_product(unrun: Agent, monkeypatch: p
     reply = unrun.reply(ASK, listen=lambda *told: heard.append(told))
     assert [(call.text, call.result) for call in reply.calls] == [("bell {}", None), ("horn {}", None)]
     assert (reply.text, reply.finish) == ("Done.", "stop")
-    assert heard == [("call", "bell {}"), ("call", "horn {}"), ("text", "Done.")]
+    assert heard[:2] == [("call", "bell {}"), ("call", "horn {}")]
+    assert {kind for kind, _ in heard[2:]} == {"text"}
+    assert "".join(piece for _, piece in heard[2:]) == "Done."
 
 
 def test_a_call_whose_result_only_its_tool_knows_ends_the_answer(unrun: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -215,10 +240,11 @@ def test_a_folder_without_tools_files_and_a_model_without_own_tools(tmp_path: Pa
 def test_a_users_persona_is_its_prompt(
     unrun: Agent, models: Path, monkeypatch: pytest.MonkeyPatch, capsys: Any
 ) -> None:
+    known = "helpful, researcher, technical, teacher, pirate"
     prompt: list[Any] = [{"role": "system", "content": PIRATE["prompt"]}]
     assert unrun.count_prompt_tokens(ASK, "pirate") == unrun.count_prompt_tokens([*prompt, *ASK])
     session = ChatSession(unrun)
-    assert session.command("/persona") == "no persona; there are: helpful, researcher, technical, teacher, pirate"
+    assert session.command("/persona") == f"no persona; there are: {known}"
     assert session.command("/persona pirate") == "persona is pirate"
     script_engine(monkeypatch, "Ahoy!", "[end]")
     assert main(["generate", str(models / "toy"), "hi", "--persona", "pirate"]) == 0
