@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -12,6 +11,14 @@ from forge.cli.output import JSON, emit_command_json, say
 from forge.cli.project import model_in_project
 from forge.errors import ForgeError
 from forge.serve.bounds import LOOPBACK, MOST_PROMPT_TOKENS, MOST_WAITING, PROMPT_TOKENS, SHORTEST_KEY, WAITING
+
+TOOLS_FILE = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="With --run-tools: how calls of your own tools are run, a tools file or a folder of such files.",
+    ),
+]
 
 
 def serve_command(
@@ -35,13 +42,7 @@ def serve_command(
     workspace: Annotated[
         Path | None, typer.Option(help="Folder that the tools may see; default: the one built into the package.")
     ] = None,
-    tools_file: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="With --run-tools: how calls of your own tools are run, a tools file or a folder of such files.",
-        ),
-    ] = None,
+    tools_file: TOOLS_FILE = None,
     max_prompt_tokens: Annotated[
         int, typer.Option(min=1, max=MOST_PROMPT_TOKENS, help="Longest prompt that is read, in tokens.")
     ] = PROMPT_TOKENS,
@@ -69,8 +70,7 @@ def serve_command(
     from forge.serve.launch import listen_for_api, serve_agent_api
     from forge.serve.service import AgentService, ServiceBounds
 
-    loading = partial(load_agent, model, workspace=workspace, tools=tools_file)
-    with listen_for_api(host, port) as listening, loading() as agent:
+    with listen_for_api(host, port) as listening, load_agent(model, workspace=workspace, tools=tools_file) as agent:
         bounds = ServiceBounds(max_prompt_tokens, max_waiting)
         service = AgentService(agent, bounds, run_tools=run_tools, ask_below=ask_below)
 

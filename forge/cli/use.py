@@ -69,6 +69,28 @@ TOOLS_FILE = Annotated[
         "shown, not run.",
     ),
 ]
+PROMPTED = Annotated[
+    bool, typer.Option("--tool-prompt", help="Say before each problem which tools there are (phases 1 to 5).")
+]
+QUESTIONS = Annotated[
+    QuestionSet | None, typer.Option(help="Instead of the suite, a set of questions as people type them.")
+]
+OWN_TOOLS = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Instead of the suite, held-out sentences for the tools of this file or folder; nothing is run.",
+    ),
+]
+SAMPLES = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MAX_PROBLEMS,
+        help=f"Fresh problems of each family (default {SUITE_PROBLEMS}), or rows of --own-tools ({OWN_ROWS}).",
+        show_default=False,
+    ),
+]
 ASK_BELOW = Annotated[
     float,
     typer.Option(min=0.0, max=1.0, help="Ask instead of making a call whose chance of being right is lower than this."),
@@ -93,35 +115,16 @@ def eval_command(
     context: typer.Context,
     model: MODEL,
     tasks: Annotated[str | None, typer.Option(help="Families, separated by commas; default: the whole suite.")] = None,
-    n: Annotated[
-        int | None,
-        typer.Option(
-            min=1,
-            max=MAX_PROBLEMS,
-            help=f"Fresh problems of each family (default {SUITE_PROBLEMS}), or rows of --own-tools ({OWN_ROWS}).",
-            show_default=False,
-        ),
-    ] = None,
+    n: SAMPLES = None,
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the drawn problems.")] = 0,
     tools: TOOLS = True,
     thoughts: THOUGHTS = "off",
-    tool_prompt: Annotated[
-        bool,
-        typer.Option("--tool-prompt", help="Say before each problem which tools there are (phases 1 to 5)."),
-    ] = False,
+    tool_prompt: PROMPTED = False,
     ask_below: ASK_BELOW = 0.0,
     workspace: WORKSPACE = None,
-    questions: Annotated[
-        QuestionSet | None, typer.Option(help="Instead of the suite, a set of questions as people type them.")
-    ] = None,
+    questions: QUESTIONS = None,
     show: Annotated[bool, typer.Option("--show", help="With --questions: each question, answer and verdict.")] = False,
-    own_tools: Annotated[
-        Path | None,
-        typer.Option(
-            metavar="PATH",
-            help="Instead of the suite, held-out sentences for the tools of this file or folder; nothing is run.",
-        ),
-    ] = None,
+    own_tools: OWN_TOOLS = None,
     as_json: JSON = False,
 ) -> None:
     """Score a model on problems that no training split holds, on questions as people type them, or on your own tools.
