@@ -12,6 +12,14 @@ from forge.cli.project import model_in_project
 from forge.errors import ForgeError
 from forge.serve.bounds import LOOPBACK, MOST_PROMPT_TOKENS, MOST_WAITING, PROMPT_TOKENS, SHORTEST_KEY, WAITING
 
+TOOLS_FILE = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="With --run-tools: how calls of your own tools are run, a tools file or a folder of such files.",
+    ),
+]
+
 
 def serve_command(
     model: Annotated[
@@ -34,6 +42,7 @@ def serve_command(
     workspace: Annotated[
         Path | None, typer.Option(help="Folder that the tools may see; default: the one built into the package.")
     ] = None,
+    tools_file: TOOLS_FILE = None,
     max_prompt_tokens: Annotated[
         int, typer.Option(min=1, max=MOST_PROMPT_TOKENS, help="Longest prompt that is read, in tokens.")
     ] = PROMPT_TOKENS,
@@ -48,17 +57,20 @@ def serve_command(
     Examples:
       agent-forge serve models/compress/agent.forge
       agent-forge serve models/compress/agent.forge --port 8600 --run-tools
+      agent-forge serve models/compress/agent.forge --run-tools --tools-file examples/home/tools.yaml
       AGENT_FORGE_API_KEY=... agent-forge serve models/baking --host 0.0.0.0
     """
     if api_key is not None and (len(api_key) < SHORTEST_KEY or not api_key.isascii() or not api_key.isprintable()):
         raise ForgeError(f"the API key is to be at least {SHORTEST_KEY} printable ASCII characters")
     if host not in LOOPBACK and api_key is None:
         raise ForgeError(f"{host} can be reached from other machines: that needs a key (AGENT_FORGE_API_KEY)")
+    if tools_file is not None and not run_tools:
+        raise typer.BadParameter("--tools-file goes with --run-tools")
     from forge.runtime.load import load_agent
     from forge.serve.launch import listen_for_api, serve_agent_api
     from forge.serve.service import AgentService, ServiceBounds
 
-    with listen_for_api(host, port) as listening, load_agent(model, workspace=workspace) as agent:
+    with listen_for_api(host, port) as listening, load_agent(model, workspace=workspace, tools=tools_file) as agent:
         bounds = ServiceBounds(max_prompt_tokens, max_waiting)
         service = AgentService(agent, bounds, run_tools=run_tools, ask_below=ask_below)
 

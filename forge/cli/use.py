@@ -14,6 +14,7 @@ import typer
 from typer.core import TyperCommand
 
 from forge.cli.output import JSON, emit_command_json, fail_on_terminal, print_terminal_table, say, whisper
+from forge.cli.own_tools import OWN_ROWS, eval_own_tools
 from forge.cli.project import model_in_project
 from forge.cli.questions import eval_free_questions
 from forge.data.personas import PERSONAS
@@ -29,17 +30,13 @@ if TYPE_CHECKING:
     from forge.runtime.chat import ChatSession
 
 MAX_PROBLEMS = 100_000  # of a family
+SUITE_PROBLEMS = 100  # of a family, where nothing is said
 MAX_REPEATS = 10_000
 LONGEST_SHOWN = 76  # characters of a call or a result on the way to an answer
 MAX_LINE = 1_000_000  # characters typed or piped into a chat at once
+_SUITE_ONLY = ("tasks", "tools", "thoughts", "workspace")
 # A dash followed by no name of an option, or by words: an option has no space before its "=".
 _TEXT_WITH_DASH = re.compile(r"--?(?![-A-Za-z])|-[^=]*\s")
-
-
-def _known_persona(name: str | None) -> str | None:
-    if name is not None and name not in PERSONAS:
-        raise typer.BadParameter(f"unknown persona {name!r}; known: {', '.join(PERSONAS)}")
-    return name
 
 
 def _usable_temperature(value: float) -> float:
@@ -60,12 +57,41 @@ THOUGHTS = Annotated[
     ),
 ]
 PERSONA = Annotated[
-    str | None, typer.Option(help=f"{', '.join(PERSONAS[:-1])} or {PERSONAS[-1]}.", callback=_known_persona)
+    str | None, typer.Option(help=f"{', '.join(PERSONAS)}, or one of your own that the model was trained on.")
 ]
 WORKSPACE = Annotated[
     Path | None, typer.Option(help="Folder that the tools may see; default: the one built into the package.")
 ]
-
+TOOLS_FILE = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="How calls of your own tools are run: a tools file, or a folder of such files. Without it such calls are "
+        "shown, not run.",
+    ),
+]
+PROMPTED = Annotated[
+    bool, typer.Option("--tool-prompt", help="Say before each problem which tools there are (phases 1 to 5).")
+]
+QUESTIONS = Annotated[
+    QuestionSet | None, typer.Option(help="Instead of the suite, a set of questions as people type them.")
+]
+OWN_TOOLS = Annotated[
+    Path | None,
+    typer.Option(
+        metavar="PATH",
+        help="Instead of the suite, held-out sentences for the tools of this file or folder; nothing is run.",
+    ),
+]
+SAMPLES = Annotated[
+    int | None,
+    typer.Option(
+        min=1,
+        max=MAX_PROBLEMS,
+        help=f"Fresh problems of each family (default {SUITE_PROBLEMS}), or rows of --own-tools ({OWN_ROWS}).",
+        show_default=False,
+    ),
+]
 ASK_BELOW = Annotated[
     float,
     typer.Option(min=0.0, max=1.0, help="Ask instead of making a call whose chance of being right is lower than this."),
@@ -73,10 +99,16 @@ ASK_BELOW = Annotated[
 
 
 @contextmanager
-def _agent_for_command(path: str, workspace: Path | None = None) -> Iterator[Agent]:
+def _agent_for_command(
+    path: str, workspace: Path | None = None, *, tools: Path | None = None, persona: str | None = None
+) -> Iterator[Agent]:
     from forge.runtime.load import load_agent
 
-    with load_agent(path, workspace=workspace) as agent:
+    with load_agent(path, workspace=workspace, tools=tools) as agent:
+        try:
+            agent.refuse_unknown_persona(persona)
+        except ForgeError as error:
+            raise typer.BadParameter(str(error)) from error
         yield agent
 
 
@@ -84,23 +116,19 @@ def eval_command(
     context: typer.Context,
     model: MODEL,
     tasks: Annotated[str | None, typer.Option(help="Families, separated by commas; default: the whole suite.")] = None,
-    n: Annotated[int, typer.Option(min=1, max=MAX_PROBLEMS, help="Fresh problems of each family.")] = 100,
+    n: SAMPLES = None,
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of the drawn problems.")] = 0,
     tools: TOOLS = True,
     thoughts: THOUGHTS = "off",
-    tool_prompt: Annotated[
-        bool,
-        typer.Option("--tool-prompt", help="Say before each problem which tools there are (phases 1 to 5)."),
-    ] = False,
+    tool_prompt: PROMPTED = False,
     ask_below: ASK_BELOW = 0.0,
     workspace: WORKSPACE = None,
-    questions: Annotated[
-        QuestionSet | None, typer.Option(help="Instead of the suite, a set of questions as people type them.")
-    ] = None,
+    questions: QUESTIONS = None,
     show: Annotated[bool, typer.Option("--show", help="With --questions: each question, answer and verdict.")] = False,
+    own_tools: OWN_TOOLS = None,
     as_json: JSON = False,
 ) -> None:
-    """Score a model on fresh problems that no training split holds, or on questions as people type them.
+    """Score a model on problems that no training split holds, on questions as people type them, or on your own tools.
 
     \b
     Examples:
@@ -108,9 +136,15 @@ def eval_command(
       agent-forge eval models/baking --tasks gcd,lcm --n 200 --seed 7
       agent-forge eval models/forge --no-tools --thoughts on --json
       agent-forge eval models/compress/agent.forge --questions choose --show
+      agent-forge eval models/compress/agent.forge --own-tools examples/home/tools.yaml
     """
+    if own_tools is not None:
+        _refuse_options_of_suite(context, "own-tools", ("questions", "show", "tool_prompt", "ask_below", *_SUITE_ONLY))
+        with _agent_for_command(model) as agent:
+            eval_own_tools(agent, own_tools, n=OWN_ROWS if n is None else n, seed=seed, as_json=as_json)
+        return
     if questions is not None:
-        _refuse_options_of_suite(context)
+        _refuse_options_of_suite(context, "questions", ("n", "seed", *_SUITE_ONLY))
         with _agent_for_command(model) as agent:
             eval_free_questions(agent, questions, tool_prompt=tool_prompt, show=show, as_json=as_json)
         return
@@ -126,9 +160,9 @@ def eval_command(
             agent.model,
             agent.tokenizer,
             tasks=names,
-            n=n,
+            n=SUITE_PROBLEMS if n is None else n,
             seed=seed,
-            execute=agent.toolbox.execute if tools else None,
+            execute=agent.execute if tools else None,
             tools=tools,
             system=TOOL_PROMPT if tool_prompt else None,
             thoughts="off" if thoughts == "vote" else thoughts,
@@ -139,12 +173,13 @@ def eval_command(
     _tell_suite_score(score, bpb, tools=tools, thoughts=thoughts, seed=seed, as_json=as_json)
 
 
-def _refuse_options_of_suite(context: typer.Context) -> None:
-    """Free questions are asked in one way, about one workspace: that which their accepted answers are about."""
-    for option in ("tasks", "n", "seed", "tools", "thoughts", "workspace"):
+def _refuse_options_of_suite(context: typer.Context, instead: str, options: tuple[str, ...]) -> None:
+    """Free questions and rows of own tools are asked in one way; the questions about one workspace: that which their
+    accepted answers are about."""
+    for option in options:
         source = context.get_parameter_source(option)
         if source is not None and source.name != "DEFAULT":
-            raise typer.BadParameter(f"--{option} does not go with --questions")
+            raise typer.BadParameter(f"--{option.replace('_', '-')} does not go with --{instead}")
 
 
 def _tell_suite_score(
@@ -200,6 +235,7 @@ def generate_command(
     seed: Annotated[int, typer.Option(min=0, max=LARGEST_SEED, help="Seed of sampling.")] = 0,
     ask_below: ASK_BELOW = 0.0,
     workspace: WORKSPACE = None,
+    tools_file: TOOLS_FILE = None,
     as_json: JSON = False,
 ) -> None:
     """Answer one prompt.
@@ -214,7 +250,7 @@ def generate_command(
     if not prompt.strip():
         raise ForgeError("the prompt is empty")
     refuse_text_not_utf8(prompt)
-    with _agent_for_command(model, workspace) as agent:
+    with _agent_for_command(model, workspace, tools=tools_file, persona=persona) as agent:
         made = agent.reply(
             [{"role": "user", "content": prompt}],
             tools=tools,
@@ -229,8 +265,8 @@ def generate_command(
     reply = readable_reply(made, prompt)
     if as_json:
         emit_command_json({**_reply_json(reply), "tokens": reply.tokens})
-        return
-    say(reply.text)
+    elif reply.text:  # a call that is left to the user ends an answer without
+        say(reply.text)
 
 
 def _reply_json(reply: Reply) -> dict[str, Any]:
@@ -271,6 +307,7 @@ def chat_command(
     history: Annotated[int, typer.Option(min=0, max=MAX_HISTORY, help="Past turns that the agent is shown.")] = 0,
     ask_below: ASK_BELOW = 0.0,
     workspace: WORKSPACE = None,
+    tools_file: TOOLS_FILE = None,
     as_json: JSON = False,
 ) -> None:
     """Talk to a model. /help lists the commands, /quit or end of input ends.
@@ -278,13 +315,14 @@ def chat_command(
     \b
     Examples:
       agent-forge chat models/compress/agent.forge
+      agent-forge chat models/compress/agent.forge --tools-file examples/home/tools.yaml
       printf 'What is 2+3?\\n' | agent-forge chat models/baking --json
     """
     from forge.runtime.chat import ChatSession
 
     if sys.stdin is None:
         raise ForgeError("chat: stdin is closed, there is nobody to talk to; for one question: agent-forge generate")
-    with _agent_for_command(model, workspace) as agent:
+    with _agent_for_command(model, workspace, tools=tools_file, persona=persona) as agent:
         session = ChatSession(
             agent, persona=persona, tools=tools, thoughts=thoughts, history=history, ask_below=ask_below
         )
@@ -344,7 +382,7 @@ def _chat_command_turn(session: ChatSession, line: str, as_json: bool) -> None:
         return
     if as_json:
         emit_command_json(_reply_json(reply))
-    else:
+    elif reply.text:
         say(f"agent> {reply.text}")
 
 

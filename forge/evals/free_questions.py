@@ -34,7 +34,7 @@ if TYPE_CHECKING:
 
     from forge.evals.bootstrap import Interval
     from forge.model.engine import Generation
-    from forge.tools import Toolbox
+    from forge.tools.declared.running.toolbox import CallExecutor
 
 QuestionSet = Literal["choose", "report"]
 QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)
@@ -148,7 +148,7 @@ def _turns_of_all_questions() -> tuple[str, ...]:
 def score_free_questions(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    toolbox: Toolbox,
+    toolbox: CallExecutor,
     questions: Sequence[FreeQuestion],
     *,
     system: str | None = None,
@@ -189,7 +189,7 @@ def score_free_questions(
 def _answer_free_turn(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
-    toolbox: Toolbox,
+    toolbox: CallExecutor,
     talks: Sequence[list[Message]],
     thoughts: Thoughts,
     max_new_tokens: int,

@@ -4,12 +4,18 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from typing import Any
+from itertools import pairwise
+from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
+from forge.evals.answering import answer_all
 from forge.evals.bootstrap import mean_interval
+from forge.evals.word_matcher import match_calls_by_words
 from forge.tools.calls import call_text, parse_call
 from forge.tools.declared.schema import DeclaredTool
+
+if TYPE_CHECKING:
+    from transformers import PreTrainedTokenizerFast
 
 Message = dict[str, str]
 
@@ -40,6 +46,64 @@ def own_row_opening(row: Mapping[str, Any]) -> list[Message]:
     if not messages:
         raise ForgeError("own tools: a row without a turn of the user")
     return messages
+
+
+def score_own_tools(
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    tools: Sequence[DeclaredTool],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    max_new_tokens: int,
+) -> OwnToolScore:
+    """Have a model answer each row's last turn of the user and score its calls. Nothing is run.
+
+    Calls are written under the grammar of the built-in tools and `tools`. A call's result is the one that some row
+    tells of it, "ok" for a call that none makes.
+
+    Args:
+        rows: as `forge.data.declared.rows` makes them.
+        max_new_tokens: longest answer, calls and results included.
+
+    Raises:
+        ForgeError: no rows, one without a turn of the user, or a tool of which no grammar can be made.
+    """
+    from forge.data.declared.rows import NO_RESULT
+    from forge.model.calling import CallRules
+    from forge.model.constrain import CallGrammar
+    from forge.tools.builtin import TOOLS
+
+    results = _told_results(rows)
+    made = answer_all(
+        model,
+        tokenizer,
+        [own_row_opening(row) for row in rows],
+        execute=lambda call: results.get(call, NO_RESULT),
+        max_new_tokens=max_new_tokens,
+        rules=CallRules(CallGrammar(tokenizer, [*(tool.declared for tool in TOOLS), *tools])),
+    )
+    calls = [[call for call, _ in answer.calls] for answer in made]
+    return score_own_calls(rows, calls, {tool.name: tool for tool in tools}, [answer.text for answer in made])
+
+
+def score_word_matcher(tools: Sequence[DeclaredTool], rows: Sequence[Mapping[str, Any]]) -> OwnToolScore:
+    """The control of `score_own_tools`. It cannot ask, so that in a row of "missing" to call nothing is right.
+
+    Raises:
+        ForgeError: no rows, or one without a turn of the user.
+    """
+    calls = [match_calls_by_words(own_row_opening(row)[-1]["content"], tools) for row in rows]
+    return score_own_calls(rows, calls, {tool.name: tool for tool in tools})
+
+
+def _told_results(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:
+    results: dict[str, str] = {}
+    for row in rows:
+        turns: list[Message] = row["messages"]
+        for call, result in pairwise(turns):
+            if call["role"] == "call" and result["role"] == "result":
+                results.setdefault(call["content"], result["content"])
+    return results
 
 
 def score_own_calls(

@@ -27,8 +27,9 @@ if TYPE_CHECKING:
     from forge.model.calling import Calibration, CallRules
     from forge.model.constrain import CallGrammar
     from forge.model.engine import Generation
-    from forge.tools import Toolbox
-    from forge.tools.declared.schema import DeclaredTool
+    from forge.tools.declared.reading import ToolFile
+    from forge.tools.declared.running.toolbox import CallExecutor
+    from forge.tools.declared.schema import DeclaredPersona, DeclaredTool
 
 # Longest answer to a person, in tokens: room for a result of 200 characters and its repetition in the answer, or for
 # the longest thought of the training data twice.
@@ -52,7 +53,7 @@ def refuse_text_not_utf8(text: str) -> None:
 @dataclass(frozen=True)
 class Call:
     """One call of a tool. text: as the model wrote it. confidence: how likely it is right, 0 to 1. result: None where
-    it was not run: it is left to the caller, or the agent asks whether it is meant.
+    it was not run: it is left to the caller, nothing says what it runs, or the agent asks whether it is meant.
     """
 
     name: str
@@ -64,7 +65,7 @@ class Call:
 
 @dataclass(frozen=True)
 class Reply:
-    """An answer. calls: in the order made, each really executed, but for a last one that is left to the caller.
+    """An answer. calls: in the order made, each really executed, but for those whose result is None.
     thought: what the model wrote for itself before the answer, empty where it did not think. tokens: of the answer,
     calls, results and thoughts included. steps: mean recurrence steps a token. asked: a call that was not made because
     it was too unsure; the text asks whether it is meant.
@@ -107,8 +108,9 @@ class Agent:
     """A loaded agent. Use it as a context manager, or call `close`, so that its tools let go of their files.
 
     path: what it was loaded from. kind: "directory" or "file". metadata: what its maker wrote down about it.
-    workspace: folder that the tools may see; None means the small one that ships with the package. declared: tools of
-    the user's that it was trained to call.
+    workspace: folder that the tools may see; None means the small one that ships with the package. declared, personas:
+    tools and personas of the user's that it was trained on. tool_files: what says how calls of these are run; a call of
+    a tool that is in none of them is the product.
     """
 
     model: Any
@@ -118,7 +120,9 @@ class Agent:
     metadata: dict[str, Any] = field(default_factory=dict)
     workspace: Path | None = None
     declared: tuple[DeclaredTool, ...] = ()
-    _toolbox: Toolbox | None = field(default=None, repr=False)
+    personas: tuple[DeclaredPersona, ...] = ()
+    tool_files: tuple[ToolFile, ...] = ()
+    _toolbox: CallExecutor | None = field(default=None, repr=False)
     # By the names of the tools; made in milliseconds, but a grammar is the same for every answer.
     _grammars: dict[tuple[str, ...], CallGrammar] = field(default_factory=dict, repr=False)
 
@@ -128,13 +132,26 @@ class Agent:
         return int(sum(parameter.numel() for parameter in self.model.parameters()))
 
     @property
-    def toolbox(self) -> Toolbox:
+    def toolbox(self) -> CallExecutor:
         """The agent's tools, opened at first use."""
         if self._toolbox is None:
             from forge.tools import Toolbox
+            from forge.tools.declared.running.toolbox import DeclaredToolbox, JoinedToolbox
 
-            self._toolbox = Toolbox(self.workspace)
+            built_in = Toolbox(self.workspace)
+            own = DeclaredToolbox(self.tool_files) if self.tool_files else None
+            self._toolbox = built_in if own is None else JoinedToolbox(own, built_in)
         return self._toolbox
+
+    @cached_property
+    def unrun(self) -> frozenset[str]:
+        """Names of the user's tools whose calls nothing here runs."""
+        run = {tool.name for file in self.tool_files for tool in file.tools if tool.run is not None}
+        return frozenset(tool.name for tool in self.declared if tool.name not in run)
+
+    def execute(self, call: str) -> str:
+        """Result of a call, "ok" of one that nothing runs; `error: ...` for every bad call."""
+        return ACKNOWLEDGED if tool_of_call(call) in self.unrun else self.toolbox.execute(call)
 
     @cached_property
     def tools(self) -> dict[str, DeclaredTool]:
@@ -143,11 +160,29 @@ class Agent:
 
         return {tool.name: tool for tool in (*(tool.declared for tool in TOOLS), *self.declared)}
 
+    @property
+    def persona_names(self) -> tuple[str, ...]:
+        """Built-in personas, and the user's."""
+        return (*PERSONAS, *(persona.name for persona in self.personas))
+
+    def refuse_unknown_persona(self, name: str | None) -> None:
+        """Raise ForgeError for a persona that the agent does not have; None is none."""
+        if name is not None and name not in self.persona_names:
+            raise ForgeError(f"unknown persona {name!r}; known: {', '.join(self.persona_names)}")
+
+    def _persona_turns(self, name: str | None) -> list[Message]:
+        """What a conversation begins with: a handle of a built-in persona, the prompt of a user's."""
+        if name is None:
+            return []
+        prompt = next((persona.prompt for persona in self.personas if persona.name == name), None)
+        role, content = ("persona", name) if prompt is None else ("system", prompt)
+        return [{"role": role, "content": content}]
+
     def count_prompt_tokens(self, messages: Sequence[Message], persona: str | None = None) -> int:
         """Tokens that the model reads before it answers this conversation."""
         from forge.data.render import render
 
-        return len(render(self.tokenizer, [*_persona_message(persona), *messages], generation_prompt=True)[0])
+        return len(render(self.tokenizer, [*self._persona_turns(persona), *messages], generation_prompt=True)[0])
 
     def reply(
         self,
@@ -178,11 +213,12 @@ class Agent:
             must_call: the answer begins with a call: of any tool that is allowed, or of the one named.
             run: False leaves calls to the caller: the answer ends with the first one, whose result is None.
             several: with it, an answer may leave more than one: after a call of a declared tool without `results`,
-            which training took to answer "ok", the model goes on as if it had.
+            which training took to answer "ok", the model goes on as if it had. So it does after a call that is to be
+            run and that nothing says how to run; where its tool has `results`, the answer ends there.
             ask_below: a call that is less likely right than this is not run; the answer asks whether it is meant.
             thoughts: "auto" leaves it to the model whether it thinks, "on" begins the answer with a thought (a call may
             follow it), "off" bans thoughts, "vote" lets several vote, without tools.
-            persona: one of PERSONAS. temperature: 0 is greedy.
+            persona: one of `persona_names`. temperature: 0 is greedy.
             stop: the text ends before the first of these strings.
             listen: called with ("thought", text) when a thought ends, with ("call", text) before a tool runs, with
             ("result", text) after it, and with ("text", piece) as the answer is written; the pieces since the last call
@@ -191,14 +227,15 @@ class Agent:
         Raises ForgeError for an unknown persona, tool or role, for text that is not UTF-8, when it is not the agent's
         turn, or when thoughts are to vote with tools or in a model without a thinker.
         """
-        if persona is not None and persona not in PERSONAS:
-            raise ForgeError(f"unknown persona {persona!r}; known: {', '.join(PERSONAS)}")
+        self.refuse_unknown_persona(persona)
         if not messages or messages[-1]["role"] not in ("user", "result"):
             raise ForgeError("reply: the conversation must end with the user's turn, or a call's result")
         for message in messages:
             refuse_text_not_utf8(message["content"])
         rules = self._rules_of_reply(tools, must_call, ask_below)
-        writer = _ReplyWriter(self, [*_persona_message(persona), *messages], rules, run, several, stop, listen, ended)
+        writer = _ReplyWriter(
+            self, [*self._persona_turns(persona), *messages], rules, run, several, stop, listen, ended
+        )
         options = {"max_new_tokens": max_new_tokens, "temperature": temperature, "seed": seed}
         made = writer.write(thoughts, **options)
         if thoughts != "off" and not (made.thought or made.calls or made.pending or made.text.strip()):
@@ -273,8 +310,9 @@ class Agent:
         self.close()
 
 
-def _persona_message(persona: str | None) -> list[Message]:
-    return [] if persona is None else [{"role": "persona", "content": persona}]
+def tool_of_call(call: str) -> str:
+    """The name of the tool that a call's text calls."""
+    return call.strip().partition(" ")[0]
 
 
 @dataclass
@@ -321,9 +359,11 @@ class _ReplyWriter:
     def _execute(self, call: str) -> str | None:
         """The result of a call; None leaves it to the caller."""
         if not self.run:
-            return self._assumed_result(call)
+            return self._assumed_result(call) if self.several else None
         if self.listen is not None:
             self.listen("call", call)
+        if tool_of_call(call) in self.agent.unrun:
+            return self._assumed_result(call)
         result = self.agent.toolbox.execute(call)
         if self.listen is not None:
             self.listen("result", result)
@@ -333,16 +373,20 @@ class _ReplyWriter:
 
     def _assumed_result(self, call: str) -> str | None:
         """What the caller's tool will answer, if that is known."""
-        silent = [tool.name for tool in self.agent.declared if not tool.results]
-        if not self.several or call.partition(" ")[0] not in silent:
+        if tool_of_call(call) not in [tool.name for tool in self.agent.declared if not tool.results]:
             return None
         if self.text is not None:
-            self.text.muted = True  # what the model says now is for later
+            self.text.muted = not self.run  # what the model says now is for later
         return ACKNOWLEDGED
+
+    def _was_run(self, call: str) -> bool:
+        return self.run and tool_of_call(call) not in self.agent.unrun
 
     def reply(self, made: Generation, most: int) -> Reply:
         """The reply that an attempt comes to; what its listener was not told yet is told."""
-        results: list[tuple[str, str | None]] = [(text, result if self.run else None) for text, result in made.calls]
+        results: list[tuple[str, str | None]] = [
+            (text, result if self._was_run(text) else None) for text, result in made.calls
+        ]
         results += [(made.pending, None)] if made.pending else []
         calls = [
             self._read_call(text, confidence, result)
@@ -350,7 +394,7 @@ class _ReplyWriter:
         ]
         asked = calls.pop() if made.unsure else None
         finish: Finish = "stop" if made.finished or len(made.ids) < most else "length"
-        if calls and calls[-1].result is None:
+        if (made.pending and not made.unsure) or (calls and not self.run):
             said, finish, asked = "", "call", None
         elif asked is not None:
             said = made.text

@@ -6,10 +6,9 @@ import re
 from dataclasses import dataclass, field
 from typing import cast, get_args
 
-from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.evals.answering import Message
-from forge.runtime.agent import MAX_NEW_TOKENS, Agent, Listener, Reply, Thinking, readable_reply
+from forge.runtime.agent import ACKNOWLEDGED, MAX_NEW_TOKENS, Agent, Listener, Reply, Thinking, readable_reply
 
 MAX_HISTORY = 1000  # turns that the agent may be shown
 EXAMPLES = ("what is 17 * 23?", "what is the capital of Norway?", "how many lamps are in stock?")
@@ -37,6 +36,9 @@ class ChatSession:
     turns: list[list[Message]] = field(default_factory=list)
     asked: str = ""
 
+    def __post_init__(self) -> None:
+        self.agent.refuse_unknown_persona(self.persona)
+
     def ask(self, text: str, listen: Listener | None = None) -> Reply:
         """Answer the user's words and remember the turn. `listen` hears of thoughts and calls as they happen.
 
@@ -60,8 +62,8 @@ class ChatSession:
         self.asked = question["content"] if reply.asked else ""
         turn = [question]
         for call in reply.calls:
-            turn += [{"role": "call", "content": call.text}, {"role": "result", "content": call.result or ""}]
-        self.turns = [*turns, [*turn, {"role": "assistant", "content": reply.text}]]
+            turn += [{"role": "call", "content": call.text}, {"role": "result", "content": call.result or ACKNOWLEDGED}]
+        self.turns = [*turns, [*turn, {"role": "assistant", "content": reply.text or ACKNOWLEDGED}]]
         return reply
 
     def command(self, line: str) -> str:
@@ -111,8 +113,7 @@ class ChatSession:
     def _set_persona(self, value: str) -> str:
         if value in ("", "none"):
             self.persona = None
-            return f"no persona; there are: {', '.join(PERSONAS)}"
-        if value not in PERSONAS:
-            raise ForgeError(f"unknown persona {value!r}; known: {', '.join(PERSONAS)}")
+            return f"no persona; there are: {', '.join(self.agent.persona_names)}"
+        self.agent.refuse_unknown_persona(value)
         self.persona = value
         return f"persona is {value}"

@@ -3,12 +3,14 @@
 from __future__ import annotations
 
 import os
+from dataclasses import replace
 from pathlib import Path
 
 from forge.errors import ForgeError
 from forge.files import read_json, refuse_special_files
 from forge.interface.paths import AGENT_FILE, weights_of_model_directory
 from forge.runtime.agent import Agent
+from forge.runtime.own_tools import read_model_declarations, read_tools_to_run
 
 MODEL_TYPE = "tinytitan"  # as config.json says
 
@@ -26,7 +28,7 @@ def find_model(path: Path | str) -> Path:
     return packed if packed.is_file() and not (target / "config.json").exists() else target
 
 
-def load_agent(path: Path | str, *, workspace: Path | str | None = None) -> Agent:
+def load_agent(path: Path | str, *, workspace: Path | str | None = None, tools: Path | str | None = None) -> Agent:
     """Load an agent; the path alone suffices, nothing else is read.
 
     Args:
@@ -34,7 +36,10 @@ def load_agent(path: Path | str, *, workspace: Path | str | None = None) -> Agen
         agent.forge file, or a directory that holds one.
         workspace: folder of documents, files and database for the tools; default: the one built into the
         package.
-    Raises ForgeError, in one line, when the path is missing, is neither of the two, or is damaged.
+        tools: a tools file, or a folder of such files, that says how calls of your own tools are run. Without it a
+        call of one is the product: nothing is run.
+    Raises ForgeError, in one line, when the path is missing, is neither of the two, or is damaged, and when the tools
+    are not those that the model was trained on.
     """
     target = find_model(path)
     tools_folder = None if workspace is None else Path(workspace)
@@ -42,7 +47,10 @@ def load_agent(path: Path | str, *, workspace: Path | str | None = None) -> Agen
         from forge.tools import examine_tool_workspace
 
         examine_tool_workspace(tools_folder)  # now: a call of the model would meet it in the middle of a talk
-    return _load_directory(target, tools_folder) if target.is_dir() else _load_file(target, tools_folder)
+    agent = _load_directory(target, tools_folder) if target.is_dir() else _load_file(target, tools_folder)
+    told = read_model_declarations(agent.metadata, str(target))
+    files = () if tools is None else tuple(read_tools_to_run(tools, told.declared_tools, str(target)))
+    return replace(agent, declared=told.declared_tools, personas=told.declared_personas, tool_files=files)
 
 
 def _load_directory(folder: Path, workspace: Path | None) -> Agent:

@@ -10,8 +10,10 @@ from typing import Any
 from starlette.requests import Request
 from starlette.responses import JSONResponse, Response, StreamingResponse
 
+from forge.errors import ForgeError
 from forge.runtime.agent import Call, Reply
 from forge.serve.conversation import ToolChoice, choose_offered_tools, conversation_of_chat
+from forge.serve.faults import ApiError
 from forge.serve.requests import ChatRequest
 from forge.serve.service import AgentService, request_head, token_usage
 from forge.serve.streams import LAST_LINE, chained_events, event_line, last_of_events, stream_until_fault
@@ -32,6 +34,10 @@ class ChatAnswer:
         self.service, self.asked = service, asked
         known = service.agent.tools
         self.choice: ToolChoice = choose_offered_tools(asked, known, run_here=service.run_tools)
+        try:
+            service.agent.refuse_unknown_persona(asked.persona)
+        except ForgeError as error:
+            raise ApiError(f"persona: {error}", param="persona") from error
         self.messages = conversation_of_chat(asked.messages, known)
         self.identity = f"chatcmpl-{secrets.token_hex(12)}"
 
@@ -110,7 +116,7 @@ class ChatAnswer:
         ]
 
     def _executed(self, reply: Reply) -> list[dict[str, Any]]:
-        """The calls that were run here, and what they gave."""
+        """The calls that were run here, and what they gave: null where nothing says what a call runs."""
         return [
             {
                 "name": call.name,
@@ -119,7 +125,7 @@ class ChatAnswer:
                 "result": call.result,
             }
             for call in reply.calls
-            if call.result is not None
+            if call.result is not None or reply.finish != "call"
         ]
 
     def _arguments(self, call: Call) -> str:

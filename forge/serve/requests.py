@@ -10,7 +10,6 @@ from typing import Annotated, Any, Literal, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from forge.data.personas import PERSONAS
 from forge.interface.limits import COOLEST, HOTTEST, LARGEST_SEED, MOST_ANSWER_TOKENS
 from forge.runtime.agent import MAX_NEW_TOKENS
 from forge.serve.faults import ApiError
@@ -157,7 +156,7 @@ class ChatRequest(Sampling):
     max_tokens: int | None = Field(default=None, ge=1, le=MOST_ANSWER_TOKENS)
     max_completion_tokens: int | None = Field(default=None, ge=1, le=MOST_ANSWER_TOKENS)
     thoughts: Literal["auto", "on", "off"] = "auto"
-    persona: Literal[PERSONAS] | None = None  # type: ignore[valid-type]
+    persona: str | None = None
 
     @property
     def most_tokens(self) -> int:

@@ -22,7 +22,8 @@ from forge.agentfile.vq import FrozenCodebook, FrozenMatrix, decode_matrix
 from forge.errors import ForgeError
 from tests.attacks.agent_files import BOMBS, Dissected, assemble, dissect, sealed_mutations
 from tests.attacks.prober import Outcome, Prober, load_and_answer
-from tests.support.toy_agent import build_quantized_toy, build_toy
+from tests.support.toy_agent import build_quantized_toy, build_toy, declare_in_metadata
+from tests.support.toy_tools import HAND_MADE
 
 pytestmark = pytest.mark.long
 MUTATIONS = 200
@@ -32,7 +33,7 @@ GROWN = 200.0  # MiB that a file may add: a process that has loaded torch and tr
 @pytest.fixture(scope="module")
 def goods(tmp_path_factory: pytest.TempPathFactory) -> list[Dissected]:
     folder = tmp_path_factory.mktemp("good")
-    paths = (build_toy(folder) / "agent.forge", build_quantized_toy(folder))
+    paths = (build_toy(folder, **declare_in_metadata(*HAND_MADE)) / "agent.forge", build_quantized_toy(folder))
     for path in paths:
         load_and_answer(path)
     return [dissect(path) for path in paths]

@@ -15,7 +15,8 @@ from pathlib import Path
 
 from tests.attacks.agent_files import BOMBS, Dissected, dissect, sealed_mutations
 from tests.attacks.prober import Outcome, Prober, load_and_answer
-from tests.support.toy_agent import build_quantized_toy, build_toy
+from tests.support.toy_agent import build_quantized_toy, build_toy, declare_in_metadata
+from tests.support.toy_tools import HAND_MADE
 
 MEGABYTES = 500
 MIB_TO_MB = 2**20 / 1e6
@@ -73,7 +74,8 @@ def main() -> int:
         chosen.keep.mkdir(parents=True, exist_ok=True)
     with tempfile.TemporaryDirectory() as scratch:
         folder = Path(scratch)
-        made = [build_toy(folder / "a") / "agent.forge", build_quantized_toy(folder / "b")]
+        own = declare_in_metadata(*HAND_MADE)
+        made = [build_toy(folder / "a", **own) / "agent.forge", build_quantized_toy(folder / "b")]
         goods = [dissect(path) for path in (*made, *chosen.agent)]
         for path in made:  # imports what an answer needs, so that no child does
             load_and_answer(path)

@@ -229,10 +229,10 @@ _STRANGE: tuple[Any, ...] = (
 
 
 def mutate(folder: Path, seed: int) -> None:
-    """Change a copy of a sound directory at random: values of the configuration, of the header of the weights, or bytes
-    of any file."""
+    """Change a copy of a sound directory at random: values of the configuration, of the header of the weights, of what
+    the metadata declare, or bytes of any file."""
     rng = random.Random(seed)
-    kind = rng.choice(("configuration", "header", "bytes", "bytes"))
+    kind = rng.choice(("configuration", "header", "metadata", "bytes", "bytes"))
     if kind == "configuration":
         config = json.loads((folder / "config.json").read_text())
         for key in rng.sample(sorted(config), rng.randint(1, 3)):
@@ -248,6 +248,18 @@ def mutate(folder: Path, seed: int) -> None:
             entry[field] = rng.choice((entry[field][::-1], [2**40], [0], ["x"], "F16", "I64", "F8_E5M2", None, {}, -1))
 
         _rewrite("model.safetensors", _header(change))(folder)
+    elif kind == "metadata":
+        metadata = json.loads((folder / "metadata.json").read_text())
+        place: Any = metadata
+        while rng.random() < 0.9:  # down into what it declares
+            keys = sorted(place) if isinstance(place, dict) else range(len(place))
+            inner = [key for key in keys if isinstance(place[key], dict | list) and place[key]]
+            if not inner:
+                break
+            place = place[rng.choice(inner)]
+        key = rng.choice(sorted(place)) if isinstance(place, dict) else rng.randrange(len(place))
+        place[key] = rng.choice((*_STRANGE, place[key], [place[key]], {"run": {"command": ["touch", "made"]}}))
+        (folder / "metadata.json").write_text(json.dumps(metadata))
     else:
         path = rng.choice(sorted(path for path in folder.iterdir() if path.suffix != ".py"))
         data = bytearray(path.read_bytes())

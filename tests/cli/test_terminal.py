@@ -244,7 +244,6 @@ def test_a_prompt_may_begin_with_a_dash(call: Any, arguments: list[str], prompt:
         (["hi", "--temperature", "nan"], "neither 0"),
         (["hi", "--temperature", "-1"], "neither 0"),
         (["hi", "--max-new-tokens", "1000000000"], "4096"),
-        (["hi", "--persona", "pirate"], "unknown persona 'pirate'; known: helpful"),
     ],
 )
 def test_wrong_options_are_refused_before_anything_is_loaded(call: Any, arguments: list[str], words: str) -> None:
@@ -258,7 +257,6 @@ def test_wrong_options_are_refused_before_anything_is_loaded(call: Any, argument
 @pytest.mark.parametrize(
     "arguments",
     [
-        ["chat", "gone", "--persona", "pirate"],
         ["chat", "gone", "--history", "1000000"],
         ["eval", "gone", "--n", "1000000000"],
         ["eval", "gone", "--seed", "18446744073709551616"],

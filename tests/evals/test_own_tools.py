@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 from pathlib import Path
+from typing import Any
 
 import pytest
 
 from forge.data.declared.rows import own_tool_rows
+from forge.data.render import ID, tokenize_text
 from forge.errors import ForgeError
-from forge.evals.own_tools import own_row_opening, score_own_calls
+from forge.evals.own_tools import own_row_opening, score_own_calls, score_own_tools, score_word_matcher
 from forge.evals.word_matcher import match_calls_by_words
+from forge.model.engine import Generation
 from forge.tools.declared.reading import read_tools_file
+from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
+TOKENIZER = tiny_tokenizer()
 HOME = Path(__file__).resolve().parents[2] / "examples" / "home" / "tools.yaml"
 TOOLS = {tool.name: tool for tool in read_tools_file(HOME).tools}
 ROWS = own_tool_rows(list(TOOLS.values()), {"train": 0, "val": 0, "test": 150}, 0)["test"]
@@ -61,6 +66,45 @@ def test_what_the_model_is_given_ends_with_the_user() -> None:
         assert all(m["role"] != "user" for m in row["messages"][len(opening) :])
     with pytest.raises(ForgeError, match="without a turn of the user"):
         own_row_opening({"messages": []})
+
+
+def test_a_model_that_does_as_its_rows_do_is_right(monkeypatch: pytest.MonkeyPatch) -> None:
+    """It is given the openings, may write every call that is expected, and sees the results that the rows tell."""
+    rows = ROWS[:60]
+    assert {row["category"] for row in rows} > {"call", "two", "missing", "followup"}
+
+    def as_the_rows(model: Any, prompts: Any, *, execute: Any, rules: Any, **options: Any) -> list[Generation]:
+        made = []
+        for row, prompt in zip(rows, prompts, strict=True):
+            assert prompt[-1] == ID["assistant"]
+            answer = Generation(text=row["messages"][-1]["content"])
+            for call in row["expected"]:
+                writing = rules.grammar.begin()
+                assert all(writing.take(token) for token in [*tokenize_text(TOKENIZER, call), ID["result"]])
+                answer.calls.append((call, execute(call)))
+            assert execute("calculator 1+1") == "ok"
+            assert all(not result.startswith("error") for _, result in answer.calls)
+            made.append(answer)
+        return made
+
+    monkeypatch.setattr("forge.model.engine.generate", as_the_rows)
+    score = score_own_tools(None, TOKENIZER, list(TOOLS.values()), rows, max_new_tokens=144)
+    assert score.right == [1.0] * len(rows)
+
+
+def test_a_model_that_knows_nothing_is_scored_all_the_same() -> None:
+    model = tiny_model(vocab_size=len(TOKENIZER))
+    score = score_own_tools(model, TOKENIZER, list(TOOLS.values()), ROWS[:4], max_new_tokens=4)
+    assert len(score.right) == 4
+    with pytest.raises(ForgeError, match="0 rows"):
+        score_own_tools(model, TOKENIZER, list(TOOLS.values()), [], max_new_tokens=4)
+
+
+def test_the_control_is_scored_as_the_model_is() -> None:
+    score = score_word_matcher(list(TOOLS.values()), ROWS)
+    assert score.calls is not None
+    assert 0.1 < score.calls["right"] < 0.95
+    assert score.categories["unknown"]["n"] > 0
 
 
 def test_lengths_must_agree() -> None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import resource
 import shutil
 from collections.abc import Callable
@@ -20,6 +21,8 @@ from forge.model.packed import PACKED, pack_model
 from forge.runtime.load import load_agent
 from tests.attacks.model_directories import HOSTILE_DIRECTORIES, HOSTILE_PACKED, mutate
 from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
+from tests.support.toy_agent import declare_in_metadata
+from tests.support.toy_tools import HAND_MADE
 
 GROWTH = 100_000  # KiB
 
@@ -29,6 +32,7 @@ def published(tmp_path_factory: pytest.TempPathFactory) -> Path:
     folder = tmp_path_factory.mktemp("published") / "toy"
     save_model(tiny_model(vocab_size=len(tiny_tokenizer())), folder)
     save_tokenizer(tiny_tokenizer(), folder)
+    (folder / "metadata.json").write_text(json.dumps(declare_in_metadata(*HAND_MADE)))
     return folder
 
 

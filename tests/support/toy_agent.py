@@ -15,6 +15,7 @@ from forge.data.tokenizer import save_tokenizer, train_tokenizer
 from forge.evals.bpb import bpb_held_out_texts
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights, save_model
 from forge.model.packed import PACKED, pack_model
+from forge.tools.declared.schema import DeclaredTool
 
 
 def _toy(**changes: Any) -> tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast]:
@@ -35,13 +36,14 @@ def _toy(**changes: Any) -> tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast]
     return TinyTitanForCausalLM(config), tokenizer
 
 
-def build_toy(folder: Path) -> Path:
-    """Write folder/toy/ and folder/agent.forge, the same model twice, and return the folder."""
+def build_toy(folder: Path, **metadata: Any) -> Path:
+    """Write folder/toy/ and folder/agent.forge, the same model twice, and return the folder. metadata: of both."""
     model, tokenizer = _toy()
     save_model(model, folder / "toy")
     save_tokenizer(tokenizer, folder / "toy")
-    (folder / "toy" / "metadata.json").write_text(json.dumps({"phase_name": "toy"}))
-    save_agent_file(folder / "agent.forge", model, tokenizer, embed_bits=4, metadata={"made_by": "test"})
+    (folder / "toy" / "metadata.json").write_text(json.dumps({"phase_name": "toy", **metadata}))
+    told = {"made_by": "test", **metadata}
+    save_agent_file(folder / "agent.forge", model, tokenizer, embed_bits=4, metadata=told)
     return folder
 
 
@@ -52,6 +54,16 @@ def build_ternary_toy(folder: Path) -> Path:
     save_tokenizer(tokenizer, folder)
     pack_model(model, folder / PACKED)
     return folder
+
+
+def declare_in_metadata(*tools: DeclaredTool) -> dict[str, Any]:
+    """What training writes of tools into a model's metadata."""
+    left_out = {"run", "examples", "values", "synonyms"}
+    return {
+        "declared_tools": [
+            tool.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=left_out) for tool in tools
+        ]
+    }
 
 
 def build_quantized_toy(folder: Path) -> Path:

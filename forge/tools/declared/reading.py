@@ -18,6 +18,8 @@ from forge.interface.yaml12 import parse_yaml
 from forge.tools.declared.schema import DeclaredPersona, DeclaredTool
 
 LARGEST_TOOLS_FILE = 512 << 10  # characters; a tool with twenty example sentences has two thousand
+MOST_TOOLS = 256  # of an agent
+MOST_PERSONAS = 64
 _LONGEST_SHOWN = 80
 Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\[\]_-]{1,253}$")]
 
@@ -25,8 +27,8 @@ Host = Annotated[str, Field(pattern=r"^[A-Za-z0-9.:\[\]_-]{1,253}$")]
 class _Content(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True)
 
-    tools: tuple[DeclaredTool, ...] = Field(default=(), max_length=256)
-    personas: tuple[DeclaredPersona, ...] = Field(default=(), max_length=64)
+    tools: tuple[DeclaredTool, ...] = Field(default=(), max_length=MOST_TOOLS)
+    personas: tuple[DeclaredPersona, ...] = Field(default=(), max_length=MOST_PERSONAS)
     hosts: tuple[Host, ...] = ()
 
 
@@ -94,6 +96,21 @@ def read_tools_file(path: str | Path) -> ToolFile:
         raise ForgeError(f"{path}:1: holds no tools")
     _refuse_repeated_names([file])
     return file
+
+
+def list_tools_files(path: str | Path) -> list[Path]:
+    """The tools files that a path names: itself, or those (*.yaml) of a folder.
+
+    Raises:
+        ForgeError: a folder without any.
+    """
+    path = Path(path)
+    if not path.is_dir():
+        return [path]
+    found = sorted(path.glob("*.yaml"))
+    if not found:
+        raise ForgeError(f"{path}: no tools file (*.yaml) is in this folder")
+    return found
 
 
 def read_own_tools(paths: Sequence[str | Path]) -> list[ToolFile]:
