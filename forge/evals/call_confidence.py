@@ -11,8 +11,7 @@ from forge.data.build import Row
 from forge.data.declared.own_set import OwnTools
 from forge.errors import ForgeError
 from forge.evals.answering import answer_all
-from forge.evals.own_tool_use import answer_own_rows, rules_of_all_tools
-from forge.evals.own_tools import own_call_verdicts
+from forge.evals.own_tools import answer_own_rows, own_call_verdicts, rules_of_all_tools
 from forge.evals.tool_use import dialogue_until_last_question, expected_call_for_eval, reference_tool_result
 from forge.model import TinyTitanForCausalLM
 from forge.model.calling import Calibration, log_odds_of_call
@@ -91,7 +90,7 @@ def _judge_own_calls(
 ) -> list[tuple[float, float]]:
     """Log-probability and verdict of every call."""
     asked = own.call_rows("val")[: ROWS * len(TOOL_NAMES)]
-    made = answer_own_rows(model, tokenizer, own, asked, max_new_tokens=max_new_tokens)
+    made = answer_own_rows(model, tokenizer, own.tools, asked, max_new_tokens=max_new_tokens)
     return [
         pair
         for row, answer in zip(asked, made, strict=True)
@@ -123,7 +122,7 @@ def _judge_built_in_calls(
         openings,
         execute=toolbox.execute,
         max_new_tokens=max_new_tokens,
-        rules=rules_of_all_tools(tokenizer, OwnTools()),
+        rules=rules_of_all_tools(tokenizer),
     )
     scored = []
     for row, answer in zip(asked, made, strict=True):

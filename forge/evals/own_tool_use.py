@@ -4,24 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from dataclasses import dataclass
-from itertools import pairwise
 from typing import Any
 
 from transformers import PreTrainedTokenizerFast
 
 from forge.data.declared.own_set import OwnTools, Row
-from forge.evals.answering import answer_all
 from forge.evals.claims import Claim
-from forge.evals.own_tools import OwnToolScore, own_row_opening, score_own_calls
-from forge.evals.word_matcher import match_calls_by_words
+from forge.evals.own_tools import OwnToolScore, score_own_tools, score_word_matcher
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
-from forge.model.calling import CallRules
-from forge.model.engine import Generation
-from forge.tools.builtin import TOOLS
 
 CLAIMED = "call"  # the category with all that the word matcher needs in one sentence
-_NO_RESULT = "ok"
 
 
 @dataclass(frozen=True)
@@ -72,44 +65,5 @@ def measure_own_tool_use(
     rows = own.call_rows("test")
     if not rows:
         return OwnToolUse()
-    made = answer_own_rows(model, tokenizer, own, rows, max_new_tokens=max_new_tokens)
-    called = [[call for call, _ in answer.calls] for answer in made]
-    matched = [match_calls_by_words(own_row_opening(row)[-1]["content"], own.tools) for row in rows]
-    return OwnToolUse(
-        rows,
-        score_own_calls(rows, called, own.by_name, [answer.text for answer in made]),
-        score_own_calls(rows, matched, own.by_name),
-    )
-
-
-def answer_own_rows(
-    model: TinyTitanForCausalLM,
-    tokenizer: PreTrainedTokenizerFast,
-    own: OwnTools,
-    rows: Sequence[Row],
-    *,
-    max_new_tokens: int,
-) -> list[Generation]:
-    """Answers to what rows open with, calls held to the grammar of all tools. No tool is run: a call that some row has
-    is given that row's result, any other `ok`."""
-    results = {call: result for row in reversed(rows) for call, result in _results_of_own_row(row)}
-    return answer_all(
-        model,
-        tokenizer,
-        [own_row_opening(row) for row in rows],
-        execute=lambda call: results.get(call, _NO_RESULT),
-        max_new_tokens=max_new_tokens,
-        rules=rules_of_all_tools(tokenizer, own),
-    )
-
-
-def _results_of_own_row(row: Row) -> list[tuple[str, str]]:
-    said = [(message["role"], message["content"]) for message in row["messages"]]
-    return [(call, result) for (role, call), (_, result) in pairwise(said) if role == "call"]
-
-
-def rules_of_all_tools(tokenizer: PreTrainedTokenizerFast, own: OwnTools) -> CallRules:
-    """What a call may be: of a built-in tool or of a declared one."""
-    from forge.model.constrain import CallGrammar
-
-    return CallRules(CallGrammar(tokenizer, [*(tool.declared for tool in TOOLS), *own.tools]))
+    score = score_own_tools(model, tokenizer, own.tools, rows, max_new_tokens=max_new_tokens)
+    return OwnToolUse(rows, score, score_word_matcher(own.tools, rows))

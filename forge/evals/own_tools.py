@@ -17,6 +17,9 @@ from forge.tools.declared.schema import DeclaredTool
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from forge.model.calling import CallRules
+    from forge.model.engine import Generation
+
 Message = dict[str, str]
 
 
@@ -68,22 +71,40 @@ def score_own_tools(
     Raises:
         ForgeError: no rows, one without a turn of the user, or a tool of which no grammar can be made.
     """
+    made = answer_own_rows(model, tokenizer, tools, rows, max_new_tokens=max_new_tokens)
+    calls = [[call for call, _ in answer.calls] for answer in made]
+    return score_own_calls(rows, calls, {tool.name: tool for tool in tools}, [answer.text for answer in made])
+
+
+def answer_own_rows(
+    model: Any,
+    tokenizer: PreTrainedTokenizerFast,
+    tools: Sequence[DeclaredTool],
+    rows: Sequence[Mapping[str, Any]],
+    *,
+    max_new_tokens: int,
+) -> list[Generation]:
+    """The answers that `score_own_tools` judges; arguments and errors as there."""
     from forge.data.declared.rows import NO_RESULT
-    from forge.model.calling import CallRules
-    from forge.model.constrain import CallGrammar
-    from forge.tools.builtin import TOOLS
 
     results = _told_results(rows)
-    made = answer_all(
+    return answer_all(
         model,
         tokenizer,
         [own_row_opening(row) for row in rows],
         execute=lambda call: results.get(call, NO_RESULT),
         max_new_tokens=max_new_tokens,
-        rules=CallRules(CallGrammar(tokenizer, [*(tool.declared for tool in TOOLS), *tools])),
+        rules=rules_of_all_tools(tokenizer, tools),
     )
-    calls = [[call for call, _ in answer.calls] for answer in made]
-    return score_own_calls(rows, calls, {tool.name: tool for tool in tools}, [answer.text for answer in made])
+
+
+def rules_of_all_tools(tokenizer: PreTrainedTokenizerFast, tools: Sequence[DeclaredTool] = ()) -> CallRules:
+    """What a call may be: of a built-in tool or of a declared one."""
+    from forge.model.calling import CallRules
+    from forge.model.constrain import CallGrammar
+    from forge.tools.builtin import TOOLS
+
+    return CallRules(CallGrammar(tokenizer, [*(tool.declared for tool in TOOLS), *tools]))
 
 
 def score_word_matcher(tools: Sequence[DeclaredTool], rows: Sequence[Mapping[str, Any]]) -> OwnToolScore:

@@ -9,7 +9,7 @@ from typing import Any
 import pytest
 
 from forge.data.declared.own_set import OwnTools
-from forge.evals import call_confidence, own_tool_use
+from forge.evals import call_confidence, own_tools
 from forge.evals.call_confidence import calibrate_calls
 from forge.evals.own_tool_use import OwnToolUse, measure_own_tool_use
 from forge.evals.own_tools import own_call_verdicts, own_row_opening
@@ -43,7 +43,7 @@ def knowing(rows: list[dict[str, Any]], told: list[str | None], *, wrong: str = 
 def test_a_model_that_knows_every_call_beats_words(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     own = declare_own_tools(tmp_path, rows=120)
     rows, told = own.call_rows("test"), list[str | None]()
-    monkeypatch.setattr(own_tool_use, "answer_all", knowing(rows, told))
+    monkeypatch.setattr(own_tools, "answer_all", knowing(rows, told))
     use = measure_own_tool_use(tiny_model(), tiny_tokenizer(), own, max_new_tokens=8)
     categories = {row["category"] for row in rows}
     assert use.headline() == {f"own_tools/{category}_right": 1.0 for category in categories}
@@ -62,7 +62,7 @@ def test_a_call_that_no_row_has_is_given_ok_and_counts_as_wrong(
 ) -> None:
     own, told = declare_own_tools(tmp_path), list[str | None]()
     wrong = 'set_light {"name":"hall light","brightness":101}'
-    monkeypatch.setattr(own_tool_use, "answer_all", knowing(own.call_rows("test"), told, wrong=wrong))
+    monkeypatch.setattr(own_tools, "answer_all", knowing(own.call_rows("test"), told, wrong=wrong))
     use = measure_own_tool_use(tiny_model(), tiny_tokenizer(), own, max_new_tokens=8)
     assert set(told) == {"ok"}
     assert set(use.headline().values()) == {0.0}
@@ -88,12 +88,12 @@ def test_confidence_is_fitted_on_declared_tools_where_there_are_any(
 ) -> None:
     own = declare_own_tools(tmp_path / "own")
     rows = own.call_rows("val")
-    monkeypatch.setattr(own_tool_use, "answer_all", knowing(rows, []))
+    monkeypatch.setattr(own_tools, "answer_all", knowing(rows, []))
     with Toolbox() as toolbox:
         given = (tiny_model(), tiny_tokenizer(), own, [], toolbox)
         fitted = calibrate_calls(*given, max_new_tokens=8)
         assert fitted.probability(-0.1) > 0.95
-        monkeypatch.setattr(own_tool_use, "answer_all", knowing(rows, [], wrong="set_lock {}"))
+        monkeypatch.setattr(own_tools, "answer_all", knowing(rows, [], wrong="set_lock {}"))
         assert calibrate_calls(*given, max_new_tokens=8).probability(-0.1) < 0.05
 
 
