@@ -107,13 +107,13 @@ def test_a_chat_runs_calls_and_shows_them(models: Path, monkeypatch: pytest.Monk
 
 
 FAILING = """
-import time
+import os
 
 def bell():
     raise ValueError("no\\nbell")
 
 def horn():
-    time.sleep(60)
+    os._exit(3)
 """
 
 
@@ -121,8 +121,7 @@ def test_a_tool_that_fails_is_one_plain_sentence(models: Path, tmp_path: Path, m
     (tmp_path / "loud.py").write_text(FAILING)
     (tmp_path / "a.yaml").write_text("tools: [{name: bell, run: {python: 'loud:bell'}}]")
     (tmp_path / "b.yaml").write_text("tools: [{name: horn, run: {python: 'loud:horn'}}]")
-    monkeypatch.setattr("forge.tools.declared.running.toolbox.CALL_SECONDS", 5.0)
-    for call, words in (("bell {}", "no bell"), ("horn {}", "longer than")):
+    for call, words in (("bell {}", "no bell"), ("horn {}", "ended")):
         with load_agent(models / "toy", tools=tmp_path) as agent:
             script_engine(monkeypatch, *_call(call), "All is well.", "[end]")
             reply = agent.reply(ASK)
@@ -143,7 +142,7 @@ def test_tools_of_an_mcp_server_are_called(tmp_path: Path, monkeypatch: pytest.M
         script_engine(
             monkeypatch, *_call(f"convert_time {times}", "get_current_time Mars"), "Half past eight.", "[end]"
         )
-        reply = agent.reply(ASK)
+        reply = agent.reply(ASK, max_new_tokens=1000)
     first, second = reply.calls
     assert "T08:30:00+05:30" in str(first.result)
     assert str(second.result).startswith("error: ")
