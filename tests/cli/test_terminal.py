@@ -98,7 +98,7 @@ def echo(monkeypatch: pytest.MonkeyPatch) -> None:
         return [Generation([1], thought=f"hm {said}", text=f"you said {said}")]
 
     @contextmanager
-    def load(path: str, *, workspace: Path | None = None) -> Iterator[Agent]:
+    def load(path: str, *, workspace: Path | None = None, tools: Path | None = None) -> Iterator[Agent]:
         toolbox = SimpleNamespace(execute=lambda call: f"found {call}", close=lambda: None)
         model = SimpleNamespace(parameters=list)
         yield Agent(model, tiny_tokenizer(), Path(path), "file", _toolbox=toolbox)  # type: ignore[arg-type]
