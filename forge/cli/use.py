@@ -102,13 +102,11 @@ ASK_BELOW = Annotated[
 def _agent_for_command(
     path: str, workspace: Path | None = None, *, tools: Path | None = None, persona: str | None = None
 ) -> Iterator[Agent]:
-    from forge.runtime.load import load_agent
+    from forge.runtime.load import load_agent, persona_names_of
 
+    if persona is not None and persona not in PERSONAS and persona not in (known := persona_names_of(path)):
+        raise typer.BadParameter(f"unknown persona {persona!r}; known: {', '.join(known)}")
     with load_agent(path, workspace=workspace, tools=tools) as agent:
-        try:
-            agent.refuse_unknown_persona(persona)
-        except ForgeError as error:
-            raise typer.BadParameter(str(error)) from error
         yield agent
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 import os
 from dataclasses import replace
 from pathlib import Path
+from typing import Any
 
 from forge.errors import ForgeError
 from forge.files import read_json, refuse_special_files
@@ -53,6 +54,31 @@ def load_agent(path: Path | str, *, workspace: Path | str | None = None, tools: 
     return replace(agent, declared=told.declared_tools, personas=told.declared_personas, tool_files=files)
 
 
+def persona_names_of(path: Path | str) -> tuple[str, ...]:
+    """The personas that a model answers as, told by its metadata alone: built-in ones, then its user's.
+
+    Raises ForgeError when nothing is at the path or its metadata are damaged.
+    """
+    from forge.data.personas import PERSONAS
+
+    target = find_model(path)
+    if target.is_dir():
+        notes = _read_metadata_file(target)
+    else:
+        from forge.agentfile.header import open_agent_file
+
+        notes = open_agent_file(target).metadata
+    return (*PERSONAS, *(persona.name for persona in read_model_declarations(notes, str(target)).declared_personas))
+
+
+def _read_metadata_file(folder: Path) -> dict[str, Any]:
+    """metadata.json of a model directory, which need not be there."""
+    notes = read_json(folder / "metadata.json") if (folder / "metadata.json").is_file() else {}
+    if not isinstance(notes, dict):
+        raise ForgeError(f"{folder / 'metadata.json'}: is not a table")
+    return notes
+
+
 def _load_directory(folder: Path, workspace: Path | None) -> Agent:
     refuse_special_files(folder)
     for name in ("config.json", weights_of_model_directory(folder).name, "tokenizer.json"):
@@ -62,9 +88,7 @@ def _load_directory(folder: Path, workspace: Path | None) -> Agent:
             _refuse_other_model_types(folder / name)
     from forge.model import load_model, load_titan_tokenizer
 
-    notes = read_json(folder / "metadata.json") if (folder / "metadata.json").is_file() else {}
-    if not isinstance(notes, dict):
-        raise ForgeError(f"{folder / 'metadata.json'}: is not a table")
+    notes = _read_metadata_file(folder)
     tokenizer, model = load_titan_tokenizer(folder), load_model(folder).eval()
     if len(tokenizer) > model.config.vocab_size:
         raise ForgeError(f"{folder}: {len(tokenizer)} tokens, but the model knows {model.config.vocab_size}")

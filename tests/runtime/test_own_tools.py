@@ -248,6 +248,7 @@ def test_a_users_persona_is_its_prompt(
     script_engine(monkeypatch, "Ahoy!", "[end]")
     assert main(["generate", str(models / "toy"), "hi", "--persona", "pirate"]) == 0
     assert capsys.readouterr().out == "Ahoy!\n"
+    monkeypatch.setattr("forge.runtime.load.load_agent", None)  # an unknown one is refused before anything is loaded
     for command in (["chat"], ["generate", "--", "hi"]):
         assert main([command[0], "--persona", "cat", str(models / "toy"), *command[2:]]) == 2
         assert (
