@@ -11,15 +11,18 @@ from forge.interface.run import PhaseRun
 from forge.phases.evomerge.evolve import EvolutionResult
 from forge.phases.evomerge.params import Params
 
+ALL_SKILLS = "chance that a sampled answer is right: thoughts, tools, recall"
 MAX_LOSS = 0.05  # share of the best parent's accuracy that merging may cost
 
 
 @dataclass(frozen=True)
 class Contender:
-    """What a model reaches on the test split: its measurement, and its loss (nats per token, `skill_loss`)."""
+    """What a model reaches on the test split: its measurement, its loss (nats per token, `mean_skill_loss`), and the
+    chances of its answers (`answer_chances`)."""
 
     measured: Measurement
     loss: float
+    chances: list[float]
 
 
 def merge_claims(
@@ -29,7 +32,8 @@ def merge_claims(
     parent: str,
     result: EvolutionResult,
 ) -> list[Claim]:
-    """The champion against each control on the test split, and the gain of fitness over generation 0.
+    """The champion against each control on the test split, by the suite and by all skills that fitness weighs, and the
+    gain of fitness over generation 0.
 
     ``parent``: the control that is the best parent; the champion must also be as good as it, within 5 %.
     """
@@ -43,6 +47,16 @@ def merge_claims(
                 solved(control.measured),
                 control_name=name,
                 note=f"test loss, geometric mean over skills: {champion.loss:.4f} against {control.loss:.4f} nats",
+            )
+            for name, control in controls.items()
+        ),
+        *(
+            run.compare(
+                f"the champion beats {name} at all skills",
+                ALL_SKILLS,
+                champion.chances,
+                control.chances,
+                control_name=name,
             )
             for name, control in controls.items()
         ),

@@ -162,17 +162,19 @@ def measure_skills(scored: Likelihood, data: EncodedSet) -> dict[str, tuple[floa
     The chance, not the share of exact greedy answers: that moves by whole rows, and on the few rows that a search can
     afford it selects luck (a champion with four more rows of 64 right had the higher loss on the very same rows).
     """
+    chances = answer_chances(scored)
     places = {skill: data.where(*kinds) for skill, kinds in SKILLS.items()}
     return {
-        skill: (float(scored.nll[index].sum() / scored.tokens[index].sum()), float(np.exp(-scored.nll[index]).mean()))
+        skill: (float(scored.nll[index].sum() / scored.tokens[index].sum()), float(chances[index].mean()))
         for skill, index in places.items()
         if len(index)
     }
 
 
-def skill_loss(model: TinyTitanForCausalLM, data: EncodedSet) -> float:
-    """Loss (nats per token) of a model on ``data``, geometric mean over skills."""
-    return mean_skill_loss(measure_skills(likelihood(model, data), data))
+def answer_chances(scored: Likelihood) -> np.ndarray:
+    """Chance (n) that a sampled answer is right to the letter, by row."""
+    chances: np.ndarray = np.exp(-scored.nll)
+    return chances
 
 
 def mean_skill_loss(skills: Mapping[str, tuple[float, float]]) -> float:

@@ -24,8 +24,9 @@ from forge.phases.evomerge.fitness import (
     fitness_batch,
     fitness_batch_loss,
     fitness_function,
+    mean_skill_loss,
     measure_merge,
-    skill_loss,
+    measure_skills,
 )
 from forge.phases.evomerge.joint_training import joint_mix, train_jointly
 from forge.phases.evomerge.merging import Merged, evolve_champion
@@ -99,7 +100,7 @@ def test_a_merge_is_measured_by_likelihood_and_counts() -> None:
     each = [likelihood(model, batch, batch.where(*kinds)) for kinds in SKILLS.values()]
     assert math.log(found.perplexity) == pytest.approx(math.prod(skill.loss for skill in each) ** 0.25)
     assert found.accuracy == pytest.approx(np.mean([np.exp(-skill.nll).mean() for skill in each]))
-    assert skill_loss(model, batch) == pytest.approx(math.log(found.perplexity))
+    assert mean_skill_loss(measure_skills(scored, batch)) == pytest.approx(math.log(found.perplexity))
     assert found.bytes == 4 * sum(w.numel() for w in PARENTS["two"].values())
     core = sum(w.numel() for n, w in PARENTS["two"].items() if n.startswith(("low.", "high.", "memory.")))
     core -= sum(w.numel() for n, w in PARENTS["two"].items() if "gate" in n or "key_shift" in n)
@@ -258,14 +259,15 @@ def test_mixtures_count_alike_in_their_mean() -> None:
 
 def test_claims_name_every_control(tmp_path: Path, whole: Merged) -> None:
     run, good, bad = StubRun(tmp_path), measured([1.0] * 20, [1.0] * 20), measured([0.0] * 20, [1.0] * 20)
-    rivals = {"the average": Contender(bad, 0.75), "a twin": Contender(good, 0.5)}
-    claims = merge_claims(run, Contender(good, 0.5), rivals, "a twin", whole.result)
+    rivals = {"the average": Contender(bad, 0.75, [0.5] * 20), "a twin": Contender(good, 0.5, [0.7] * 20)}
+    claims = merge_claims(run, Contender(good, 0.5, [0.6] * 20), rivals, "a twin", whole.result)
     assert claims[0].note == "test loss, geometric mean over skills: 0.5000 against 0.7500 nats"
-    assert [claim.control for claim in claims] == ["the average", "a twin", "a twin", "mean of generation 0"]
-    assert [claim.passed for claim in claims[:3]] == [True, False, True]
-    assert "best of generation 0" in claims[3].note
+    assert [claim.control for claim in claims] == [*["the average", "a twin"] * 2, "a twin", "mean of generation 0"]
+    assert [claim.passed for claim in claims[:5]] == [True, False, True, False, True]
+    assert "best of generation 0" in claims[5].note
     assert (claims[0].value, claims[0].control_value) == (1.0, 0.5)
+    assert (claims[2].value, claims[2].control_value) == (pytest.approx(0.6), pytest.approx(0.5))
     start = [v for v in whole.result.generation_zero.values() if v is not None]
-    assert claims[3].control_value == pytest.approx(sum(start) / len(start))
-    assert claims[3].passed == (whole.result.champion.fitness.value > 1.2 * claims[3].control_value)
-    assert claims[3].n == len(start)
+    assert claims[5].control_value == pytest.approx(sum(start) / len(start))
+    assert claims[5].passed == (whole.result.champion.fitness.value > 1.2 * claims[5].control_value)
+    assert claims[5].n == len(start)
