@@ -4,7 +4,9 @@ from __future__ import annotations
 
 import hashlib
 import json
+import re
 import subprocess
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -54,3 +56,22 @@ def test_it_answers_a_handful_of_questions(question: str, agent: Agent) -> None:
     assert reply.text != NO_ANSWER
     assert not is_gibberish(reply.text, [word for call in reply.calls for word in (call.result or "").lower().split()])
     assert not any((call.result or "").startswith("error:") for call in reply.calls)
+
+
+def test_the_readme_shows_a_talk_with_it() -> None:
+    """What stands behind `you>` is typed; the lines between are what the command prints."""
+    block = re.search(
+        r"```\n\$ agent-forge chat (\S+)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
+    )
+    assert block is not None
+    lines = block[2].splitlines()
+    typed = "".join(line.removeprefix("you> ") + "\n" for line in lines if line.startswith("you> "))
+    told = subprocess.run(
+        [sys.executable, "-m", "forge.cli.main", "chat", block[1]],
+        cwd=ROOT,
+        input=typed,
+        capture_output=True,
+        text=True,
+        check=True,
+    )
+    assert told.stdout.splitlines() == [line for line in lines if line and not line.startswith("you> ")]
