@@ -240,10 +240,15 @@ class Agent:
         made = writer.write(thoughts, **options)
         if thoughts != "off" and not (made.thought or made.calls or made.pending or made.text.strip()):
             made = writer.write("off", **options)  # the thought found no end, and half of one is no answer
-        if run and tool_refused_last_call(made):
+        if run and tool_refused_last_call(made) and not self._may_have_acted(made):
             again = {**options, "temperature": max(temperature, RETRY_TEMPERATURE), "seed": seed + 1}
             made = answer_at_second_try(made, writer.write(thoughts, **again))
         return writer.reply(made, max_new_tokens)
+
+    def _may_have_acted(self, made: Generation) -> bool:
+        """Whether to write an answer anew could do something twice: it has called a tool of the user's."""
+        own = {tool.name for tool in self.declared}
+        return any(call.partition(" ")[0] in own for call, _ in made.calls)
 
     @cached_property
     def calibration(self) -> Calibration:

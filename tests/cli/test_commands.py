@@ -16,6 +16,7 @@ from forge.cli import output, use
 from forge.cli.main import main
 from forge.data.render import ID
 from forge.errors import Interrupted
+from forge.evals.answering import NO_ANSWER
 from forge.evals.ledger import LedgerRow
 from forge.evals.suite import SuiteScore
 from forge.files import atomic_write_json
@@ -58,7 +59,7 @@ def test_status_before_any_run(unrun: Path, call: Any) -> None:
     assert "none yet" in told.out
     found = call("status", "--json").json
     assert found["agent"] is None
-    assert [row["stage"] for row in found["stages"]][:4] == ["code", "data", "trunk", "cognate@reasoning"]
+    assert [row["stage"] for row in found["stages"]][:5] == ["code", "data", "tools", "trunk", "cognate@reasoning"]
     assert {row["state"] for row in found["stages"]} == {"new"}
     (unrun / "models" / "compress").mkdir(parents=True)
     (unrun / "models" / "compress" / "agent.forge").write_bytes(b"x")
@@ -304,7 +305,7 @@ def test_generate_prints_the_answer_and_its_calls(home: Path, call: Any, monkeyp
     made = {"call": "calculator 12+30", "name": "calculator", "arguments": {"expression": "12+30"}, "result": "42"}
     said = {"text": "42", "thought": "", "tokens": 1}
     assert found == {**said, "calls": [{**made, "confidence": 0.9}], "asked": None}
-    assert call("generate", home / "toy", "12+30", "--no-tools").out == "?\n"
+    assert call("generate", home / "toy", "12+30", "--no-tools").out == f"{NO_ANSWER}\n"
     assert "empty" in call("generate", home / "toy", " ").err
     assert "pirate" in call("generate", home / "toy", "x", "--persona", "pirate").err
 

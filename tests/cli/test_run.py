@@ -51,11 +51,11 @@ def test_run_tells_what_is_skipped_what_runs_and_how_to_talk(
     monkeypatch.setattr("forge.pipeline.dvc.runner.run_pipeline", run_pipeline)
     told = call("run")
     assert told.code == 0
-    assert "[2/15] data: skipped, nothing that it reads has changed" in told.out
-    assert "[3/15] trunk: running (never ran here)" in told.out
+    assert "[2/16] data: skipped, nothing that it reads has changed" in told.out
+    assert "[4/16] trunk: running (never ran here)" in told.out
     assert "    step 5\n" in told.out
     assert "python -m stages" not in told.out
-    assert "[3/15] trunk: done in 1 min 01 s" in told.out
+    assert "[4/16] trunk: done in 1 min 01 s" in told.out
     assert "evomerge: skipped, restored" in told.out
     assert told.out.splitlines()[-1] == "talk to the agent: agent-forge chat models/compress/agent.forge"
     found = call("run", "--json").json
