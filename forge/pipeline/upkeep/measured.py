@@ -1,7 +1,8 @@
 """Tables of the docs that show the committed results: `make reference` writes them, a test holds them to results/.
 
-A page says where such a table goes: between `<!-- results: claims evomerge -->` (of some directories below results/),
-`<!-- results: ledger -->` or `<!-- results: runs -->` and `<!-- end of results -->`.
+A page says where such a table goes: between `<!-- results: claims evomerge -->` (of some directories below results/;
+the first claim of one is `evomerge:1`), `<!-- results: ledger -->` or `<!-- results: runs -->`, and
+`<!-- end of results -->`.
 """
 
 from __future__ import annotations
@@ -37,7 +38,7 @@ def measured_pages(root: Path = Path()) -> dict[Path, str]:
 def _measured_table(root: Path, wanted: str) -> str:
     what, *places = wanted.split()
     if what == "claims" and places:
-        claims = [claim for place in places for claim in read_claims(root / "results" / place / "claims.json")]
+        claims = [claim for place in places for claim in _claims_of_place(root, place)]
         return "\n".join(report_table_lines(_CLAIMS, [_claim_cells(claim) for claim in claims])) + "\n"
     if what == "ledger" and not places:
         rows = read_json(root / "results" / "report.json")["ledger"]
@@ -47,6 +48,13 @@ def _measured_table(root: Path, wanted: str) -> str:
         cells = [(run["stage"], f"{run['seconds'] / 60:.1f}", f"{run['peak_memory_mb']:,.0f}") for run in runs]
         return "\n".join(report_table_lines(("stage", "minutes", "peak memory, MB"), cells)) + "\n"
     raise ForgeError(f"docs: no table of results is called '{wanted}'")
+
+
+def _claims_of_place(root: Path, place: str) -> list[Claim]:
+    """All claims of a directory below results/, or with `:3` behind its name the third."""
+    folder, _, number = place.partition(":")
+    claims = read_claims(root / "results" / folder / "claims.json")
+    return [claims[int(number) - 1]] if number else claims
 
 
 def _claim_cells(claim: Claim) -> tuple[str, ...]:

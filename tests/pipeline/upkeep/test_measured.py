@@ -31,6 +31,17 @@ def test_claims_of_several_places_in_order(tmp_path: Path) -> None:
     assert "| claim two (share) | 1 | 0 (nothing) | 1 to 1 | 2 | pass |\n| claim one (share)" in page
 
 
+def test_one_claim_of_a_place(tmp_path: Path) -> None:
+    claims = [
+        compare_for_claim(name, "share", [1.0], [0.0], control_name="nothing").model_dump(mode="json")
+        for name in ("first", "second")
+    ]
+    atomic_write_json(tmp_path / "results" / "one" / "claims.json", claims)
+    page = _page(tmp_path, "claims one:2")
+    assert "| second (share)" in page
+    assert "first" not in page
+
+
 def test_minutes_and_memory_of_the_run(tmp_path: Path) -> None:
     run = {"stage": "data", "seconds": 90.0, "peak_memory_mb": 1234.4, "file": "results/data/run.json"}
     atomic_write_json(tmp_path / "results" / "report.json", {"runs": [run], "ledger": []})
