@@ -55,7 +55,7 @@ def test_a_stage_refuses_damaged_inputs(lab: Lab, finished: Finished, tmp_path: 
     victim.clear()
     ways = ["flipped", "cut short", "gone", "one too many"]
     for number, path in enumerate(stage_input_paths(reader)):
-        files = directory_files(victim.project / path)
+        files = [file for file in directory_files(victim.project / path) if file.stat().st_size]
         file = files[(number * 7 + READERS.index(reader)) % len(files)]
         good, how = file.read_bytes(), ways[number % len(ways)] if file.name != "manifest.json" else "flipped"
         damage(file, how)
