@@ -61,8 +61,8 @@ def test_the_champion_is_published_and_held_against_its_controls(tmp_path: Path)
     assert any(bool((written[name] != trunk[name]).any()) for name in trunk)
     best = next(claim.control for claim in run.claims if claim.control.startswith("the best parent ("))
     assert best.removeprefix("the best parent (").removesuffix(")") in BRANCHES
-    controls = ["the uniform average", best, "joint training with the tokens of all branches", best]
-    assert [claim.control for claim in run.claims] == [*controls, "mean of generation 0"]
+    rivals = ["the uniform average", best, "joint training with the tokens of all branches"]
+    assert [claim.control for claim in run.claims] == [*rivals * 2, best, "mean of generation 0"]
     late = {f"generation_{generation}" for generation in range(3, 51)}
     assert {name for name in declared("evomerge") if name.split("/")[0] not in late} <= set(run.metrics)
     ((scores, directory, seconds),) = run.rows_of_ledger
