@@ -130,7 +130,7 @@ def test_every_page_of_an_empty_project_says_what_is_absent(empty: Path, page: s
 def test_the_overview_of_results_has_the_ledger_and_its_picture(finished: Path) -> None:
     app = opened()
     stages, ledger = tables(app)
-    assert [row["stage"] for row in stages[:4]] == ["code", "data", "trunk", "cognate@reasoning"]
+    assert [row["stage"] for row in stages[:5]] == ["code", "data", "tools", "trunk", "cognate@reasoning"]
     assert {row["state"] for row in stages} == {"new"}
     report = json.loads(Path("results/report.json").read_text())
     assert [(row["phase"], row["bytes"]) for row in ledger] == [(r["phase"], r["bytes"]) for r in report["ledger"]]
@@ -166,16 +166,19 @@ def test_a_phase_shows_curves_claims_and_metrics_of_its_results(finished: Path) 
     assert charts(app) == 1 + len(recorded)
     verdicts = [line.value.startswith("**:green[pass]**") for line in app.markdown if line.value.startswith("**:")]
     assert verdicts == [claim["passed"] for claim in recorded]
-    assert "suite exact match: 0.465 against 0.495 (full precision); difference -0.0575 to -0.0049375;" in said(app)
+    claim = recorded[0]
+    low, high = claim["ci95"]
+    told = f"{claim['metric']}: {claim['value']:g} against {claim['control_value']:g} ({claim['control']});"
+    assert f"{told} difference {low:g} to {high:g};" in said(app)
     assert "Results: scale tiny (params.yaml is at scale smoke), begun 2" in said(app)
     (metrics,) = tables(app)
     assert len(metrics) >= 19
     assert all(row["description"] for row in metrics)
     shown(app.text_input(key="metrics of bitnet").set_value("no such metric").run())
     assert "0 of " in said(app)
-    kept = Path("results/bitnet/plots/metrics/train/loss.tsv")
+    kept = Path("results/bitnet/plots/metrics/train/loss_avg_100.tsv")
     kept.write_text(kept.read_text() + "many\tfew\n")
-    assert "loss.tsv: expected a column of steps and one of numbers" in said(shown(app.run()))
+    assert "loss_avg_100.tsv: expected a column of steps and one of numbers" in said(shown(app.run()))
     shown(app.selectbox(key="phase").set_value("cognate").run())
     shown(app.selectbox(key="branch").set_value("adaptive_computation").run())
     assert "results/cognate/adaptive_computation/run.json" in said(app)
