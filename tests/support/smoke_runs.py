@@ -111,6 +111,20 @@ def _run_as_a_user(root: Path) -> float:
     return time.monotonic() - began
 
 
+def python_in(root: Path, *arguments: str) -> str:
+    """What Python prints when it is run in a clone with these arguments; it must succeed."""
+    done = subprocess.run(
+        [sys.executable, *arguments],
+        cwd=root,
+        env=dvc_process_environment(),
+        capture_output=True,
+        text=True,
+        check=False,
+    )
+    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
+    return done.stdout
+
+
 @pytest.fixture
 def untraced(monkeypatch: pytest.MonkeyPatch) -> None:
     """Only the first clone's run, made by its session fixture, is measured for coverage: tracing DVC line by line is

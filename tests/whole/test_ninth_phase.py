@@ -5,14 +5,12 @@ from __future__ import annotations
 import json
 import shutil
 import subprocess
-import sys
 from pathlib import Path
 
 import pytest
 
 from forge.files import read_json
-from forge.pipeline.dvc.runner import dvc_process_environment
-from tests.support.smoke_runs import GIT, Ran
+from tests.support.smoke_runs import GIT, Ran, python_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
 FILES = {
@@ -105,19 +103,6 @@ def polish_metrics(model: TinyTitanForCausalLM, digits: int) -> dict[str, float]
 }
 
 
-def command(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=root,
-        env=dvc_process_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout
-
-
 def add_phase(root: Path) -> None:
     """What CONTRIBUTING says, and no more."""
     for name, text in FILES.items():
@@ -133,7 +118,7 @@ def test_a_ninth_phase_is_its_folder_its_parameters_and_its_place(pristine: Ran,
     root = tmp_path / "clone"
     shutil.copytree(pristine.root, root, symlinks=True)
     add_phase(root)
-    made = command(root, "-m", "forge.pipeline.upkeep.reference").split()
+    made = python_in(root, "-m", "forge.pipeline.upkeep.reference").split()
     assert "stages/polish.py" in made
     assert "dvc.yaml" in made
     changed = subprocess.run(
@@ -142,13 +127,15 @@ def test_a_ninth_phase_is_its_folder_its_parameters_and_its_place(pristine: Ran,
     by_hand = {line[3:] for line in changed.stdout.splitlines()} - {*made, "dvc.lock"}
     by_hand = {name for name in by_hand if not name.startswith("results/")}
     assert by_hand == {"params.yaml", "forge/phases/__init__.py", *(f"forge/phases/polish/{name}" for name in FILES)}
-    ran = json.loads(command(root, "-m", "forge.cli.main", "run", "--json").splitlines()[-1])["ran"]
+    ran = json.loads(python_in(root, "-m", "forge.cli.main", "run", "--json").splitlines()[-1])["ran"]
     assert [name for name in ran if name != "code"] == ["polish", "report"], "nothing else became stale"
     assert read_json(root / "models/polish/metadata.json")["metrics"] == {"digits": 3}
     report = read_json(root / "results/report.json")
     assert report["ledger"][-1]["phase"] == "polish"
     assert any(claim["phase"] == "polish" for claim in report["claims"])
-    found = json.loads(command(root, "-m", "forge.cli.main", "metrics", "--phase", "polish", "--json").splitlines()[-1])
+    found = json.loads(
+        python_in(root, "-m", "forge.cli.main", "metrics", "--phase", "polish", "--json").splitlines()[-1]
+    )
     assert {row["metric"]: row["value"] for row in found["metrics"]}["polish/digits"] == 3
-    shown = command(root, "-m", "forge.cli.main", "config", "show", "--phase", "polish")
+    shown = python_in(root, "-m", "forge.cli.main", "config", "show", "--phase", "polish")
     assert "digits: 3  # Decimal digits that are kept." in shown

@@ -3,8 +3,6 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from pathlib import Path
 
 import pytest
@@ -12,11 +10,11 @@ import pytest
 from forge.agentfile.header import open_agent_file
 from forge.config import set_param
 from forge.files import read_json
-from forge.pipeline.dvc.runner import dvc_process_environment, run_pipeline
+from forge.pipeline.dvc.runner import run_pipeline
 from forge.pipeline.dvc.states import stage_states
 from forge.tools.declared.schema import DeclaredTool
 from tests.support.own_tools import TOOLS_YAML
-from tests.support.smoke_runs import Ran
+from tests.support.smoke_runs import Ran, python_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
 AFTER = ["tools", "baking", "edge", "compress", "report"]
@@ -24,19 +22,6 @@ AFTER = ["tools", "baking", "edge", "compress", "report"]
 
 def stale(root: Path) -> list[str]:
     return [state.name for state in stage_states(root) if state.state != "fresh"]
-
-
-def ask(root: Path, *arguments: str) -> str:
-    done = subprocess.run(
-        [sys.executable, *arguments],
-        cwd=root,
-        env=dvc_process_environment(),
-        capture_output=True,
-        text=True,
-        check=False,
-    )
-    assert done.returncode == 0, done.stdout[-2000:] + done.stderr[-2000:]
-    return done.stdout
 
 
 def test_tools_are_declared_trained_and_changed(second: Ran) -> None:
@@ -50,7 +35,9 @@ def test_tools_are_declared_trained_and_changed(second: Ran) -> None:
     file.write_text(TOOLS_YAML, encoding="utf-8")
     try:
         assert stale(root) == AFTER
-        assert set(json.loads(ask(root, "-m", "dvc", "status", "--json"))) == {"tools"}  # the first; others follow
+        assert set(json.loads(python_in(root, "-m", "dvc", "status", "--json"))) == {
+            "tools"
+        }  # the first; others follow
         ran = run_pipeline(root=root)
         assert (ran.exit_code, ran.ran) == (0, AFTER), ran.message
         check_what_was_made(root)
@@ -79,5 +66,5 @@ def check_what_was_made(root: Path) -> None:
         claims = read_json(root / f"results/{phase}/claims.json")
         assert [claim["control"] for claim in claims if claim["claim"].startswith("own tools")] == ["word matcher"]
     assert "call_right" in read_json(root / "results/edge/metrics.json")["own_tools"]
-    assert ask(root, "-m", "forge.cli.main", "metrics", "--missing") == ""
-    assert "edge/own_tools/call_right" in ask(root, "-m", "forge.cli.main", "metrics", "--phase", "edge")
+    assert python_in(root, "-m", "forge.cli.main", "metrics", "--missing") == ""
+    assert "edge/own_tools/call_right" in python_in(root, "-m", "forge.cli.main", "metrics", "--phase", "edge")

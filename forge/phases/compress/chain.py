@@ -28,8 +28,8 @@ from forge.phases.compress.vocabulary_pruning import train_compressed_vocabulary
 @dataclass(frozen=True)
 class Compressed:
     """What the chain made: verdicts, metrics of its stages, sizes by component, the file's model and tokenizer as read
-    back, what the file tells of calls (confidence, declared tools), and the control whose codebooks were fitted without
-    training."""
+    back, what the file tells of calls (confidence, declared tools), the last attempt with codebooks trained in, taken
+    or not, and its control, whose codebooks were fitted without training."""
 
     verdicts: Verdicts
     measured: dict[str, float]
@@ -37,6 +37,7 @@ class Compressed:
     final: TinyTitanForCausalLM
     tokenizer: PreTrainedTokenizerFast
     calls: dict[str, object]
+    quantized: TinyTitanForCausalLM
     untrained: TinyTitanForCausalLM
 
     def metrics(self) -> dict[str, float]:
@@ -56,7 +57,7 @@ def compress_into_file(
     input."""
     chain = _Chain(run, model, tokenizer, rows, path)
     small, tokens, kept = chain.prune_vocabulary(model, tokenizer)
-    final, codes, kept = chain.quantize(small, tokens, kept)
+    final, codes, kept, quantized = chain.quantize(small, tokens, kept)
     sizes, read, calls = chain.entropy_code(final, tokens, codes, kept)
     measured = {
         **chain.meter.metrics(),
@@ -65,7 +66,7 @@ def compress_into_file(
         "phase/stages_completed": compression_stages_in_file((len(tokenizer), len(read.tokenizer)), codes),
     }
     untrained = compress_core_without_training(run, small)
-    return Compressed(chain.verdicts, measured, sizes, read.model, read.tokenizer, calls, untrained)
+    return Compressed(chain.verdicts, measured, sizes, read.model, read.tokenizer, calls, quantized, untrained)
 
 
 class _Chain:
@@ -107,8 +108,9 @@ class _Chain:
 
     def quantize(
         self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, kept: float
-    ) -> tuple[TinyTitanForCausalLM, FrozenVQ | None, float]:
-        """Codes of as many weights as asked for, then of fewer, so of more bits per weight, else the ternary core."""
+    ) -> tuple[TinyTitanForCausalLM, FrozenVQ | None, float, TinyTitanForCausalLM]:
+        """Codes of as many weights as asked for, then of fewer, so of more bits per weight, else the ternary core. Last
+        the model of the last attempt, taken or not."""
         p, data = self.params, dataset_without_prompts(tokenizer, self.rows)
         threshold = max(p.gates[1], p.cumulative_gate * self.verdicts.before / kept if kept > 0 else 0.0)
         for group in dict.fromkeys((p.vq_groups, max(1, int(p.vq_groups * p.retry_groups)))):
@@ -121,9 +123,9 @@ class _Chain:
             setting = f"{p.vq_codebook} codes of {group} weights"
             if self.verdicts.accept(judge_compression_attempt("vptq", setting, reached, kept, threshold)):
                 self.meter.done("vptq", True)
-                return trained, codes, reached
+                return trained, codes, reached, judged
         self.meter.done("vptq", False)
-        return model, None, kept
+        return model, None, kept, judged
 
     def entropy_code(
         self,

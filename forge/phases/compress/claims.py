@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from forge.evals.claims import Claim
-from forge.evals.controls import control_problems
 from forge.evals.measure import BY_THOUGHTS, WITH_TOOLS, Measurement
 from forge.evals.tool_use import ToolScore
 from forge.interface.run import PhaseRun
@@ -17,12 +16,13 @@ def compression_claims(
     run: PhaseRun[Params],
     baked: Measurement,
     final: Measurement,
-    untrained: list[float],
+    codebooks: tuple[list[float], list[float]],
     tools: tuple[ToolScore, ToolScore],
     ratio: float,
 ) -> list[Claim]:
-    """``untrained``: scores of the few problems that this control is asked (`forge.evals.controls`); ``tools``:
-    zero-shot use of the final file and of the baked model; ``ratio``: phase 1's bytes over the file's."""
+    """``codebooks``: scores with codebooks trained in, whether the file holds them or its gate refused them, and of
+    their control, on a few problems (`forge.evals.controls`); ``tools``: zero-shot use of the final file and of the
+    baked model; ``ratio``: phase 1's bytes over the file's."""
     metric, least = WITH_TOOLS, run.params.min_ratio
     return [
         run.compare(
@@ -44,8 +44,7 @@ def compression_claims(
         run.compare(
             "codebooks trained in beat codebooks fitted afterwards",
             metric,
-            control_problems(final.tools.correct, run.evaluation.suite_n),
-            untrained,
+            *codebooks,
             control_name="the same codebooks, not trained",
         ),
         run.compare(

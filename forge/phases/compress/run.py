@@ -27,13 +27,14 @@ def run(run: PhaseRun[Params]) -> None:
 
     reference, evaluator = run.evaluator(baked.tokenizer), run.evaluator(made.tokenizer)
     before = reference.measure(baked.model, prompted=False)
-    final, untrained = evaluator.measure(made.final, prompted=False), score_control(evaluator, made.untrained)
+    final = evaluator.measure(made.final, prompted=False)
+    codebooks = (score_control(evaluator, made.quantized), score_control(evaluator, made.untrained))
     tools = (evaluator.tools(made.final), reference.tools(baked.model))
     questions = evaluator.questions(made.final)
     original = sum(file.stat().st_size for file in ledger_deployable_files(FULL_PRECISION, trunk.directory))
     size = path.stat().st_size
     own = evaluator.own_tool_use(made.final)
-    claims = compression_claims(run, before, final, untrained, tools, original / size)
+    claims = compression_claims(run, before, final, codebooks, tools, original / size)
     run.record(claims=[*claims, *own.claims(run)])
     run.record(
         made.metrics() | compressed_file_metrics(run, path, final, trunk, original) | own.metrics(),

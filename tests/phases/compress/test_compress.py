@@ -422,13 +422,15 @@ def test_compression_claims(tmp_path: Path) -> None:
     run, most, none = StubRun(tmp_path, min_ratio=40.0), [1.0] * 20, [0.0] * 20
     good, bad = measured(none, most, thoughts=most), measured(none, none)
     used, unused = (ToolScore({}, c[0], 0.0, 0.0, c) for c in (most, none))
-    claims = compression_claims(run, good, good, none, (used, used), 40.0)
+    claims = compression_claims(run, good, good, (most, none), (used, used), 40.0)
     assert [claim.passed for claim in claims] == [True] * 5
     assert (claims[4].value, claims[4].control_value) == (40.0, 40.0)
-    claims = compression_claims(run, good, bad, none, (unused, used), 39.99)
+    claims = compression_claims(run, good, bad, (none, none), (unused, used), 39.99)
     assert [claim.passed for claim in claims] == [False] * 5
-    claims = compression_claims(run, good, measured(none, most, thoughts=none), none, (used, used), 40.0)
-    assert [claim.passed for claim in claims] == [True, False, True, True, True]
+    claims = compression_claims(run, good, measured(none, most, thoughts=none), (none, none), (used, used), 40.0)
+    assert [claim.passed for claim in claims] == [True, False, False, True, True], (
+        "a file without codebooks is no codebooks"
+    )
 
 
 # ---- the phase -----------------------------------------------------------------------------------------------
