@@ -182,7 +182,7 @@ def test_hidden_size_must_hold_whole_heads(head: int, extra: int, heads: int) ->
 @pytest.mark.parametrize(
     ("changes", "message"),
     [
-        ({"max_steps": 32, "low_heads": [1] * 7, "low_ffn": [8] * 7}, "32 steps through 9 blocks are more than 256"),
+        ({"max_steps": 32, "low_heads": [1] * 8, "low_ffn": [8] * 8}, "32 steps through 9 blocks are more than 256"),
         ({"memory_heads": 512, "memory_head_dim": 64, "memory_chunk": 4096}, "is 2097152, which is more than 1048576"),
         ({"memory_heads": 4, "memory_head_dim": 256, "memory_chunk": 7}, "or 32768 for each token of a chunk"),
     ],
