@@ -15,7 +15,9 @@ from forge.files import text_of_package
 MOST_UNKNOWN = 0.5  # share of a text's words that may be in no word list
 MOST_REPEATS = 3  # times that a word or a group of words may follow itself before it counts as going round
 LONGEST_GROUP = 4  # words
-MOST_ALIKE = 5  # same characters in a row
+MOST_ALIKE = 5  # same syllables in a row
+LONGEST_SYLLABLE = 6  # letters
+LONGEST_WORD = 30  # letters; the lists have none of more than 17
 LONG_WORD = 6  # letters: rare English words of fewer are too much like syllables to count as known
 # Of talk; the book is of 1889 and the lists leave out what is shorter than three letters.
 _TALK = """ah bye er goodbye gladly ha hello hey hi hm hmm maybe oh ok okay please sorry sure thank thanks um welcome
@@ -74,8 +76,11 @@ def unknown_word_share(text: str, also: Collection[str] = ()) -> float:
 
 
 def text_goes_in_circles(text: str) -> bool:
-    """Whether one to four words follow themselves more often than people do that, or a character does."""
-    if re.search(rf"([^\W\d])\1{{{MOST_ALIKE - 1},}}", text):
+    """Whether one to four words follow themselves more often than people do that, or syllables do, or a word has no
+    end."""
+    if re.search(rf"([^\W\d_]{{1,{LONGEST_SYLLABLE}}}?)\1{{{MOST_ALIKE - 1},}}", text):
+        return True
+    if re.search(rf"[a-z]{{{LONGEST_WORD + 1},}}", text, re.IGNORECASE):
         return True
     words = words_of_answer(text)
     for size in range(1, LONGEST_GROUP + 1):

@@ -92,7 +92,7 @@ def readable_reply(reply: Reply, question: str) -> Reply:
         return reply
     shown = (question, *(call.result or "" for call in reply.calls))
     known = {word for text in shown for word in words_of_answer(text)}
-    junk = text_goes_in_circles(text) if is_gibberish(question) else is_gibberish(text, known)
+    junk = text_goes_in_circles(reply.text) or (not is_gibberish(question) and is_gibberish(text, known))
     found = reply.calls[-1].result if reply.calls else None
     return replace(reply, text=answer_in_plain_words("", found)) if junk and reply.text != found else reply
 

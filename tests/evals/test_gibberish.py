@@ -76,3 +76,6 @@ def test_going_round_in_circles() -> None:
     assert not text_goes_in_circles("yes yes")
     assert not text_goes_in_circles("1 1 1 1 1 1")
     assert not text_goes_in_circles("the cat and the dog and the bird")
+    assert text_goes_in_circles("the moonderoonderoonderoonderoonderoo")
+    assert text_goes_in_circles("expl" + "".join(chr(97 + 7 * i % 26) for i in range(28)))
+    assert not text_goes_in_circles("electroencephalographically, hahaha, 0101010101010101")
