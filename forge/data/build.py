@@ -14,9 +14,11 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.dataset import KINDS, OWN, EncodedSet, build_set
 from forge.data.dialogues import (
+    FACTS_EVERY,
     TALK_EVERY,
     TOOL_PROMPT,
     Split,
+    fact_dialogues,
     persona_dialogues,
     talk_dialogues,
     tool_dialogues,
@@ -85,10 +87,10 @@ def draw_dataset_split(params: Any, seed: int, split: str, toolbox: Toolbox) -> 
     small = (lambda n: n) if train else (lambda n: max(20, min(n, 4 * held_out)))
     # A few points decide the claims about tools: seven times as many to test with.
     dialogues = small(params.train_tool) * (7 if split == "test" else 1)
-    talk = dialogues // TALK_EVERY
-    called = tool_dialogues(dialogues - talk, seed, cast(Split, split))
+    talk, facts = dialogues // TALK_EVERY, dialogues // FACTS_EVERY if train else 0
+    called = tool_dialogues(dialogues - talk - facts, seed, cast(Split, split))
     rows += [{k: v for k, v in row.items() if k != "expected"} for row in called]
-    rows += talk_dialogues(talk, seed, cast(Split, split))
+    rows += talk_dialogues(talk, seed, cast(Split, split)) + fact_dialogues(facts, seed)
     rows += persona_dialogues(small(params.train_persona), seed, cast(Split, split))
     # Pairs differ more than other rows in how hard they are: three times as many for the claims.
     rows += recall_dialogues(small(params.train_recall) * (3 if split == "test" else 1), seed, split)

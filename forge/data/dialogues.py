@@ -5,7 +5,9 @@ What is held out in val and test:
 - tool dialogues and talk: the *phrasings* (`forge.data.phrasing`) of every tool and sort of talk. For calculator and
   code executor also the *arguments*: a hash of the call or of its word decides the split. Documents, files and database
   rows are few, so every split asks about all of them in its own words.
-- persona dialogues: the topics and greetings. The styles are shared: they are what is to be learned.
+- persona dialogues: the topics and greetings. The styles are shared: they are what is to be learned. What each topic
+  is or takes is told in plain words in the training split (`fact_dialogues`), held-out topics included: nobody can say
+  in a style what he has never heard.
 
 What the second turn of a dialogue says ("and the chair?") is shared by the splits as well; its arguments are not.
 Results come from the tools themselves; only the value of a code snippet is computed here from the generator, because
@@ -35,6 +37,7 @@ Dialogue = dict[str, Any]
 TOOL_PROMPT = f"Use {', '.join(TOOL_NAMES[:-1])} or {TOOL_NAMES[-1]}."
 TOOL_ERROR = "error:"
 
+FACTS_EVERY = 10  # one dialogue of the training split in so many tells a fact in plain words
 TALK_EVERY = 8  # one dialogue in so many needs no tool
 _FOLLOWED = 0.08  # share of the calls after which one more is asked for, where there is something to ask
 _MOST_DRAWS = 200  # of an argument that belongs to a split
@@ -158,6 +161,25 @@ def _talk_dialogue(rng: random.Random, split: Split) -> Dialogue:
     said = {"system": TOOL_PROMPT, "user": user, "assistant": TALK_ANSWERS[intent.name]}
     messages = [{"role": role, "content": content} for role, content in said.items()]
     return {"kind": "tool", "task": TALK.name, "messages": messages, "difficulty": 0.5}
+
+
+def fact_dialogues(n: int, seed: int) -> list[Dialogue]:
+    """`n` dialogues [system, user, assistant] for the training split: what a topic is, or what an activity takes, in
+    plain words; `difficulty` is 0.5 throughout."""
+    rng = random.Random(f"fact dialogues {seed}")
+    made: list[Dialogue] = []
+    while len(made) < n:
+        if rng.random() < len(CONCEPTS) / (len(CONCEPTS) + len(ACTIVITIES)):
+            topic, definition, _ = rng.choice(CONCEPTS)
+            user, answer = rng.choice(CONCEPT_QUESTIONS).format(t=topic), f"{topic} is {definition}."
+        else:
+            topic, first, second = rng.choice(ACTIVITIES)
+            user, answer = rng.choice(ACTIVITY_QUESTIONS).format(t=topic), f"{first}, then {second}."
+        if not holds_held_out_text(user):
+            said = {"system": TOOL_PROMPT, "user": user, "assistant": answer[0].upper() + answer[1:]}
+            messages = [{"role": role, "content": content} for role, content in said.items()]
+            made.append({"kind": "tool", "task": TALK.name, "messages": messages, "difficulty": 0.5})
+    return made
 
 
 def persona_dialogues(n: int, seed: int, split: Split) -> list[Dialogue]:

@@ -15,6 +15,7 @@ from forge.data.dialogues import answer_after_tool_result
 from forge.data.render import ID, Message, render
 from forge.data.views import dataset_without_prompts
 from forge.errors import Interrupted
+from forge.evals.persona_content import keeps_persona_facts
 from forge.evals.tool_use import dialogue_until_last_question, expected_call_for_eval
 from forge.interface.fields import Mix
 from forge.interface.run import PhaseRun
@@ -60,8 +61,9 @@ def sample_baking_trajectories(
     Batches already sampled are kept among the run's checkpoints, and a request to stop is met between two.
 
     A tool trajectory is kept if its one call ran and its answer is the reference's, talk without a call if none was
-    made and its answer is the reference's; a persona's if it ended. A dialogue of two turns is gone on with at the
-    second. Where fewer than ``min_kept`` of them are, the reference dialogues stand in for the others.
+    made and its answer is the reference's; a persona's if it keeps its topic's facts, else the reference's answer takes
+    its place. A dialogue of two turns is gone on with at the second. Where fewer than ``min_kept`` of them are, the
+    reference dialogues stand in for the others.
     """
     p, rng = run.params, random.Random(run.seed)
     pools = {kind: [row for row in rows if row["kind"] == kind] for kind in BAKED_KINDS}
@@ -131,7 +133,8 @@ def _baking_trajectory(row: Row, made: Generation) -> Row | None:
     answer = {"role": "assistant", "content": made.text}
     turns: list[Message] = []
     if row["kind"] == "persona":
-        turns = [answer] if made.text and not made.calls else []
+        spoken = made.text and not made.calls and keeps_persona_facts(row["messages"][1]["content"], made.text)
+        turns = [answer if spoken else dict(row["messages"][-1])]
     elif expected_call_for_eval(row["messages"]) is None:
         turns = [answer] if not made.calls and made.text == row["messages"][-1]["content"] else []
     elif (

@@ -91,7 +91,7 @@ class _Chain:
     ) -> tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast, float]:
         """The vocabulary of the size asked for with a short recovery, then of the larger one, else all of it."""
         p, before = self.params, self.verdicts.before
-        for size in (p.vocab_size, int(p.vocab_size * p.retry_vocabulary)):
+        for size in dict.fromkeys((p.vocab_size, int(p.vocab_size * p.retry_vocabulary))):
             told = self.run.own_tools.tools
             small, tokens = with_pruned_vocabulary(model, tokenizer, self.rows, size, p.token_weights, told)
             train_compressed_vocabulary(
