@@ -17,12 +17,14 @@ from forge.data.dialogue_templates import ACTIVITIES, CONCEPTS, STYLES
 from forge.data.dialogues import (
     TOOL_PROMPT,
     Split,
+    fact_dialogues,
     persona_dialogue_answer,
     persona_dialogues,
     talk_dialogues,
     tool_dialogue,
     tool_dialogues,
 )
+from forge.data.held_out import holds_held_out_text
 from forge.data.personas import PERSONA_PROMPTS, PERSONAS
 from forge.data.splits import SPLITS, dataset_split_by_hash
 from forge.data.talk import TALK_ANSWERS
@@ -313,3 +315,12 @@ def test_answers_begin_with_a_capital() -> None:
     rng = random.Random(0)
     for persona in PERSONAS:
         assert persona_dialogue_answer(rng, persona, "greeting", {})[0].isupper()
+
+
+def test_every_topic_is_told_in_plain_words() -> None:
+    told = {tuple(message["content"] for message in row["messages"]) for row in fact_dialogues(3000, 1)}
+    answers = {answer for _, _, answer in told}
+    assert {system for system, _, _ in told} == {TOOL_PROMPT}
+    assert answers >= {"Probability is a measure of chance.", "Practice three chords, then play slow songs."}
+    assert len(answers) == len(CONCEPTS) + len(ACTIVITIES)
+    assert not any(holds_held_out_text(user) for _, user, _ in told)

@@ -109,7 +109,12 @@ def _toy() -> Agent:
 
 
 def test_an_answer_without_room_is_not_judged_by_half_a_word() -> None:
-    for text, said in (("Hel", "Hel"), ("I can calcu", "I can calcu"), ("dough dough dough dou", NO_ANSWER), ("a " + "moon" * 9, NO_ANSWER)):
+    for text, said in (
+        ("Hel", "Hel"),
+        ("I can calcu", "I can calcu"),
+        ("dough dough dough dou", NO_ANSWER),
+        ("a " + "moon" * 9, NO_ANSWER),
+    ):
         assert readable_reply(Reply(text, [], "", 4, 1.0, "length"), "hello").text == said
 
 

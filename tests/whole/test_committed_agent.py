@@ -32,7 +32,9 @@ def agent() -> Iterator[Agent]:
 
 
 def test_make_chat_talks_to_it_after_the_set_up_alone() -> None:
-    plan = subprocess.run(["make", "--no-print-directory", "-n", "chat"], cwd=ROOT, capture_output=True, text=True, check=True).stdout
+    plan = subprocess.run(
+        ["make", "--no-print-directory", "-n", "chat"], cwd=ROOT, capture_output=True, text=True, check=True
+    ).stdout
     *_, last = plan.splitlines()
     assert last.endswith(f"agent-forge chat {COMMITTED.relative_to(ROOT)}")
     assert "agent-forge run" not in plan

@@ -51,7 +51,7 @@ class Answers:
         return made
 
 
-BAKING: dict[str, Any] = smoke_params("baking", trajectories=100)
+BAKING: dict[str, Any] = smoke_params("baking", trajectories=100, min_kept=0.5)
 
 
 @pytest.fixture
@@ -134,6 +134,23 @@ def test_a_second_turn_is_what_is_sampled() -> None:
     assert [m["content"] for m in made["messages"][len(first) + 1 :]] == [*call, "72"]
     wrong = Generation(calls=[("calculator 30+41", "71")], text="71", finished=True)
     assert module._baking_trajectory(row, wrong) is None
+
+
+@pytest.mark.parametrize(
+    ("said", "kept"),
+    [
+        ("Gravity is a pull between masses. Why is that?", True),
+        ("Let us start simple: gravity is a cloud near the ground.", False),
+        ("gravitatatatatatata", False),
+        ("", False),
+    ],
+)
+def test_a_persona_without_its_facts_gives_way_to_the_reference(said: str, kept: bool) -> None:
+    row = conversation("persona", 20)
+    row["messages"][1]["content"] = "What is gravity?"
+    made = module._baking_trajectory(row, Generation(text=said, finished=True))
+    assert made is not None
+    assert made["messages"] == [*row["messages"][:2], {"role": "assistant", "content": said if kept else "50"}]
 
 
 def test_a_persona_is_kept_if_it_ended_without_a_call(monkeypatch: pytest.MonkeyPatch, run: StubRun) -> None:
