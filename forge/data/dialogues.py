@@ -25,6 +25,7 @@ from forge.data.dialogue_templates import ACTIVITIES, ACTIVITY_QUESTIONS, CONCEP
 from forge.data.held_out import holds_held_out_text
 from forge.data.personas import PERSONA_PROMPTS, PERSONAS
 from forge.data.phrasing import draw_pattern, tool_phrasings, type_out_phrasing
+from forge.data.render import TOOL_ERROR, answer_after_tool_result
 from forge.data.splits import dataset_split_by_hash
 from forge.data.talk import TALK, TALK_ANSWERS
 from forge.tools import TOOL_NAMES, Toolbox
@@ -35,7 +36,6 @@ Split = Literal["train", "val", "test"]
 Dialogue = dict[str, Any]
 
 TOOL_PROMPT = f"Use {', '.join(TOOL_NAMES[:-1])} or {TOOL_NAMES[-1]}."
-TOOL_ERROR = "error:"
 
 FACTS_EVERY = 10  # one dialogue of the training split in so many tells a fact in plain words
 TALK_EVERY = 8  # one dialogue in so many needs no tool
@@ -108,13 +108,6 @@ def _draw_follow_up(rng: random.Random, tool: Tool, intent: Intent, more: Follow
     if more.draw is not None:
         return more.draw(rng)
     return _draw_slots(rng, tool, intent.draw, intent.argument, split)
-
-
-def answer_after_tool_result(result: str) -> str:
-    """What the agent says after a tool: its result, or in plain words that it could not."""
-    if not result.startswith(TOOL_ERROR):
-        return result
-    return f"I could not do that: {result.removeprefix(TOOL_ERROR).strip().rstrip('.')}."
 
 
 def tool_dialogues(n: int, seed: int, split: Split) -> list[Dialogue]:

@@ -6,6 +6,9 @@ tool. Never: system, user, results.
 
 A thought, ``<|assistant|><|think|>T<|/think|>A<|end|>``, is supervised too. It is written a token a character, and so
 is the answer after it: digits and letters are worked on one by one there, whatever pieces they would make in a text.
+
+An answer that is a call's result, or the plain words for its error, is written as nothing: whoever shows it shows the
+result as it is (`answer_after_tool_result`), and no digit of it can be lost in writing it again.
 """
 
 from __future__ import annotations
@@ -23,7 +26,16 @@ from forge.host.signals import hearing_signals
 
 Message = dict[str, str]
 ID = {token.strip("<|>"): i for i, token in enumerate(SPECIAL_TOKENS)}
+TOOL_ERROR = "error:"
 ROLES = ("system", "persona", "user", "assistant", "call", "result", "thought")
+
+
+def answer_after_tool_result(result: str) -> str:
+    """What a person reads after a tool, where the agent adds nothing: its result, or in plain words that it could
+    not."""
+    if not result.startswith(TOOL_ERROR):
+        return result
+    return f"I could not do that: {result.removeprefix(TOOL_ERROR).strip().rstrip('.')}."
 
 
 def tokenize_text(tokenizer: PreTrainedTokenizerFast, text: str) -> list[int]:
@@ -85,6 +97,7 @@ def render(
         mask.extend([supervised] * len(tokens))
 
     opened = thought = False
+    told: str | None = None  # what a person reads if nothing is added to the result that stands before
     for message in messages:
         role, content = message["role"], message["content"]
         if role not in ROLES:
@@ -108,9 +121,11 @@ def render(
         else:
             if not opened:
                 add([ID["assistant"]], 0)
-            answer = tokenize_characters(tokenizer, content) if thought else tokens_of(content)
+            added = "" if content == told else content
+            answer = tokenize_characters(tokenizer, added) if thought else tokens_of(added)
             add([*answer, ID["end"]], 1)
         opened, thought = role in ("result", "thought"), role == "thought"
+        told = answer_after_tool_result(content) if role == "result" else None
     if generation_prompt and not opened:
         add([ID["assistant"]], 0)
     if generation_prompt and thinking:

@@ -84,7 +84,7 @@ def answer_all(
         voted = thinker.answer(model, prompts, max_new_tokens, seed)
         return [replace(answer, text=decode_titan_output_ids(tokenizer, answer.ids)) for answer in voted]
     banned = [token for token, wanted in ((CALL, execute is not None), (THINK, thoughts != "off")) if not wanted]
-    return generate(
+    made = generate(
         model,
         prompts,
         max_new_tokens=max_new_tokens,
@@ -97,11 +97,21 @@ def answer_all(
         watch=watch,
         rules=rules,
     )
+    return [with_tool_result_shown(answer) for answer in made]
+
+
+def with_tool_result_shown(made: Generation) -> Generation:
+    """An answer that ended without a word of its own after a call shows what the call gave."""
+    from forge.data.render import answer_after_tool_result
+
+    if not made.calls or made.pending or not made.finished or made.text.strip():
+        return made
+    return replace(made, text=answer_after_tool_result(made.calls[-1][1]))
 
 
 def tool_refused_last_call(made: Generation) -> bool:
     """Whether an answer came after a call that its tool refused: then it is tried once more, at `RETRY_TEMPERATURE`."""
-    from forge.data.dialogues import TOOL_ERROR
+    from forge.data.render import TOOL_ERROR
 
     return bool(made.calls) and not made.pending and made.calls[-1][1].startswith(TOOL_ERROR)
 
@@ -120,7 +130,7 @@ def answer_at_second_try(first: Generation, second: Generation) -> Generation:
 def answer_in_plain_words(text: str, result: str | None) -> str:
     """What a person reads: an answer that is never empty, and after a call that failed says that it did, whatever the
     model made of it. `result`: of the last call; None where there was none."""
-    from forge.data.dialogues import TOOL_ERROR, answer_after_tool_result
+    from forge.data.render import TOOL_ERROR, answer_after_tool_result
 
     if result is not None and (result.startswith(TOOL_ERROR) or not text.strip()):
         return answer_after_tool_result(result)

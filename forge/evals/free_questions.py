@@ -223,7 +223,7 @@ def _answer_free_turn(
 
 def summarize_free_answers(questions: Sequence[FreeQuestion], answers: Sequence[FreeAnswer]) -> FreeQuestionScore:
     """Shares of the verdicts on answers to questions in the same order (at least one)."""
-    from forge.data.dialogues import TOOL_ERROR
+    from forge.data.render import TOOL_ERROR
     from forge.evals.bootstrap import mean_interval  # numpy: not for those who only name a set
 
     verdicts = [answer.verdict for answer in answers]

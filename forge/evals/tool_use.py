@@ -94,7 +94,7 @@ def score_tool_call(wanted: str, wanted_result: str, calls: Sequence[tuple[str, 
 def tells_tool_result(text: str, wanted_result: str) -> bool:
     """Whether an answer, as a person reads it, tells a result: it is the result (or for an error the plain words for
     it), or language that holds it as it is."""
-    from forge.data.dialogues import answer_after_tool_result
+    from forge.data.render import answer_after_tool_result
 
     read, told = " ".join(text.split()), " ".join(answer_after_tool_result(wanted_result).split())
     if read.rstrip(".") == told.rstrip("."):

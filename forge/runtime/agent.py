@@ -98,7 +98,7 @@ def readable_reply(reply: Reply, question: str) -> Reply:
 
 
 def _call_failed(result: str) -> bool:
-    from forge.data.dialogues import TOOL_ERROR
+    from forge.data.render import TOOL_ERROR
 
     return result.startswith(TOOL_ERROR)
 

@@ -13,8 +13,8 @@ from typing import Any
 import pytest
 
 from forge.data.build import draw_dataset_split
-from forge.data.dialogues import answer_after_tool_result
 from forge.data.phrasing import phrasings
+from forge.data.render import answer_after_tool_result
 from forge.data.talk import TALK as TALK_SUBJECTS
 from forge.errors import ForgeError
 from forge.evals.answer_grading import AnswerForm

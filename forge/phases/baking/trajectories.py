@@ -11,10 +11,10 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.build import Row, tokenize_data_rows
 from forge.data.dataset import OWN, EncodedSet
-from forge.data.dialogues import answer_after_tool_result
-from forge.data.render import ID, Message, render
+from forge.data.render import ID, Message, answer_after_tool_result, render
 from forge.data.views import dataset_without_prompts
 from forge.errors import Interrupted
+from forge.evals.answering import with_tool_result_shown
 from forge.evals.persona_content import keeps_persona_facts
 from forge.evals.tool_use import dialogue_until_last_question, expected_call_for_eval
 from forge.interface.fields import Mix
@@ -130,6 +130,7 @@ def _sample_baking_answers(
 
 def _baking_trajectory(row: Row, made: Generation) -> Row | None:
     """The row with the model's own turns, or None if they are of no use."""
+    made = with_tool_result_shown(made)
     answer = {"role": "assistant", "content": made.text}
     turns: list[Message] = []
     if row["kind"] == "persona":
