@@ -1,6 +1,6 @@
 """The one renderer: a conversation becomes ids and a loss mask, and nothing else decides what is supervised.
 
-``<|system|>S<|user|>U<|assistant|><|call|>calculator 3+4<|result|>7<|assistant|>7<|end|>``. Supervised:
+``<|system|>S<|user|>U<|assistant|><|call|>calculator 3+4<|result|>7<|assistant|>It is 7.<|end|>``. Supervised:
 assistant text and its ``<|end|>``, a call with its ``<|call|>`` and the ``<|result|>`` that hands over to the
 tool. Never: system, user, results.
 

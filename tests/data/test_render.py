@@ -64,17 +64,34 @@ def test_every_role_is_rendered_and_masked_as_documented() -> None:
     )
 
 
-def test_the_documented_example_reads_as_documented() -> None:
+@pytest.mark.parametrize(
+    ("result", "answer", "written"),
+    [
+        ("7", "It is 7.", "It is 7."),
+        ("7", "7", ""),
+        ("7", "7.", "7."),
+        ("error: division by zero", "I could not do that: division by zero.", ""),
+        ("error: division by zero", "error: division by zero", "error: division by zero"),
+    ],
+)
+def test_the_documented_example_reads_as_documented(result: str, answer: str, written: str) -> None:
+    """An answer that is the call's result is written as nothing."""
     messages = [
         {"role": "system", "content": "S"},
         {"role": "user", "content": "U"},
         {"role": "call", "content": "calculator 3+4"},
-        {"role": "result", "content": "7"},
-        {"role": "assistant", "content": "7"},
+        {"role": "result", "content": result},
+        {"role": "assistant", "content": answer},
     ]
-    ids, _ = render(tiny_tokenizer(), messages)
-    text = "<|system|>S<|user|>U<|assistant|><|call|>calculator 3+4<|result|>7<|assistant|>7<|end|>"
-    assert tiny_tokenizer().decode(ids) == text
+    tokenizer = tiny_tokenizer()
+    ids, mask = render(tokenizer, messages)
+    text = f"<|system|>S<|user|>U<|assistant|><|call|>calculator 3+4<|result|>{result}<|assistant|>{written}<|end|>"
+    assert tokenizer.decode(ids) == text
+    assert mask[-1] == 1
+    assert tokenizer.apply_chat_template(messages, tokenize=False) == text
+    # Only right after the result: what else is said is said in words.
+    asked = [*messages[:2], messages[4]]
+    assert tokenizer.decode(render(tokenizer, asked)[0]).endswith(f"<|assistant|>{answer}<|end|>")
 
 
 @pytest.mark.parametrize("persona", PERSONAS)

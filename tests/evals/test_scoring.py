@@ -28,6 +28,7 @@ from forge.evals.tool_use import (
     score_tool_call,
     score_tool_use,
 )
+from forge.model.engine import Generation
 from forge.tools import TOOL_NAMES, Toolbox
 
 PHRASE = "Calculate the following: "
@@ -53,7 +54,7 @@ class Script:
         self.prompts: list[str] = []
         self.options: list[dict[str, Any]] = []
 
-    def generate(self, model: Any, prompts: list[list[int]], **options: Any) -> list[SimpleNamespace]:
+    def generate(self, model: Any, prompts: list[list[int]], **options: Any) -> list[Generation]:
         self.options.append(options)
         made = []
         for ids in prompts:
@@ -63,8 +64,8 @@ class Script:
             calls = []
             if call is not None and ID["call"] not in options["ban_ids"]:
                 calls = [(call, options["execute"](call))]
-                text = calls[0][1]
-            made.append(SimpleNamespace(text=text, thought="", calls=calls, ids=[1], steps=1.5))
+                text = ""  # nothing of its own: the result is shown
+            made.append(Generation(text=text, calls=calls, ids=[1], steps=1.5, finished=True))
         return made
 
 
