@@ -61,6 +61,9 @@ PARAMS = smoke_params(
     embed_bits=4,
     gates=[0.98, 0.95, 0.9],
     cumulative_gate=0.5,
+    vocabulary_steps=0.5,
+    retry_vocabulary=2.0,
+    retry_groups=0.75,
 )
 WEIGHTS: TokenWeights = PARAMS["token_weights"]
 ROWS = conversations()
