@@ -13,6 +13,8 @@ import time
 from collections import Counter
 from pathlib import Path
 
+import torch
+
 from tests.attacks.agent_files import BOMBS, Dissected, dissect, sealed_mutations
 from tests.attacks.prober import Outcome, Prober, load_and_answer
 from tests.support.toy_agent import build_quantized_toy, build_toy, declare_in_metadata
@@ -64,6 +66,7 @@ def _breach(found: Outcome) -> str:
 
 def main() -> int:
     """Run the soak and print its figures."""
+    torch.set_num_threads(1)  # the prober forks, and a fork waits for ever for threads that it does not have
     parser = argparse.ArgumentParser(description=__doc__)
     parser.add_argument("--n", type=int, default=1000, help="files to try")
     parser.add_argument("--seed", type=int, default=1)
