@@ -74,8 +74,8 @@ def test_every_role_is_rendered_and_masked_as_documented() -> None:
         ("error: division by zero", "error: division by zero", "error: division by zero"),
     ],
 )
-def test_the_documented_example_reads_as_documented(result: str, answer: str, written: str) -> None:
-    """An answer that is the call's result is written as nothing."""
+def test_an_answer_that_is_the_result_is_written_as_nothing(result: str, answer: str, written: str) -> None:
+    """Else as it is: the example at the top of the module."""
     messages = [
         {"role": "system", "content": "S"},
         {"role": "user", "content": "U"},

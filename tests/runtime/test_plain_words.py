@@ -2,12 +2,13 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 import pytest
 
-from forge.evals.answering import NO_ANSWER, RETRY_TEMPERATURE
+from forge.evals.answering import NO_ANSWER, RETRY_TEMPERATURE, with_tool_result_shown
 from forge.model.engine import Generation
 from forge.runtime.agent import Agent, Call, Reply, readable_reply
 from tests.support.tiny_models import tiny_tokenizer
@@ -146,3 +147,19 @@ def test_half_a_thought_is_no_answer(
     monkeypatch.setattr("forge.runtime.agent.answer_all", answer)
     reply = _toy().reply([{"role": "user", "content": "x"}], thoughts=thoughts)
     assert (wanted, reply.text, reply.thought) == (asked, said, thought)
+
+
+@pytest.mark.parametrize(
+    ("changes", "text"),
+    [
+        ({}, "3"),
+        ({"calls": [DIVIDED]}, "I could not do that: division by zero."),
+        ({"text": "It is 3."}, "It is 3."),
+        ({"calls": []}, ""),
+        ({"finished": False}, ""),  # there was no room for an answer that may have been on its way
+        ({"pending": "calculator 2+2"}, ""),  # a further call waits for the caller
+    ],
+)
+def test_an_answer_that_adds_nothing_shows_the_result(changes: dict[str, Any], text: str) -> None:
+    made = Generation(calls=[ADDED], finished=True)
+    assert with_tool_result_shown(replace(made, **changes)).text == text
