@@ -20,7 +20,9 @@ def eval_free_questions(agent: Agent, name: QuestionSet, *, tool_prompt: bool, s
 
     questions = read_free_questions(name)
     system = TOOL_PROMPT if tool_prompt else None
-    score = score_free_questions(agent.model, agent.tokenizer, agent.toolbox, questions, system=system)
+    score = score_free_questions(
+        agent.model, agent.tokenizer, agent.toolbox, questions, system=system, rules=agent.call_rules()
+    )
     if as_json:
         emit_command_json(_free_question_json(name, questions, score, show))
         return

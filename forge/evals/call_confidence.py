@@ -122,7 +122,7 @@ def _judge_built_in_calls(
         openings,
         execute=toolbox.execute,
         max_new_tokens=max_new_tokens,
-        rules=rules_of_all_tools(tokenizer),
+        rules=rules_of_all_tools(tokenizer, toolbox=toolbox),
     )
     scored = []
     for row, answer in zip(asked, made, strict=True):

@@ -31,7 +31,7 @@ def score_control(
     }
     with Toolbox(evaluator.workspace) as toolbox:
         asked = {**common, "tools": True, "execute": toolbox.execute, "system": TOOL_PROMPT if told else None}
-        tools = score_suite(model, evaluator.tokenizer, **asked)
+        tools = score_suite(model, evaluator.tokenizer, rules=evaluator.call_rules(toolbox), **asked)
     if not thoughts:
         return tools.correct
     return solved_in_halves(tools, score_suite(model, evaluator.tokenizer, tools=False, thoughts="on", **common))

@@ -20,12 +20,13 @@ from forge.evals.call_confidence import calibrate_calls
 from forge.evals.free_questions import FreeQuestionScore, read_free_questions, score_free_questions
 from forge.evals.measure import Measurement, measure_eval_scores
 from forge.evals.own_tool_use import OwnToolUse, measure_own_tool_use
+from forge.evals.own_tools import rules_of_all_tools
 from forge.evals.persona import PersonaScore, score_personas
 from forge.evals.shared import MeasurementTable, measurement_key
 from forge.evals.tool_use import ToolScore, dialogue_until_last_question, score_tool_use
 from forge.interface.params import EvaluationParams
 from forge.model import TinyTitanForCausalLM
-from forge.model.calling import Calibration
+from forge.model.calling import Calibration, CallRules
 from forge.tools import TOOL_NAMES, Toolbox
 
 MOST_OWN = 200  # held-out own dialogues that are asked
@@ -101,7 +102,7 @@ class Evaluator:
         }
 
         def measure() -> Measurement:
-            return measure_eval_scores(model, self.tokenizer, workspace=self.workspace, **sizes)
+            return measure_eval_scores(model, self.tokenizer, workspace=self.workspace, own=self.own.tools, **sizes)
 
         return self.table.find(measurement_key(model, self.tokenizer, sizes), measure)
 
@@ -120,7 +121,12 @@ class Evaluator:
                 self.probes.tools,
                 prompted=prompted,
                 max_new_tokens=self.params.answer_tokens,
+                rules=self.call_rules(toolbox),
             )
+
+    def call_rules(self, toolbox: Toolbox) -> CallRules:
+        """How calls are decoded where the agent is used: of the built-in tools and the user's."""
+        return rules_of_all_tools(self.tokenizer, self.own.tools, toolbox)
 
     def own_data(self, model: TinyTitanForCausalLM) -> OwnDataScore:
         """Exact match on the last answers of held-out own dialogues, asked without their system prompt, as phases 6 to
@@ -137,6 +143,7 @@ class Evaluator:
                 execute=toolbox.execute,
                 max_new_tokens=self.params.answer_tokens,
                 thoughts="auto",
+                rules=self.call_rules(toolbox),
             )
         wanted = [row["messages"][-1]["content"].strip() for row in rows]
         correct = [float(answer.text.strip() == want) for answer, want in zip(made, wanted, strict=True)]
@@ -162,6 +169,7 @@ class Evaluator:
                 toolbox,
                 read_free_questions("report"),
                 max_new_tokens=self.params.answer_tokens,
+                rules=self.call_rules(toolbox),
             )
 
     def personas(self, model: TinyTitanForCausalLM, handles: bool = True) -> PersonaScore:

@@ -33,6 +33,7 @@ if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
     from forge.evals.bootstrap import Interval
+    from forge.model.calling import CallRules
     from forge.model.engine import Generation
     from forge.tools.declared.running.toolbox import CallExecutor
 
@@ -154,12 +155,14 @@ def score_free_questions(
     system: str | None = None,
     thoughts: Thoughts = "auto",
     max_new_tokens: int = LONGEST_FREE_ANSWER,
+    rules: CallRules | None = None,
 ) -> FreeQuestionScore:
     """Ask every question of an agent that may use its tools, and judge what a person would read.
 
     Args:
         toolbox: on the built-in workspace, which the accepted answers are about.
         system: words put first (none by default: as the agent is used). thoughts: left to the model by default.
+        rules: what a call may be.
     Raises ForgeError for no question.
     """
     if not questions:
@@ -173,7 +176,8 @@ def score_free_questions(
         asked = [index for index, question in enumerate(questions) if turn < len(question.turns)]
         for index in asked:
             talks[index].append({"role": "user", "content": questions[index].turns[turn]})
-        made = _answer_free_turn(model, tokenizer, toolbox, [talks[i] for i in asked], thoughts, max_new_tokens)
+        now = [talks[i] for i in asked]
+        made = _answer_free_turn(model, tokenizer, toolbox, now, thoughts, max_new_tokens, rules)
         for index, answer in zip(asked, made, strict=True):
             calls = [(call, result) for call, result in answer.calls]
             text = answer_in_plain_words(answer.text, calls[-1][1] if calls else None)
@@ -193,6 +197,7 @@ def _answer_free_turn(
     talks: Sequence[list[Message]],
     thoughts: Thoughts,
     max_new_tokens: int,
+    rules: CallRules | None,
 ) -> list[Generation]:
     """Answers in order, as in use: where a thought found no end and nothing else was written, one without a thought,
     and a second one where a tool refused the last call."""
@@ -207,6 +212,7 @@ def _answer_free_turn(
             thoughts=wanted,
             temperature=temperature,
             seed=int(temperature > 0),
+            rules=rules,
         )
 
     made = ask(talks, thoughts)

@@ -19,6 +19,7 @@ if TYPE_CHECKING:
 
     from forge.model.calling import CallRules
     from forge.model.engine import Generation
+    from forge.tools import Toolbox
 
 Message = dict[str, str]
 
@@ -98,13 +99,16 @@ def answer_own_rows(
     )
 
 
-def rules_of_all_tools(tokenizer: PreTrainedTokenizerFast, tools: Sequence[DeclaredTool] = ()) -> CallRules:
-    """What a call may be: of a built-in tool or of a declared one."""
+def rules_of_all_tools(
+    tokenizer: PreTrainedTokenizerFast, tools: Sequence[DeclaredTool] = (), toolbox: Toolbox | None = None
+) -> CallRules:
+    """What a call may be: of a built-in tool, on what the toolbox knows, or of a declared one."""
     from forge.model.calling import CallRules
     from forge.model.constrain import CallGrammar
     from forge.tools.builtin import TOOLS
 
-    return CallRules(CallGrammar(tokenizer, [*(tool.declared for tool in TOOLS), *tools]))
+    known = () if toolbox is None else (toolbox.words_of_call,)
+    return CallRules(CallGrammar(tokenizer, [*(tool.declared for tool in TOOLS), *tools], *known))
 
 
 def score_word_matcher(tools: Sequence[DeclaredTool], rows: Sequence[Mapping[str, Any]]) -> OwnToolScore:

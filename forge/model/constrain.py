@@ -10,8 +10,9 @@ from __future__ import annotations
 
 import json
 import re
-from collections.abc import Iterator, Sequence
-from functools import lru_cache
+from collections.abc import Callable, Iterable, Iterator, Sequence
+from dataclasses import dataclass
+from functools import lru_cache, partial
 from typing import Any
 
 import numpy as np
@@ -24,6 +25,7 @@ from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
 from forge.errors import ForgeError
 from forge.tools.declared.schema import DeclaredTool, Parameter
+from forge.tools.said import CONSTANTS, digits_said, narrowed_schema
 
 LONGEST_TEXT = 200  # characters of a text whose schema says nothing of its length
 MOST_ITEMS = 16  # of an array whose schema says nothing of it
@@ -32,23 +34,56 @@ LARGEST_NUMBER = 10**15  # without a bound a call could hold 1e999, which is no 
 _COMPACT = {"whitespace_flexible": False, "json_allowed_escapes": '"\\'}
 # One line without blanks around it; no control characters of either block, no separators of lines and paragraphs.
 _INNER = r"[^\x00-\x1f\x7f-\x9f\u2028\u2029]"
+_LETTER = r"A-Za-z\u00c0-\u024f"  # Latin ones; all that Unicode knows are five times as slow
 _OUTER = r"[^\x00-\x20\x7f-\xa0\u2028\u2029]"
 # What \W, \D and \S leave out differs between engines beyond ASCII.
 _NEGATED_CLASS = re.compile(r"\\[DWS]")
 _PRINTABLE_ASCII = {"pattern": "^[ -~]*$"}
 
 
-class CallMatcher:
-    """One call as it is written."""
+WordsOfCall = Callable[[str, str], frozenset[str] | None]
 
-    def __init__(self, matcher: LLMatcher, width: int) -> None:
-        self._matcher, self._width = matcher, width
+
+def _any_word(name: str, said: str) -> None:
+    return None
+
+
+@dataclass(frozen=True)
+class _Narrowing:
+    """What the values of a call are narrowed to: what was said, words by the name of a tool and what was said, and
+    whether the model can write a text."""
+
+    said: str
+    words: WordsOfCall
+    spells: Callable[[str], bool]
+
+
+class CallMatcher:
+    """One call as it is written.
+
+    Args:
+        matcher: of all calls.
+        width: tokens of the tokenizer.
+        narrow: the matcher of the calls that begin with given tokens, once these name a tool; None before that.
+    """
+
+    def __init__(
+        self, matcher: LLMatcher, width: int, narrow: Callable[[Sequence[int]], LLMatcher | None] | None
+    ) -> None:
+        self._matcher, self._width, self._narrow = matcher, width, narrow
+        self._taken: list[int] = []
 
     def take(self, token: int) -> bool:
         """Go on with a token if it fits; ``<|result|>`` fits where the call is whole, other role tokens never."""
         if token == ID["result"]:
             return bool(self._matcher.is_accepting())
-        return token >= len(ID) and self._matcher.try_consume_tokens([token]) == 1
+        if token < len(ID) or self._matcher.try_consume_tokens([token]) != 1:
+            return False
+        if self._narrow is not None:
+            self._taken.append(token)
+            if (narrow := self._narrow(self._taken)) is not None:
+                self._matcher, self._narrow = narrow, None
+        return True
 
     def fitting(self, vocabulary: int) -> np.ndarray:
         """Which of the model's tokens fit now: bool (vocabulary,).
@@ -77,6 +112,8 @@ class CallGrammar:
     Args:
         tokenizer: of the model that writes.
         tools: those that may be called.
+        words: words that the text of a tool may have, by its name and what was said; None for any
+            (`forge.tools.toolbox.Toolbox.words_of_call`).
 
     Attributes:
         names: of the tools.
@@ -86,25 +123,52 @@ class CallGrammar:
             this tokenizer has no bytes for.
     """
 
-    def __init__(self, tokenizer: PreTrainedTokenizerFast, tools: Sequence[DeclaredTool]) -> None:
+    def __init__(
+        self,
+        tokenizer: PreTrainedTokenizerFast,
+        tools: Sequence[DeclaredTool],
+        words: WordsOfCall = _any_word,
+    ) -> None:
         if not tools:
             raise ForgeError("there is no tool that may be called")
         self.names = tuple(tool.name for tool in tools)
         self._width = len(tokenizer)
         spelled = _call_tokenizer(tokenizer)
-        vocabulary = tokenizer.get_vocab()
+        self._vocabulary = tokenizer.get_vocab()
         for tool in tools:
-            _refuse_unspellable_tool(tool, vocabulary)
+            self._refuse_unspellable_tool(tool)
             fault = LLMatcher.validate_grammar(_lark_of_tools([tool]), spelled)
             if fault:
                 raise ForgeError(f"{tool.name}: its calls cannot be held to its schema: {_one_line_of(fault)}")
+        self._tools, self._tokenizer, self._spelled, self._words = tuple(tools), tokenizer, spelled, words
         self._start = LLMatcher(spelled, _lark_of_tools(tools))
         if self._start.is_error():
             raise ForgeError(f"no grammar of {len(tools)} tools: {_one_line_of(self._start.get_error())}")
 
-    def begin(self) -> CallMatcher:
-        """A call of which nothing is written yet."""
-        return CallMatcher(self._start.deep_copy(), self._width)
+    def begin(self, said: str | None = None) -> CallMatcher:
+        """A call of which nothing is written yet. ``said``: the conversation, to whose numbers, names and words its
+        values are narrowed (`forge.tools.said`) as soon as its tool is named; None narrows nothing."""
+        narrow = None if said is None else partial(self._narrowed, said)
+        return CallMatcher(self._start.deep_copy(), self._width, narrow)
+
+    def _narrowed(self, said: str, taken: Sequence[int]) -> LLMatcher | None:
+        name = str(self._tokenizer.decode(list(taken))).partition(" ")[0]
+        if name not in self.names:
+            return None
+        begun = [tool for tool in self._tools if tool.name.startswith(name)]  # set_light may become set_lights
+        found = LLMatcher(self._spelled, _lark_of_tools(begun, _Narrowing(said, self._words, self._spells)))
+        fits = not found.is_error() and found.try_consume_tokens(list(taken)) == len(taken)
+        return found if fits else None
+
+    def _spells(self, text: str) -> bool:
+        """Whether a text can be written. A pruned vocabulary lacks bytes that occur in no text of the training data: a
+        value with one of them could be begun, not ended."""
+        return all(STAND_IN[byte] in self._vocabulary for byte in text.encode("utf-8"))
+
+    def _refuse_unspellable_tool(self, tool: DeclaredTool) -> None:
+        for text in (tool.name, *_literals_of(tool)):
+            if not self._spells(text):
+                raise ForgeError(f"{tool.name}: the model's vocabulary has no way to write {text!r}")
 
 
 @lru_cache(maxsize=4)
@@ -117,13 +181,6 @@ def _one_line_of(message: str) -> str:
     return " ".join(re.split(r"\s1 \| ", message)[0].split())[:200]
 
 
-def _refuse_unspellable_tool(tool: DeclaredTool, vocabulary: dict[str, int]) -> None:
-    """A pruned vocabulary lacks bytes that occur in no text: a value with one of them could be begun, not ended."""
-    for text in (tool.name, *_literals_of(tool)):
-        if any(STAND_IN[byte] not in vocabulary for byte in text.encode("utf-8")):
-            raise ForgeError(f"{tool.name}: the model's vocabulary has no way to write {text!r}")
-
-
 def _literals_of(tool: DeclaredTool) -> Iterator[str]:
     for name, parameter in tool.arguments.items():
         yield name
@@ -131,17 +188,38 @@ def _literals_of(tool: DeclaredTool) -> Iterator[str]:
             yield from (value for value in values or () if isinstance(value, str))
 
 
-def _lark_of_tools(tools: Sequence[DeclaredTool]) -> str:
+def _lark_of_tools(tools: Sequence[DeclaredTool], narrowing: _Narrowing | None = None) -> str:
     """The grammar in llguidance's dialect of Lark: one alternative a tool."""
     rules = [f"start: {' | '.join(f't{i}' for i in range(len(tools)))}"]
     for i, tool in enumerate(tools):
         prefix = json.dumps(f"{tool.name} ")
         if tool.plain is not None:
-            rules += [f"t{i}: {prefix} TEXT{i}", f"TEXT{i}: {_terminal_of_text(tool.arguments[tool.plain])}"]
+            terminal = _terminal_of_text(tool.arguments[tool.plain])
+            if narrowing is not None:
+                terminal = _narrowed_terminal(tool, terminal, narrowing)
+            rules += [f"t{i}: {prefix} TEXT{i}", f"TEXT{i}: {terminal}"]
         else:
-            schema = {**_bounded_object(tool), "x-guidance": _COMPACT}
-            rules += [f"t{i}: {prefix} a{i}", f"a{i}: %json {json.dumps(schema)}"]
+            schema = tool.json_schema()
+            if narrowing is not None and tool.examples:  # which show that values are taken from what is said
+                schema = narrowed_schema(tool, narrowing.said, narrowing.spells)
+            rules += [
+                f"t{i}: {prefix} a{i}",
+                f"a{i}: %json {json.dumps({**_bounded_object(schema), 'x-guidance': _COMPACT})}",
+            ]
     return LLMatcher.grammar_from_lark("\n".join(rules) + "\n")
+
+
+def _narrowed_terminal(tool: DeclaredTool, text: str, by: _Narrowing) -> str:
+    """A terminal: what a tool that takes one text may be given. A piece of the conversation where examples show what is
+    taken from it, else a text whose numbers, and whose words where some are known, were said."""
+    if tool.examples:
+        values = narrowed_schema(tool, by.said, by.spells)["properties"][tool.plain].get("enum")
+        return text if values is None else " | ".join(json.dumps(value, ensure_ascii=False) for value in values)
+    digits, words = digits_said(by.said), by.words(tool.name, by.said)
+    for kind, runs in (("0-9", None if digits is None else digits | CONSTANTS), (_LETTER, words)):
+        if runs is not None:
+            text += f" & {_terminal_of_runs(kind, filter(by.spells, runs))}"
+    return text
 
 
 def _terminal_of_text(parameter: Parameter) -> str:
@@ -150,9 +228,14 @@ def _terminal_of_text(parameter: Parameter) -> str:
     return f"/{_OUTER}({_INNER}{{0,{longest - 2}}}{_OUTER})?/" if longest > 1 else f"/{_OUTER}/"
 
 
-def _bounded_object(tool: DeclaredTool) -> dict[str, Any]:
-    """The schema of a tool's arguments, in which everything ends."""
-    schema = tool.json_schema()
+def _terminal_of_runs(kind: str, runs: Iterable[str]) -> str:
+    """A terminal: any text in which every run of a class of characters is one of these."""
+    run = f"({'|'.join(sorted(runs))})"
+    return f"/[^{kind}]*({run}[^{kind}]+)*{run}?/"
+
+
+def _bounded_object(schema: dict[str, Any]) -> dict[str, Any]:
+    """A schema of a tool's arguments, in which everything ends."""
     return {**schema, "properties": {name: _bounded(value) for name, value in schema["properties"].items()}}
 
 

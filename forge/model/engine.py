@@ -6,6 +6,7 @@ from __future__ import annotations
 import math
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass, field
+from itertools import groupby
 from typing import TYPE_CHECKING
 
 import torch
@@ -61,6 +62,7 @@ class _Row:
     of the call so far."""
 
     out: Generation
+    prompt: Sequence[int] = ()
     forced: list[int] = field(default_factory=list)
     call: list[int] | None = None
     thought: list[int] | None = None
@@ -155,12 +157,18 @@ class _Decoder:
         elif token == ID["call"] and self.execute is not None:
             row.call, row.call_score = [], row.last
             if self.rules is not None and self.rules.grammar is not None:
-                row.matcher = self.rules.grammar.begin()
+                row.matcher = self.rules.grammar.begin(self._said(row))
         elif token == ID["think"]:
             row.thought = []
         else:
             row.answer.append(token)
         return token
+
+    def _said(self, row: _Row) -> str:
+        """The conversation up to now as text, a line a turn."""
+        ids = [*row.prompt, *row.out.ids]
+        turns = [list(turn) for role, turn in groupby(ids, lambda token: token < len(ID)) if not role]
+        return "\n".join(decode_titan_output_ids(self.tokenizer, turn) for turn in turns)
 
     def _write_call(self, row: _Row, token: int) -> None:
         """Collect a call; at its end run the tool and force its result into the row, unless the call is unsure or the
@@ -202,7 +210,7 @@ class _Decoder:
         trace = self.model.prefill_prompts(ids, self.table, lengths, cache)
         due = self.rules is not None and self.rules.due
         everyone = [
-            _Row(Generation(), thought=[] if prompt[-1] == ID["think"] else None, due=due) for prompt in prompts
+            _Row(Generation(), prompt, thought=[] if prompt[-1] == ID["think"] else None, due=due) for prompt in prompts
         ]
         rows, live = everyone, list(range(len(prompts)))  # rows of the cache; those of them that go on
         for left in range(max_new_tokens, 0, -1):

@@ -27,6 +27,7 @@ if TYPE_CHECKING:
     from forge.model.calling import Calibration, CallRules
     from forge.model.constrain import CallGrammar
     from forge.model.engine import Generation
+    from forge.tools import Toolbox
     from forge.tools.declared.reading import ToolFile
     from forge.tools.declared.running.toolbox import CallExecutor
     from forge.tools.declared.schema import DeclaredPersona, DeclaredTool
@@ -123,6 +124,7 @@ class Agent:
     personas: tuple[DeclaredPersona, ...] = ()
     tool_files: tuple[ToolFile, ...] = ()
     _toolbox: CallExecutor | None = field(default=None, repr=False)
+    _built_in: Toolbox | None = field(default=None, repr=False)
     # By the names of the tools; made in milliseconds, but a grammar is the same for every answer.
     _grammars: dict[tuple[str, ...], CallGrammar] = field(default_factory=dict, repr=False)
 
@@ -135,13 +137,23 @@ class Agent:
     def toolbox(self) -> CallExecutor:
         """The agent's tools, opened at first use."""
         if self._toolbox is None:
-            from forge.tools import Toolbox
             from forge.tools.declared.running.toolbox import DeclaredToolbox, JoinedToolbox
 
-            built_in = Toolbox(self.workspace)
             own = DeclaredToolbox(self.tool_files) if self.tool_files else None
-            self._toolbox = built_in if own is None else JoinedToolbox(own, built_in)
+            self._toolbox = self.built_in if own is None else JoinedToolbox(own, self.built_in)
         return self._toolbox
+
+    @property
+    def built_in(self) -> Toolbox:
+        """The tools that come with the project, on the agent's workspace, opened at first use."""
+        if self._built_in is None:
+            from forge.tools import Toolbox
+
+            self._built_in = Toolbox(self.workspace)
+        return self._built_in
+
+    def _words_of_call(self, name: str, said: str) -> frozenset[str] | None:
+        return self.built_in.words_of_call(name, said)
 
     @cached_property
     def unrun(self) -> frozenset[str]:
@@ -276,7 +288,8 @@ class Agent:
             raise ForgeError(f"unknown tool {unknown[0]!r}; the agent knows {', '.join(self.tools)}")
         wanted = tuple(name for name in self.tools if allowed is None or name in allowed)
         if wanted not in self._grammars:
-            self._grammars[wanted] = CallGrammar(self.tokenizer, [self.tools[name] for name in wanted])
+            tools = [self.tools[name] for name in wanted]
+            self._grammars[wanted] = CallGrammar(self.tokenizer, tools, self._words_of_call)
         return CallRules(self._grammars[wanted], due, ask_below, self.calibration)
 
     def _rules_of_reply(
@@ -304,7 +317,9 @@ class Agent:
         """Release the tools. Safe to call twice."""
         if self._toolbox is not None:
             self._toolbox.close()
-            self._toolbox = None
+        elif self._built_in is not None:
+            self._built_in.close()
+        self._toolbox = self._built_in = None
 
     def __enter__(self) -> Agent:
         return self

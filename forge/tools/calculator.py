@@ -384,3 +384,4 @@ _WHOLE: dict[str, Callable[[str], str]] = {
     "solve": _solve,
 }
 _LISTS = frozenset(name for name, (_, _, most) in _FUNCTIONS.items() if most > 1) | {"frac", "base"}
+FUNCTION_NAMES = (*_FUNCTIONS, *_WHOLE)

@@ -7,12 +7,15 @@ names the tools, scores and ledger follow from that.
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+import re
+from collections.abc import Callable, Iterable
 from contextlib import ExitStack
 from dataclasses import dataclass
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
+
+from forge.tools.words import words_of_text
 
 if TYPE_CHECKING:
     from forge.tools.declared.schema import DeclaredTool
@@ -93,6 +96,9 @@ class Tool:
             otherwise only the words are.
         parameter: what a call's argument is called where calls have named arguments (chat APIs, Python).
         description: what it does, in one line, for those who choose tools.
+        known: texts, given a workspace, whose words a call may have though nobody said them. Those of the intents'
+            arguments are known without it.
+        spelled: texts whose words a call may have where a word that is nearly one of them was said: typos, plurals.
     """
 
     name: str
@@ -103,6 +109,14 @@ class Tool:
     split_by_argument: bool = False
     parameter: str = "text"
     description: str = ""
+    known: Callable[[Path], Iterable[str]] = lambda workspace: ()
+    spelled: Callable[[Path], Iterable[str]] = lambda workspace: ()
+
+    @cached_property
+    def literal_words(self) -> frozenset[str]:
+        """Words of the arguments that its intents write."""
+        told = (a for intent in self.intents for a in (intent.argument, *(f.argument for f in intent.follow_ups)))
+        return frozenset(word for text in told for word in words_of_text(re.sub(r"\{.*?\}", " ", text)))
 
     @cached_property
     def declared(self) -> DeclaredTool:

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 from contextlib import ExitStack
+from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 
 from forge.tools.builtin import TOOLS
 from forge.tools.declaration import ToolSetting
 from forge.tools.scratch import ScratchFolder
+from forge.tools.words import words_nearly_said, words_of_text, words_said
 from forge.tools.workspace import examine_tool_workspace, set_up_tool_workspace
 
 TOOL_NAMES = tuple(tool.name for tool in TOOLS)
 MAX_RESULT = 200
+MOST_WORDS = 5000  # of a tool's calls, beyond which they are not held to words
 
 
 class Toolbox:
@@ -32,6 +35,7 @@ class Toolbox:
             set_up_tool_workspace(workspace)
         else:
             examine_tool_workspace(workspace)
+        self.workspace = workspace
         self._open = ExitStack()
         setting = ToolSetting(workspace, timeout_s, unsafe_code)
         with ExitStack() as stack:  # what was opened is closed where a later tool cannot be
@@ -47,6 +51,26 @@ class Toolbox:
         if not argument.strip():
             return f"error: {name} needs an argument"
         return shorten_tool_result(tool(argument.strip()))
+
+    def words_of_call(self, name: str, said: str) -> frozenset[str] | None:
+        """Words that a call of a tool may have after what was said; None of a tool that knows too many, or of another's
+        tool."""
+        known = self._words.get(name)
+        if known is None or sum(map(len, known)) > MOST_WORDS:
+            return None
+        always, spelled = known
+        return always | words_said(said) | words_nearly_said(said, spelled)
+
+    @cached_property
+    def _words(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
+        """Of each tool the words that calls may always have, and those that must nearly be said."""
+        return {
+            tool.name: (
+                tool.literal_words.union(*map(words_of_text, tool.known(self.workspace))),
+                frozenset[str]().union(*map(words_of_text, tool.spelled(self.workspace))),
+            )
+            for tool in TOOLS
+        }
 
     def close(self) -> None:
         """Close what the tools hold open and remove a temporary workspace."""

@@ -3,25 +3,32 @@
 from __future__ import annotations
 
 from itertools import combinations
+from pathlib import Path
 from typing import Any
 
 import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 
+from forge.data.declared.rows import own_tool_rows
+from forge.data.dialogues import tool_dialogues
 from forge.data.render import ID, tokenize_text
 from forge.data.tokenizer import SPECIAL_TOKENS, STAND_IN, build_tokenizer
 from forge.errors import ForgeError
 from forge.model import TinyTitanForCausalLM
 from forge.model.calling import CallRules
-from forge.model.constrain import LONGEST_TEXT, CallGrammar
+from forge.model.constrain import LONGEST_TEXT, CallGrammar, CallMatcher
 from forge.model.engine import Generation, generate
+from forge.tools import Toolbox
+from forge.tools.builtin import TOOLS
 from forge.tools.calls import call_text, parse_call, refuse_call
+from forge.tools.declared.reading import read_tools_file
 from forge.tools.declared.schema import DeclaredTool
 from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
 from tests.support.toy_tools import HAND_MADE, LIGHT, LOOKUP, STATUS, declared_tool_sets
 
 torch.set_num_threads(1)
+HOME = Path(__file__).resolve().parents[2] / "examples" / "home" / "tools.yaml"
 VOCAB = len(tiny_tokenizer())
 Tools = tuple[DeclaredTool, ...]
 
@@ -214,3 +221,93 @@ def test_a_value_that_the_vocabulary_has_no_bytes_for_is_refused() -> None:
     assert CallGrammar(pruned, [LOOKUP, STATUS]).names == ("lookup", "status")
     with pytest.raises(ForgeError, match=r"^set_light: the model's vocabulary has no way to write 'Café'"):
         CallGrammar(pruned, [LIGHT])
+
+
+def _is_written(grammar: CallGrammar, call: str, said: str | None) -> bool:
+    matcher = grammar.begin(said)
+    return all(matcher.take(token) for token in [*tokenize_text(tiny_tokenizer(), call), ID["result"]])
+
+
+def _unwritten(grammar: CallGrammar, rows: list[dict[str, Any]]) -> list[tuple[str, str]]:
+    """Calls of dialogues that cannot be written after what was said before them."""
+    found = []
+    for row in rows:
+        turns = row["messages"]
+        for place, turn in enumerate(turns):
+            said = "\n".join(before["content"] for before in turns[:place])
+            if turn["role"] == "call" and not _is_written(grammar, turn["content"], said):
+                found.append((said, turn["content"]))
+    return found
+
+
+def test_every_call_of_the_training_dialogues_can_be_written_from_what_was_said() -> None:
+    """But for a few searches for a word that the question does not have."""
+    rows = tool_dialogues(1500, 5, "train")
+    calls = sum(turn["role"] == "call" for row in rows for turn in row["messages"])
+    with Toolbox() as toolbox:
+        grammar = CallGrammar(tiny_tokenizer(), [tool.declared for tool in TOOLS], toolbox.words_of_call)
+        missed = _unwritten(grammar, rows)
+        assert all(call.startswith("search ") for _, call in missed), missed
+        assert len(missed) < 0.005 * calls
+        for said, call in (
+            ("what is 1,100,339 plus 12?", "calculator 110039+12"),
+            ("how many letters has therologic got", "code_executor print(len('therogic'))"),
+            ("anything about Cairo?", "search Ottawa"),
+            ("read endolymph.doc", "file_reader endolymp.doc"),
+        ):
+            assert not _is_written(grammar, call, said)
+            assert _is_written(grammar, call, None)
+
+
+def test_every_call_of_declared_tools_can_be_written_from_what_was_said() -> None:
+    tools = read_tools_file(HOME).tools
+    rows = own_tool_rows(tools, {"train": 600, "val": 0, "test": 0}, 3)["train"]
+    grammar = CallGrammar(tiny_tokenizer(), [*(tool.declared for tool in TOOLS), *tools])
+    assert _unwritten(grammar, rows) == []
+    for said, call in (
+        ("turn on the hall light", 'set_light {"name":"attic light","brightness":100}'),
+        ("dim the hall light to 40", 'set_light {"name":"hall light","brightness":45}'),
+        ("put oat milk on the list", 'add_to_list {"item":"goat milk"}'),
+    ):
+        assert not _is_written(grammar, call, said)
+        assert _is_written(grammar, call, None)
+
+
+def test_a_name_that_begins_another_is_no_end() -> None:
+    tools = tuple(
+        DeclaredTool.model_validate(
+            {
+                "name": name,
+                "parameters": {"properties": {"n": {"type": "integer"}}, "required": ["n"]},
+                "examples": ["{n}"],
+            }
+        )
+        for name in ("set", "set_all")
+    )
+    grammar = CallGrammar(tiny_tokenizer(), tools)
+    for name in ("set", "set_all"):
+        assert _is_written(grammar, f'{name} {{"n":7}}', "seven")
+        assert not _is_written(grammar, f'{name} {{"n":8}}', "seven")
+
+
+def test_the_decoder_takes_what_was_said_from_the_conversation() -> None:
+    """Its results included: the call after a result may have its numbers."""
+    heard: list[str | None] = []
+
+    class Listening(CallGrammar):
+        def begin(self, said: str | None = None) -> CallMatcher:
+            heard.append(said)
+            return super().begin(said)
+
+    prompt = [ID["user"], *tokenize_text(tiny_tokenizer(), "What is 12 + 30?"), ID["assistant"]]
+    generate(
+        _model(),
+        [prompt],
+        max_new_tokens=400,
+        tokenizer=tiny_tokenizer(),
+        execute=lambda call: "77",
+        temperature=1.5,
+        rules=CallRules(Listening(tiny_tokenizer(), [STATUS]), due=True),
+    )
+    assert heard
+    assert heard[0] == "What is 12 + 30?"

@@ -190,7 +190,7 @@ def say_value(rng: random.Random, tool: DeclaredTool, name: str, value: Any) -> 
 
 def _say_single_value(rng: random.Random, tool: DeclaredTool, parameter: Parameter, value: Any) -> list[Said]:
     item = parameter.items or parameter
-    synonyms = synonyms_of(tool, value)
+    synonyms = tool.synonyms_for(value)
     if isinstance(value, bool):
         return [Said(rng.choice(synonyms or (("off", "on")[value],)))]
     if synonyms and rng.random() < _SYNONYM:
@@ -203,8 +203,3 @@ def _say_single_value(rng: random.Random, tool: DeclaredTool, parameter: Paramet
         return [Said(value.replace("_", " "))]
     mark = rng.choice("'\"") if rng.random() < _QUOTED and not set("'\"") & set(value) else ""
     return [Said(mark), Said(value, verbatim=True), Said(mark)] if mark else [Said(value, verbatim=True)]
-
-
-def synonyms_of(tool: DeclaredTool, value: Any) -> tuple[str, ...]:
-    """Other words that a tool declares for a value; 1 is not true."""
-    return next((said for key, said in tool.synonyms.items() if type(key) is type(value) and key == value), ())

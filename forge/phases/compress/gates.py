@@ -8,6 +8,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from forge.evals.measure import eval_accuracy_retention, mean
+from forge.evals.own_tools import rules_of_all_tools
 from forge.evals.shared import measurement_key
 from forge.evals.suite import score_suite
 from forge.evals.tool_use import score_tool_use
@@ -71,7 +72,7 @@ class ValidationScore:
     and tool dialogues. A model that was scored before is not asked again: entropy coding changes no weight."""
 
     def __init__(self, run: PhaseRun[Params]) -> None:
-        self.evaluation, self.workspace = run.evaluation, run.workspace_dir
+        self.evaluation, self.workspace, self.own = run.evaluation, run.workspace_dir, run.own_tools.tools
         dialogues = [row for row in run.rows("val") if row["kind"] == "tool"]
         self.dialogues = dialogues[: len(TOOL_NAMES) * self.evaluation.tool_n]
         self.found: dict[str, float] = {}
@@ -91,7 +92,10 @@ class ValidationScore:
             "max_new_tokens": e.answer_tokens,
         }
         with Toolbox(self.workspace) as toolbox:
-            called = score_suite(model, tokenizer, tools=True, execute=toolbox.execute, **common)
+            rules = rules_of_all_tools(tokenizer, self.own, toolbox)
+            called = score_suite(model, tokenizer, tools=True, execute=toolbox.execute, rules=rules, **common)
             thought = score_suite(model, tokenizer, tools=False, thoughts="on", **common)
-            tools = score_tool_use(model, tokenizer, toolbox, self.dialogues, max_new_tokens=e.answer_tokens)
+            tools = score_tool_use(
+                model, tokenizer, toolbox, self.dialogues, max_new_tokens=e.answer_tokens, rules=rules
+            )
         return mean([called.mean_accuracy, thought.mean_accuracy, tools.success])

@@ -6,7 +6,7 @@ import random
 from contextlib import ExitStack
 from functools import partial
 
-from forge.tools.calculator import CalculatorError, calculate
+from forge.tools.calculator import FUNCTION_NAMES, CalculatorError, calculate
 from forge.tools.declaration import Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import (
     number_in_words,
@@ -273,4 +273,5 @@ TOOL = Tool(
     split_by_argument=True,
     parameter="expression",
     description="Work out an arithmetic expression.",
+    known=lambda workspace: FUNCTION_NAMES,
 )

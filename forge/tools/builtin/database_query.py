@@ -353,4 +353,5 @@ TOOL = Tool(
     INTENTS,
     parameter="sql",
     description="Ask the database in SQL; it is only read.",
+    spelled=lambda workspace: (str(value) for _, rows in TABLES.values() for row in rows for value in row),
 )

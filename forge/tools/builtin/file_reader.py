@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 import random
 from contextlib import ExitStack
 from functools import partial
@@ -144,4 +145,5 @@ TOOL = Tool(
     INTENTS,
     parameter="path",
     description="Read a file of the folder that the agent may see.",
+    known=lambda workspace: os.listdir(workspace / "files"),
 )

@@ -6,12 +6,13 @@ import functools
 import random
 from contextlib import ExitStack
 from functools import partial
+from itertools import chain
 
 from forge.tools.card_questions import CARD_QUESTIONS
 from forge.tools.content import CARDS
 from forge.tools.declaration import Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import pick_tool_argument_word
-from forge.tools.search import SearchIndex, split_search_terms
+from forge.tools.search import SearchIndex, read_documents, split_search_terms
 
 PEOPLE = {
     "Einstein": "Albert", "Curie": "Marie", "Darwin": "Charles", "Newton": "Isaac", "Mozart": "Wolfgang",
@@ -160,4 +161,5 @@ TOOL = Tool(
     INTENTS,
     parameter="query",
     description="Find what the documents say about something.",
+    spelled=lambda workspace: chain.from_iterable(read_documents(workspace / "documents.jsonl")),
 )

@@ -311,6 +311,10 @@ class DeclaredTool(_Declared):
         (parameter,) = self.arguments.values()
         return self.required[0] if parameter.free and parameter.pattern is None else None
 
+    def synonyms_for(self, value: Any) -> tuple[str, ...]:
+        """Other words for a value; 1 is not true."""
+        return next((said for key, said in self.synonyms.items() if type(key) is type(value) and key == value), ())
+
     def json_schema(self) -> dict[str, Any]:
         """The arguments object as plain JSON Schema, which allows no other keys."""
         return {

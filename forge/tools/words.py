@@ -1,0 +1,34 @@
+"""Words of what was said, in the spellings that a call may need."""
+
+from __future__ import annotations
+
+import difflib
+import re
+from collections.abc import Iterable
+
+_SHORTEST = 4  # letters of a word that may stand for another; of shorter ones too many are alike
+_ALIKE = 0.66  # twice the letters that two words share in order, of all their letters
+
+
+def words_of_text(text: str) -> list[str]:
+    """Runs of Latin letters, in order."""
+    return re.findall("[A-Za-z\u00c0-\u024f]+", text)
+
+
+def words_said(text: str) -> frozenset[str]:
+    """Words of a text in every case, and without the s of a plural."""
+    found = {form for word in words_of_text(text) for form in (word, word.lower(), word.capitalize(), word.upper())}
+    return frozenset(found | {word[:-1] for word in found if len(word) > 1 and word[-1] in "sS"})
+
+
+def words_nearly_said(text: str, known: Iterable[str]) -> set[str]:
+    """Words that a text has in another spelling: with a typo behind the first letter, or in the plural."""
+    by_letter: dict[str, dict[str, set[str]]] = {}
+    for word in known:
+        if len(word) >= _SHORTEST:
+            by_letter.setdefault(word[0].lower(), {}).setdefault(word.lower(), set()).add(word)
+    found: set[str] = set()
+    for word in {word.lower() for word in words_of_text(text) if len(word) >= _SHORTEST}:
+        alike = by_letter.get(word[0], {})
+        found.update(*(alike[near] for near in difflib.get_close_matches(word, alike, n=3, cutoff=_ALIKE)))
+    return found

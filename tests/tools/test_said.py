@@ -1,0 +1,134 @@
+"""What a conversation has said: numbers, names, words and pieces of its text that a call may hold."""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forge.tools import Toolbox
+from forge.tools.declared.schema import DeclaredTool
+from forge.tools.drawing import number_in_words, write_number_as_people_do
+from forge.tools.said import MOST_PIECES, digits_said, narrowed_schema, pieces_said, values_mentioned
+from forge.tools.words import words_nearly_said, words_of_text, words_said
+
+LIGHT = DeclaredTool.model_validate(
+    {
+        "name": "set_light",
+        "parameters": {
+            "properties": {
+                "name": {"type": "string", "enum": ["kitchen light", "hall light", "desk lamp"]},
+                "brightness": {"type": "integer", "minimum": 0, "maximum": 100},
+                "warmth": {"type": "number"},
+                "on": {"type": "boolean"},
+                "label": {"type": "string", "maxLength": 12},
+                "zones": {"type": "array", "items": {"type": "string", "enum": ["ground floor", "garage"]}},
+            },
+            "required": ["name"],
+        },
+        "synonyms": {"desk lamp": ["work light"]},
+        "examples": [{"say": "dim the {name}", "arguments": {"brightness": 30}}],
+    }
+)
+
+
+def _narrowed(text: str, name: str) -> Any:
+    found = narrowed_schema(LIGHT, text, lambda value: "ß" not in value)["properties"][name]
+    return found.get("items", found).get("enum")
+
+
+@given(st.integers(0, 2**40), st.integers(0))
+def test_every_spelling_of_a_number_says_its_digits(number: int, seed: int) -> None:
+    typed = write_number_as_people_do(random.Random(seed), str(number))
+    said = digits_said(f"what is {typed} plus 3?")
+    assert said is None or str(number) in said
+    assert (said is None) == any(letter.isalpha() for letter in typed)
+
+
+@pytest.mark.parametrize("number", range(100))
+def test_numbers_in_words_are_said(number: int) -> None:
+    assert str(number) in (digits_said(f"set it to {number_in_words(number)} percent, please") or ())
+
+
+def test_digits_that_nobody_said_are_not_among_those_said() -> None:
+    assert digits_said("what is 1,100,339 plus 12.50?") == {
+        *("1", "100", "339", "1100", "100339", "1100339", "11", "12", "5", "50", "125", "1250")
+    }
+    assert digits_said("no number here") == frozenset()
+    for text in ("2k", "three hundred", "half of 8", "a dozen", "1.5 million"):
+        assert digits_said(text) is None
+
+
+def test_pieces_are_runs_of_words_of_one_line() -> None:
+    assert pieces_said("play So\nin here!") == ["play", "So", "play So", "in", "here!", "here", "in here!", "in here"]
+    assert "So What" in (pieces_said('play "So What", now') or ())
+
+
+def test_text_without_blanks_and_endless_text_are_left_alone() -> None:
+    assert pieces_said("把灯打开") is None
+    assert pieces_said(" ".join(f"w{n}" for n in range(MOST_PIECES))) is None
+
+
+def test_a_value_is_mentioned_by_name_synonym_typo_or_a_word_of_its_own() -> None:
+    names = LIGHT.arguments["name"].enum or ()
+    for text, wanted in {
+        "the hall light, please": {"hall light"},
+        "the work light": {"desk lamp"},
+        "the ktichen light": {"kitchen light"},
+        "and the hall one?": {"hall light"},
+        "the kitchen light and the lamp": {"kitchen light", "desk lamp"},
+        "turn on the disco ball": set(),
+        "every light": set(),
+    }.items():
+        assert values_mentioned(LIGHT, names, text) == wanted, text
+
+
+def test_a_schema_is_narrowed_to_what_was_said() -> None:
+    said = "dim the hall light to 45, label it cosy, 2.5 warm"
+    assert _narrowed(said, "name") == ["hall light"]
+    assert set(_narrowed(said, "brightness")) == {30, 45, 2, 5, 25}
+    assert 2.5 in _narrowed(said, "warmth")
+    assert "cosy" in _narrowed(said, "label")
+    assert all(len(piece) <= 12 and piece in said for piece in _narrowed(said, "label"))
+    assert _narrowed("the garage", "zones") == ["garage"]
+    assert _narrowed("set it to -5", "warmth") == [5, -5]
+    # of what nothing is said, anything goes; and what cannot be written is no value
+    assert _narrowed("turn it on", "name") == ["kitchen light", "hall light", "desk lamp"]
+    assert _narrowed("turn it on", "brightness") == [30]
+    assert _narrowed("Gruß dich", "label") == ["dich"]
+    assert narrowed_schema(LIGHT, said, lambda value: True)["properties"]["on"] == {"type": "boolean"}
+
+
+def test_words_come_in_every_case_and_without_the_plural() -> None:
+    assert {"Japan", "japan", "JAPAN"} <= words_said("capital of japan?")
+    assert "shelve" in words_said("shelves")
+    assert words_of_text("naïve_x2 f(y)") == ["naïve", "x", "f", "y"]
+
+
+def test_a_known_word_is_nearly_said_with_a_typo_or_in_the_plural() -> None:
+    known = ("butterfly", "shelf", "elephant", "Anna", "the")
+    for said, wanted in {
+        "butterflies": {"butterfly"},
+        "how many shelves": {"shelf"},
+        "an elehpant": {"elephant"},
+        "tha table": set(),
+        "zebra": set(),
+    }.items():
+        assert words_nearly_said(said, known) == wanted, said
+
+
+def test_a_tool_knows_the_words_of_its_calls_and_of_its_workspace() -> None:
+    with Toolbox() as toolbox:
+        code = toolbox.words_of_call("code_executor", "spell therologic backwards") or frozenset()
+        assert {"print", "therologic"} <= code
+        assert "therogic" not in code
+        files = toolbox.words_of_call("file_reader", "what is on my list?") or frozenset()
+        assert {"todo", "txt"} <= files
+        found = toolbox.words_of_call("search", "what do butterflies eat") or frozenset()
+        assert "butterfly" in found
+        assert "Ottawa" not in found
+        assert "Ottawa" in (toolbox.words_of_call("search", "where is ottawa") or ())
+        assert toolbox.words_of_call("set_light", "anything") is None
