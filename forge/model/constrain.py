@@ -25,7 +25,7 @@ from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
 from forge.errors import ForgeError
 from forge.tools.declared.schema import DeclaredTool, Parameter
-from forge.tools.said import CONSTANTS, digits_said, narrowed_schema
+from forge.tools.said import CONSTANTS, digits_said, missing_argument, narrowed_schema
 
 LONGEST_TEXT = 200  # characters of a text whose schema says nothing of its length
 MOST_ITEMS = 16  # of an array whose schema says nothing of it
@@ -64,14 +64,19 @@ class CallMatcher:
     Args:
         matcher: of all calls.
         width: tokens of the tokenizer.
-        narrow: the matcher of the calls that begin with given tokens, once these name a tool; None before that.
+        narrow: the matcher of the calls that begin with given tokens, once these name a tool, and the question for an
+            argument that was not said; None before that.
+
+    Attributes:
+        question: what must be asked before this call can be made; empty where nothing is missing.
     """
 
     def __init__(
-        self, matcher: LLMatcher, width: int, narrow: Callable[[Sequence[int]], LLMatcher | None] | None
+        self, matcher: LLMatcher, width: int, narrow: Callable[[Sequence[int]], tuple[LLMatcher, str] | None] | None
     ) -> None:
         self._matcher, self._width, self._narrow = matcher, width, narrow
         self._taken: list[int] = []
+        self.question = ""
 
     def take(self, token: int) -> bool:
         """Go on with a token if it fits; ``<|result|>`` fits where the call is whole, other role tokens never."""
@@ -81,8 +86,8 @@ class CallMatcher:
             return False
         if self._narrow is not None:
             self._taken.append(token)
-            if (narrow := self._narrow(self._taken)) is not None:
-                self._matcher, self._narrow = narrow, None
+            if (narrowed := self._narrow(self._taken)) is not None:
+                (self._matcher, self.question), self._narrow = narrowed, None
         return True
 
     def fitting(self, vocabulary: int) -> np.ndarray:
@@ -151,14 +156,16 @@ class CallGrammar:
         narrow = None if said is None else partial(self._narrowed, said)
         return CallMatcher(self._start.deep_copy(), self._width, narrow)
 
-    def _narrowed(self, said: str, taken: Sequence[int]) -> LLMatcher | None:
+    def _narrowed(self, said: str, taken: Sequence[int]) -> tuple[LLMatcher, str] | None:
         name = str(self._tokenizer.decode(list(taken))).partition(" ")[0]
         if name not in self.names:
             return None
         begun = [tool for tool in self._tools if tool.name.startswith(name)]  # set_light may become set_lights
         found = LLMatcher(self._spelled, _lark_of_tools(begun, _Narrowing(said, self._words, self._spells)))
-        fits = not found.is_error() and found.try_consume_tokens(list(taken)) == len(taken)
-        return found if fits else None
+        if found.is_error() or found.try_consume_tokens(list(taken)) != len(taken):
+            return None
+        missing = missing_argument(begun[0], said) if len(begun) == 1 and begun[0].narrows else None
+        return found, "" if missing is None else begun[0].question_for(missing)
 
     def _spells(self, text: str) -> bool:
         """Whether a text can be written. A pruned vocabulary lacks bytes that occur in no text of the training data: a
@@ -200,7 +207,7 @@ def _lark_of_tools(tools: Sequence[DeclaredTool], narrowing: _Narrowing | None =
             rules += [f"t{i}: {prefix} TEXT{i}", f"TEXT{i}: {terminal}"]
         else:
             schema = tool.json_schema()
-            if narrowing is not None and tool.examples:  # which show that values are taken from what is said
+            if narrowing is not None and tool.narrows:
                 schema = narrowed_schema(tool, narrowing.said, narrowing.spells)
             rules += [
                 f"t{i}: {prefix} a{i}",
@@ -212,7 +219,7 @@ def _lark_of_tools(tools: Sequence[DeclaredTool], narrowing: _Narrowing | None =
 def _narrowed_terminal(tool: DeclaredTool, text: str, by: _Narrowing) -> str:
     """A terminal: what a tool that takes one text may be given. A piece of the conversation where examples show what is
     taken from it, else a text whose numbers, and whose words where some are known, were said."""
-    if tool.examples:
+    if tool.narrows:
         values = narrowed_schema(tool, by.said, by.spells)["properties"][tool.plain].get("enum")
         return text if values is None else " | ".join(json.dumps(value, ensure_ascii=False) for value in values)
     digits, words = digits_said(by.said), by.words(tool.name, by.said)

@@ -40,7 +40,8 @@ class Generation:
 
     With rules for calls, of every call that was written: ``call_scores``, its log-probability as the model alone gives
     it, and ``confidences``, how likely it is right. ``pending``: a last call that was not run, because ``execute`` left
-    it to the caller, or because it is ``unsure``: then the text asks whether it is meant."""
+    it to the caller, or because it is ``unsure``: then the text asks whether it is meant. ``question``: what the text
+    asks for, because a last call was begun of which a required argument was not said."""
 
     ids: list[int] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
@@ -53,6 +54,7 @@ class Generation:
     confidences: list[float] = field(default_factory=list)
     pending: str = ""
     unsure: bool = False
+    question: str = ""
 
 
 @dataclass
@@ -176,6 +178,8 @@ class _Decoder:
         row.call_score += row.last
         if token != ID["result"]:
             row.call.append(token)  # type: ignore[union-attr]
+            if row.matcher is not None and row.matcher.question and not self.rules.due:  # type: ignore[union-attr]
+                row.out.question, row.out.finished = row.matcher.question, True
             return
         call = decode_titan_output_ids(self.tokenizer, row.call or [])
         row.call, row.matcher, row.answer = None, None, []
@@ -247,6 +251,7 @@ class _Decoder:
         row.out.text = decode_titan_output_ids(self.tokenizer, row.answer) if self.tokenizer is not None else ""
         if row.out.unsure:
             row.out.text = call_question(row.out.pending)
+        row.out.text = row.out.question or row.out.text
         row.out.steps = row.steps / max(1, row.predicted)
         row.out.fluency = math.exp(sum(row.scores) / len(row.scores)) if row.scores else 0.0
         return row.out

@@ -27,8 +27,7 @@ from forge.tools.declared.schema import DeclaredPersona, DeclaredTool, Parameter
 
 TOOLS_KEY = "declared_tools"  # of metadata.json
 PERSONAS_KEY = "declared_personas"
-# Only sentences are made of these; values would be held against patterns, which a stranger may make endless.
-_FOR_TRAINING = ("examples", "values", "synonyms")
+_OF_SENTENCES = ("examples", "values", "synonyms")
 _LONGEST_REASON = 160
 
 
@@ -57,7 +56,7 @@ def read_model_declarations(metadata: Mapping[str, Any], where: str) -> ModelDec
         raise ForgeError(f"{where}: {' and '.join(found)} hold more than {LARGEST_TOOLS_FILE:,} characters")
     tools = found.get(TOOLS_KEY)
     if isinstance(tools, list):
-        found[TOOLS_KEY] = [_without_keys(tool, _FOR_TRAINING) for tool in tools]
+        found[TOOLS_KEY] = [_without_values_to_match(tool) for tool in tools]
     try:
         read = ModelDeclarations.model_validate(found)
     except ValidationError as error:
@@ -72,8 +71,11 @@ def read_model_declarations(metadata: Mapping[str, Any], where: str) -> ModelDec
     return read
 
 
-def _without_keys(value: Any, keys: Sequence[str]) -> Any:
-    return {key: kept for key, kept in value.items() if key not in keys} if isinstance(value, dict) else value
+def _without_values_to_match(tool: Any) -> Any:
+    """A tool without what would be held against its patterns, which a stranger may make endless."""
+    if not isinstance(tool, dict) or '"pattern"' not in json.dumps(tool.get("parameters")):
+        return tool
+    return {key: kept for key, kept in tool.items() if key not in _OF_SENTENCES}
 
 
 def _refuse_taken_names(read: ModelDeclarations, where: str) -> None:

@@ -14,13 +14,14 @@ from typing import Any
 
 import regex
 
-from forge.tools.declared.schema import DeclaredTool, Parameter, refuse_value
+from forge.tools.declared.schema import DeclaredTool, refuse_value
 from forge.tools.drawing import number_in_words
 
 # Numbers that a sum may need though nobody says them: small ones, and of units.
 CONSTANTS = frozenset(str(n) for n in (*range(20), 24, 30, 31, 32, 52, 54, 60, 100, 365, 609, 1000, 3600, 4536))
 MOST_PIECES = 3000  # beyond them a text is not narrowed
 _LONGEST_PIECE = 12  # words
+_HEARD = 2000  # last characters in which words for values are looked for: every value is, in each
 _NUMERAL = re.compile(r"\d+(?:[,.' ]\d+)*")
 _NUMBER_WORDS = {number_in_words(number).replace("-", " "): number for number in range(100)}
 _IN_WORDS = re.compile(rf"\b(?:{'|'.join(sorted(_NUMBER_WORDS, key=len, reverse=True))})\b")
@@ -71,7 +72,7 @@ def narrowed_schema(tool: DeclaredTool, text: str, spells: Callable[[str], bool]
     narrowed = {}
     for name, parameter in tool.arguments.items():
         item = parameter.items or parameter
-        values = _values_said(tool, name, item, text)
+        values = _values_said(tool, name, text)
         fit = [value for value in values or () if refuse_value(item, value) is None and spells(str(value))]
         own = schema["properties"][name]
         if fit:
@@ -81,17 +82,23 @@ def narrowed_schema(tool: DeclaredTool, text: str, spells: Callable[[str], bool]
     return {**schema, "properties": narrowed}
 
 
-def _values_said(tool: DeclaredTool, name: str, item: Parameter, text: str) -> Sequence[Any] | None:
-    """Values that an argument, or an item of it, may have; None for any."""
+def missing_argument(tool: DeclaredTool, text: str) -> str | None:
+    """The first required argument of which a text says no value, and no example brings one along."""
+    return next((name for name in tool.required if _values_said(tool, name, text) == []), None)
+
+
+def _values_said(tool: DeclaredTool, name: str, text: str) -> list[Any] | None:
+    """Values that an argument, or an item of it, may have after a text; None for any."""
+    parameter = tool.arguments[name]
+    item, known, listed = parameter.items or parameter, tool.values_of_examples(name), tool.values.get(name)
     if item.type == "boolean":
         return None
-    known = _values_of_examples(tool, name)
     if item.enum is not None:
         said = values_mentioned(tool, item.enum, text)
-        return [value for value in item.enum if value in said or value in known] if said else None
-    listed = tool.values.get(name)
+        return [value for value in item.enum if value in said or value in known]
     if isinstance(listed, tuple):
-        known += [value for value in listed if value in values_mentioned(tool, listed, text)]
+        said = values_mentioned(tool, listed, text)
+        known += [value for value in listed if value in said]
     if item.type == "string":
         pieces = pieces_said(text)
         return None if pieces is None else list(dict.fromkeys([*known, *pieces]))
@@ -99,13 +106,9 @@ def _values_said(tool: DeclaredTool, name: str, item: Parameter, text: str) -> S
     return None if digits is None else list(dict.fromkeys([*known, *_numbers_said(text, digits, item.type)]))
 
 
-def _values_of_examples(tool: DeclaredTool, name: str) -> list[Any]:
-    given = [example.arguments[name] for example in tool.examples if name in example.arguments]
-    return list(dict.fromkeys(one for value in given for one in (value if isinstance(value, list) else [value])))
-
-
 def values_mentioned(tool: DeclaredTool, values: Sequence[Any], text: str) -> set[Any]:
     """Which values a text speaks of: by name or synonym, a typo allowed, or by a word that no other of them has."""
+    text = text[-_HEARD:]
     words = {value: {word.lower() for word in re.findall(r"\w{3,}", str(value))} for value in values}
     found = set()
     for value in values:
@@ -118,8 +121,8 @@ def values_mentioned(tool: DeclaredTool, values: Sequence[Any], text: str) -> se
 
 @lru_cache(maxsize=4096)  # tools of one home have the same rooms
 def _is_mentioned(name: str, text: str) -> bool:
-    # A letter more, less, other, or two swapped, which is one less and one more; two such in a long name.
-    cost = 0 if len(name) < 5 or any(letter.isdigit() for letter in name) else 2 + 2 * (len(name) > 9)
+    # A letter more, less, other, or two swapped, which is one less and one more.
+    cost = 0 if len(name) < 5 or any(letter.isdigit() for letter in name) else 2
     pattern = rf"(?i)(?<!\w)(?:{regex.escape(name)}){{1i+1d+2s<={cost}}}(?!\w)"
     return regex.search(pattern, text) is not None
 

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forge.files import read_json, read_jsonl
-from forge.tools.declared.schema import DeclaredPersona, DeclaredTool
+from forge.tools.declared.schema import DeclaredPersona, DeclaredTool, Example
 
 Row = dict[str, Any]
 DECLARED_FILE = "tools.json"
@@ -48,11 +48,40 @@ class OwnTools:
         Never a `run`: who loads a model runs no command that came with it. What only sentences are made of is left
         out, for the bytes; a persona keeps one example, without which it is none.
         """
-        tools = [declared_as_json(tool, _TRAINED_ON) for tool in self.tools]
+        tools = [{**declared_as_json(tool, _TRAINED_ON), **_what_narrows(tool)} for tool in self.tools]
         personas = [declared_as_json(persona) for persona in self.personas]
         personas = [{**persona, "examples": persona["examples"][:1]} for persona in personas]
         told = {"declared_tools": tools, "declared_personas": personas}
         return {key: listed for key, listed in told.items() if listed}
+
+
+def _what_narrows(tool: DeclaredTool) -> dict[str, Any]:
+    """What says which values a call may have after a conversation (`forge.tools.said`): synonyms, listed values that
+    have some, and of the examples the fewest that bring along every value that they do."""
+    if not tool.narrows:
+        return {}
+    kept: list[Example] = []
+    brought: set[tuple[str, str]] = set()
+    for example in tool.examples:
+        brings = {(name, repr(value)) for name, value in example.arguments.items()}
+        if not kept or not brings <= brought:
+            kept.append(example)
+            brought |= brings
+    listed = {
+        name: [value for value in values if tool.synonyms_for(value)]
+        for name, values in tool.values.items()
+        if isinstance(values, tuple)
+    }
+    return {
+        "examples": [example.model_dump(mode="json", exclude_defaults=True) for example in kept],
+        "synonyms": synonyms_as_pairs(tool),
+        "values": {name: values for name, values in listed.items() if values},
+    }
+
+
+def synonyms_as_pairs(tool: DeclaredTool) -> list[list[Any]]:
+    """Keys of JSON are texts; those of synonyms may be true, or a number."""
+    return [[value, list(words)] for value, words in tool.synonyms.items()]
 
 
 def declared_as_json(
@@ -63,15 +92,14 @@ def declared_as_json(
 
 
 def list_own_tools(tools: Sequence[DeclaredTool], personas: Sequence[DeclaredPersona]) -> dict[str, Any]:
-    """What `tools.json` holds. Keys of JSON are texts, so synonyms, of true and of numbers too, are pairs."""
-    pairs = [[[value, list(words)] for value, words in tool.synonyms.items()] for tool in tools]
-    listed = [{**declared_as_json(tool), "synonyms": told} for tool, told in zip(tools, pairs, strict=True)]
+    """What `tools.json` holds."""
+    listed = [{**declared_as_json(tool), "synonyms": synonyms_as_pairs(tool)} for tool in tools]
     return {"tools": listed, "personas": [declared_as_json(persona) for persona in personas]}
 
 
 def load_own_tools(folder: Path) -> OwnTools:
     """What the stage has written into a folder. Raises ForgeError for a file that is missing or damaged."""
     found = read_json(folder / DECLARED_FILE)
-    tools = tuple(DeclaredTool.model_validate({**tool, "synonyms": dict(tool["synonyms"])}) for tool in found["tools"])
+    tools = tuple(DeclaredTool.model_validate(tool) for tool in found["tools"])
     personas = tuple(DeclaredPersona.model_validate(persona) for persona in found["personas"])
     return OwnTools(tools, personas, folder) if tools or personas else OwnTools()

@@ -86,15 +86,6 @@ def _as_list(value: Any) -> list[Any]:
     return value if isinstance(value, list) else [value]
 
 
-def ask_for_argument(tool: DeclaredTool, name: str) -> str:
-    """The question for an argument that a sentence leaves out."""
-    if name in tool.ask:
-        return tool.ask[name]
-    parameter = tool.arguments[name]
-    listed = (parameter.items or parameter).enum is not None
-    return f"{'Which' if listed else 'What'} {'one' if name == 'name' and listed else name.replace('_', ' ')}?"
-
-
 class OwnRowMaker:
     """Draws rows of declared tools, of one split at a time.
 
@@ -188,7 +179,7 @@ class OwnRowMaker:
         framed, arguments = drawn
         tool, missing = framed.template.tool, framed.template.missing or ""
         user = say_framed(rng, framed, arguments)
-        return tool.name, [_message("user", user), _message("assistant", ask_for_argument(tool, missing))], []
+        return tool.name, [_message("user", user), _message("assistant", tool.question_for(missing))], []
 
     def _followup(self, rng: random.Random) -> tuple[str, list[Message], list[str]] | None:
         return self._answer(rng) if rng.random() < _ANSWERED else self._change(rng)
@@ -206,7 +197,7 @@ class OwnRowMaker:
                 continue
             answer = type_sentence(rng, say_missing_value(rng, tool, name, whole[name]))
             messages = [_message("user", say_framed(rng, framed, arguments))]
-            messages += [_message("assistant", ask_for_argument(tool, name)), _message("user", answer)]
+            messages += [_message("assistant", tool.question_for(name)), _message("user", answer)]
             return tool.name, [*messages, *_carried_out(rng, [(tool, whole)])], _texts([(tool, whole)])
         return None
 

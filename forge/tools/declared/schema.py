@@ -272,6 +272,13 @@ class DeclaredTool(_Declared):
             return examples
         return [{"say": example} if isinstance(example, str) else example for example in examples]
 
+    @field_validator("synonyms", mode="before")
+    @classmethod
+    def _pairs_of_json(cls, synonyms: Any) -> Any:
+        """JSON has no keys but texts, so there they are pairs of a value and its words."""
+        pairs = isinstance(synonyms, list) and all(isinstance(pair, list) and len(pair) == 2 for pair in synonyms)
+        return {key: words for key, words in synonyms if not isinstance(key, list | dict)} if pairs else synonyms
+
     @model_validator(mode="after")
     def _names_its_own_parameters(self) -> DeclaredTool:
         named: list[tuple[tuple[str | int, ...], Iterable[str]]] = [(("values",), self.values), (("ask",), self.ask)]
@@ -314,6 +321,26 @@ class DeclaredTool(_Declared):
     def synonyms_for(self, value: Any) -> tuple[str, ...]:
         """Other words for a value; 1 is not true."""
         return next((said for key, said in self.synonyms.items() if type(key) is type(value) and key == value), ())
+
+    @cached_property
+    def narrows(self) -> bool:
+        """Whether values of its calls are held to what was said: examples show that they are taken from it. A `pattern`
+        says itself what a value is; and a stranger's may take for ever to be compared with."""
+        patterns = [(parameter.items or parameter).pattern for parameter in self.arguments.values()]
+        return bool(self.examples and patterns) and not any(patterns)
+
+    def values_of_examples(self, name: str) -> list[Any]:
+        """Values of an argument, or items of it, that examples bring along though their sentences do not say them."""
+        given = [example.arguments[name] for example in self.examples if name in example.arguments]
+        return list(dict.fromkeys(one for value in given for one in (value if isinstance(value, list) else [value])))
+
+    def question_for(self, name: str) -> str:
+        """The question for an argument that a sentence leaves out."""
+        if name in self.ask:
+            return self.ask[name]
+        parameter = self.arguments[name]
+        listed = (parameter.items or parameter).enum is not None
+        return f"{'Which' if listed else 'What'} {'one' if name == 'name' and listed else name.replace('_', ' ')}?"
 
     def json_schema(self) -> dict[str, Any]:
         """The arguments object as plain JSON Schema, which allows no other keys."""

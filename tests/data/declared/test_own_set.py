@@ -17,6 +17,7 @@ from forge.data.views import dataset_without_prompts
 from forge.errors import ForgeError
 from forge.tools.declared.checking import read_sound_tools
 from forge.tools.declared.schema import DeclaredPersona, DeclaredTool
+from forge.tools.said import missing_argument, narrowed_schema
 from tests.support.own_tools import TOOLS_YAML, declare_own_tools
 from tests.support.tiny_models import tiny_tokenizer
 
@@ -53,7 +54,8 @@ def test_a_models_metadata_name_what_its_calls_need(tmp_path: Path) -> None:
     own = declare_own_tools(tmp_path)
     told = own.metadata()
     assert set(told) == {"declared_tools", "declared_personas"}
-    assert all(not {"run", "examples", "synonyms", "values"} & tool.keys() for tool in told["declared_tools"])
+    assert not any("run" in tool for tool in told["declared_tools"])
+    assert [len(tool.get("examples", ())) for tool in told["declared_tools"]] == [3, 2, 0]
     read = [DeclaredTool.model_validate(tool) for tool in json.loads(json.dumps(told["declared_tools"]))]
     for declared, kept in zip(own.tools, read, strict=True):
         assert (kept.name, kept.parameters, kept.results, kept.ask) == (
@@ -62,6 +64,10 @@ def test_a_models_metadata_name_what_its_calls_need(tmp_path: Path) -> None:
             declared.results,
             declared.ask,
         )
+    for said in ("turn off the caffé lamp", "make it 70", "let people in at the shed"):
+        for declared, kept in zip(own.tools[:2], read[:2], strict=True):
+            assert narrowed_schema(kept, said, bool) == narrowed_schema(declared, said, bool)
+            assert missing_argument(kept, said) == missing_argument(declared, said)
     butler = DeclaredPersona.model_validate(told["declared_personas"][0])
     assert (butler.prompt, len(butler.examples)) == ("Be a butler.", 1)
 
