@@ -24,11 +24,13 @@ from transformers import PreTrainedTokenizerFast
 from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
 from forge.errors import ForgeError
+from forge.tools.declared.forms import CallForm, FormIndex
 from forge.tools.declared.schema import DeclaredTool, Parameter
-from forge.tools.said import CONSTANTS, digits_said, missing_argument, narrowed_schema
+from forge.tools.said import CONSTANTS, digits_said, narrowed_schema
 
 LONGEST_TEXT = 200  # characters of a text whose schema says nothing of its length
 MOST_ITEMS = 16  # of an array whose schema says nothing of it
+MOST_STARTS = 64  # grammars of sets of tools that are kept
 LARGEST_NUMBER = 10**15  # without a bound a call could hold 1e999, which is no number once it is read
 # Compact JSON; a control character, which would be a line break in the result, has no escape and so cannot occur.
 _COMPACT = {"whitespace_flexible": False, "json_allowed_escapes": '"\\'}
@@ -50,12 +52,25 @@ def _any_word(name: str, said: str) -> None:
 
 @dataclass(frozen=True)
 class _Narrowing:
-    """What the values of a call are narrowed to: what was said, words by the name of a tool and what was said, and
-    whether the model can write a text."""
+    """What calls are narrowed to: what was said, words by the name of a tool and what was said, whether the model can
+    write a text, and the forms that what was said is about."""
 
     said: str
     words: WordsOfCall
     spells: Callable[[str], bool]
+    forms: Sequence[CallForm]
+
+    def schemas(self, tool: DeclaredTool) -> list[dict[str, Any]]:
+        """Of a tool's forms those of which every argument was said."""
+        found = [narrowed_schema(form, self.said, self.spells) for form in self.forms if form.tool is tool]
+        return [schema for schema in found if not isinstance(schema, str)]
+
+    def missing(self, tool: DeclaredTool) -> str | None:
+        """The argument for which must be asked: of the nearest form, where no form is complete."""
+        if self.schemas(tool):
+            return None
+        found = (narrowed_schema(form, self.said, self.spells) for form in self.forms if form.tool is tool)
+        return next((name for name in found if isinstance(name, str) and name in tool.required), None)
 
 
 class CallMatcher:
@@ -146,25 +161,42 @@ class CallGrammar:
             if fault:
                 raise ForgeError(f"{tool.name}: its calls cannot be held to its schema: {_one_line_of(fault)}")
         self._tools, self._tokenizer, self._spelled, self._words = tuple(tools), tokenizer, spelled, words
-        self._start = LLMatcher(spelled, _lark_of_tools(tools))
-        if self._start.is_error():
-            raise ForgeError(f"no grammar of {len(tools)} tools: {_one_line_of(self._start.get_error())}")
+        self._index = FormIndex([tool for tool in tools if tool.narrows])
+        self._starts: dict[tuple[str, ...], LLMatcher] = {}
+        if self._start(self.names).is_error():
+            raise ForgeError(f"no grammar of {len(tools)} tools: {_one_line_of(self._start(self.names).get_error())}")
 
     def begin(self, said: str | None = None) -> CallMatcher:
-        """A call of which nothing is written yet. ``said``: the conversation, to whose numbers, names and words its
-        values are narrowed (`forge.tools.said`) as soon as its tool is named; None narrows nothing."""
-        narrow = None if said is None else partial(self._narrowed, said)
-        return CallMatcher(self._start.deep_copy(), self._width, narrow)
+        """A call of which nothing is written yet. ``said``: the conversation, a turn a line, to whose numbers, names
+        and words its values are narrowed (`forge.tools.said`) as soon as its tool is named, and of tools with examples
+        the forms to those that it is about; None narrows nothing."""
+        if said is None:
+            return CallMatcher(self._start(self.names).deep_copy(), self._width, None)
+        forms = self._index.nearest(said)
+        about = {form.tool.name for form in forms}
+        names = tuple(tool.name for tool in self._tools if not tool.narrows or tool.name in about) or self.names
+        return CallMatcher(self._start(names).deep_copy(), self._width, partial(self._narrowed, said, forms, names))
 
-    def _narrowed(self, said: str, taken: Sequence[int]) -> tuple[LLMatcher, str] | None:
+    def _start(self, names: tuple[str, ...]) -> LLMatcher:
+        if names not in self._starts:
+            if len(self._starts) >= MOST_STARTS:
+                self._starts.clear()
+            tools = [tool for tool in self._tools if tool.name in names]
+            self._starts[names] = LLMatcher(self._spelled, _lark_of_tools(tools))
+        return self._starts[names]
+
+    def _narrowed(
+        self, said: str, forms: Sequence[CallForm], names: Sequence[str], taken: Sequence[int]
+    ) -> tuple[LLMatcher, str] | None:
         name = str(self._tokenizer.decode(list(taken))).partition(" ")[0]
-        if name not in self.names:
+        if name not in names:
             return None
-        begun = [tool for tool in self._tools if tool.name.startswith(name)]  # set_light may become set_lights
-        found = LLMatcher(self._spelled, _lark_of_tools(begun, _Narrowing(said, self._words, self._spells)))
+        narrowing = _Narrowing(said, self._words, self._spells, forms)
+        begun = [tool for tool in self._tools if tool.name in names and tool.name.startswith(name)]
+        found = LLMatcher(self._spelled, _lark_of_tools(begun, narrowing))  # set_light may become set_lights
         if found.is_error() or found.try_consume_tokens(list(taken)) != len(taken):
             return None
-        missing = missing_argument(begun[0], said) if len(begun) == 1 and begun[0].narrows else None
+        missing = narrowing.missing(begun[0]) if len(begun) == 1 else None
         return found, "" if missing is None else begun[0].question_for(missing)
 
     def _spells(self, text: str) -> bool:
@@ -199,33 +231,36 @@ def _lark_of_tools(tools: Sequence[DeclaredTool], narrowing: _Narrowing | None =
     """The grammar in llguidance's dialect of Lark: one alternative a tool."""
     rules = [f"start: {' | '.join(f't{i}' for i in range(len(tools)))}"]
     for i, tool in enumerate(tools):
-        prefix = json.dumps(f"{tool.name} ")
-        if tool.plain is not None:
-            terminal = _terminal_of_text(tool.arguments[tool.plain])
-            if narrowing is not None:
-                terminal = _narrowed_terminal(tool, terminal, narrowing)
-            rules += [f"t{i}: {prefix} TEXT{i}", f"TEXT{i}: {terminal}"]
-        else:
-            schema = tool.json_schema()
-            if narrowing is not None and tool.narrows:
-                schema = narrowed_schema(tool, narrowing.said, narrowing.spells)
-            rules += [
-                f"t{i}: {prefix} a{i}",
-                f"a{i}: %json {json.dumps({**_bounded_object(schema), 'x-guidance': _COMPACT})}",
-            ]
+        schemas = narrowing.schemas(tool) if narrowing is not None and tool.narrows else []
+        rules += _rules_of_tool(i, tool, schemas or [tool.json_schema()], narrowing)
     return LLMatcher.grammar_from_lark("\n".join(rules) + "\n")
 
 
-def _narrowed_terminal(tool: DeclaredTool, text: str, by: _Narrowing) -> str:
-    """A terminal: what a tool that takes one text may be given. A piece of the conversation where examples show what is
+def _rules_of_tool(
+    i: int, tool: DeclaredTool, schemas: Sequence[dict[str, Any]], narrowing: _Narrowing | None
+) -> list[str]:
+    prefix, forms = json.dumps(f"{tool.name} "), range(len(schemas))
+    if tool.plain is not None:
+        terminals = [_terminal_of_plain(tool, schema["properties"][tool.plain], narrowing) for schema in schemas]
+        return [f"t{i}: {prefix} TEXT{i}", f"TEXT{i}: {' | '.join(terminals)}"]
+    bounded = [json.dumps({**_bounded_object(schema), "x-guidance": _COMPACT}) for schema in schemas]
+    alternatives = " | ".join(f"{prefix} a{i}_{form}" for form in forms)
+    return [f"t{i}: {alternatives}", *(f"a{i}_{form}: %json {bounded[form]}" for form in forms)]
+
+
+def _terminal_of_plain(tool: DeclaredTool, schema: dict[str, Any], narrowing: _Narrowing | None) -> str:
+    """A terminal: what a tool that takes one text may be given. Pieces of the conversation where examples show what is
     taken from it, else a text whose numbers, and whose words where some are known, were said."""
-    if tool.narrows:
-        values = narrowed_schema(tool, by.said, by.spells)["properties"][tool.plain].get("enum")
-        return text if values is None else " | ".join(json.dumps(value, ensure_ascii=False) for value in values)
-    digits, words = digits_said(by.said), by.words(tool.name, by.said)
+    values = [schema["const"]] if "const" in schema else schema.get("enum")
+    if values is not None:
+        return " | ".join(json.dumps(value, ensure_ascii=False) for value in values)
+    text = _terminal_of_text(tool.arguments[tool.plain or ""])
+    if narrowing is None or tool.narrows:
+        return text
+    digits, words = digits_said(narrowing.said), narrowing.words(tool.name, narrowing.said)
     for kind, runs in (("0-9", None if digits is None else digits | CONSTANTS), (_LETTER, words)):
         if runs is not None:
-            text += f" & {_terminal_of_runs(kind, filter(by.spells, runs))}"
+            text += f" & {_terminal_of_runs(kind, filter(narrowing.spells, runs))}"
     return text
 
 
@@ -247,9 +282,9 @@ def _bounded_object(schema: dict[str, Any]) -> dict[str, Any]:
 
 
 def _bounded(schema: dict[str, Any]) -> dict[str, Any]:
-    kind = schema["type"]
-    if "enum" in schema:
+    if "enum" in schema or "const" in schema:
         return schema
+    kind = schema["type"]
     if kind == "string":
         bounded = {"maxLength": LONGEST_TEXT, **schema}
         wide = _NEGATED_CLASS.search(schema.get("pattern", ""))

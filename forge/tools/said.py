@@ -14,7 +14,8 @@ from typing import Any
 
 import regex
 
-from forge.tools.declared.schema import DeclaredTool, refuse_value
+from forge.tools.declared.forms import CallForm
+from forge.tools.declared.schema import DeclaredTool, Parameter, refuse_value
 from forge.tools.drawing import number_in_words
 
 # Numbers that a sum may need though nobody says them: small ones, and of units.
@@ -64,46 +65,47 @@ def pieces_said(text: str) -> list[str] | None:
     return [piece for piece in found if piece]
 
 
-def narrowed_schema(tool: DeclaredTool, text: str, spells: Callable[[str], bool]) -> dict[str, Any]:
-    """The schema of a tool's arguments with no values but those that a text says, that an example brings along, or
-    that the tool lists with a word for it that is said. An argument of which nothing is said may hold whatever its
-    schema allows. ``spells``: whether the model can write a text."""
+def narrowed_schema(form: CallForm, text: str, spells: Callable[[str], bool]) -> dict[str, Any] | str:
+    """The schema of a form's arguments with no values but those that a text says, or the name of the first argument of
+    which it says none. ``spells``: whether the model can write a text."""
+    tool = form.tool
     schema = tool.json_schema()
-    narrowed = {}
-    for name, parameter in tool.arguments.items():
-        item = parameter.items or parameter
-        values = _values_said(tool, name, text)
-        fit = [value for value in values or () if refuse_value(item, value) is None and spells(str(value))]
-        own = schema["properties"][name]
-        if fit:
-            short = {"enum": fit, "type": item.type}
-            own = {**own, "items": short} if parameter.items else short
-        narrowed[name] = own
-    return {**schema, "properties": narrowed}
+    narrowed: dict[str, Any] = {}
+    for name in tool.arguments:
+        if name in form.arguments:
+            narrowed[name] = {"const": form.arguments[name]}
+        elif name in form.slots:
+            values = _values_said(tool, name, text, spells)
+            if values == []:
+                return name
+            narrowed[name] = schema["properties"][name] if values is None else _one_of(values, tool.arguments[name])
+    return {**schema, "properties": narrowed, "required": list(narrowed)}
 
 
-def missing_argument(tool: DeclaredTool, text: str) -> str | None:
-    """The first required argument of which a text says no value, and no example brings one along."""
-    return next((name for name in tool.required if _values_said(tool, name, text) == []), None)
+def _one_of(values: list[Any], parameter: Parameter) -> dict[str, Any]:
+    short = {"enum": values, "type": (parameter.items or parameter).type}
+    return {**parameter.json_schema(), "items": short} if parameter.items else short
 
 
-def _values_said(tool: DeclaredTool, name: str, text: str) -> list[Any] | None:
+def _values_said(tool: DeclaredTool, name: str, text: str, spells: Callable[[str], bool]) -> list[Any] | None:
     """Values that an argument, or an item of it, may have after a text; None for any."""
     parameter = tool.arguments[name]
-    item, known, listed = parameter.items or parameter, tool.values_of_examples(name), tool.values.get(name)
+    item = parameter.items or parameter
     if item.type == "boolean":
         return None
+    values: list[Any]
     if item.enum is not None:
         said = values_mentioned(tool, item.enum, text)
-        return [value for value in item.enum if value in said or value in known]
-    if isinstance(listed, tuple):
-        said = values_mentioned(tool, listed, text)
-        known += [value for value in listed if value in said]
-    if item.type == "string":
-        pieces = pieces_said(text)
-        return None if pieces is None else list(dict.fromkeys([*known, *pieces]))
-    digits = digits_said(text)
-    return None if digits is None else list(dict.fromkeys([*known, *_numbers_said(text, digits, item.type)]))
+        values = [value for value in item.enum if value in said]
+    else:
+        listed = tool.listed_with_words(name)
+        mentioned = values_mentioned(tool, listed, text)
+        values = [value for value in listed if value in mentioned]
+        found = pieces_said(text) if item.type == "string" else numbers_said(text, item.type)
+        if found is None:
+            return None
+        values = list(dict.fromkeys([*values, *found]))
+    return [value for value in values if refuse_value(item, value) is None and spells(str(value))]
 
 
 def values_mentioned(tool: DeclaredTool, values: Sequence[Any], text: str) -> set[Any]:
@@ -127,8 +129,12 @@ def _is_mentioned(name: str, text: str) -> bool:
     return regex.search(pattern, text) is not None
 
 
-def _numbers_said(text: str, digits: frozenset[str], kind: str) -> list[int | float]:
-    """Numbers that runs of digits may be, negative ones where a minus is said, and with kind "number" decimals."""
+def numbers_said(text: str, kind: str) -> list[int | float] | None:
+    """Numbers that a text says, negative ones where a minus is said, and with kind "number" decimals; None where one is
+    said whose digits stand nowhere."""
+    digits = digits_said(text)
+    if digits is None:
+        return None
     found: list[int | float] = sorted(int(run) for run in digits if len(run) <= 16)
     if kind == "number":
         found += [float(f"{whole}.{part}") for whole, part in re.findall(r"(?<!\d)(\d{1,15})[.,](\d{1,9})(?!\d)", text)]

@@ -10,6 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forge.tools import Toolbox
+from forge.tools.declared.forms import CallForm, forms_of_tool
 from forge.tools.declared.schema import DeclaredTool
 from forge.tools.drawing import number_in_words, write_number_as_people_do
 from forge.tools.said import MOST_PIECES, digits_said, narrowed_schema, pieces_said, values_mentioned
@@ -30,14 +31,26 @@ LIGHT = DeclaredTool.model_validate(
             "required": ["name"],
         },
         "synonyms": {"desk lamp": ["work light"]},
-        "examples": [{"say": "dim the {name}", "arguments": {"brightness": 30}}],
+        "examples": [
+            {"say": "dim the {name}", "arguments": {"brightness": 30}},
+            "set the {name} to {brightness}, {warmth} warm, {on}, as {label}, in the {zones}",
+        ],
     }
 )
 
 
+DIM, WHOLE = forms_of_tool(LIGHT)
+
+
 def _narrowed(text: str, name: str) -> Any:
-    found = narrowed_schema(LIGHT, text, lambda value: "ß" not in value)["properties"][name]
-    return found.get("items", found).get("enum")
+    """Values of one argument, or its own name where the text says none."""
+    form = CallForm(LIGHT, {}, (name,), ())
+    found = narrowed_schema(form, text, lambda value: "ß" not in value)
+    return (
+        found
+        if isinstance(found, str)
+        else found["properties"][name].get("items", found["properties"][name]).get("enum")
+    )
 
 
 @given(st.integers(0, 2**40), st.integers(0))
@@ -86,20 +99,28 @@ def test_a_value_is_mentioned_by_name_synonym_typo_or_a_word_of_its_own() -> Non
         assert values_mentioned(LIGHT, names, text) == wanted, text
 
 
-def test_a_schema_is_narrowed_to_what_was_said() -> None:
+def test_values_are_those_that_were_said() -> None:
     said = "dim the hall light to 45, label it cosy, 2.5 warm"
     assert _narrowed(said, "name") == ["hall light"]
-    assert set(_narrowed(said, "brightness")) == {30, 45, 2, 5, 25}
+    assert set(_narrowed(said, "brightness")) == {45, 2, 5, 25}
     assert 2.5 in _narrowed(said, "warmth")
     assert "cosy" in _narrowed(said, "label")
     assert all(len(piece) <= 12 and piece in said for piece in _narrowed(said, "label"))
     assert _narrowed("the garage", "zones") == ["garage"]
     assert _narrowed("set it to -5", "warmth") == [5, -5]
-    # of what nothing is said, anything goes; and what cannot be written is no value
-    assert _narrowed("turn it on", "name") == ["kitchen light", "hall light", "desk lamp"]
-    assert _narrowed("turn it on", "brightness") == [30]
+    assert _narrowed(said, "on") is None
+    assert _narrowed("half of it", "brightness") is None
     assert _narrowed("Gruß dich", "label") == ["dich"]
-    assert narrowed_schema(LIGHT, said, lambda value: True)["properties"]["on"] == {"type": "boolean"}
+    for name in ("name", "brightness", "zones"):
+        assert _narrowed("turn it on", name) == name
+
+
+def test_a_form_has_its_own_arguments_and_no_others() -> None:
+    found = narrowed_schema(DIM, "dim the hall light to 45", bool)
+    assert isinstance(found, dict)
+    assert list(found["properties"]) == found["required"] == ["name", "brightness"]
+    assert found["properties"]["brightness"] == {"const": 30}
+    assert narrowed_schema(WHOLE, "dim the hall light to 45", bool) == "zones"
 
 
 def test_words_come_in_every_case_and_without_the_plural() -> None:

@@ -8,7 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from forge.files import read_json, read_jsonl
-from forge.tools.declared.schema import DeclaredPersona, DeclaredTool, Example
+from forge.tools.declared.forms import forms_of_tool
+from forge.tools.declared.schema import DeclaredPersona, DeclaredTool
 
 Row = dict[str, Any]
 DECLARED_FILE = "tools.json"
@@ -56,24 +57,13 @@ class OwnTools:
 
 
 def _what_narrows(tool: DeclaredTool) -> dict[str, Any]:
-    """What says which values a call may have after a conversation (`forge.tools.said`): synonyms, listed values that
-    have some, and of the examples the fewest that bring along every value that they do."""
+    """What says which calls may be made after a conversation (`forge.model.constrain`): the forms of its calls, each
+    with the words of its examples, synonyms, and the listed values that have some."""
     if not tool.narrows:
         return {}
-    kept: list[Example] = []
-    brought: set[tuple[str, str]] = set()
-    for example in tool.examples:
-        brings = {(name, repr(value)) for name, value in example.arguments.items()}
-        if not kept or not brings <= brought:
-            kept.append(example)
-            brought |= brings
-    listed = {
-        name: [value for value in values if tool.synonyms_for(value)]
-        for name, values in tool.values.items()
-        if isinstance(values, tuple)
-    }
+    listed = {name: tool.listed_with_words(name) for name in tool.values}
     return {
-        "examples": [example.model_dump(mode="json", exclude_defaults=True) for example in kept],
+        "examples": [form.example().model_dump(mode="json", exclude_defaults=True) for form in forms_of_tool(tool)],
         "synonyms": synonyms_as_pairs(tool),
         "values": {name: values for name, values in listed.items() if values},
     }

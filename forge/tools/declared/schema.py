@@ -329,10 +329,10 @@ class DeclaredTool(_Declared):
         patterns = [(parameter.items or parameter).pattern for parameter in self.arguments.values()]
         return bool(self.examples and patterns) and not any(patterns)
 
-    def values_of_examples(self, name: str) -> list[Any]:
-        """Values of an argument, or items of it, that examples bring along though their sentences do not say them."""
-        given = [example.arguments[name] for example in self.examples if name in example.arguments]
-        return list(dict.fromkeys(one for value in given for one in (value if isinstance(value, list) else [value])))
+    def listed_with_words(self, name: str) -> list[Any]:
+        """Values that are listed for an argument and have synonyms."""
+        listed = self.values.get(name)
+        return [value for value in listed if self.synonyms_for(value)] if isinstance(listed, tuple) else []
 
     def question_for(self, name: str) -> str:
         """The question for an argument that a sentence leaves out."""

@@ -16,8 +16,9 @@ from forge.data.render import ID
 from forge.data.views import dataset_without_prompts
 from forge.errors import ForgeError
 from forge.tools.declared.checking import read_sound_tools
+from forge.tools.declared.forms import forms_of_tool
 from forge.tools.declared.schema import DeclaredPersona, DeclaredTool
-from forge.tools.said import missing_argument, narrowed_schema
+from forge.tools.said import narrowed_schema
 from tests.support.own_tools import TOOLS_YAML, declare_own_tools
 from tests.support.tiny_models import tiny_tokenizer
 
@@ -66,8 +67,10 @@ def test_a_models_metadata_name_what_its_calls_need(tmp_path: Path) -> None:
         )
     for said in ("turn off the caffé lamp", "make it 70", "let people in at the shed"):
         for declared, kept in zip(own.tools[:2], read[:2], strict=True):
-            assert narrowed_schema(kept, said, bool) == narrowed_schema(declared, said, bool)
-            assert missing_argument(kept, said) == missing_argument(declared, said)
+            pairs = zip(forms_of_tool(kept), forms_of_tool(declared), strict=True)
+            for form, whole in pairs:
+                assert (form.words, form.slots) == (whole.words, whole.slots)
+                assert narrowed_schema(form, said, bool) == narrowed_schema(whole, said, bool)
     butler = DeclaredPersona.model_validate(told["declared_personas"][0])
     assert (butler.prompt, len(butler.examples)) == ("Be a butler.", 1)
 
