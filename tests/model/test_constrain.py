@@ -285,7 +285,8 @@ def _asks(tool: DeclaredTool, said: str) -> str:
 def test_what_was_not_said_is_asked_for() -> None:
     tools = {tool.name: tool for tool in read_tools_file(HOME).tools}
     assert _asks(tools["set_light"], "make the light 40 percent bright") == "Which light?"
-    assert _asks(tools["set_light"], "make the hall light bright") == ""  # some examples leave the number unsaid
+    assert _asks(tools["set_light"], "make the hall light bright") == "How bright?"
+    assert _asks(tools["set_light"], "dim the hall light") == ""  # its form brings the number along
     assert _asks(tools["set_volume"], "turn the music in the kitchen up to 30") == ""
     assert _asks(LIGHT, "make it brighter") == ""  # without examples nothing is known of what is said
 
@@ -326,15 +327,15 @@ def test_a_name_that_begins_another_is_no_end() -> None:
             {
                 "name": name,
                 "parameters": {"properties": {"n": {"type": "integer"}}, "required": ["n"]},
-                "examples": ["{n}"],
+                "examples": ["take {n}"],
             }
         )
         for name in ("set", "set_all")
     )
     grammar = CallGrammar(tiny_tokenizer(), tools)
     for name in ("set", "set_all"):
-        assert _is_written(grammar, f'{name} {{"n":7}}', "seven")
-        assert not _is_written(grammar, f'{name} {{"n":8}}', "seven")
+        assert _is_written(grammar, f'{name} {{"n":7}}', "take seven")
+        assert not _is_written(grammar, f'{name} {{"n":8}}', "take seven")
 
 
 def test_the_decoder_takes_what_was_said_from_the_conversation() -> None:

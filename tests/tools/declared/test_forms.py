@@ -58,7 +58,7 @@ def test_what_a_conversation_is_about(said: str, wanted: tuple[str, dict[str, ob
 
 def test_few_forms_are_near_and_none_where_no_word_is_shared() -> None:
     index = FormIndex(TOOLS)
-    assert [_named(form) for form in index.nearest("mute the bathroom")][0] == ("set_volume", {"volume": 0})
+    assert next(map(_named, index.nearest("mute the bathroom"))) == ("set_volume", {"volume": 0})
     assert len(index.nearest("please set it to 30")) <= NEAREST
     assert index.nearest("xyzzy") == []
     assert index.nearest("") == FormIndex([]).nearest("mute the bathroom") == []
