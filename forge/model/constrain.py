@@ -11,6 +11,7 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -24,9 +25,10 @@ from transformers import PreTrainedTokenizerFast
 from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
 from forge.errors import ForgeError
+from forge.tools.calls import parse_call
 from forge.tools.declared.forms import CallForm, FormIndex
 from forge.tools.declared.schema import DeclaredTool, Parameter
-from forge.tools.said import CONSTANTS, digits_said, narrowed_schema
+from forge.tools.said import CONSTANTS, digits_said, narrowed_schema, schema_without_calls
 
 LONGEST_TEXT = 200  # characters of a text whose schema says nothing of its length
 MOST_ITEMS = 16  # of an array whose schema says nothing of it
@@ -50,6 +52,9 @@ def _any_word(name: str, said: str) -> None:
     return None
 
 
+_Forms = list[tuple[CallForm, dict[str, Any] | str]]  # each with its schema, or the argument that was not said
+
+
 @dataclass(frozen=True)
 class _Narrowing:
     """What calls are narrowed to: what was said, words by the name of a tool and what was said, whether the model can
@@ -58,19 +63,18 @@ class _Narrowing:
     said: str
     words: WordsOfCall
     spells: Callable[[str], bool]
-    forms: Sequence[CallForm]
+    forms: _Forms
 
     def schemas(self, tool: DeclaredTool) -> list[dict[str, Any]]:
         """Of a tool's forms those of which every argument was said."""
-        found = [narrowed_schema(form, self.said, self.spells) for form in self.forms if form.tool is tool]
-        return [schema for schema in found if not isinstance(schema, str)]
+        return [schema for form, schema in self.forms if form.tool is tool and not isinstance(schema, str)]
 
     def missing(self, tool: DeclaredTool) -> str | None:
         """The argument for which must be asked: of the nearest form, where no form is complete."""
         if self.schemas(tool):
             return None
-        found = (narrowed_schema(form, self.said, self.spells) for form in self.forms if form.tool is tool)
-        return next((name for name in found if isinstance(name, str) and name in tool.required), None)
+        names = (name for form, name in self.forms if form.tool is tool and isinstance(name, str))
+        return next((name for name in names if name in tool.required), None)
 
 
 class CallMatcher:
@@ -161,21 +165,48 @@ class CallGrammar:
             if fault:
                 raise ForgeError(f"{tool.name}: its calls cannot be held to its schema: {_one_line_of(fault)}")
         self._tools, self._tokenizer, self._spelled, self._words = tuple(tools), tokenizer, spelled, words
+        self._by_name = {tool.name: tool for tool in tools}
         self._index = FormIndex([tool for tool in tools if tool.narrows])
         self._starts: dict[tuple[str, ...], LLMatcher] = {}
         if self._start(self.names).is_error():
             raise ForgeError(f"no grammar of {len(tools)} tools: {_one_line_of(self._start(self.names).get_error())}")
 
-    def begin(self, said: str | None = None) -> CallMatcher:
-        """A call of which nothing is written yet. ``said``: the conversation, a turn a line, to whose numbers, names
-        and words its values are narrowed (`forge.tools.said`) as soon as its tool is named, and of tools with examples
-        the forms to those that it is about; None narrows nothing."""
+    def begin(self, said: str | None = None, asked: str | None = None, *, made: Sequence[str] = ()) -> CallMatcher:
+        """A call of which nothing is written yet.
+
+        Args:
+            said: the conversation, a turn a line, to whose numbers and words the text of a built-in tool is narrowed
+                as soon as it is named (`forge.tools.said`); None narrows nothing.
+            asked: the user's part of it, default all: calls of tools with examples are of a form that it is about, and
+                hold what it says.
+            made: calls that the answer has made already. None is made again where what was said asks for others.
+        """
         if said is None:
             return CallMatcher(self._start(self.names).deep_copy(), self._width, None)
-        forms = self._index.nearest(said)
-        about = {form.tool.name for form in forms}
+        asked = said if asked is None else asked
+        forms = self._forms_left(asked, made) or self._with_schemas(self._index.nearest(asked), asked)
+        narrowing = _Narrowing(said, self._words, self._spells, forms)
+        about = {form.tool.name for form, _ in forms}
         names = tuple(tool.name for tool in self._tools if not tool.narrows or tool.name in about) or self.names
-        return CallMatcher(self._start(names).deep_copy(), self._width, partial(self._narrowed, said, forms, names))
+        return CallMatcher(self._start(names).deep_copy(), self._width, partial(self._narrowed, narrowing, names))
+
+    def _with_schemas(self, forms: Iterable[CallForm], asked: str) -> _Forms:
+        return [(form, narrowed_schema(form, asked, self._spells)) for form in forms]
+
+    def _forms_left(self, asked: str, made: Sequence[str]) -> _Forms:
+        """What is asked for beside the calls that were made: of each part of what was said the nearest form only, lest
+        after `lock the shed` it be unlocked."""
+        calls = []
+        for text in made:
+            with suppress(ForgeError):  # of a tool that is not among these
+                calls.append(parse_call(text, self._by_name))
+        if not calls:
+            return []
+        left = [
+            (form, schema if isinstance(schema, str) else schema_without_calls(form, schema, calls))
+            for form, schema in self._with_schemas(self._index.nearest(asked, 1), asked)
+        ]
+        return [(form, schema) for form, schema in left if schema is not None]
 
     def _start(self, names: tuple[str, ...]) -> LLMatcher:
         if names not in self._starts:
@@ -186,12 +217,11 @@ class CallGrammar:
         return self._starts[names]
 
     def _narrowed(
-        self, said: str, forms: Sequence[CallForm], names: Sequence[str], taken: Sequence[int]
+        self, narrowing: _Narrowing, names: Sequence[str], taken: Sequence[int]
     ) -> tuple[LLMatcher, str] | None:
         name = str(self._tokenizer.decode(list(taken))).partition(" ")[0]
         if name not in names:
             return None
-        narrowing = _Narrowing(said, self._words, self._spells, forms)
         begun = [tool for tool in self._tools if tool.name in names and tool.name.startswith(name)]
         found = LLMatcher(self._spelled, _lark_of_tools(begun, narrowing))  # set_light may become set_lights
         if found.is_error() or found.try_consume_tokens(list(taken)) != len(taken):

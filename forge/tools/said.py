@@ -8,14 +8,14 @@ learning).
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
 
 import regex
 
 from forge.tools.declared.forms import CallForm
-from forge.tools.declared.schema import DeclaredTool, Parameter, refuse_value
+from forge.tools.declared.schema import DeclaredTool, refuse_value
 from forge.tools.drawing import number_in_words
 
 # Numbers that a sum may need though nobody says them: small ones, and of units.
@@ -78,13 +78,48 @@ def narrowed_schema(form: CallForm, text: str, spells: Callable[[str], bool]) ->
             values = _values_said(tool, name, text, spells)
             if values == []:
                 return name
-            narrowed[name] = schema["properties"][name] if values is None else _one_of(values, tool.arguments[name])
+            narrowed[name] = schema["properties"][name] if values is None else _one_of(tool, name, values, text)
     return {**schema, "properties": narrowed, "required": list(narrowed)}
 
 
-def _one_of(values: list[Any], parameter: Parameter) -> dict[str, Any]:
-    short = {"enum": values, "type": (parameter.items or parameter).type}
-    return {**parameter.json_schema(), "items": short} if parameter.items else short
+def schema_without_calls(
+    form: CallForm, schema: dict[str, Any], calls: Sequence[tuple[str, Mapping[str, Any]]]
+) -> dict[str, Any] | None:
+    """A narrowed schema that calls, (name, arguments) each, no longer fit, because one argument must be another than
+    theirs: one of an `enum` if it can be, else a number, else a text of other words. None where none can be."""
+    own = [
+        arguments
+        for name, arguments in calls
+        if name == form.tool.name
+        and arguments.keys() == form.arguments.keys() | set(form.slots)
+        and all(arguments[key] == value for key, value in form.arguments.items())
+    ]
+    if not own:
+        return schema
+    listed = [slot for slot in form.slots if form.tool.arguments[slot].enum is not None]
+    texts = [slot for slot in form.slots if form.tool.arguments[slot].free]
+    for slot in [*listed, *(s for s in form.slots if s not in listed and s not in texts), *texts]:
+        known = [call[slot] for call in own]
+        words = {word for value in known if slot in texts for word in str(value).lower().split()}
+        values = schema["properties"][slot].get("enum", ())
+        left = [v for v in values if v not in known and words.isdisjoint(str(v).lower().split())]
+        if left:
+            return {**schema, "properties": {**schema["properties"], slot: {"enum": left}}}
+    return None
+
+
+def _one_of(tool: DeclaredTool, name: str, values: list[Any], text: str) -> dict[str, Any]:
+    """A schema of these values. Of a list of an `enum`: all that were mentioned last, in their order."""
+    parameter = tool.arguments[name]
+    if parameter.items is None:
+        return {"enum": values, "type": parameter.type}
+    known = parameter.items.enum or ()
+    lines = (values_mentioned(tool, known, line) for line in reversed(text.splitlines()))
+    last = next((said for said in lines if said), {})
+    together = sorted(last, key=lambda value: last[value])
+    if together and refuse_value(parameter, together) is None:
+        return {"const": together}
+    return {**parameter.json_schema(), "items": {"enum": values, "type": parameter.items.type}}
 
 
 def _values_said(tool: DeclaredTool, name: str, text: str, spells: Callable[[str], bool]) -> list[Any] | None:
@@ -108,25 +143,28 @@ def _values_said(tool: DeclaredTool, name: str, text: str, spells: Callable[[str
     return [value for value in values if refuse_value(item, value) is None and spells(str(value))]
 
 
-def values_mentioned(tool: DeclaredTool, values: Sequence[Any], text: str) -> set[Any]:
-    """Which values a text speaks of: by name or synonym, a typo allowed, or by a word that no other of them has."""
+def values_mentioned(tool: DeclaredTool, values: Sequence[Any], text: str) -> dict[Any, int]:
+    """Which values a text speaks of, and where first: by name or synonym, a typo allowed, or by a word that no other of
+    them has."""
     text = text[-_HEARD:]
     words = {value: {word.lower() for word in re.findall(r"\w{3,}", str(value))} for value in values}
-    found = set()
+    found = {}
     for value in values:
         others: set[str] = set().union(*(words[other] for other in values if other != value))
         names = [str(value).replace("_", " "), *tool.synonyms_for(value), *sorted(words[value] - others)]
-        if any(_is_mentioned(name, text) for name in names):
-            found.add(value)
+        places = [place for name in names if (place := _place_of_mention(name, text)) >= 0]
+        if places:
+            found[value] = min(places)
     return found
 
 
 @lru_cache(maxsize=4096)  # tools of one home have the same rooms
-def _is_mentioned(name: str, text: str) -> bool:
+def _place_of_mention(name: str, text: str) -> int:
     # A letter more, less, other, or two swapped, which is one less and one more.
     cost = 0 if len(name) < 5 or any(letter.isdigit() for letter in name) else 2
-    pattern = rf"(?i)(?<!\w)(?:{regex.escape(name)}){{1i+1d+2s<={cost}}}(?!\w)"
-    return regex.search(pattern, text) is not None
+    pattern = rf"(?i)(?<!\w)(?:{regex.escape(name)}){{i<=1,d<=1,1i+1d+2s<={cost}}}(?!\w)"
+    found = regex.search(pattern, text)
+    return -1 if found is None else int(found.start())
 
 
 def numbers_said(text: str, kind: str) -> list[int | float] | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from itertools import combinations
 from pathlib import Path
 from typing import Any
@@ -338,24 +339,37 @@ def test_a_name_that_begins_another_is_no_end() -> None:
         assert not _is_written(grammar, f'{name} {{"n":8}}', "take seven")
 
 
-def test_the_decoder_takes_what_was_said_from_the_conversation() -> None:
+def test_the_decoder_takes_what_was_said_from_the_conversation(monkeypatch: pytest.MonkeyPatch) -> None:
     """Its results included: the call after a result may have its numbers."""
-    heard: list[str | None] = []
+    heard: list[tuple[str | None, str | None, Sequence[str]]] = []
 
     class Listening(CallGrammar):
-        def begin(self, said: str | None = None) -> CallMatcher:
-            heard.append(said)
-            return super().begin(said)
+        def begin(self, said: str | None = None, asked: str | None = None, *, made: Sequence[str] = ()) -> CallMatcher:
+            heard.append((said, asked, made))
+            return super().begin(said, asked, made=made)
 
     prompt = [ID["user"], *tokenize_text(tiny_tokenizer(), "What is 12 + 30?"), ID["assistant"]]
+    script_engine(monkeypatch, "[call]", "status {}", "[result]", "[call]", "status {}", "[result]", "[end]")
     generate(
         _model(),
         [prompt],
         max_new_tokens=400,
         tokenizer=tiny_tokenizer(),
         execute=lambda call: "77",
-        temperature=1.5,
-        rules=CallRules(Listening(tiny_tokenizer(), [STATUS]), due=True),
+        rules=CallRules(Listening(tiny_tokenizer(), [STATUS])),
     )
-    assert heard
-    assert heard[0] == "What is 12 + 30?"
+    asked = "What is 12 + 30?"
+    assert heard == [(asked, asked, []), (f"{asked}\nstatus {{}}\n77", asked, ["status {}"])]
+
+
+def test_a_second_call_is_another_one() -> None:
+    tools = read_tools_file(HOME).tools
+    grammar = CallGrammar(tiny_tokenizer(), tools)
+    first, second = (f'set_lock {{"name":"{name}","locked":true}}' for name in ("shed", "front door"))
+    matcher = grammar.begin("lock the shed and the front door", made=[first, "unknown call"])
+    assert not all(matcher.take(token) for token in tokenize_text(tiny_tokenizer(), first))
+    matcher = grammar.begin("lock the shed and the front door", made=[first])
+    assert all(matcher.take(token) for token in tokenize_text(tiny_tokenizer(), second))
+    # where nothing else was said, what was called is called again rather than something made up
+    matcher = grammar.begin("lock the shed", made=[first])
+    assert all(matcher.take(token) for token in tokenize_text(tiny_tokenizer(), first))

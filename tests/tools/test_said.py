@@ -13,7 +13,14 @@ from forge.tools import Toolbox
 from forge.tools.declared.forms import CallForm, forms_of_tool
 from forge.tools.declared.schema import DeclaredTool
 from forge.tools.drawing import number_in_words, write_number_as_people_do
-from forge.tools.said import MOST_PIECES, digits_said, narrowed_schema, pieces_said, values_mentioned
+from forge.tools.said import (
+    MOST_PIECES,
+    digits_said,
+    narrowed_schema,
+    pieces_said,
+    schema_without_calls,
+    values_mentioned,
+)
 from forge.tools.words import words_nearly_said, words_of_text, words_said
 
 LIGHT = DeclaredTool.model_validate(
@@ -96,7 +103,7 @@ def test_a_value_is_mentioned_by_name_synonym_typo_or_a_word_of_its_own() -> Non
         "turn on the disco ball": set(),
         "every light": set(),
     }.items():
-        assert values_mentioned(LIGHT, names, text) == wanted, text
+        assert set(values_mentioned(LIGHT, names, text)) == wanted, text
 
 
 def test_values_are_those_that_were_said() -> None:
@@ -106,13 +113,51 @@ def test_values_are_those_that_were_said() -> None:
     assert 2.5 in _narrowed(said, "warmth")
     assert "cosy" in _narrowed(said, "label")
     assert all(len(piece) <= 12 and piece in said for piece in _narrowed(said, "label"))
-    assert _narrowed("the garage", "zones") == ["garage"]
     assert _narrowed("set it to -5", "warmth") == [5, -5]
     assert _narrowed(said, "on") is None
     assert _narrowed("half of it", "brightness") is None
     assert _narrowed("Gruß dich", "label") == ["dich"]
     for name in ("name", "brightness", "zones"):
         assert _narrowed("turn it on", name) == name
+
+
+def test_of_a_list_all_that_was_mentioned_last_is_meant_in_its_order() -> None:
+    form = CallForm(LIGHT, {}, ("zones",), ())
+    for said, wanted in {
+        "the garage": ["garage"],
+        "the garage and the ground floor": ["garage", "ground floor"],
+        "the ground floor, no\nthe garage": ["garage"],
+        "the ground floor\nthank you": ["ground floor"],
+    }.items():
+        found = narrowed_schema(form, said, bool)
+        assert isinstance(found, dict)
+        assert found["properties"]["zones"] == {"const": wanted}
+
+
+def test_a_call_that_was_made_is_not_made_again() -> None:
+    def left(said: str, *made: dict[str, Any], slots: tuple[str, ...] = ("name", "brightness")) -> Any:
+        form = CallForm(LIGHT, {}, slots, ())
+        schema = narrowed_schema(form, said, bool)
+        assert isinstance(schema, dict)
+        without = schema_without_calls(form, schema, [("set_light", call) for call in made])
+        return None if without is None else [without["properties"][slot]["enum"] for slot in slots]
+
+    both = "the hall light and the desk lamp to 30"
+    hall, desk = {"name": "hall light", "brightness": 30}, {"name": "desk lamp", "brightness": 30}
+    assert left(both) == left(both, {"label": "x"}) == [["hall light", "desk lamp"], [3, 30]]
+    assert left(both, hall)[0] == ["desk lamp"]
+    assert left(both, hall, desk) == [["hall light", "desk lamp"], [3]]
+    assert left("the hall light to 7", {"name": "hall light", "brightness": 7}) is None
+    pieces = left("milk and oat cream", {"label": "milk"}, slots=("label",))[0]
+    assert "oat cream" in pieces
+    assert not any("milk" in piece for piece in pieces)
+    # of another tool, or of another form, nothing is taken away
+    form = CallForm(LIGHT, {"brightness": 30}, ("name",), ())
+    schema = narrowed_schema(form, both, bool)
+    assert isinstance(schema, dict)
+    for call in (("lock", hall), ("set_light", {**hall, "brightness": 40}), ("set_light", {"name": "hall light"})):
+        assert schema_without_calls(form, schema, [call]) == schema
+    assert schema_without_calls(form, schema, [("set_light", hall)]) != schema
 
 
 def test_a_form_has_its_own_arguments_and_no_others() -> None:

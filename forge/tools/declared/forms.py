@@ -18,7 +18,7 @@ from forge.tools.search import SearchIndex
 from forge.tools.words import words_nearly_said, words_of_text
 
 # Forms of a sentence, or of a part of one: at most so many, and none whose score is less than this share of the best's.
-NEAREST, AS_NEAR = 4, 0.6
+NEAREST, AS_NEAR = 4, 0.5
 _TURNS = 8  # last ones that are looked at: a follow-up has its form from a turn before
 LONGEST_SENTENCE = 400  # characters, as long as an example's may be
 _JOINT = re.compile(r"(?:[,.;]? then |, and | and then | and also |, also | and | plus |[.;] )", re.I)
@@ -70,15 +70,15 @@ class FormIndex:
         self._index = SearchIndex(cards)
         self._words = frozenset(word for card in cards for text in card for word in words_of_text(text))
 
-    def nearest(self, text: str) -> list[CallForm]:
-        """Forms that share words with a conversation, a turn a line: of each turn and each part of one the nearest, the
-        last turn's first."""
+    def nearest(self, text: str, most: int = NEAREST) -> list[CallForm]:
+        """Forms that share words with a conversation, a turn a line: of each turn and each part of one the nearest, at
+        most so many, the last turn's first."""
         found: dict[int, None] = {}
         for line in reversed(text.splitlines()[-_TURNS:]):
             cuts = [(joint.start(), joint.end()) for joint in _JOINT.finditer(line)][:_TURNS]
             for part in (line, *(part for start, end in cuts for part in (line[:start], line[end:]))):
                 scores = self._index.scores(" ".join([part, *sorted(words_nearly_said(part, self._words))]))
-                near = sorted(range(len(scores)), key=lambda form: -scores[form])[:NEAREST]
+                near = sorted(range(len(scores)), key=lambda form: -scores[form])[:most]
                 enough = AS_NEAR * max(scores, default=0.0)
                 found |= dict.fromkeys(form for form in near if scores[form] > 0 and scores[form] >= enough)
         return [self._forms[form] for form in found]
