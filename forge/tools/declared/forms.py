@@ -19,6 +19,7 @@ from forge.tools.words import words_nearly_said, words_of_text
 
 # Forms of a sentence, or of a part of one: at most so many, and none whose score is less than this share of the best's.
 NEAREST, AS_NEAR = 4, 0.5
+MOST_NEAR = 16  # forms in all: for each of them what was said is compared with every value
 _TURNS = 8  # last ones that are looked at: a follow-up has its form from a turn before
 LONGEST_SENTENCE = 400  # characters, as long as an example's may be
 _JOINT = re.compile(r"(?:[,.;]? then |, and | and then | and also |, also | and | plus |[.;] )", re.I)
@@ -81,7 +82,7 @@ class FormIndex:
                 near = sorted(range(len(scores)), key=lambda form: -scores[form])[:most]
                 enough = AS_NEAR * max(scores, default=0.0)
                 found |= dict.fromkeys(form for form in near if scores[form] > 0 and scores[form] >= enough)
-        return [self._forms[form] for form in found]
+        return [self._forms[form] for form in list(found)[:MOST_NEAR]]
 
 
 def _words_for_values(form: CallForm) -> str:
