@@ -43,7 +43,7 @@ def digits_said(text: str) -> frozenset[str] | None:
         runs = re.findall(r"\d+", numeral)
         ends = range(1, len(runs) + 1)
         found.update("".join(runs[first:last]) for last in ends for first in range(last))
-    found |= {run.lstrip("0") for run in found} | {run.rstrip("0") for run in found}
+    found |= {run.lstrip("0") for run in found} | {part.rstrip("0") for part in re.findall(r"\d[.,](\d+)", text)}
     found |= {str(_NUMBER_WORDS[said]) for said in _IN_WORDS.findall(text.lower().replace("-", " "))}
     return frozenset(found - {""})
 

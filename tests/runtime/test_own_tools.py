@@ -74,6 +74,27 @@ def test_calls_change_the_simulated_house(house: Agent, monkeypatch: pytest.Monk
     assert (reply.text, reply.finish) == ("Done.", "stop")
 
 
+def test_what_was_not_said_is_asked_for(house: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
+    """By a model that carries no sentences, only what narrows its calls."""
+    heard: list[tuple[str, str]] = []
+    script_engine(monkeypatch, "[call]")
+    asked: list[Any] = [{"role": "user", "content": "make the light 40 percent bright"}]
+    reply = house.reply(asked, tools=["set_light"], listen=lambda kind, text: heard.append((kind, text)))
+    assert (reply.text, reply.calls, reply.asked, reply.finish) == ("Which light?", [], None, "stop")
+    assert heard == [("text", "Which light?")]
+
+
+@pytest.mark.parametrize("seed", range(5))
+def test_a_call_holds_what_was_said_whatever_the_model_would_write(
+    house: Agent, monkeypatch: pytest.MonkeyPatch, seed: int
+) -> None:
+    script_engine(monkeypatch, "[call]")
+    asked: list[Any] = [{"role": "user", "content": "make the hall light 40 percent bright"}]
+    reply = house.reply(asked, tools=["set_light"], run=False, temperature=1.5, seed=seed, max_new_tokens=400)
+    (call,) = reply.calls
+    assert call.arguments == {"name": "hall light", "brightness": 40}
+
+
 def test_an_answer_has_four_calls_at_most(house: Agent, monkeypatch: pytest.MonkeyPatch) -> None:
     script_engine(monkeypatch, *_call(*["calculator 1+1"] * 4), "Done.", "[end]")
     assert len(house.reply(ASK).calls) == 4

@@ -11,6 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.agentfile.model import save_agent_file
 from forge.agentfile.vq import VQState
+from forge.data.declared.own_set import OwnTools
 from forge.data.tokenizer import save_tokenizer, train_tokenizer
 from forge.evals.bpb import bpb_held_out_texts
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights, save_model
@@ -58,12 +59,7 @@ def build_ternary_toy(folder: Path) -> Path:
 
 def declare_in_metadata(*tools: DeclaredTool) -> dict[str, Any]:
     """What training writes of tools into a model's metadata."""
-    left_out = {"run", "examples", "values", "synonyms"}
-    return {
-        "declared_tools": [
-            tool.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude=left_out) for tool in tools
-        ]
-    }
+    return dict(OwnTools(tools).metadata())
 
 
 def build_quantized_toy(folder: Path) -> Path:

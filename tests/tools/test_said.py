@@ -75,7 +75,7 @@ def test_numbers_in_words_are_said(number: int) -> None:
 
 def test_digits_that_nobody_said_are_not_among_those_said() -> None:
     assert digits_said("what is 1,100,339 plus 12.50?") == {
-        *("1", "100", "339", "1100", "100339", "1100339", "11", "12", "5", "50", "125", "1250")
+        *("1", "100", "339", "1100", "100339", "1100339", "12", "5", "50", "1250")
     }
     assert digits_said("no number here") == frozenset()
     for text in ("2k", "three hundred", "half of 8", "a dozen", "1.5 million"):
@@ -144,9 +144,9 @@ def test_a_call_that_was_made_is_not_made_again() -> None:
 
     both = "the hall light and the desk lamp to 30"
     hall, desk = {"name": "hall light", "brightness": 30}, {"name": "desk lamp", "brightness": 30}
-    assert left(both) == left(both, {"label": "x"}) == [["hall light", "desk lamp"], [3, 30]]
+    assert left(both) == left(both, {"label": "x"}) == [["hall light", "desk lamp"], [30]]
     assert left(both, hall)[0] == ["desk lamp"]
-    assert left(both, hall, desk) == [["hall light", "desk lamp"], [3]]
+    assert left(both, hall, desk) is None
     assert left("the hall light to 7", {"name": "hall light", "brightness": 7}) is None
     pieces = left("milk and oat cream", {"label": "milk"}, slots=("label",))[0]
     assert "oat cream" in pieces

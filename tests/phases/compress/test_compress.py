@@ -339,8 +339,9 @@ def test_gates_ask_the_validation_split(tmp_path: Path, monkeypatch: pytest.Monk
 
     monkeypatch.setattr(gates, "score_suite", suite)
 
-    def tools(model: Any, tokenizer: Any, box: Any, rows: list[Row], *, max_new_tokens: int) -> ToolScore:
+    def tools(model: Any, tokenizer: Any, box: Any, rows: list[Row], *, max_new_tokens: int, rules: Any) -> ToolScore:
         asked["tool_tokens"] = max_new_tokens
+        assert rules.grammar is not None
         return ToolScore({}, len(rows) / 10, 0.0, 0.0, [])
 
     monkeypatch.setattr(gates, "score_tool_use", tools)
