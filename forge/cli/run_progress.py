@@ -63,7 +63,7 @@ class Watcher:
             "skip": "skipped, nothing that it reads has changed",
             "cached": "skipped, restored from an earlier run with the same inputs",
             "done": f"done in {human_seconds(event.seconds)}{self._outlook()}",
-            "failed": f"failed after {human_seconds(event.seconds)}",
+            "failed": f"stopped after {human_seconds(event.seconds)}",
         }
         self._print(f"{place} {stage}: {words[event.kind]}")
 

@@ -95,7 +95,7 @@ def test_a_failed_run_says_why_and_keeps_its_exit_code(
     assert (told.code, told.err) == (code, "agent-forge: data: no room\n")
     assert told.json["failed"] == "data"
     assert told.json["agent"] is None
-    assert "data: failed after 2 s" in told.out
+    assert "data: stopped after 2 s" in told.out
 
 
 def test_run_refuses_an_unknown_phase_before_anything_starts(unrun: Path, call: Any) -> None:
