@@ -102,7 +102,7 @@ class Evaluator:
         }
 
         def measure() -> Measurement:
-            return measure_eval_scores(model, self.tokenizer, workspace=self.workspace, own=self.own.tools, **sizes)
+            return measure_eval_scores(model, self.tokenizer, workspace=self.workspace, **sizes)
 
         return self.table.find(measurement_key(model, self.tokenizer, sizes), measure)
 

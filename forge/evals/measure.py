@@ -14,7 +14,6 @@ from forge.evals.bpb import bits_per_byte, bpb_held_out_texts
 from forge.evals.own_tools import rules_of_all_tools
 from forge.evals.suite import SuiteScore, score_suite
 from forge.tools import Toolbox
-from forge.tools.declared.schema import DeclaredTool
 
 
 @dataclass(frozen=True)
@@ -60,17 +59,16 @@ def measure_eval_scores(
     text_chars: int,
     prompted: bool = True,
     split: str = "test",
-    own: Sequence[DeclaredTool] = (),
 ) -> Measurement:
     """Score a model on ``n`` problems a family; ``prompted`` adds the run under the tool prompt. Its calls are held to
-    the built-in tools and ``own``.
+    the built-in tools.
 
     Ways that ban more come after ways that ban less: what was answered there without the banned token stands, so a
     model that makes no call unless it is told of tools is asked for its answers at once only once.
     """
     with Toolbox(workspace) as toolbox:
         common: dict[str, Any] = {"n": n, "seed": seed, "split": split, "max_new_tokens": max_new_tokens}
-        rules = rules_of_all_tools(tokenizer, own, toolbox)
+        rules = rules_of_all_tools(tokenizer, toolbox=toolbox)
         free: dict[str, Any] = {**common, "tools": True, "execute": toolbox.execute, "rules": rules}
         told: dict[str, Any] = {**free, "system": TOOL_PROMPT} if prompted else free
         everything = score_suite(model, tokenizer, thoughts="auto", **told)

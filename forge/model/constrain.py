@@ -66,15 +66,13 @@ class _Narrowing:
     forms: _Forms
 
     def schemas(self, tool: DeclaredTool) -> list[dict[str, Any]]:
-        """Of a tool's forms those of which every argument was said."""
+        """Of a tool's forms those of which every required argument was said."""
         return [schema for form, schema in self.forms if form.tool is tool and not isinstance(schema, str)]
 
     def missing(self, tool: DeclaredTool) -> str | None:
         """The argument for which must be asked: of the nearest form, where no form is complete."""
-        if self.schemas(tool):
-            return None
-        names = (name for form, name in self.forms if form.tool is tool and isinstance(name, str))
-        return next((name for name in names if name in tool.required), None)
+        names = [name for form, name in self.forms if form.tool is tool and isinstance(name, str)]
+        return names[0] if names and not self.schemas(tool) else None
 
 
 class CallMatcher:
@@ -179,22 +177,24 @@ class CallGrammar:
                 as soon as it is named (`forge.tools.said`); None narrows nothing.
             asked: the user's part of it, default all: calls of tools with examples are of a form that it is about, and
                 hold what it says.
-            made: calls that the answer has made already. None is made again where what was said asks for others.
+            made: calls that were made since the user's last turn. None is made again where that asks for others.
         """
         if said is None:
             return CallMatcher(self._start(self.names).deep_copy(), self._width, None)
         asked = said if asked is None else asked
-        forms = self._forms_left(asked, made) or self._with_schemas(self._index.nearest(asked), asked)
-        narrowing = _Narrowing(said, self._words, self._spells, forms)
+        near = self._forms_left(asked, made) or self._with_schemas(self._index.nearest(asked), asked)
+        # Words that no example has say nothing against a tool; it is still to hold what was said.
+        forms = near or self._with_schemas(self._index.forms, asked)
         about = {form.tool.name for form, _ in forms}
-        names = tuple(tool.name for tool in self._tools if not tool.narrows or tool.name in about) or self.names
-        return CallMatcher(self._start(names).deep_copy(), self._width, partial(self._narrowed, narrowing, names))
+        names = tuple(tool.name for tool in self._tools if not tool.narrows or tool.name in about)
+        narrow = partial(self._narrowed, _Narrowing(said, self._words, self._spells, forms), names)
+        return CallMatcher(self._start(names).deep_copy(), self._width, narrow)
 
     def _with_schemas(self, forms: Iterable[CallForm], asked: str) -> _Forms:
         return [(form, narrowed_schema(form, asked, self._spells)) for form in forms]
 
     def _forms_left(self, asked: str, made: Sequence[str]) -> _Forms:
-        """What is asked for beside the calls that were made: of each part of what was said the nearest form only, lest
+        """What the last turn asks for beside the calls that were made: of each part of it the nearest form only, lest
         after `lock the shed` it be unlocked."""
         calls = []
         for text in made:
@@ -202,9 +202,10 @@ class CallGrammar:
                 calls.append(parse_call(text, self._by_name))
         if not calls:
             return []
+        near = self._with_schemas(self._index.nearest("".join(asked.splitlines()[-1:]), 1), asked)
         left = [
             (form, schema if isinstance(schema, str) else schema_without_calls(form, schema, calls))
-            for form, schema in self._with_schemas(self._index.nearest(asked, 1), asked)
+            for form, schema in near
         ]
         return [(form, schema) for form, schema in left if schema is not None]
 
@@ -219,15 +220,16 @@ class CallGrammar:
     def _narrowed(
         self, narrowing: _Narrowing, names: Sequence[str], taken: Sequence[int]
     ) -> tuple[LLMatcher, str] | None:
-        name = str(self._tokenizer.decode(list(taken))).partition(" ")[0]
-        if name not in names:
+        name, blank, _ = str(self._tokenizer.decode(list(taken))).partition(" ")
+        # set_light may become set_lights
+        if name not in names or (not blank and any(other != name and other.startswith(name) for other in names)):
             return None
-        begun = [tool for tool in self._tools if tool.name in names and tool.name.startswith(name)]
-        found = LLMatcher(self._spelled, _lark_of_tools(begun, narrowing))  # set_light may become set_lights
+        tool = self._by_name[name]
+        found = LLMatcher(self._spelled, _lark_of_tools([tool], narrowing))
         if found.is_error() or found.try_consume_tokens(list(taken)) != len(taken):
             return None
-        missing = narrowing.missing(begun[0]) if len(begun) == 1 else None
-        return found, "" if missing is None else begun[0].question_for(missing)
+        missing = narrowing.missing(tool)
+        return found, "" if missing is None else tool.question_for(missing)
 
     def _spells(self, text: str) -> bool:
         """Whether a text can be written. A pruned vocabulary lacks bytes that occur in no text of the training data: a
@@ -288,10 +290,12 @@ def _terminal_of_plain(tool: DeclaredTool, schema: dict[str, Any], narrowing: _N
     if narrowing is None or tool.narrows:
         return text
     digits, words = digits_said(narrowing.said), narrowing.words(tool.name, narrowing.said)
-    for kind, runs in (("0-9", None if digits is None else digits | CONSTANTS), (_LETTER, words)):
-        if runs is not None:
-            text += f" & {_terminal_of_runs(kind, filter(narrowing.spells, runs))}"
-    return text
+    if words is None:
+        return text
+    if digits is not None:
+        known = {word for word in words if word.isdigit()}
+        text += f" & {_terminal_of_runs('0-9', filter(narrowing.spells, digits | CONSTANTS | known))}"
+    return f"{text} & {_terminal_of_runs(_LETTER, (word for word in words if narrowing.spells(word)))}"
 
 
 def _terminal_of_text(parameter: Parameter) -> str:

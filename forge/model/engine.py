@@ -159,22 +159,27 @@ class _Decoder:
         elif token == ID["call"] and self.execute is not None:
             row.call, row.call_score = [], row.last
             if self.rules is not None and self.rules.grammar is not None:
-                row.matcher = self.rules.grammar.begin(*self._said(row), made=[call for call, _ in row.out.calls])
+                said, asked, made = self._said(row)
+                row.matcher = self.rules.grammar.begin(said, asked, made=made)
         elif token == ID["think"]:
             row.thought = []
         else:
             row.answer.append(token)
         return token
 
-    def _said(self, row: _Row) -> tuple[str, str]:
-        """The conversation up to now as text, a line a turn: all of it, and what the user said."""
+    def _said(self, row: _Row) -> tuple[str, str, list[str]]:
+        """The conversation up to now as text, a line a turn: all of it, and what the user said; and the calls that
+        were made since the user's last turn."""
         role, turns = ID["user"], list[tuple[int, str]]()
         for is_role, tokens in groupby([*row.prompt, *row.out.ids], lambda token: token < len(ID)):
             if is_role:
                 *_, role = tokens
             else:
                 turns.append((role, decode_titan_output_ids(self.tokenizer, list(tokens))))
-        return "\n".join(text for _, text in turns), "\n".join(text for who, text in turns if who == ID["user"])
+        last = max((place for place, (who, _) in enumerate(turns) if who == ID["user"]), default=-1)
+        made = [text for who, text in turns[last + 1 :] if who == ID["call"]]
+        lines = [(who, " ".join(text.splitlines())) for who, text in turns]
+        return "\n".join(line for _, line in lines), "\n".join(line for who, line in lines if who == ID["user"]), made
 
     def _write_call(self, row: _Row, token: int) -> None:
         """Collect a call; at its end run the tool and force its result into the row, unless the call is unsure or the

@@ -73,7 +73,11 @@ def read_model_declarations(metadata: Mapping[str, Any], where: str) -> ModelDec
 
 def _without_values_to_match(tool: Any) -> Any:
     """A tool without what would be held against its patterns, which a stranger may make endless."""
-    if not isinstance(tool, dict) or '"pattern"' not in json.dumps(tool.get("parameters")):
+    parameters = tool.get("parameters") if isinstance(tool, dict) else None
+    properties = parameters.get("properties") if isinstance(parameters, dict) else None
+    given = list(properties.values()) if isinstance(properties, dict) else []
+    given += [parameter.get("items") for parameter in given if isinstance(parameter, dict)]
+    if not any(isinstance(parameter, dict) and "pattern" in parameter for parameter in given):
         return tool
     return {key: kept for key, kept in tool.items() if key not in _OF_SENTENCES}
 

@@ -8,6 +8,7 @@ learning).
 from __future__ import annotations
 
 import re
+from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
 from typing import Any
@@ -15,13 +16,14 @@ from typing import Any
 import regex
 
 from forge.tools.declared.forms import CallForm
-from forge.tools.declared.schema import DeclaredTool, refuse_value
+from forge.tools.declared.schema import DeclaredTool, Parameter, refuse_value, value_as_said
 from forge.tools.drawing import number_in_words
 
 # Numbers that a sum may need though nobody says them: small ones, and of units.
 CONSTANTS = frozenset(str(n) for n in (*range(20), 24, 30, 31, 32, 52, 54, 60, 100, 365, 609, 1000, 3600, 4536))
 MOST_PIECES = 3000  # beyond them a text is not narrowed
 _LONGEST_PIECE = 12  # words
+_SHORTEST_WITH_TYPO = 5  # letters of a name that a typo leaves recognizable
 _HEARD = 2000  # last characters in which words for values are looked for: every value is, in each
 _NUMERAL = re.compile(r"\d+(?:[,.' ]\d+)*")
 _NUMBER_WORDS = {number_in_words(number).replace("-", " "): number for number in range(100)}
@@ -49,44 +51,55 @@ def digits_said(text: str) -> frozenset[str] | None:
 
 
 def pieces_said(text: str) -> list[str] | None:
-    """Every run of words of each line of a text, at most 12, with and without the marks around it, shorter ones first;
-    None where they are too many, or of a script that writes no blanks between words."""
+    """Runs of words of each line of a text, at most 12 or to its end, with and without the marks around them, shorter
+    ones first; None where they are too many, or of a script that writes no blanks between words."""
     if _SCRIPTS_WITHOUT_BLANKS.search(text):
         return None
     found: dict[str, None] = {}
     for line in text.splitlines():
-        words = [(word.start(), word.end()) for word in re.finditer(r"\S+", line)]
-        for size in range(1, min(_LONGEST_PIECE, len(words)) + 1):
-            for first in range(len(words) - size + 1):
-                piece = line[words[first][0] : words[first + size - 1][1]]
-                found |= dict.fromkeys((piece, piece.strip(_MARKS).strip()))
+        words = line.split()
+        sizes = range(1, min(_LONGEST_PIECE, len(words)) + 1)
+        pieces = [" ".join(words[first : first + size]) for size in sizes for first in range(len(words) - size + 1)]
+        pieces += [" ".join(words[first:]) for first in range(len(words) - _LONGEST_PIECE)]
+        found |= dict.fromkeys(form for piece in pieces for form in (piece, piece.strip(_MARKS).strip()))
         if len(found) > MOST_PIECES:
             return None
-    return [piece for piece in found if piece]
+    return [piece for piece in found if piece.isprintable() and piece]
 
 
 def narrowed_schema(form: CallForm, text: str, spells: Callable[[str], bool]) -> dict[str, Any] | str:
-    """The schema of a form's arguments with no values but those that a text says, or the name of the first argument of
-    which it says none. ``spells``: whether the model can write a text."""
-    tool = form.tool
-    schema = tool.json_schema()
+    """The schema of a form's arguments with no values but those that a text says, or the name of the first required
+    argument of which it says none; other arguments of which it says none are left out.
+
+    Args:
+        spells: whether the model can write a text.
+    """
+    tool, schema = form.tool, form.tool.json_schema()
     narrowed: dict[str, Any] = {}
-    for name in tool.arguments:
+    for name, parameter in tool.arguments.items():
         if name in form.arguments:
             narrowed[name] = {"const": form.arguments[name]}
         elif name in form.slots:
             values = _values_said(tool, name, text, spells)
-            if values == []:
+            if values is None:
+                narrowed[name] = schema["properties"][name]
+            elif values:
+                narrowed[name] = _one_of(values, parameter)
+            elif name in tool.required:
                 return name
-            narrowed[name] = schema["properties"][name] if values is None else _one_of(tool, name, values, text)
     return {**schema, "properties": narrowed, "required": list(narrowed)}
+
+
+def _one_of(values: list[Any], parameter: Parameter) -> dict[str, Any]:
+    short = {"enum": values, "type": (parameter.items or parameter).type}
+    return {**parameter.json_schema(), "items": short} if parameter.items else short
 
 
 def schema_without_calls(
     form: CallForm, schema: dict[str, Any], calls: Sequence[tuple[str, Mapping[str, Any]]]
 ) -> dict[str, Any] | None:
     """A narrowed schema that calls, (name, arguments) each, no longer fit, because one argument must be another than
-    theirs: one of an `enum` if it can be, else a number, else a text of other words. None where none can be."""
+    theirs: one of an `enum` if it can be, else a number, else a text that has words besides. None where none can be."""
     own = [
         arguments
         for name, arguments in calls
@@ -102,24 +115,10 @@ def schema_without_calls(
         known = [call[slot] for call in own]
         words = {word for value in known if slot in texts for word in str(value).lower().split()}
         values = schema["properties"][slot].get("enum", ())
-        left = [v for v in values if v not in known and words.isdisjoint(str(v).lower().split())]
+        left = [v for v in values if v not in known and not (words and words.issuperset(str(v).lower().split()))]
         if left:
             return {**schema, "properties": {**schema["properties"], slot: {"enum": left}}}
     return None
-
-
-def _one_of(tool: DeclaredTool, name: str, values: list[Any], text: str) -> dict[str, Any]:
-    """A schema of these values. Of a list of an `enum`: all that were mentioned last, in their order."""
-    parameter = tool.arguments[name]
-    if parameter.items is None:
-        return {"enum": values, "type": parameter.type}
-    known = parameter.items.enum or ()
-    lines = (values_mentioned(tool, known, line) for line in reversed(text.splitlines()))
-    last = next((said for said in lines if said), {})
-    together = sorted(last, key=lambda value: last[value])
-    if together and refuse_value(parameter, together) is None:
-        return {"const": together}
-    return {**parameter.json_schema(), "items": {"enum": values, "type": parameter.items.type}}
 
 
 def _values_said(tool: DeclaredTool, name: str, text: str, spells: Callable[[str], bool]) -> list[Any] | None:
@@ -128,43 +127,50 @@ def _values_said(tool: DeclaredTool, name: str, text: str, spells: Callable[[str
     item = parameter.items or parameter
     if item.type == "boolean":
         return None
-    values: list[Any]
-    if item.enum is not None:
-        said = values_mentioned(tool, item.enum, text)
-        values = [value for value in item.enum if value in said]
-    else:
-        listed = tool.listed_with_words(name)
-        mentioned = values_mentioned(tool, listed, text)
-        values = [value for value in listed if value in mentioned]
-        found = pieces_said(text) if item.type == "string" else numbers_said(text, item.type)
+    numbers = numbers_said(text, item.type) if item.type in ("integer", "number") else None
+    listed = list(item.enum or tool.listed_with_words(name))
+    values = [*values_mentioned(tool, listed, text), *(value for value in listed if value in (numbers or ()))]
+    if item.enum is None:
+        found = pieces_said(text) if item.type == "string" else numbers
         if found is None:
             return None
-        values = list(dict.fromkeys([*values, *found]))
-    return [value for value in values if refuse_value(item, value) is None and spells(str(value))]
+        values += found
+    fit = (value for value in dict.fromkeys(values) if refuse_value(item, value) is None)
+    return [value for value in fit if spells(str(value))]
 
 
-def values_mentioned(tool: DeclaredTool, values: Sequence[Any], text: str) -> dict[Any, int]:
-    """Which values a text speaks of, and where first: by name or synonym, a typo allowed, or by a word that no other of
-    them has."""
+def values_mentioned(tool: DeclaredTool, values: Sequence[Any], text: str) -> list[Any]:
+    """Which values a text speaks of, in their order: by name or synonym, or by a word that no other of them has. A typo
+    is allowed, but where it stands for another value as it is."""
     text = text[-_HEARD:]
     words = {value: {word.lower() for word in re.findall(r"\w{3,}", str(value))} for value in values}
-    found = {}
-    for value in values:
-        others: set[str] = set().union(*(words[other] for other in values if other != value))
-        names = [str(value).replace("_", " "), *tool.synonyms_for(value), *sorted(words[value] - others)]
-        places = [place for name in names if (place := _place_of_mention(name, text)) >= 0]
-        if places:
-            found[value] = min(places)
-    return found
+    shared = Counter(word for own in words.values() for word in own)
+    names = {
+        value: [value_as_said(value), *tool.synonyms_for(value), *sorted(w for w in words[value] if shared[w] == 1)]
+        for value in values
+    }
+    exact = {value: _places_of_mention(tuple(names[value]), text, typo=False) for value in values}
+    taken = {place for places in exact.values() for place in places}
+    return [
+        value
+        for value in values
+        if exact[value] or not taken.issuperset(_places_of_mention(tuple(names[value]), text, typo=True))
+    ]
 
 
 @lru_cache(maxsize=4096)  # tools of one home have the same rooms
-def _place_of_mention(name: str, text: str) -> int:
-    # A letter more, less, other, or two swapped, which is one less and one more.
-    cost = 0 if len(name) < 5 or any(letter.isdigit() for letter in name) else 2
-    pattern = rf"(?i)(?<!\w)(?:{regex.escape(name)}){{i<=1,d<=1,1i+1d+2s<={cost}}}(?!\w)"
-    found = regex.search(pattern, text)
-    return -1 if found is None else int(found.start())
+def _places_of_mention(names: tuple[str, ...], text: str, *, typo: bool) -> frozenset[int]:
+    """Where any of some names begins in a text, as it is or in the plural, or with a typo."""
+    found: set[int] = set()
+    for name in names:
+        if not typo:
+            form = rf"{regex.escape(name)}s?"
+        elif len(name) < _SHORTEST_WITH_TYPO or any(letter.isdigit() for letter in name):
+            continue
+        else:  # a letter more, less, other, or two swapped, which is one less and one more
+            form = rf"(?:{regex.escape(name)}){{i<=1,d<=1,1i+1d+2s<=2}}"
+        found |= {match.start() for match in regex.finditer(rf"(?i)(?<!\w){form}(?!\w)", text)}
+    return frozenset(found)
 
 
 def numbers_said(text: str, kind: str) -> list[int | float] | None:

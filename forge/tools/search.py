@@ -22,13 +22,13 @@ _STOP_TEXT = (
     "a about an and are as at be by can did do does for from has have how i in is it me my of "
     "on or please tell that the this to was were what when where which who why with you your"
 )
-_STOP = frozenset(_STOP_TEXT.split())
+STOP = frozenset(_STOP_TEXT.split())
 
 
-def split_search_terms(text: str) -> list[str]:
-    """Lower-case content words; a final s is dropped so that `planets` finds `planet`."""
+def split_search_terms(text: str, stop: frozenset[str] = STOP) -> list[str]:
+    """Lower-case words but those of ``stop``; a final s is dropped so that `planets` finds `planet`."""
     found = re.findall(r"\w+", text.lower())
-    return [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in found if word not in _STOP]
+    return [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in found if word not in stop]
 
 
 def read_documents(path: Path) -> list[tuple[str, str]]:
@@ -42,12 +42,13 @@ def read_documents(path: Path) -> list[tuple[str, str]]:
 
 
 class SearchIndex:
-    """An in-memory BM25 index over (title, text) cards."""
+    """An in-memory BM25 index over (title, text) cards. ``stop``: words that are left out."""
 
-    def __init__(self, cards: list[tuple[str, str]]) -> None:
-        self._cards = cards
+    def __init__(self, cards: list[tuple[str, str]], stop: frozenset[str] = STOP) -> None:
+        self._cards, self._stop = cards, stop
         self._counts = [
-            Counter(split_search_terms(title) * TITLE_WEIGHT + split_search_terms(text)) for title, text in cards
+            Counter(split_search_terms(title, stop) * TITLE_WEIGHT + split_search_terms(text, stop))
+            for title, text in cards
         ]
         self._lengths = [sum(counts.values()) for counts in self._counts]
         self._mean_length = sum(self._lengths) / max(1, len(cards)) or 1.0
@@ -62,7 +63,7 @@ class SearchIndex:
         """BM25 score of every card, in file order."""
         total = len(self._cards)
         result = [0.0] * total
-        for word in split_search_terms(query)[:MAX_QUERY_WORDS]:
+        for word in split_search_terms(query, self._stop)[:MAX_QUERY_WORDS]:
             seen = self._frequency[word]
             if not seen:
                 continue

@@ -11,8 +11,8 @@ _ALIKE = 0.66  # twice the letters that two words share in order, of all their l
 
 
 def words_of_text(text: str) -> list[str]:
-    """Runs of Latin letters, in order."""
-    return re.findall("[A-Za-z\u00c0-\u024f]+", text)
+    """Runs of Latin letters and of digits, in order."""
+    return re.findall("[0-9]+|[A-Za-z\u00c0-\u024f]+", text)
 
 
 def words_said(text: str) -> frozenset[str]:

@@ -362,6 +362,44 @@ def test_the_decoder_takes_what_was_said_from_the_conversation(monkeypatch: pyte
     assert heard == [(asked, asked, []), (f"{asked}\nstatus {{}}\n77", asked, ["status {}"])]
 
 
+def test_a_tool_of_which_no_example_has_a_word_can_be_called() -> None:
+    tools = [*(tool.declared for tool in TOOLS), *read_tools_file(HOME).tools]
+    grammar = CallGrammar(tiny_tokenizer(), tools)
+    hall = 'set_light {"name":"hall light","brightness":30}'
+    assert _is_written(grammar, hall, "xyzzy 30 plugh hall light") or _is_written(grammar, hall, "dim hall light")
+    assert _is_written(grammar, "calculator 3+4", "xyzzy 3 4")
+    assert grammar.begin("xyzzy").take(tokenize_text(tiny_tokenizer(), "set_light")[0])
+    assert _asks(tools[5], "xyzzy") == "Which light?"
+
+
+def test_calls_of_earlier_turns_are_not_left_to_be_made() -> None:
+    tools = read_tools_file(HOME).tools
+    made = ['set_light {"name":"hall light","brightness":100}']
+    matcher = CallGrammar(tiny_tokenizer(), tools).begin("unlock the front door\nturn on the hall light", made=made)
+    assert all(matcher.take(token) for token in tokenize_text(tiny_tokenizer(), made[0]))
+
+
+def test_optional_arguments_that_were_not_said_hold_nothing() -> None:
+    tool = DeclaredTool.model_validate(
+        {
+            "name": "paint",
+            "parameters": {
+                "properties": {
+                    "color": {"type": "string", "enum": ["red", "blue"]},
+                    "name": {"type": "string", "enum": ["door", "fence"]},
+                },
+                "required": ["name"],
+            },
+            "examples": ["paint the {name} {color}", "paint the {name} in {color}"],
+        }
+    )
+    grammar = CallGrammar(tiny_tokenizer(), [tool])
+    assert _asks(tool, "paint it") == "Which one?"
+    assert _is_written(grammar, 'paint {"name":"door"}', "paint the door")
+    assert not _is_written(grammar, 'paint {"color":"blue","name":"door"}', "paint the door")
+    assert not _is_written(grammar, 'paint {"name":"fence"}', "paint the door")
+
+
 def test_a_second_call_is_another_one() -> None:
     tools = read_tools_file(HOME).tools
     grammar = CallGrammar(tiny_tokenizer(), tools)

@@ -63,7 +63,11 @@ def _what_narrows(tool: DeclaredTool) -> dict[str, Any]:
         return {}
     listed = {name: tool.listed_with_words(name) for name in tool.values}
     return {
-        "examples": [form.example().model_dump(mode="json", exclude_defaults=True) for form in forms_of_tool(tool)],
+        "examples": [
+            example.model_dump(mode="json", exclude_defaults=True)
+            for form in forms_of_tool(tool)
+            for example in form.examples()
+        ],
         "synonyms": synonyms_as_pairs(tool),
         "values": {name: values for name, values in listed.items() if values},
     }

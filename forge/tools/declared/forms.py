@@ -11,19 +11,20 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from string import Formatter
 from typing import Any
 
-from forge.tools.declared.schema import DeclaredTool, Example
+from forge.tools.declared.schema import DeclaredTool, Example, value_as_said
 from forge.tools.search import SearchIndex
-from forge.tools.words import words_nearly_said, words_of_text
+from forge.tools.words import words_nearly_said, words_of_text, words_said
 
 # Forms of a sentence, or of a part of one: at most so many, and none whose score is less than this share of the best's.
 NEAREST, AS_NEAR = 4, 0.5
 MOST_NEAR = 16  # forms in all: for each of them what was said is compared with every value
 _TURNS = 8  # last ones that are looked at: a follow-up has its form from a turn before
+_PARTS = 8  # of a turn, the last ones, before and after a joint
 LONGEST_SENTENCE = 400  # characters, as long as an example's may be
 _JOINT = re.compile(r"(?:[,.;]? then |, and | and then | and also |, also | and | plus |[.;] )", re.I)
-_SLOT = re.compile(r"\{.*?\}")
 
 
 @dataclass(frozen=True)
@@ -36,12 +37,14 @@ class CallForm:
     slots: tuple[str, ...]
     words: tuple[str, ...]
 
-    def example(self) -> Example:
-        """All its examples as one: their words, then the slots."""
-        said = " ".join(f"{{{slot}}}" for slot in self.slots)
+    def examples(self) -> list[Example]:
+        """The fewest examples that are this form again: its words and slots, as many as a sentence may hold."""
+        slots, said = " ".join(f"{{{slot}}}" for slot in self.slots), [""]
         for word in self.words:
-            said = f"{said} {word}".lstrip() if len(said) + len(word) < LONGEST_SENTENCE else said
-        return Example(say=said, arguments=dict(self.arguments))
+            if len(slots) + len(said[-1]) + len(word) + 2 > LONGEST_SENTENCE:
+                said.append("")
+            said[-1] += f" {word}"
+        return [Example(say=f"{slots}{words}".strip() or "-", arguments=dict(self.arguments)) for words in said]
 
 
 def forms_of_tool(tool: DeclaredTool) -> list[CallForm]:
@@ -50,7 +53,8 @@ def forms_of_tool(tool: DeclaredTool) -> list[CallForm]:
     for example in tool.examples:
         named = {name: example.arguments.get(name, ...) for name in tool.arguments if name in example.named}
         _, words = found.setdefault(repr(named), (example, {}))
-        words.update(dict.fromkeys(_SLOT.sub(" ", example.say).lower().split()))
+        literal = " ".join(text for text, *_ in Formatter().parse(example.say))
+        words.update(dict.fromkeys(re.findall(r"\w+", literal.lower())))
     return [
         CallForm(
             tool,
@@ -63,26 +67,32 @@ def forms_of_tool(tool: DeclaredTool) -> list[CallForm]:
 
 
 class FormIndex:
-    """Finds the forms that sentences are about."""
+    """Finds the forms of tools' calls, `forms`, that sentences are about."""
 
     def __init__(self, tools: Sequence[DeclaredTool]) -> None:
-        self._forms = [form for tool in tools for form in forms_of_tool(tool)]
-        cards = [(" ".join(form.words), _words_for_values(form)) for form in self._forms]
-        self._index = SearchIndex(cards)
-        self._words = frozenset(word for card in cards for text in card for word in words_of_text(text))
+        self.forms = [form for tool in tools for form in forms_of_tool(tool)]
+        cards = [(" ".join(form.words), _words_for_values(form)) for form in self.forms]
+        # No word is left out: "what is" may be all that the example of a tool that looks something up has.
+        self._index = SearchIndex(cards, frozenset())
+        self._words = frozenset(word.lower() for card in cards for text in card for word in words_of_text(text))
 
     def nearest(self, text: str, most: int = NEAREST) -> list[CallForm]:
         """Forms that share words with a conversation, a turn a line: of each turn and each part of one the nearest, at
         most so many, the last turn's first."""
         found: dict[int, None] = {}
         for line in reversed(text.splitlines()[-_TURNS:]):
-            cuts = [(joint.start(), joint.end()) for joint in _JOINT.finditer(line)][:_TURNS]
+            cuts = [(joint.start(), joint.end()) for joint in _JOINT.finditer(line)][-_PARTS:]
             for part in (line, *(part for start, end in cuts for part in (line[:start], line[end:]))):
-                scores = self._index.scores(" ".join([part, *sorted(words_nearly_said(part, self._words))]))
+                scores = self._index.scores(" ".join(self._known_words(part)))
                 near = sorted(range(len(scores)), key=lambda form: -scores[form])[:most]
                 enough = AS_NEAR * max(scores, default=0.0)
                 found |= dict.fromkeys(form for form in near if scores[form] > 0 and scores[form] >= enough)
-        return [self._forms[form] for form in list(found)[:MOST_NEAR]]
+        return [self.forms[form] for form in list(found)[:MOST_NEAR]]
+
+    def _known_words(self, text: str) -> list[str]:
+        """Words of the forms that a text says or nearly says: in a long one a search would look at the first alone."""
+        near = {word.lower() for word in words_nearly_said(text, self._words)}
+        return sorted(near | (words_said(text.lower()) & self._words))
 
 
 def _words_for_values(form: CallForm) -> str:
@@ -91,6 +101,6 @@ def _words_for_values(form: CallForm) -> str:
     for slot in form.slots:
         parameter = form.tool.arguments[slot]
         for value in (parameter.items or parameter).enum or form.tool.listed_with_words(slot):
-            for said in (str(value).replace("_", " "), *form.tool.synonyms_for(value)):
+            for said in (value_as_said(value), *form.tool.synonyms_for(value)):
                 words |= dict.fromkeys(said.lower().split())
     return " ".join(words)

@@ -143,6 +143,11 @@ class ParameterObject(_Declared):
         return self
 
 
+def value_as_said(value: Any) -> str:
+    """A plain value in the words of a sentence: numbers without needless digits, no underscores."""
+    return f"{value:.10g}" if isinstance(value, float) else str(value).replace("_", " ")
+
+
 def refuse_value(parameter: Parameter, value: Any) -> str | None:
     """Why a parameter does not take a value, in one line; None if it does."""
     from jsonschema.exceptions import best_match
@@ -318,9 +323,13 @@ class DeclaredTool(_Declared):
         (parameter,) = self.arguments.values()
         return self.required[0] if parameter.free and parameter.pattern is None else None
 
+    @cached_property
+    def _synonyms(self) -> dict[tuple[type, Any], tuple[str, ...]]:
+        return {(type(key), key): said for key, said in self.synonyms.items()}
+
     def synonyms_for(self, value: Any) -> tuple[str, ...]:
         """Other words for a value; 1 is not true."""
-        return next((said for key, said in self.synonyms.items() if type(key) is type(value) and key == value), ())
+        return self._synonyms.get((type(value), value), ())
 
     @cached_property
     def narrows(self) -> bool:
@@ -332,7 +341,8 @@ class DeclaredTool(_Declared):
     def listed_with_words(self, name: str) -> list[Any]:
         """Values that are listed for an argument and have synonyms."""
         listed = self.values.get(name)
-        return [value for value in listed if self.synonyms_for(value)] if isinstance(listed, tuple) else []
+        found = [value for value in listed if self.synonyms_for(value)] if isinstance(listed, tuple) else []
+        return found[:_MOST]
 
     def question_for(self, name: str) -> str:
         """The question for an argument that a sentence leaves out."""

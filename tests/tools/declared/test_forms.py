@@ -19,6 +19,12 @@ def _named(form: CallForm) -> tuple[str, dict[str, object]]:
     return form.tool.name, dict(form.arguments)
 
 
+def _told_by_forms(tool: DeclaredTool) -> DeclaredTool:
+    """The tool as a published model knows it."""
+    examples = tuple(example for form in forms_of_tool(tool) for example in form.examples())
+    return tool.model_copy(update={"examples": examples})
+
+
 def test_examples_that_lead_to_one_call_are_one_form() -> None:
     forms = forms_of_tool(BY_NAME["set_light"])
     assert [(dict(form.arguments), form.slots) for form in forms] == [
@@ -36,10 +42,41 @@ def test_examples_that_lead_to_one_call_are_one_form() -> None:
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
 def test_the_forms_of_the_examples_that_forms_become_are_the_same(tool: DeclaredTool) -> None:
     forms = forms_of_tool(tool)
-    again = forms_of_tool(tool.model_copy(update={"examples": tuple(form.example() for form in forms)}))
+    again = forms_of_tool(
+        tool.model_copy(update={"examples": tuple(example for form in forms for example in form.examples())})
+    )
     assert [(form.arguments, form.slots, form.words) for form in again] == [
         (form.arguments, form.slots, form.words) for form in forms
     ]
+
+
+def test_forms_of_unusual_sentences_become_examples() -> None:
+    many = [f"verb{n} the thing{n} {{name}} please" for n in range(90)]
+    for says in (["show {{json}} of {name}"], ["{{}}"], ["   "], ["{name}"], many):
+        tool = DeclaredTool.model_validate(
+            {"name": "t", "parameters": {"properties": {"name": {"type": "string"}}}, "examples": says}
+        )
+        forms = forms_of_tool(tool)
+        again = forms_of_tool(_told_by_forms(tool))
+        assert [(form.slots, form.words) for form in again] == [(form.slots, form.words) for form in forms]
+
+
+@pytest.mark.parametrize("before", ["word " * 40, "This is a sentence. " * 12, "One line.\n" * 7])
+def test_a_request_is_found_at_the_end_of_long_talk(before: str) -> None:
+    assert ("set_light", {"brightness": 100}) in map(
+        _named, FormIndex(TOOLS).nearest(f"{before}turn on the hall light")
+    )
+
+
+def test_a_tool_whose_examples_have_common_words_only_is_found() -> None:
+    tool = DeclaredTool.model_validate(
+        {
+            "name": "look",
+            "parameters": {"properties": {"x": {"type": "string"}}, "required": ["x"]},
+            "examples": ["what is {x}", "tell me about {x}"],
+        }
+    )
+    assert FormIndex([tool, *TOOLS]).nearest("what is entropy")[0].tool is tool
 
 
 @pytest.mark.parametrize(
