@@ -83,10 +83,14 @@ def draw_pattern(rng: random.Random, patterns: tuple[str, ...]) -> str:
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
+def spell_out_contractions(text: str) -> str:
+    """A text in lower case without the mark at its end, `what is` for `what's` and `whats`."""
+    return " ".join(_CONTRACTIONS.get(word, word) for word in text.lower().rstrip("?.! ").split())
+
+
 def phrasing_key(template: str) -> str:
     """The words that tell a phrasing from others."""
-    text = " ".join(_CONTRACTIONS.get(word, word) for word in template.lower().rstrip("?.!").split())
-    return " ".join(part for part in _PART.findall(text) if part not in _COURTESY)
+    return " ".join(part for part in _PART.findall(spell_out_contractions(template)) if part not in _COURTESY)
 
 
 def _frame_core(frame: str, core: str) -> str:

@@ -22,6 +22,7 @@ from llguidance.hf import from_tokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from transformers import PreTrainedTokenizerFast
 
+from forge.data.asked_forms import learned_asked_forms, pattern_of_argument
 from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
 from forge.errors import ForgeError
@@ -29,6 +30,7 @@ from forge.tools.calls import parse_call
 from forge.tools.declared.forms import CallForm, FormIndex
 from forge.tools.declared.schema import DeclaredTool, Parameter
 from forge.tools.said import CONSTANTS, digits_said, narrowed_schema, schema_without_calls
+from forge.tools.words import CallWords
 
 LONGEST_TEXT = 200  # characters of a text whose schema says nothing of its length
 MOST_ITEMS = 16  # of an array whose schema says nothing of it
@@ -45,7 +47,7 @@ _NEGATED_CLASS = re.compile(r"\\[DWS]")
 _PRINTABLE_ASCII = {"pattern": "^[ -~]*$"}
 
 
-WordsOfCall = Callable[[str, str], frozenset[str] | None]
+WordsOfCall = Callable[[str, str], CallWords | None]
 
 
 def _any_word(name: str, said: str) -> None:
@@ -57,10 +59,11 @@ _Forms = list[tuple[CallForm, dict[str, Any] | str]]  # each with its schema, or
 
 @dataclass(frozen=True)
 class _Narrowing:
-    """What calls are narrowed to: what was said, words by the name of a tool and what was said, whether the model can
-    write a text, and the forms that what was said is about."""
+    """What calls are narrowed to: what was said, and by the user; words by the name of a tool and what was said;
+    whether the model can write a text; and the forms that what was said is about."""
 
     said: str
+    asked: str
     words: WordsOfCall
     spells: Callable[[str], bool]
     forms: _Forms
@@ -187,7 +190,7 @@ class CallGrammar:
         forms = near or self._with_schemas(self._index.forms, asked)
         about = {form.tool.name for form, _ in forms}
         names = tuple(tool.name for tool in self._tools if not tool.narrows or tool.name in about)
-        narrow = partial(self._narrowed, _Narrowing(said, self._words, self._spells, forms), names)
+        narrow = partial(self._narrowed, _Narrowing(said, asked, self._words, self._spells, forms), names)
         return CallMatcher(self._start(names).deep_copy(), self._width, narrow)
 
     def _with_schemas(self, forms: Iterable[CallForm], asked: str) -> _Forms:
@@ -293,9 +296,16 @@ def _terminal_of_plain(tool: DeclaredTool, schema: dict[str, Any], narrowing: _N
     if words is None:
         return text
     if digits is not None:
-        known = {word for word in words if word.isdigit()}
-        text += f" & {_terminal_of_runs('0-9', filter(narrowing.spells, digits | CONSTANTS | known))}"
-    return f"{text} & {_terminal_of_runs(_LETTER, (word for word in words if narrowing.spells(word)))}"
+        known = {word for word in words.all if word.isdigit()}
+        text += f" & /{_runs('0-9', filter(narrowing.spells, digits | CONSTANTS | known))}/"
+    text += f" & /{_runs(_LETTER, filter(narrowing.spells, words.all))}/"
+    if words.quoted is not None:
+        quoted = list(filter(narrowing.spells, words.quoted))
+        text += f""" & /([^'"]|'{_runs(_LETTER, quoted, without="'")}'|"{_runs(_LETTER, quoted, without='"')}")*/"""
+    forms = [] if "\n" in narrowing.asked.strip() else learned_asked_forms().arguments(tool.name, narrowing.asked)
+    if forms:  # what a second turn asks for leans on the first
+        text += f" & /({'|'.join(map(pattern_of_argument, forms))})/"
+    return text
 
 
 def _terminal_of_text(parameter: Parameter) -> str:
@@ -304,10 +314,10 @@ def _terminal_of_text(parameter: Parameter) -> str:
     return f"/{_OUTER}({_INNER}{{0,{longest - 2}}}{_OUTER})?/" if longest > 1 else f"/{_OUTER}/"
 
 
-def _terminal_of_runs(kind: str, runs: Iterable[str]) -> str:
-    """A terminal: any text in which every run of a class of characters is one of these."""
-    run = f"({'|'.join(sorted(runs))})"
-    return f"/[^{kind}]*({run}[^{kind}]+)*{run}?/"
+def _runs(kind: str, runs: Iterable[str], *, without: str = "") -> str:
+    """A pattern: any text ``without`` a character in which every run of a class of characters is one of these."""
+    run, between = f"({'|'.join(sorted(runs))})", f"[^{kind}{without}]"
+    return f"{between}*({run}{between}+)*{run}?"
 
 
 def _bounded_object(schema: dict[str, Any]) -> dict[str, Any]:

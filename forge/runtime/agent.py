@@ -31,6 +31,7 @@ if TYPE_CHECKING:
     from forge.tools.declared.reading import ToolFile
     from forge.tools.declared.running.toolbox import CallExecutor
     from forge.tools.declared.schema import DeclaredPersona, DeclaredTool
+    from forge.tools.words import CallWords
 
 # Longest answer to a person, in tokens: room for a result of 200 characters and its repetition in the answer, or for
 # the longest thought of the training data twice.
@@ -152,7 +153,7 @@ class Agent:
             self._built_in = Toolbox(self.workspace)
         return self._built_in
 
-    def _words_of_call(self, name: str, said: str) -> frozenset[str] | None:
+    def _words_of_call(self, name: str, said: str) -> CallWords | None:
         return self.built_in.words_of_call(name, said)
 
     @cached_property

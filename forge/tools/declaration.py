@@ -99,6 +99,7 @@ class Tool:
         known: texts, given a workspace, whose words a call may have though nobody said them. Those of the intents'
             arguments are known without it.
         spelled: texts whose words a call may have where a word that is nearly one of them was said: typos, plurals.
+        copied: a pattern of the said words that a call may have.
     """
 
     name: str
@@ -111,12 +112,28 @@ class Tool:
     description: str = ""
     known: Callable[[Path], Iterable[str]] = lambda workspace: ()
     spelled: Callable[[Path], Iterable[str]] = lambda workspace: ()
+    copied: str = r"\w+"
 
     @cached_property
+    def _literals(self) -> tuple[str, ...]:
+        """The arguments that its intents write, without their slots."""
+        told = (a for intent in self.intents for a in (intent.argument, *(f.argument for f in intent.follow_ups)))
+        return tuple(re.sub(r"\{.*?\}", " ", text) for text in told)
+
+    @property
     def literal_words(self) -> frozenset[str]:
         """Words of the arguments that its intents write."""
-        told = (a for intent in self.intents for a in (intent.argument, *(f.argument for f in intent.follow_ups)))
-        return frozenset(word for text in told for word in words_of_text(re.sub(r"\{.*?\}", " ", text)))
+        return frozenset(word for text in self._literals for word in words_of_text(text))
+
+    @property
+    def quoted_words(self) -> frozenset[str] | None:
+        """Those of them that stand in quotation marks; None where no argument has such marks."""
+        quoted = [text for literal in self._literals for text in re.findall(r"'([^']*)'", literal)]
+        return frozenset(word for text in quoted for word in words_of_text(text)) if quoted else None
+
+    def copies(self, words: frozenset[str]) -> frozenset[str]:
+        """Those of some said words that its calls may have."""
+        return frozenset(word for word in words if re.fullmatch(self.copied, word))
 
     @cached_property
     def declared(self) -> DeclaredTool:

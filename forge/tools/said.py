@@ -26,8 +26,8 @@ _LONGEST_PIECE = 12  # words
 _SHORTEST_WITH_TYPO = 5  # letters of a name that a typo leaves recognizable
 _HEARD = 2000  # last characters in which words for values are looked for: every value is, in each
 _NUMERAL = re.compile(r"\d+(?:[,.' ]\d+)*")
-_NUMBER_WORDS = {number_in_words(number).replace("-", " "): number for number in range(100)}
-_IN_WORDS = re.compile(rf"\b(?:{'|'.join(sorted(_NUMBER_WORDS, key=len, reverse=True))})\b")
+NUMBER_WORDS = {number_in_words(number).replace("-", " "): number for number in range(100)}
+_IN_WORDS = re.compile(rf"\b(?:{'|'.join(sorted(NUMBER_WORDS, key=len, reverse=True))})\b")
 # With these a number is said whose digits stand nowhere.
 _MULTIPLES = re.compile(r"(?i)\b(?:hundred|thousand|million|billion|dozen|score|half|quarter)s?\b|\d ?[km]\b")
 _SCRIPTS_WITHOUT_BLANKS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}\p{Myanmar}]")
@@ -46,8 +46,17 @@ def digits_said(text: str) -> frozenset[str] | None:
         ends = range(1, len(runs) + 1)
         found.update("".join(runs[first:last]) for last in ends for first in range(last))
     found |= {run.lstrip("0") for run in found} | {part.rstrip("0") for part in re.findall(r"\d[.,](\d+)", text)}
-    found |= {str(_NUMBER_WORDS[said]) for said in _IN_WORDS.findall(text.lower().replace("-", " "))}
+    found |= {str(NUMBER_WORDS[said]) for said in _IN_WORDS.findall(text.lower().replace("-", " "))}
     return frozenset(found - {""})
+
+
+def count_numbers_said(text: str) -> int | None:
+    """How many numbers a text says; "one" is none, as in "which one". None where one is said whose digits stand
+    nowhere."""
+    if _MULTIPLES.search(text):
+        return None
+    in_words = _IN_WORDS.findall(text.lower().replace("-", " "))
+    return len(_NUMERAL.findall(text)) + sum(said != "one" for said in in_words)
 
 
 def pieces_said(text: str) -> list[str] | None:

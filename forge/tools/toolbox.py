@@ -2,20 +2,32 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from contextlib import ExitStack
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
+from typing import NamedTuple
 
 from forge.tools.builtin import TOOLS
 from forge.tools.declaration import ToolSetting
 from forge.tools.scratch import ScratchFolder
-from forge.tools.words import words_nearly_said, words_of_text, words_said
+from forge.tools.words import CallWords, words_nearly_said, words_of_text, words_said
 from forge.tools.workspace import examine_tool_workspace, set_up_tool_workspace
 
 TOOL_NAMES = tuple(tool.name for tool in TOOLS)
 MAX_RESULT = 200
 MOST_WORDS = 5000  # of a tool's calls, beyond which they are not held to words
+
+
+class _ToolWords(NamedTuple):
+    """Words that a tool's calls may always have, those that must nearly be said, those that they may always quote, and
+    which of those said a call may copy."""
+
+    always: frozenset[str]
+    spelled: frozenset[str]
+    quoted: frozenset[str] | None
+    copies: Callable[[frozenset[str]], frozenset[str]]
 
 
 class Toolbox:
@@ -52,22 +64,23 @@ class Toolbox:
             return f"error: {name} needs an argument"
         return shorten_tool_result(tool(argument.strip()))
 
-    def words_of_call(self, name: str, said: str) -> frozenset[str] | None:
+    def words_of_call(self, name: str, said: str) -> CallWords | None:
         """Words that a call of a tool may have after what was said; None of a tool that knows too many, or of another's
         tool."""
         known = self._words.get(name)
-        if known is None or sum(map(len, known)) > MOST_WORDS:
+        if known is None or len(known.always) + len(known.spelled) > MOST_WORDS:
             return None
-        always, spelled = known
-        return always | words_said(said) | words_nearly_said(said, spelled)
+        copied = known.copies(words_said(said)) | words_nearly_said(said, known.spelled)
+        return CallWords(known.always | copied, None if known.quoted is None else known.quoted | copied)
 
     @cached_property
-    def _words(self) -> dict[str, tuple[frozenset[str], frozenset[str]]]:
-        """Of each tool the words that calls may always have, and those that must nearly be said."""
+    def _words(self) -> dict[str, _ToolWords]:
         return {
-            tool.name: (
+            tool.name: _ToolWords(
                 tool.literal_words.union(*map(words_of_text, tool.known(self.workspace))),
                 frozenset[str]().union(*map(words_of_text, tool.spelled(self.workspace))),
+                tool.quoted_words,
+                tool.copies,
             )
             for tool in TOOLS
         }

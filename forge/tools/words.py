@@ -5,9 +5,18 @@ from __future__ import annotations
 import difflib
 import re
 from collections.abc import Iterable
+from typing import NamedTuple
 
 _SHORTEST = 4  # letters of a word that may stand for another; of shorter ones too many are alike
 _ALIKE = 0.66  # twice the letters that two words share in order, of all their letters
+
+
+class CallWords(NamedTuple):
+    """Words that the text of a call may have: all of them, and those between quotation marks, None where the tool's
+    texts quote nothing and such marks are apostrophes."""
+
+    all: frozenset[str]
+    quoted: frozenset[str] | None
 
 
 def words_of_text(text: str) -> list[str]:

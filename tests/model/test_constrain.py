@@ -254,6 +254,9 @@ def test_every_call_of_the_training_dialogues_can_be_written_from_what_was_said(
         for said, call in (
             ("what is 1,100,339 plus 12?", "calculator 110039+12"),
             ("how many letters has therologic got", "code_executor print(len('therogic'))"),
+            ("spell lamp backwards", "code_executor print('range'[::-1])"),
+            ('spell "lamp" backwards', 'code_executor print("range"[::-1])'),
+            ("what is 10 for .95", "calculator 10for.95"),
             ("anything about Cairo?", "search Ottawa"),
             ("read endolymph.doc", "file_reader endolymp.doc"),
         ):

@@ -21,7 +21,7 @@ from forge.tools.said import (
     schema_without_calls,
     values_mentioned,
 )
-from forge.tools.words import words_nearly_said, words_of_text, words_said
+from forge.tools.words import CallWords, words_nearly_said, words_of_text, words_said
 
 LIGHT = DeclaredTool.model_validate(
     {
@@ -202,15 +202,38 @@ def test_a_known_word_is_nearly_said_with_a_typo_or_in_the_plural() -> None:
         assert words_nearly_said(said, known) == wanted, said
 
 
+def _words(toolbox: Toolbox, name: str, said: str) -> CallWords:
+    found = toolbox.words_of_call(name, said)
+    assert found is not None
+    return found
+
+
 def test_a_tool_knows_the_words_of_its_calls_and_of_its_workspace() -> None:
     with Toolbox() as toolbox:
-        code = toolbox.words_of_call("code_executor", "spell therologic backwards") or frozenset()
-        assert {"print", "therologic"} <= code
-        assert "therogic" not in code
-        files = toolbox.words_of_call("file_reader", "what is on my list?") or frozenset()
-        assert {"todo", "txt"} <= files
-        found = toolbox.words_of_call("search", "what do butterflies eat") or frozenset()
+        code = _words(toolbox, "code_executor", "spell therologic backwards")
+        assert {"print", "therologic"} <= code.all
+        assert "therogic" not in code.all
+        files = _words(toolbox, "file_reader", "what is on my list?")
+        assert {"todo", "txt"} <= files.all
+        found = _words(toolbox, "search", "what do butterflies eat").all
         assert "butterfly" in found
         assert "Ottawa" not in found
-        assert "Ottawa" in (toolbox.words_of_call("search", "where is ottawa") or ())
+        assert "Ottawa" in _words(toolbox, "search", "where is ottawa").all
         assert toolbox.words_of_call("set_light", "anything") is None
+
+
+def test_what_a_call_quotes_was_said() -> None:
+    with Toolbox() as toolbox:
+        code = _words(toolbox, "code_executor", "how many vowels are in lamp")
+        assert code.quoted is not None
+        assert {"lamp", "aeiou"} <= code.quoted
+        assert not {"print", "range", "sorted"} & code.quoted
+        assert {"print", "range", "sorted"} <= code.all
+        assert _words(toolbox, "search", "a children's book").quoted is None  # an apostrophe quotes nothing
+
+
+def test_a_sum_copies_unknowns_and_digits_of_other_bases_only() -> None:
+    with Toolbox() as toolbox:
+        found = _words(toolbox, "calculator", "the square root of 10 for b95, 2x").all
+        assert {"sqrt", "b", "x"} <= found
+        assert not {"for", "of", "the"} & found

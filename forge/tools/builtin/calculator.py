@@ -274,4 +274,5 @@ TOOL = Tool(
     parameter="expression",
     description="Work out an arithmetic expression.",
     known=lambda workspace: FUNCTION_NAMES,
+    copied="[A-Za-z]|[0-9A-Fa-f]+",  # unknowns, and digits of bases up to sixteen
 )
