@@ -1,7 +1,10 @@
-"""Which forms the argument of a built-in tool's call may have, going by the learned phrasings that a question is like.
+"""Which arguments a built-in tool's call may have, going by the learned phrasings that a question is like.
 
-A small model takes hours in minutes for minutes in hours long before it takes a sum for a name. The search is over
-words and pairs of words up to one apart (what fills a slot is one of two words, for numbers and for names), by the cosine of
+A small model takes hours in minutes for minutes in hours long before it takes a sum for a name, and it doubles or drops
+a number more often than it mistakes what is wanted. So a question is looked up among the phrasings of the training
+split, whose forms of arguments (`{A}*{B}`) are filled with what it says, each thing once; the model chooses.
+
+The search is over words and pairs of words up to one apart, with stand-ins for numbers and names, by the cosine of
 their tf-idf weights (Manning, Raghavan and Schütze 2008, section 6.3). Phrasings of val and test stand in no index.
 """
 
@@ -9,15 +12,20 @@ from __future__ import annotations
 
 import functools
 import math
-import random
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
+from itertools import pairwise
 
+import numpy as np
+
+from forge.data.argument_forms import ArgumentForm, forms_of_intent
 from forge.data.phrasing import spell_out_contractions, tool_phrasings
+from forge.data.written_out import code_written_out, sums_written_out
 from forge.tools.builtin import TOOLS
-from forge.tools.declaration import Tool
-from forge.tools.said import NUMBER_WORDS, count_numbers_said
+from forge.tools.declaration import Intent, Tool
+from forge.tools.said import is_number_said, numbers_as_written
+from forge.tools.words import words_nearly_said, words_of_text, words_said
 
 # Forms of one tool that are allowed: so many at least and at most, beyond the first those that are at least this share
 # as like as the likest is; and none that is less like than this (cosine).
@@ -25,66 +33,119 @@ FEWEST, MOST, AS_LIKE, LIKE = 3, 8, 0.5, 0.2
 UNKNOWN = 8.0  # weight of a run of words that no phrasing has: more than that of the rarest known one
 _NUMBER, _NAME = "#", "@"  # what stands for the fillings of slots
 _TOKEN = re.compile(r"\{\w+\}|-?\d+(?:[.,]\d+)*|[a-z']+|[^\w\s?!,.#@]")
-_SLOT = re.compile(r"\{(\w+)\}")
-# What is written out is copied, and may be anything: a sum, a line of code.
-_WRITTEN_OUT = re.compile(r"\(|\d ?[-+*/^×÷%] ?[\d(]")
-_QUOTED, _VALUE = r"""[^'"]+""", r"[*\/]?-?[0-9A-Za-z\u00c0-\u024f_.,]+"  # what fills a slot
+_IN_QUOTES = re.compile(r"[\"'“‘](\w+)[\"'”’](?!\w)")
+# What is written out is copied, and may be anything.
+_WRITTEN_OUT = re.compile(r"\(|[\w)] ?[+*/^×÷=] ?[\w(]|\d ?[-−%] ?\d")
 
 
 class AskedForms:
     """An index of the learned phrasings of some tools."""
 
     def __init__(self, tools: Sequence[Tool]) -> None:
-        phrasings: dict[tuple[str, str, tuple[str, ...]], None] = {}
-        self._numbers: dict[str, int] = {}  # that fill slots of an argument
+        found: dict[tuple[ArgumentForm, tuple[str, ...]], None] = {}
         for tool in tools:
             for intent in tool.intents:
-                slots = intent.draw(random.Random(intent.name))[0]
-                fillings = {f"{{{name}}}": _NUMBER if _is_number(value) else _NAME for name, value in slots.items()}
-                named = set(_SLOT.findall(intent.argument))
-                self._numbers[intent.argument] = sum(_is_number(slots[name]) for name in named)
-                for template in tool_phrasings(tool, intent, "train").templates:
-                    phrasings[tool.name, intent.argument, tuple(_tokens(template, fillings))] = None
-        self._known = frozenset(token for *_, tokens in phrasings for token in tokens)
-        runs = [_runs_of(tokens) for *_, tokens in phrasings]
+                for form, drawn in forms_of_intent(tool, intent).items():
+                    for said in drawn:
+                        found |= dict.fromkeys(
+                            (form, tokens) for tokens in _phrasings_of(tool, intent, said, len(drawn))
+                        )
+        self._forms = list(dict.fromkeys(form for form, _ in found))
+        numbered = {form: number for number, form in enumerate(self._forms)}
+        tool_of = {tool.name: number for number, tool in enumerate(tools)}
+        self._form_of = np.array([numbered[form] for form, _ in found])
+        self._tool_of = np.array([tool_of[form.tool] for form, _ in found])
+        self._numbers = np.array([tokens.count(_NUMBER) for _, tokens in found])
+        self._known = {t.name: frozenset(w for f, words in found if f.tool == t.name for w in words) for t in tools}
+        self._words = frozenset[str]().union(*self._known.values())
+        runs = [_runs_of(_without_doubles(tokens)) for _, tokens in found]
         counts = Counter(run for own in runs for run in own)
         self._weights = {run: math.log(1 + len(runs) / count) ** 2 for run, count in counts.items()}
-        self._lengths = [sum(self._weights[run] for run in own) ** 0.5 for own in runs]
-        self._forms = [(tool, argument) for tool, argument, _ in phrasings]
-        self._places: dict[tuple[str, ...], list[int]] = defaultdict(list)
+        self._lengths = np.array([sum(self._weights[run] for run in own) for own in runs]) ** 0.5
+        places: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for place, own in enumerate(runs):
             for run in own:
-                self._places[run].append(place)
+                places[run].append(place)
+        self._places = {run: np.array(own) for run, own in places.items()}
+        self._likeness = functools.lru_cache(maxsize=64)(self.likeness)  # asked for the tool, then for its argument
 
-    def likeness(self, text: str) -> dict[tuple[str, str], float]:
-        """Cosine of a text and the likest phrasing of each (tool, argument) that shares a run with it."""
-        tokens = [token if token in self._known or token == _NUMBER else _NAME for token in _tokens(text, {})]
+    def likeness(self, text: str) -> dict[ArgumentForm, float]:
+        """Cosine of a text and the likest phrasing of each form that shares a run with it: of the phrasings of a tool
+        those that say as many numbers, where there are any."""
+        tokens = [token if token in self._words or token == _NUMBER else _NAME for token in _tokens(text, {})]
         if not set(tokens) - {_NUMBER, _NAME}:
             return {}
         runs = _runs_of(_without_doubles(tokens))
-        shared: dict[int, float] = defaultdict(float)
+        shared = np.zeros(len(self._form_of))
         for run in runs & self._places.keys():
-            for place in self._places[run]:
-                shared[place] += self._weights[run]
-        length = sum(self._weights.get(run, UNKNOWN**2) for run in runs) ** 0.5
-        found: dict[tuple[str, str], float] = {}
-        for place, weight in shared.items():
-            form, cosine = self._forms[place], weight / (length * self._lengths[place])
-            found[form] = max(cosine, found.get(form, 0.0))
-        return found
+            shared[self._places[run]] += self._weights[run]
+        said = tokens.count(_NUMBER) if (numbers := numbers_as_written(text)) is None else len(numbers)
+        fits = self._numbers == said
+        fits |= ~np.isin(self._tool_of, self._tool_of[fits & (shared > 0)])
+        length = sum(self._weights.get(run, UNKNOWN**2) for run in sorted(runs)) ** 0.5
+        best = np.zeros(len(self._forms))
+        np.maximum.at(best, self._form_of, shared * fits / (length * self._lengths))
+        return {self._forms[form]: float(best[form]) for form in np.flatnonzero(best)}
 
-    def arguments(self, name: str, text: str) -> list[str]:
-        """Templates of the argument that a tool's call may have after a question, the likest first; empty where nothing
-        is like it, or where the question may hold the argument as it is."""
+    def forms(self, tool: str, text: str) -> list[ArgumentForm]:
+        """Forms of the argument that a tool's call may have after a question, the likest first; none where nothing is
+        like it, or where the question may hold the argument as it is."""
         if _WRITTEN_OUT.search(text):
             return []
-        found = {argument: like for (tool, argument), like in self.likeness(text).items() if tool == name}
-        said = count_numbers_said(text)
-        if said is not None:
-            found = {a: like for a, like in found.items() if self._numbers[a] == said} or found
-        order = sorted((a for a in found if found[a] >= LIKE), key=lambda argument: -found[argument])[:MOST]
+        likeness = self._likeness(text).items()
+        found = {form: like for form, like in likeness if form.tool == tool and like >= LIKE}
+        order = sorted(found, key=lambda form: -found[form])[:MOST]
         enough = AS_LIKE * found[order[0]] if order else 0.0
-        return [argument for place, argument in enumerate(order) if place < FEWEST or found[argument] >= enough]
+        return [form for place, form in enumerate(order) if place < FEWEST or found[form] >= enough]
+
+    def patterns(self, tool: str, text: str, known: frozenset[str] = frozenset()) -> list[str]:
+        """Regular expressions of the arguments that a tool's call may have after a question: what it writes out, or
+        else its `forms`, filled.
+
+        Args:
+            known: names of the workspace, which a question may have in the plural or with a typo.
+        """
+        if written := {"calculator": sums_written_out, "code_executor": code_written_out}.get(tool, _nothing)(text):
+            return written
+        numbers, names = numbers_as_written(text), self._names_said(tool, text, known)
+        return [form.pattern(text, numbers, names) for form in self.forms(tool, text)]
+
+    def tools(self, text: str) -> frozenset[str]:
+        """The tools that a question may be for: those whose phrasings are at least so much as like it as any other's;
+        all of them where none is like it, or where it writes something out."""
+        best = dict.fromkeys(self._known, 0.0)
+        for form, like in self._likeness(text).items():
+            best[form.tool] = max(like, best[form.tool])
+        enough = AS_LIKE * max(best.values())
+        if enough < AS_LIKE * LIKE or _WRITTEN_OUT.search(text):
+            return frozenset(best)
+        return frozenset(tool for tool, like in best.items() if like >= enough)
+
+    def _names_said(self, tool: str, text: str, known: frozenset[str]) -> list[str]:
+        """Words of a text that may fill a slot: those in quotation marks, else names of the workspace and words that no
+        phrasing of the tool has, else all."""
+        quoted = _IN_QUOTES.findall(text)
+        said = [word for word in words_of_text(text) if len(word) > 1 and not is_number_said(word.lower())]
+        rare = [word for word in said if word.lower() not in self._known[tool]]
+        words = quoted or rare or said
+        if not known:
+            return list(dict.fromkeys(form for word in words for form in (word, word.lower())))
+        found = {form for word in words for form in words_said(word) if not form.isupper()}
+        return sorted(found | words_nearly_said(" ".join(words), known) | (words_said(text) & known))
+
+
+def _nothing(text: str) -> list[str]:
+    return []
+
+
+def _phrasings_of(tool: Tool, intent: Intent, slots: dict[str, str], ways: int) -> Iterator[tuple[str, ...]]:
+    """The learned phrasings of an intent as tokens. What fills a slot stands for itself where it decides the form."""
+    fillings = {
+        f"{{{name}}}": [_NUMBER] if is_number_said(value) else value.lower().split() if ways > 1 else [_NAME]
+        for name, value in slots.items()
+    }
+    for template in tool_phrasings(tool, intent, "train").templates:
+        yield tuple(_tokens(template, fillings))
 
 
 @functools.cache
@@ -93,31 +154,12 @@ def learned_asked_forms() -> AskedForms:
     return AskedForms(TOOLS)
 
 
-def pattern_of_argument(template: str) -> str:
-    """A regular expression for the arguments that a template has: names in quotation marks, bare values elsewhere."""
-    parts, quoted = _SLOT.split(template), False
-    if parts[::2] == ["", ""]:
-        return ".+"
-    pattern = ""
-    for place, part in enumerate(parts):
-        if place % 2:
-            pattern += _QUOTED if quoted else _VALUE
-        else:
-            quoted ^= part.count("'") % 2 == 1
-            pattern += re.escape(part).replace("/", r"\/").replace(r"\ ", " ").replace("'", "['\"]")
-    return pattern
-
-
-def _is_number(word: str) -> bool:
-    return word.lstrip("-")[:1].isdigit() or word in NUMBER_WORDS
-
-
-def _tokens(text: str, fillings: dict[str, str]) -> list[str]:
+def _tokens(text: str, fillings: Mapping[str, list[str]]) -> list[str]:
     """Words of a text or template in lower case; numbers and what fills a slot by their stand-ins."""
-    tokens = []
+    tokens: list[str] = []
     for token in _TOKEN.findall(spell_out_contractions(text)):
-        tokens.append(fillings[token] if token[0] == "{" else _NUMBER if _is_number(token) else token)
-    return _without_doubles(tokens)
+        tokens += fillings[token] if token[0] == "{" else [_NUMBER if is_number_said(token) else token]
+    return tokens
 
 
 def _without_doubles(tokens: Iterable[str]) -> list[str]:
@@ -133,5 +175,5 @@ def _runs_of(tokens: Sequence[str]) -> set[tuple[str, ...]]:
     """Single words, pairs of neighbors, and pairs with one word between them; a text begins and ends with a word of its
     own."""
     ended = ["^", *tokens, "$"]
-    pairs = set(zip(ended, ended[1:], strict=False))
-    return {(token,) for token in tokens} | pairs | {(a, "", b) for a, b in zip(ended, ended[2:], strict=False)}
+    apart = {(first, "", second) for first, second in zip(ended, ended[2:], strict=False)}
+    return {(token,) for token in tokens} | set(pairwise(ended)) | apart

@@ -22,7 +22,7 @@ from llguidance.hf import from_tokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.asked_forms import learned_asked_forms, pattern_of_argument
+from forge.data.asked_forms import learned_asked_forms
 from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
 from forge.errors import ForgeError
@@ -59,11 +59,11 @@ _Forms = list[tuple[CallForm, dict[str, Any] | str]]  # each with its schema, or
 
 @dataclass(frozen=True)
 class _Narrowing:
-    """What calls are narrowed to: what was said, and by the user; words by the name of a tool and what was said;
-    whether the model can write a text; and the forms that what was said is about."""
+    """What calls are narrowed to: what was said; the question, where that is all that a call can be about; words by the
+    name of a tool and what was said; whether the model can write a text; and the forms that what was said is about."""
 
     said: str
-    asked: str
+    question: str | None
     words: WordsOfCall
     spells: Callable[[str], bool]
     forms: _Forms
@@ -188,10 +188,18 @@ class CallGrammar:
         near = self._forms_left(asked, made) or self._with_schemas(self._index.nearest(asked), asked)
         # Words that no example has say nothing against a tool; it is still to hold what was said.
         forms = near or self._with_schemas(self._index.forms, asked)
-        about = {form.tool.name for form, _ in forms}
-        names = tuple(tool.name for tool in self._tools if not tool.narrows or tool.name in about)
-        narrow = partial(self._narrowed, _Narrowing(said, asked, self._words, self._spells, forms), names)
+        # What a second turn asks for leans on the first, a second call on the result of the first.
+        question = None if made or len(asked.strip().splitlines()) > 1 else asked
+        about = {form.tool.name for form, _ in forms} | self._built_in_tools_for(question, said)
+        names = tuple(name for name in self.names if name in about) or self.names
+        narrow = partial(self._narrowed, _Narrowing(said, question, self._words, self._spells, forms), names)
         return CallMatcher(self._start(names).deep_copy(), self._width, narrow)
+
+    def _built_in_tools_for(self, question: str | None, said: str) -> set[str]:
+        """Tools without forms of their own: of those whose words are known the ones that a question is for."""
+        free = {tool.name for tool in self._tools if not tool.narrows}
+        known = {name for name in free if self._words(name, said) is not None}
+        return free if question is None or not known else free - known | (known & learned_asked_forms().tools(question))
 
     def _with_schemas(self, forms: Iterable[CallForm], asked: str) -> _Forms:
         return [(form, narrowed_schema(form, asked, self._spells)) for form in forms]
@@ -295,17 +303,23 @@ def _terminal_of_plain(tool: DeclaredTool, schema: dict[str, Any], narrowing: _N
     digits, words = digits_said(narrowing.said), narrowing.words(tool.name, narrowing.said)
     if words is None:
         return text
+    asked = narrowing.question
+    forms = [] if asked is None else learned_asked_forms().patterns(tool.name, asked, words.names)
+    # Nothing is counted: what a count and a list of words have in common has too many states.
+    terminals = [f"/{'|'.join(forms)}/" if forms else f"/{_OUTER}({_INNER}*{_OUTER})?/"]
     if digits is not None:
         known = {word for word in words.all if word.isdigit()}
-        text += f" & /{_runs('0-9', filter(narrowing.spells, digits | CONSTANTS | known))}/"
-    text += f" & /{_runs(_LETTER, filter(narrowing.spells, words.all))}/"
-    if words.quoted is not None:
-        quoted = list(filter(narrowing.spells, words.quoted))
-        text += f""" & /([^'"]|'{_runs(_LETTER, quoted, without="'")}'|"{_runs(_LETTER, quoted, without='"')}")*/"""
-    forms = [] if "\n" in narrowing.asked.strip() else learned_asked_forms().arguments(tool.name, narrowing.asked)
-    if forms:  # what a second turn asks for leans on the first
-        text += f" & /({'|'.join(map(pattern_of_argument, forms))})/"
-    return text
+        terminals.append(f"/{_runs('0-9', filter(narrowing.spells, digits | CONSTANTS | known))}/")
+    terminals.append(f"/{_pattern_of_words(words, narrowing.spells)}/")
+    return " & ".join(terminals)
+
+
+def _pattern_of_words(words: CallWords, spells: Callable[[str], bool]) -> str:
+    if words.quoted is None:
+        return _runs(_LETTER, filter(spells, words.all))
+    bare = _runs(_LETTER, filter(spells, words.all), without="'\"")
+    quoted = "|".join(f"{mark}{_runs(_LETTER, filter(spells, words.quoted), without=mark)}{mark}" for mark in "'\"")
+    return f"{bare}(({quoted}){bare})*"
 
 
 def _terminal_of_text(parameter: Parameter) -> str:
@@ -315,7 +329,7 @@ def _terminal_of_text(parameter: Parameter) -> str:
 
 
 def _runs(kind: str, runs: Iterable[str], *, without: str = "") -> str:
-    """A pattern: any text ``without`` a character in which every run of a class of characters is one of these."""
+    """A pattern: any text ``without`` some characters in which every run of a class of characters is one of these."""
     run, between = f"({'|'.join(sorted(runs))})", f"[^{kind}{without}]"
     return f"{between}*({run}{between}+)*{run}?"
 

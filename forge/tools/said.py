@@ -27,7 +27,9 @@ _SHORTEST_WITH_TYPO = 5  # letters of a name that a typo leaves recognizable
 _HEARD = 2000  # last characters in which words for values are looked for: every value is, in each
 _NUMERAL = re.compile(r"\d+(?:[,.' ]\d+)*")
 NUMBER_WORDS = {number_in_words(number).replace("-", " "): number for number in range(100)}
-_IN_WORDS = re.compile(rf"\b(?:{'|'.join(sorted(NUMBER_WORDS, key=len, reverse=True))})\b")
+_WORDED = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True)).replace(" ", "[ -]")
+_IN_WORDS = re.compile(rf"\b(?:{_WORDED})\b")
+_NUMBER_SAID = re.compile(rf"(?:(?<![\d.,)])([-−]|minus |negative ))?(\d+(?:[,.' ]\d+)*|\b(?!one\b)(?:{_WORDED})\b)")
 # With these a number is said whose digits stand nowhere.
 _MULTIPLES = re.compile(r"(?i)\b(?:hundred|thousand|million|billion|dozen|score|half|quarter)s?\b|\d ?[km]\b")
 _SCRIPTS_WITHOUT_BLANKS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}\p{Myanmar}]")
@@ -46,17 +48,41 @@ def digits_said(text: str) -> frozenset[str] | None:
         ends = range(1, len(runs) + 1)
         found.update("".join(runs[first:last]) for last in ends for first in range(last))
     found |= {run.lstrip("0") for run in found} | {part.rstrip("0") for part in re.findall(r"\d[.,](\d+)", text)}
-    found |= {str(NUMBER_WORDS[said]) for said in _IN_WORDS.findall(text.lower().replace("-", " "))}
+    found |= {str(NUMBER_WORDS[said.replace("-", " ")]) for said in _IN_WORDS.findall(text.lower())}
     return frozenset(found - {""})
 
 
-def count_numbers_said(text: str) -> int | None:
-    """How many numbers a text says; "one" is none, as in "which one". None where one is said whose digits stand
-    nowhere."""
+def is_number_said(word: str) -> bool:
+    """Whether a word is a number, in digits or in words; "one" is none, as in "which one"."""
+    return word.lstrip("-")[:1].isdigit() or (word in NUMBER_WORDS and word != "one")
+
+
+def numbers_as_written(text: str) -> list[tuple[str, ...]] | None:
+    """Numbers that a text says, in their order, each in the spellings that a calculator may be given: without
+    separators, as it stands, with a point; with a minus where one is said before it. None where a number is said whose
+    digits stand nowhere."""
     if _MULTIPLES.search(text):
         return None
-    in_words = _IN_WORDS.findall(text.lower().replace("-", " "))
-    return len(_NUMERAL.findall(text)) + sum(said != "one" for said in in_words)
+    found = []
+    for match in _NUMBER_SAID.finditer(text.lower()):
+        sign, said = match[1], match[2]
+        spelled = [str(NUMBER_WORDS[said.replace("-", " ")])] if said[0].isalpha() else spellings_of_numeral(said)
+        negative = [f"-{number}" for number in spelled]
+        # "10 minus 8" is a difference, "minus 8" and "times minus 8" are no such thing.
+        found.append(tuple({None: spelled, "minus": [*spelled, *negative]}.get(sign and sign.strip(), negative)))
+    return found
+
+
+def spellings_of_numeral(numeral: str) -> list[str]:
+    """A number in digits as a calculator may be given it: without separators, as it stands, with a point, without zeros
+    at its end."""
+    plain = re.sub(r"[ ']", "", numeral)
+    found = [re.sub(r"[,.]", "", plain)] if re.fullmatch(r"\d{1,3}(?:[,.' ]\d{3})+", numeral) else []
+    whole, mark, part = plain.rpartition(".")
+    found += [f"{whole.replace(',', '')}.{part}"] if mark and "." not in whole else []
+    found += [plain, plain.replace(",", ".")] if len(re.findall("[,.]", plain)) <= 1 else []
+    found += [number.rstrip("0").rstrip(".") for number in found if "." in number]
+    return list(dict.fromkeys(found)) or [re.sub(r"\D", "", plain)]
 
 
 def pieces_said(text: str) -> list[str] | None:

@@ -71,7 +71,8 @@ class Toolbox:
         if known is None or len(known.always) + len(known.spelled) > MOST_WORDS:
             return None
         copied = known.copies(words_said(said)) | words_nearly_said(said, known.spelled)
-        return CallWords(known.always | copied, None if known.quoted is None else known.quoted | copied)
+        quoted = None if known.quoted is None else known.quoted | copied
+        return CallWords(known.always | copied, quoted, known.spelled)
 
     @cached_property
     def _words(self) -> dict[str, _ToolWords]:

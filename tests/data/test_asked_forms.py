@@ -4,61 +4,136 @@ import random
 import re
 
 import pytest
-from forge.data.asked_forms import learned_asked_forms, pattern_of_argument
+
+from forge.data.argument_forms import argument_form
+from forge.data.asked_forms import learned_asked_forms
 from forge.data.dialogues import tool_dialogues
+from forge.tools import Toolbox
 from forge.tools.builtin import TOOLS
+from forge.tools.declaration import Tool
+from forge.tools.said import numbers_as_written
+
+BY_NAME = {tool.name: tool for tool in TOOLS}
+
+
+def _fits(tool: str, text: str, argument: str, known: frozenset[str] = frozenset()) -> bool:
+    return any(re.fullmatch(pattern, argument) for pattern in learned_asked_forms().patterns(tool, text, known))
 
 
 @pytest.mark.parametrize("tool", TOOLS, ids=lambda tool: tool.name)
-def test_the_pattern_of_an_argument_fits_every_filling(tool: object) -> None:
-    for intent in tool.intents:  # type: ignore[attr-defined]
+def test_without_knowing_what_is_said_a_form_takes_every_filling(tool: Tool) -> None:
+    for intent in tool.intents:
+        form = argument_form(tool, intent.argument)
         for seed in range(40):
-            argument = intent.argument.format(**intent.draw(random.Random(seed))[0])
-            assert re.fullmatch(pattern_of_argument(intent.argument), argument), (intent.argument, argument)
+            slots = intent.draw(random.Random(seed))[0]
+            pattern = form.pattern(slots.get("c", ""), None, ())
+            argument = intent.argument.format(**slots)
+            assert re.fullmatch(pattern, argument), (pattern, argument)
 
 
-def test_patterns_are_no_wider_than_their_slots() -> None:
-    product = pattern_of_argument("{A}*{B}")
-    assert re.fullmatch(product, "-4*0.5")
-    assert not re.fullmatch(product, "4+5")
-    assert not re.fullmatch(product, "4*5*6")
-    price = pattern_of_argument("SELECT price FROM products WHERE name='{E}'")
-    assert re.fullmatch(price, "SELECT price FROM products WHERE name='oat milk'")
-    assert not re.fullmatch(price, "SELECT stock FROM products WHERE name='chair'")
-    assert re.fullmatch(pattern_of_argument("{code}"), "print(3)")
+def test_a_form_holds_what_is_said_and_nothing_twice() -> None:
+    product = argument_form(BY_NAME["calculator"], "{A}*{B}")
+    pattern = product.pattern("", [("-4",), ("0.50", "0.5")], ())
+    for argument in ("-4*0.5", "0.50*-4"):
+        assert re.fullmatch(pattern, argument)
+    for argument in ("4*0.5", "-4*-4", "-4+0.5", "-4*0.5*-4", "-4*7"):
+        assert not re.fullmatch(pattern, argument)
+    price = argument_form(BY_NAME["database_query"], "SELECT price FROM products WHERE name='{E}'")
+    pattern = price.pattern("", [], ["chair", "lamp"])
+    assert re.fullmatch(pattern, "SELECT price FROM products WHERE name='lamp'")
+    assert re.fullmatch(pattern, 'SELECT price FROM products WHERE name="chair"')
+    assert not re.fullmatch(pattern, "SELECT stock FROM products WHERE name='chair'")
+    assert not re.fullmatch(pattern, "SELECT price FROM products WHERE name='sofa'")
 
 
 def _missed(split: str, n: int) -> tuple[list[tuple[str, str]], int]:
-    """Questions whose call has none of the forms that they are held to, and how many are held to some."""
+    """Questions whose call is not among those that they are held to, and how many are held to some."""
     missed, held = [], 0
-    for row in tool_dialogues(n, 3, split):  # type: ignore[arg-type]
-        user, (name, _, argument) = row["messages"][1]["content"], row["messages"][2]["content"].partition(" ")
-        forms = learned_asked_forms().arguments(name, user)
-        held += bool(forms)
-        if forms and not any(re.fullmatch(pattern_of_argument(form), argument) for form in forms):
-            missed.append((user, argument))
+    with Toolbox() as toolbox:
+        for row in tool_dialogues(n, 3, split):  # type: ignore[arg-type]
+            user, call = row["messages"][1]["content"], row["messages"][2]["content"]
+            name, _, argument = call.partition(" ")
+            words = toolbox.words_of_call(name, user)
+            assert words is not None
+            patterns = learned_asked_forms().patterns(name, user, words.names)
+            held += bool(patterns)
+            if patterns and not any(re.fullmatch(pattern, argument) for pattern in patterns):
+                missed.append((user, argument))
     return missed, held
 
 
-def test_what_is_asked_is_among_the_forms() -> None:
-    missed, held = _missed("train", 1000)
+@pytest.mark.parametrize(("split", "most"), [("train", 0.02), ("val", 0.04)])
+def test_what_is_asked_is_among_the_forms(split: str, most: float) -> None:
+    """Phrasings of val stand in no index."""
+    missed, held = _missed(split, 1000)
     assert held > 800
-    assert len(missed) < 0.02 * held, missed[:10]
-    missed, held = _missed("val", 1000)  # in words that stand in no index
-    assert held > 800
-    assert len(missed) < 0.04 * held, missed[:10]
+    assert len(missed) < most * held, missed[:20]
 
 
 @pytest.mark.parametrize(
-    "text", ["what is 12*(3+4)?", "run print(7*8)", "3 + 4 - 5", "2^10", "", "?", "zxqv qqw", "\u4f60\u597d"]
+    "text",
+    [
+        "what is 12*(3+4)?",
+        "run print(7*8)",
+        "3 + 4 - 5",
+        "solve 2*x + 3 = 9",
+        "2^10",
+        "",
+        "?",
+        "zxqv qqw",
+        "\u4f60\u597d",
+    ],
 )
-def test_nothing_is_held_to_a_form_that_may_hold_its_argument_as_it_is_or_is_like_none(text: str) -> None:
-    for tool in TOOLS[:2]:
-        assert learned_asked_forms().arguments(tool.name, text) == []
+def test_what_is_written_out_and_what_is_like_nothing_is_left_to_the_model(text: str) -> None:
+    for name in ("calculator", "code_executor"):
+        assert learned_asked_forms().patterns(name, text) == []
 
 
-def test_as_many_numbers_as_a_form_takes() -> None:
-    forms = learned_asked_forms().arguments("calculator", "add 12 and 30 and 41")
-    assert forms[0] == "{A}+{B}+{C}"
-    assert "{A}+{B}" not in forms
-    assert learned_asked_forms().arguments("calculator", "what is -8 times -6")[0] == "{A}*{B}"
+def test_sums_take_the_numbers_that_are_said() -> None:
+    said = "add 12 and 30 and 41"
+    assert _fits("calculator", said, "12+30+41")
+    assert not any(_fits("calculator", said, argument) for argument in ("12+30", "12+30+30", "12+30+42"))
+    assert _fits("calculator", "what is -8 times -6", "-8*-6")
+    assert not _fits("calculator", "what is -8 times -6", "8*6")
+    assert _fits("calculator", "how many days is 9 weeks", "9*7")
+    assert not _fits("calculator", "how many days is 9 weeks", "9*5")
+
+
+def test_code_is_about_the_word_that_is_said() -> None:
+    said = "how many letters does elephant have"
+    assert _fits("code_executor", said, "print(len('elephant'))")
+    assert not any(_fits("code_executor", said, f"print(len('{word}'))") for word in ("does", "aeiou", "letters"))
+    assert _fits("code_executor", "how many r's are in strawberry?", "print('strawberry'.count('r'))")
+    assert not _fits("code_executor", "how many r's are in strawberry?", "print('strawberry'.count('s'))")
+    assert _fits("code_executor", 'put "stop" in capitals', "print('stop'.upper())")
+    assert not _fits("code_executor", 'put "stop" in capitals', "print('capitals'.upper())")
+
+
+def test_names_of_the_workspace_are_known_in_the_plural_and_with_a_typo() -> None:
+    known = frozenset({"chair", "shelf", "Karl", "Nina"})
+    for said, argument in {
+        "how much are the shelves?": "SELECT price FROM products WHERE name='shelf'",
+        "price of the chiar": "SELECT price FROM products WHERE name='chair'",
+        "price of the sofa": "SELECT price FROM products WHERE name='sofa'",
+        "what does nina earn": "SELECT salary FROM employees WHERE name='Nina'",
+        "what do Karl and Nina earn together": "SELECT SUM(salary) FROM employees WHERE name IN ('Karl', 'Nina')",
+    }.items():
+        assert _fits("database_query", said, argument, known), said
+    assert not _fits("database_query", "how much is the chair", "SELECT price FROM products WHERE name='shelf'", known)
+
+
+@pytest.mark.parametrize(
+    ("text", "numbers"),
+    [
+        ("1,250 and 3.50", [("1250", "1,250", "1.250", "1.25"), ("3.50", "3.5")]),
+        ("62,21 times twenty-one", [("62,21", "62.21"), ("21",)]),
+        ("1 000 minus 8", [("1000",), ("8", "-8")]),
+        ("66'089 by -99", [("66089",), ("-99",)]),
+        ("which one is 7?", [("7",)]),
+        ("1,234.5", [("1234.5",)]),
+        ("two million", None),
+        ("none", []),
+    ],
+)
+def test_numbers_as_a_calculator_takes_them(text: str, numbers: list[tuple[str, ...]] | None) -> None:
+    assert numbers_as_written(text) == numbers

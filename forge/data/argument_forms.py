@@ -1,0 +1,106 @@
+"""Forms of the arguments of built-in tools, and what a question fills their slots with."""
+
+from __future__ import annotations
+
+import random
+import re
+from collections.abc import Iterable, Sequence
+from dataclasses import dataclass
+from itertools import islice, permutations, product
+from typing import Literal
+
+from forge.tools.declaration import Intent, Tool
+from forge.tools.said import is_number_said
+
+DRAWS = 120  # of an intent, by which it is known what fills its slots
+FEW = 6  # different values of a slot that become part of the form
+MOST_WAYS = 48  # to fill the slots of a form; where there are more, any of the values may stand in any slot
+_SLOT = re.compile(r"\{(\w+)\}")
+_LETTER_SAID = re.compile(r"(?<![\w'])([A-Za-z])(?:'?s)?(?![\w'])")
+_ANY_VALUE = r"-?[0-9A-Za-z\u00c0-\u024f_.,]+"
+
+# What a slot takes: a number, a letter or a name that is said; one of few values; any text.
+Kind = Literal["number", "letter", "name", "few", "text"]
+
+
+@dataclass(frozen=True)
+class ArgumentForm:
+    """A form of a tool's argument, `template`, and its slots in order, each once, with what it takes."""
+
+    tool: str
+    template: str
+    slots: tuple[tuple[str, Kind], ...]
+
+    def pattern(self, text: str, numbers: Sequence[tuple[str, ...]] | None, names: Sequence[str]) -> str:
+        """A regular expression of its arguments that hold what a question says.
+
+        Args:
+            text: the question.
+            numbers: that it says, in every spelling that a call may have; None where that is not known.
+            names: words that may fill a slot for a name.
+        """
+        letters = _alternatives(dict.fromkeys(_LETTER_SAID.findall(text)), "[A-Za-z]")
+        single = dict.fromkeys(self._named("letter"), letters)
+        free = dict.fromkeys(self._named("text"), ".+")
+        spelled = None if numbers is None else [_alternatives(forms) for forms in numbers]
+        ways = product(
+            _ways_to_fill(self._named("number"), spelled, _ANY_VALUE),
+            _ways_to_fill(self._named("name"), [re.escape(name) for name in names] or None, r"[^'\"]+"),
+        )
+        return "|".join(self._filled({**single, **free, **some, **others}) for some, others in ways)
+
+    def _named(self, kind: Kind) -> list[str]:
+        return [name for name, own in self.slots if own == kind]
+
+    def _filled(self, fillings: dict[str, str]) -> str:
+        parts = _SLOT.split(self.template)
+        return "".join(fillings[part] if place % 2 else _literal(part) for place, part in enumerate(parts))
+
+
+def forms_of_intent(tool: Tool, intent: Intent) -> dict[ArgumentForm, list[dict[str, str]]]:
+    """The forms of the arguments that an intent leads to, each with slots as they are drawn: one example where what
+    fills them is said, and one for each way to say it where a slot has few values (`FROM {E}`; `{A}{C}` for a unit into
+    another), which become part of the form."""
+    drawn = [intent.draw(random.Random(f"{intent.name} {n}"))[0] for n in range(DRAWS)]
+    kinds = {name: _kind_of_slot(intent.argument, [s[name] for s in drawn]) for name in _SLOT.findall(intent.argument)}
+    few = [name for name, kind in kinds.items() if kind == "few"]
+    found: dict[ArgumentForm, list[dict[str, str]]] = {}
+    for slots in drawn if few else drawn[:1]:
+        template = intent.argument
+        for name in few:
+            template = template.replace(f"{{{name}}}", slots[name])
+        left = tuple((name, kind) for name, kind in kinds.items() if name not in few)
+        found.setdefault(ArgumentForm(tool.name, template, left), []).append(slots)
+    return found
+
+
+def _kind_of_slot(template: str, values: list[str]) -> Kind:
+    different = set(values)
+    if _SLOT.fullmatch(template):
+        return "text"
+    if all(map(is_number_said, different)):
+        return "number"
+    if all(len(value) == 1 for value in different):
+        return "letter"
+    few = len(different) <= FEW or not any(value[0].isalnum() for value in different)
+    return "few" if few else "name"
+
+
+def _ways_to_fill(names: Sequence[str], values: Sequence[str] | None, otherwise: str) -> Iterable[dict[str, str]]:
+    """Values for slots, no value twice; where there are too few of them or too many ways, a pattern of any of them, and
+    where there are none, of any value."""
+    if values is not None and len(values) >= len(names):
+        ways = list(islice(permutations(values, len(names)), MOST_WAYS + 1))
+        if len(ways) <= MOST_WAYS:
+            return [dict(zip(names, way, strict=True)) for way in ways]
+    some = f"({'|'.join(values)})" if values else otherwise
+    return [dict.fromkeys(names, some)]
+
+
+def _literal(text: str) -> str:
+    return re.escape(text).replace("/", r"\/").replace(r"\ ", " ").replace("'", "['\"]")
+
+
+def _alternatives(values: Iterable[str], otherwise: str = "") -> str:
+    found = [re.escape(value).replace("/", r"\/") for value in values]
+    return f"({'|'.join(found)})" if found else otherwise

@@ -1,0 +1,75 @@
+"""Sums, equations and lines of code that a question writes out, as a call takes them."""
+
+from __future__ import annotations
+
+import ast
+import re
+from collections.abc import Iterator
+
+from forge.tools.said import spellings_of_numeral
+
+LONGEST = 400  # characters of a question with a line of code that is parsed
+MOST_STARTS = 24  # words of a question that a line of code may begin with
+_NUMERAL = r"\d+(?:[,.']\d+| (?=\d{3}(?!\d))\d{3})*"
+_ATOM = rf"[-−+]? ?\(* ?[-−]? ?(?:{_NUMERAL} ?[A-Za-z]?(?![A-Za-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z'])) ?\)*"
+_SUM = re.compile(rf"{_ATOM}(?: ?(?:\*\*|[-−+*/^×÷=%·]|(?<=\d) ?[xX](?= ?[\d(])) ?{_ATOM})+")
+_PART = re.compile(rf"({_NUMERAL})|([A-Za-z])|(\*\*|[-−+*/^×÷=%·()])")
+_OPERATORS = {"−": "-", "×": "*", "·": "*", "x": "*", "X": "*", "÷": "/", "^": "**"}
+_CALL_OF_CODE = re.compile(r"\w\(.*\)")
+
+
+def sums_written_out(text: str) -> list[str]:
+    """Regular expressions of the calculator's arguments that a text writes out: a sum as it stands and, where it can
+    be one, as an equation to solve or a fraction to simplify. Empty where it writes out none, or not all of its
+    numbers."""
+    found = _SUM.search(text)
+    if found is None or re.search(r"\d|\w\(", text[: found.start()] + text[found.end() :]):
+        return []
+    parts = list(_parts_of_sum(found[0]))
+    if parts.count(r"\(") != parts.count(r"\)"):
+        return []
+    written = " ?".join(parts)
+    if any(re.fullmatch("[A-Za-z]", part) for part in parts):
+        return [rf"solve\( ?{written} ?\)"] if "=" in parts else []
+    fraction = [rf"frac\({parts[0]}, ?{parts[2]}\)"] if len(parts) == 3 and parts[1] == r"\/" else []
+    return [] if "=" in parts else [written, *fraction]
+
+
+def _parts_of_sum(text: str) -> Iterator[str]:
+    before = ""
+    for numeral, letter, sign in _PART.findall(text):
+        if letter in ("x", "X") and before == "number" and re.search(rf"\d ?{letter} ?[\d(]", text):
+            yield r"\*"
+            before = "sign"
+        elif letter:
+            if before == "number":
+                yield r"\*"
+            yield letter
+            before = "letter"
+        elif numeral:
+            spelled = (re.escape(form) for form in spellings_of_numeral(numeral))
+            yield f"({'|'.join(spelled)})"
+            before = "number"
+        else:
+            yield re.escape(_OPERATORS.get(sign, sign)).replace("/", r"\/")
+            before = "sign"
+
+
+def code_written_out(text: str) -> list[str]:
+    """Regular expressions of the lines of code that a text writes out: what begins with one of its words and ends with
+    its last bracket, as it stands or printed. Empty where nothing in it is called."""
+    if len(text) > LONGEST or not _CALL_OF_CODE.search(text):
+        return []
+    code = text[: text.rindex(")") + 1]
+    starts = [word.start() for word in re.finditer(r"(?<![^\s:])\S", code[: code.index("(") + 1])][-MOST_STARTS:]
+    lines = [code[start:] for start in starts if _is_python(code[start:])]
+    lines += [f"print({line})" for line in lines if not line.startswith("print(") and _is_python(f"print({line})")]
+    return [re.escape(line).replace("/", r"\/").replace(r"\ ", " ") for line in lines]
+
+
+def _is_python(line: str) -> bool:
+    try:
+        ast.parse(line)
+    except (SyntaxError, ValueError, RecursionError, MemoryError):
+        return False
+    return True
