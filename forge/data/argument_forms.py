@@ -32,22 +32,22 @@ class ArgumentForm:
     slots: tuple[tuple[str, Kind], ...]
 
     def pattern(self, text: str, numbers: Sequence[tuple[str, ...]] | None, names: Sequence[str]) -> str:
-        """A regular expression of its arguments that hold what a question says.
+        """A regular expression of its arguments that hold what a question says; empty where that is not enough.
 
         Args:
             text: the question.
             numbers: that it says, in every spelling that a call may have; None where that is not known.
             names: words that may fill a slot for a name.
         """
-        letters = _alternatives(dict.fromkeys(_LETTER_SAID.findall(text)), "[A-Za-z]")
-        single = dict.fromkeys(self._named("letter"), letters)
-        free = dict.fromkeys(self._named("text"), ".+")
+        letters = [*dict.fromkeys(_LETTER_SAID.findall(text))]
         spelled = None if numbers is None else [_alternatives(forms) for forms in numbers]
         ways = product(
-            _ways_to_fill(self._named("number"), spelled, _ANY_VALUE),
-            _ways_to_fill(self._named("name"), [re.escape(name) for name in names] or None, r"[^'\"]+"),
+            _ways_to_fill(self._named("number"), spelled),
+            _ways_to_fill(self._named("name"), [re.escape(name) for name in names]),
+            _ways_to_fill(self._named("letter"), [_alternatives(letters)] if letters else []),
+            [dict.fromkeys(self._named("text"), ".+")],
         )
-        return "|".join(self._filled({**single, **free, **some, **others}) for some, others in ways)
+        return "|".join(self._filled({k: v for part in way for k, v in part.items()}) for way in ways)
 
     def _named(self, kind: Kind) -> list[str]:
         return [name for name, own in self.slots if own == kind]
@@ -86,21 +86,19 @@ def _kind_of_slot(template: str, values: list[str]) -> Kind:
     return "few" if few else "name"
 
 
-def _ways_to_fill(names: Sequence[str], values: Sequence[str] | None, otherwise: str) -> Iterable[dict[str, str]]:
-    """Values for slots, no value twice; where there are too few of them or too many ways, a pattern of any of them, and
-    where there are none, of any value."""
-    if values is not None and len(values) >= len(names):
-        ways = list(islice(permutations(values, len(names)), MOST_WAYS + 1))
-        if len(ways) <= MOST_WAYS:
-            return [dict(zip(names, way, strict=True)) for way in ways]
-    some = f"({'|'.join(values)})" if values else otherwise
-    return [dict.fromkeys(names, some)]
+def _ways_to_fill(names: Sequence[str], values: Sequence[str] | None) -> list[dict[str, str]]:
+    """Values for slots, no value twice; where there are too many ways, or values are not known, a pattern for all."""
+    if values is None:
+        return [dict.fromkeys(names, _ANY_VALUE)]
+    ways = list(islice(permutations(values, len(names)), MOST_WAYS + 1))
+    if len(ways) > MOST_WAYS:
+        return [dict.fromkeys(names, f"({'|'.join(values)})")]
+    return [dict(zip(names, way, strict=True)) for way in ways]
 
 
 def _literal(text: str) -> str:
     return re.escape(text).replace("/", r"\/").replace(r"\ ", " ").replace("'", "['\"]")
 
 
-def _alternatives(values: Iterable[str], otherwise: str = "") -> str:
-    found = [re.escape(value).replace("/", r"\/") for value in values]
-    return f"({'|'.join(found)})" if found else otherwise
+def _alternatives(values: Iterable[str]) -> str:
+    return f"({'|'.join(re.escape(value) for value in values)})"

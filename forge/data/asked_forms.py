@@ -27,9 +27,9 @@ from forge.tools.declaration import Intent, Tool
 from forge.tools.said import is_number_said, numbers_as_written
 from forge.tools.words import words_nearly_said, words_of_text, words_said
 
-# Forms of one tool that are allowed: so many at least and at most, beyond the first those that are at least this share
-# as like as the likest is; and none that is less like than this (cosine).
-FEWEST, MOST, AS_LIKE, LIKE = 3, 8, 0.5, 0.2
+# Forms of one tool that are allowed: at most so many, none that is less than this share as like as the likest is, and
+# none that is less like than this (cosine). Of the tools those whose likest form is at least that share as like.
+MOST, AS_LIKE, LIKE, TOOL_AS_LIKE = 8, 0.7, 0.2, 0.5
 UNKNOWN = 8.0  # weight of a run of words that no phrasing has: more than that of the rarest known one
 _NUMBER, _NAME = "#", "@"  # what stands for the fillings of slots
 _TOKEN = re.compile(r"\{\w+\}|-?\d+(?:[.,]\d+)*|[a-z']+|[^\w\s?!,.#@]")
@@ -96,7 +96,7 @@ class AskedForms:
         found = {form: like for form, like in likeness if form.tool == tool and like >= LIKE}
         order = sorted(found, key=lambda form: -found[form])[:MOST]
         enough = AS_LIKE * found[order[0]] if order else 0.0
-        return [form for place, form in enumerate(order) if place < FEWEST or found[form] >= enough]
+        return [form for form in order if found[form] >= enough]
 
     def patterns(self, tool: str, text: str, known: frozenset[str] = frozenset()) -> list[str]:
         """Regular expressions of the arguments that a tool's call may have after a question: what it writes out, or
@@ -108,7 +108,8 @@ class AskedForms:
         if written := {"calculator": sums_written_out, "code_executor": code_written_out}.get(tool, _nothing)(text):
             return written
         numbers, names = numbers_as_written(text), self._names_said(tool, text, known)
-        return [form.pattern(text, numbers, names) for form in self.forms(tool, text)]
+        patterns = (form.pattern(text, numbers, names) for form in self.forms(tool, text))
+        return [pattern for pattern in patterns if pattern]
 
     def tools(self, text: str) -> frozenset[str]:
         """The tools that a question may be for: those whose phrasings are at least so much as like it as any other's;
@@ -116,10 +117,10 @@ class AskedForms:
         best = dict.fromkeys(self._known, 0.0)
         for form, like in self._likeness(text).items():
             best[form.tool] = max(like, best[form.tool])
-        enough = AS_LIKE * max(best.values())
-        if enough < AS_LIKE * LIKE or _WRITTEN_OUT.search(text):
+        most = max(best.values())
+        if most < LIKE or _WRITTEN_OUT.search(text):
             return frozenset(best)
-        return frozenset(tool for tool, like in best.items() if like >= enough)
+        return frozenset(tool for tool, like in best.items() if like >= TOOL_AS_LIKE * most)
 
     def _names_said(self, tool: str, text: str, known: frozenset[str]) -> list[str]:
         """Words of a text that may fill a slot: those in quotation marks, else names of the workspace and words that no

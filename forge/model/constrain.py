@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from functools import lru_cache, partial
 from typing import Any
 
@@ -236,11 +236,18 @@ class CallGrammar:
         if name not in names or (not blank and any(other != name and other.startswith(name) for other in names)):
             return None
         tool = self._by_name[name]
-        found = LLMatcher(self._spelled, _lark_of_tools([tool], narrowing))
-        if found.is_error() or found.try_consume_tokens(list(taken)) != len(taken):
-            return None
-        missing = narrowing.missing(tool)
-        return found, "" if missing is None else tool.question_for(missing)
+        for kept in (narrowing, replace(narrowing, question=None)):
+            found = LLMatcher(self._spelled, _lark_of_tools([tool], kept))
+            if found.try_consume_tokens(list(taken)) == len(taken) and self._goes_on(found):
+                missing = narrowing.missing(tool)
+                return found, "" if missing is None else tool.question_for(missing)
+        return None
+
+    def _goes_on(self, matcher: LLMatcher) -> bool:
+        """Whether some token fits: what forms and words have in common may be nothing."""
+        mask = allocate_token_bitmask(1, self._width)
+        fill_next_token_bitmask(matcher, mask)
+        return not matcher.is_error() and bool(mask.any())
 
     def _spells(self, text: str) -> bool:
         """Whether a text can be written. A pruned vocabulary lacks bytes that occur in no text of the training data: a
