@@ -30,6 +30,7 @@ from forge.tools.words import words_nearly_said, words_of_text, words_said
 # Forms of one tool that are allowed: at most so many, none that is less than this share as like as the likest is, and
 # none that is less like than this (cosine). Of the tools those whose likest form is at least that share as like.
 MOST, AS_LIKE, LIKE, TOOL_AS_LIKE = 8, 0.7, 0.2, 0.5
+LONGEST = 28  # words and marks of a question: a task that is explained at length is like no phrasing
 UNKNOWN = 8.0  # weight of a run of words that no phrasing has: more than that of the rarest known one
 _NUMBER, _NAME = "#", "@"  # what stands for the fillings of slots
 _TOKEN = re.compile(r"\{\w+\}|-?\d+(?:[.,]\d+)*|[a-z']+|[^\w\s?!,.#@]")
@@ -71,9 +72,9 @@ class AskedForms:
 
     def likeness(self, text: str) -> dict[ArgumentForm, float]:
         """Cosine of a text and the likest phrasing of each form that shares a run with it: of the phrasings of a tool
-        those that say as many numbers, where there are any."""
+        those that say as many numbers, where there are any. Nothing is like a long text."""
         tokens = [token if token in self._words or token == _NUMBER else _NAME for token in _tokens(text, {})]
-        if not set(tokens) - {_NUMBER, _NAME}:
+        if len(tokens) > LONGEST or not set(tokens) - {_NUMBER, _NAME}:
             return {}
         runs = _runs_of(_without_doubles(tokens))
         shared = np.zeros(len(self._form_of))
