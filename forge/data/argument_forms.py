@@ -9,7 +9,7 @@ from dataclasses import dataclass
 from itertools import islice, permutations, product
 from typing import Literal
 
-from forge.tools.declaration import Intent, Tool
+from forge.tools.declaration import Intent
 from forge.tools.said import is_number_said
 
 DRAWS = 120  # of an intent, by which it is known what fills its slots
@@ -49,6 +49,19 @@ class ArgumentForm:
         )
         return "|".join(self._filled({k: v for part in way for k, v in part.items()}) for way in ways)
 
+    def filled(self, text: str, numbers: Sequence[tuple[str, ...]] | None, names: Sequence[str]) -> str:
+        """Its argument with what a question says, first things first; empty where that is not enough. Arguments as for
+        `pattern`, but numbers are none where they are not known."""
+        numerals, letters = [forms[0] for forms in numbers or ()], _LETTER_SAID.findall(text)
+        said: dict[Kind, Sequence[str]] = {
+            "number": numerals,
+            "name": names,
+            "letter": letters,
+            "text": [" ".join(names)] if names else [],
+        }
+        fillings = {n: v for kind, values in said.items() for n, v in zip(self._named(kind), values, strict=False)}
+        return self.template.format(**fillings) if len(fillings) == len(self.slots) else ""
+
     def _named(self, kind: Kind) -> list[str]:
         return [name for name, own in self.slots if own == kind]
 
@@ -57,7 +70,7 @@ class ArgumentForm:
         return "".join(fillings[part] if place % 2 else _literal(part) for place, part in enumerate(parts))
 
 
-def forms_of_intent(tool: Tool, intent: Intent) -> dict[ArgumentForm, list[dict[str, str]]]:
+def forms_of_intent(tool: str, intent: Intent) -> dict[ArgumentForm, list[dict[str, str]]]:
     """The forms of the arguments that an intent leads to, each with slots as they are drawn: one example where what
     fills them is said, and one for each way to say it where a slot has few values (`FROM {E}`; `{A}{C}` for a unit into
     another), which become part of the form."""
@@ -70,7 +83,7 @@ def forms_of_intent(tool: Tool, intent: Intent) -> dict[ArgumentForm, list[dict[
         for name in few:
             template = template.replace(f"{{{name}}}", slots[name])
         left = tuple((name, kind) for name, kind in kinds.items() if name not in few)
-        found.setdefault(ArgumentForm(tool.name, template, left), []).append(slots)
+        found.setdefault(ArgumentForm(tool, template, left), []).append(slots)
     return found
 
 
@@ -97,7 +110,7 @@ def _ways_to_fill(names: Sequence[str], values: Sequence[str] | None) -> list[di
 
 
 def _literal(text: str) -> str:
-    return re.escape(text).replace("/", r"\/").replace(r"\ ", " ").replace("'", "['\"]")
+    return re.escape(text).replace("'", "['\"]")
 
 
 def _alternatives(values: Iterable[str]) -> str:

@@ -14,26 +14,31 @@ import functools
 import math
 import re
 from collections import Counter, defaultdict
-from collections.abc import Iterable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
 
 import numpy as np
 
 from forge.data.argument_forms import ArgumentForm, forms_of_intent
-from forge.data.phrasing import spell_out_contractions, tool_phrasings
-from forge.data.written_out import code_written_out, sums_written_out
+from forge.data.phrasing import Asked, spell_out_contractions, tool_phrasings
+from forge.data.talk import TALK
+from forge.data.written_out import code_written_out, sum_in_parts, sums_written_out
 from forge.tools.builtin import TOOLS
-from forge.tools.declaration import Intent, Tool
+from forge.tools.declaration import Intent
 from forge.tools.said import is_number_said, numbers_as_written
 from forge.tools.words import words_nearly_said, words_of_text, words_said
 
 # Forms of one tool that are allowed: at most so many, none that is less than this share as like as the likest is, and
 # none that is less like than this (cosine). Of the tools those whose likest form is at least that share as like.
 MOST, AS_LIKE, LIKE, TOOL_AS_LIKE = 8, 0.7, 0.2, 0.5
+# A call is due where a tool's phrasing is at least so like and talk at most this share of it; none may be made where
+# talk is at least so like and a tool's phrasing at most that share of it.
+SURELY, MUCH_LESS, TALK_LIKE, LESS = 0.5, 0.5, 0.3, 0.7
 LONGEST = 28  # words and marks of a question: a task that is explained at length is like no phrasing
 UNKNOWN = 8.0  # weight of a run of words that no phrasing has: more than that of the rarest known one
 _NUMBER, _NAME = "#", "@"  # what stands for the fillings of slots
 _TOKEN = re.compile(r"\{\w+\}|-?\d+(?:[.,]\d+)*|[a-z']+|[^\w\s?!,.#@]")
+_MARKS = "?!.,:;\"'"
 _IN_QUOTES = re.compile(r"[\"'“‘](\w+)[\"'”’](?!\w)")
 # What is written out is copied, and may be anything.
 _WRITTEN_OUT = re.compile(r"\(|[\w)] ?[+*/^×÷=] ?[\w(]|\d ?[-−%] ?\d")
@@ -42,11 +47,11 @@ _WRITTEN_OUT = re.compile(r"\(|[\w)] ?[+*/^×÷=] ?[\w(]|\d ?[-−%] ?\d")
 class AskedForms:
     """An index of the learned phrasings of some tools."""
 
-    def __init__(self, tools: Sequence[Tool]) -> None:
+    def __init__(self, tools: Sequence[Asked]) -> None:
         found: dict[tuple[ArgumentForm, tuple[str, ...]], None] = {}
         for tool in tools:
             for intent in tool.intents:
-                for form, drawn in forms_of_intent(tool, intent).items():
+                for form, drawn in forms_of_intent(tool.name, intent).items():
                     for said in drawn:
                         found |= dict.fromkeys(
                             (form, tokens) for tokens in _phrasings_of(tool, intent, said, len(drawn))
@@ -112,6 +117,23 @@ class AskedForms:
         patterns = (form.pattern(text, numbers, names) for form in self.forms(tool, text))
         return [pattern for pattern in patterns if pattern]
 
+    def likest_call(self, text: str, names: Callable[[str], frozenset[str]]) -> str:
+        """The call of the form that is likest a question, of any tool, filled with what that says, first things first;
+        or of the sum that it writes out. Empty where nothing is like it. The control of a model that chooses.
+
+        Args:
+            names: of the workspace, by the name of a tool.
+        """
+        if parts := sum_in_parts(text):
+            return "calculator " + "".join(forms[0] for forms in parts)
+        for form in sorted(self._likeness(text), key=lambda form: -self._likeness(text)[form]):
+            said = [word.strip(_MARKS) for word in text.split()]
+            left = [word for word in said if word.lower() not in self._known[form.tool]]
+            near = [name for name in self._names_said(form.tool, text, names(form.tool)) if name in names(form.tool)]
+            if filled := form.filled(text, numbers_as_written(text), near or left):
+                return f"{form.tool} {filled}"
+        return ""
+
     def tools(self, text: str) -> frozenset[str]:
         """The tools that a question may be for: those whose phrasings are at least so much as like it as any other's;
         all of them where none is like it, or where it writes something out."""
@@ -140,7 +162,7 @@ def _nothing(text: str) -> list[str]:
     return []
 
 
-def _phrasings_of(tool: Tool, intent: Intent, slots: dict[str, str], ways: int) -> Iterator[tuple[str, ...]]:
+def _phrasings_of(tool: Asked, intent: Intent, slots: dict[str, str], ways: int) -> Iterator[tuple[str, ...]]:
     """The learned phrasings of an intent as tokens. What fills a slot stands for itself where it decides the form."""
     fillings = {
         f"{{{name}}}": [_NUMBER] if is_number_said(value) else value.lower().split() if ways > 1 else [_NAME]
@@ -154,6 +176,22 @@ def _phrasings_of(tool: Tool, intent: Intent, slots: dict[str, str], ways: int) 
 def learned_asked_forms() -> AskedForms:
     """The index of all built-in tools."""
     return AskedForms(TOOLS)
+
+
+@functools.cache
+def _learned_talk() -> AskedForms:
+    return AskedForms([TALK])
+
+
+def asks_for_call(text: str) -> bool | None:
+    """Whether a question needs a call of a built-in tool: yes where it is like the phrasings of tools and little like
+    talk without tools, no where it is like that talk and less like the phrasings, None where only a model can say."""
+    tools, talk = (
+        max(forms.likeness(text).values(), default=0.0) for forms in (learned_asked_forms(), _learned_talk())
+    )
+    if tools >= SURELY and talk <= MUCH_LESS * tools:
+        return True
+    return False if talk >= TALK_LIKE and tools <= LESS * talk else None
 
 
 def _tokens(text: str, fillings: Mapping[str, list[str]]) -> list[str]:

@@ -22,36 +22,43 @@ def sums_written_out(text: str) -> list[str]:
     """Regular expressions of the calculator's arguments that a text writes out: a sum as it stands and, where it can
     be one, as an equation to solve or a fraction to simplify. Empty where it writes out none, or not all of its
     numbers."""
+    parts = sum_in_parts(text)
+    patterns = [
+        f"({'|'.join(map(re.escape, forms))})" if forms[0][0].isdigit() else re.escape(forms[0]) for forms in parts
+    ]
+    written, signs = " ?".join(patterns), [forms[0] for forms in parts]
+    if any(sign.isalpha() for sign in signs):
+        return [rf"solve\( ?{written} ?\)"] if "=" in signs else []
+    fraction = [rf"frac\({patterns[0]}, ?{patterns[2]}\)"] if len(parts) == 3 and signs[1] == "/" else []
+    return [] if "=" in signs or not parts else [written, *fraction]
+
+
+def sum_in_parts(text: str) -> list[tuple[str, ...]]:
+    """Numbers, letters and signs of the sum or equation that a text writes out, as the calculator takes them, numbers
+    in every spelling; empty where it writes out none, or not all of its numbers."""
     found = _SUM.search(text)
     if found is None or re.search(r"\d|\w\(", text[: found.start()] + text[found.end() :]):
         return []
     parts = list(_parts_of_sum(found[0]))
-    if parts.count(r"\(") != parts.count(r"\)"):
-        return []
-    written = " ?".join(parts)
-    if any(re.fullmatch("[A-Za-z]", part) for part in parts):
-        return [rf"solve\( ?{written} ?\)"] if "=" in parts else []
-    fraction = [rf"frac\({parts[0]}, ?{parts[2]}\)"] if len(parts) == 3 and parts[1] == r"\/" else []
-    return [] if "=" in parts else [written, *fraction]
+    return parts if parts.count(("(",)) == parts.count((")",)) else []
 
 
-def _parts_of_sum(text: str) -> Iterator[str]:
+def _parts_of_sum(text: str) -> Iterator[tuple[str, ...]]:
     before = ""
     for numeral, letter, sign in _PART.findall(text):
         if letter in ("x", "X") and before == "number" and re.search(rf"\d ?{letter} ?[\d(]", text):
-            yield r"\*"
+            yield ("*",)
             before = "sign"
         elif letter:
             if before == "number":
-                yield r"\*"
-            yield letter
+                yield ("*",)
+            yield (letter,)
             before = "letter"
         elif numeral:
-            spelled = (re.escape(form) for form in spellings_of_numeral(numeral))
-            yield f"({'|'.join(spelled)})"
+            yield tuple(spellings_of_numeral(numeral))
             before = "number"
         else:
-            yield re.escape(_OPERATORS.get(sign, sign)).replace("/", r"\/")
+            yield (_OPERATORS.get(sign, sign),)
             before = "sign"
 
 
@@ -64,7 +71,7 @@ def code_written_out(text: str) -> list[str]:
     starts = [word.start() for word in re.finditer(r"(?<![^\s:])\S", code[: code.index("(") + 1])][-MOST_STARTS:]
     lines = [code[start:] for start in starts if _is_python(code[start:])]
     lines += [f"print({line})" for line in lines if not line.startswith("print(") and _is_python(f"print({line})")]
-    return [re.escape(line).replace("/", r"\/").replace(r"\ ", " ") for line in lines]
+    return [re.escape(line) for line in lines]
 
 
 def _is_python(line: str) -> bool:

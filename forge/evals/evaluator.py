@@ -24,6 +24,7 @@ from forge.evals.own_tools import rules_of_all_tools
 from forge.evals.persona import PersonaScore, score_personas
 from forge.evals.shared import MeasurementTable, measurement_key
 from forge.evals.tool_use import ToolScore, dialogue_until_last_question, score_tool_use
+from forge.evals.word_matcher import score_phrasing_search
 from forge.interface.params import EvaluationParams
 from forge.model import TinyTitanForCausalLM
 from forge.model.calling import Calibration, CallRules
@@ -123,6 +124,11 @@ class Evaluator:
                 max_new_tokens=self.params.answer_tokens,
                 rules=self.call_rules(toolbox),
             )
+
+    def tools_without_model(self) -> list[float]:
+        """The control of `tools`: verdicts on the same dialogues, answered by a search over phrasings alone."""
+        with Toolbox(self.workspace) as toolbox:
+            return score_phrasing_search(self.probes.tools, toolbox)
 
     def call_rules(self, toolbox: Toolbox) -> CallRules:
         """How calls are decoded where the agent is used: of the built-in tools and the user's."""

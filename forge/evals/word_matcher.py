@@ -6,15 +6,37 @@ A person writes this in an hour, so a model that is to be worth its training has
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable, Mapping
-from typing import Any
+from collections.abc import Iterable, Mapping, Sequence
+from typing import TYPE_CHECKING, Any
 
 from forge.tools.calls import call_text, refuse_call
 from forge.tools.declared.schema import DeclaredTool, Example, Parameter
 
+if TYPE_CHECKING:
+    from forge.tools import Toolbox
+
 _ENOUGH = 0.6  # share of an example's words in a sentence, and of a sentence's in an example, from which a call is made
 _JOINT = re.compile(r"(?:[,.;]? then |, and | and then | and also |, also | and | plus |[.;] )", re.I)
 _WORD = re.compile(r"[\w'.]*\w|\w", re.UNICODE)
+
+
+def score_phrasing_search(dialogues: Sequence[Mapping[str, Any]], toolbox: Toolbox) -> list[float]:
+    """Per dialogue with a built-in tool 1.0 where the call of the phrasing that the last turn is likest has the
+    expected result (`AskedForms.likest_call`), else 0.0; where no call is expected, 1.0 where nothing is like it."""
+    from forge.data.asked_forms import learned_asked_forms
+    from forge.evals.tool_use import messages_after_last_question
+
+    def names(tool: str) -> frozenset[str]:
+        words = toolbox.words_of_call(tool, "")
+        return frozenset() if words is None else words.names
+
+    right = []
+    for row in dialogues:
+        asked = [turn["content"] for turn in row["messages"] if turn["role"] == "user"][-1]
+        wanted = [turn["content"] for turn in messages_after_last_question(row["messages"], "result")]
+        call = learned_asked_forms().likest_call(asked, names)
+        right.append(float((not call) if not wanted else bool(call) and toolbox.execute(call) == wanted[0]))
+    return right
 
 
 def match_calls_by_words(sentence: str, tools: Iterable[DeclaredTool]) -> list[str]:

@@ -22,7 +22,7 @@ from llguidance.hf import from_tokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.asked_forms import learned_asked_forms
+from forge.data.asked_forms import asks_for_call, learned_asked_forms
 from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
 from forge.errors import ForgeError
@@ -172,6 +172,17 @@ class CallGrammar:
         if self._start(self.names).is_error():
             raise ForgeError(f"no grammar of {len(tools)} tools: {_one_line_of(self._start(self.names).get_error())}")
 
+    def wants_call(self, question: str) -> bool | None:
+        """Whether the question that a conversation begins with needs a call, as far as its words tell
+        (`forge.data.asked_forms.asks_for_call`); None leaves it to the model, as always where examples of a tool have
+        these words."""
+        if self._index.nearest(question) or not self._known_built_in_tools(question):
+            return None
+        return asks_for_call(question)
+
+    def _known_built_in_tools(self, said: str) -> set[str]:
+        return {tool.name for tool in self._tools if not tool.narrows and self._words(tool.name, said) is not None}
+
     def begin(self, said: str | None = None, asked: str | None = None, *, made: Sequence[str] = ()) -> CallMatcher:
         """A call of which nothing is written yet.
 
@@ -197,8 +208,7 @@ class CallGrammar:
 
     def _built_in_tools_for(self, question: str | None, said: str) -> set[str]:
         """Tools without forms of their own: of those whose words are known the ones that a question is for."""
-        free = {tool.name for tool in self._tools if not tool.narrows}
-        known = {name for name in free if self._words(name, said) is not None}
+        free, known = {tool.name for tool in self._tools if not tool.narrows}, self._known_built_in_tools(said)
         return free if question is None or not known else free - known | (known & learned_asked_forms().tools(question))
 
     def _with_schemas(self, forms: Iterable[CallForm], asked: str) -> _Forms:
@@ -313,12 +323,17 @@ def _terminal_of_plain(tool: DeclaredTool, schema: dict[str, Any], narrowing: _N
     asked = narrowing.question
     forms = [] if asked is None else learned_asked_forms().patterns(tool.name, asked, words.names)
     # Nothing is counted: what a count and a list of words have in common has too many states.
-    terminals = [f"/{'|'.join(forms)}/" if forms else f"/{_OUTER}({_INNER}*{_OUTER})?/"]
+    terminals = [_terminal("|".join(forms) if forms else f"{_OUTER}({_INNER}*{_OUTER})?")]
     if digits is not None:
         known = {word for word in words.all if word.isdigit()}
-        terminals.append(f"/{_runs('0-9', filter(narrowing.spells, digits | CONSTANTS | known))}/")
-    terminals.append(f"/{_pattern_of_words(words, narrowing.spells)}/")
-    return " & ".join(terminals)
+        terminals.append(_terminal(_runs("0-9", filter(narrowing.spells, digits | CONSTANTS | known))))
+    return " & ".join([*terminals, _terminal(_pattern_of_words(words, narrowing.spells))])
+
+
+def _terminal(pattern: str) -> str:
+    """A terminal of a regular expression: slashes end it, and `\\ ` is none in Rust."""
+    escaped = pattern.replace("/", r"\/").replace(r"\ ", " ")
+    return f"/{escaped}/"
 
 
 def _pattern_of_words(words: CallWords, spells: Callable[[str], bool]) -> str:

@@ -60,8 +60,8 @@ class Generation:
 @dataclass
 class _Row:
     """Decoding state of one row: tokens to force, the call or the thought being written, ids of the current answer.
-    due: a call comes next. matcher: what the call may go on with. last: log-probability of the last token; call_score:
-    of the call so far."""
+    due: a call comes next. silent: none may be made. matcher: what the call may go on with. last: log-probability of the
+    last token; call_score: of the call so far."""
 
     out: Generation
     prompt: Sequence[int] = ()
@@ -73,6 +73,7 @@ class _Row:
     steps: int = 0
     scores: list[float] = field(default_factory=list)
     due: bool = False
+    silent: bool = False
     matcher: CallMatcher | None = None
     last: float = 0.0
     call_score: float = 0.0
@@ -107,7 +108,7 @@ class _Decoder:
             raise ForgeError("the model computes values that are not finite; its weights are damaged")
         logits = F.linear(hidden, self.table)
         logits[:, [ID["pad"], *self.banned]] = -torch.inf
-        if spent := [i for i, row in enumerate(rows) if len(row.out.calls) >= MAX_CALLS]:
+        if spent := [i for i, row in enumerate(rows) if row.silent or len(row.out.calls) >= MAX_CALLS]:
             logits[spent, ID["call"]] = -torch.inf
         chosen = self._draw(logits)
         if self.rules is not None:
@@ -221,10 +222,7 @@ class _Decoder:
             ids[i, : len(prompt)] = torch.tensor(prompt)
         cache = self.model.empty_cache(len(prompts), ids.shape[1] + min(max_new_tokens, ROOM))
         trace = self.model.prefill_prompts(ids, self.table, lengths, cache)
-        due = self.rules is not None and self.rules.due
-        everyone = [
-            _Row(Generation(), prompt, thought=[] if prompt[-1] == ID["think"] else None, due=due) for prompt in prompts
-        ]
+        everyone = [self._row(prompt) for prompt in prompts]
         rows, live = everyone, list(range(len(prompts)))  # rows of the cache; those of them that go on
         for left in range(max_new_tokens, 0, -1):
             feed = self._predict(rows, live, trace)
@@ -238,6 +236,18 @@ class _Decoder:
                 live = list(range(len(rows)))
             trace = self.model.prefill(torch.tensor(feed)[:, None], self.table, None, cache)
         return [self._finish(row) for row in everyone]
+
+    def _row(self, prompt: Sequence[int]) -> _Row:
+        due = self.rules is not None and self.rules.due
+        row = _Row(Generation(), prompt, thought=[] if prompt[-1] == ID["think"] else None, due=due)
+        if due or self.rules is None or self.rules.grammar is None or self.execute is None or ID["call"] in self.banned:
+            return row
+        _, asked, _ = self._said(row)
+        # A persona's handle or a prompt before the question may ask for something else; a second turn leans on the first.
+        if prompt[0] == ID["user"] and asked and "\n" not in asked:
+            wanted = self.rules.grammar.wants_call(asked)
+            row.due, row.silent = wanted is True and row.thought is None, wanted is False
+        return row
 
     def _predict(self, rows: Sequence[_Row], live: list[int], trace: RecurrentState) -> list[int]:
         """Put the next token into the rows that are live. Returns what to feed to each, padding to the others."""

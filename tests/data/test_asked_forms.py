@@ -5,7 +5,7 @@ import re
 import pytest
 
 from forge.data.argument_forms import ArgumentForm, forms_of_intent
-from forge.data.asked_forms import learned_asked_forms
+from forge.data.asked_forms import asks_for_call, learned_asked_forms
 from forge.data.dialogues import tool_dialogues
 from forge.tools import Toolbox
 from forge.tools.builtin import TOOLS
@@ -21,7 +21,7 @@ def _fits(tool: str, text: str, argument: str, known: frozenset[str] = frozenset
 
 def _form(tool: str, template: str) -> ArgumentForm:
     intents = (intent for intent in BY_NAME[tool].intents if intent.argument == template)
-    return next(form for intent in intents for form in forms_of_intent(BY_NAME[tool], intent))
+    return next(form for intent in intents for form in forms_of_intent(tool, intent))
 
 
 def test_a_form_holds_what_is_said_and_nothing_twice() -> None:
@@ -48,7 +48,7 @@ def test_a_form_takes_what_is_not_known_and_none_that_is_missing() -> None:
 def test_what_is_said_of_few_things_is_part_of_the_form() -> None:
     tool = BY_NAME["database_query"]
     count = next(intent for intent in tool.intents if intent.argument == "SELECT COUNT(*) FROM {E}")
-    forms = forms_of_intent(tool, count)
+    forms = forms_of_intent(tool.name, count)
     assert {form.template for form in forms} == {
         f"SELECT COUNT(*) FROM {table}" for table in ("products", "customers", "employees")
     }
@@ -94,6 +94,21 @@ def test_a_question_is_for_tools_whose_phrasings_are_like_it() -> None:
     assert tools("3 hours in minutes") == {"calculator"}
     assert tools("how much is the chair?") == {"database_query"}
     assert "code_executor" not in tools("who invented dynamite?")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("how much is the chair?", True),
+        ("what is the capital of Norway?", True),
+        ("hello", False),
+        ("who are you", False),
+        ("tell me a joke", None),
+        ("zxqv", None),
+    ],
+)
+def test_what_needs_a_call_and_what_must_not_be_one(text: str, wanted: bool | None) -> None:
+    assert asks_for_call(text) is wanted
 
 
 def test_sums_take_the_numbers_that_are_said() -> None:

@@ -20,8 +20,10 @@ def baking_claims(
     personas: Mapping[str, PersonaScore],
     before: Measurement,
     after: Measurement,
+    searched: list[float],
 ) -> list[Claim]:
-    """``tools``: baked, unbaked, prompted, half; ``personas``: baked, none."""
+    """``tools``: baked, unbaked, prompted, half; ``personas``: baked, none; ``searched``: verdicts on the tool
+    dialogues where no model answers."""
     baked, metric = tools["baked"].correct, "tool call executed with the right result, held-out phrasings"
     return [
         run.compare(
@@ -38,6 +40,13 @@ def baking_claims(
             tools["prompted"].correct,
             control_name="the prompted teacher",
             margin=-MAX_LOSS,
+        ),
+        run.compare(
+            "baked tools beat a search for the phrasing alone",
+            metric,
+            baked,
+            searched,
+            control_name="the likest phrasing's call, filled first things first",
         ),
         run.compare(
             "full baking beats half baking",

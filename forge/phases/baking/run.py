@@ -38,8 +38,9 @@ def run(run: PhaseRun[Params]) -> None:
     }
     personas = {"baked": evaluator.personas(model), "none": evaluator.personas(model, handles=False)}
 
-    own = evaluator.own_tool_use(model)
-    run.record(own.metrics(), claims=[*baking_claims(run, tools, personas, before, after), *own.claims(run)])
+    own, searched = evaluator.own_tool_use(model), evaluator.tools_without_model()
+    claims = baking_claims(run, tools, personas, before, after, searched)
+    run.record(own.metrics(), claims=[*claims, *own.claims(run)])
     facts = {
         "tool_success_rate": tools["baked"].success,
         "persona_consistency": personas["baked"].consistency,
