@@ -102,7 +102,8 @@ class CallMatcher:
         """Go on with a token if it fits; ``<|result|>`` fits where the call is whole, other role tokens never."""
         if token == ID["result"]:
             return bool(self._matcher.is_accepting())
-        if token < len(ID) or self._matcher.try_consume_tokens([token]) != 1:
+        # A model may have more tokens than its tokenizer; one of them would end the matcher.
+        if not len(ID) <= token < self._width or self._matcher.try_consume_tokens([token]) != 1:
             return False
         if self._narrow is not None:
             self._taken.append(token)

@@ -60,8 +60,8 @@ class Generation:
 @dataclass
 class _Row:
     """Decoding state of one row: tokens to force, the call or the thought being written, ids of the current answer.
-    due: a call comes next. silent: none may be made. matcher: what the call may go on with. last: log-probability of the
-    last token; call_score: of the call so far."""
+    due: a call comes next. silent: none may be made. matcher: what the call may go on with. last: log-probability of
+    the last token; call_score: of the call so far."""
 
     out: Generation
     prompt: Sequence[int] = ()
@@ -243,7 +243,7 @@ class _Decoder:
         if due or self.rules is None or self.rules.grammar is None or self.execute is None or ID["call"] in self.banned:
             return row
         _, asked, _ = self._said(row)
-        # A persona's handle or a prompt before the question may ask for something else; a second turn leans on the first.
+        # A persona or a prompt before the question may ask for something else; a second turn leans on the first.
         if prompt[0] == ID["user"] and asked and "\n" not in asked:
             wanted = self.rules.grammar.wants_call(asked)
             row.due, row.silent = wanted is True and row.thought is None, wanted is False

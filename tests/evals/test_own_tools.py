@@ -1,4 +1,4 @@
-"""The word matcher and the score of own calls."""
+"""The controls without a model and the score of own calls."""
 
 from __future__ import annotations
 
@@ -11,8 +11,9 @@ from forge.data.declared.rows import own_tool_rows
 from forge.data.render import ID, tokenize_text
 from forge.errors import ForgeError
 from forge.evals.own_tools import own_row_opening, score_own_calls, score_own_tools, score_word_matcher
-from forge.evals.word_matcher import match_calls_by_words
+from forge.evals.word_matcher import match_calls_by_words, score_phrasing_search
 from forge.model.engine import Generation
+from forge.tools import Toolbox
 from forge.tools.declared.reading import read_tools_file
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
@@ -110,3 +111,22 @@ def test_the_control_is_scored_as_the_model_is() -> None:
 def test_lengths_must_agree() -> None:
     with pytest.raises(ForgeError, match="150 rows and 1 predictions"):
         score_own_calls(ROWS, [[]], TOOLS)
+
+
+def test_the_search_for_a_phrasing_calls_built_in_tools() -> None:
+    def asked(question: str, result: str) -> dict[str, Any]:
+        turns = {"user": question, "call": "-", "result": result, "assistant": ""}
+        return {"messages": [{"role": role, "content": content} for role, content in turns.items()]}
+
+    with Toolbox() as toolbox:
+        rows = [
+            asked("how much is the chair?", "60"),
+            asked("multiply 6 by 7", "42"),
+            asked("6*7", "42"),
+            asked("what is the capital of norway?", "Oslo is the capital of Norway."),
+            asked("show me notes.txt", "no such file"),
+            asked("multiply 6 by 7", "43"),
+        ]
+        assert score_phrasing_search(rows, toolbox) == [1.0, 1.0, 1.0, 1.0, 0.0, 0.0]
+        silent = {"messages": [{"role": "user", "content": "zxqv"}, {"role": "assistant", "content": "?"}]}
+        assert score_phrasing_search([silent], toolbox) == [1.0]

@@ -11,6 +11,7 @@ import pytest
 import torch
 from hypothesis import HealthCheck, given, settings
 
+from forge.data.asked_forms import AskedForms
 from forge.data.declared.rows import own_tool_rows
 from forge.data.dialogues import tool_dialogues
 from forge.data.render import ID, tokenize_text
@@ -412,3 +413,22 @@ def test_a_second_call_is_another_one() -> None:
     # where nothing else was said, what was called is called again rather than something made up
     matcher = grammar.begin("lock the shed", made=[first])
     assert all(matcher.take(token) for token in tokenize_text(tiny_tokenizer(), first))
+
+
+def test_own_tools_have_a_say_in_whether_a_call_is_due() -> None:
+    own = read_tools_file(HOME).tools
+    with Toolbox() as toolbox:
+        built_in = [tool.declared for tool in TOOLS]
+        grammar = CallGrammar(tiny_tokenizer(), built_in, toolbox.words_of_call)
+        assert grammar.wants_call("how much is the chair?") is True
+        assert grammar.wants_call("hello") is False
+        assert CallGrammar(tiny_tokenizer(), built_in).wants_call("how much is the chair?") is None
+        assert CallGrammar(tiny_tokenizer(), [*built_in, *own], toolbox.words_of_call).wants_call("hall light") is None
+
+
+def test_what_forms_and_words_leave_nothing_of_is_held_to_words_alone(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(AskedForms, "patterns", lambda *asked: ["unheard"])
+    with Toolbox() as toolbox:
+        grammar = CallGrammar(tiny_tokenizer(), [tool.declared for tool in TOOLS], toolbox.words_of_call)
+        assert _is_written(grammar, "search lamp", "what is a lamp?")
+        assert not _is_written(grammar, "search chair", "what is a lamp?")

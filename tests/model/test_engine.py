@@ -9,8 +9,10 @@ from typing import Any
 import pytest
 import torch
 
+from forge.data.personas import PERSONAS
 from forge.data.render import ID, render, tokenize_characters, tokenize_text
 from forge.model import TinyTitanForCausalLM, engine, titan
+from forge.model.calling import CallRules
 from forge.model.engine import Generation, generate
 from forge.tools import Toolbox
 from tests.support.tiny_models import tiny_model, tiny_tokenizer, tokens
@@ -195,6 +197,55 @@ def test_a_thought_without_an_end_is_neither_thought_nor_answer(
     made = _thinking(monkeypatch, [ID["assistant"], ID["think"]], script, heard)
     assert (made.thought, made.text, made.finished) == ("", "", bool(last))
     assert heard == []
+
+
+class _Wants:
+    """A grammar that knows whether a question needs a call."""
+
+    def __init__(self, wanted: bool | None) -> None:
+        self.wanted, self.asked = wanted, list[str]()
+
+    def wants_call(self, question: str) -> bool | None:
+        self.asked.append(question)
+        return self.wanted
+
+    def begin(self, *said: object, **made: object) -> None:
+        return None
+
+
+@pytest.mark.parametrize("wanted", [True, False, None])
+def test_a_question_that_plainly_needs_a_call_or_none_is_answered_so(wanted: bool | None) -> None:
+    tokenizer, model, grammar = tiny_tokenizer(), _model(), _Wants(wanted)
+    prompt = [ID["user"], *tokenize_text(tokenizer, "hello"), ID["assistant"]]
+    rules = CallRules(grammar)  # type: ignore[arg-type]
+
+    def answers(rules: CallRules) -> list[Generation]:
+        settings: dict[str, Any] = {"tokenizer": tokenizer, "execute": lambda call: "1", "temperature": 4.0}
+        made = [generate(model, [prompt], max_new_tokens=12, seed=seed, rules=rules, **settings) for seed in range(8)]
+        return [answer for (answer,) in made]
+
+    made = answers(rules)
+    assert set(grammar.asked) == {"hello"}
+    begun = [ID["call"] in answer.ids for answer in made]
+    assert wanted is None or all(begun) == wanted
+    assert wanted is not True or all(answer.ids[0] == ID["call"] for answer in made)
+    if wanted is None:  # what the model alone makes of it
+        assert [answer.ids for answer in made] == [answer.ids for answer in answers(CallRules())]
+
+
+@pytest.mark.parametrize("before", [[ID[PERSONAS[0]]], [ID["system"], 60]])
+def test_a_question_under_a_prompt_or_a_handle_is_left_to_the_model(before: list[int]) -> None:
+    grammar = _Wants(True)
+    prompt = [*before, ID["user"], *tokenize_text(tiny_tokenizer(), "hello"), ID["assistant"]]
+    generate(
+        _model(),
+        [prompt],
+        max_new_tokens=2,
+        tokenizer=tiny_tokenizer(),
+        execute=lambda call: "1",
+        rules=CallRules(grammar),  # type: ignore[arg-type]
+    )
+    assert grammar.asked == []
 
 
 def test_a_result_is_never_parsed_as_role_tokens(monkeypatch: pytest.MonkeyPatch) -> None:

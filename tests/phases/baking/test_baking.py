@@ -60,14 +60,15 @@ def test_baking_claims_follow_the_scores(tmp_path: Path) -> None:
     }
     personas = {name: PersonaScore({}, 0.0, 0.0, 0.0, 1.0, c) for name, c in {"baked": many, "none": none}.items()}
     run = StubRun(tmp_path)
-    good = baking_claims(run, tools, personas, measured(many, none), measured(many, many))
-    assert [claim.passed for claim in good] == [True] * 7
-    assert len({claim.claim for claim in good}) == 7
-    worse = baking_claims(run, tools | {"baked": tools["half"]}, personas, measured(many, many), measured(none, many))
-    assert [claim.passed for claim in worse] == [False, False, False, True, False, False, False]
-    assert worse[5].note == "forgotten: 100.0 points"
+    good = baking_claims(run, tools, personas, measured(many, none), measured(many, many), none)
+    assert [claim.passed for claim in good] == [True] * 8
+    assert len({claim.claim for claim in good}) == 8
+    half = tools | {"baked": tools["half"]}
+    worse = baking_claims(run, half, personas, measured(many, many), measured(none, many), none)
+    assert [claim.passed for claim in worse] == [False, False, False, False, True, False, False, False]
+    assert worse[6].note == "forgotten: 100.0 points"
     thoughtless = baking_claims(
-        run, tools, personas, measured(many, none, thoughts=many), measured(many, many, thoughts=none)
+        run, tools, personas, measured(many, none, thoughts=many), measured(many, many, thoughts=none), none
     )
     assert [claim.claim for claim in thoughtless if not claim.passed] == [
         "thoughts are not forgotten (within 5 points)"
