@@ -99,4 +99,4 @@ def test_the_phase_publishes_latents_and_the_packed_file(tmp_path: Path) -> None
     assert folder == run.out_dir
     assert after.prompted is None
     assert facts["accuracy_tools"] == run.headline["suite/accuracy_tools"] == after.tools.mean_accuracy
-    assert len(run.claims) == 7
+    assert len(run.claims) == 8
