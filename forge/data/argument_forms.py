@@ -17,10 +17,12 @@ FEW = 6  # different values of a slot that become part of the form
 MOST_WAYS = 48  # to fill the slots of a form; where there are more, any of the values may stand in any slot
 _SLOT = re.compile(r"\{(\w+)\}")
 _LETTER_SAID = re.compile(r"(?<![\w'])([A-Za-z])(?:'?s)?(?![\w'])")
+_FILE_SAID = re.compile(r"[\w./-]*[\w-]\.[A-Za-z]\w*|(?<!\w)/[\w/-]+")
+_WORDS = r"[0-9A-Za-z\u00c0-\u024f]([-0-9A-Za-z\u00c0-\u024f_.' ]*[0-9A-Za-z\u00c0-\u024f])?"
 _ANY_VALUE = r"-?[0-9A-Za-z\u00c0-\u024f_.,]+"
 
-# What a slot takes: a number, a letter or a name that is said; one of few values; any text.
-Kind = Literal["number", "letter", "name", "few", "text"]
+# What a slot takes: a number, a letter, a name or the name of a file that is said; one of few values; words; any text.
+Kind = Literal["number", "letter", "name", "file", "few", "words", "text"]
 
 
 @dataclass(frozen=True)
@@ -45,7 +47,8 @@ class ArgumentForm:
             _ways_to_fill(self._named("number"), spelled),
             _ways_to_fill(self._named("name"), [re.escape(name) for name in names]),
             _ways_to_fill(self._named("letter"), [_alternatives(letters)] if letters else []),
-            [dict.fromkeys(self._named("text"), ".+")],
+            _ways_to_fill(self._named("file"), [re.escape(name) for name in _FILE_SAID.findall(text)] or [_WORDS]),
+            [dict.fromkeys(self._named("words"), _WORDS) | dict.fromkeys(self._named("text"), ".+")],
         )
         return "|".join(self._filled({k: v for part in way for k, v in part.items()}) for way in ways)
 
@@ -57,7 +60,8 @@ class ArgumentForm:
             "number": numerals,
             "name": names,
             "letter": letters,
-            "text": [" ".join(names)] if names else [],
+            "file": _FILE_SAID.findall(text),
+            "words": [" ".join(names)] if names else [],
         }
         fillings = {n: v for kind, values in said.items() for n, v in zip(self._named(kind), values, strict=False)}
         return self.template.format(**fillings) if len(fillings) == len(self.slots) else ""
@@ -90,7 +94,8 @@ def forms_of_intent(tool: str, intent: Intent) -> dict[ArgumentForm, list[dict[s
 def _kind_of_slot(template: str, values: list[str]) -> Kind:
     different = set(values)
     if _SLOT.fullmatch(template):
-        return "text"
+        worded = all(re.fullmatch(_WORDS, value) for value in different)
+        return "file" if all(map(_FILE_SAID.fullmatch, different)) else "words" if worded else "text"
     if all(map(is_number_said, different)):
         return "number"
     if all(len(value) == 1 for value in different):

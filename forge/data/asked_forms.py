@@ -39,6 +39,7 @@ UNKNOWN = 8.0  # weight of a run of words that no phrasing has: more than that o
 _NUMBER, _NAME = "#", "@"  # what stands for the fillings of slots
 _TOKEN = re.compile(r"\{\w+\}|-?\d+(?:[.,]\d+)*|[a-z']+|[^\w\s?!,.#@]")
 _MARKS = "?!.,:;\"'"
+_NAMES_SOMETHING = re.compile(r"\d|\w\.\w")  # a number, a file: what tools are given
 _IN_QUOTES = re.compile(r"[\"'“‘](\w+)[\"'”’](?!\w)")
 # What is written out is copied, and may be anything.
 _WRITTEN_OUT = re.compile(r"\(|[\w)] ?[+*/^×÷=] ?[\w(]|\d ?[-−%] ?\d")
@@ -112,7 +113,9 @@ class AskedForms:
             known: names of the workspace, which a question may have in the plural or with a typo.
         """
         if written := {"calculator": sums_written_out, "code_executor": code_written_out}.get(tool, _nothing)(text):
-            return written
+            fractions = [pattern for pattern in written if pattern.startswith("frac")]
+            plain = [pattern for pattern in written if pattern not in fractions]
+            return fractions if fractions and (self._asks_for_fraction(text) or not plain) else plain
         numbers, names = numbers_as_written(text), self._names_said(tool, text, known)
         patterns = (form.pattern(text, numbers, names) for form in self.forms(tool, text))
         return [pattern for pattern in patterns if pattern]
@@ -144,6 +147,10 @@ class AskedForms:
         if most < LIKE or _WRITTEN_OUT.search(text):
             return frozenset(best)
         return frozenset(tool for tool, like in best.items() if like >= TOOL_AS_LIKE * most)
+
+    def _asks_for_fraction(self, text: str) -> bool:
+        likeness = {form: like for form, like in self._likeness(text).items() if form.tool == "calculator"}
+        return max(likeness, key=lambda form: likeness[form]).template.startswith("frac") if likeness else False
 
     def _names_said(self, tool: str, text: str, known: frozenset[str]) -> list[str]:
         """Words of a text that may fill a slot: those in quotation marks, else names of the workspace and words that no
@@ -185,13 +192,14 @@ def _learned_talk() -> AskedForms:
 
 def asks_for_call(text: str) -> bool | None:
     """Whether a question needs a call of a built-in tool: yes where it is like the phrasings of tools and little like
-    talk without tools, no where it is like that talk and less like the phrasings, None where only a model can say."""
+    talk without tools, no where it is like that talk, less like the phrasings, and names neither number nor file. None
+    where only a model can say."""
     tools, talk = (
         max(forms.likeness(text).values(), default=0.0) for forms in (learned_asked_forms(), _learned_talk())
     )
     if tools >= SURELY and talk <= MUCH_LESS * tools:
         return True
-    return False if talk >= TALK_LIKE and tools <= LESS * talk else None
+    return False if talk >= TALK_LIKE and tools <= LESS * talk and not _NAMES_SOMETHING.search(text) else None
 
 
 def _tokens(text: str, fillings: Mapping[str, list[str]]) -> list[str]:

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import ast
 import re
-from collections.abc import Iterator
+from collections.abc import Iterator, Sequence
 
+from forge.tools.calculator import FUNCTION_NAMES
 from forge.tools.said import spellings_of_numeral
 
 LONGEST = 400  # characters of a question with a line of code that is parsed
@@ -14,23 +15,30 @@ _NUMERAL = r"\d+(?:[,.']\d+| (?=\d{3}(?!\d))\d{3})*"
 _ATOM = rf"[-−+]? ?\(* ?[-−]? ?(?:{_NUMERAL} ?[A-Za-z]?(?![A-Za-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z'])) ?\)*"
 _SUM = re.compile(rf"{_ATOM}(?: ?(?:\*\*|[-−+*/^×÷=%·]|(?<=\d) ?[xX](?= ?[\d(])) ?{_ATOM})+")
 _PART = re.compile(rf"({_NUMERAL})|([A-Za-z])|(\*\*|[-−+*/^×÷=%·()])")
+_FUNCTION = re.compile(rf"(?<!\w)(?:{'|'.join(FUNCTION_NAMES)})\([^()]*\)")
 _OPERATORS = {"−": "-", "×": "*", "·": "*", "x": "*", "X": "*", "÷": "/", "^": "**"}
 _CALL_OF_CODE = re.compile(r"\w\(.*\)")
 
 
 def sums_written_out(text: str) -> list[str]:
-    """Regular expressions of the calculator's arguments that a text writes out: a sum as it stands and, where it can
-    be one, as an equation to solve or a fraction to simplify. Empty where it writes out none, or not all of its
-    numbers."""
+    """Regular expressions of the calculator's arguments that a text writes out: a sum or a function's call as it stands
+    and, where a sum can be one, an equation to solve or a fraction to simplify. Empty where it writes out none, or not
+    all of its numbers."""
+    called = _FUNCTION.findall(text)
+    if len(called) == 1 and not re.search(r"\d", text.replace(called[0], "")):
+        return [re.escape(called[0])]
     parts = sum_in_parts(text)
-    patterns = [
-        f"({'|'.join(map(re.escape, forms))})" if forms[0][0].isdigit() else re.escape(forms[0]) for forms in parts
-    ]
+    patterns = [_any_of(forms) for forms in parts]
     written, signs = " ?".join(patterns), [forms[0] for forms in parts]
     if any(sign.isalpha() for sign in signs):
         return [rf"solve\( ?{written} ?\)"] if "=" in signs else []
     fraction = [rf"frac\({patterns[0]}, ?{patterns[2]}\)"] if len(parts) == 3 and signs[1] == "/" else []
     return [] if "=" in signs or not parts else [written, *fraction]
+
+
+def _any_of(forms: Sequence[str]) -> str:
+    spelled = "|".join(map(re.escape, forms))
+    return f"({spelled})" if forms[0].isalnum() or len(forms) > 1 else spelled
 
 
 def sum_in_parts(text: str) -> list[tuple[str, ...]]:
@@ -63,20 +71,20 @@ def _parts_of_sum(text: str) -> Iterator[tuple[str, ...]]:
 
 
 def code_written_out(text: str) -> list[str]:
-    """Regular expressions of the lines of code that a text writes out: what begins with one of its words and ends with
-    its last bracket, as it stands or printed. Empty where nothing in it is called."""
+    """Regular expressions of the line of code that a text writes out: the longest that ends with its last bracket, as
+    it stands and, where it prints nothing, printed. Empty where nothing in it is called."""
     if len(text) > LONGEST or not _CALL_OF_CODE.search(text):
         return []
     code = text[: text.rindex(")") + 1]
     starts = [word.start() for word in re.finditer(r"(?<![^\s:])\S", code[: code.index("(") + 1])][-MOST_STARTS:]
-    lines = [code[start:] for start in starts if _is_python(code[start:])]
-    lines += [f"print({line})" for line in lines if not line.startswith("print(") and _is_python(f"print({line})")]
-    return [re.escape(line) for line in lines]
+    line = next((code[start:] for start in starts if _is_python(code[start:])), "")
+    printed = [f"print({line})"] if "print" not in line and _is_python(f"print({line})") else []
+    return [re.escape(form) for form in (line, *printed) if line]
 
 
 def _is_python(line: str) -> bool:
     try:
-        ast.parse(line)
+        parsed = ast.parse(line).body
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return True
+    return not any(isinstance(part, ast.AnnAssign) for part in parsed)  # `please: print(3)`

@@ -12,7 +12,7 @@ import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import suppress
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
 
@@ -86,15 +86,20 @@ class CallMatcher:
         width: tokens of the tokenizer.
         narrow: the matcher of the calls that begin with given tokens, once these name a tool, and the question for an
             argument that was not said; None before that.
+        widen: the matcher of all calls that begin with given tokens, for one that was narrowed and cannot go on.
 
     Attributes:
         question: what must be asked before this call can be made; empty where nothing is missing.
     """
 
     def __init__(
-        self, matcher: LLMatcher, width: int, narrow: Callable[[Sequence[int]], tuple[LLMatcher, str] | None] | None
+        self,
+        matcher: LLMatcher,
+        width: int,
+        narrow: Callable[[Sequence[int]], tuple[LLMatcher, str] | None] | None = None,
+        widen: Callable[[Sequence[int]], LLMatcher] | None = None,
     ) -> None:
-        self._matcher, self._width, self._narrow = matcher, width, narrow
+        self._matcher, self._width, self._narrow, self._widen = matcher, width, narrow, widen
         self._taken: list[int] = []
         self.question = ""
 
@@ -105,10 +110,9 @@ class CallMatcher:
         # A model may have more tokens than its tokenizer; one of them would end the matcher.
         if not len(ID) <= token < self._width or self._matcher.try_consume_tokens([token]) != 1:
             return False
-        if self._narrow is not None:
-            self._taken.append(token)
-            if (narrowed := self._narrow(self._taken)) is not None:
-                (self._matcher, self.question), self._narrow = narrowed, None
+        self._taken.append(token)
+        if self._narrow is not None and (narrowed := self._narrow(self._taken)) is not None:
+            (self._matcher, self.question), self._narrow = narrowed, None
         return True
 
     def fitting(self, vocabulary: int) -> np.ndarray:
@@ -117,16 +121,23 @@ class CallMatcher:
         Raises:
             ForgeError: none does, which a tokenizer without some bytes may come to.
         """
+        fits = self._fitting(vocabulary)
+        if not fits.any() and self._widen is not None:
+            self._matcher, self._widen = self._widen(self._taken), None
+            fits = self._fitting(vocabulary)
+        if not fits.any():
+            reason = _one_line_of(self._matcher.get_error()) or "no token of the vocabulary goes on with it"
+            raise ForgeError(f"a call cannot be written to its end: {reason}")
+        return fits
+
+    def _fitting(self, vocabulary: int) -> np.ndarray:
         mask = allocate_token_bitmask(1, self._width)
         fill_next_token_bitmask(self._matcher, mask)
         fits = np.zeros(vocabulary, dtype=bool)
         fits[: self._width] = np.unpackbits(mask.view(np.uint8), bitorder="little")[: self._width]
         fits[: len(ID)] = False
         fits[ID["result"]] = self._matcher.is_accepting()
-        if self._matcher.is_error() or not fits.any():
-            reason = _one_line_of(self._matcher.get_error()) or "no token of the vocabulary goes on with it"
-            raise ForgeError(f"a call cannot be written to its end: {reason}")
-        return fits
+        return fits & (not self._matcher.is_error())
 
 
 class CallGrammar:
@@ -195,7 +206,7 @@ class CallGrammar:
             made: calls that were made since the user's last turn. None is made again where that asks for others.
         """
         if said is None:
-            return CallMatcher(self._start(self.names).deep_copy(), self._width, None)
+            return CallMatcher(self._start(self.names).deep_copy(), self._width)
         asked = said if asked is None else asked
         near = self._forms_left(asked, made) or self._with_schemas(self._index.nearest(asked), asked)
         # Words that no example has say nothing against a tool; it is still to hold what was said.
@@ -205,7 +216,14 @@ class CallGrammar:
         about = {form.tool.name for form, _ in forms} | self._built_in_tools_for(question, said)
         names = tuple(name for name in self.names if name in about) or self.names
         narrow = partial(self._narrowed, _Narrowing(said, question, self._words, self._spells, forms), names)
-        return CallMatcher(self._start(names).deep_copy(), self._width, narrow)
+        return CallMatcher(self._start(names).deep_copy(), self._width, narrow, self._widened)
+
+    def _widened(self, taken: Sequence[int]) -> LLMatcher:
+        """The matcher of all calls that begin with some tokens: of what forms, words and numbers have in common little
+        may be left, and of that nothing that this vocabulary can write."""
+        found = self._start(self.names).deep_copy()
+        found.try_consume_tokens(list(taken))
+        return found
 
     def _built_in_tools_for(self, question: str | None, said: str) -> set[str]:
         """Tools without forms of their own: of those whose words are known the ones that a question is for."""
@@ -247,18 +265,11 @@ class CallGrammar:
         if name not in names or (not blank and any(other != name and other.startswith(name) for other in names)):
             return None
         tool = self._by_name[name]
-        for kept in (narrowing, replace(narrowing, question=None)):
-            found = LLMatcher(self._spelled, _lark_of_tools([tool], kept))
-            if found.try_consume_tokens(list(taken)) == len(taken) and self._goes_on(found):
-                missing = narrowing.missing(tool)
-                return found, "" if missing is None else tool.question_for(missing)
-        return None
-
-    def _goes_on(self, matcher: LLMatcher) -> bool:
-        """Whether some token fits: what forms and words have in common may be nothing."""
-        mask = allocate_token_bitmask(1, self._width)
-        fill_next_token_bitmask(matcher, mask)
-        return not matcher.is_error() and bool(mask.any())
+        found = LLMatcher(self._spelled, _lark_of_tools([tool], narrowing))
+        if found.is_error() or found.try_consume_tokens(list(taken)) != len(taken):
+            return None
+        missing = narrowing.missing(tool)
+        return found, "" if missing is None else tool.question_for(missing)
 
     def _spells(self, text: str) -> bool:
         """Whether a text can be written. A pruned vocabulary lacks bytes that occur in no text of the training data: a

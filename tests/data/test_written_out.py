@@ -19,6 +19,7 @@ def _fits(patterns: list[str], argument: str) -> bool:
     ("text", "argument"),
     [
         ("5+5*5 equals", "5+5*5"),
+        ("sqrt(2704) =", "sqrt(2704)"),
         ("Work this out: 45 x 12 - 40", "45*12-40"),
         ("-7 + 12", "-7+12"),
         ("1,250 + 3,400", "1250+3400"),
@@ -39,9 +40,7 @@ def test_a_sum_that_is_written_out_is_copied(text: str, argument: str) -> None:
     assert not _fits(sums_written_out(text), argument + "+1")
 
 
-@pytest.mark.parametrize(
-    "text", ["sqrt(2704) =", "2 x 3 and 4", "3 km at 5 a day", "a + b", "well-known", "", "24/7 for 3"]
-)
+@pytest.mark.parametrize("text", ["2 x 3 and 4", "3 km at 5 a day", "a + b", "well-known", "", "24/7 for 3"])
 def test_what_is_no_sum_or_not_all_of_it_is_none(text: str) -> None:
     assert sums_written_out(text) == []
 

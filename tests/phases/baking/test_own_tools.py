@@ -67,7 +67,7 @@ def test_the_phase_measures_claims_and_publishes_declared_tools(tmp_path: Path) 
     assert "own_tools/call_right" in run.headline
     (claim,) = [claim for claim in run.claims if claim.claim.startswith("own tools")]
     assert claim.n == run.metrics["own_tools/call_n"]
-    assert len(run.claims) == 8
+    assert len(run.claims) == 9
 
 
 def test_own_rows_are_replayed_while_baking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
