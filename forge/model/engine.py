@@ -242,11 +242,10 @@ class _Decoder:
         row = _Row(Generation(), prompt, thought=[] if prompt[-1] == ID["think"] else None, due=due)
         if due or self.rules is None or self.rules.grammar is None or self.execute is None or ID["call"] in self.banned:
             return row
-        _, asked, _ = self._said(row)
-        # A persona or a prompt before the question may ask for something else; a second turn leans on the first.
-        if prompt[0] == ID["user"] and asked and "\n" not in asked:
-            wanted = self.rules.grammar.wants_call(asked)
-            row.due, row.silent = wanted is True and row.thought is None, wanted is False
+        # A persona or a prompt before the question may ask for something else; a later turn leans on the first.
+        if prompt[0] == ID["user"] and prompt[-1] == ID["assistant"] and min(prompt[1:-1], default=0) >= len(ID):
+            wanted = self.rules.grammar.wants_call(self._said(row)[1])
+            row.due, row.silent = wanted is True, wanted is False
         return row
 
     def _predict(self, rows: Sequence[_Row], live: list[int], trace: RecurrentState) -> list[int]:
