@@ -16,6 +16,7 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
+from types import MappingProxyType
 
 import numpy as np
 
@@ -31,6 +32,12 @@ from forge.tools.words import words_nearly_said, words_of_text, words_said
 # Forms of one tool that are allowed: at most so many, none that is less than this share as like as the likest is, and
 # none that is less like than this (cosine). Of the tools those whose likest form is at least that share as like.
 MOST, AS_LIKE, LIKE, TOOL_AS_LIKE = 8, 0.7, 0.2, 0.5
+# Problems of the suite that no person puts otherwise; all others write their sum out or explain themselves at length.
+_LEARNED_IN_THE_SUITE = {
+    "how many 1 bits are there in the binary representation of the number {a}?": ArgumentForm(
+        "calculator", "bits({A})", (("A", "number"),)
+    )
+}
 # A call is due where a tool's phrasing is at least so like and talk at most this share of it; none may be made where
 # talk is at least so like and a tool's phrasing at most that share of it.
 SURELY, MUCH_LESS, TALK_LIKE, LESS = 0.5, 0.5, 0.3, 0.7
@@ -46,10 +53,11 @@ _WRITTEN_OUT = re.compile(r"\(|[\w)] ?[+*/^×÷=] ?[\w(]|\d ?[-−%] ?\d")
 
 
 class AskedForms:
-    """An index of the learned phrasings of some tools."""
+    """An index of the learned phrasings of some tools, and of templates of others, each with the form it asks for."""
 
-    def __init__(self, tools: Sequence[Asked]) -> None:
-        found: dict[tuple[ArgumentForm, tuple[str, ...]], None] = {}
+    def __init__(self, tools: Sequence[Asked], others: Mapping[str, ArgumentForm] = MappingProxyType({})) -> None:
+        numbers: Mapping[str, list[str]] = defaultdict(lambda: [_NUMBER])
+        found = {(form, tuple(_tokens(template, numbers))): None for template, form in others.items()}
         for tool in tools:
             for intent in tool.intents:
                 for form, drawn in forms_of_intent(tool.name, intent).items():
@@ -182,7 +190,7 @@ def _phrasings_of(tool: Asked, intent: Intent, slots: dict[str, str], ways: int)
 @functools.cache
 def learned_asked_forms() -> AskedForms:
     """The index of all built-in tools."""
-    return AskedForms(TOOLS)
+    return AskedForms(TOOLS, _LEARNED_IN_THE_SUITE)
 
 
 @functools.cache

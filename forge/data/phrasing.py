@@ -85,7 +85,7 @@ def draw_pattern(rng: random.Random, patterns: tuple[str, ...]) -> str:
 
 def spell_out_contractions(text: str) -> str:
     """A text in lower case without the mark at its end, `what is` for `what's` and `whats`."""
-    return " ".join(_CONTRACTIONS.get(word, word) for word in text.lower().rstrip("?.! ").split())
+    return " ".join(_CONTRACTIONS.get(word, word) for word in text.lower().rstrip("?.!").split())
 
 
 def phrasing_key(template: str) -> str:

@@ -79,8 +79,6 @@ def pick_calculator_tool_operands(rng: random.Random, name: str) -> Drawn:
     elif name in ("gcd", "lcm"):
         common = rng.randint(2, 20)
         a, b = str(common * rng.randint(2, 20)), str(common * rng.randint(2, 20))
-    elif name == "bits":
-        return _typed_slots(rng, a=str(rng.randint(2, 10 ** rng.randint(1, 7)))), None
     elif name in ("sqrt", "square"):
         a = str(rng.randint(2, 150))
         return _typed_slots(rng, a=str(int(a) ** 2) if name == "sqrt" else a), None
@@ -163,11 +161,6 @@ _SENTENCES: dict[str, tuple[str, ...]] = {
     ),
     "gcd": ("what number divides both {a} and {b}, the biggest one?", "largest common divisor of {a} and {b}?"),
     "lcm": ("what is the smallest number that {a} and {b} both divide?", "smallest common multiple of {a} and {b}?"),
-    "bits": (
-        "how many 1 bits are there in [the binary representation of|] [the number|] {a}?",
-        "how many ones has {a} in binary?", "how many ones are in {a} in binary?", "how many bits of {a} are set?",
-        "how many ones do i write when i write {a} in binary?",
-    ),
     "sqrt": ("sqrt {a}", "root {a}", "what number squared is {a}?", "which number times itself is {a}?",
     "take the root of {a}"),
     "square": ("square {a}", "what is {a} when squared?"),
@@ -232,8 +225,6 @@ INTENTS = (
     _calculator_intent("gcd", "gcd({A}, {B})", "the gcd of {a} and {b}", "gcd {a} {b}",
         "the greatest common divisor of {a} and {b}", "gcd({a}, {b})", "the greatest common factor of {a} and {b}",
         weight=1.5),
-    _calculator_intent("bits", "bits({A})", "the number of ones in {a} in binary", "the bit count of {a}",
-        "the number of 1 bits [of|in] {a}", weight=0.5),
     _calculator_intent("lcm", "lcm({A}, {B})", "the lcm of {a} and {b}", "lcm {a} {b}",
         "the least common multiple of {a} and {b}", "lcm({a}, {b})", "the lowest common multiple of {a} and {b}"),
     _calculator_intent("sqrt", "sqrt({A})", "the square root of {a}", "sqrt({a})", "the root of {a}",
