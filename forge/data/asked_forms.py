@@ -41,6 +41,7 @@ _LEARNED_IN_THE_SUITE = {
 # A call is due where a tool's phrasing is at least so like and talk at most this share of it; none may be made where
 # talk is at least so like and a tool's phrasing at most that share of it.
 SURELY, MUCH_LESS, TALK_LIKE, LESS = 0.5, 0.5, 0.3, 0.7
+LONGEST_TEXT = 2000  # characters of a question that is looked at
 LONGEST = 28  # words and marks of a question: a task that is explained at length is like no phrasing
 UNKNOWN = 8.0  # weight of a run of words that no phrasing has: more than that of the rarest known one
 _NUMBER, _NAME = "#", "@"  # what stands for the fillings of slots
@@ -87,6 +88,8 @@ class AskedForms:
     def likeness(self, text: str) -> dict[ArgumentForm, float]:
         """Cosine of a text and the likest phrasing of each form that shares a run with it: of the phrasings of a tool
         those that say as many numbers, where there are any. Nothing is like a long text."""
+        if len(text) > LONGEST_TEXT:
+            return {}
         tokens = [token if token in self._words or token == _NUMBER else _NAME for token in _tokens(text, {})]
         if len(tokens) > LONGEST or not set(tokens) - {_NUMBER, _NAME}:
             return {}
@@ -105,7 +108,7 @@ class AskedForms:
     def forms(self, tool: str, text: str) -> list[ArgumentForm]:
         """Forms of the argument that a tool's call may have after a question, the likest first; none where nothing is
         like it, or where the question may hold the argument as it is."""
-        if _WRITTEN_OUT.search(text):
+        if len(text) > LONGEST_TEXT or _WRITTEN_OUT.search(text):
             return []
         likeness = self._likeness(text).items()
         found = {form: like for form, like in likeness if form.tool == tool and like >= LIKE}
@@ -124,8 +127,9 @@ class AskedForms:
             fractions = [pattern for pattern in written if pattern.startswith("frac")]
             plain = [pattern for pattern in written if pattern not in fractions]
             return fractions if fractions and (self._asks_for_fraction(text) or not plain) else plain
-        numbers, names = numbers_as_written(text), self._names_said(tool, text, known)
-        patterns = (form.pattern(text, numbers, names) for form in self.forms(tool, text))
+        forms = self.forms(tool, text)
+        numbers, names = (numbers_as_written(text), self._names_said(tool, text, known)) if forms else ([], [])
+        patterns = (form.pattern(text, numbers, names) for form in forms)
         return [pattern for pattern in patterns if pattern]
 
     def likest_call(self, text: str, names: Callable[[str], frozenset[str]]) -> str:
@@ -152,7 +156,7 @@ class AskedForms:
         for form, like in self._likeness(text).items():
             best[form.tool] = max(like, best[form.tool])
         most = max(best.values())
-        if most < LIKE or _WRITTEN_OUT.search(text):
+        if most < LIKE or len(text) > LONGEST_TEXT or _WRITTEN_OUT.search(text):
             return frozenset(best)
         return frozenset(tool for tool, like in best.items() if like >= TOOL_AS_LIKE * most)
 

@@ -9,7 +9,7 @@ from collections.abc import Iterator, Sequence
 from forge.tools.calculator import FUNCTION_NAMES
 from forge.tools.said import spellings_of_numeral
 
-LONGEST = 400  # characters of a question with a line of code that is parsed
+LONGEST = 400  # characters of a question that is searched for sums and code
 MOST_STARTS = 24  # words of a question that a line of code may begin with
 _NUMERAL = r"\d+(?:[,.']\d+| (?=\d{3}(?!\d))\d{3})*"
 _ATOM = rf"[-−+]? ?\(* ?[-−]? ?(?:{_NUMERAL} ?[A-Za-z]?(?![A-Za-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z'])) ?\)*"
@@ -24,6 +24,8 @@ def sums_written_out(text: str) -> list[str]:
     """Regular expressions of the calculator's arguments that a text writes out: a sum or a function's call as it stands
     and, where a sum can be one, an equation to solve or a fraction to simplify. Empty where it writes out none, or not
     all of its numbers."""
+    if len(text) > LONGEST:
+        return []
     called = _FUNCTION.findall(text)
     if len(called) == 1 and not re.search(r"\d", text.replace(called[0], "")):
         return [re.escape(called[0])]
@@ -44,7 +46,7 @@ def _any_of(forms: Sequence[str]) -> str:
 def sum_in_parts(text: str) -> list[tuple[str, ...]]:
     """Numbers, letters and signs of the sum or equation that a text writes out, as the calculator takes them, numbers
     in every spelling; empty where it writes out none, or not all of its numbers."""
-    found = _SUM.search(text)
+    found = _SUM.search(text) if len(text) <= LONGEST else None
     if found is None or re.search(r"\d|\w\(", text[: found.start()] + text[found.end() :]):
         return []
     parts = list(_parts_of_sum(found[0]))
