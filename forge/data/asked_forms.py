@@ -30,8 +30,9 @@ from forge.tools.said import is_number_said, numbers_as_written
 from forge.tools.words import words_nearly_said, words_of_text, words_said
 
 # Forms of one tool that are allowed: at most so many, none that is less than this share as like as the likest is, and
-# none that is less like than this (cosine). Of the tools those whose likest form is at least that share as like.
-MOST, AS_LIKE, LIKE, TOOL_AS_LIKE = 8, 0.7, 0.2, 0.5
+# none that is less like than this (cosine). Of the tools those whose likest form is at least that share as like, all of
+# them where the likest is less like than that.
+MOST, AS_LIKE, LIKE, TOOL_AS_LIKE, TOOL_LIKE = 8, 0.7, 0.2, 0.5, 0.3
 # Problems of the suite that no person puts otherwise; all others write their sum out or explain themselves at length.
 _LEARNED_IN_THE_SUITE = {
     "how many 1 bits are there in the binary representation of the number {a}?": ArgumentForm(
@@ -40,15 +41,17 @@ _LEARNED_IN_THE_SUITE = {
 }
 # A call is due where a tool's phrasing is at least so like and talk at most this share of it; none may be made where
 # talk is at least so like and a tool's phrasing at most that share of it.
-SURELY, MUCH_LESS, TALK_LIKE, LESS = 0.5, 0.5, 0.3, 0.7
+SURELY, MUCH_LESS, TALK_LIKE, LESS = 0.5, 0.5, 0.3, 0.5
 LONGEST_TEXT = 2000  # characters of a question that is looked at
 LONGEST = 28  # words and marks of a question: a task that is explained at length is like no phrasing
 UNKNOWN = 8.0  # weight of a run of words that no phrasing has: more than that of the rarest known one
+_SLOT = re.compile(r"\{\w+\}")
 _NUMBER, _NAME = "#", "@"  # what stands for the fillings of slots
 _TOKEN = re.compile(r"\{\w+\}|-?\d+(?:[.,]\d+)*|[a-z']+|[^\w\s?!,.#@]")
 _MARKS = "?!.,:;\"'"
-_NAMES_SOMETHING = re.compile(r"\d|\w\.\w")  # a number, a file: what tools are given
-_IN_QUOTES = re.compile(r"[\"'“‘](\w+)[\"'”’](?!\w)")
+_NAMES_SOMETHING = re.compile(r"\d|\w\.\w|\bone\b")  # a number, a file: what tools are given
+_NOT_WANTED = re.compile(r"(?i)\b(?:do not|don['’]?t|stop|never|yourself)\b")
+_IN_QUOTES = re.compile(r"(?<!\w)[\"'“‘](\w[^\"'“”‘’]{0,60})[\"'”’](?!\w)")
 # What is written out is copied, and may be anything.
 _WRITTEN_OUT = re.compile(r"\(|[\w)] ?[+*/^×÷=] ?[\w(]|\d ?[-−%] ?\d")
 
@@ -57,8 +60,9 @@ class AskedForms:
     """An index of the learned phrasings of some tools, and of templates of others, each with the form it asks for."""
 
     def __init__(self, tools: Sequence[Asked], others: Mapping[str, ArgumentForm] = MappingProxyType({})) -> None:
-        numbers: Mapping[str, list[str]] = defaultdict(lambda: [_NUMBER])
-        found = {(form, tuple(_tokens(template, numbers))): None for template, form in others.items()}
+        found: dict[tuple[ArgumentForm, tuple[str, ...]], None] = {}
+        for template, form in others.items():
+            found[form, tuple(_tokens(template, {slot: [_NUMBER] for slot in _SLOT.findall(template)}))] = None
         for tool in tools:
             for intent in tool.intents:
                 for form, drawn in forms_of_intent(tool.name, intent).items():
@@ -77,7 +81,7 @@ class AskedForms:
         runs = [_runs_of(_without_doubles(tokens)) for _, tokens in found]
         counts = Counter(run for own in runs for run in own)
         self._weights = {run: math.log(1 + len(runs) / count) ** 2 for run, count in counts.items()}
-        self._lengths = np.array([sum(self._weights[run] for run in own) for own in runs]) ** 0.5
+        self._lengths = np.array([math.fsum(self._weights[run] for run in own) for own in runs]) ** 0.5
         places: dict[tuple[str, ...], list[int]] = defaultdict(list)
         for place, own in enumerate(runs):
             for run in own:
@@ -87,7 +91,7 @@ class AskedForms:
 
     def likeness(self, text: str) -> dict[ArgumentForm, float]:
         """Cosine of a text and the likest phrasing of each form that shares a run with it: of the phrasings of a tool
-        those that say as many numbers, where there are any. Nothing is like a long text."""
+        those that say as many numbers, or more where there are none of these. Nothing is like a long text."""
         if len(text) > LONGEST_TEXT:
             return {}
         tokens = [token if token in self._words or token == _NUMBER else _NAME for token in _tokens(text, {})]
@@ -95,11 +99,11 @@ class AskedForms:
             return {}
         runs = _runs_of(_without_doubles(tokens))
         shared = np.zeros(len(self._form_of))
-        for run in runs & self._places.keys():
+        for run in sorted(runs & self._places.keys()):
             shared[self._places[run]] += self._weights[run]
         said = tokens.count(_NUMBER) if (numbers := numbers_as_written(text)) is None else len(numbers)
         fits = self._numbers == said
-        fits |= ~np.isin(self._tool_of, self._tool_of[fits & (shared > 0)])
+        fits |= ~np.isin(self._tool_of, self._tool_of[fits & (shared > 0)]) & (self._numbers > said)
         length = sum(self._weights.get(run, UNKNOWN**2) for run in sorted(runs)) ** 0.5
         best = np.zeros(len(self._forms))
         np.maximum.at(best, self._form_of, shared * fits / (length * self._lengths))
@@ -140,10 +144,13 @@ class AskedForms:
             names: of the workspace, by the name of a tool.
         """
         if parts := sum_in_parts(text):
-            return "calculator " + "".join(forms[0] for forms in parts)
+            written = "".join(forms[0] for forms in parts)
+            return f"calculator {f'solve({written})' if '=' in written else written}"
+        if lines := code_written_out(text):
+            return "code_executor " + re.sub(r"\\(.)", r"\1", lines[-1])
         for form in sorted(self._likeness(text), key=lambda form: -self._likeness(text)[form]):
             said = [word.strip(_MARKS) for word in text.split()]
-            left = [word for word in said if word.lower() not in self._known[form.tool]]
+            left = [word for word in said if any(map(str.isalnum, word)) and word.lower() not in self._known[form.tool]]
             near = [name for name in self._names_said(form.tool, text, names(form.tool)) if name in names(form.tool)]
             if filled := form.filled(text, numbers_as_written(text), near or left):
                 return f"{form.tool} {filled}"
@@ -156,7 +163,7 @@ class AskedForms:
         for form, like in self._likeness(text).items():
             best[form.tool] = max(like, best[form.tool])
         most = max(best.values())
-        if most < LIKE or len(text) > LONGEST_TEXT or _WRITTEN_OUT.search(text):
+        if most < TOOL_LIKE or len(text) > LONGEST_TEXT or _WRITTEN_OUT.search(text):
             return frozenset(best)
         return frozenset(tool for tool, like in best.items() if like >= TOOL_AS_LIKE * most)
 
@@ -165,12 +172,14 @@ class AskedForms:
         return max(likeness, key=lambda form: likeness[form]).template.startswith("frac") if likeness else False
 
     def _names_said(self, tool: str, text: str, known: frozenset[str]) -> list[str]:
-        """Words of a text that may fill a slot: those in quotation marks, else names of the workspace and words that no
-        phrasing of the tool has, else all."""
+        """What of a text may fill a slot: what stands in quotation marks, else names of the workspace, words that no
+        phrasing of the tool has and runs of such words, else all words."""
         quoted = _IN_QUOTES.findall(text)
         said = [word for word in words_of_text(text) if len(word) > 1 and not is_number_said(word.lower())]
         rare = [word for word in said if word.lower() not in self._known[tool]]
-        words = quoted or rare or said
+        between = "|".join(map(re.escape, dict.fromkeys(rare)))
+        runs = re.findall(rf"(?<!\w)(?:{between})(?:[ '-](?:{between}))+(?!\w)", text) if rare else []
+        words = quoted or [*rare, *runs] or said
         if not known:
             return list(dict.fromkeys(form for word in words for form in (word, word.lower())))
         found = {form for word in words for form in words_said(word) if not form.isupper()}
@@ -210,15 +219,16 @@ def asks_for_call(text: str) -> bool | None:
         max(forms.likeness(text).values(), default=0.0) for forms in (learned_asked_forms(), _learned_talk())
     )
     if tools >= SURELY and talk <= MUCH_LESS * tools:
-        return True
-    return False if talk >= TALK_LIKE and tools <= LESS * talk and not _NAMES_SOMETHING.search(text) else None
+        return None if _NOT_WANTED.search(text) else True
+    named = _NAMES_SOMETHING.search(text) or _WRITTEN_OUT.search(text) or numbers_as_written(text) != []
+    return False if talk >= TALK_LIKE and tools <= LESS * talk and not named else None
 
 
 def _tokens(text: str, fillings: Mapping[str, list[str]]) -> list[str]:
     """Words of a text or template in lower case; numbers and what fills a slot by their stand-ins."""
     tokens: list[str] = []
-    for token in _TOKEN.findall(spell_out_contractions(text)):
-        tokens += fillings[token] if token[0] == "{" else [_NUMBER if is_number_said(token) else token]
+    for token in _TOKEN.findall(spell_out_contractions(text.replace("’", "'"))):
+        tokens += fillings.get(token) or [_NUMBER if is_number_said(token) else token]
     return tokens
 
 

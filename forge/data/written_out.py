@@ -4,10 +4,11 @@ from __future__ import annotations
 
 import ast
 import re
+import warnings
 from collections.abc import Iterator, Sequence
 
 from forge.tools.calculator import FUNCTION_NAMES
-from forge.tools.said import spellings_of_numeral
+from forge.tools.said import numbers_as_written, spellings_of_numeral
 
 LONGEST = 400  # characters of a question that is searched for sums and code
 MOST_STARTS = 24  # words of a question that a line of code may begin with
@@ -16,6 +17,10 @@ _ATOM = rf"[-−+]? ?\(* ?[-−]? ?(?:{_NUMERAL} ?[A-Za-z]?(?![A-Za-z])|(?<![A-Z
 _SUM = re.compile(rf"{_ATOM}(?: ?(?:\*\*|[-−+*/^×÷=%·]|(?<=\d) ?[xX](?= ?[\d(])) ?{_ATOM})+")
 _PART = re.compile(rf"({_NUMERAL})|([A-Za-z])|(\*\*|[-−+*/^×÷=%·()])")
 _FUNCTION = re.compile(rf"(?<!\w)(?:{'|'.join(FUNCTION_NAMES)})\([^()]*\)")
+_MORE = re.compile(
+    r"[%²³√!(]|(?i:\b(?:roots?|sqrt|squared?|cubed?|remainder|mod|modulo|percent(?:age)?|double[ds]?|twice|triple[ds]?|"
+    r"average|mean|round(?:ed)?|times|plus|minus|divided|one)\b)"
+)
 _OPERATORS = {"−": "-", "×": "*", "·": "*", "x": "*", "X": "*", "÷": "/", "^": "**"}
 _CALL_OF_CODE = re.compile(r"\w\(.*\)")
 
@@ -27,7 +32,7 @@ def sums_written_out(text: str) -> list[str]:
     if len(text) > LONGEST:
         return []
     called = _FUNCTION.findall(text)
-    if len(called) == 1 and not re.search(r"\d", text.replace(called[0], "")):
+    if len(called) == 1 and _says_no_more(text.replace(called[0], " ")):
         return [re.escape(called[0])]
     parts = sum_in_parts(text)
     patterns = [_any_of(forms) for forms in parts]
@@ -36,6 +41,11 @@ def sums_written_out(text: str) -> list[str]:
         return [rf"solve\( ?{written} ?\)"] if "=" in signs else []
     fraction = [rf"frac\({patterns[0]}, ?{patterns[2]}\)"] if len(parts) == 3 and signs[1] == "/" else []
     return [] if "=" in signs or not parts else [written, *fraction]
+
+
+def _says_no_more(rest: str) -> bool:
+    """Whether what is said beside a sum leaves it as it is: no further number, no sign, nothing to do with it."""
+    return numbers_as_written(rest) == [] and not _MORE.search(rest)
 
 
 def _any_of(forms: Sequence[str]) -> str:
@@ -47,7 +57,10 @@ def sum_in_parts(text: str) -> list[tuple[str, ...]]:
     """Numbers, letters and signs of the sum or equation that a text writes out, as the calculator takes them, numbers
     in every spelling; empty where it writes out none, or not all of its numbers."""
     found = _SUM.search(text) if len(text) <= LONGEST else None
-    if found is None or re.search(r"\d|\w\(", text[: found.start()] + text[found.end() :]):
+    if found is None:
+        return []
+    before, after = text[: found.start()], text[found.end() :]
+    if (found[0][0] == "(" and before[-1:].isalnum()) or not _says_no_more(f"{before} {after}"):
         return []
     parts = list(_parts_of_sum(found[0]))
     return parts if parts.count(("(",)) == parts.count((")",)) else []
@@ -86,7 +99,15 @@ def code_written_out(text: str) -> list[str]:
 
 def _is_python(line: str) -> bool:
     try:
-        parsed = ast.parse(line).body
+        with warnings.catch_warnings():
+            warnings.simplefilter("ignore")
+            nodes = list(ast.walk(ast.parse(line)))
     except (SyntaxError, ValueError, RecursionError, MemoryError):
         return False
-    return not any(isinstance(part, ast.AnnAssign) for part in parsed)  # `please: print(3)`
+    # `please: print(3)`, `what is len("lamp")` and `print(3) (please)` are Python that nobody means.
+    return not any(
+        isinstance(node, ast.AnnAssign)
+        or (isinstance(node, ast.Compare) and isinstance(node.ops[0], ast.Is | ast.IsNot))
+        or (isinstance(node, ast.Call) and isinstance(node.func, ast.Call | ast.Constant))
+        for node in nodes
+    )

@@ -190,7 +190,8 @@ class CallGrammar:
         these words."""
         if self._index.nearest(question) or not self._known_built_in_tools(question):
             return None
-        return asks_for_call(question)
+        wanted = asks_for_call(question)
+        return wanted if not wanted or learned_asked_forms().tools(question) & set(self.names) else None
 
     def _known_built_in_tools(self, said: str) -> set[str]:
         return {tool.name for tool in self._tools if not tool.narrows and self._words(tool.name, said) is not None}
@@ -332,10 +333,10 @@ def _terminal_of_plain(tool: DeclaredTool, schema: dict[str, Any], narrowing: _N
     digits, words = digits_said(narrowing.said), narrowing.words(tool.name, narrowing.said)
     if words is None:
         return text
-    asked = narrowing.question
+    asked = narrowing.question if words.usual else None
     forms = [] if asked is None else learned_asked_forms().patterns(tool.name, asked, words.names)
     # Nothing is counted: what a count and a list of words have in common has too many states.
-    terminals = [_terminal("|".join(forms) if forms else f"{_OUTER}({_INNER}*{_OUTER})?")]
+    terminals = [f"/{_OUTER}({_INNER}*{_OUTER})?/", *([_terminal("|".join(forms))] if forms else [])]
     if digits is not None:
         known = {word for word in words.all if word.isdigit()}
         terminals.append(_terminal(_runs("0-9", filter(narrowing.spells, digits | CONSTANTS | known))))

@@ -100,6 +100,7 @@ class Tool:
             arguments are known without it.
         spelled: texts whose words a call may have where a word that is nearly one of them was said: typos, plurals.
         copied: a pattern of the said words that a call may have.
+        usual: whether a workspace is of the kind that the intents are about.
     """
 
     name: str
@@ -113,6 +114,7 @@ class Tool:
     known: Callable[[Path], Iterable[str]] = lambda workspace: ()
     spelled: Callable[[Path], Iterable[str]] = lambda workspace: ()
     copied: str = r"\w+"
+    usual: Callable[[Path], bool] = lambda workspace: True
 
     @cached_property
     def _literals(self) -> tuple[str, ...]:

@@ -23,13 +23,17 @@ from forge.tools.drawing import number_in_words
 CONSTANTS = frozenset(str(n) for n in (*range(20), 24, 30, 31, 32, 52, 54, 60, 100, 365, 609, 1000, 3600, 4536))
 MOST_PIECES = 3000  # beyond them a text is not narrowed
 _LONGEST_PIECE = 12  # words
+_MOST_GROUPS = 6  # of digits that are one number
 _SHORTEST_WITH_TYPO = 5  # letters of a name that a typo leaves recognizable
 _HEARD = 2000  # last characters in which words for values are looked for: every value is, in each
 _NUMERAL = re.compile(r"\d+(?:[,.' ]\d+)*")
 NUMBER_WORDS = {number_in_words(number).replace("-", " "): number for number in range(100)}
 _WORDED = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True)).replace(" ", "[ -]")
 _IN_WORDS = re.compile(rf"\b(?:{_WORDED})\b")
-_NUMBER_SAID = re.compile(rf"(?:(?<![\d.,)])([-−]|minus |negative ))?(\d+(?:[,.' ]\d+)*|\b(?!one\b)(?:{_WORDED})\b)")
+_NUMBER_SAID = re.compile(
+    rf"(?:(?<![\d.,)])([-−]|minus |negative ))?((?<![A-Za-z_\d])(?:\d+(?:[,.' ]\d+)*|\.\d+)|\b(?!one\b)(?:{_WORDED})\b)"
+)
+_ONE_COUNTED = re.compile(r"(?i)\bone (?:plus|minus|times|by|over|and)\b|\b(?:plus|minus|times|by|over|and|add) one\b")
 # With these a number is said whose digits stand nowhere.
 _MULTIPLES = re.compile(r"(?i)\b(?:hundred|thousand|million|billion|dozen|score|half|quarter)s?\b|\d ?[km]\b")
 _SCRIPTS_WITHOUT_BLANKS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}\p{Myanmar}]")
@@ -39,14 +43,16 @@ _MARKS = ".,;:!?\"'()[]«»“”‘’„"
 def digits_said(text: str) -> frozenset[str] | None:
     """Runs of digits that numbers of a text have, in whatever spelling: as they stand, without separators, without
     needless zeros, and of numbers in words up to ninety-nine. None where a number is said whose digits stand nowhere,
-    as in "2k" or "three hundred"."""
+    as in "2k" or "three hundred", and where they are too many."""
     if _MULTIPLES.search(text):
         return None
     found: set[str] = set()
     for numeral in _NUMERAL.findall(text):
         runs = re.findall(r"\d+", numeral)
+        if len(found) + _MOST_GROUPS * len(runs) > MOST_PIECES:
+            return None
         ends = range(1, len(runs) + 1)
-        found.update("".join(runs[first:last]) for last in ends for first in range(last))
+        found.update("".join(runs[first:last]) for last in ends for first in range(max(0, last - _MOST_GROUPS), last))
     found |= {run.lstrip("0") for run in found} | {part.rstrip("0") for part in re.findall(r"\d[.,](\d+)", text)}
     found |= {str(NUMBER_WORDS[said.replace("-", " ")]) for said in _IN_WORDS.findall(text.lower())}
     return frozenset(found - {""})
@@ -61,7 +67,7 @@ def numbers_as_written(text: str) -> list[tuple[str, ...]] | None:
     """Numbers that a text says, in their order, each in the spellings that a calculator may be given: without
     separators, as it stands, with a point; with a minus where one is said before it. None where a number is said whose
     digits stand nowhere."""
-    if _MULTIPLES.search(text):
+    if _MULTIPLES.search(text) or _ONE_COUNTED.search(text):
         return None
     found = []
     for match in _NUMBER_SAID.finditer(text.lower()):
@@ -76,7 +82,7 @@ def numbers_as_written(text: str) -> list[tuple[str, ...]] | None:
 def spellings_of_numeral(numeral: str) -> list[str]:
     """A number in digits as a calculator may be given it: without separators, as it stands, with a point, without zeros
     at its end."""
-    plain = re.sub(r"[ ']", "", numeral)
+    plain = re.sub(r"[ ']", "", f"0{numeral}" if numeral[0] == "." else numeral)
     found = [re.sub(r"[,.]", "", plain)] if re.fullmatch(r"\d{1,3}(?:[,.' ]\d{3})+", numeral) else []
     whole, mark, part = plain.rpartition(".")
     found += [f"{whole.replace(',', '')}.{part}"] if mark and "." not in whole else []

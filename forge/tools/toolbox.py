@@ -21,13 +21,14 @@ MOST_WORDS = 5000  # of a tool's calls, beyond which they are not held to words
 
 
 class _ToolWords(NamedTuple):
-    """Words that a tool's calls may always have, those that must nearly be said, those that they may always quote, and
-    which of those said a call may copy."""
+    """Words that a tool's calls may always have, those that must nearly be said, those that they may always quote,
+    which of those said a call may copy, and whether the workspace is of the usual kind."""
 
     always: frozenset[str]
     spelled: frozenset[str]
     quoted: frozenset[str] | None
     copies: Callable[[frozenset[str]], frozenset[str]]
+    usual: bool
 
 
 class Toolbox:
@@ -72,7 +73,7 @@ class Toolbox:
             return None
         copied = known.copies(words_said(said)) | words_nearly_said(said, known.spelled)
         quoted = None if known.quoted is None else known.quoted | copied
-        return CallWords(known.always | copied, quoted, known.spelled)
+        return CallWords(known.always | copied, quoted, known.spelled, known.usual)
 
     @cached_property
     def _words(self) -> dict[str, _ToolWords]:
@@ -82,6 +83,7 @@ class Toolbox:
                 frozenset[str]().union(*map(words_of_text, tool.spelled(self.workspace))),
                 tool.quoted_words,
                 tool.copies,
+                tool.usual(self.workspace),
             )
             for tool in TOOLS
         }

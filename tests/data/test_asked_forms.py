@@ -1,8 +1,11 @@
 from __future__ import annotations
 
 import re
+import time
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
 from forge.data.argument_forms import ArgumentForm, forms_of_intent
 from forge.data.asked_forms import asks_for_call, learned_asked_forms
@@ -163,3 +166,44 @@ def test_names_of_the_workspace_are_known_in_the_plural_and_with_a_typo(said: st
 )
 def test_numbers_as_a_calculator_takes_them(text: str, numbers: list[tuple[str, ...]] | None) -> None:
     assert numbers_as_written(text) == numbers
+
+
+@settings(deadline=None)
+@given(st.text(max_size=80))
+def test_any_question_can_be_asked(text: str) -> None:
+    asks_for_call(text)
+    assert learned_asked_forms().tools(text) <= BY_NAME.keys()
+    for name in BY_NAME:
+        for pattern in learned_asked_forms().patterns(name, text, WORDS):
+            re.compile(pattern)
+    learned_asked_forms().likest_call(text, lambda tool: WORDS)
+
+
+@pytest.mark.parametrize("text", ["what is {a}?", "what does print({1: 2}) give", "{}", "how much is the {e}"])
+def test_braces_are_no_slots(text: str) -> None:
+    test_any_question_can_be_asked.hypothesis.inner_test(text)  # type: ignore[attr-defined]
+
+
+def test_long_questions_take_no_longer() -> None:
+    started = time.process_time()
+    for piece in ("1", "1 ", "1,", "-", "(", "( ", "a ", "1+", "minus ", "f(", "/a", "don't "):
+        test_any_question_can_be_asked.hypothesis.inner_test(piece * 15_000)  # type: ignore[attr-defined]
+    assert time.process_time() - started < 10
+
+
+def test_names_may_have_several_words() -> None:
+    assert _fits("code_executor", 'reverse "hello world"', "print('hello world'[::-1])")
+    price = "SELECT price FROM products WHERE name='garden gnome'"
+    assert _fits("database_query", "how much is the garden gnome?", price, WORDS)
+
+
+@pytest.mark.parametrize("text", ["don't add 5 and 5", "never read todo.txt", "tell me about yourself"])
+def test_no_call_is_forced_on_who_wants_none(text: str) -> None:
+    assert asks_for_call(text) is not True
+
+
+def test_the_control_copies_what_is_written_out() -> None:
+    call = learned_asked_forms().likest_call
+    assert call("run print('lamp'.upper())", lambda tool: WORDS) == "code_executor print('lamp'.upper())"
+    assert call("solve 5x + 3 = 28", lambda tool: WORDS) == "calculator solve(5*x+3=28)"
+    assert call("how much is the chair?", lambda tool: WORDS).endswith("SELECT price FROM products WHERE name='chair'")

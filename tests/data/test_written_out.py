@@ -72,6 +72,7 @@ def test_any_text_is_read(text: str) -> None:
         ("which one does max(4, 19, 7) return", "print(max(4, 19, 7))"),
         ("tell me the output of x=2; print(x*2)", "x=2; print(x*2)"),
         ("what does print('a' in 'b') give?", "print('a' in 'b')"),
+        ("what is len('lamp')?", "print(len('lamp'))"),
     ],
 )
 def test_a_line_of_code_is_copied(text: str, line: str) -> None:

@@ -3,6 +3,10 @@
 from __future__ import annotations
 
 import random
+import shutil
+import sqlite3
+from contextlib import closing
+from pathlib import Path
 from typing import Any
 
 import pytest
@@ -237,3 +241,20 @@ def test_a_sum_copies_unknowns_and_digits_of_other_bases_only() -> None:
         found = _words(toolbox, "calculator", "the square root of 10 for b95, 2x").all
         assert {"sqrt", "b", "x"} <= found
         assert not {"for", "of", "the"} & found
+
+
+def test_a_database_of_ones_own_is_not_asked_as_the_usual_one(tmp_path: Path) -> None:
+    with Toolbox() as toolbox:
+        assert _words(toolbox, "database_query", "how many suppliers are there?").usual
+        shutil.copytree(toolbox.workspace, tmp_path / "own")
+    with closing(sqlite3.connect(tmp_path / "own" / "company.db")) as database:
+        database.execute("CREATE TABLE suppliers (name TEXT)")
+    with Toolbox(tmp_path / "own") as toolbox:
+        assert not _words(toolbox, "database_query", "how many suppliers are there?").usual
+        assert _words(toolbox, "calculator", "3 hours in minutes").usual
+
+
+def test_a_long_list_of_numbers_is_not_narrowed() -> None:
+    assert digits_said(", ".join(map(str, range(50)))) is not None
+    assert digits_said(",".join(map(str, range(5000)))) is None
+    assert digits_said("1,234,567") == {"1", "234", "567", "1234", "234567", "1234567"}

@@ -4,8 +4,9 @@ from __future__ import annotations
 
 import random
 from collections.abc import Callable
-from contextlib import ExitStack
+from contextlib import ExitStack, closing
 from functools import partial
+from pathlib import Path
 
 from forge.tools.content import TABLES
 from forge.tools.database_query import Database
@@ -92,6 +93,13 @@ def open_database(setting: ToolSetting, stack: ExitStack) -> Answer:
     database = Database(setting.workspace / "company.db", setting.timeout_s)
     stack.callback(database.close)
     return database.query
+
+
+def has_usual_tables(workspace: Path) -> bool:
+    """Whether company.db has the tables that people are taken to ask about, and no others."""
+    with closing(Database(workspace / "company.db")) as database:
+        found = database.query("SELECT name FROM sqlite_master WHERE type='table' ORDER BY name")
+    return found == "; ".join(sorted(TABLES))
 
 
 # fmt: off
@@ -353,5 +361,6 @@ TOOL = Tool(
     INTENTS,
     parameter="sql",
     description="Ask the database in SQL; it is only read.",
+    usual=has_usual_tables,
     spelled=lambda workspace: (str(value) for _, rows in TABLES.values() for row in rows for value in row),
 )
