@@ -183,7 +183,7 @@ class AskedForms:
         if not known:
             return list(dict.fromkeys(form for word in words for form in (word, word.lower())))
         found = {form for word in words for form in words_said(word) if not form.isupper()}
-        return sorted(found | words_nearly_said(" ".join(words), known) | (words_said(text) & known))
+        return sorted(found | set(words) | words_nearly_said(" ".join(words), known) | (words_said(text) & known))
 
 
 def _nothing(text: str) -> list[str]:
