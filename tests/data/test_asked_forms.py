@@ -168,26 +168,30 @@ def test_numbers_as_a_calculator_takes_them(text: str, numbers: list[tuple[str, 
     assert numbers_as_written(text) == numbers
 
 
+def _is_read(text: str) -> bool:
+    """Whether everything that is asked of a text has an answer."""
+    forms = learned_asked_forms()
+    patterns = [pattern for name in BY_NAME for pattern in forms.patterns(name, text, WORDS)]
+    call = forms.likest_call(text, lambda tool: WORDS)
+    known = all(re.compile(pattern) for pattern in patterns) and (not call or call.split()[0] in BY_NAME)
+    return known and forms.tools(text) <= BY_NAME.keys() and asks_for_call(text) in (True, False, None)
+
+
 @settings(deadline=None)
 @given(st.text(max_size=80))
 def test_any_question_can_be_asked(text: str) -> None:
-    asks_for_call(text)
-    assert learned_asked_forms().tools(text) <= BY_NAME.keys()
-    for name in BY_NAME:
-        for pattern in learned_asked_forms().patterns(name, text, WORDS):
-            re.compile(pattern)
-    learned_asked_forms().likest_call(text, lambda tool: WORDS)
+    assert _is_read(text)
 
 
 @pytest.mark.parametrize("text", ["what is {a}?", "what does print({1: 2}) give", "{}", "how much is the {e}"])
 def test_braces_are_no_slots(text: str) -> None:
-    test_any_question_can_be_asked.hypothesis.inner_test(text)  # type: ignore[attr-defined]
+    assert _is_read(text)
 
 
 def test_long_questions_take_no_longer() -> None:
     started = time.process_time()
     for piece in ("1", "1 ", "1,", "-", "(", "( ", "a ", "1+", "minus ", "f(", "/a", "don't "):
-        test_any_question_can_be_asked.hypothesis.inner_test(piece * 15_000)  # type: ignore[attr-defined]
+        assert _is_read(piece * 15_000)
     assert time.process_time() - started < 10
 
 
