@@ -16,18 +16,17 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from itertools import pairwise
-from types import MappingProxyType
 
 import numpy as np
 
 from forge.data.argument_forms import ArgumentForm, forms_of_intent
 from forge.data.phrasing import Asked, spell_out_contractions, tool_phrasings
 from forge.data.talk import TALK
-from forge.data.written_out import code_written_out, sum_in_parts, sums_written_out
 from forge.tools.builtin import TOOLS
 from forge.tools.declaration import Intent
-from forge.tools.said import is_number_said, numbers_as_written
+from forge.tools.said import MARKS, is_number_said, numbers_as_written
 from forge.tools.words import words_nearly_said, words_of_text, words_said
+from forge.tools.written_out import code_written_out, sum_in_parts
 
 # Forms of one tool that are allowed: at most so many, none that is less than this share as like as the likest is, and
 # none that is less like than this (cosine). Of the tools those whose likest form is at least that share as like, all of
@@ -45,10 +44,9 @@ SURELY, MUCH_LESS, TALK_LIKE, LESS = 0.5, 0.5, 0.3, 0.5
 LONGEST_TEXT = 2000  # characters of a question that is looked at
 LONGEST = 28  # words and marks of a question: a task that is explained at length is like no phrasing
 UNKNOWN = 8.0  # weight of a run of words that no phrasing has: more than that of the rarest known one
-_SLOT = re.compile(r"\{\w+\}")
+_WRITTEN_BY_TOOL = {tool.name: tool.written for tool in TOOLS}
 _NUMBER, _NAME = "#", "@"  # what stands for the fillings of slots
 _TOKEN = re.compile(r"\{\w+\}|-?\d+(?:[.,]\d+)*|[a-z']+|[^\w\s?!,.#@]")
-_MARKS = "?!.,:;\"'"
 _NAMES_SOMETHING = re.compile(r"\d|\w\.\w|\bone\b")  # a number, a file: what tools are given
 _NOT_WANTED = re.compile(r"(?i)\b(?:do not|don['’]?t|stop|never|yourself)\b")
 _IN_QUOTES = re.compile(r"(?<!\w)[\"'“‘](\w[^\"'“”‘’]{0,60})[\"'”’](?!\w)")
@@ -59,10 +57,10 @@ _WRITTEN_OUT = re.compile(r"\(|[\w)] ?[+*/^×÷=] ?[\w(]|\d ?[-−%] ?\d")
 class AskedForms:
     """An index of the learned phrasings of some tools, and of templates of others, each with the form it asks for."""
 
-    def __init__(self, tools: Sequence[Asked], others: Mapping[str, ArgumentForm] = MappingProxyType({})) -> None:
+    def __init__(self, tools: Sequence[Asked], others: Mapping[str, ArgumentForm]) -> None:
         found: dict[tuple[ArgumentForm, tuple[str, ...]], None] = {}
         for template, form in others.items():
-            found[form, tuple(_tokens(template, {slot: [_NUMBER] for slot in _SLOT.findall(template)}))] = None
+            found[form, tuple(_tokens(template, {f"{{{name.lower()}}}": [_NUMBER] for name, _ in form.slots}))] = None
         for tool in tools:
             for intent in tool.intents:
                 for form, drawn in forms_of_intent(tool.name, intent).items():
@@ -87,9 +85,9 @@ class AskedForms:
             for run in own:
                 places[run].append(place)
         self._places = {run: np.array(own) for run, own in places.items()}
-        self._likeness = functools.lru_cache(maxsize=64)(self.likeness)  # asked for the tool, then for its argument
+        self.likeness = functools.lru_cache(maxsize=64)(self._likeness)  # asked for the tool, then for its argument
 
-    def likeness(self, text: str) -> dict[ArgumentForm, float]:
+    def _likeness(self, text: str) -> dict[ArgumentForm, float]:
         """Cosine of a text and the likest phrasing of each form that shares a run with it: of the phrasings of a tool
         those that say as many numbers, or more where there are none of these. Nothing is like a long text."""
         if len(text) > LONGEST_TEXT:
@@ -112,13 +110,12 @@ class AskedForms:
     def forms(self, tool: str, text: str) -> list[ArgumentForm]:
         """Forms of the argument that a tool's call may have after a question, the likest first; none where nothing is
         like it, or where the question may hold the argument as it is."""
-        if len(text) > LONGEST_TEXT or _WRITTEN_OUT.search(text):
-            return []
-        likeness = self._likeness(text).items()
+        likeness = self.likeness(text).items()
         found = {form: like for form, like in likeness if form.tool == tool and like >= LIKE}
+        if not found or _WRITTEN_OUT.search(text):
+            return []
         order = sorted(found, key=lambda form: -found[form])[:MOST]
-        enough = AS_LIKE * found[order[0]] if order else 0.0
-        return [form for form in order if found[form] >= enough]
+        return [form for form in order if found[form] >= AS_LIKE * found[order[0]]]
 
     def patterns(self, tool: str, text: str, known: frozenset[str] = frozenset()) -> list[str]:
         """Regular expressions of the arguments that a tool's call may have after a question: what it writes out, or
@@ -127,7 +124,7 @@ class AskedForms:
         Args:
             known: names of the workspace, which a question may have in the plural or with a typo.
         """
-        if written := {"calculator": sums_written_out, "code_executor": code_written_out}.get(tool, _nothing)(text):
+        if written := _WRITTEN_BY_TOOL[tool](text):
             fractions = [pattern for pattern in written if pattern.startswith("frac")]
             plain = [pattern for pattern in written if pattern not in fractions]
             return fractions if fractions and (self._asks_for_fraction(text) or not plain) else plain
@@ -148,8 +145,8 @@ class AskedForms:
             return f"calculator {f'solve({written})' if '=' in written else written}"
         if lines := code_written_out(text):
             return "code_executor " + re.sub(r"\\(.)", r"\1", lines[-1])
-        for form in sorted(self._likeness(text), key=lambda form: -self._likeness(text)[form]):
-            said = [word.strip(_MARKS) for word in text.split()]
+        for form in sorted(self.likeness(text), key=lambda form: -self.likeness(text)[form]):
+            said = [word.strip(MARKS) for word in text.split()]
             left = [word for word in said if any(map(str.isalnum, word)) and word.lower() not in self._known[form.tool]]
             near = [name for name in self._names_said(form.tool, text, names(form.tool)) if name in names(form.tool)]
             if filled := form.filled(text, numbers_as_written(text), near or left):
@@ -160,15 +157,15 @@ class AskedForms:
         """The tools that a question may be for: those whose phrasings are at least so much as like it as any other's;
         all of them where none is like it, or where it writes something out."""
         best = dict.fromkeys(self._known, 0.0)
-        for form, like in self._likeness(text).items():
+        for form, like in self.likeness(text).items():
             best[form.tool] = max(like, best[form.tool])
         most = max(best.values())
-        if most < TOOL_LIKE or len(text) > LONGEST_TEXT or _WRITTEN_OUT.search(text):
+        if most < TOOL_LIKE or _WRITTEN_OUT.search(text):
             return frozenset(best)
         return frozenset(tool for tool, like in best.items() if like >= TOOL_AS_LIKE * most)
 
     def _asks_for_fraction(self, text: str) -> bool:
-        likeness = {form: like for form, like in self._likeness(text).items() if form.tool == "calculator"}
+        likeness = {form: like for form, like in self.likeness(text).items() if form.tool == "calculator"}
         return max(likeness, key=lambda form: likeness[form]).template.startswith("frac") if likeness else False
 
     def _names_said(self, tool: str, text: str, known: frozenset[str]) -> list[str]:
@@ -184,10 +181,6 @@ class AskedForms:
             return list(dict.fromkeys(form for word in words for form in (word, word.lower())))
         found = {form for word in words for form in words_said(word) if not form.isupper()}
         return sorted(found | set(words) | words_nearly_said(" ".join(words), known) | (words_said(text) & known))
-
-
-def _nothing(text: str) -> list[str]:
-    return []
 
 
 def _phrasings_of(tool: Asked, intent: Intent, slots: dict[str, str], ways: int) -> Iterator[tuple[str, ...]]:
@@ -208,7 +201,7 @@ def learned_asked_forms() -> AskedForms:
 
 @functools.cache
 def _learned_talk() -> AskedForms:
-    return AskedForms([TALK])
+    return AskedForms([TALK], {})
 
 
 def asks_for_call(text: str) -> bool | None:
@@ -220,8 +213,10 @@ def asks_for_call(text: str) -> bool | None:
     )
     if tools >= SURELY and talk <= MUCH_LESS * tools:
         return None if _NOT_WANTED.search(text) else True
+    if talk < TALK_LIKE or tools > LESS * talk:
+        return None
     named = _NAMES_SOMETHING.search(text) or _WRITTEN_OUT.search(text) or numbers_as_written(text) != []
-    return False if talk >= TALK_LIKE and tools <= LESS * talk and not named else None
+    return None if named else False
 
 
 def _tokens(text: str, fillings: Mapping[str, list[str]]) -> list[str]:

@@ -101,6 +101,7 @@ class Tool:
         spelled: texts whose words a call may have where a word that is nearly one of them was said: typos, plurals.
         copied: a pattern of the said words that a call may have.
         usual: whether a workspace is of the kind that the intents are about.
+        written: regular expressions of the arguments that a question writes out, such as sums; empty where it does not.
     """
 
     name: str
@@ -115,6 +116,7 @@ class Tool:
     spelled: Callable[[Path], Iterable[str]] = lambda workspace: ()
     copied: str = r"\w+"
     usual: Callable[[Path], bool] = lambda workspace: True
+    written: Callable[[str], list[str]] = lambda question: []
 
     @cached_property
     def _literals(self) -> tuple[str, ...]:

@@ -37,7 +37,7 @@ _ONE_COUNTED = re.compile(r"(?i)\bone (?:plus|minus|times|by|over|and)\b|\b(?:pl
 # With these a number is said whose digits stand nowhere.
 _MULTIPLES = re.compile(r"(?i)\b(?:hundred|thousand|million|billion|dozen|score|half|quarter)s?\b|\d ?[km]\b")
 _SCRIPTS_WITHOUT_BLANKS = regex.compile(r"[\p{Han}\p{Hiragana}\p{Katakana}\p{Thai}\p{Khmer}\p{Lao}\p{Myanmar}]")
-_MARKS = ".,;:!?\"'()[]«»“”‘’„"
+MARKS = ".,;:!?\"'()[]«»“”‘’„"
 
 
 def digits_said(text: str) -> frozenset[str] | None:
@@ -102,7 +102,7 @@ def pieces_said(text: str) -> list[str] | None:
         sizes = range(1, min(_LONGEST_PIECE, len(words)) + 1)
         pieces = [" ".join(words[first : first + size]) for size in sizes for first in range(len(words) - size + 1)]
         pieces += [" ".join(words[first:]) for first in range(len(words) - _LONGEST_PIECE)]
-        found |= dict.fromkeys(form for piece in pieces for form in (piece, piece.strip(_MARKS).strip()))
+        found |= dict.fromkeys(form for piece in pieces for form in (piece, piece.strip(MARKS).strip()))
         if len(found) > MOST_PIECES:
             return None
     return [piece for piece in found if piece.isprintable() and piece]

@@ -15,6 +15,7 @@ from forge.tools.drawing import (
     write_number_as_people_do,
 )
 from forge.tools.everyday_sums import everyday_sum_intents
+from forge.tools.written_out import sums_written_out
 
 FRAMES = (
     "{}?",
@@ -274,5 +275,6 @@ TOOL = Tool(
     parameter="expression",
     description="Work out an arithmetic expression.",
     known=lambda workspace: FUNCTION_NAMES,
+    written=sums_written_out,
     copied="[A-Za-z]|[0-9A-Fa-f]+",  # unknowns, and digits of bases up to sixteen
 )

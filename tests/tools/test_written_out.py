@@ -7,8 +7,8 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forge.data.tasks import SUITE, draw_problems
-from forge.data.written_out import code_written_out, sums_written_out
 from forge.tools.calculator import calculate
+from forge.tools.written_out import code_written_out, sums_written_out
 
 
 def _fits(patterns: list[str], argument: str) -> bool:
