@@ -21,6 +21,7 @@ from forge.phases.compress.metrics import (
     count_compression_codes_in_use,
 )
 from forge.phases.compress.params import Params
+from forge.phases.compress.student import choose_student_shape, distil_student
 from forge.phases.compress.vector_quantization import compress_core_while_training, compress_core_without_training
 from forge.phases.compress.vocabulary_pruning import train_compressed_vocabulary, with_pruned_vocabulary
 
@@ -52,10 +53,11 @@ def compress_into_file(
     tokenizer: PreTrainedTokenizerFast,
     rows: list[Row],
     path: Path,
+    budget: int | None = None,
 ) -> Compressed:
-    """Compress ``model`` into the file ``path``. Gates judge on the validation split what each stage keeps of its
-    input."""
-    chain = _Chain(run, model, tokenizer, rows, path)
+    """Compress ``model`` into the file ``path``, into at most about ``budget`` bytes if that is given. Gates judge on
+    the validation split what each stage keeps of its input."""
+    chain = _Chain(run, model, tokenizer, rows, path, budget)
     small, tokens, kept = chain.prune_vocabulary(model, tokenizer)
     final, codes, kept, quantized = chain.quantize(small, tokens, kept)
     sizes, read, calls = chain.entropy_code(final, tokens, codes, kept)
@@ -79,27 +81,34 @@ class _Chain:
         tokenizer: PreTrainedTokenizerFast,
         rows: list[Row],
         path: Path,
+        budget: int | None,
     ) -> None:
         self.run, self.params, self.rows, self.path = run, run.params, rows, path
         self.score = ValidationScore(run)
-        forced = self.params.budget_mb is not None
-        self.verdicts = Verdicts(self.score(model, tokenizer), forced)
+        self.student = None
+        if budget is not None:
+            self.student = choose_student_shape(model.config, run.params, budget, tokens=self.params.vocab_size)
+        self.verdicts = Verdicts(self.score(model, tokenizer), forced=budget is not None)
         self.meter = StageMeter(run.rows("val"), model, tokenizer)
 
     def prune_vocabulary(
         self, model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast
     ) -> tuple[TinyTitanForCausalLM, PreTrainedTokenizerFast, float]:
-        """The vocabulary of the size asked for with a short recovery, then of the larger one, else all of it."""
+        """The vocabulary of the size asked for with a short recovery, then of the larger one, else all of it; where a
+        budget asks for fewer weights as well, a student that the recovered model has taught."""
         p, before = self.params, self.verdicts.before
-        for size in dict.fromkeys((p.vocab_size, int(p.vocab_size * p.retry_vocabulary))):
+        first = p.vocab_size if self.student is None else self.student.tokens
+        for size in dict.fromkeys((first, int(first * p.retry_vocabulary))):
             told = self.run.own_tools.tools
             small, tokens = with_pruned_vocabulary(model, tokenizer, self.rows, size, p.token_weights, told)
-            train_compressed_vocabulary(
-                self.run, small, dataset_without_prompts(tokens, self.rows), name=f"vocabulary-{size}"
-            )
+            data = dataset_without_prompts(tokens, self.rows)
+            train_compressed_vocabulary(self.run, small, data, name=f"vocabulary-{size}")
+            if self.student is not None:
+                small = distil_student(self.run, small, data, self.student.config)
             reached = self.score(small, tokens)
             self.meter.attempt("seedlm", small, tokens, compression_stage_bytes(small, tokens, None, p.embed_bits))
-            gate = judge_compression_attempt("seedlm", f"{len(tokens)} tokens", reached, before, p.gates[0])
+            setting = f"{len(tokens)} tokens, {small.num_parameters():,} parameters"
+            gate = judge_compression_attempt("seedlm", setting, reached, before, p.gates[0])
             if self.verdicts.accept(gate):
                 self.meter.done("seedlm", True)
                 return small, tokens, reached

@@ -18,12 +18,12 @@ def compression_claims(
     final: Measurement,
     codebooks: tuple[list[float], list[float]],
     tools: tuple[ToolScore, ToolScore],
-    ratio: float,
+    ratios: tuple[float, float],
 ) -> list[Claim]:
     """``codebooks``: scores with codebooks trained in, whether the file holds them or its gate refused them, and of
     their control, on a few problems (`forge.evals.controls`); ``tools``: zero-shot use of the final file and of the
-    baked model; ``ratio``: phase 1's bytes over the file's."""
-    metric, least = WITH_TOOLS, run.params.min_ratio
+    baked model; ``ratios``: phase 1's bytes over the file's, and what was asked for."""
+    metric, (ratio, least) = WITH_TOOLS, ratios
     return [
         run.compare(
             "the file keeps at least 90 % of phase 6's accuracy",

@@ -15,6 +15,7 @@ from forge.interface.fields import (
     Mix,
     Positive,
     PowerOfTwo,
+    Rate,
     Strict,
     Weight,
 )
@@ -78,8 +79,12 @@ class Base(Checkpointed):
     """Times the tokens that vocabulary pruning keeps at its second attempt, if its gate refused the first."""
     retry_groups: Fraction
     """Share of the weights that one code stands for at the second attempt of vector quantization."""
+    student_lr: Rate
+    """Peak learning rate of a student, the model of fewer weights that a budget of bytes asks for."""
+    student_decay_fraction: Fraction
+    """Share of a student's steps in which it falls."""
     budget_mb: Above | None
-    """A size in MB to reach whatever it costs, for example 0.34; null for none."""
+    """A size in MiB to reach whatever it costs, for example 0.34; null leaves it to the scale's `times_smaller`."""
 
 
 class Scale(Budget):
@@ -87,6 +92,11 @@ class Scale(Budget):
 
     vocab_size: Annotated[int, Field(ge=270, le=65536)]
     """Tokens that are kept."""
+    student_steps: Positive
+    """Updates of a student, where a budget of bytes asks for one."""
+    times_smaller: Above | None
+    """Times smaller than phase 1's model that the file is made, whatever it costs: a student of as many weights as fit
+    is taught by phase 7's model. Null for none: the file holds phase 7's own weights."""
 
 
 class Params(Base, Scale):

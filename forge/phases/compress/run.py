@@ -15,6 +15,7 @@ from forge.phases.compress.claims import compression_claims
 from forge.phases.compress.metrics import compressed_file_metrics
 from forge.phases.compress.params import Params
 from forge.phases.compress.phase import PHASE
+from forge.phases.compress.student import compression_budget
 
 
 def run(run: PhaseRun[Params]) -> None:
@@ -23,7 +24,9 @@ def run(run: PhaseRun[Params]) -> None:
     trunk.model.load_state_dict(load_file(trunk.directory / SETTLED))
     path = run.out_dir / PHASE.deployed[0]
     rows = [*run.rows("train"), *run.own_tools.rows("train")]
-    made = compress_into_file(run, edge.model, edge.tokenizer, rows, path)
+    original = sum(file.stat().st_size for file in ledger_deployable_files(FULL_PRECISION, trunk.directory))
+    budget = compression_budget(run.params, original)
+    made = compress_into_file(run, edge.model, edge.tokenizer, rows, path, budget)
 
     reference, evaluator = run.evaluator(baked.tokenizer), run.evaluator(made.tokenizer)
     before = reference.measure(baked.model, prompted=False)
@@ -31,10 +34,10 @@ def run(run: PhaseRun[Params]) -> None:
     codebooks = (score_control(evaluator, made.quantized), score_control(evaluator, made.untrained))
     tools = (evaluator.tools(made.final), reference.tools(baked.model))
     questions = evaluator.questions(made.final)
-    original = sum(file.stat().st_size for file in ledger_deployable_files(FULL_PRECISION, trunk.directory))
     size = path.stat().st_size
     own = evaluator.own_tool_use(made.final)
-    claims = compression_claims(run, before, final, codebooks, tools, original / size)
+    ratios = (original / size, run.params.min_ratio if budget is None else original / budget)
+    claims = compression_claims(run, before, final, codebooks, tools, ratios)
     run.record(claims=[*claims, *own.claims(run)])
     run.record(
         made.metrics() | compressed_file_metrics(run, path, final, trunk, original) | own.metrics(),

@@ -30,7 +30,7 @@ from forge.interface.run import Published
 from forge.model import TinyTitanForCausalLM, save_model
 from forge.model.calling import Calibration
 from forge.phases.compress import chain as module
-from forge.phases.compress import gates, vocabulary_pruning
+from forge.phases.compress import gates, student, vocabulary_pruning
 from forge.phases.compress.chain import Compressed, compress_into_file
 from forge.phases.compress.claims import compression_claims
 from forge.phases.compress.gates import ValidationScore, judge_compression_attempt
@@ -70,8 +70,9 @@ ROWS = conversations()
 VOCAB = len(tiny_tokenizer())
 
 
-def ternary() -> TinyTitanForCausalLM:
-    return tiny_model(vocab_size=VOCAB, max_steps=2, weight_quant="ternary", act_bits=8, embed_bits=8)
+def ternary(**changes: Any) -> TinyTitanForCausalLM:
+    shape = {"vocab_size": VOCAB, "max_steps": 2, "weight_quant": "ternary", "act_bits": 8, "embed_bits": 8}
+    return tiny_model(**shape, **changes)
 
 
 def logits(model: TinyTitanForCausalLM, ids: torch.Tensor) -> torch.Tensor:
@@ -257,14 +258,19 @@ class Script:
 
 
 def run_chain(
-    folder: Path, monkeypatch: pytest.MonkeyPatch, *scores: float, **changes: Any
+    folder: Path,
+    monkeypatch: pytest.MonkeyPatch,
+    *scores: float,
+    budget: int | None = None,
+    model: Any = None,
+    **changes: Any,
 ) -> tuple[Compressed, Path, Script]:
     script = Script(*scores)
     monkeypatch.setattr(module, "ValidationScore", lambda run: script)
     monkeypatch.setattr(Evaluator, "call_confidence", lambda *given: Calibration(0.5, -1.0))
     write_rows(folder / "val.jsonl", conversations(2))
     run, path = StubRun(folder, **{**PARAMS, "steps": 2, **changes}), folder / "agent.forge"
-    chain = compress_into_file(run, ternary(), tiny_tokenizer(), ROWS, path)
+    chain = compress_into_file(run, model or ternary(), tiny_tokenizer(), ROWS, path, budget)
     assert not script.scores
     model, tokenizer, _ = load_agent_file(path)
     ids = tokens(2, 8, vocab=len(tokenizer))
@@ -318,11 +324,27 @@ def test_a_stage_that_fails_twice_is_rolled_back(tmp_path: Path, monkeypatch: py
 
 
 def test_a_byte_budget_takes_what_the_gates_refuse(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    chain, _, _ = run_chain(tmp_path, monkeypatch, 0.5, 0.1, 0.05, 0.05, budget_mb=0.34)
+    chain, _, _ = run_chain(tmp_path, monkeypatch, 0.5, 0.1, 0.05, 0.05, budget=350_000)
     assert passed(chain) == [("seedlm", False), ("vptq", False), ("hyper", True)]
     assert chain.verdicts.rollbacks == 0
     assert len(chain.tokenizer) <= 290
     assert "codebooks" in chain.sizes
+    assert (
+        chain.final.num_parameters()
+        == with_pruned_vocabulary(ternary(), tiny_tokenizer(), ROWS, 290, WEIGHTS)[0].num_parameters()
+    ), "what fits as it is needs no student"
+
+
+def test_a_small_budget_is_met_by_a_student(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(student, "LEAST_TOKENS", 290)
+    scores, settings = (0.5, 0.1, 0.05, 0.05), {"student_steps": 2, "embed_bits": 3}
+    large = ternary(low_ffn=[2048, 2048])
+    chain, path, _ = run_chain(tmp_path, monkeypatch, *scores, budget=12_000, model=large, **settings)
+    assert path.stat().st_size <= 12_000
+    shape = chain.final.config
+    assert (shape.hidden_size, len(shape.low_heads), len(shape.high_heads)) == (32, 2, 1)
+    assert chain.final.num_parameters() < large.num_parameters() / 2
+    assert "parameters" in chain.verdicts.gates[0].setting
 
 
 def test_gates_ask_the_validation_split(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -423,15 +445,17 @@ def test_perplexity_does_not_depend_on_how_text_is_cut() -> None:
 
 
 def test_compression_claims(tmp_path: Path) -> None:
-    run, most, none = StubRun(tmp_path, min_ratio=40.0), [1.0] * 20, [0.0] * 20
+    run, most, none = StubRun(tmp_path), [1.0] * 20, [0.0] * 20
     good, bad = measured(none, most, thoughts=most), measured(none, none)
     used, unused = (ToolScore({}, c[0], 0.0, 0.0, c) for c in (most, none))
-    claims = compression_claims(run, good, good, (most, none), (used, used), 40.0)
+    claims = compression_claims(run, good, good, (most, none), (used, used), (40.0, 40.0))
     assert [claim.passed for claim in claims] == [True] * 5
     assert (claims[4].value, claims[4].control_value) == (40.0, 40.0)
-    claims = compression_claims(run, good, bad, (none, none), (unused, used), 39.99)
+    claims = compression_claims(run, good, bad, (none, none), (unused, used), (39.99, 40.0))
     assert [claim.passed for claim in claims] == [False] * 5
-    claims = compression_claims(run, good, measured(none, most, thoughts=none), (none, none), (used, used), 40.0)
+    claims = compression_claims(
+        run, good, measured(none, most, thoughts=none), (none, none), (used, used), (40.0, 40.0)
+    )
     assert [claim.passed for claim in claims] == [True, False, False, True, True], (
         "a file without codebooks is no codebooks"
     )

@@ -1,0 +1,157 @@
+"""A model of fewer weights for phase 8's file: as many as a budget of bytes holds, taught by phase 7's model.
+
+Distillation (Hinton et al., arXiv 1503.02531) into another shape. What a file of a shape will take is counted before
+anything is trained, so the shape is not searched by trial.
+"""
+
+from __future__ import annotations
+
+import math
+from dataclasses import dataclass
+
+import numpy as np
+import torch
+
+from forge.data.dataset import EncodedSet
+from forge.interface.run import PhaseRun
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights
+from forge.model.fit import model_without_weights
+from forge.model.quantizers import rowwise
+from forge.phases.compress.metrics import MIB
+from forge.phases.compress.params import Params
+from forge.train import TrainSettings, distillation_loss, loss_flags_without_call, train_on_planned_batches
+
+LOW_BLOCKS, HIGH_BLOCKS = 2, 1  # the depth that won at `tiny` at equal time (docs/lab.md, 2026-11-29)
+HEAD_DIM = 32
+WIDENED = 4  # feed-forward width against hidden width, at least
+NARROWEST = 32
+FFN_STEP = 32
+TABLE_SHARE = 0.35  # of the bytes, at most, for what grows with the vocabulary, where a smaller one can help it
+FEWER_TOKENS = 0.8
+LEAST_TOKENS = 320  # characters, bytes and special tokens are always needed
+HEADER = 1024  # bytes: configuration, table of tensors, checksum, what calls need
+TOKEN = 3.0  # bytes of the tokenizer in the file for each token, entropy-coded
+
+
+@dataclass(frozen=True)
+class StudentShape:
+    """A vocabulary of at most ``tokens``, a configuration with it, and the bytes that a file of it should have."""
+
+    tokens: int
+    config: TinyTitanConfig
+    bytes: int
+
+
+def compression_budget(params: Params, original: int) -> int | None:
+    """Bytes that the file may have, where phase 1's model has ``original``; None where nothing is asked for."""
+    if params.budget_mb is not None:
+        return int(params.budget_mb * MIB)
+    return None if params.times_smaller is None else int(original / params.times_smaller)
+
+
+def choose_student_shape(
+    teacher: TinyTitanConfig, params: Params, budget: int, *, tokens: int, extra: int = 0
+) -> StudentShape | None:
+    """The largest shape whose file fits into ``budget`` bytes, ``extra`` of which are spoken for; None where the
+    ``teacher`` itself, with a vocabulary of ``tokens``, fits.
+
+    The vocabulary gives way first where its table would take more than its share; then the widest model is taken, and
+    its feed-forward networks fill what is left. A budget that holds nothing gets the smallest shape.
+    """
+    room = budget - extra
+    if count_student_bytes(_with_vocabulary(teacher, tokens), params) <= room:
+        return None
+    while True:
+        config = _widest_student(teacher, params, tokens, room)
+        if count_table_bytes(config, params) <= TABLE_SHARE * room or tokens <= LEAST_TOKENS:
+            return StudentShape(tokens, config, extra + count_student_bytes(config, params))
+        tokens = max(LEAST_TOKENS, int(FEWER_TOKENS * tokens))
+
+
+def _widest_student(teacher: TinyTitanConfig, params: Params, tokens: int, room: int) -> TinyTitanConfig:
+    hidden = NARROWEST
+    while _fits(_shape(teacher, tokens, hidden + HEAD_DIM, WIDENED * (hidden + HEAD_DIM)), params, room):
+        hidden += HEAD_DIM
+    ffn = WIDENED * hidden
+    while _fits(_shape(teacher, tokens, hidden, ffn + FFN_STEP), params, room):
+        ffn += FFN_STEP
+    return _shape(teacher, tokens, hidden, ffn)
+
+
+def _fits(config: TinyTitanConfig, params: Params, room: int) -> bool:
+    return count_student_bytes(config, params) <= room
+
+
+def _shape(teacher: TinyTitanConfig, tokens: int, hidden: int, ffn: int) -> TinyTitanConfig:
+    heads = hidden // HEAD_DIM
+    shape = {
+        "vocab_size": tokens,
+        "hidden_size": hidden,
+        "head_dim": HEAD_DIM,
+        "low_heads": [heads] * LOW_BLOCKS,
+        "low_ffn": [ffn] * LOW_BLOCKS,
+        "high_heads": [heads] * HIGH_BLOCKS,
+        "high_ffn": [ffn] * HIGH_BLOCKS,
+        "memory_heads": min(2, teacher.memory_heads),
+        "memory_head_dim": min(HEAD_DIM, teacher.memory_head_dim),
+        "weight_quant": "none",
+    }
+    return TinyTitanConfig(**{**teacher.to_dict(), **shape})
+
+
+def _with_vocabulary(config: TinyTitanConfig, tokens: int) -> TinyTitanConfig:
+    return TinyTitanConfig(**{**config.to_dict(), "vocab_size": min(tokens, config.vocab_size)})
+
+
+def count_table_bytes(config: TinyTitanConfig, params: Params) -> float:
+    """What grows with the vocabulary: the embedding, entropy-coded, its scales, and the tokenizer."""
+    entries = config.vocab_size * config.hidden_size
+    return entries * embedding_entropy(config.hidden_size, params.embed_bits) / 8 + config.vocab_size * (2 + TOKEN)
+
+
+def count_student_bytes(config: TinyTitanConfig, params: Params) -> int:
+    """Bytes of the file of a model of this shape whose core is vector-quantized; every code counts in full."""
+    model = model_without_weights(config, TinyTitanForCausalLM)
+    core, weights = set(names_of_core_model_weights(model)), model.state_dict()
+    code = math.log2(params.vq_codebook) / 8
+    size = count_table_bytes(config, params) + HEADER
+    size += 2 * params.vq_codebook * params.vq_groups * params.vq_bits / 8
+    for name, weight in weights.items():
+        if name in core:
+            rows, columns = weight.shape
+            size += rows * (math.ceil(columns / params.vq_groups) * code + 1)
+        elif name != "embed.weight":
+            size += 2 * weight.numel()
+    return math.ceil(size)
+
+
+def embedding_entropy(columns: int, bits: int) -> float:
+    """Bits of an entry of an embedding after entropy coding: of normal values, rounded as the file rounds them."""
+    from scipy.stats import entropy  # takes a second to import
+
+    values = torch.randn(512, columns, generator=torch.Generator().manual_seed(0))
+    _, counts = np.unique(rowwise(values, bits)[0].numpy(), return_counts=True)
+    return float(entropy(counts, base=2))
+
+
+def distil_student(
+    run: PhaseRun[Params], teacher: TinyTitanForCausalLM, data: EncodedSet, config: TinyTitanConfig
+) -> TinyTitanForCausalLM:
+    """A fresh model of the shape ``config`` with the teacher's vocabulary, trained on labels and on its teacher's
+    distributions."""
+    p, training = run.params, run.training
+    torch.manual_seed(run.seed)
+    student = TinyTitanForCausalLM(_with_vocabulary(config, teacher.config.vocab_size))
+    student.config.embed_bits = p.embed_bits
+    silent = loss_flags_without_call(data)
+    loss = distillation_loss(teacher, p.kd_weight, without_call=silent, **training.loss_settings())
+    settings = TrainSettings(
+        steps=p.student_steps,
+        muon_lr=p.student_lr,
+        adam_lr=p.student_lr * training.adam_ratio,
+        decay_fraction=p.student_decay_fraction,
+        checkpoint_every=p.checkpoint_every,
+    )
+    shares = p.mix.model_dump()
+    train_on_planned_batches(run, student, data, shares, loss, settings, p.batch_tokens, name="student", teacher=True)
+    return student.eval()

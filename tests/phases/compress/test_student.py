@@ -1,0 +1,99 @@
+"""The shape of a student: counted before it is trained, as large as the budget allows."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from types import SimpleNamespace
+from typing import Any
+
+import pytest
+import torch
+
+from forge.agentfile.model import save_agent_file
+from forge.agentfile.vq import VQState
+from forge.model import TinyTitanConfig, TinyTitanForCausalLM
+from forge.phases.compress.student import (
+    TABLE_SHARE,
+    StudentShape,
+    choose_student_shape,
+    compression_budget,
+    count_student_bytes,
+    count_table_bytes,
+)
+from forge.phases.compress.vector_quantization import compression_codebook_role
+from tests.support.stub_run import smoke_params
+from tests.support.tiny_models import tiny_tokenizer
+
+
+def params(**changes: Any) -> Any:
+    return SimpleNamespace(**smoke_params("compress", **changes))
+
+
+TEACHER = TinyTitanConfig(
+    vocab_size=4096,
+    hidden_size=512,
+    head_dim=64,
+    low_heads=[8, 8],
+    high_heads=[8, 8],
+    low_ffn=[4608, 4608],
+    high_ffn=[4608, 4608],
+    memory_heads=4,
+    memory_head_dim=32,
+    weight_quant="ternary",
+    act_bits=8,
+)
+
+
+def chosen(budget: int, **changes: Any) -> StudentShape:
+    shape = choose_student_shape(TEACHER, params(**changes), budget, tokens=1400)
+    assert shape is not None
+    return shape
+
+
+@pytest.mark.parametrize("budget", [24_000, 40_000, 100_000, 356_515, 2_000_000])
+@pytest.mark.parametrize("groups", [4, 8])
+def test_a_budget_is_filled_and_not_passed(budget: int, groups: int) -> None:
+    shape = chosen(budget, vq_groups=groups)
+    assert 0.95 * budget <= shape.bytes <= budget
+    assert shape.bytes == count_student_bytes(shape.config, params(vq_groups=groups))
+    assert shape.config.weight_quant == "none"
+    assert shape.config.act_bits == TEACHER.act_bits
+
+
+def test_a_larger_budget_never_holds_less() -> None:
+    shapes = [chosen(budget) for budget in range(30_000, 600_000, 30_000)]
+    sizes = [TinyTitanForCausalLM(shape.config).num_parameters() for shape in shapes]
+    assert sizes == sorted(sizes)
+    assert all(count_table_bytes(s.config, params()) <= TABLE_SHARE * s.bytes * 1.05 for s in shapes)
+
+
+def test_what_fits_as_it_is_needs_no_student() -> None:
+    whole = count_student_bytes(TinyTitanConfig(**{**TEACHER.to_dict(), "vocab_size": 1400}), params())
+    assert choose_student_shape(TEACHER, params(), whole, tokens=1400) is None
+    assert choose_student_shape(TEACHER, params(), whole - 1, tokens=1400) is not None
+
+
+def test_a_budget_that_holds_nothing_gets_the_smallest_shape() -> None:
+    shape = chosen(10)
+    assert (shape.config.hidden_size, shape.config.low_ffn) == (32, [128, 128])
+
+
+@pytest.mark.parametrize("bits", [2, 3, 4])
+def test_the_file_has_the_bytes_that_were_counted(tmp_path: Path, bits: int) -> None:
+    """Untrained weights are as hard to code as any."""
+    p, tokenizer = params(embed_bits=bits, vq_groups=8, vq_codebook=256), tiny_tokenizer()
+    shape = choose_student_shape(TEACHER, p, 90_000, tokens=len(tokenizer))
+    assert shape is not None
+    torch.manual_seed(0)
+    model = TinyTitanForCausalLM(TinyTitanConfig(**{**shape.config.to_dict(), "vocab_size": len(tokenizer)}))
+    weights = {f"{name}.weight": linear.weight for name, linear in model.core_linears().items()}
+    codes = VQState.from_state_dict(weights, k=256, v=8, codebook_bits=p.vq_bits, role=compression_codebook_role)
+    size = sum(save_agent_file(tmp_path / "x", model, tokenizer, vq=codes.freeze(), embed_bits=bits).values())
+    counted = count_student_bytes(model.config, p)
+    assert 0.9 * counted <= size <= counted
+
+
+def test_a_budget_in_mib_is_stronger_than_a_ratio() -> None:
+    assert compression_budget(params(), 10**6) is None
+    assert compression_budget(params(times_smaller=280.0), 100_000_000) == 357_142
+    assert compression_budget(params(times_smaller=280.0, budget_mb=0.34), 100_000_000) == 356_515
