@@ -21,7 +21,7 @@ from forge.phases.compress.metrics import (
     count_compression_codes_in_use,
 )
 from forge.phases.compress.params import Params
-from forge.phases.compress.student import choose_student_shape, distil_student
+from forge.phases.compress.student import StudentShape, distil_student
 from forge.phases.compress.vector_quantization import compress_core_while_training, compress_core_without_training
 from forge.phases.compress.vocabulary_pruning import train_compressed_vocabulary, with_pruned_vocabulary
 
@@ -53,11 +53,14 @@ def compress_into_file(
     tokenizer: PreTrainedTokenizerFast,
     rows: list[Row],
     path: Path,
-    budget: int | None = None,
+    *,
+    forced: bool = False,
+    student: StudentShape | None = None,
 ) -> Compressed:
-    """Compress ``model`` into the file ``path``, into at most about ``budget`` bytes if that is given. Gates judge on
-    the validation split what each stage keeps of its input."""
-    chain = _Chain(run, model, tokenizer, rows, path, budget)
+    """Compress ``model``, or a ``student`` of it, into the file ``path``. Gates judge on the validation split what each
+    stage keeps of its input; ``forced``: every attempt is taken, whatever they say."""
+    chain = _Chain(run, model, tokenizer, rows, path)
+    chain.verdicts.forced, chain.student = forced, student
     small, tokens, kept = chain.prune_vocabulary(model, tokenizer)
     final, codes, kept, quantized = chain.quantize(small, tokens, kept)
     sizes, read, calls = chain.entropy_code(final, tokens, codes, kept)
@@ -81,14 +84,11 @@ class _Chain:
         tokenizer: PreTrainedTokenizerFast,
         rows: list[Row],
         path: Path,
-        budget: int | None,
     ) -> None:
         self.run, self.params, self.rows, self.path = run, run.params, rows, path
         self.score = ValidationScore(run)
-        self.student = None
-        if budget is not None:
-            self.student = choose_student_shape(model.config, run.params, budget, tokens=self.params.vocab_size)
-        self.verdicts = Verdicts(self.score(model, tokenizer), forced=budget is not None)
+        self.verdicts = Verdicts(self.score(model, tokenizer))
+        self.student: StudentShape | None = None
         self.meter = StageMeter(run.rows("val"), model, tokenizer)
 
     def prune_vocabulary(
@@ -104,7 +104,7 @@ class _Chain:
             data = dataset_without_prompts(tokens, self.rows)
             train_compressed_vocabulary(self.run, small, data, name=f"vocabulary-{size}")
             if self.student is not None:
-                small = distil_student(self.run, small, data, self.student.config)
+                small = distil_student(self.run, small, data, self.student)
             reached = self.score(small, tokens)
             self.meter.attempt("seedlm", small, tokens, compression_stage_bytes(small, tokens, None, p.embed_bits))
             setting = f"{len(tokens)} tokens, {small.num_parameters():,} parameters"

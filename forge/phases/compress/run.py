@@ -15,7 +15,7 @@ from forge.phases.compress.claims import compression_claims
 from forge.phases.compress.metrics import compressed_file_metrics
 from forge.phases.compress.params import Params
 from forge.phases.compress.phase import PHASE
-from forge.phases.compress.student import compression_budget
+from forge.phases.compress.student import choose_student_shape, compression_budget
 
 
 def run(run: PhaseRun[Params]) -> None:
@@ -26,7 +26,9 @@ def run(run: PhaseRun[Params]) -> None:
     rows = [*run.rows("train"), *run.own_tools.rows("train")]
     original = sum(file.stat().st_size for file in ledger_deployable_files(FULL_PRECISION, trunk.directory))
     budget = compression_budget(run.params, original)
-    made = compress_into_file(run, edge.model, edge.tokenizer, rows, path, budget)
+    student = None if budget is None else choose_student_shape(edge.model.config, run.params, budget)
+    forced = budget is not None
+    made = compress_into_file(run, edge.model, edge.tokenizer, rows, path, forced=forced, student=student)
 
     reference, evaluator = run.evaluator(baked.tokenizer), run.evaluator(made.tokenizer)
     before = reference.measure(baked.model, prompted=False)

@@ -35,11 +35,14 @@ TOKEN = 3.0  # bytes of the tokenizer in the file for each token, entropy-coded
 
 @dataclass(frozen=True)
 class StudentShape:
-    """A vocabulary of at most ``tokens``, a configuration with it, and the bytes that a file of it should have."""
+    """A vocabulary of at most ``tokens``, a configuration with it, and the bytes that a file of it should have.
+    ``taught``: by phase 7's model; a control learns from labels alone. ``steps``: updates; None for the scale's."""
 
     tokens: int
     config: TinyTitanConfig
     bytes: int
+    taught: bool = True
+    steps: int | None = None
 
 
 def compression_budget(params: Params, original: int) -> int | None:
@@ -49,37 +52,35 @@ def compression_budget(params: Params, original: int) -> int | None:
     return None if params.times_smaller is None else int(original / params.times_smaller)
 
 
-def choose_student_shape(
-    teacher: TinyTitanConfig, params: Params, budget: int, *, tokens: int, extra: int = 0
-) -> StudentShape | None:
-    """The largest shape whose file fits into ``budget`` bytes, ``extra`` of which are spoken for; None where the
-    ``teacher`` itself, with a vocabulary of ``tokens``, fits.
+def choose_student_shape(teacher: TinyTitanConfig, params: Params, budget: int) -> StudentShape | None:
+    """The largest shape whose file fits into ``budget`` bytes; None where the ``teacher`` itself fits with the
+    vocabulary that the parameters ask for.
 
     The vocabulary gives way first where its table would take more than its share; then the widest model is taken, and
     its feed-forward networks fill what is left. A budget that holds nothing gets the smallest shape.
     """
-    room = budget - extra
-    if count_student_bytes(_with_vocabulary(teacher, tokens), params) <= room:
+    tokens = params.vocab_size
+    if count_student_bytes(with_vocabulary(teacher, tokens), params) <= budget:
         return None
     while True:
-        config = _widest_student(teacher, params, tokens, room)
-        if count_table_bytes(config, params) <= TABLE_SHARE * room or tokens <= LEAST_TOKENS:
-            return StudentShape(tokens, config, extra + count_student_bytes(config, params))
+        config = _widest_student(teacher, params, tokens, budget)
+        if count_table_bytes(config, params) <= TABLE_SHARE * budget or tokens <= LEAST_TOKENS:
+            return StudentShape(tokens, config, count_student_bytes(config, params))
         tokens = max(LEAST_TOKENS, int(FEWER_TOKENS * tokens))
 
 
-def _widest_student(teacher: TinyTitanConfig, params: Params, tokens: int, room: int) -> TinyTitanConfig:
+def _widest_student(teacher: TinyTitanConfig, params: Params, tokens: int, budget: int) -> TinyTitanConfig:
     hidden = NARROWEST
-    while _fits(_shape(teacher, tokens, hidden + HEAD_DIM, WIDENED * (hidden + HEAD_DIM)), params, room):
+    while _fits(_shape(teacher, tokens, hidden + HEAD_DIM, WIDENED * (hidden + HEAD_DIM)), params, budget):
         hidden += HEAD_DIM
     ffn = WIDENED * hidden
-    while _fits(_shape(teacher, tokens, hidden, ffn + FFN_STEP), params, room):
+    while _fits(_shape(teacher, tokens, hidden, ffn + FFN_STEP), params, budget):
         ffn += FFN_STEP
     return _shape(teacher, tokens, hidden, ffn)
 
 
-def _fits(config: TinyTitanConfig, params: Params, room: int) -> bool:
-    return count_student_bytes(config, params) <= room
+def _fits(config: TinyTitanConfig, params: Params, budget: int) -> bool:
+    return count_student_bytes(config, params) <= budget
 
 
 def _shape(teacher: TinyTitanConfig, tokens: int, hidden: int, ffn: int) -> TinyTitanConfig:
@@ -99,7 +100,8 @@ def _shape(teacher: TinyTitanConfig, tokens: int, hidden: int, ffn: int) -> Tiny
     return TinyTitanConfig(**{**teacher.to_dict(), **shape})
 
 
-def _with_vocabulary(config: TinyTitanConfig, tokens: int) -> TinyTitanConfig:
+def with_vocabulary(config: TinyTitanConfig, tokens: int) -> TinyTitanConfig:
+    """The configuration with at most so many tokens."""
     return TinyTitanConfig(**{**config.to_dict(), "vocab_size": min(tokens, config.vocab_size)})
 
 
@@ -135,18 +137,18 @@ def embedding_entropy(columns: int, bits: int) -> float:
 
 
 def distil_student(
-    run: PhaseRun[Params], teacher: TinyTitanForCausalLM, data: EncodedSet, config: TinyTitanConfig
+    run: PhaseRun[Params], teacher: TinyTitanForCausalLM, data: EncodedSet, shape: StudentShape
 ) -> TinyTitanForCausalLM:
-    """A fresh model of the shape ``config`` with the teacher's vocabulary, trained on labels and on its teacher's
-    distributions."""
+    """A fresh model of the shape with the vocabulary of ``teacher``, trained on labels and on its distributions."""
     p, training = run.params, run.training
     torch.manual_seed(run.seed)
-    student = TinyTitanForCausalLM(_with_vocabulary(config, teacher.config.vocab_size))
+    student = TinyTitanForCausalLM(with_vocabulary(shape.config, teacher.config.vocab_size))
     student.config.embed_bits = p.embed_bits
     silent = loss_flags_without_call(data)
-    loss = distillation_loss(teacher, p.kd_weight, without_call=silent, **training.loss_settings())
+    weight = p.kd_weight if shape.taught else 0.0
+    loss = distillation_loss(teacher, weight, without_call=silent, **training.loss_settings())
     settings = TrainSettings(
-        steps=p.student_steps,
+        steps=shape.steps or p.student_steps,
         muon_lr=p.student_lr,
         adam_lr=p.student_lr * training.adam_ratio,
         decay_fraction=p.student_decay_fraction,

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
@@ -11,6 +12,7 @@ import torch
 
 from forge.agentfile.model import save_agent_file
 from forge.agentfile.vq import VQState
+from forge.data.views import dataset_without_prompts
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.compress.student import (
     TABLE_SHARE,
@@ -19,10 +21,11 @@ from forge.phases.compress.student import (
     compression_budget,
     count_student_bytes,
     count_table_bytes,
+    distil_student,
 )
 from forge.phases.compress.vector_quantization import compression_codebook_role
-from tests.support.stub_run import smoke_params
-from tests.support.tiny_models import tiny_tokenizer
+from tests.support.stub_run import StubRun, conversations, smoke_params
+from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
 
 def params(**changes: Any) -> Any:
@@ -45,7 +48,7 @@ TEACHER = TinyTitanConfig(
 
 
 def chosen(budget: int, **changes: Any) -> StudentShape:
-    shape = choose_student_shape(TEACHER, params(**changes), budget, tokens=1400)
+    shape = choose_student_shape(TEACHER, params(**{"vocab_size": 1400, **changes}), budget)
     assert shape is not None
     return shape
 
@@ -69,8 +72,26 @@ def test_a_larger_budget_never_holds_less() -> None:
 
 def test_what_fits_as_it_is_needs_no_student() -> None:
     whole = count_student_bytes(TinyTitanConfig(**{**TEACHER.to_dict(), "vocab_size": 1400}), params())
-    assert choose_student_shape(TEACHER, params(), whole, tokens=1400) is None
-    assert choose_student_shape(TEACHER, params(), whole - 1, tokens=1400) is not None
+    assert choose_student_shape(TEACHER, params(vocab_size=1400), whole) is None
+    assert choose_student_shape(TEACHER, params(vocab_size=1400), whole - 1) is not None
+
+
+def test_a_student_is_taught_or_learns_alone(tmp_path: Path) -> None:
+    """Without a teacher the same rows give other weights, and any teacher gives the same."""
+    run = StubRun(tmp_path, **smoke_params("compress", student_steps=2, student_lr=0.02))
+    data = dataset_without_prompts(tiny_tokenizer(), conversations())
+    shape = StudentShape(len(tiny_tokenizer()), tiny_model(vocab_size=len(tiny_tokenizer())).config, 0)
+
+    def trained(seed: int, taught: bool) -> torch.Tensor:
+        teacher = tiny_model(seed, vocab_size=len(tiny_tokenizer()))
+        run.checkpoint_dir = tmp_path / f"{seed}-{taught}"
+        made = distil_student(run, teacher, data, replace(shape, taught=taught))
+        assert not made.training
+        return made.embed.weight
+
+    assert torch.equal(trained(0, False), trained(1, False))
+    assert not torch.equal(trained(0, True), trained(1, True))
+    assert not torch.equal(trained(0, True), trained(0, False))
 
 
 def test_a_budget_that_holds_nothing_gets_the_smallest_shape() -> None:
@@ -81,8 +102,9 @@ def test_a_budget_that_holds_nothing_gets_the_smallest_shape() -> None:
 @pytest.mark.parametrize("bits", [2, 3, 4])
 def test_the_file_has_the_bytes_that_were_counted(tmp_path: Path, bits: int) -> None:
     """Untrained weights are as hard to code as any."""
-    p, tokenizer = params(embed_bits=bits, vq_groups=8, vq_codebook=256), tiny_tokenizer()
-    shape = choose_student_shape(TEACHER, p, 90_000, tokens=len(tokenizer))
+    tokenizer = tiny_tokenizer()
+    p = params(vocab_size=len(tokenizer), embed_bits=bits, vq_groups=8, vq_codebook=256)
+    shape = choose_student_shape(TEACHER, p, 90_000)
     assert shape is not None
     torch.manual_seed(0)
     model = TinyTitanForCausalLM(TinyTitanConfig(**{**shape.config.to_dict(), "vocab_size": len(tokenizer)}))
