@@ -23,7 +23,7 @@ from forge.phases.cognate.phase import BRANCHES
 from forge.pipeline.layout.phases import STAGES, stage_names
 
 ROOT = Path(__file__).resolve().parents[2]
-SOURCES = sorted(p for folder in ("forge", "stages", "ablations") for p in (ROOT / folder).rglob("*.py"))
+SOURCES = sorted(p for folder in ("forge", "stages", "ablations", "curve") for p in (ROOT / folder).rglob("*.py"))
 TESTS = sorted((ROOT / "tests").rglob("*.py"))
 MAX_FUNCTION, MAX_FILE = 60, 500
 # Parameters that say how or where, never what: no stage depends on them.

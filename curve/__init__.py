@@ -1,0 +1,1 @@
+"""Bytes against quality: the last phase at several sizes, each with its control (a DVC project of its own)."""
