@@ -7,13 +7,14 @@ from typing import Any
 
 import pytest
 
+from forge.config import load_params
 from forge.curve.points import curve_flops_per_step, plan_curve_point
 from forge.curve.table import curve_markdown, curve_pairs, plot_curve
 from forge.data.views import dataset_without_prompts
 from forge.errors import ForgeError
 from forge.interface.run import Published
 from forge.phases.compress.student import choose_student_shape
-from tests.support.stub_run import StubRun, conversations
+from tests.support.stub_run import ROOT, StubRun, conversations
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
 ROWS = conversations()
@@ -21,10 +22,8 @@ ROWS = conversations()
 
 def a_run(folder: Path) -> Any:
     run: Any = StubRun(folder)
-    params = smoke_params("compress", vocab_size=320, steps=10, student_steps=10)
-    run.params = Params.model_validate(
-        {k: v.model_dump() if hasattr(v, "model_dump") else v for k, v in params.items()}
-    )
+    sizes = {"vocab_size": 320, "steps": 10, "student_steps": 10}
+    run.params = load_params(ROOT / "params.yaml").at("smoke").block("compress").model_copy(update=sizes)
     shape = {"vocab_size": len(tiny_tokenizer()), "low_ffn": [2048, 2048], "weight_quant": "ternary"}
     run.edge = Published(tiny_model(**shape), tiny_tokenizer(), folder)
     return run
