@@ -103,7 +103,7 @@ def plan_curve_point(run: PointRun, rows: list[Row], budget: int, arm: str) -> P
     student = choose_student_shape(edge, p, budget)
     if arm == "taught":
         return Plan(student, p)
-    teacher = TinyTitanConfig(**{**with_vocabulary(edge, p.vocab_size).to_dict(), "weight_quant": "none"})
+    teacher = with_vocabulary(edge, p.vocab_size)
     shape = student or StudentShape(p.vocab_size, teacher, count_student_bytes(teacher, p))
     data = dataset_without_prompts(run.edge.tokenizer, rows)
     teaching, learning = (curve_flops_per_step(config, data) for config in (teacher, shape.config))
@@ -133,8 +133,7 @@ def measure_curve_point(run: PointRun, times: float, arm: str) -> dict[str, Any]
         run.edge.tokenizer,
         rows,
         path,
-        forced=True,
-        student=plan.student,
+        plan.student,
     )
     found = run.evaluator(made.tokenizer).measure(made.final, prompted=False)
     size = path.stat().st_size

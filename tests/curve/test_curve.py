@@ -50,7 +50,7 @@ def test_where_phase_7_fits_its_control_is_its_own_shape(tmp_path: Path) -> None
     taught, scratch = (plan_curve_point(run, ROWS, 10**6, arm) for arm in ("taught", "scratch"))
     assert taught.student is None
     assert scratch.student.config.low_ffn == run.edge.model.config.low_ffn
-    assert scratch.student.config.weight_quant == "none"
+    assert scratch.student.config.weight_quant == "ternary"
     assert scratch.student.steps == run.params.steps
 
 

@@ -53,14 +53,11 @@ def compress_into_file(
     tokenizer: PreTrainedTokenizerFast,
     rows: list[Row],
     path: Path,
-    *,
-    forced: bool = False,
     student: StudentShape | None = None,
 ) -> Compressed:
     """Compress ``model``, or a ``student`` of it, into the file ``path``. Gates judge on the validation split what each
-    stage keeps of its input; ``forced``: every attempt is taken, whatever they say."""
-    chain = _Chain(run, model, tokenizer, rows, path)
-    chain.verdicts.forced, chain.student = forced, student
+    stage keeps of its input; a student is taken whatever they say, for its budget has to be met."""
+    chain = _Chain(run, model, tokenizer, rows, path, student)
     small, tokens, kept = chain.prune_vocabulary(model, tokenizer)
     final, codes, kept, quantized = chain.quantize(small, tokens, kept)
     sizes, read, calls = chain.entropy_code(final, tokens, codes, kept)
@@ -84,11 +81,11 @@ class _Chain:
         tokenizer: PreTrainedTokenizerFast,
         rows: list[Row],
         path: Path,
+        student: StudentShape | None,
     ) -> None:
-        self.run, self.params, self.rows, self.path = run, run.params, rows, path
+        self.run, self.params, self.rows, self.path, self.student = run, run.params, rows, path, student
         self.score = ValidationScore(run)
         self.verdicts = Verdicts(self.score(model, tokenizer))
-        self.student: StudentShape | None = None
         self.meter = StageMeter(run.rows("val"), model, tokenizer)
 
     def prune_vocabulary(
@@ -109,7 +106,7 @@ class _Chain:
             self.meter.attempt("seedlm", small, tokens, compression_stage_bytes(small, tokens, None, p.embed_bits))
             setting = f"{len(tokens)} tokens, {small.num_parameters():,} parameters"
             gate = judge_compression_attempt("seedlm", setting, reached, before, p.gates[0])
-            if self.verdicts.accept(gate):
+            if self.verdicts.accept(gate, forced=self.student is not None):
                 self.meter.done("seedlm", True)
                 return small, tokens, reached
         self.meter.done("seedlm", False)

@@ -40,20 +40,16 @@ def judge_compression_attempt(stage: str, setting: str, accuracy: float, before:
 
 @dataclass
 class Verdicts:
-    """Gates passed through so far, how many attempts were undone, and the accuracy before the first of them.
-
-    ``forced``: a byte budget is to be reached, so every attempt is taken, whatever it costs.
-    """
+    """Gates passed through so far, how many attempts were undone, and the accuracy before the first of them."""
 
     before: float
-    forced: bool = False
     gates: list[Gate] = field(default_factory=list)
     rollbacks: int = 0
 
-    def accept(self, gate: Gate) -> bool:
-        """Note an outcome; whether its attempt is taken."""
+    def accept(self, gate: Gate, *, forced: bool = False) -> bool:
+        """Note an outcome; whether its attempt is taken: if it passed, or ``forced`` by a budget of bytes."""
         self.gates.append(gate)
-        taken = gate.passed or self.forced
+        taken = gate.passed or forced
         self.rollbacks += not taken
         return taken
 

@@ -27,8 +27,7 @@ def run(run: PhaseRun[Params]) -> None:
     original = sum(file.stat().st_size for file in ledger_deployable_files(FULL_PRECISION, trunk.directory))
     budget = compression_budget(run.params, original)
     student = None if budget is None else choose_student_shape(edge.model.config, run.params, budget)
-    forced = budget is not None
-    made = compress_into_file(run, edge.model, edge.tokenizer, rows, path, forced=forced, student=student)
+    made = compress_into_file(run, edge.model, edge.tokenizer, rows, path, student)
 
     reference, evaluator = run.evaluator(baked.tokenizer), run.evaluator(made.tokenizer)
     before = reference.measure(baked.model, prompted=False)

@@ -30,6 +30,7 @@ TABLE_SHARE = 0.35  # of the bytes, at most, for what grows with the vocabulary,
 FEWER_TOKENS = 0.8
 LEAST_TOKENS = 320  # characters, bytes and special tokens are always needed
 HEADER = 1024  # bytes: configuration, table of tensors, checksum, what calls need
+TRIT = math.log2(3)  # bits of a core weight, at most, after entropy coding
 TOKEN = 3.0  # bytes of the tokenizer in the file for each token, entropy-coded
 
 
@@ -95,7 +96,7 @@ def _shape(teacher: TinyTitanConfig, tokens: int, hidden: int, ffn: int) -> Tiny
         "high_ffn": [ffn] * HIGH_BLOCKS,
         "memory_heads": min(2, teacher.memory_heads),
         "memory_head_dim": min(HEAD_DIM, teacher.memory_head_dim),
-        "weight_quant": "none",
+        "weight_quant": "ternary",
     }
     return TinyTitanConfig(**{**teacher.to_dict(), **shape})
 
@@ -112,19 +113,13 @@ def count_table_bytes(config: TinyTitanConfig, params: Params) -> float:
 
 
 def count_student_bytes(config: TinyTitanConfig, params: Params) -> int:
-    """Bytes of the file of a model of this shape whose core is vector-quantized; every code counts in full."""
+    """Bytes of the file of a model of this shape, its core as entropy-coded trits: what vector quantization saves,
+    where its gate lets it pass, comes on top."""
     model = model_without_weights(config, TinyTitanForCausalLM)
-    core, weights = set(names_of_core_model_weights(model)), model.state_dict()
-    code = math.log2(params.vq_codebook) / 8
-    size = count_table_bytes(config, params) + HEADER
-    size += 2 * params.vq_codebook * params.vq_groups * params.vq_bits / 8
-    for name, weight in weights.items():
-        if name in core:
-            rows, columns = weight.shape
-            size += rows * (math.ceil(columns / params.vq_groups) * code + 1)
-        elif name != "embed.weight":
-            size += 2 * weight.numel()
-    return math.ceil(size)
+    core, weights = set(names_of_core_model_weights(model)), dict(model.state_dict())
+    trits = sum(weights[name].numel() for name in core)
+    halves = sum(weight.numel() for name, weight in weights.items() if name not in core | {"embed.weight"})
+    return math.ceil(count_table_bytes(config, params) + HEADER + trits * TRIT / 8 + 2 * halves)
 
 
 def embedding_entropy(columns: int, bits: int) -> float:
@@ -139,7 +134,8 @@ def embedding_entropy(columns: int, bits: int) -> float:
 def distil_student(
     run: PhaseRun[Params], teacher: TinyTitanForCausalLM, data: EncodedSet, shape: StudentShape
 ) -> TinyTitanForCausalLM:
-    """A fresh model of the shape with the vocabulary of ``teacher``, trained on labels and on its distributions."""
+    """A fresh ternary model of the shape with the vocabulary of ``teacher``, trained on labels and on its
+    distributions."""
     p, training = run.params, run.training
     torch.manual_seed(run.seed)
     student = TinyTitanForCausalLM(with_vocabulary(shape.config, teacher.config.vocab_size))

@@ -11,7 +11,6 @@ import pytest
 import torch
 
 from forge.agentfile.model import save_agent_file
-from forge.agentfile.vq import VQState
 from forge.data.views import dataset_without_prompts
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.compress.student import (
@@ -23,7 +22,6 @@ from forge.phases.compress.student import (
     count_table_bytes,
     distil_student,
 )
-from forge.phases.compress.vector_quantization import compression_codebook_role
 from tests.support.stub_run import StubRun, conversations, smoke_params
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
@@ -54,12 +52,11 @@ def chosen(budget: int, **changes: Any) -> StudentShape:
 
 
 @pytest.mark.parametrize("budget", [24_000, 40_000, 100_000, 356_515, 2_000_000])
-@pytest.mark.parametrize("groups", [4, 8])
-def test_a_budget_is_filled_and_not_passed(budget: int, groups: int) -> None:
-    shape = chosen(budget, vq_groups=groups)
+def test_a_budget_is_filled_and_not_passed(budget: int) -> None:
+    shape = chosen(budget)
     assert 0.95 * budget <= shape.bytes <= budget
-    assert shape.bytes == count_student_bytes(shape.config, params(vq_groups=groups))
-    assert shape.config.weight_quant == "none"
+    assert shape.bytes == count_student_bytes(shape.config, params())
+    assert shape.config.weight_quant == "ternary"
     assert shape.config.act_bits == TEACHER.act_bits
 
 
@@ -103,14 +100,12 @@ def test_a_budget_that_holds_nothing_gets_the_smallest_shape() -> None:
 def test_the_file_has_the_bytes_that_were_counted(tmp_path: Path, bits: int) -> None:
     """Untrained weights are as hard to code as any."""
     tokenizer = tiny_tokenizer()
-    p = params(vocab_size=len(tokenizer), embed_bits=bits, vq_groups=8, vq_codebook=256)
+    p = params(vocab_size=len(tokenizer), embed_bits=bits)
     shape = choose_student_shape(TEACHER, p, 90_000)
     assert shape is not None
     torch.manual_seed(0)
     model = TinyTitanForCausalLM(TinyTitanConfig(**{**shape.config.to_dict(), "vocab_size": len(tokenizer)}))
-    weights = {f"{name}.weight": linear.weight for name, linear in model.core_linears().items()}
-    codes = VQState.from_state_dict(weights, k=256, v=8, codebook_bits=p.vq_bits, role=compression_codebook_role)
-    size = sum(save_agent_file(tmp_path / "x", model, tokenizer, vq=codes.freeze(), embed_bits=bits).values())
+    size = sum(save_agent_file(tmp_path / "x", model, tokenizer, embed_bits=bits).values())
     counted = count_student_bytes(model.config, p)
     assert 0.9 * counted <= size <= counted
 
