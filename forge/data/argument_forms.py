@@ -10,7 +10,7 @@ from itertools import islice, permutations, product
 from typing import Literal
 
 from forge.tools.declaration import Intent
-from forge.tools.said import is_number_said
+from forge.tools.words import is_number_said
 
 DRAWS = 120  # of an intent, by which it is known what fills its slots
 FEW = 6  # different values of a slot that become part of the form

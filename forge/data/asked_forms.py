@@ -4,28 +4,25 @@ A small model takes hours in minutes for minutes in hours long before it takes a
 a number more often than it mistakes what is wanted. So a question is looked up among the phrasings of the training
 split, whose forms of arguments (`{A}*{B}`) are filled with what it says, each thing once; the model chooses.
 
-The search is over words and pairs of words up to one apart, with stand-ins for numbers and names, by the cosine of
-their tf-idf weights (Manning, Raghavan and Schütze 2008, section 6.3). Phrasings of val and test stand in no index.
+Phrasings of val and test stand in no index.
 """
 
 from __future__ import annotations
 
 import functools
-import math
 import re
-from collections import Counter, defaultdict
-from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
-from itertools import pairwise
+from collections.abc import Callable, Iterator, Mapping, Sequence
 
 import numpy as np
 
 from forge.data.argument_forms import ArgumentForm, forms_of_intent
-from forge.data.phrasing import Asked, spell_out_contractions, tool_phrasings
+from forge.data.phrasing import Asked, tool_phrasings
 from forge.data.talk import TALK
 from forge.tools.builtin import TOOLS
 from forge.tools.declaration import Intent
-from forge.tools.said import MARKS, is_number_said, numbers_as_written
-from forge.tools.words import words_nearly_said, words_of_text, words_said
+from forge.tools.likeness import NAME, NUMBER, PhrasingIndex, likeness_tokens
+from forge.tools.said import MARKS, numbers_as_written
+from forge.tools.words import is_number_said, words_nearly_said, words_of_text, words_said
 from forge.tools.written_out import code_written_out, sum_in_parts
 
 # Forms of one tool that are allowed: at most so many, none that is less than this share as like as the likest is, and
@@ -45,10 +42,9 @@ LONGEST_TEXT = 2000  # characters of a question that is looked at
 LONGEST = 28  # words and marks of a question: a task that is explained at length is like no phrasing
 UNKNOWN = 8.0  # weight of a run of words that no phrasing has: more than that of the rarest known one
 _WRITTEN_BY_TOOL = {tool.name: tool.written for tool in TOOLS}
-_NUMBER, _NAME = "#", "@"  # what stands for the fillings of slots
-_TOKEN = re.compile(r"\{\w+\}|-?\d+(?:[.,]\d+)*|[a-z']+|[^\w\s?!,.#@]")
 _NAMES_SOMETHING = re.compile(r"\d|\w\.\w|\bone\b")  # a number, a file: what tools are given
-_NOT_WANTED = re.compile(r"(?i)\b(?:do not|don['’]?t|stop|never|yourself)\b")
+NOT_WANTED = re.compile(r"(?i)\b(?:do not|don['’]?t|not to|never|no ?body|no one|yourself)\b")
+_STOP = re.compile(r"(?i)\bstop\b")
 _IN_QUOTES = re.compile(r"(?<!\w)[\"'“‘](\w[^\"'“”‘’]{0,60})[\"'”’](?!\w)")
 # What is written out is copied, and may be anything.
 _WRITTEN_OUT = re.compile(r"\(|[\w)] ?[+*/^×÷=] ?[\w(]|\d ?[-−%] ?\d")
@@ -60,7 +56,8 @@ class AskedForms:
     def __init__(self, tools: Sequence[Asked], others: Mapping[str, ArgumentForm]) -> None:
         found: dict[tuple[ArgumentForm, tuple[str, ...]], None] = {}
         for template, form in others.items():
-            found[form, tuple(_tokens(template, {f"{{{name.lower()}}}": [_NUMBER] for name, _ in form.slots}))] = None
+            numbers = {f"{{{name.lower()}}}": [NUMBER] for name, _ in form.slots}
+            found[form, tuple(likeness_tokens(template, numbers))] = None
         for tool in tools:
             for intent in tool.intents:
                 for form, drawn in forms_of_intent(tool.name, intent).items():
@@ -73,18 +70,9 @@ class AskedForms:
         tool_of = {tool.name: number for number, tool in enumerate(tools)}
         self._form_of = np.array([numbered[form] for form, _ in found])
         self._tool_of = np.array([tool_of[form.tool] for form, _ in found])
-        self._numbers = np.array([tokens.count(_NUMBER) for _, tokens in found])
+        self._numbers = np.array([tokens.count(NUMBER) for _, tokens in found])
         self._known = {t.name: frozenset(w for f, words in found if f.tool == t.name for w in words) for t in tools}
-        self._words = frozenset[str]().union(*self._known.values())
-        runs = [_runs_of(_without_doubles(tokens)) for _, tokens in found]
-        counts = Counter(run for own in runs for run in own)
-        self._weights = {run: math.log(1 + len(runs) / count) ** 2 for run, count in counts.items()}
-        self._lengths = np.array([math.fsum(self._weights[run] for run in own) for own in runs]) ** 0.5
-        places: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        for place, own in enumerate(runs):
-            for run in own:
-                places[run].append(place)
-        self._places = {run: np.array(own) for run, own in places.items()}
+        self._index = PhrasingIndex([tokens for _, tokens in found], UNKNOWN)
         self.likeness = functools.lru_cache(maxsize=64)(self._likeness)  # asked for the tool, then for its argument
 
     def _likeness(self, text: str) -> dict[ArgumentForm, float]:
@@ -92,20 +80,21 @@ class AskedForms:
         those that say as many numbers, or more where there are none of these. Nothing is like a long text."""
         if len(text) > LONGEST_TEXT:
             return {}
-        tokens = [token if token in self._words or token == _NUMBER else _NAME for token in _tokens(text, {})]
-        if len(tokens) > LONGEST or not set(tokens) - {_NUMBER, _NAME}:
+        words = self._index.words
+        tokens = [token if token in words or token == NUMBER else NAME for token in likeness_tokens(text, {})]
+        if len(tokens) > LONGEST or not set(tokens) - {NUMBER, NAME}:
             return {}
-        runs = _runs_of(_without_doubles(tokens))
-        shared = np.zeros(len(self._form_of))
-        for run in sorted(runs & self._places.keys()):
-            shared[self._places[run]] += self._weights[run]
-        said = tokens.count(_NUMBER) if (numbers := numbers_as_written(text)) is None else len(numbers)
+        cosines = self._index.cosines(tokens)
+        said = tokens.count(NUMBER) if (numbers := numbers_as_written(text)) is None else len(numbers)
         fits = self._numbers == said
-        fits |= ~np.isin(self._tool_of, self._tool_of[fits & (shared > 0)]) & (self._numbers > said)
-        length = sum(self._weights.get(run, UNKNOWN**2) for run in sorted(runs)) ** 0.5
+        fits |= ~np.isin(self._tool_of, self._tool_of[fits & (cosines > 0)]) & (self._numbers > said)
         best = np.zeros(len(self._forms))
-        np.maximum.at(best, self._form_of, shared * fits / (length * self._lengths))
+        np.maximum.at(best, self._form_of, cosines * fits)
         return {self._forms[form]: float(best[form]) for form in np.flatnonzero(best)}
+
+    def most_like(self, text: str) -> float:
+        """How like the likest phrasing a question is: 0 to 1."""
+        return max(self.likeness(text).values(), default=0.0)
 
     def forms(self, tool: str, text: str) -> list[ArgumentForm]:
         """Forms of the argument that a tool's call may have after a question, the likest first; none where nothing is
@@ -186,11 +175,11 @@ class AskedForms:
 def _phrasings_of(tool: Asked, intent: Intent, slots: dict[str, str], ways: int) -> Iterator[tuple[str, ...]]:
     """The learned phrasings of an intent as tokens. What fills a slot stands for itself where it decides the form."""
     fillings = {
-        f"{{{name}}}": [_NUMBER] if is_number_said(value) else value.lower().split() if ways > 1 else [_NAME]
+        f"{{{name}}}": [NUMBER] if is_number_said(value) else value.lower().split() if ways > 1 else [NAME]
         for name, value in slots.items()
     }
     for template in tool_phrasings(tool, intent, "train").templates:
-        yield tuple(_tokens(template, fillings))
+        yield tuple(likeness_tokens(template, fillings))
 
 
 @functools.cache
@@ -208,37 +197,10 @@ def asks_for_call(text: str) -> bool | None:
     """Whether a question needs a call of a built-in tool: yes where it is like the phrasings of tools and little like
     talk without tools, no where it is like that talk, less like the phrasings, and names neither number nor file. None
     where only a model can say."""
-    tools, talk = (
-        max(forms.likeness(text).values(), default=0.0) for forms in (learned_asked_forms(), _learned_talk())
-    )
+    tools, talk = learned_asked_forms().most_like(text), _learned_talk().most_like(text)
     if tools >= SURELY and talk <= MUCH_LESS * tools:
-        return None if _NOT_WANTED.search(text) else True
+        return None if NOT_WANTED.search(text) or _STOP.search(text) else True
     if talk < TALK_LIKE or tools > LESS * talk:
         return None
     named = _NAMES_SOMETHING.search(text) or _WRITTEN_OUT.search(text) or numbers_as_written(text) != []
     return None if named else False
-
-
-def _tokens(text: str, fillings: Mapping[str, list[str]]) -> list[str]:
-    """Words of a text or template in lower case; numbers and what fills a slot by their stand-ins."""
-    tokens: list[str] = []
-    for token in _TOKEN.findall(spell_out_contractions(text.replace("’", "'"))):
-        tokens += fillings.get(token) or [_NUMBER if is_number_said(token) else token]
-    return tokens
-
-
-def _without_doubles(tokens: Iterable[str]) -> list[str]:
-    """A name of two words is one name."""
-    kept = [""]
-    for token in tokens:
-        if token not in (_NUMBER, _NAME) or token != kept[-1]:
-            kept.append(token)
-    return kept[1:]
-
-
-def _runs_of(tokens: Sequence[str]) -> set[tuple[str, ...]]:
-    """Single words, pairs of neighbors, and pairs with one word between them; a text begins and ends with a word of its
-    own."""
-    ended = ["^", *tokens, "$"]
-    apart = {(first, "", second) for first, second in zip(ended, ended[2:], strict=False)}
-    return {(token,) for token in tokens} | set(pairwise(ended)) | apart

@@ -19,22 +19,13 @@ from forge.data.held_out import holds_held_out_text
 from forge.data.splits import SPLITS, dataset_split_by_hash
 from forge.data.talk import TalkSubjects
 from forge.tools.declaration import Intent, Tool
+from forge.tools.likeness import COURTESY, spell_out_contractions
 
 Asked = Tool | TalkSubjects  # what tells how it is asked for
 EVERYDAY = 0.03  # of an intent's turns: what is said more often is learned
 FEWEST = 5  # phrasings of an intent in val and in test, where it has 64 or more of them
 _CHOICE = re.compile(r"\[([^\[\]]*)\]")
 _PART = re.compile(r"\{\w*\}|[a-z']+|\d+|[^\w\s{}?.,!:;]")
-_CONTRACTIONS = {
-    "what's": "what is", "whats": "what is", "who's": "who is", "whos": "who is", "where's": "where is",
-    "wheres": "where is", "how's": "how is", "hows": "how is", "i'd": "i would", "i'm": "i am", "im": "i am",
-    "dont": "do not", "don't": "do not", "cant": "cannot", "can't": "cannot", "pls": "please", "plz": "please",
-    "u": "you", "r": "are",
-}  # fmt: skip
-_COURTESY = {
-    "a", "an", "the", "please", "me", "you", "can", "could", "would", "will", "just", "hi", "hey", "hello", "ok",
-    "okay", "so", "thanks", "is", "are", "for", "i", "to",
-}  # fmt: skip
 
 # Shares of the turns: with capital and mark; of the other questions those with their mark; with a slip, a word of
 # courtesy before, one after.
@@ -83,14 +74,9 @@ def draw_pattern(rng: random.Random, patterns: tuple[str, ...]) -> str:
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
-def spell_out_contractions(text: str) -> str:
-    """A text in lower case without the mark at its end, `what is` for `what's` and `whats`."""
-    return " ".join(_CONTRACTIONS.get(word, word) for word in text.lower().rstrip("?.!").split())
-
-
 def phrasing_key(template: str) -> str:
     """The words that tell a phrasing from others."""
-    return " ".join(part for part in _PART.findall(spell_out_contractions(template)) if part not in _COURTESY)
+    return " ".join(part for part in _PART.findall(spell_out_contractions(template)) if part not in COURTESY)
 
 
 def _frame_core(frame: str, core: str) -> str:

@@ -11,7 +11,6 @@ from __future__ import annotations
 import json
 import re
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from contextlib import suppress
 from dataclasses import dataclass
 from functools import lru_cache, partial
 from typing import Any
@@ -22,14 +21,14 @@ from llguidance.hf import from_tokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.asked_forms import asks_for_call, learned_asked_forms
+from forge.data.asked_forms import NOT_WANTED, SURELY, TOOL_AS_LIKE, TOOL_LIKE, asks_for_call, learned_asked_forms
 from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
 from forge.errors import ForgeError
-from forge.tools.calls import parse_call
-from forge.tools.declared.forms import CallForm, FormIndex
+from forge.tools.declared.forms import NEAR
+from forge.tools.declared.requests import Forms, Requests
 from forge.tools.declared.schema import DeclaredTool, Parameter
-from forge.tools.said import CONSTANTS, digits_said, narrowed_schema, schema_without_calls
+from forge.tools.said import CONSTANTS, digits_said
 from forge.tools.words import CallWords
 
 LONGEST_TEXT = 200  # characters of a text whose schema says nothing of its length
@@ -54,9 +53,6 @@ def _any_word(name: str, said: str) -> None:
     return None
 
 
-_Forms = list[tuple[CallForm, dict[str, Any] | str]]  # each with its schema, or the argument that was not said
-
-
 @dataclass(frozen=True)
 class _Narrowing:
     """What calls are narrowed to: what was said; the question, where that is all that a call can be about; words by the
@@ -66,7 +62,7 @@ class _Narrowing:
     question: str | None
     words: WordsOfCall
     spells: Callable[[str], bool]
-    forms: _Forms
+    forms: Forms
 
     def schemas(self, tool: DeclaredTool) -> list[dict[str, Any]]:
         """Of a tool's forms those of which every required argument was said."""
@@ -179,19 +175,29 @@ class CallGrammar:
                 raise ForgeError(f"{tool.name}: its calls cannot be held to its schema: {_one_line_of(fault)}")
         self._tools, self._tokenizer, self._spelled, self._words = tuple(tools), tokenizer, spelled, words
         self._by_name = {tool.name: tool for tool in tools}
-        self._index = FormIndex([tool for tool in tools if tool.narrows])
+        self._requests = Requests([tool for tool in tools if tool.narrows], self._spells)
         self._starts: dict[tuple[str, ...], LLMatcher] = {}
         if self._start(self.names).is_error():
             raise ForgeError(f"no grammar of {len(tools)} tools: {_one_line_of(self._start(self.names).get_error())}")
 
-    def wants_call(self, question: str) -> bool | None:
-        """Whether the question that a conversation begins with needs a call, as far as its words tell
-        (`forge.data.asked_forms.asks_for_call`); None leaves it to the model, as always where examples of a tool have
-        these words."""
-        if self._index.nearest(question) or not self._known_built_in_tools(question):
+    def wants_call(self, asked: str) -> bool | None:
+        """Whether the user's turns, a line each, need a call, as far as their words tell: by examples of tools, or by
+        `forge.data.asked_forms.asks_for_call`. None leaves it to the model."""
+        like, last = self._requests.likeness(asked), asked.splitlines()[-1] if asked else ""
+        if "\n" in asked.strip():
+            leaning = like >= SURELY > learned_asked_forms().most_like(last) and self._requests.leans_on(asked)
+            return True if leaning and not NOT_WANTED.search(last) else None
+        if like >= SURELY and like >= learned_asked_forms().most_like(asked):
+            return NOT_WANTED.search(asked) is None
+        if like >= NEAR or not self._known_built_in_tools(asked):
             return None
-        wanted = asks_for_call(question)
-        return wanted if not wanted or learned_asked_forms().tools(question) & set(self.names) else None
+        wanted = asks_for_call(asked)
+        return wanted if not wanted or learned_asked_forms().tools(asked) & set(self.names) else None
+
+    def wants_more(self, asked: str, made: Sequence[str]) -> bool | None:
+        """Whether another call comes after those that were made since the user's last turn; None leaves it to the
+        model."""
+        return self._requests.more(asked, made)
 
     def _known_built_in_tools(self, said: str) -> set[str]:
         return {tool.name for tool in self._tools if not tool.narrows and self._words(tool.name, said) is not None}
@@ -209,12 +215,11 @@ class CallGrammar:
         if said is None:
             return CallMatcher(self._start(self.names).deep_copy(), self._width)
         asked = said if asked is None else asked
-        near = self._forms_left(asked, made) or self._with_schemas(self._index.nearest(asked), asked)
-        # Words that no example has say nothing against a tool; it is still to hold what was said.
-        forms = near or self._with_schemas(self._index.forms, asked)
+        forms = self._requests.forms(asked, made)
         # What a second turn asks for leans on the first, a second call on the result of the first.
         question = None if made or len(asked.strip().splitlines()) > 1 else asked
-        about = {form.tool.name for form, _ in forms} | self._built_in_tools_for(question, said)
+        own, built_in = {form.tool.name for form, _ in forms}, self._built_in_tools_for(question, said)
+        about = self._likelier_tools(asked.splitlines()[-1] if asked else "", asked, own, built_in)
         names = tuple(name for name in self.names if name in about) or self.names
         narrow = partial(self._narrowed, _Narrowing(said, question, self._words, self._spells, forms), names)
         return CallMatcher(self._start(names).deep_copy(), self._width, narrow, self._widened)
@@ -231,24 +236,13 @@ class CallGrammar:
         free, known = {tool.name for tool in self._tools if not tool.narrows}, self._known_built_in_tools(said)
         return free if question is None or not known else free - known | (known & learned_asked_forms().tools(question))
 
-    def _with_schemas(self, forms: Iterable[CallForm], asked: str) -> _Forms:
-        return [(form, narrowed_schema(form, asked, self._spells)) for form in forms]
-
-    def _forms_left(self, asked: str, made: Sequence[str]) -> _Forms:
-        """What the last turn asks for beside the calls that were made: of each part of it the nearest form only, lest
-        after `lock the shed` it be unlocked."""
-        calls = []
-        for text in made:
-            with suppress(ForgeError):  # of a tool that is not among these
-                calls.append(parse_call(text, self._by_name))
-        if not calls:
-            return []
-        near = self._with_schemas(self._index.nearest("".join(asked.splitlines()[-1:]), 1), asked)
-        left = [
-            (form, schema if isinstance(schema, str) else schema_without_calls(form, schema, calls))
-            for form, schema in near
-        ]
-        return [(form, schema) for form, schema in left if schema is not None]
+    def _likelier_tools(self, last: str, asked: str, own: set[str], built_in: set[str]) -> set[str]:
+        """Those with examples of a user's, or the built-in ones, where the last turn is more like the one, or leans on
+        a turn that is, than the other; else both."""
+        like, other = self._requests.likeness(asked), learned_asked_forms().most_like(last)
+        if own and like >= NEAR and other < like:
+            return own
+        return built_in if built_in and other >= TOOL_LIKE and like < TOOL_AS_LIKE * other else own | built_in
 
     def _start(self, names: tuple[str, ...]) -> LLMatcher:
         if names not in self._starts:

@@ -202,6 +202,10 @@ class _Decoder:
             row.out.pending, row.out.finished = call, True
             return
         row.out.calls.append((call, result))
+        if self.rules is not None and self.rules.grammar is not None:
+            _, asked, made = self._said(row)
+            wanted = self.rules.grammar.wants_more(asked, made)
+            row.due, row.silent = wanted is True and len(made) < MAX_CALLS, row.silent or wanted is False
         row.forced = [*tokenize_text(self.tokenizer, result), ID["assistant"]]  # type: ignore[arg-type]
 
     def _write_thought(self, row: _Row, token: int) -> None:
@@ -242,8 +246,8 @@ class _Decoder:
         row = _Row(Generation(), prompt, thought=[] if prompt[-1] == ID["think"] else None, due=due)
         if due or self.rules is None or self.rules.grammar is None or self.execute is None or ID["call"] in self.banned:
             return row
-        # A persona or a prompt before the question may ask for something else; a later turn leans on the first.
-        if prompt[0] == ID["user"] and prompt[-1] == ID["assistant"] and min(prompt[1:-1], default=0) >= len(ID):
+        # A persona or a prompt before the question may ask for something else.
+        if prompt[0] == ID["user"] and prompt[-1] == ID["assistant"]:
             wanted = self.rules.grammar.wants_call(self._said(row)[1])
             row.due, row.silent = wanted is True, wanted is False
         return row

@@ -11,13 +11,16 @@ import re
 from collections import Counter
 from collections.abc import Callable, Mapping, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 import regex
 
-from forge.tools.declared.forms import CallForm
+from forge.tools.declared.aligned import bare_value, slots_as_said
 from forge.tools.declared.schema import DeclaredTool, Parameter, refuse_value, value_as_said
-from forge.tools.drawing import number_in_words
+from forge.tools.words import NUMBER_WORDS
+
+if TYPE_CHECKING:
+    from forge.tools.declared.forms import CallForm
 
 # Numbers that a sum may need though nobody says them: small ones, and of units.
 CONSTANTS = frozenset(str(n) for n in (*range(20), 24, 30, 31, 32, 52, 54, 60, 100, 365, 609, 1000, 3600, 4536))
@@ -27,7 +30,6 @@ _MOST_GROUPS = 6  # of digits that are one number
 _SHORTEST_WITH_TYPO = 5  # letters of a name that a typo leaves recognizable
 _HEARD = 2000  # last characters in which words for values are looked for: every value is, in each
 _NUMERAL = re.compile(r"\d+(?:[,.' ]\d+)*")
-NUMBER_WORDS = {number_in_words(number).replace("-", " "): number for number in range(100)}
 _WORDED = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True)).replace(" ", "[ -]")
 _IN_WORDS = re.compile(rf"\b(?:{_WORDED})\b")
 _NUMBER_SAID = re.compile(
@@ -56,11 +58,6 @@ def digits_said(text: str) -> frozenset[str] | None:
     found |= {run.lstrip("0") for run in found} | {part.rstrip("0") for part in re.findall(r"\d[.,](\d+)", text)}
     found |= {str(NUMBER_WORDS[said.replace("-", " ")]) for said in _IN_WORDS.findall(text.lower())}
     return frozenset(found - {""})
-
-
-def is_number_said(word: str) -> bool:
-    """Whether a word is a number, in digits or in words; "one" is none, as in "which one"."""
-    return word.lstrip("-")[:1].isdigit() or (word in NUMBER_WORDS and word != "one")
 
 
 def numbers_as_written(text: str) -> list[tuple[str, ...]] | None:
@@ -108,20 +105,30 @@ def pieces_said(text: str) -> list[str] | None:
     return [piece for piece in found if piece.isprintable() and piece]
 
 
-def narrowed_schema(form: CallForm, text: str, spells: Callable[[str], bool]) -> dict[str, Any] | str:
+def narrowed_schema(
+    form: CallForm, text: str, spells: Callable[[str], bool], request: str = "", *, whole: bool = True
+) -> dict[str, Any] | str:
     """The schema of a form's arguments with no values but those that a text says, or the name of the first required
     argument of which it says none; other arguments of which it says none are left out.
 
     Args:
         spells: whether the model can write a text.
+        request: the sentence that the form is about, if that is known: where it has the words of an example of the
+            form, its slots hold what it has in their places.
+        whole: all values that a request names, not the first of them only (`mute the hall and the kitchen`).
     """
     tool, schema = form.tool, form.tool.json_schema()
+    aligned = slots_as_said(form.says, request) if request else None
     narrowed: dict[str, Any] = {}
     for name, parameter in tool.arguments.items():
         if name in form.arguments:
             narrowed[name] = {"const": form.arguments[name]}
         elif name in form.slots:
-            values = _values_said(tool, name, text, spells)
+            values = _values_in_place(tool, name, aligned[name], spells) if aligned else None
+            if values is None:
+                values = _values_said(tool, name, text, spells)
+            elif not whole:
+                values = values[:1]
             if values is None:
                 narrowed[name] = schema["properties"][name]
             elif values:
@@ -131,7 +138,46 @@ def narrowed_schema(form: CallForm, text: str, spells: Callable[[str], bool]) ->
     return {**schema, "properties": narrowed, "required": list(narrowed)}
 
 
+def follow_up_schema(
+    form: CallForm, request: str, last: str, spells: Callable[[str], bool]
+) -> dict[str, Any] | str | None:
+    """As `narrowed_schema`, for a request to which a later turn gives another value, or the one that it lacks; None
+    where that turn has none for it."""
+    tool, schema = form.tool, form.tool.json_schema()
+    aligned, bare, changed = slots_as_said(form.says, request) or {}, bare_value(last), False
+    narrowed: dict[str, Any] = {name: {"const": value} for name, value in form.arguments.items()}
+    missing = ""
+    for name in form.slots:
+        before = aligned.get(name, request)
+        text = bare if not tool.arguments[name].free or not before else ""
+        values = _values_in_place(tool, name, text, spells) if text else None
+        changed = changed or bool(values)
+        values = values or _values_in_place(tool, name, before, spells) or []
+        if values:
+            narrowed[name] = _one_of(values[:1], tool.arguments[name])
+        elif name in tool.required:
+            missing = missing or name
+    if not changed and len(form.slots) == 1 and tool.arguments[form.slots[0]].free and bare:
+        narrowed[form.slots[0]], changed = _one_of([bare], tool.arguments[form.slots[0]]), True
+    ordered = {name: narrowed[name] for name in tool.arguments if name in narrowed}
+    return (missing or {**schema, "properties": ordered, "required": list(ordered)}) if changed else None
+
+
+def _values_in_place(tool: DeclaredTool, name: str, said: str, spells: Callable[[str], bool]) -> list[Any] | None:
+    """Values that an argument may have where a sentence has this in its place: the text itself; the listed ones that it
+    names, in its order, all of them for a list; none where it has nothing there. None where it has something else."""
+    parameter = tool.arguments[name]
+    if not said:
+        return []
+    if parameter.free and parameter.items is None:
+        return [said] if refuse_value(parameter, said) is None and spells(said) else None
+    found = _values_said(tool, name, said, spells)
+    return [found] if parameter.items and parameter.items.enum and found else found or None
+
+
 def _one_of(values: list[Any], parameter: Parameter) -> dict[str, Any]:
+    if parameter.items and isinstance(values[0], list):
+        return {"const": values[0]}
     short = {"enum": values, "type": (parameter.items or parameter).type}
     return {**parameter.json_schema(), "items": short} if parameter.items else short
 
@@ -181,7 +227,7 @@ def _values_said(tool: DeclaredTool, name: str, text: str, spells: Callable[[str
 
 
 def values_mentioned(tool: DeclaredTool, values: Sequence[Any], text: str) -> list[Any]:
-    """Which values a text speaks of, in their order: by name or synonym, or by a word that no other of them has. A typo
+    """Which values a text speaks of, in its order: by name or synonym, or by a word that no other of them has. A typo
     is allowed, but where it stands for another value as it is."""
     text = text[-_HEARD:]
     words = {value: {word.lower() for word in re.findall(r"\w{3,}", str(value))} for value in values}
@@ -192,11 +238,9 @@ def values_mentioned(tool: DeclaredTool, values: Sequence[Any], text: str) -> li
     }
     exact = {value: _places_of_mention(tuple(names[value]), text, typo=False) for value in values}
     taken = {place for places in exact.values() for place in places}
-    return [
-        value
-        for value in values
-        if exact[value] or not taken.issuperset(_places_of_mention(tuple(names[value]), text, typo=True))
-    ]
+    typed = {value: _places_of_mention(tuple(names[value]), text, typo=True) - taken for value in values}
+    found = {value: min(exact[value] or typed[value]) for value in values if exact[value] or typed[value]}
+    return sorted(found, key=lambda value: found[value])
 
 
 @lru_cache(maxsize=4096)  # tools of one home have the same rooms

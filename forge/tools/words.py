@@ -7,6 +7,9 @@ import re
 from collections.abc import Iterable
 from typing import NamedTuple
 
+from forge.tools.drawing import number_in_words
+
+NUMBER_WORDS = {number_in_words(number).replace("-", " "): number for number in range(100)}
 _SHORTEST = 4  # letters of a word that may stand for another; of shorter ones too many are alike
 _ALIKE = 0.66  # twice the letters that two words share in order, of all their letters
 
@@ -20,6 +23,11 @@ class CallWords(NamedTuple):
     quoted: frozenset[str] | None
     names: frozenset[str] = frozenset()
     usual: bool = True
+
+
+def is_number_said(word: str) -> bool:
+    """Whether a word is a number, in digits or in words; "one" is none, as in "which one"."""
+    return word.lstrip("-")[:1].isdigit() or (word in NUMBER_WORDS and word != "one")
 
 
 def words_of_text(text: str) -> list[str]:

@@ -1,50 +1,52 @@
 """Forms of calls: which arguments a call has, and which of these are the same whatever is said.
 
 Examples that lead to the same call but for their slots are of one form: `dim the {name}` and `the {name} at half` are
-two, `turn on the {name}` and `switch the {name} on` are one. A sentence is asked which forms it is about by a search
-over their words, as sentences of training data are found for a new one (retrieval; Khandelwal et al. 2020, section 2,
-do so with a model's states).
+two, `turn on the {name}` and `switch the {name} on` are one. A sentence is asked which forms it is about by how like
+their examples it is, as sentences of training data are found for a new one (retrieval; Khandelwal et al. 2020, section
+2, do so with a model's states).
 """
 
 from __future__ import annotations
 
+import difflib
+import functools
 import re
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
-from string import Formatter
 from typing import Any
 
-from forge.tools.declared.schema import DeclaredTool, Example, value_as_said
-from forge.tools.search import SearchIndex
-from forge.tools.words import words_nearly_said, words_of_text, words_said
+import numpy as np
 
-# Forms of a sentence, or of a part of one: at most so many, and none whose score is less than this share of the best's.
-NEAREST, AS_NEAR = 4, 0.5
+from forge.tools.declared.schema import DeclaredTool, Example, value_as_said
+from forge.tools.likeness import COURTESY, NAME, NUMBER, PhrasingIndex, likeness_tokens
+
+# Forms of a sentence, or of a part of one: at most so many, none that is less than this share as like as the likest
+# is, and none that is less like than this (cosine).
+NEAREST, AS_NEAR, NEAR = 4, 0.85, 0.3
+SURELY = 0.5  # from there on a sentence asks for what the example does
 MOST_NEAR = 16  # forms in all: for each of them what was said is compared with every value
+UNKNOWN = 3.0  # weight of a run of words that no example has
 _TURNS = 8  # last ones that are looked at: a follow-up has its form from a turn before
 _PARTS = 8  # of a turn, the last ones, before and after a joint
-LONGEST_SENTENCE = 400  # characters, as long as an example's may be
+_LONGEST = 60  # words of a part that is looked at, the last ones
 _JOINT = re.compile(r"(?:[,.;]? then |, and | and then | and also |, also | and | plus |[.;] )", re.I)
+_SHORTEST_MISTYPED, _ALIKE = 4, 0.75  # letters; twice those that two words share in order, of all their letters
+_LISTED = re.compile(rf"{NAME}(?: (?:and|or|,|, and) {NAME})+")
 
 
 @dataclass(frozen=True)
 class CallForm:
-    """arguments: those that no sentence says. slots: names of the others, in the order of the schema. words: of its
-    examples, each once."""
+    """arguments: those that no sentence says. slots: names of the others, in the order of the schema. says: the
+    sentences of its examples."""
 
     tool: DeclaredTool
     arguments: Mapping[str, Any]
     slots: tuple[str, ...]
-    words: tuple[str, ...]
+    says: tuple[str, ...]
 
     def examples(self) -> list[Example]:
-        """The fewest examples that are this form again: its words and slots, as many as a sentence may hold."""
-        slots, said = " ".join(f"{{{slot}}}" for slot in self.slots), [""]
-        for word in self.words:
-            if len(slots) + len(said[-1]) + len(word) + 2 > LONGEST_SENTENCE:
-                said.append("")
-            said[-1] += f" {word}"
-        return [Example(say=f"{slots}{words}".strip() or "-", arguments=dict(self.arguments)) for words in said]
+        """Examples of this form alone."""
+        return [Example(say=say, arguments=dict(self.arguments)) for say in self.says]
 
 
 def forms_of_tool(tool: DeclaredTool) -> list[CallForm]:
@@ -52,17 +54,15 @@ def forms_of_tool(tool: DeclaredTool) -> list[CallForm]:
     found: dict[str, tuple[Example, dict[str, None]]] = {}
     for example in tool.examples:
         named = {name: example.arguments.get(name, ...) for name in tool.arguments if name in example.named}
-        _, words = found.setdefault(repr(named), (example, {}))
-        literal = " ".join(text for text, *_ in Formatter().parse(example.say))
-        words.update(dict.fromkeys(re.findall(r"\w+", literal.lower())))
+        found.setdefault(repr(named), (example, {}))[1][example.say] = None
     return [
         CallForm(
             tool,
             example.arguments,
             tuple(name for name in tool.arguments if name in example.slots),
-            tuple(words),
+            tuple(says),
         )
-        for example, words in found.values()
+        for example, says in found.values()
     ]
 
 
@@ -71,36 +71,115 @@ class FormIndex:
 
     def __init__(self, tools: Sequence[DeclaredTool]) -> None:
         self.forms = [form for tool in tools for form in forms_of_tool(tool)]
-        cards = [(" ".join(form.words), _words_for_values(form)) for form in self.forms]
-        # No word is left out: "what is" may be all that the example of a tool that looks something up has.
-        self._index = SearchIndex(cards, frozenset())
-        self._words = frozenset(word.lower() for card in cards for text in card for word in words_of_text(text))
+        said = [
+            (number, _folded(likeness_tokens(say, _stand_ins(form))))
+            for number, form in enumerate(self.forms)
+            for say in form.says
+        ]
+        self._form_of = np.array([number for number, _ in said], dtype=int)
+        self._index = PhrasingIndex([tokens for _, tokens in said], UNKNOWN)
+        self._values = _values_by_first_word(tools)
+        self._likeness = functools.lru_cache(maxsize=64)(self._likeness_of_part)
 
     def nearest(self, text: str, most: int = NEAREST) -> list[CallForm]:
-        """Forms that share words with a conversation, a turn a line: of each turn and each part of one the nearest, at
-        most so many, the last turn's first."""
+        """Forms that a conversation, a turn a line, is like: of each turn and each part of one the nearest, at most so
+        many, the last turn's first."""
         found: dict[int, None] = {}
         for line in reversed(text.splitlines()[-_TURNS:]):
-            cuts = [(joint.start(), joint.end()) for joint in _JOINT.finditer(line)][-_PARTS:]
-            for part in (line, *(part for start, end in cuts for part in (line[:start], line[end:]))):
-                scores = self._index.scores(" ".join(self._known_words(part)))
-                near = sorted(range(len(scores)), key=lambda form: -scores[form])[:most]
-                enough = AS_NEAR * max(scores, default=0.0)
-                found |= dict.fromkeys(form for form in near if scores[form] > 0 and scores[form] >= enough)
+            for part in _parts_of(line):
+                likeness = self._likeness(part)
+                near = np.argsort(-likeness, kind="stable")[:most].tolist()
+                enough = max(NEAR, AS_NEAR * float(max(likeness, default=0.0)))
+                found |= dict.fromkeys(form for form in near if likeness[form] >= enough)
         return [self.forms[form] for form in list(found)[:MOST_NEAR]]
 
-    def _known_words(self, text: str) -> list[str]:
-        """Words of the forms that a text says or nearly says: in a long one a search would look at the first alone."""
-        near = {word.lower() for word in words_nearly_said(text, self._words)}
-        return sorted(near | (words_said(text.lower()) & self._words))
+    def requests(self, text: str) -> list[str]:
+        """A sentence cut at the joints on both sides of which it is surely like an example, where it is most so first:
+        what it asks for, in order."""
+        cuts = [(text[: joint.start()], text[joint.end() :]) for joint in list(_JOINT.finditer(text))[:_PARTS]]
+        worse = [min(float(max(self._likeness(part), default=0.0)) for part in cut) for cut in cuts]
+        if max(worse, default=0.0) < SURELY:
+            return [text]
+        before, after = cuts[worse.index(max(worse))]
+        return [*self.requests(before), *self.requests(after)]
+
+    def joined(self, text: str) -> bool:
+        """Whether a sentence may ask for more than one thing."""
+        return _JOINT.search(text) is not None
+
+    def likeness(self, text: str) -> float:
+        """How like the likest example a sentence is, or a part of it: 0 to 1."""
+        return max((float(max(self._likeness(part), default=0.0)) for part in _parts_of(text)), default=0.0)
+
+    def _likeness_of_part(self, text: str) -> np.ndarray:
+        """Of a sentence and each form: float (forms,)."""
+        words, best = likeness_tokens(text, {})[-_LONGEST:], np.zeros(len(self.forms))
+        # A word may be a value of one tool and say in another's example what is wanted: `off`, `pause`.
+        for kept in (frozenset[str](), self._index.words):
+            tokens = [self._known(token) for token in self._without_values(words, kept)]
+            if set(tokens) - {NUMBER, NAME}:
+                np.maximum.at(best, self._form_of, self._index.cosines(_folded(tokens)))
+        return best
+
+    def _known(self, token: str) -> str:
+        """The token as examples have it: a word with a typo is theirs, another one that they do not have is a name."""
+        words = self._index.words
+        if token in words or token in (NUMBER, NAME) or token in COURTESY or not token[0].isalpha():
+            return token
+        if len(token) >= _SHORTEST_MISTYPED:
+            alike = sorted(word for word in words if word[0] == token[0])
+            return next(iter(difflib.get_close_matches(token, alike, n=1, cutoff=_ALIKE)), NAME)
+        return NAME
+
+    def _without_values(self, tokens: Sequence[str], left: frozenset[str]) -> list[str]:
+        """Tokens with the listed values, and words for them, as names, but for single words that are ``left``."""
+        kept: list[str] = []
+        place = 0
+        while place < len(tokens):
+            words = tokens[place : place + 1]
+            values = self._values.get(words[0], ()) or self._values.get(words[0].removesuffix("s"), ())
+            found = (v for v in values if _is_value(tokens[place : place + len(v)], v))
+            longest = next((value for value in found if len(value) > 1 or value[0] not in left), None)
+            kept += words if longest is None else [NAME]
+            place += len(longest or words)
+        return kept
 
 
-def _words_for_values(form: CallForm) -> str:
-    """Words for what the slots of a form may hold."""
-    words: dict[str, None] = {}
-    for slot in form.slots:
-        parameter = form.tool.arguments[slot]
-        for value in (parameter.items or parameter).enum or form.tool.listed_with_words(slot):
-            for said in (value_as_said(value), *form.tool.synonyms_for(value)):
-                words |= dict.fromkeys(said.lower().split())
-    return " ".join(words)
+def _parts_of(line: str) -> Iterator[str]:
+    """A turn, and what stands before and after each joint of it."""
+    yield line
+    for joint in list(_JOINT.finditer(line))[-_PARTS:]:
+        yield line[: joint.start()]
+        yield line[joint.end() :]
+
+
+def _is_value(said: Sequence[str], value: Sequence[str]) -> bool:
+    return len(said) == len(value) and [*said[:-1], said[-1].removesuffix("s")] == [
+        *value[:-1],
+        value[-1].removesuffix("s"),
+    ]
+
+
+def _values_by_first_word(tools: Iterable[DeclaredTool]) -> dict[str, list[tuple[str, ...]]]:
+    """Listed values and words for them, as tokens, the longest first, by their first token."""
+    values: set[tuple[str, ...]] = set()
+    for tool in tools:
+        for name, parameter in tool.arguments.items():
+            for value in (parameter.items or parameter).enum or tool.listed_with_words(name):
+                for said in (value_as_said(value), *tool.synonyms_for(value)):
+                    values.add(tuple(likeness_tokens(said, {})))
+    found: dict[str, list[tuple[str, ...]]] = {}
+    for value in sorted(filter(None, values), key=lambda words: (-len(words), words)):
+        found.setdefault(value[0], []).append(value)
+    return found
+
+
+def _stand_ins(form: CallForm) -> dict[str, list[str]]:
+    kinds = {name: (form.tool.arguments[name].items or form.tool.arguments[name]).type for name in form.slots}
+    return {f"{{{name.lower()}}}": [NUMBER if kind in ("integer", "number") else NAME] for name, kind in kinds.items()}
+
+
+def _folded(tokens: Iterable[str]) -> list[str]:
+    """Tokens without words of courtesy; a list of names is a name."""
+    kept = [token for token in tokens if token not in COURTESY and (token[0].isalnum() or token in (NUMBER, NAME, ","))]
+    return _LISTED.sub(NAME, " ".join(kept)).replace(",", "").split()

@@ -1,0 +1,62 @@
+"""What a sentence has where an example has a slot: `play {title} in the {room}`, `and play blue moon in the bath`."""
+
+from __future__ import annotations
+
+import functools
+import re
+from string import Formatter
+
+from forge.tools.likeness import COURTESY
+
+# Said in place of something that is to be asked for.
+_NOTHING = {"", "something", "anything", "some", "it", "that", "this", "them", "one", "someone", "somewhere", "there"}
+_MARKS = " .,;:!?\"'“”‘’"
+_AFTER = re.compile(
+    r"(?i)(?:,? (?:please|pls|plz|thanks|thank you|thx|now|for me|again|already|tonight|today|too|as well|also))+$"
+)
+_BEFORE = re.compile(
+    r"(?i)^(?:(?:and|now|then|do|let us say|let's say|say|what about|how about|(?:the )?same (?:with|for)) )+"
+)
+_QUOTED = re.compile(r"^[\"'“‘](.+)[\"'”’]$")
+
+
+def slots_as_said(says: tuple[str, ...], text: str) -> dict[str, str] | None:
+    """What a sentence has in the place of each slot, by its name, for the example that shares the most words with it in
+    order; empty where it has nothing there, or only "something". None where no example's words stand in the sentence.
+
+    Args:
+        says: sentences of examples, with slots.
+        text: one request.
+    """
+    best, most = None, 0
+    for say in says:
+        pattern, weight = _pattern_of(say)
+        if weight > most and (found := pattern.search(text)) is not None:
+            best, most = {name: bare_value(value) for name, value in found.groupdict().items()}, weight
+    return best
+
+
+@functools.lru_cache(maxsize=4096)
+def _pattern_of(say: str) -> tuple[re.Pattern[str], int]:
+    """A pattern of sentences with the words of an example, and how many these are, courtesy left out."""
+    parts, words = "", 0
+    pieces = list(Formatter().parse(say.strip()))
+    for number, (literal, slot, *_) in enumerate(pieces):
+        said = literal.split()
+        words += sum(word.lower() not in COURTESY for word in said)
+        parts += (r"\s+" if parts and said else "") + r"\s+".join(map(re.escape, said))
+        if slot is not None:
+            last = number == len(pieces) - 1
+            gap = "^" if not parts else r"(?:\s+|$)" if last else r"\s+"
+            parts += f"{gap}(?P<{slot}>{'.*' if last else '.+?'})"
+    return re.compile(
+        rf"(?i)(?<!\w){parts}(?!\w)" if pieces and pieces[-1][1] is None else rf"(?i)(?<!\w){parts}"
+    ), words
+
+
+def bare_value(value: str) -> str:
+    """What is said without the marks and the words around it: `and the hall one, please` is about the hall."""
+    value = _AFTER.sub("", _BEFORE.sub("", value.strip().rstrip(".,;:!?")))
+    quoted = _QUOTED.match(value)
+    bare = quoted[1] if quoted else value.strip(_MARKS)
+    return "" if bare.lower() in _NOTHING else bare

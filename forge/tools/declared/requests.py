@@ -1,0 +1,104 @@
+"""What a conversation asks of tools with examples: the forms of the calls that come next, holding what was said.
+
+A turn may ask for several things (`lock the shed and mute the hall`, `mute the hall and the kitchen`), and may lean on
+the turn before (`the kitchen too`).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Mapping, Sequence
+from contextlib import suppress
+from typing import Any
+
+from forge.errors import ForgeError
+from forge.tools.calls import parse_call
+from forge.tools.declared.forms import NEAR, SURELY, CallForm, FormIndex
+from forge.tools.declared.schema import DeclaredTool
+from forge.tools.said import follow_up_schema, narrowed_schema, schema_without_calls
+
+Forms = list[tuple[CallForm, dict[str, Any] | str]]  # each with its schema, or the argument that was not said
+
+
+class Requests:
+    """Requests to some tools, by their examples.
+
+    Args:
+        spells: whether the model can write a text.
+    """
+
+    def __init__(self, tools: Sequence[DeclaredTool], spells: Callable[[str], bool]) -> None:
+        self._by_name = {tool.name: tool for tool in tools}
+        self._index, self._spells = FormIndex(tools), spells
+
+    def likeness(self, asked: str) -> float:
+        """How like an example a turn is, or a part of it: 0 to 1."""
+        return self._index.likeness(asked)
+
+    def forms(self, asked: str, made: Sequence[str] = ()) -> Forms:
+        """Forms that the next call may have; all of them where the conversation is like no example.
+
+        Args:
+            asked: the user's turns, a line each.
+            made: calls that were made since the last of them.
+        """
+        found = self._left(asked, self._parsed(made)) or complete_forms(self._near(asked))
+        # Words that no example has say nothing against a tool; it is still to hold what was said.
+        return found or self._with_schemas(self._index.forms, asked)
+
+    def more(self, asked: str, made: Sequence[str]) -> bool | None:
+        """Whether the last turn surely asks for another call beside those that were made; None where only a model can
+        say."""
+        calls, last = self._parsed(made), _last_line(asked)
+        if not calls or len(calls) < len(made) or self.likeness(last) < SURELY:
+            return None
+        left = self._left(asked, calls)
+        if any(not isinstance(schema, str) for _, schema in left):
+            return True if self._index.joined(last) else None
+        return None if left else False
+
+    def leans_on(self, asked: str) -> Forms:
+        """Forms of the turn before for a last turn that is like no example and names another value for it."""
+        *earlier, last = asked.splitlines() or [""]
+        if self.likeness(last) >= NEAR:
+            return []
+        for turn in reversed(earlier):
+            request = self._index.requests(turn)[-1]
+            if near := self._index.nearest(request):
+                found = [(form, follow_up_schema(form, request, last, self._spells)) for form in near]
+                return complete_forms([(form, schema) for form, schema in found if schema is not None])
+        return []
+
+    def _near(self, asked: str) -> Forms:
+        first = self._index.requests(_last_line(asked))[0]
+        near = self._with_schemas(self._index.nearest(first), asked, first)
+        return near or self.leans_on(asked) or self._with_schemas(self._index.nearest(asked), asked)
+
+    def _left(self, asked: str, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> Forms:
+        """What the last turn asks for beside some calls: the first of its requests that is not met. Of one for which a
+        call was made that form is left, with another value, lest after `lock the shed` it be unlocked."""
+        for request in self._index.requests(_last_line(asked)) if calls else ():
+            near = complete_forms(self._with_schemas(self._index.nearest(request), asked, request, whole=True))
+            rest = [(f, s if isinstance(s, str) else schema_without_calls(f, s, calls)) for f, s in near]
+            begun = [(f, now) for (f, was), (_, now) in zip(near, rest, strict=True) if now is not was]
+            if left := [(form, schema) for form, schema in (begun or rest) if schema is not None]:
+                return left
+        return []
+
+    def _with_schemas(self, forms: Iterable[CallForm], asked: str, request: str = "", *, whole: bool = False) -> Forms:
+        return [(form, narrowed_schema(form, asked, self._spells, request, whole=whole)) for form in forms]
+
+    def _parsed(self, made: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
+        calls = []
+        for text in made:
+            with suppress(ForgeError):  # of a tool that is not among these
+                calls.append(parse_call(text, self._by_name))
+        return calls
+
+
+def complete_forms(forms: Forms) -> Forms:
+    """Of forms that a sentence is about alike those whose arguments it says, if there are any."""
+    return [(form, schema) for form, schema in forms if not isinstance(schema, str)] or forms
+
+
+def _last_line(asked: str) -> str:
+    return "".join(asked.splitlines()[-1:])
