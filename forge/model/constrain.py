@@ -187,8 +187,10 @@ class CallGrammar:
         if "\n" in asked.strip():
             leaning = like >= SURELY > learned_asked_forms().most_like(last) and self._requests.leans_on(asked)
             return True if leaning and not NOT_WANTED.search(last) else None
+        if like >= SURELY and NOT_WANTED.search(asked):
+            return False
         if like >= SURELY and like >= learned_asked_forms().most_like(asked):
-            return NOT_WANTED.search(asked) is None
+            return True
         if like >= NEAR or not self._known_built_in_tools(asked):
             return None
         wanted = asks_for_call(asked)

@@ -248,7 +248,9 @@ class _Decoder:
             return row
         # A persona or a prompt before the question may ask for something else.
         if prompt[0] == ID["user"] and prompt[-1] == ID["assistant"]:
-            wanted = self.rules.grammar.wants_call(self._said(row)[1])
+            _, asked, made = self._said(row)
+            grammar = self.rules.grammar
+            wanted = grammar.wants_more(asked, made) if made else grammar.wants_call(asked)
             row.due, row.silent = wanted is True, wanted is False
         return row
 

@@ -171,6 +171,10 @@ def _values_in_place(tool: DeclaredTool, name: str, said: str, spells: Callable[
         return []
     if parameter.free and parameter.items is None:
         return [said] if refuse_value(parameter, said) is None and spells(said) else None
+    numbers = numbers_as_written(said) or [] if parameter.type in ("integer", "number") else []
+    if len(numbers) == 1:
+        spelled = [float(number) if "." in number else int(number) for number in numbers[0] if "," not in number]
+        return [number for number in spelled if refuse_value(parameter, number) is None][:1] or None
     found = _values_said(tool, name, said, spells)
     return [found] if parameter.items and parameter.items.enum and found else found or None
 

@@ -226,8 +226,10 @@ def test_a_value_that_the_vocabulary_has_no_bytes_for_is_refused() -> None:
         CallGrammar(pruned, [LIGHT])
 
 
-def _is_written(grammar: CallGrammar, call: str, said: str | None) -> bool:
-    matcher = grammar.begin(said)
+def _is_written(
+    grammar: CallGrammar, call: str, said: str | None, asked: str | None = None, made: Sequence[str] = ()
+) -> bool:
+    matcher = grammar.begin(said, asked, made=made)
     return all(matcher.take(token) for token in [*tokenize_text(tiny_tokenizer(), call), ID["result"]])
 
 
@@ -238,7 +240,10 @@ def _unwritten(grammar: CallGrammar, rows: list[dict[str, Any]]) -> list[tuple[s
         turns = row["messages"]
         for place, turn in enumerate(turns):
             said = "\n".join(before["content"] for before in turns[:place])
-            if turn["role"] == "call" and not _is_written(grammar, turn["content"], said):
+            users = [number for number, before in enumerate(turns[:place]) if before["role"] == "user"]
+            asked = "\n".join(turns[number]["content"] for number in users)
+            made = [before["content"] for before in turns[max(users, default=0) : place] if before["role"] == "call"]
+            if turn["role"] == "call" and not _is_written(grammar, turn["content"], said, asked, made):
                 found.append((said, turn["content"]))
     return found
 

@@ -15,9 +15,10 @@ _AFTER = re.compile(
     r"(?i)(?:,? (?:please|pls|plz|thanks|thank you|thx|now|for me|again|already|tonight|today|too|as well|also))+$"
 )
 _BEFORE = re.compile(
-    r"(?i)^(?:(?:and|now|then|do|let us say|let's say|say|what about|how about|(?:the )?same (?:with|for)) )+"
+    r"(?i)^(?:(?:and|also|now|then|do|let us say|let's say|say|what about|how about|(?:the )?same (?:with|for)|"
+    r"that would be|that is|it is|i mean|i meant|make it|no|yes|ok|please),? )+"
 )
-_QUOTED = re.compile(r"^[\"'“‘](.+)[\"'”’]$")
+_QUOTED = re.compile(r"(?<!\w)[\"'“‘](\w[^\"“”]*?)[\"'”’](?!\w)")
 
 
 def slots_as_said(says: tuple[str, ...], text: str) -> dict[str, str] | None:
@@ -57,6 +58,6 @@ def _pattern_of(say: str) -> tuple[re.Pattern[str], int]:
 def bare_value(value: str) -> str:
     """What is said without the marks and the words around it: `and the hall one, please` is about the hall."""
     value = _AFTER.sub("", _BEFORE.sub("", value.strip().rstrip(".,;:!?")))
-    quoted = _QUOTED.match(value)
-    bare = quoted[1] if quoted else value.strip(_MARKS)
+    quoted = _QUOTED.findall(value)
+    bare = quoted[0] if len(quoted) == 1 else value.strip(_MARKS)
     return "" if bare.lower() in _NOTHING else bare

@@ -25,6 +25,11 @@ from forge.tools.likeness import COURTESY, NAME, NUMBER, PhrasingIndex, likeness
 NEAREST, AS_NEAR, NEAR = 4, 0.85, 0.3
 SURELY = 0.5  # from there on a sentence asks for what the example does
 MOST_NEAR = 16  # forms in all: for each of them what was said is compared with every value
+# Said before or after what is asked for; an example may have them for what they say.
+_AROUND = COURTESY | {
+    "ahead", "and", "be", "do", "favor", "go", "kind", "kindly", "let's", "like", "listen", "look", "need", "next",
+    "now", "thank", "then", "want", "well",
+}  # fmt: skip
 UNKNOWN = 3.0  # weight of a run of words that no example has
 _TURNS = 8  # last ones that are looked at: a follow-up has its form from a turn before
 _PARTS = 8  # of a turn, the last ones, before and after a joint
@@ -81,7 +86,7 @@ class FormIndex:
         self._values = _values_by_first_word(tools)
         self._likeness = functools.lru_cache(maxsize=64)(self._likeness_of_part)
 
-    def nearest(self, text: str, most: int = NEAREST) -> list[CallForm]:
+    def nearest(self, text: str, most: int = NEAREST, as_near: float = AS_NEAR) -> list[CallForm]:
         """Forms that a conversation, a turn a line, is like: of each turn and each part of one the nearest, at most so
         many, the last turn's first."""
         found: dict[int, None] = {}
@@ -89,7 +94,7 @@ class FormIndex:
             for part in _parts_of(line):
                 likeness = self._likeness(part)
                 near = np.argsort(-likeness, kind="stable")[:most].tolist()
-                enough = max(NEAR, AS_NEAR * float(max(likeness, default=0.0)))
+                enough = max(NEAR, as_near * float(max(likeness, default=0.0)))
                 found |= dict.fromkeys(form for form in near if likeness[form] >= enough)
         return [self.forms[form] for form in list(found)[:MOST_NEAR]]
 
@@ -117,6 +122,7 @@ class FormIndex:
         # A word may be a value of one tool and say in another's example what is wanted: `off`, `pause`.
         for kept in (frozenset[str](), self._index.words):
             tokens = [self._known(token) for token in self._without_values(words, kept)]
+            tokens = [token for token in tokens if token not in _AROUND or token in self._index.words]
             if set(tokens) - {NUMBER, NAME}:
                 np.maximum.at(best, self._form_of, self._index.cosines(_folded(tokens)))
         return best
@@ -124,7 +130,7 @@ class FormIndex:
     def _known(self, token: str) -> str:
         """The token as examples have it: a word with a typo is theirs, another one that they do not have is a name."""
         words = self._index.words
-        if token in words or token in (NUMBER, NAME) or token in COURTESY or not token[0].isalpha():
+        if token in words or token in (NUMBER, NAME) or token in _AROUND or not token[0].isalpha():
             return token
         if len(token) >= _SHORTEST_MISTYPED:
             alike = sorted(word for word in words if word[0] == token[0])

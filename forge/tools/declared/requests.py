@@ -12,9 +12,14 @@ from typing import Any
 
 from forge.errors import ForgeError
 from forge.tools.calls import parse_call
+from forge.tools.declared.aligned import bare_value
 from forge.tools.declared.forms import NEAR, SURELY, CallForm, FormIndex
 from forge.tools.declared.schema import DeclaredTool
 from forge.tools.said import follow_up_schema, narrowed_schema, schema_without_calls
+
+# Forms of a turn that another one leans on: it may lack what tells it from others.
+MOST_LEANT_ON, AS_NEAR_LEANT_ON = 8, 0.5
+_FEW_WORDS = 3  # of a turn that gives a value, though it may be like an example: `off`
 
 Forms = list[tuple[CallForm, dict[str, Any] | str]]  # each with its schema, or the argument that was not said
 
@@ -59,29 +64,37 @@ class Requests:
     def leans_on(self, asked: str) -> Forms:
         """Forms of the turn before for a last turn that is like no example and names another value for it."""
         *earlier, last = asked.splitlines() or [""]
-        if self.likeness(last) >= NEAR:
+        bare = bare_value(last)
+        if len(bare.split()) > _FEW_WORDS and self.likeness(bare) >= NEAR:
             return []
         for turn in reversed(earlier):
             request = self._index.requests(turn)[-1]
-            if near := self._index.nearest(request):
-                found = [(form, follow_up_schema(form, request, last, self._spells)) for form in near]
-                return complete_forms([(form, schema) for form, schema in found if schema is not None])
+            near = self._index.nearest(request, MOST_LEANT_ON, AS_NEAR_LEANT_ON)
+            found = [(form, follow_up_schema(form, request, last, self._spells)) for form in near]
+            if leaning := [(form, schema) for form, schema in found if schema is not None]:
+                return complete_forms(leaning)
         return []
 
     def _near(self, asked: str) -> Forms:
         first = self._index.requests(_last_line(asked))[0]
-        near = self._with_schemas(self._index.nearest(first), asked, first)
-        return near or self.leans_on(asked) or self._with_schemas(self._index.nearest(asked), asked)
+        near = self.leans_on(asked) or self._with_schemas(self._index.nearest(first), asked, first)
+        return near or self._with_schemas(self._index.nearest(asked), asked)
 
     def _left(self, asked: str, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> Forms:
         """What the last turn asks for beside some calls: the first of its requests that is not met. Of one for which a
         call was made that form is left, with another value, lest after `lock the shed` it be unlocked."""
+        unused = list(calls)
         for request in self._index.requests(_last_line(asked)) if calls else ():
             near = complete_forms(self._with_schemas(self._index.nearest(request), asked, request, whole=True))
-            rest = [(f, s if isinstance(s, str) else schema_without_calls(f, s, calls)) for f, s in near]
-            begun = [(f, now) for (f, was), (_, now) in zip(near, rest, strict=True) if now is not was]
-            if left := [(form, schema) for form, schema in (begun or rest) if schema is not None]:
-                return left
+            met = [call for call in unused if any(_is_call_of(form, schema, *call) for form, schema in near)]
+            met = met if self._index.joined(request) else met[:1]
+            unused = [call for call in unused if call not in met]
+            left = [(f, s if isinstance(s, str) else schema_without_calls(f, s, met)) for f, s in near]
+            if met:  # only of the forms that a call was made of, with another value
+                left = [now for now, was in zip(left, near, strict=True) if now[1] is not was[1]]
+                left = left if self._index.joined(request) else []
+            if found := [(form, schema) for form, schema in left if schema is not None]:
+                return found
         return []
 
     def _with_schemas(self, forms: Iterable[CallForm], asked: str, request: str = "", *, whole: bool = False) -> Forms:
@@ -98,6 +111,15 @@ class Requests:
 def complete_forms(forms: Forms) -> Forms:
     """Of forms that a sentence is about alike those whose arguments it says, if there are any."""
     return [(form, schema) for form, schema in forms if not isinstance(schema, str)] or forms
+
+
+def _is_call_of(form: CallForm, schema: dict[str, Any] | str, name: str, arguments: Mapping[str, Any]) -> bool:
+    if isinstance(schema, str) or name != form.tool.name or arguments.keys() != schema["properties"].keys():
+        return False
+    return all(
+        arguments[key] in said["enum"] if "enum" in said else arguments[key] == said.get("const", arguments[key])
+        for key, said in schema["properties"].items()
+    )
 
 
 def _last_line(asked: str) -> str:
