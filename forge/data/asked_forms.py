@@ -20,6 +20,7 @@ from forge.data.phrasing import Asked, tool_phrasings
 from forge.data.talk import TALK
 from forge.tools.builtin import TOOLS
 from forge.tools.declaration import Intent
+from forge.tools.declared.requests import Requests
 from forge.tools.likeness import NAME, NUMBER, PhrasingIndex, likeness_tokens
 from forge.tools.said import MARKS, numbers_as_written
 from forge.tools.words import is_number_said, words_nearly_said, words_of_text, words_said
@@ -191,6 +192,18 @@ def learned_asked_forms() -> AskedForms:
 @functools.cache
 def _learned_talk() -> AskedForms:
     return AskedForms([TALK], {})
+
+
+def asks_for_own_call(requests: Requests, asked: str) -> bool | None:
+    """Whether the user's turns, a line each, need a call of a tool with examples: yes where the last one is surely like
+    these, and not less than it is like phrasings of built-in tools, or leans on a turn that is; no where it says that
+    it does not. None where only a model can say."""
+    like, last = requests.likeness(asked), "".join(asked.splitlines()[-1:])
+    if like < SURELY or ("\n" in asked.strip() and not requests.leans_on(asked)):
+        return None
+    if NOT_WANTED.search(last):
+        return False
+    return True if like >= learned_asked_forms().most_like(last) else None
 
 
 def asks_for_call(text: str) -> bool | None:

@@ -10,7 +10,7 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.declared.own_set import OwnTools, Row
 from forge.evals.claims import Claim
-from forge.evals.own_tools import OwnToolScore, score_own_tools, score_word_matcher
+from forge.evals.own_tools import OwnToolScore, score_own_search, score_own_tools, score_word_matcher
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 
@@ -19,35 +19,47 @@ CLAIMED = "call"  # the category with all that the word matcher needs in one sen
 
 @dataclass(frozen=True)
 class OwnToolUse:
-    """Scores of a model and of the control on the same rows; both None where no tools are declared."""
+    """Scores of a model and of the controls on the same rows, words alone and the search that its grammar goes by; None
+    where no tools are declared."""
 
     rows: Sequence[Row] = ()
     model: OwnToolScore | None = None
     words: OwnToolScore | None = None
+    search: OwnToolScore | None = None
 
     def headline(self) -> dict[str, float]:
         """`own_tools/<category>_right`: share of rows whose calls are all right, or that get the right question."""
         return {} if self.model is None else _shares_right(self.model, "own_tools/")
 
     def metrics(self) -> dict[str, float]:
-        """The same with intervals and rows, and what the word matcher reaches."""
-        if self.model is None or self.words is None:
+        """The same with intervals and rows, and what the controls reach."""
+        if self.model is None or self.words is None or self.search is None:
             return {}
         told = {
             f"own_tools/{category}_{name}": row[name]
             for category, row in self.model.categories.items()
             for name in ("n", "low", "high")
         }
-        return self.headline() | told | _shares_right(self.words, "own_tools/word_matcher_")
+        controls = _shares_right(self.words, "own_tools/word_matcher_") | _shares_right(
+            self.search, "own_tools/search_"
+        )
+        return self.headline() | told | controls
 
     def claims(self, run: PhaseRun[Any]) -> list[Claim]:
-        """That the model is better than words alone at plain requests for one call; none where there are none."""
-        if self.model is None or self.words is None:
+        """That the model is better than words alone at plain requests for one call, where there are any, and than its
+        search alone at all rows; none where no tools are declared."""
+        if self.model is None or self.words is None or self.search is None:
             return []
         chosen = [number for number, row in enumerate(self.rows) if row["category"] == CLAIMED]
         scores = [[score.right[number] for number in chosen] for score in (self.model, self.words)]
         claim, metric = "own tools: whole call right", "name and every argument right, held-out requests for one call"
-        return [run.compare(claim, metric, *scores, control_name="word matcher")] if chosen else []
+        made = [run.compare(claim, metric, *scores, control_name="word matcher")] if chosen else []
+        claim, metric = (
+            "own tools: the model beats its search alone",
+            "every call, question and silence right, all rows",
+        )
+        control = "the likest form, with the first values"
+        return [*made, run.compare(claim, metric, self.model.right, self.search.right, control_name=control)]
 
 
 def _shares_right(score: OwnToolScore, prefix: str) -> dict[str, float]:
@@ -66,4 +78,4 @@ def measure_own_tool_use(
     if not rows:
         return OwnToolUse()
     score = score_own_tools(model, tokenizer, own.tools, rows, max_new_tokens=max_new_tokens)
-    return OwnToolUse(rows, score, score_word_matcher(own.tools, rows))
+    return OwnToolUse(rows, score, score_word_matcher(own.tools, rows), score_own_search(own.tools, rows))

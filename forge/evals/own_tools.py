@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Any
 from forge.errors import ForgeError
 from forge.evals.answering import answer_all
 from forge.evals.bootstrap import mean_interval
-from forge.evals.word_matcher import match_calls_by_words
+from forge.evals.word_matcher import match_calls_by_words, search_own_calls
 from forge.tools.calls import call_text, parse_call
 from forge.tools.declared.schema import DeclaredTool
 
@@ -119,6 +119,21 @@ def score_word_matcher(tools: Sequence[DeclaredTool], rows: Sequence[Mapping[str
     """
     calls = [match_calls_by_words(own_row_opening(row)[-1]["content"], tools) for row in rows]
     return score_own_calls(rows, calls, {tool.name: tool for tool in tools})
+
+
+def score_own_search(tools: Sequence[DeclaredTool], rows: Sequence[Mapping[str, Any]]) -> OwnToolScore:
+    """The other control of `score_own_tools`: the search that the grammar of calls goes by, without a model.
+
+    Raises:
+        ForgeError: no rows, or one without a turn of the user.
+    """
+    asked = [
+        "\n".join(" ".join(turn["content"].split()) for turn in own_row_opening(row) if turn["role"] == "user")
+        for row in rows
+    ]
+    found = [search_own_calls(text, tools) for text in asked]
+    calls, questions = [made for made, _ in found], [question for _, question in found]
+    return score_own_calls(rows, calls, {tool.name: tool for tool in tools}, questions)
 
 
 def _told_results(rows: Sequence[Mapping[str, Any]]) -> dict[str, str]:

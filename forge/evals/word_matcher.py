@@ -16,6 +16,7 @@ if TYPE_CHECKING:
     from forge.tools import Toolbox
 
 _ENOUGH = 0.6  # share of an example's words in a sentence, and of a sentence's in an example, from which a call is made
+_MOST_CALLS = 4
 _JOINT = re.compile(r"(?:[,.;]? then |, and | and then | and also |, also | and | plus |[.;] )", re.I)
 _WORD = re.compile(r"[\w'.]*\w|\w", re.UNICODE)
 
@@ -37,6 +38,36 @@ def score_phrasing_search(dialogues: Sequence[Mapping[str, Any]], toolbox: Toolb
         call = learned_asked_forms().likest_call(asked, names)
         right.append(float((not call) if not wanted else bool(call) and toolbox.execute(call) == wanted[0]))
     return right
+
+
+def search_own_calls(asked: str, tools: Sequence[DeclaredTool]) -> tuple[list[str], str]:
+    """The calls that the grammar of a model would make without one, and the question that it would ask: of each request
+    the likest form, with the first values that it names (`forge.tools.declared.requests`).
+
+    Args:
+        asked: the user's turns, a line each.
+    """
+    from forge.data.asked_forms import asks_for_own_call
+    from forge.tools.declared.requests import Requests
+
+    requests, made = Requests(tools, lambda _: True), list[str]()
+    while asks_for_own_call(requests, asked) and (not made or requests.more(asked, made)):
+        form, schema = requests.forms(asked, made)[0]
+        if isinstance(schema, str):
+            return made, form.tool.question_for(schema)
+        if len(made) == _MOST_CALLS:
+            break
+        values = {name: _first_value(said) for name, said in schema["properties"].items()}
+        made.append(call_text(form.tool, values))
+    return made, ""
+
+
+def _first_value(schema: Mapping[str, Any]) -> Any:
+    """The first value that a schema allows; of one that names none the plainest of its type."""
+    plain = {"boolean": True, "integer": 0, "number": 0, "array": []}
+    if "const" in schema or "enum" in schema:
+        return schema["const"] if "const" in schema else schema["enum"][0]
+    return plain.get(schema["type"], "")
 
 
 def match_calls_by_words(sentence: str, tools: Iterable[DeclaredTool]) -> list[str]:

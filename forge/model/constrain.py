@@ -21,7 +21,7 @@ from llguidance.hf import from_tokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.asked_forms import NOT_WANTED, SURELY, TOOL_AS_LIKE, TOOL_LIKE, asks_for_call, learned_asked_forms
+from forge.data.asked_forms import TOOL_AS_LIKE, TOOL_LIKE, asks_for_call, asks_for_own_call, learned_asked_forms
 from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
 from forge.errors import ForgeError
@@ -183,16 +183,10 @@ class CallGrammar:
     def wants_call(self, asked: str) -> bool | None:
         """Whether the user's turns, a line each, need a call, as far as their words tell: by examples of tools, or by
         `forge.data.asked_forms.asks_for_call`. None leaves it to the model."""
-        like, last = self._requests.likeness(asked), asked.splitlines()[-1] if asked else ""
-        if "\n" in asked.strip():
-            leaning = like >= SURELY > learned_asked_forms().most_like(last) and self._requests.leans_on(asked)
-            return True if leaning and not NOT_WANTED.search(last) else None
-        if like >= SURELY and NOT_WANTED.search(asked):
-            return False
-        if like >= SURELY and like >= learned_asked_forms().most_like(asked):
-            return True
-        if like >= NEAR or not self._known_built_in_tools(asked):
-            return None
+        wanted = asks_for_own_call(self._requests, asked)
+        plain = "\n" not in asked.strip() and self._requests.likeness(asked) < NEAR
+        if wanted is not None or not plain or not self._known_built_in_tools(asked):
+            return wanted
         wanted = asks_for_call(asked)
         return wanted if not wanted or learned_asked_forms().tools(asked) & set(self.names) else None
 

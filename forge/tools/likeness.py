@@ -8,10 +8,12 @@ import re
 from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
-
-import numpy as np
+from typing import TYPE_CHECKING
 
 from forge.tools.words import is_number_said
+
+if TYPE_CHECKING:
+    import numpy as np
 
 NUMBER, NAME = "#", "@"  # what stands for the fillings of slots
 _TOKEN = re.compile(r"\{\w+\}|-?\d+(?:[.,]\d+)*|[a-z']+|[^\w\s?!,.#@]")
@@ -36,6 +38,8 @@ class PhrasingIndex:
     """
 
     def __init__(self, phrasings: Sequence[Sequence[str]], unknown: float) -> None:
+        import numpy as np  # not for those who only look at a file
+
         self._unknown = unknown**2
         self.words = frozenset(word for tokens in phrasings for word in tokens)
         runs = [_runs_of(without_double_names(tokens)) for tokens in phrasings]
@@ -50,6 +54,8 @@ class PhrasingIndex:
 
     def cosines(self, tokens: Iterable[str]) -> np.ndarray:
         """Of a text, as tokens, and every phrasing: float (phrasings,), 0 where no run is shared."""
+        import numpy as np
+
         runs = _runs_of(without_double_names(tokens))
         shared = np.zeros(len(self._lengths))
         for run in sorted(runs & self._places.keys()):

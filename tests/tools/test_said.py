@@ -124,7 +124,7 @@ def test_values_are_those_that_were_said() -> None:
     assert _narrowed(said, "on") is None
     assert _narrowed("half of it", "brightness") is None
     assert _narrowed("Gruß dich", "label") == ["dich"]
-    assert _narrowed("the garage and the ground floor", "zones") == ["ground floor", "garage"]
+    assert _narrowed("the garage and the ground floor", "zones") == ["garage", "ground floor"]
     assert _narrowed("turn it on", "name") == "name"
     assert _narrowed("turn it on", "brightness") == _narrowed("turn it on", "zones") == []
 

@@ -119,7 +119,8 @@ def count_student_bytes(config: TinyTitanConfig, params: Params) -> int:
     core, weights = set(names_of_core_model_weights(model)), dict(model.state_dict())
     trits = sum(weights[name].numel() for name in core)
     halves = sum(weight.numel() for name, weight in weights.items() if name not in core | {"embed.weight"})
-    return math.ceil(count_table_bytes(config, params) + HEADER + trits * TRIT / 8 + 2 * halves)
+    size: float = count_table_bytes(config, params) + HEADER + trits * TRIT / 8 + 2 * halves
+    return math.ceil(size)
 
 
 def embedding_entropy(columns: int, bits: int) -> float:

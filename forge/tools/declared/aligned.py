@@ -10,6 +10,7 @@ from forge.tools.likeness import COURTESY
 
 # Said in place of something that is to be asked for.
 _NOTHING = {"", "something", "anything", "some", "it", "that", "this", "them", "one", "someone", "somewhere", "there"}
+_LONGEST = 400  # characters of a request, the last ones, as many as an example may have
 _MARKS = " .,;:!?\"'“”‘’"
 _AFTER = re.compile(
     r"(?i)(?:,? (?:please|pls|plz|thanks|thank you|thx|now|for me|again|already|tonight|today|too|as well|also))+$"
@@ -31,16 +32,17 @@ def slots_as_said(says: tuple[str, ...], text: str) -> dict[str, str] | None:
     """
     best, most = None, 0
     for say in says:
-        pattern, weight = _pattern_of(say)
-        if weight > most and (found := pattern.search(text)) is not None:
-            best, most = {name: bare_value(value) for name, value in found.groupdict().items()}, weight
+        pattern, slots, weight = _pattern_of(say)
+        if weight > most and (found := pattern.search(text[-_LONGEST:])) is not None:
+            best, most = dict(zip(slots, map(bare_value, found.groups()), strict=True)), weight
     return best
 
 
 @functools.lru_cache(maxsize=4096)
-def _pattern_of(say: str) -> tuple[re.Pattern[str], int]:
-    """A pattern of sentences with the words of an example, and how many these are, courtesy left out."""
-    parts, words = "", 0
+def _pattern_of(say: str) -> tuple[re.Pattern[str], list[str], int]:
+    """A pattern of sentences with the words of an example, the slots that its groups are, and how many these words are,
+    courtesy left out."""
+    parts, slots, words = "", list[str](), 0
     pieces = list(Formatter().parse(say.strip()))
     for number, (literal, slot, *_) in enumerate(pieces):
         said = literal.split()
@@ -49,10 +51,9 @@ def _pattern_of(say: str) -> tuple[re.Pattern[str], int]:
         if slot is not None:
             last = number == len(pieces) - 1
             gap = "^" if not parts else r"(?:\s+|$)" if last else r"\s+"
-            parts += f"{gap}(?P<{slot}>{'.*' if last else '.+?'})"
-    return re.compile(
-        rf"(?i)(?<!\w){parts}(?!\w)" if pieces and pieces[-1][1] is None else rf"(?i)(?<!\w){parts}"
-    ), words
+            parts, slots = parts + gap + ("(.*)" if last else "(.+?)"), [*slots, slot]
+    end = r"(?!\w)" if pieces and pieces[-1][1] is None else ""
+    return re.compile(rf"(?i)(?<!\w){parts}{end}"), slots, words
 
 
 def bare_value(value: str) -> str:

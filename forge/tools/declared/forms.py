@@ -15,8 +15,6 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
-import numpy as np
-
 from forge.tools.declared.schema import DeclaredTool, Example, value_as_said
 from forge.tools.likeness import COURTESY, NAME, NUMBER, PhrasingIndex, likeness_tokens
 
@@ -35,7 +33,7 @@ _TURNS = 8  # last ones that are looked at: a follow-up has its form from a turn
 _PARTS = 8  # of a turn, the last ones, before and after a joint
 _LONGEST = 60  # words of a part that is looked at, the last ones
 _JOINT = re.compile(r"(?:[,.;]? then |, and | and then | and also |, also | and | plus |[.;] )", re.I)
-_SHORTEST_MISTYPED, _ALIKE = 4, 0.75  # letters; twice those that two words share in order, of all their letters
+_SHORTEST_MISTYPED, _ALIKE = 3, 0.75  # letters; twice those that two words share in order, of all their letters
 _LISTED = re.compile(rf"{NAME}(?: (?:and|or|,|, and) {NAME})+")
 
 
@@ -81,7 +79,7 @@ class FormIndex:
             for number, form in enumerate(self.forms)
             for say in form.says
         ]
-        self._form_of = np.array([number for number, _ in said], dtype=int)
+        self._form_of = [number for number, _ in said]
         self._index = PhrasingIndex([tokens for _, tokens in said], UNKNOWN)
         self._values = _values_by_first_word(tools)
         self._likeness = functools.lru_cache(maxsize=64)(self._likeness_of_part)
@@ -93,8 +91,8 @@ class FormIndex:
         for line in reversed(text.splitlines()[-_TURNS:]):
             for part in _parts_of(line):
                 likeness = self._likeness(part)
-                near = np.argsort(-likeness, kind="stable")[:most].tolist()
-                enough = max(NEAR, as_near * float(max(likeness, default=0.0)))
+                near = sorted(range(len(likeness)), key=lambda form: -likeness[form])[:most]
+                enough = max(NEAR, as_near * max(likeness, default=0.0))
                 found |= dict.fromkeys(form for form in near if likeness[form] >= enough)
         return [self.forms[form] for form in list(found)[:MOST_NEAR]]
 
@@ -102,7 +100,7 @@ class FormIndex:
         """A sentence cut at the joints on both sides of which it is surely like an example, where it is most so first:
         what it asks for, in order."""
         cuts = [(text[: joint.start()], text[joint.end() :]) for joint in list(_JOINT.finditer(text))[:_PARTS]]
-        worse = [min(float(max(self._likeness(part), default=0.0)) for part in cut) for cut in cuts]
+        worse = [min(max(self._likeness(part), default=0.0) for part in cut) for cut in cuts]
         if max(worse, default=0.0) < SURELY:
             return [text]
         before, after = cuts[worse.index(max(worse))]
@@ -114,17 +112,18 @@ class FormIndex:
 
     def likeness(self, text: str) -> float:
         """How like the likest example a sentence is, or a part of it: 0 to 1."""
-        return max((float(max(self._likeness(part), default=0.0)) for part in _parts_of(text)), default=0.0)
+        return max((max(self._likeness(part), default=0.0) for part in _parts_of(text)), default=0.0)
 
-    def _likeness_of_part(self, text: str) -> np.ndarray:
-        """Of a sentence and each form: float (forms,)."""
-        words, best = likeness_tokens(text, {})[-_LONGEST:], np.zeros(len(self.forms))
+    def _likeness_of_part(self, text: str) -> Sequence[float]:
+        """Of a sentence and each form."""
+        words, best = likeness_tokens(text, {})[-_LONGEST:], [0.0] * len(self.forms)
         # A word may be a value of one tool and say in another's example what is wanted: `off`, `pause`.
         for kept in (frozenset[str](), self._index.words):
             tokens = [self._known(token) for token in self._without_values(words, kept)]
             tokens = [token for token in tokens if token not in _AROUND or token in self._index.words]
             if set(tokens) - {NUMBER, NAME}:
-                np.maximum.at(best, self._form_of, self._index.cosines(_folded(tokens)))
+                for form, cosine in zip(self._form_of, self._index.cosines(_folded(tokens)).tolist(), strict=True):
+                    best[form] = max(best[form], cosine)
         return best
 
     def _known(self, token: str) -> str:

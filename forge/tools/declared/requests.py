@@ -101,7 +101,7 @@ class Requests:
         return [(form, narrowed_schema(form, asked, self._spells, request, whole=whole)) for form in forms]
 
     def _parsed(self, made: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
-        calls = []
+        calls: list[tuple[str, Mapping[str, Any]]] = []
         for text in made:
             with suppress(ForgeError):  # of a tool that is not among these
                 calls.append(parse_call(text, self._by_name))

@@ -56,7 +56,7 @@ def test_a_models_metadata_name_what_its_calls_need(tmp_path: Path) -> None:
     told = own.metadata()
     assert set(told) == {"declared_tools", "declared_personas"}
     assert not any("run" in tool for tool in told["declared_tools"])
-    assert [len(tool.get("examples", ())) for tool in told["declared_tools"]] == [3, 2, 0]
+    assert [len(tool.get("examples", ())) for tool in told["declared_tools"]] == [5, 5, 0]
     read = [DeclaredTool.model_validate(tool) for tool in json.loads(json.dumps(told["declared_tools"]))]
     for declared, kept in zip(own.tools, read, strict=True):
         assert (kept.name, kept.parameters, kept.results, kept.ask) == (
@@ -69,7 +69,7 @@ def test_a_models_metadata_name_what_its_calls_need(tmp_path: Path) -> None:
         for declared, kept in zip(own.tools[:2], read[:2], strict=True):
             pairs = zip(forms_of_tool(kept), forms_of_tool(declared), strict=True)
             for form, whole in pairs:
-                assert (form.words, form.slots) == (whole.words, whole.slots)
+                assert (form.says, form.slots) == (whole.says, whole.slots)
                 assert narrowed_schema(form, said, bool) == narrowed_schema(whole, said, bool)
     butler = DeclaredPersona.model_validate(told["declared_personas"][0])
     assert (butler.prompt, len(butler.examples)) == ("Be a butler.", 1)

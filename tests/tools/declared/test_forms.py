@@ -34,8 +34,8 @@ def test_examples_that_lead_to_one_call_are_one_form() -> None:
         ({"brightness": 30}, ("name",)),
         ({"brightness": 50}, ("name",)),
     ]
-    assert {"switch", "turn", "full"} <= set(forms[1].words)
-    assert len(set(forms[1].words)) == len(forms[1].words)
+    assert {"turn on the {name}", "the {name} on full"} <= set(forms[1].says)
+    assert len(set(forms[1].says)) == len(forms[1].says)
     assert forms_of_tool(DeclaredTool.model_validate({"name": "bell"})) == []
 
 
@@ -45,8 +45,8 @@ def test_the_forms_of_the_examples_that_forms_become_are_the_same(tool: Declared
     again = forms_of_tool(
         tool.model_copy(update={"examples": tuple(example for form in forms for example in form.examples())})
     )
-    assert [(form.arguments, form.slots, form.words) for form in again] == [
-        (form.arguments, form.slots, form.words) for form in forms
+    assert [(form.arguments, form.slots, form.says) for form in again] == [
+        (form.arguments, form.slots, form.says) for form in forms
     ]
 
 
@@ -58,7 +58,7 @@ def test_forms_of_unusual_sentences_become_examples() -> None:
         )
         forms = forms_of_tool(tool)
         again = forms_of_tool(_told_by_forms(tool))
-        assert [(form.slots, form.words) for form in again] == [(form.slots, form.words) for form in forms]
+        assert [(form.slots, form.says) for form in again] == [(form.slots, form.says) for form in forms]
 
 
 @pytest.mark.parametrize("before", ["word " * 40, "This is a sentence. " * 12, "One line.\n" * 7])

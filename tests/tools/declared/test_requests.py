@@ -1,0 +1,109 @@
+"""What conversations ask of the tools of a house: the next call's form and values, in order, and whether one is due."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+import pytest
+
+from forge.tools.declared.forms import SURELY
+from forge.tools.declared.reading import read_tools_file
+from forge.tools.declared.requests import Requests
+
+TOOLS = read_tools_file(Path(__file__).resolve().parents[3] / "examples" / "home" / "tools.yaml").tools
+HOME = Requests(TOOLS, lambda text: True)
+
+
+def arguments(schema: dict[str, Any]) -> dict[str, Any]:
+    """The arguments of a schema that allows one call."""
+    found = {}
+    for name, said in schema["properties"].items():
+        assert "const" in said or len(said["enum"]) == 1, (name, said)
+        found[name] = said["const"] if "const" in said else said["enum"][0]
+    return found
+
+
+def next_call(asked: str, *made: str) -> tuple[str, dict[str, Any]]:
+    """The tool and the arguments of the first form that the next call may have."""
+    form, schema = HOME.forms(asked, made)[0]
+    assert not isinstance(schema, str), schema
+    return form.tool.name, arguments(schema)
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("turn on the kitchen light", ("set_light", {"name": "kitchen light", "brightness": 100})),
+        ("Take the lock off the cellar door!", ("set_lock", {"name": "cellar door", "locked": False})),
+        ("pause the vacuum, thank you", ("vacuum", {"action": "pause"})),
+        ("Muet the bath.", ("set_volume", {"room": "bathroom", "volume": 0})),
+        ("protect the garage, garden and upstairs", ("arm_alarm", {"zones": ["garage", "garden", "upper floor"]})),
+        ("keep the bedroom at 20.5 degrees", ("set_thermostat", {"room": "bedroom", "temperature": 20.5})),
+        ("dim the desk lamp to ninety six", ("set_light", {"name": "desk lamp", "brightness": 96})),
+        ("note singer bucket for shopping", ("add_to_list", {"item": "singer bucket"})),
+        ("mute the study and the bath", ("set_volume", {"room": "study", "volume": 0})),
+    ],
+)
+def test_a_request_is_one_call(asked: str, wanted: tuple[str, dict[str, Any]]) -> None:
+    assert next_call(asked) == wanted
+    assert HOME.likeness(asked) >= SURELY
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("turn on the kitchen light\nThe hall one too", ("set_light", {"name": "hall light", "brightness": 100})),
+        ("bolt the shed\nSame for the garage one.", ("set_lock", {"name": "garage door", "locked": True})),
+        ("timer for 1 day\nand three minutes", ("set_timer", {"duration": "three minutes"})),
+        ("remember to buy something\n'oat milk'.", ("add_to_list", {"item": "oat milk"})),
+        ("set the ceiling fan to medium\nwhat about low?", ("set_fan", {"name": "ceiling fan", "speed": "low"})),
+    ],
+)
+def test_a_turn_that_leans_on_another_changes_its_value(asked: str, wanted: tuple[str, dict[str, Any]]) -> None:
+    name, found = next_call(asked)
+    assert (name, list(found.values())) == (wanted[0], list(wanted[1].values()))
+    assert HOME.leans_on(asked)
+
+
+def test_requests_are_met_in_their_order() -> None:
+    asked = "mute the study and the bath, then lock the shed"
+    made: list[str] = []
+    for call in (
+        'set_volume {"room":"study","volume":0}',
+        'set_volume {"room":"bathroom","volume":0}',
+        'set_lock {"name":"shed","locked":true}',
+    ):
+        name, found = next_call(asked, *made)
+        assert call.startswith(name)
+        assert all(str(value).lower() in call for value in found.values())
+        made.append(call)
+        assert HOME.more(asked, made) is (len(made) < 3)
+
+
+def test_two_requests_of_one_form_are_two_calls() -> None:
+    asked = "delete jacket ladder from the list plus delete lihozu from the list"
+    assert next_call(asked, "remove_from_list jacket ladder") == ("remove_from_list", {"item": "lihozu"})
+    assert HOME.more(asked, ["remove_from_list jacket ladder"]) is True
+
+
+def test_nothing_is_known_of_what_is_like_no_example() -> None:
+    assert HOME.more("who was Cleopatra", ['set_lock {"name":"shed","locked":true}']) is None
+    assert HOME.more("lock the shed", []) is None
+    assert HOME.more("lock the shed", ["calculator 1+1"]) is None, "a call of another tool"
+    assert len(HOME.forms("who was Cleopatra")) > 20
+    assert HOME.leans_on("who was Cleopatra\nand the hall one") == []
+    assert Requests([], bool).forms("lock the shed") == []
+
+
+@pytest.mark.parametrize("asked", ["play something in the hall", "lock it", "we need"])
+def test_what_is_missing_is_named(asked: str) -> None:
+    form, missing = HOME.forms(asked)[0]
+    assert isinstance(missing, str)
+    assert missing in form.tool.required
+
+
+@pytest.mark.parametrize("asked", ["", "\n", "x" * 5000, "and " * 500, "lock the shed and " * 60, "\x00 {name} [("])
+def test_odd_turns_are_answered_quickly(asked: str) -> None:
+    assert isinstance(HOME.forms(asked), list)
+    assert HOME.more(asked, []) is None
