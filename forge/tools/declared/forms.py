@@ -132,7 +132,7 @@ class FormIndex:
         if token in words or token in (NUMBER, NAME) or token in _AROUND or not token[0].isalpha():
             return token
         if len(token) >= _SHORTEST_MISTYPED:
-            alike = sorted(word for word in words if word[0] == token[0])
+            alike = sorted(word for word in words if word[0] == token[0] and abs(len(word) - len(token)) <= 1)
             return next(iter(difflib.get_close_matches(token, alike, n=1, cutoff=_ALIKE)), NAME)
         return NAME
 

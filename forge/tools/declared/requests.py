@@ -15,7 +15,7 @@ from forge.tools.calls import parse_call
 from forge.tools.declared.aligned import bare_value
 from forge.tools.declared.forms import NEAR, SURELY, CallForm, FormIndex
 from forge.tools.declared.schema import DeclaredTool
-from forge.tools.said import follow_up_schema, narrowed_schema, schema_without_calls
+from forge.tools.said import follow_up_schema, narrowed_schema, schema_without_calls, values_mentioned
 
 # Forms of a turn that another one leans on: it may lack what tells it from others.
 MOST_LEANT_ON, AS_NEAR_LEANT_ON = 8, 0.5
@@ -77,8 +77,21 @@ class Requests:
 
     def _near(self, asked: str) -> Forms:
         first = self._index.requests(_last_line(asked))[0]
-        near = self.leans_on(asked) or self._with_schemas(self._index.nearest(first), asked, first)
-        return near or self._with_schemas(self._index.nearest(asked), asked)
+        if leaning := self.leans_on(asked):
+            return leaning
+        if self.likeness(first) >= SURELY:
+            return self._with_schemas(self._index.nearest(first), asked, first)
+        # It may be worded in another way: then it is about what it names.
+        near = self._index.nearest(first, MOST_LEANT_ON, AS_NEAR_LEANT_ON) or self._index.nearest(asked)
+        told = [form for form in self._index.forms if form not in near and self._names_a_value(form, first)]
+        return self._with_schemas([*near, *told], asked, first)
+
+    def _names_a_value(self, form: CallForm, request: str) -> bool:
+        """Whether a request names a listed value of a form's slots."""
+        return any(
+            values_mentioned(form.tool, (argument.items or argument).enum or (), request)
+            for argument in (form.tool.arguments[slot] for slot in form.slots)
+        )
 
     def _left(self, asked: str, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> Forms:
         """What the last turn asks for beside some calls: the first of its requests that is not met. Of one for which a

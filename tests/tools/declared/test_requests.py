@@ -81,6 +81,15 @@ def test_requests_are_met_in_their_order() -> None:
         assert HOME.more(asked, made) is (len(made) < 3)
 
 
+def test_what_is_worded_like_no_example_is_about_what_it_names() -> None:
+    """As the model chooses among the forms, the right one has to be there."""
+    for asked, tool in (("more brightness at the porch light", "set_light"), ("see to the shed", "set_lock")):
+        assert HOME.likeness(asked) < SURELY
+        found = HOME.forms(asked)
+        assert tool in {form.tool.name for form, schema in found if not isinstance(schema, str)}
+        assert len(found) < len(HOME.forms("who was Cleopatra"))
+
+
 def test_two_requests_of_one_form_are_two_calls() -> None:
     asked = "delete jacket ladder from the list plus delete lihozu from the list"
     assert next_call(asked, "remove_from_list jacket ladder") == ("remove_from_list", {"item": "lihozu"})
