@@ -103,7 +103,7 @@ def plan_curve_point(run: PointRun, rows: list[Row], budget: int, arm: str) -> P
     student = choose_student_shape(edge, p, budget)
     if arm == "taught":
         return Plan(student, p)
-    teacher = with_vocabulary(edge, p.vocab_size)
+    teacher = with_vocabulary(edge, p.vocab_size if student is None else student.tokens)
     shape = student or StudentShape(p.vocab_size, teacher, count_student_bytes(teacher, p))
     data = dataset_without_prompts(run.edge.tokenizer, rows)
     teaching, learning = (curve_flops_per_step(config, data) for config in (teacher, shape.config))

@@ -45,6 +45,17 @@ UNKNOWN = 8.0  # weight of a run of words that no phrasing has: more than that o
 _WRITTEN_BY_TOOL = {tool.name: tool.written for tool in TOOLS}
 _NAMES_SOMETHING = re.compile(r"\d|\w\.\w|\bone\b")  # a number, a file: what tools are given
 NOT_WANTED = re.compile(r"(?i)\b(?:do not|don['’]?t|not to|never|no ?body|no one|yourself)\b")
+# A turn that begins by saying that it wants nothing done.
+_UNWANTED = re.compile(
+    r"(?i)^(?:(?:and|but|hey|i|it|just|ok|please|should|so|the|they|to|told|was|we|were|you)\W+)*"
+    r"(?:do not|don['’]?t|never|no ?body|no one|not to)\b"
+)
+_OF_MANY = re.compile(r"(?i)\b(?:all|every|each|except|besides|but|both|everything)\b")
+_QUESTION = re.compile(
+    r"(?i)^(?:(?:and|hey|hi|ok|say|so|sorry|well)\W+)*(?:who|what|which|where|when|why|how|is|are|was|were|does|do|did|has|have"
+    r"|had|should|shall|may|must)\b"
+)
+_POLITE = re.compile(r"(?i)\b(?:can|could|would|will) you\b|\bdo me a favor\b|\bplease\b")
 _STOP = re.compile(r"(?i)\bstop\b")
 _IN_QUOTES = re.compile(r"(?<!\w)[\"'“‘](\w[^\"'“”‘’]{0,60})[\"'”’](?!\w)")
 # What is written out is copied, and may be anything.
@@ -196,14 +207,21 @@ def _learned_talk() -> AskedForms:
 
 def asks_for_own_call(requests: Requests, asked: str) -> bool | None:
     """Whether the user's turns, a line each, need a call of a tool with examples: yes where the last one is surely like
-    these, and not less than it is like phrasings of built-in tools, or leans on a turn that is; no where it says that
-    it does not. None where only a model can say."""
-    like, last = requests.likeness(asked), "".join(asked.splitlines()[-1:])
-    if like < SURELY or ("\n" in asked.strip() and not requests.leans_on(asked)):
+    these, and not less than it is like phrasings of built-in tools, or leans on a turn that is; no where it begins by
+    saying that nothing is wanted. None where only a model can say, as with questions, "all" and "except"."""
+    *earlier, last = asked.splitlines() or [""]
+    like, likest = requests.likeness(last), requests.likest(last)
+    if earlier and like < SURELY:
+        leans = bool(requests.leans_on(asked)) and requests.likeness(earlier[-1]) >= SURELY
+        return True if leans and not NOT_WANTED.search(last) else None
+    if like < SURELY or _OF_MANY.search(last) or not last.isascii():
         return None
-    if NOT_WANTED.search(last):
-        return False
-    return True if like >= learned_asked_forms().most_like(last) else None
+    if _UNWANTED.search(last):
+        return None if NOT_WANTED.search(likest) else False
+    asks = (_QUESTION.search(last) or last.rstrip().endswith("?")) and not _POLITE.search(last)
+    if asks and not (_QUESTION.search(likest) or likest.endswith("?")):
+        return None
+    return True if like >= learned_asked_forms().most_like(last) and not NOT_WANTED.search(last) else None
 
 
 def asks_for_call(text: str) -> bool | None:

@@ -21,7 +21,14 @@ from llguidance.hf import from_tokenizer
 from llguidance.numpy import allocate_token_bitmask, fill_next_token_bitmask
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.asked_forms import TOOL_AS_LIKE, TOOL_LIKE, asks_for_call, asks_for_own_call, learned_asked_forms
+from forge.data.asked_forms import (
+    SURELY,
+    TOOL_AS_LIKE,
+    TOOL_LIKE,
+    asks_for_call,
+    asks_for_own_call,
+    learned_asked_forms,
+)
 from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
 from forge.errors import ForgeError
@@ -235,7 +242,8 @@ class CallGrammar:
     def _likelier_tools(self, last: str, asked: str, own: set[str], built_in: set[str]) -> set[str]:
         """Those with examples of a user's, or the built-in ones, where the last turn is more like the one, or leans on
         a turn that is, than the other; else both."""
-        like, other = self._requests.likeness(asked), learned_asked_forms().most_like(last)
+        like, other = self._requests.likeness(last), learned_asked_forms().most_like(last)
+        like = SURELY if like < SURELY and self._requests.leans_on(asked) else like
         if own and like >= NEAR and other < like:
             return own
         return built_in if built_in and other >= TOOL_LIKE and like < TOOL_AS_LIKE * other else own | built_in

@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 import regex
 
-from forge.tools.declared.aligned import bare_value, slots_as_said
+from forge.tools.declared.aligned import bare_value, follows_up, is_joined, slots_as_said
 from forge.tools.declared.schema import DeclaredTool, Parameter, refuse_value, value_as_said
 from forge.tools.words import NUMBER_WORDS
 
@@ -28,6 +28,8 @@ MOST_PIECES = 3000  # beyond them a text is not narrowed
 _LONGEST_PIECE = 12  # words
 _MOST_GROUPS = 6  # of digits that are one number
 _SHORTEST_WITH_TYPO = 5  # letters of a name that a typo leaves recognizable
+_LONGEST_NUMBER = 16  # digits
+_DROPPED = re.compile(r"(?i)\b(?:stop|undo|cancel|never ?mind|forget|nothing|thanks?|thank you|bye|sorry|no)\b")
 _HEARD = 2000  # last characters in which words for values are looked for: every value is, in each
 _NUMERAL = re.compile(r"\d+(?:[,.' ]\d+)*")
 _WORDED = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True)).replace(" ", "[ -]")
@@ -96,6 +98,8 @@ def pieces_said(text: str) -> list[str] | None:
     found: dict[str, None] = {}
     for line in text.splitlines():
         words = line.split()
+        if len(words) > MOST_PIECES:
+            return None
         sizes = range(1, min(_LONGEST_PIECE, len(words)) + 1)
         pieces = [" ".join(words[first : first + size]) for size in sizes for first in range(len(words) - size + 1)]
         pieces += [" ".join(words[first:]) for first in range(len(words) - _LONGEST_PIECE)]
@@ -118,7 +122,7 @@ def narrowed_schema(
         whole: all values that a request names, not the first of them only (`mute the hall and the kitchen`).
     """
     tool, schema = form.tool, form.tool.json_schema()
-    aligned = slots_as_said(form.says, request) if request else None
+    aligned = slots_as_said(form.says, request, joined=is_joined(request)) if request else None
     narrowed: dict[str, Any] = {}
     for name, parameter in tool.arguments.items():
         if name in form.arguments:
@@ -145,20 +149,21 @@ def follow_up_schema(
     where that turn has none for it."""
     tool, schema = form.tool, form.tool.json_schema()
     aligned, bare, changed = slots_as_said(form.says, request) or {}, bare_value(last), False
+    goes_on = follows_up(last)
     narrowed: dict[str, Any] = {name: {"const": value} for name, value in form.arguments.items()}
     missing = ""
-    for name in form.slots:
+    for name in sorted(form.slots, key=lambda name: tool.arguments[name].free):
         before = aligned.get(name, request)
-        text = bare if not tool.arguments[name].free or not before else ""
-        values = _values_in_place(tool, name, text, spells) if text else None
-        changed = changed or bool(values)
-        values = values or _values_in_place(tool, name, before, spells) or []
+        text = bare if goes_on or not tool.arguments[name].free or not before else ""
+        text = "" if tool.arguments[name].free and before and changed else text
+        old = _values_in_place(tool, name, before, spells) or []
+        new = (_values_in_place(tool, name, text, spells) if text and not _DROPPED.search(bare) else None) or []
+        changed = changed or bool(new and new[:1] != old[:1])
+        values = new or old
         if values:
             narrowed[name] = _one_of(values[:1], tool.arguments[name])
         elif name in tool.required:
             missing = missing or name
-    if not changed and len(form.slots) == 1 and tool.arguments[form.slots[0]].free and bare:
-        narrowed[form.slots[0]], changed = _one_of([bare], tool.arguments[form.slots[0]]), True
     ordered = {name: narrowed[name] for name in tool.arguments if name in narrowed}
     return (missing or {**schema, "properties": ordered, "required": list(ordered)}) if changed else None
 
@@ -173,10 +178,14 @@ def _values_in_place(tool: DeclaredTool, name: str, said: str, spells: Callable[
         return [said] if refuse_value(parameter, said) is None and spells(said) else None
     numbers = numbers_as_written(said) or [] if parameter.type in ("integer", "number") else []
     if len(numbers) == 1:
-        spelled = [float(number) if "." in number else int(number) for number in numbers[0] if "," not in number]
-        return [number for number in spelled if refuse_value(parameter, number) is None][:1] or None
+        short = [number for number in numbers[0] if "," not in number and len(number) <= _LONGEST_NUMBER]
+        spelled = [float(number) if "." in number else int(number) for number in short]
+        # A number that is refused is not the part of it that is not.
+        return [number for number in spelled if refuse_value(parameter, number) is None][:1]
     found = _values_said(tool, name, said, spells)
-    return [found] if parameter.items and parameter.items.enum and found else found or None
+    if parameter.items is None:
+        return found or None
+    return [found] if parameter.items.enum and found and refuse_value(parameter, found) is None else None
 
 
 def _one_of(values: list[Any], parameter: Parameter) -> dict[str, Any]:
@@ -205,7 +214,7 @@ def schema_without_calls(
     for slot in [*listed, *(s for s in form.slots if s not in listed and s not in texts), *texts]:
         known = [call[slot] for call in own]
         words = {word for value in known if slot in texts for word in str(value).lower().split()}
-        values = schema["properties"][slot].get("enum", ())
+        values = schema["properties"].get(slot, {}).get("enum", ())
         left = [v for v in values if v not in known and not (words and words.issuperset(str(v).lower().split()))]
         if left:
             return {**schema, "properties": {**schema["properties"], slot: {"enum": left}}}

@@ -135,8 +135,8 @@ def embedding_entropy(columns: int, bits: int) -> float:
 def distil_student(
     run: PhaseRun[Params], teacher: TinyTitanForCausalLM, data: EncodedSet, shape: StudentShape
 ) -> TinyTitanForCausalLM:
-    """A fresh ternary model of the shape with the vocabulary of ``teacher``, trained on labels and on its
-    distributions."""
+    """A fresh ternary model of the shape with the vocabulary of ``teacher``, trained on labels and, where it is to be
+    taught, on the teacher's distributions."""
     p, training = run.params, run.training
     torch.manual_seed(run.seed)
     student = TinyTitanForCausalLM(with_vocabulary(shape.config, teacher.config.vocab_size))

@@ -15,6 +15,7 @@ from collections.abc import Iterable, Iterator, Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
+from forge.tools.declared.aligned import JOINT
 from forge.tools.declared.schema import DeclaredTool, Example, value_as_said
 from forge.tools.likeness import COURTESY, NAME, NUMBER, PhrasingIndex, likeness_tokens
 
@@ -31,8 +32,10 @@ _AROUND = COURTESY | {
 UNKNOWN = 3.0  # weight of a run of words that no example has
 _TURNS = 8  # last ones that are looked at: a follow-up has its form from a turn before
 _PARTS = 8  # of a turn, the last ones, before and after a joint
+_FEW_WORDS = 3
+_LONGEST_VALUE = 5  # words
+_LONGEST_TURN = 400  # characters of a turn that are looked at, the last ones
 _LONGEST = 60  # words of a part that is looked at, the last ones
-_JOINT = re.compile(r"(?:[,.;]? then |, and | and then | and also |, also | and | plus |[.;] )", re.I)
 _SHORTEST_MISTYPED, _ALIKE = 3, 0.75  # letters; twice those that two words share in order, of all their letters
 _LISTED = re.compile(rf"{NAME}(?: (?:and|or|,|, and) {NAME})+")
 
@@ -80,8 +83,10 @@ class FormIndex:
             for say in form.says
         ]
         self._form_of = [number for number, _ in said]
+        self._says = [say for form in self.forms for say in form.says]
         self._index = PhrasingIndex([tokens for _, tokens in said], UNKNOWN)
         self._values = _values_by_first_word(tools)
+        self._all_values = frozenset(without_plural(v) for values in self._values.values() for v in values)
         self._likeness = functools.lru_cache(maxsize=64)(self._likeness_of_part)
 
     def nearest(self, text: str, most: int = NEAREST, as_near: float = AS_NEAR) -> list[CallForm]:
@@ -99,16 +104,31 @@ class FormIndex:
     def requests(self, text: str) -> list[str]:
         """A sentence cut at the joints on both sides of which it is surely like an example, where it is most so first:
         what it asks for, in order."""
-        cuts = [(text[: joint.start()], text[joint.end() :]) for joint in list(_JOINT.finditer(text))[:_PARTS]]
+        text = text[-_LONGEST_TURN:]
+        cuts = [(text[: joint.start()], text[joint.end() :]) for joint in list(JOINT.finditer(text))[:_PARTS]]
         worse = [min(max(self._likeness(part), default=0.0) for part in cut) for cut in cuts]
         if max(worse, default=0.0) < SURELY:
             return [text]
         before, after = cuts[worse.index(max(worse))]
         return [*self.requests(before), *self.requests(after)]
 
-    def joined(self, text: str) -> bool:
-        """Whether a sentence may ask for more than one thing."""
-        return _JOINT.search(text) is not None
+    def likest(self, text: str) -> str:
+        """The sentence of an example that a sentence is likest; empty where it is like none."""
+        cosines = self._index.cosines(_folded(self._tokens(text, frozenset())))
+        return self._says[int(cosines.argmax())] if len(cosines) and cosines.max() else ""
+
+    def names_only(self, text: str) -> bool:
+        """Whether a turn is no more than a value: it has no word of an example, or few words and a number."""
+        tokens = set(self._without_values(likeness_tokens(text[-_LONGEST_TURN:], {}), frozenset()))
+        return not tokens & self._index.words - _AROUND - {NUMBER, NAME, "one", "ones"} or (
+            NUMBER in tokens and len(text.split()) <= _FEW_WORDS
+        )
+
+    def values_named(self, text: str) -> frozenset[tuple[str, ...]]:
+        """The listed values, or words for them, as tokens, that a sentence has as they are."""
+        tokens = [token.removesuffix("s") for token in likeness_tokens(text[-_LONGEST_TURN:], {})]
+        runs = {tuple(tokens[at : at + size]) for size in range(1, _LONGEST_VALUE + 1) for at in range(len(tokens))}
+        return frozenset(runs & self._all_values)
 
     def likeness(self, text: str) -> float:
         """How like the likest example a sentence is, or a part of it: 0 to 1."""
@@ -116,15 +136,19 @@ class FormIndex:
 
     def _likeness_of_part(self, text: str) -> Sequence[float]:
         """Of a sentence and each form."""
-        words, best = likeness_tokens(text, {})[-_LONGEST:], [0.0] * len(self.forms)
+        best = [0.0] * len(self.forms)
         # A word may be a value of one tool and say in another's example what is wanted: `off`, `pause`.
         for kept in (frozenset[str](), self._index.words):
-            tokens = [self._known(token) for token in self._without_values(words, kept)]
-            tokens = [token for token in tokens if token not in _AROUND or token in self._index.words]
+            tokens = self._tokens(text, kept)
             if set(tokens) - {NUMBER, NAME}:
                 for form, cosine in zip(self._form_of, self._index.cosines(_folded(tokens)).tolist(), strict=True):
                     best[form] = max(best[form], cosine)
         return best
+
+    def _tokens(self, text: str, kept: frozenset[str]) -> list[str]:
+        words = likeness_tokens(text[-_LONGEST_TURN:], {})[-_LONGEST:]
+        tokens = [self._known(token) for token in self._without_values(words, kept)]
+        return [token for token in tokens if token not in _AROUND or token in self._index.words]
 
     def _known(self, token: str) -> str:
         """The token as examples have it: a word with a typo is theirs, another one that they do not have is a name."""
@@ -150,10 +174,16 @@ class FormIndex:
         return kept
 
 
+def without_plural(value: Sequence[str]) -> tuple[str, ...]:
+    """Tokens without the s at their ends."""
+    return tuple(word.removesuffix("s") for word in value)
+
+
 def _parts_of(line: str) -> Iterator[str]:
     """A turn, and what stands before and after each joint of it."""
+    line = line[-_LONGEST_TURN:]
     yield line
-    for joint in list(_JOINT.finditer(line))[-_PARTS:]:
+    for joint in list(JOINT.finditer(line))[-_PARTS:]:
         yield line[: joint.start()]
         yield line[joint.end() :]
 
@@ -165,14 +195,21 @@ def _is_value(said: Sequence[str], value: Sequence[str]) -> bool:
     ]
 
 
+def values_of_form(form: CallForm) -> frozenset[tuple[str, ...]]:
+    """Listed values of a form's slots, and words for them, as tokens without plurals."""
+    return frozenset(without_plural(value) for slot in form.slots for value in _values_of(form.tool, slot))
+
+
+def _values_of(tool: DeclaredTool, name: str) -> Iterator[tuple[str, ...]]:
+    parameter = tool.arguments[name]
+    for value in (parameter.items or parameter).enum or tool.listed_with_words(name):
+        for said in (value_as_said(value), *tool.synonyms_for(value)):
+            yield tuple(likeness_tokens(said, {}))
+
+
 def _values_by_first_word(tools: Iterable[DeclaredTool]) -> dict[str, list[tuple[str, ...]]]:
     """Listed values and words for them, as tokens, the longest first, by their first token."""
-    values: set[tuple[str, ...]] = set()
-    for tool in tools:
-        for name, parameter in tool.arguments.items():
-            for value in (parameter.items or parameter).enum or tool.listed_with_words(name):
-                for said in (value_as_said(value), *tool.synonyms_for(value)):
-                    values.add(tuple(likeness_tokens(said, {})))
+    values = {value for tool in tools for name in tool.arguments for value in _values_of(tool, name)}
     found: dict[str, list[tuple[str, ...]]] = {}
     for value in sorted(filter(None, values), key=lambda words: (-len(words), words)):
         found.setdefault(value[0], []).append(value)

@@ -12,15 +12,13 @@ from typing import Any
 
 from forge.errors import ForgeError
 from forge.tools.calls import parse_call
-from forge.tools.declared.aligned import bare_value
-from forge.tools.declared.forms import NEAR, SURELY, CallForm, FormIndex
+from forge.tools.declared.aligned import bare_value, is_joined
+from forge.tools.declared.forms import MOST_NEAR, NEAR, SURELY, CallForm, FormIndex, values_of_form
 from forge.tools.declared.schema import DeclaredTool
-from forge.tools.said import follow_up_schema, narrowed_schema, schema_without_calls, values_mentioned
+from forge.tools.said import follow_up_schema, narrowed_schema, schema_without_calls
 
 # Forms of a turn that another one leans on: it may lack what tells it from others.
 MOST_LEANT_ON, AS_NEAR_LEANT_ON = 8, 0.5
-_FEW_WORDS = 3  # of a turn that gives a value, though it may be like an example: `off`
-
 Forms = list[tuple[CallForm, dict[str, Any] | str]]  # each with its schema, or the argument that was not said
 
 
@@ -39,6 +37,10 @@ class Requests:
         """How like an example a turn is, or a part of it: 0 to 1."""
         return self._index.likeness(asked)
 
+    def likest(self, turn: str) -> str:
+        """The sentence of the example that a turn is likest; empty where it is like none."""
+        return self._index.likest(turn)
+
     def forms(self, asked: str, made: Sequence[str] = ()) -> Forms:
         """Forms that the next call may have; all of them where the conversation is like no example.
 
@@ -46,7 +48,12 @@ class Requests:
             asked: the user's turns, a line each.
             made: calls that were made since the last of them.
         """
-        found = self._left(asked, self._parsed(made)) or complete_forms(self._near(asked))
+        if calls := self._parsed(made):
+            left, last = self._left(asked, calls), _last_line(asked)
+            sure = any(_is_certain(form, schema, calls) for form, schema in left)
+            found = left if sure else complete_forms(self._with_schemas(self._index.nearest(last), asked)) or left
+        else:
+            found = complete_forms(self._near(asked))
         # Words that no example has say nothing against a tool; it is still to hold what was said.
         return found or self._with_schemas(self._index.forms, asked)
 
@@ -57,15 +64,21 @@ class Requests:
         if not calls or len(calls) < len(made) or self.likeness(last) < SURELY:
             return None
         left = self._left(asked, calls)
-        if any(not isinstance(schema, str) for _, schema in left):
-            return True if self._index.joined(last) else None
-        return None if left else False
+        if not left:
+            return (
+                False if len(calls) >= len(self._index.requests(last)) and not self._may_ask_more(last, calls) else None
+            )
+        sure = any(_is_certain(form, schema, calls) for form, schema in left)
+        return True if sure and is_joined(last) else None
+
+    def _may_ask_more(self, last: str, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> bool:
+        """Whether a sentence has joints that no request was found at."""
+        return is_joined(last) and len(calls) < 2
 
     def leans_on(self, asked: str) -> Forms:
         """Forms of the turn before for a last turn that is like no example and names another value for it."""
         *earlier, last = asked.splitlines() or [""]
-        bare = bare_value(last)
-        if len(bare.split()) > _FEW_WORDS and self.likeness(bare) >= NEAR:
+        if not self._index.names_only(bare_value(last)) and self.likeness(bare_value(last)) >= NEAR:
             return []
         for turn in reversed(earlier):
             request = self._index.requests(turn)[-1]
@@ -83,15 +96,9 @@ class Requests:
             return self._with_schemas(self._index.nearest(first), asked, first)
         # It may be worded in another way: then it is about what it names.
         near = self._index.nearest(first, MOST_LEANT_ON, AS_NEAR_LEANT_ON) or self._index.nearest(asked)
-        told = [form for form in self._index.forms if form not in near and self._names_a_value(form, first)]
-        return self._with_schemas([*near, *told], asked, first)
-
-    def _names_a_value(self, form: CallForm, request: str) -> bool:
-        """Whether a request names a listed value of a form's slots."""
-        return any(
-            values_mentioned(form.tool, (argument.items or argument).enum or (), request)
-            for argument in (form.tool.arguments[slot] for slot in form.slots)
-        )
+        named = self._index.values_named(first)
+        told = [form for form in self._index.forms if form not in near and not named.isdisjoint(values_of_form(form))]
+        return self._with_schemas([*near, *told[:MOST_NEAR]], asked, first)
 
     def _left(self, asked: str, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> Forms:
         """What the last turn asks for beside some calls: the first of its requests that is not met. Of one for which a
@@ -100,12 +107,13 @@ class Requests:
         for request in self._index.requests(_last_line(asked)) if calls else ():
             near = complete_forms(self._with_schemas(self._index.nearest(request), asked, request, whole=True))
             met = [call for call in unused if any(_is_call_of(form, schema, *call) for form, schema in near)]
-            met = met if self._index.joined(request) else met[:1]
-            unused = [call for call in unused if call not in met]
+            met = met if is_joined(request) else met[:1]
+            for call in met:
+                unused.remove(call)
             left = [(f, s if isinstance(s, str) else schema_without_calls(f, s, met)) for f, s in near]
             if met:  # only of the forms that a call was made of, with another value
                 left = [now for now, was in zip(left, near, strict=True) if now[1] is not was[1]]
-                left = left if self._index.joined(request) else []
+                left = left if is_joined(request) else []
             if found := [(form, schema) for form, schema in left if schema is not None]:
                 return found
         return []
@@ -133,6 +141,20 @@ def _is_call_of(form: CallForm, schema: dict[str, Any] | str, name: str, argumen
         arguments[key] in said["enum"] if "enum" in said else arguments[key] == said.get("const", arguments[key])
         for key, said in schema["properties"].items()
     )
+
+
+def _is_certain(form: CallForm, schema: dict[str, Any] | str, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> bool:
+    """Whether what is left after some calls is surely asked for: its texts are known, and it is of another form than
+    they are or names another listed value."""
+    if isinstance(schema, str):
+        return False
+    said = {name: schema["properties"].get(name, {}).get("enum", ()) for name in form.slots}
+    if any(form.tool.arguments[name].free and len(said[name]) != 1 for name in form.slots):
+        return False
+    own = [arguments for name, arguments in calls if name == form.tool.name]
+    consts = [call for call in own if all(call.get(key) == value for key, value in form.arguments.items())]
+    named = [name for name in form.slots if form.tool.arguments[name].enum or form.tool.arguments[name].free]
+    return not consts or any(call.get(name) not in said[name] for name in named for call in consts if said[name])
 
 
 def _last_line(asked: str) -> str:
