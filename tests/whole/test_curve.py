@@ -27,7 +27,7 @@ def test_the_curve_of_a_finished_run(pristine: Ran, tmp_path: Path) -> None:
         assert len(taught["tools"]) == len(scratch["tools"]) > 0
     assert points["25-taught"]["bytes"] < points["3-taught"]["bytes"]
     assert points["3-taught"]["ratio"] >= 3
-    assert points["25-taught"]["parameters"] < points["3-taught"]["parameters"]
+    assert points["25-taught"]["parameters"] != points["3-taught"]["parameters"], "a student has a shape of its own"
     assert (folder / "results" / "curve.md").read_text().count("\n| ") == 4
     assert "<svg" in (folder / "results" / "curve.svg").read_text()
     assert not list((root / ".forge" / "curve").iterdir())
