@@ -106,7 +106,7 @@ def plan_curve_point(run: PointRun, rows: list[Row], budget: int, arm: str) -> P
     teacher = with_vocabulary(edge, p.vocab_size if student is None else student.tokens)
     shape = student or StudentShape(p.vocab_size, teacher, count_student_bytes(teacher, p))
     data = dataset_without_prompts(run.edge.tokenizer, rows)
-    teaching, learning = (curve_flops_per_step(config, data) for config in (teacher, shape.config))
+    teaching, learning = (curve_flops_per_row(config, data) for config in (teacher, shape.config))
     spent = int(p.steps * p.vocabulary_steps) * teaching
     if student is not None:
         spent += p.student_steps * (learning + teaching / 3)  # a forward pass is a third of both passes
@@ -114,8 +114,8 @@ def plan_curve_point(run: PointRun, rows: list[Row], budget: int, arm: str) -> P
     return Plan(alone, p.model_copy(update={"vocabulary_steps": 0.0}))
 
 
-def curve_flops_per_step(config: TinyTitanConfig, data: EncodedSet) -> float:
-    """FLOPs of training on a row, in the mean: batches of both arms have as many tokens."""
+def curve_flops_per_row(config: TinyTitanConfig, data: EncodedSet) -> float:
+    """FLOPs of training on a row, in the mean; batches of both arms have as many tokens."""
     supervised = np.add.reduceat(data.mask.astype(np.int64), data.offsets[:-1])
     return training_flops(config, data.lengths, supervised) / len(data)
 

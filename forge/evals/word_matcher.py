@@ -10,6 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from forge.tools.calls import call_text, refuse_call
+from forge.tools.declared.aligned import JOINT
 from forge.tools.declared.schema import DeclaredTool, Example, Parameter
 
 if TYPE_CHECKING:
@@ -17,7 +18,6 @@ if TYPE_CHECKING:
 
 _ENOUGH = 0.6  # share of an example's words in a sentence, and of a sentence's in an example, from which a call is made
 _MOST_CALLS = 4
-_JOINT = re.compile(r"(?:[,.;]? then |, and | and then | and also |, also | and | plus |[.;] )", re.I)
 _WORD = re.compile(r"[\w'.]*\w|\w", re.UNICODE)
 
 
@@ -50,7 +50,7 @@ def search_own_calls(asked: str, tools: Sequence[DeclaredTool]) -> tuple[list[st
     from forge.data.asked_forms import asks_for_own_call
     from forge.tools.declared.requests import Requests
 
-    requests, made = Requests(tools, lambda _: True), list[str]()
+    requests, made = Requests([tool for tool in tools if tool.narrows], lambda _: True), list[str]()
     while asks_for_own_call(requests, asked) and (not made or requests.more(asked, made)):
         form, schema = requests.forms(asked, made)[0]
         if isinstance(schema, str):
@@ -75,7 +75,7 @@ def match_calls_by_words(sentence: str, tools: Iterable[DeclaredTool]) -> list[s
     match, or none."""
     known = list(tools)
     best_score, best_call = _best_match(sentence, known)
-    for joint in _JOINT.finditer(sentence):
+    for joint in JOINT.finditer(sentence):
         halves = [_best_match(half, known) for half in (sentence[: joint.start()], sentence[joint.end() :])]
         if all(call for _, call in halves) and min(score for score, _ in halves) >= best_score:
             return [call for _, call in halves]

@@ -213,7 +213,7 @@ class CallGrammar:
                 as soon as it is named (`forge.tools.said`); None narrows nothing.
             asked: the user's part of it, default all: calls of tools with examples are of a form that it is about, and
                 hold what it says.
-            made: calls that were made since the user's last turn. None is made again where that asks for others.
+            made: calls that were made since the user's last turn; where that asks for others, those come next.
         """
         if said is None:
             return CallMatcher(self._start(self.names).deep_copy(), self._width)

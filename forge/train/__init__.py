@@ -2,7 +2,7 @@
 
 from forge.train.batches import Batch, collate, gather_batch, padding_share, plan_batches
 from forge.train.checkpoint import load_checkpoint, save_checkpoint
-from forge.train.fit import train_on_planned_batches, training_loop_settings
+from forge.train.fit import one_rate_settings, train_on_planned_batches, training_loop_settings
 from forge.train.loop import Trainer, TrainResult, TrainSettings, train
 from forge.train.losses import distillation_loss, language_loss, loss_flags_without_call, teaching_loss
 from forge.train.optim import Grokfast, HybridOptimizer, orthogonalize_muon_update, schedule
@@ -20,6 +20,7 @@ __all__ = [
     "language_loss",
     "load_checkpoint",
     "loss_flags_without_call",
+    "one_rate_settings",
     "orthogonalize_muon_update",
     "padding_share",
     "plan_batches",

@@ -39,12 +39,19 @@ class BudgetParams(Protocol):
 def training_loop_settings(params: BudgetParams, adam_ratio: float) -> TrainSettings:
     """The loop's settings by a phase's parameters; ``adam_ratio`` is the learning rate of embeddings and vectors
     against that of the matrices."""
+    return one_rate_settings(params.steps, params.lr, adam_ratio, params.decay_fraction, params.checkpoint_every)
+
+
+def one_rate_settings(
+    steps: int, lr: float, adam_ratio: float, decay_fraction: float, checkpoint_every: int
+) -> TrainSettings:
+    """The loop's settings by one learning rate, of the matrices, and that of embeddings and vectors against it."""
     return TrainSettings(
-        steps=params.steps,
-        muon_lr=params.lr,
-        adam_lr=params.lr * adam_ratio,
-        decay_fraction=params.decay_fraction,
-        checkpoint_every=params.checkpoint_every,
+        steps=steps,
+        muon_lr=lr,
+        adam_lr=lr * adam_ratio,
+        decay_fraction=decay_fraction,
+        checkpoint_every=checkpoint_every,
     )
 
 

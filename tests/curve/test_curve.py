@@ -8,7 +8,7 @@ from typing import Any
 import pytest
 
 from forge.config import load_params
-from forge.curve.points import curve_flops_per_step, plan_curve_point
+from forge.curve.points import curve_flops_per_row, plan_curve_point
 from forge.curve.table import curve_markdown, curve_pairs, plot_curve
 from forge.data.views import dataset_without_prompts
 from forge.errors import ForgeError
@@ -40,7 +40,7 @@ def test_both_arms_have_one_shape_and_the_same_arithmetic(tmp_path: Path) -> Non
     assert (taught.student.taught, scratch.student.taught) == (True, False)
     assert scratch.params.vocabulary_steps == 0.0
     data = dataset_without_prompts(tiny_tokenizer(), ROWS)
-    teacher, student = (curve_flops_per_step(c, data) for c in (run.edge.model.config, shape.config))
+    teacher, student = (curve_flops_per_row(c, data) for c in (run.edge.model.config, shape.config))
     spent = 10 * teacher + 10 * (student + teacher / 3)
     assert abs(scratch.student.steps * student - spent) <= student
 

@@ -2,16 +2,19 @@ from __future__ import annotations
 
 import re
 import time
+from pathlib import Path
 
 import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge.data.argument_forms import ArgumentForm, forms_of_intent
-from forge.data.asked_forms import asks_for_call, learned_asked_forms
+from forge.data.asked_forms import asks_for_call, asks_for_own_call, learned_asked_forms
 from forge.data.dialogues import tool_dialogues
 from forge.tools import Toolbox
 from forge.tools.builtin import TOOLS
+from forge.tools.declared.reading import read_tools_file
+from forge.tools.declared.requests import Requests
 from forge.tools.said import numbers_as_written
 
 BY_NAME = {tool.name: tool for tool in TOOLS}
@@ -211,3 +214,32 @@ def test_the_control_copies_what_is_written_out() -> None:
     assert call("run print('lamp'.upper())", lambda tool: WORDS) == "code_executor print('lamp'.upper())"
     assert call("solve 5x + 3 = 28", lambda tool: WORDS) == "calculator solve(5*x+3=28)"
     assert call("how much is the chair?", lambda tool: WORDS).endswith("SELECT price FROM products WHERE name='chair'")
+
+
+HOME = Path(__file__).resolve().parents[2] / "examples" / "home" / "tools.yaml"
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("turn on the kitchen light", True),
+        ("could you lock the shed?", True),
+        ("how warm is it in the kitchen?", True),
+        ("turn on the kitchen light\nthe hall one too", True),
+        ("never bolt the garage door", False),
+        ("i was told not to mute the music in the study", False),
+        ("is the kitchen light on?", None),
+        ("did you lock the front door?", None),
+        ("how do I unlock the front door?", None),
+        ("turn off all lights except the lantern", None),
+        ("we do not need milk any more", None),
+        ("turn off the lantern, nobody is home", None),
+        ("add milk to the shopping list\nthanks", None),
+        ("schalte das licht in der küche an", None),
+        ("who was Cleopatra", None),
+        ("what is 17 * 23?", None),
+        ("", None),
+    ],
+)
+def test_a_call_of_an_own_tool_is_due_where_its_examples_say_so(asked: str, wanted: bool | None) -> None:
+    assert asks_for_own_call(Requests(read_tools_file(HOME).tools, bool), asked) is wanted

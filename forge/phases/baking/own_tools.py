@@ -10,7 +10,7 @@ from forge.data.build import tokenize_data_rows
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.baking.params import Params
-from forge.train import TrainSettings, teaching_loss, train_on_planned_batches
+from forge.train import one_rate_settings, teaching_loss, train_on_planned_batches
 
 
 def teach_own_tools(
@@ -28,12 +28,8 @@ def teach_own_tools(
     taught = copy.deepcopy(model)
     data = run.split("train").joined(tokenize_data_rows(tokenizer, own))
     loss = teaching_loss(model.eval(), data, "own_tool", **training.loss_settings())
-    settings = TrainSettings(
-        steps=p.own_tool_steps,
-        muon_lr=p.own_tool_lr,
-        adam_lr=p.own_tool_lr * training.adam_ratio,
-        decay_fraction=p.decay_fraction,
-        checkpoint_every=p.checkpoint_every,
+    settings = one_rate_settings(
+        p.own_tool_steps, p.own_tool_lr, training.adam_ratio, p.decay_fraction, p.checkpoint_every
     )
     shares = p.own_tool_mix.model_dump()
     train_on_planned_batches(run, taught, data, shares, loss, settings, p.batch_tokens, name="own_tools", teacher=True)

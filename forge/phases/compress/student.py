@@ -19,7 +19,7 @@ from forge.model.fit import model_without_weights
 from forge.model.quantizers import rowwise
 from forge.phases.compress.metrics import MIB
 from forge.phases.compress.params import Params
-from forge.train import TrainSettings, distillation_loss, loss_flags_without_call, train_on_planned_batches
+from forge.train import distillation_loss, loss_flags_without_call, one_rate_settings, train_on_planned_batches
 
 LOW_BLOCKS, HIGH_BLOCKS = 2, 1  # the depth that won at `tiny` at equal time (docs/lab.md, 2026-11-29)
 HEAD_DIM = 32
@@ -144,12 +144,8 @@ def distil_student(
     silent = loss_flags_without_call(data)
     weight = p.kd_weight if shape.taught else 0.0
     loss = distillation_loss(teacher, weight, without_call=silent, **training.loss_settings())
-    settings = TrainSettings(
-        steps=shape.steps or p.student_steps,
-        muon_lr=p.student_lr,
-        adam_lr=p.student_lr * training.adam_ratio,
-        decay_fraction=p.student_decay_fraction,
-        checkpoint_every=p.checkpoint_every,
+    settings = one_rate_settings(
+        shape.steps or p.student_steps, p.student_lr, training.adam_ratio, p.student_decay_fraction, p.checkpoint_every
     )
     shares = p.mix.model_dump()
     train_on_planned_batches(run, student, data, shares, loss, settings, p.batch_tokens, name="student", teacher=True)

@@ -16,7 +16,7 @@ from forge.data.dataset import EncodedSet
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.compress.params import Params
-from forge.train import Batch, TrainSettings, distillation_loss, loss_flags_without_call, train_on_planned_batches
+from forge.train import Batch, distillation_loss, loss_flags_without_call, one_rate_settings, train_on_planned_batches
 
 
 def compress_core_while_training(
@@ -45,13 +45,7 @@ def compress_core_while_training(
         if step % p.reassign_every == 0 and step < p.steps:
             vq.reassign(pull=p.pull)
 
-    settings = TrainSettings(
-        steps=p.steps,
-        muon_lr=p.lr * p.latent_ratio,
-        adam_lr=p.lr * p.latent_ratio,
-        decay_fraction=p.codes_decay_fraction,
-        checkpoint_every=p.checkpoint_every,
-    )
+    settings = one_rate_settings(p.steps, p.lr * p.latent_ratio, 1.0, p.codes_decay_fraction, p.checkpoint_every)
     name = f"train-{group}" if group != p.vq_groups else "train"
     shares = p.mix.model_dump()
     train_on_planned_batches(

@@ -21,7 +21,7 @@ from forge.interface.run import PhaseRun
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.compress.params import Params, TokenWeights
 from forge.tools.declared.schema import DeclaredTool
-from forge.train import TrainSettings, distillation_loss, loss_flags_without_call, train_on_planned_batches
+from forge.train import distillation_loss, loss_flags_without_call, one_rate_settings, train_on_planned_batches
 
 ASKED = ("user", "call")
 SPELLED = ("thought", "assistant")  # of a worked row: a token a character
@@ -80,12 +80,12 @@ def train_compressed_vocabulary(
     """Train a model in place on its new tokens, its embedding as the file stores it; ``name`` is that of the loop."""
     p, training = run.params, run.training
     model.config.embed_bits = p.embed_bits
-    settings = TrainSettings(
-        steps=max(1, int(p.steps * p.vocabulary_steps)),
-        muon_lr=p.lr,
-        adam_lr=p.lr * training.adam_ratio,
-        decay_fraction=p.vocabulary_decay_fraction,
-        checkpoint_every=p.checkpoint_every,
+    settings = one_rate_settings(
+        max(1, int(p.steps * p.vocabulary_steps)),
+        p.lr,
+        training.adam_ratio,
+        p.vocabulary_decay_fraction,
+        p.checkpoint_every,
     )
     # The old tokens cannot teach the new ones position by position, so labels do.
     silent = loss_flags_without_call(data)

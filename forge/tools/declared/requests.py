@@ -17,8 +17,8 @@ from forge.tools.declared.forms import MOST_NEAR, NEAR, SURELY, CallForm, FormIn
 from forge.tools.declared.schema import DeclaredTool
 from forge.tools.said import follow_up_schema, narrowed_schema, schema_without_calls
 
-# Forms of a turn that another one leans on: it may lack what tells it from others.
-MOST_LEANT_ON, AS_NEAR_LEANT_ON = 8, 0.5
+# Forms of a turn that another one leans on, or that is like no example surely: it lacks what tells it from others.
+MOST_UNSURE, AS_NEAR_UNSURE = 8, 0.5
 Forms = list[tuple[CallForm, dict[str, Any] | str]]  # each with its schema, or the argument that was not said
 
 
@@ -65,15 +65,11 @@ class Requests:
             return None
         left = self._left(asked, calls)
         if not left:
-            return (
-                False if len(calls) >= len(self._index.requests(last)) and not self._may_ask_more(last, calls) else None
-            )
+            # Where it has a joint at which no request was found, one call may not be all.
+            wanted = max(len(self._index.requests(last)), 2 if is_joined(last) else 1)
+            return False if len(calls) >= wanted else None
         sure = any(_is_certain(form, schema, calls) for form, schema in left)
         return True if sure and is_joined(last) else None
-
-    def _may_ask_more(self, last: str, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> bool:
-        """Whether a sentence has joints that no request was found at."""
-        return is_joined(last) and len(calls) < 2
 
     def leans_on(self, asked: str) -> Forms:
         """Forms of the turn before for a last turn that is like no example and names another value for it."""
@@ -82,7 +78,7 @@ class Requests:
             return []
         for turn in reversed(earlier):
             request = self._index.requests(turn)[-1]
-            near = self._index.nearest(request, MOST_LEANT_ON, AS_NEAR_LEANT_ON)
+            near = self._index.nearest(request, MOST_UNSURE, AS_NEAR_UNSURE)
             found = [(form, follow_up_schema(form, request, last, self._spells)) for form in near]
             if leaning := [(form, schema) for form, schema in found if schema is not None]:
                 return complete_forms(leaning)
@@ -95,7 +91,7 @@ class Requests:
         if self.likeness(first) >= SURELY:
             return self._with_schemas(self._index.nearest(first), asked, first)
         # It may be worded in another way: then it is about what it names.
-        near = self._index.nearest(first, MOST_LEANT_ON, AS_NEAR_LEANT_ON) or self._index.nearest(asked)
+        near = self._index.nearest(first, MOST_UNSURE, AS_NEAR_UNSURE) or self._index.nearest(asked)
         named = self._index.values_named(first)
         told = [form for form in self._index.forms if form not in near and not named.isdisjoint(values_of_form(form))]
         return self._with_schemas([*near, *told[:MOST_NEAR]], asked, first)

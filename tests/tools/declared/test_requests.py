@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import time
 from pathlib import Path
 from typing import Any
 
@@ -10,6 +11,7 @@ import pytest
 from forge.tools.declared.forms import SURELY
 from forge.tools.declared.reading import read_tools_file
 from forge.tools.declared.requests import Requests
+from forge.tools.declared.schema import DeclaredTool
 
 TOOLS = read_tools_file(Path(__file__).resolve().parents[3] / "examples" / "home" / "tools.yaml").tools
 HOME = Requests(TOOLS, lambda text: True)
@@ -88,6 +90,78 @@ def test_what_is_worded_like_no_example_is_about_what_it_names() -> None:
         found = HOME.forms(asked)
         assert tool in {form.tool.name for form, schema in found if not isinstance(schema, str)}
         assert len(found) < len(HOME.forms("who was Cleopatra"))
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("lock the shed\nunlock the shed", ("set_lock", {"name": "shed", "locked": False})),
+        ("lock the front door\nunlock front door", ("set_lock", {"name": "front door", "locked": False})),
+        ("open the awning\nclose the awning", ("move_cover", {"name": "awning", "position": 0})),
+        ("mute the kitchen\nvacuum the kitchen", ("vacuum", {"action": "clean", "room": "kitchen"})),
+        ("play dancing in the dark in the kitchen", ("play", {"title": "dancing in the dark", "room": "kitchen"})),
+        ("play please please me in the kitchen", ("play", {"title": "please please me", "room": "kitchen"})),
+        ("add don't cry to the shopping list", ("add_to_list", {"item": "don't cry"})),
+    ],
+)
+def test_a_command_of_its_own_leans_on_nothing_and_keeps_its_words(asked: str, wanted: tuple[str, object]) -> None:
+    assert next_call(asked) == wanted
+    assert HOME.leans_on(asked) == []
+
+
+@pytest.mark.parametrize("last", ["thanks", "thank you!", "ok", "stop", "undo", "cancel that", "bye", "no"])
+def test_small_talk_is_no_value(last: str) -> None:
+    for first in ("add milk to the shopping list", "set a timer for 5 minutes", "turn on the hall light"):
+        assert HOME.leans_on(f"{first}\n{last}") == []
+
+
+@pytest.mark.parametrize("number", ["20.5", "-5", "101", "9" * 40])
+def test_of_a_number_that_does_not_fit_no_part_is_taken(number: str) -> None:
+    found = HOME.forms(f"set the hall light to {number} percent")
+    assert [(form.tool.name, missing) for form, missing in found] == [("set_light", "brightness")]
+
+
+@pytest.mark.parametrize(
+    ("asked", "made", "wanted"),
+    [
+        ("lock the shed and lock the shed", ['set_lock {"name":"shed","locked":true}'] * 2, False),
+        ("add bread, butter and jam to the shopping list", ["add_to_list bread, butter and jam"], None),
+        ("dim the hall light to 20 and the porch one to 40", ['set_light {"name":"hall light","brightness":20}'], None),
+        ("turn the hall light on", ['set_light {"name":"hall light","brightness":100}'], False),
+    ],
+)
+def test_no_call_is_forced_that_may_not_be_wanted(asked: str, made: list[str], wanted: bool | None) -> None:
+    assert HOME.more(asked, made) is wanted
+
+
+def test_an_optional_argument_may_be_missing_from_what_is_left() -> None:
+    tool = DeclaredTool.model_validate(
+        {
+            "name": "fan",
+            "parameters": {
+                "properties": {
+                    "name": {"type": "string", "enum": ["hall fan", "attic fan"]},
+                    "speed": {"type": "string", "enum": ["low", "high"]},
+                },
+                "required": ["name"],
+            },
+            "examples": ["start the {name} {speed}", {"say": "start the {name}", "arguments": {"speed": "low"}}],
+        }
+    )
+    made = ['fan {"name":"hall fan","speed":"low"}']
+    assert Requests([tool], bool).more("start the hall fan", made) is False
+
+
+def test_long_turns_and_many_slots_take_no_long_time() -> None:
+    started = time.process_time()
+    lock = "lock the shed"
+    for asked in (f"{lock}. " * 1100, f"{lock}\n" + ", please" * 4000 + " x", f"{lock}\n" + "9" * 5000):
+        HOME.forms(asked)
+        HOME.more(asked, ['set_lock {"name":"shed","locked":true}'])
+    many = {"name": "mix", "parameters": {"properties": {name: {"type": "string"} for name in "abcdef"}}}
+    tool = DeclaredTool.model_validate({**many, "examples": ["mix {a} {b} {c} {d} {e} {f} zq"]})
+    Requests([tool], bool).forms("mix " + "é " * 195)
+    assert time.process_time() - started < 5
 
 
 def test_two_requests_of_one_form_are_two_calls() -> None:
