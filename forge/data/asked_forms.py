@@ -210,16 +210,16 @@ def asks_for_own_call(requests: Requests, asked: str) -> bool | None:
     these, and not less than it is like phrasings of built-in tools, or leans on a turn that is; no where it begins by
     saying that nothing is wanted. None where only a model can say, as with questions, "all" and "except"."""
     *earlier, last = asked.splitlines() or [""]
-    like, likest = requests.likeness(last), requests.likest(last)
-    if earlier and like < SURELY:
-        leans = bool(requests.leans_on(asked)) and requests.likeness(earlier[-1]) >= SURELY
-        return True if leans and not NOT_WANTED.search(last) else None
-    if like < SURELY or _OF_MANY.search(last) or not last.isascii():
+    like = requests.likeness(last)
+    if earlier and requests.leans(asked):
+        return True if requests.likeness(earlier[-1]) >= SURELY and not NOT_WANTED.search(last) else None
+    if like < SURELY or (_OF_MANY.search(last) and requests.lists_values(last)) or not last.isascii():
         return None
     if _UNWANTED.search(last):
-        return None if NOT_WANTED.search(likest) else False
+        return None if any(map(NOT_WANTED.search, requests.examples_with_words_of(last, MOST))) else False
     asks = (_QUESTION.search(last) or last.rstrip().endswith("?")) and not _POLITE.search(last)
-    if asks and not (_QUESTION.search(likest) or likest.endswith("?")):
+    likest = requests.examples_with_words_of(last)
+    if asks and not any(_QUESTION.search(say) or say.endswith("?") for say in likest):
         return None
     return True if like >= learned_asked_forms().most_like(last) and not NOT_WANTED.search(last) else None
 

@@ -58,7 +58,7 @@ class OwnToolUse:
             "own tools: the model beats its search alone",
             "every call, question and silence right, all rows",
         )
-        control = "the likest form, with the first values"
+        control = "the same reading of a request, without a model"
         return [*made, run.compare(claim, metric, self.model.right, self.search.right, control_name=control)]
 
 

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from forge.tools.calls import call_text, refuse_call
-from forge.tools.declared.aligned import JOINT
 from forge.tools.declared.schema import DeclaredTool, Example, Parameter
+from forge.tools.declared.turns import JOINT
 
 if TYPE_CHECKING:
     from forge.tools import Toolbox
@@ -42,7 +42,7 @@ def score_phrasing_search(dialogues: Sequence[Mapping[str, Any]], toolbox: Toolb
 
 def search_own_calls(asked: str, tools: Sequence[DeclaredTool]) -> tuple[list[str], str]:
     """The calls that the grammar of a model would make without one, and the question that it would ask: of each request
-    the likest form, with the first values that it names (`forge.tools.declared.requests`).
+    the likeliest tool, with the first values that it names (`forge.tools.declared.requests`).
 
     Args:
         asked: the user's turns, a line each.
@@ -52,13 +52,13 @@ def search_own_calls(asked: str, tools: Sequence[DeclaredTool]) -> tuple[list[st
 
     requests, made = Requests([tool for tool in tools if tool.narrows], lambda _: True), list[str]()
     while asks_for_own_call(requests, asked) and (not made or requests.more(asked, made)):
-        form, schema = requests.forms(asked, made)[0]
+        tool, schema = requests.forms(asked, made)[0]
         if isinstance(schema, str):
-            return made, form.tool.question_for(schema)
+            return made, tool.question_for(schema)
         if len(made) == _MOST_CALLS:
             break
         values = {name: _first_value(said) for name, said in schema["properties"].items()}
-        made.append(call_text(form.tool, values))
+        made.append(call_text(tool, values))
     return made, ""
 
 

@@ -32,8 +32,7 @@ from forge.data.asked_forms import (
 from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
 from forge.errors import ForgeError
-from forge.tools.declared.forms import NEAR
-from forge.tools.declared.requests import Forms, Requests
+from forge.tools.declared.requests import NEAR, Forms, Requests
 from forge.tools.declared.schema import DeclaredTool, Parameter
 from forge.tools.said import CONSTANTS, digits_said
 from forge.tools.words import CallWords
@@ -63,7 +62,7 @@ def _any_word(name: str, said: str) -> None:
 @dataclass(frozen=True)
 class _Narrowing:
     """What calls are narrowed to: what was said; the question, where that is all that a call can be about; words by the
-    name of a tool and what was said; whether the model can write a text; and the forms that what was said is about."""
+    name of a tool and what was said; whether the model can write a text; and what may be called after it."""
 
     said: str
     question: str | None
@@ -72,12 +71,12 @@ class _Narrowing:
     forms: Forms
 
     def schemas(self, tool: DeclaredTool) -> list[dict[str, Any]]:
-        """Of a tool's forms those of which every required argument was said."""
-        return [schema for form, schema in self.forms if form.tool is tool and not isinstance(schema, str)]
+        """Of what may be called with a tool that of which every required argument was said."""
+        return [schema for other, schema in self.forms if other is tool and not isinstance(schema, str)]
 
     def missing(self, tool: DeclaredTool) -> str | None:
-        """The argument for which must be asked: of the nearest form, where no form is complete."""
-        names = [name for form, name in self.forms if form.tool is tool and isinstance(name, str)]
+        """The argument for which must be asked, where nothing that may be called is complete."""
+        names = [name for other, name in self.forms if other is tool and isinstance(name, str)]
         return names[0] if names and not self.schemas(tool) else None
 
 
@@ -221,7 +220,7 @@ class CallGrammar:
         forms = self._requests.forms(asked, made)
         # What a second turn asks for leans on the first, a second call on the result of the first.
         question = None if made or len(asked.strip().splitlines()) > 1 else asked
-        own, built_in = {form.tool.name for form, _ in forms}, self._built_in_tools_for(question, said)
+        own, built_in = {tool.name for tool, _ in forms}, self._built_in_tools_for(question, said)
         about = self._likelier_tools(asked.splitlines()[-1] if asked else "", asked, own, built_in)
         names = tuple(name for name in self.names if name in about) or self.names
         narrow = partial(self._narrowed, _Narrowing(said, question, self._words, self._spells, forms), names)
@@ -243,7 +242,7 @@ class CallGrammar:
         """Those with examples of a user's, or the built-in ones, where the last turn is more like the one, or leans on
         a turn that is, than the other; else both."""
         like, other = self._requests.likeness(last), learned_asked_forms().most_like(last)
-        like = SURELY if like < SURELY and self._requests.leans_on(asked) else like
+        like = SURELY if like < SURELY and self._requests.leans(asked) else like
         if own and like >= NEAR and other < like:
             return own
         return built_in if built_in and other >= TOOL_LIKE and like < TOOL_AS_LIKE * other else own | built_in

@@ -8,8 +8,8 @@ from pathlib import Path
 from typing import Any
 
 from forge.files import read_json, read_jsonl
-from forge.tools.declared.forms import forms_of_tool
 from forge.tools.declared.schema import DeclaredPersona, DeclaredTool
+from forge.tools.declared.vocabulary import ToolWords
 
 Row = dict[str, Any]
 DECLARED_FILE = "tools.json"
@@ -57,17 +57,14 @@ class OwnTools:
 
 
 def _what_narrows(tool: DeclaredTool) -> dict[str, Any]:
-    """What says which calls may be made after a conversation (`forge.model.constrain`): the forms of its calls, each
-    with the words of its examples, synonyms, and the listed values that have some."""
+    """What says which calls may be made after a conversation (`forge.model.constrain`): examples, synonyms, the listed
+    values that have some, and which texts are sentences."""
     if not tool.narrows:
         return {}
-    listed = {name: tool.listed_with_words(name) for name in tool.values}
+    sentences = dict.fromkeys(sorted(ToolWords(tool).sentences), "sentence")
+    listed = {name: tool.listed_with_words(name) or sentences.get(name) for name in tool.values}
     return {
-        "examples": [
-            example.model_dump(mode="json", exclude_defaults=True)
-            for form in forms_of_tool(tool)
-            for example in form.examples()
-        ],
+        "examples": [example.model_dump(mode="json", exclude_defaults=True) for example in tool.examples],
         "synonyms": synonyms_as_pairs(tool),
         "values": {name: values for name, values in listed.items() if values},
     }

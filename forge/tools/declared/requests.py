@@ -1,4 +1,4 @@
-"""What a conversation asks of tools with examples: the forms of the calls that come next, holding what was said.
+"""What a conversation asks of tools with examples: the calls that come next.
 
 A turn may ask for several things (`lock the shed and mute the hall`, `mute the hall and the kitchen`), and may lean on
 the turn before (`the kitchen too`).
@@ -6,20 +6,59 @@ the turn before (`the kitchen too`).
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Mapping, Sequence
+import re
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
+from dataclasses import dataclass, replace
+from functools import lru_cache
 from typing import Any
 
 from forge.errors import ForgeError
 from forge.tools.calls import parse_call
-from forge.tools.declared.aligned import bare_value, is_joined
-from forge.tools.declared.forms import MOST_NEAR, NEAR, SURELY, CallForm, FormIndex, values_of_form
-from forge.tools.declared.schema import DeclaredTool
-from forge.tools.said import follow_up_schema, narrowed_schema, schema_without_calls
+from forge.tools.declared.filling import Spells
+from forge.tools.declared.quantities import quantities_of
+from forge.tools.declared.readings import AS_LIKELY, Reader, Reading
+from forge.tools.declared.schema import DeclaredTool, refuse_value
+from forge.tools.declared.tokens import FUNCTION_WORDS, VERBS, tokens_of
+from forge.tools.declared.turns import JOINT, bare_value, drops_request, goes_on
+from forge.tools.words import is_number_said
 
-# Forms of a turn that another one leans on, or that is like no example surely: it lacks what tells it from others.
-MOST_UNSURE, AS_NEAR_UNSURE = 8, 0.5
-Forms = list[tuple[CallForm, dict[str, Any] | str]]  # each with its schema, or the argument that was not said
+SURELY, NEAR = 0.5, 0.3  # likeness of a sentence that surely asks for a call, and of one that may
+_LONGEST = 400  # characters of a turn that are looked at, the last ones
+_PARTS = 8  # joints of a turn, the last ones
+_TURNS = 8  # last ones that are looked at: a follow-up has its tool from a turn before
+_HALVES, _SHARED = 0.2, 0.4  # how good a cut is: two requests (and what the less explained one is), one and its values
+_WITHOUT_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
+Forms = list[tuple[DeclaredTool, dict[str, Any] | str]]  # each with its schema, or the argument that was not said
+Call = tuple[str, Mapping[str, Any]]
+
+
+@dataclass(frozen=True)
+class Request:
+    """One thing that a turn asks for. readings: the likeliest first. leans: whether on a turn before."""
+
+    readings: tuple[Reading, ...]
+    leans: bool = False
+
+    @property
+    def best(self) -> Reading | None:
+        """What it most likely asks for."""
+        return self.readings[0] if self.readings else None
+
+    @property
+    def sure(self) -> bool:
+        """Whether it surely asks for that."""
+        return self.best is not None and (self.leans or self.best.sure)
+
+    def forms(self) -> Forms:
+        """What its call may be: of what it surely asks for and what is as likely; where that is not sure, of all that
+        it may ask for. Those of which something is missing count only where all are."""
+        least = AS_LIKELY * self.readings[0].score if self.sure else 0.0
+        near = [reading for reading in self.readings if reading.score >= least]
+        complete = [(reading.tool, reading.schema()) for reading in near if not reading.missing]
+        if self.readings and self.readings[0].missing and self.sure:
+            return [(self.readings[0].tool, self.readings[0].missing[0])]
+        return [*complete] or [(reading.tool, reading.missing[0]) for reading in near]
 
 
 class Requests:
@@ -29,129 +68,206 @@ class Requests:
         spells: whether the model can write a text.
     """
 
-    def __init__(self, tools: Sequence[DeclaredTool], spells: Callable[[str], bool]) -> None:
+    def __init__(self, tools: Sequence[DeclaredTool], spells: Spells) -> None:
+        self._tools, self._spells = list(tools), spells
         self._by_name = {tool.name: tool for tool in tools}
-        self._index, self._spells = FormIndex(tools), spells
+        self._reader = Reader(tools, spells)
+        self._cut = lru_cache(maxsize=256)(self._cut_at_joints)
+        self._requests = lru_cache(maxsize=64)(self._requests_of)
 
-    def likeness(self, asked: str) -> float:
-        """How like an example a turn is, or a part of it: 0 to 1."""
-        return self._index.likeness(asked)
+    def likeness(self, turn: str) -> float:
+        """How much of a turn, or of one request in it, the words of a tool explain: 0 to 1, `SURELY` or more where it
+        surely asks for a call."""
+        return max((_likeness(request) for request in self._requests(_last_line(turn))), default=0.0)
 
-    def likest(self, turn: str) -> str:
-        """The sentence of the example that a turn is likest; empty where it is like none."""
-        return self._index.likest(turn)
+    def examples_with_words_of(self, turn: str, tools: int = 1) -> list[str]:
+        """The sentences of examples that share a word with a turn, of so many tools that it is likeliest for."""
+        return self._reader.examples_with_words_of(turn[-_LONGEST:], tools)
+
+    def lists_values(self, turn: str) -> bool:
+        """Whether what a turn asks for has an argument with listed values: then "all" may be several calls."""
+        best = [request.best for request in self._requests(_last_line(turn)) if request.best]
+        return any((p.items or p).enum for reading in best for p in reading.tool.arguments.values())
+
+    def leans(self, asked: str) -> bool:
+        """Whether the last of the user's turns, a line each, names another value for what one before asks for."""
+        return any(request.leans for request in self._requests(asked))
 
     def forms(self, asked: str, made: Sequence[str] = ()) -> Forms:
-        """Forms that the next call may have; all of them where the conversation is like no example.
+        """What the next call may be; of every tool what is said for it where the conversation has none's words.
 
         Args:
             asked: the user's turns, a line each.
             made: calls that were made since the last of them.
         """
-        if calls := self._parsed(made):
-            left, last = self._left(asked, calls), _last_line(asked)
-            sure = any(_is_certain(form, schema, calls) for form, schema in left)
-            found = left if sure else complete_forms(self._with_schemas(self._index.nearest(last), asked)) or left
-        else:
-            found = complete_forms(self._near(asked))
-        # Words that no example has say nothing against a tool; it is still to hold what was said.
-        return found or self._with_schemas(self._index.forms, asked)
+        if _WITHOUT_BLANKS.search(_last_line(asked)):
+            return [(tool, tool.json_schema()) for tool in self._tools]
+        requests = self._requests(asked)
+        for request in (*self._unmet(requests, self._parsed(made)), *reversed(requests)):
+            if forms := request.forms():
+                return forms
+        every = Request(self._reader.readings_of_all(_last_line(asked)))
+        return every.forms()
 
     def more(self, asked: str, made: Sequence[str]) -> bool | None:
         """Whether the last turn surely asks for another call beside those that were made; None where only a model can
         say."""
-        calls, last = self._parsed(made), _last_line(asked)
-        if not calls or len(calls) < len(made) or self.likeness(last) < SURELY:
+        calls, last, requests = self._parsed(made), _last_line(asked), self._requests(asked)
+        if not calls or len(calls) < len(made) or not any(request.sure for request in requests):
             return None
-        left = self._left(asked, calls)
-        if not left:
-            # Where it has a joint at which no request was found, one call may not be all.
-            wanted = max(len(self._index.requests(last)), 2 if is_joined(last) else 1)
-            return False if len(calls) >= wanted else None
-        sure = any(_is_certain(form, schema, calls) for form, schema in left)
-        return True if sure and is_joined(last) else None
+        unmet = self._unmet(requests, calls)
+        if len(calls) + len(unmet) > len(requests):  # a call that is of none of them
+            return None
+        if unmet:
+            best = unmet[0].best
+            return True if best is not None and unmet[0].sure and not best.missing else None
+        # Where it has a joint at which no request was found, one call may not be all.
+        listed = any(isinstance(v, list) for r in requests if r.best for v in r.best.arguments.values())
+        wanted = max(len(requests), 2 if JOINT.search(last) and not listed else 1)
+        return False if len(calls) >= wanted else None
 
-    def leans_on(self, asked: str) -> Forms:
-        """Forms of the turn before for a last turn that is like no example and names another value for it."""
-        *earlier, last = asked.splitlines() or [""]
-        if not self._index.names_only(bare_value(last)) and self.likeness(bare_value(last)) >= NEAR:
-            return []
-        for turn in reversed(earlier):
-            request = self._index.requests(turn)[-1]
-            near = self._index.nearest(request, MOST_UNSURE, AS_NEAR_UNSURE)
-            found = [(form, follow_up_schema(form, request, last, self._spells)) for form in near]
-            if leaning := [(form, schema) for form, schema in found if schema is not None]:
-                return complete_forms(leaning)
-        return []
+    def _unmet(self, requests: Sequence[Request], calls: Sequence[Call]) -> list[Request]:
+        """Requests for which no call was made. A call of none of them was made for the first that has no other."""
+        unused, unmet = list(calls), list[Request]()
+        for request in requests:
+            met = next((call for call in unused if any(_is_call_of(r, *call) for r in request.readings)), None)
+            if met is None:
+                unmet.append(request)
+            else:
+                unused.remove(met)
+        return unmet[len(unused) :]
 
-    def _near(self, asked: str) -> Forms:
-        first = self._index.requests(_last_line(asked))[0]
-        if leaning := self.leans_on(asked):
-            return leaning
-        if self.likeness(first) >= SURELY:
-            return self._with_schemas(self._index.nearest(first), asked, first)
-        # It may be worded in another way: then it is about what it names.
-        near = self._index.nearest(first, MOST_UNSURE, AS_NEAR_UNSURE) or self._index.nearest(asked)
-        named = self._index.values_named(first)
-        told = [form for form in self._index.forms if form not in near and not named.isdisjoint(values_of_form(form))]
-        return self._with_schemas([*near, *told[:MOST_NEAR]], asked, first)
+    def _requests_of(self, asked: str) -> tuple[Request, ...]:
+        """What the last of some turns asks for, in order."""
+        before: Reading | None = None
+        found: list[Request] = []
+        for turn in [line for line in asked.splitlines() if line.strip()][-_TURNS:]:
+            found = []
+            for part in self._cut(turn[-_LONGEST:]):
+                found.append(self._request(part, before))
+                before = found[-1].best if found[-1].sure else before
+            if not any(request.sure for request in found):  # it may be one that lacks something, or is badly put
+                before = next((r.best for r in found if r.best and r.best.explained >= NEAR), before)
+        return tuple(found)
 
-    def _left(self, asked: str, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> Forms:
-        """What the last turn asks for beside some calls: the first of its requests that is not met. Of one for which a
-        call was made that form is left, with another value, lest after `lock the shed` it be unlocked."""
-        unused = list(calls)
-        for request in self._index.requests(_last_line(asked)) if calls else ():
-            near = complete_forms(self._with_schemas(self._index.nearest(request), asked, request, whole=True))
-            met = [call for call in unused if any(_is_call_of(form, schema, *call) for form, schema in near)]
-            met = met if is_joined(request) else met[:1]
-            for call in met:
-                unused.remove(call)
-            left = [(f, s if isinstance(s, str) else schema_without_calls(f, s, met)) for f, s in near]
-            if met:  # only of the forms that a call was made of, with another value
-                left = [now for now, was in zip(left, near, strict=True) if now[1] is not was[1]]
-                left = left if is_joined(request) else []
-            if found := [(form, schema) for form, schema in left if schema is not None]:
-                return found
-        return []
+    def _request(self, part: str, before: Reading | None) -> Request:
+        readings = self._reader.readings(part)
+        own = bool(readings) and readings[0].sure and readings[0].worded
+        if before is not None and (not own or readings[0].missing):
+            leaning = self._leaning(before, part)
+            if leaning is not None and not (own and leaning.missing):
+                return Request((leaning,), leans=True)
+        return Request(readings)
 
-    def _with_schemas(self, forms: Iterable[CallForm], asked: str, request: str = "", *, whole: bool = False) -> Forms:
-        return [(form, narrowed_schema(form, asked, self._spells, request, whole=whole)) for form in forms]
+    def _cut_at_joints(self, text: str) -> tuple[str, ...]:
+        """A turn cut where both sides ask for something, or where the one behind names other values for the one before,
+        at the best such joint first."""
+        cuts = [(worth, cut) for cut in _sides_of_joints(text) if (worth := self._worth_of_cut(cut)) > 0]
+        if not cuts:
+            return (text,)
+        _, (before, _, after) = max(cuts, key=lambda cut: cut[0])
+        return (*self._cut(before), *self._cut(after))
 
-    def _parsed(self, made: Sequence[str]) -> list[tuple[str, Mapping[str, Any]]]:
-        calls: list[tuple[str, Mapping[str, Any]]] = []
+    def _worth_of_cut(self, cut: tuple[str, str, str]) -> float:
+        before, _, after = cut
+        first, second = (next(iter(self._reader.readings(side)), None) for side in (before, after))
+        if first is None or first.missing or not first.sure:
+            return 0.0
+        whole = second is not None and second.sure and not second.missing and not self._goes_on(first, cut)
+        worth = _HALVES + min(first.explained, second.explained) if whole and second is not None else 0.0
+        if whole and second is not None and second.worded:
+            return worth
+        other = self._leaning(first, after)
+        if other is None or other.missing:
+            return worth
+        changed = [name for name in other.values if other.values[name] != first.values.get(name)]
+        texts = [name for name in changed if first.tool.arguments[name].free]
+        listed = [name for name in changed if first.tool.arguments[name].items]
+        return _SHARED if not texts and not listed and any(name in first.values for name in changed) else 0.0
+
+    def _goes_on(self, first: Reading, cut: tuple[str, str, str]) -> bool:
+        """Whether what stands behind a joint is said of the request before it: `book the hall at 11, for 90 minutes`,
+        `watch the garage and the garden`, `add bread, butter and jam to the list`."""
+        whole = next(iter(self._reader.readings("".join(cut))), None)
+        if whole is None or whole.tool is not first.tool:
+            return False
+        longer = [
+            n for n, v in whole.arguments.items() if isinstance(v, list) and len(v) > len(first.arguments.get(n, v))
+        ]
+        texts = [
+            (str(v), str(first.arguments.get(n, v))) for n, v in whole.arguments.items() if whole.tool.arguments[n].free
+        ]
+        listed = any(text.startswith(f"{begun}{cut[1]}") for text, begun in texts) and not begins_with_verb(cut[2])
+        return listed or bool(longer) or (cut[1].strip() == "," and whole.values.keys() > first.values.keys())
+
+    def _leaning(self, before: Reading, text: str) -> Reading | None:
+        """What a turn asks for that names other values for a request, or those that it lacks; None where it names
+        none."""
+        tool, bare = before.tool, bare_value(text)
+        if not bare or drops_request(bare):
+            return None
+        filled, commanded, tokens = self._reader.fill(tool, bare)
+        new = {name: values for name, values in filled.values.items() if not tool.arguments[name].free}
+        unknown = [
+            token
+            for place, token in enumerate(tokens)
+            if place not in filled.used
+            and token.is_word
+            and token.word not in FUNCTION_WORDS | VERBS
+            and token.word not in self._reader.by_name[tool.name].weights
+            and not is_number_said(token.text.lower())
+        ]
+        new |= {name: [value] for name, value in commanded.items() if name not in new}
+        if not new or len(unknown) > len(filled.used):
+            new = self._text_of_turn(before, text, bare)
+        values = {**before.values, **new}
+        if not new or values == before.values:
+            return None
+        return replace(before, values=values)
+
+    def _text_of_turn(self, before: Reading, text: str, bare: str) -> dict[str, list[Any]]:
+        """A turn that is a text as a whole: the one that a request lacks, or another one where it goes on with that."""
+        free = [name for name in before.tool.arguments if before.tool.arguments[name].free]
+        lacking = [name for name in before.missing[:1] if name in free]
+        names = lacking or [name for name in free if name in before.values and not before.missing and goes_on(text)]
+        fits = names and refuse_value(before.tool.arguments[names[0]], bare) is None and self._spells(bare)
+        return {names[0]: [bare]} if fits else {}
+
+    def _parsed(self, made: Sequence[str]) -> list[Call]:
+        calls: list[Call] = []
         for text in made:
             with suppress(ForgeError):  # of a tool that is not among these
                 calls.append(parse_call(text, self._by_name))
         return calls
 
 
-def complete_forms(forms: Forms) -> Forms:
-    """Of forms that a sentence is about alike those whose arguments it says, if there are any."""
-    return [(form, schema) for form, schema in forms if not isinstance(schema, str)] or forms
+def _likeness(request: Request) -> float:
+    explained = min(request.best.explained, 1.0) if request.best else 0.0
+    return max(explained, SURELY) if request.sure else min(explained, SURELY - 0.01)
 
 
-def _is_call_of(form: CallForm, schema: dict[str, Any] | str, name: str, arguments: Mapping[str, Any]) -> bool:
-    if isinstance(schema, str) or name != form.tool.name or arguments.keys() != schema["properties"].keys():
+def _is_call_of(reading: Reading, name: str, arguments: Mapping[str, Any]) -> bool:
+    if name != reading.tool.name or arguments.keys() != reading.values.keys():
         return False
-    return all(
-        arguments[key] in said["enum"] if "enum" in said else arguments[key] == said.get("const", arguments[key])
-        for key, said in schema["properties"].items()
-    )
+    return all(arguments[key] in values for key, values in reading.values.items())
 
 
-def _is_certain(form: CallForm, schema: dict[str, Any] | str, calls: Sequence[tuple[str, Mapping[str, Any]]]) -> bool:
-    """Whether what is left after some calls is surely asked for: its texts are known, and it is of another form than
-    they are or names another listed value."""
-    if isinstance(schema, str):
-        return False
-    said = {name: schema["properties"].get(name, {}).get("enum", ()) for name in form.slots}
-    if any(form.tool.arguments[name].free and len(said[name]) != 1 for name in form.slots):
-        return False
-    own = [arguments for name, arguments in calls if name == form.tool.name]
-    consts = [call for call in own if all(call.get(key) == value for key, value in form.arguments.items())]
-    named = [name for name in form.slots if form.tool.arguments[name].enum or form.tool.arguments[name].free]
-    return not consts or any(call.get(name) not in said[name] for name in named for call in consts if said[name])
+def _sides_of_joints(text: str) -> Iterator[tuple[str, str, str]]:
+    """What stands before, at and behind each joint."""
+    tokens = tokens_of(text)
+    numbers = [(tokens[q.first].start, tokens[q.end - 1].end) for q in quantities_of(tokens)]
+    for joint in list(JOINT.finditer(text))[-_PARTS:]:
+        before, after = text[: joint.start()], text[joint.end() :]
+        inside = any(start < joint.start() and joint.end() < end for start, end in numbers)  # a hundred and fifty
+        if before.strip() and after.strip() and not inside:
+            yield before, joint[0], after
+
+
+def begins_with_verb(text: str) -> bool:
+    """Whether a text begins with what is to be done."""
+    said = [token.word for token in tokens_of(text) if token.word not in FUNCTION_WORDS]
+    return bool(said) and said[0] in VERBS
 
 
 def _last_line(asked: str) -> str:
-    return "".join(asked.splitlines()[-1:])
+    return "".join(asked.splitlines()[-1:])[-_LONGEST:]

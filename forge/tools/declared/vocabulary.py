@@ -1,0 +1,190 @@
+"""Which words belong to which tool: those of its examples, its values and its description.
+
+A sentence is given to the tool whose words it has, each by how few of the tools have it (inverse document frequency;
+Manning, Raghavan and Schütze 2008, section 6.2). Single words find a tool by what people say of it in any order; whole
+phrasings find only the sentences that were thought of.
+"""
+
+from __future__ import annotations
+
+import difflib
+import math
+from collections import Counter, defaultdict
+from collections.abc import Iterator, Mapping, Sequence
+from functools import cached_property, lru_cache
+from string import Formatter
+from typing import Any
+
+from forge.tools.declared.schema import DeclaredTool, value_as_said
+from forge.tools.declared.tokens import (
+    ARTICLES,
+    FUNCTION_WORDS,
+    Token,
+    is_short_for_another,
+    stem_of,
+    stems_of,
+    tokens_of,
+)
+
+SLOT = "{}"  # stands for a slot beside another
+OF_DESCRIPTION, OF_FUNCTION = 0.7, 0.2  # weights of words of names and descriptions, of function words
+FEWEST_TOOLS = 10  # of fewer a word would say little, though a sentence may be about none of them
+MOST_TOKENS = 80  # of a sentence, the last ones
+_SHORTEST_MISTYPED, _ALIKE = 4, 0.75  # letters; twice those that two words share in order, of all their letters
+_OF_PERSONS = frozenset({"am", "are", "can", "i", "i'm", "is", "me", "my", "please", "us", "we", "will", "you", "your"})
+
+
+class ToolWords:
+    """Words of a tool.
+
+    Attributes:
+        tool: it.
+        of_examples: words of its examples.
+        before, after: for each slot the words that stand beside it there.
+        of_name: for each argument the words of its name and description.
+        commands: which arguments are the same whatever is said, and the sentences of examples that ask for these.
+    """
+
+    def __init__(self, tool: DeclaredTool) -> None:
+        self.tool = tool
+        self.before: dict[str, set[str]] = defaultdict(set)
+        self.after: dict[str, set[str]] = defaultdict(set)
+        self.of_examples: set[str] = set()
+        commands: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+        for example in tool.examples:
+            self._read_example(example.say)
+            commands.setdefault(repr(sorted(example.arguments.items())), (example.arguments, []))[1].append(example.say)
+        self.commands = list(commands.values())
+        self.of_name = {
+            name: set(stems_of(f"{_plain(name)} {parameter.description}")) - FUNCTION_WORDS
+            for name, parameter in tool.arguments.items()
+        }
+
+    def _read_example(self, say: str) -> None:
+        parts: list[str | tuple[str]] = []
+        for literal, slot, *_ in Formatter().parse(say):
+            parts += stems_of(literal)
+            parts += [] if slot is None else [(slot,)]
+        self.of_examples |= {part for part in parts if isinstance(part, str)}
+        for place, part in enumerate(parts):
+            if isinstance(part, tuple):
+                behind_article = (
+                    place > 1 and parts[place - 1] in ARTICLES
+                )  # `about the {label}`: both words lead to it
+                before = parts[max(0, place - 1 - behind_article) : place]
+                self.before[part[0]] |= {word for word in before if isinstance(word, str)}
+                self.after[part[0]] |= set(map(_word_or_slot, parts[place + 1 : place + 2]))
+
+    @cached_property
+    def values(self) -> dict[str, list[tuple[Any, list[tuple[str, ...]]]]]:
+        """For each argument the values that are listed for it, each with its name and the words for it, as stems; true
+        and false have words alone."""
+        found = {}
+        for name, parameter in self.tool.arguments.items():
+            item = parameter.items or parameter
+            listed = (True, False) if item.type == "boolean" else item.enum or self.tool.listed_with_words(name)
+            own = [] if item.type == "boolean" else [value_as_said]
+            said = [(v, [*(say(v) for say in own), *self.tool.synonyms_for(v)]) for v in listed]
+            found[name] = [(value, [stems for text in texts if (stems := stems_of(text))]) for value, texts in said]
+        return found
+
+    @cached_property
+    def weights(self) -> dict[str, float]:
+        """All its words, with what one of them says of it: 0 to 1."""
+        told = " ".join([_plain(self.tool.name), self.tool.description, *map(_plain, self.tool.arguments)])
+        of_values = {w for values in self.values.values() for _, names in values for words in names for w in words}
+        return dict.fromkeys(stems_of(told), OF_DESCRIPTION) | dict.fromkeys(self.of_examples | of_values, 1.0)
+
+    @cached_property
+    def sentences(self) -> frozenset[str]:
+        """Texts that are whole sentences, as messages are, not names of things: those whose listed values speak of a
+        person, or are drawn as sentences."""
+        listed = self.tool.values.items()
+        return frozenset(
+            name
+            for name, values in listed
+            if values == "sentence"
+            or (not isinstance(values, str) and any(_OF_PERSONS & set(str(v).lower().split()) for v in values))
+        )
+
+    def texts(self) -> Iterator[str]:
+        """All texts that its words stand in."""
+        yield from (_plain(self.tool.name), self.tool.description, *map(_plain, self.tool.arguments))
+        yield from ("".join(f"{literal} " for literal, *_ in Formatter().parse(e.say)) for e in self.tool.examples)
+        for name in self.values:
+            parameter = self.tool.arguments[name]
+            yield from map(value_as_said, (parameter.items or parameter).enum or self.tool.listed_with_words(name))
+        yield from (words for synonyms in self.tool.synonyms.values() for words in synonyms)
+
+
+class Vocabulary:
+    """Words of some tools."""
+
+    def __init__(self, tools: Sequence[DeclaredTool]) -> None:
+        self.tools = [ToolWords(tool) for tool in tools]
+        having = Counter(word for tool in self.tools for word in tool.weights)
+        number = max(len(self.tools), FEWEST_TOOLS) + 0.5
+        self._unknown = math.log(number)
+        self._weights = {word: math.log(number / count) for word, count in having.items()}
+        spelled = {
+            token.text.lower(): token.word
+            for tool in self.tools
+            for text in tool.texts()
+            for token in tokens_of(text)
+            if token.is_word and len(token.text) >= _SHORTEST_MISTYPED and token.word not in FUNCTION_WORDS
+        }
+        self._by_letter: dict[str, dict[str, str]] = defaultdict(dict)
+        for spelling, word in spelled.items():
+            self._by_letter[spelling[0]][spelling] = word
+        self._known = lru_cache(maxsize=4096)(self._known_word)
+
+    def tokens(self, text: str) -> tuple[Token, ...]:
+        """The tokens of a sentence, with words that are mistyped or cut short as the tools have them."""
+        return tuple(Token(t.text, t.start, t.end, self._known(t.text)) for t in tokens_of(text)[-MOST_TOKENS:])
+
+    def _known_word(self, text: str) -> str:
+        word, spelled = stem_of(text), text.lower()
+        if word in self._weights or word in FUNCTION_WORDS or is_short_for_another(text):
+            return word
+        if not text[0].isalpha() or len(text) < _SHORTEST_MISTYPED:
+            return word
+        # The first letter is rarely wrong, but may have changed places with the second.
+        known = self._by_letter[spelled[0]]
+        swapped = self._by_letter[spelled[1]].get(spelled[1] + spelled[0] + spelled[2:])
+        if swapped is not None:
+            return swapped
+        alike = [other for other in known if _may_be_meant(other, spelled)]
+        if near := difflib.get_close_matches(spelled, alike, n=1, cutoff=_ALIKE):
+            return known[near[0]]
+        begun = {known[other] for other in known if other.startswith(spelled)}
+        return begun.pop() if len(begun) == 1 else word
+
+    def weight(self, word: str) -> float:
+        """How much a word says of which tool is meant."""
+        return (OF_FUNCTION if word in FUNCTION_WORDS else 1.0) * self._weights.get(word, self._unknown)
+
+    def scores(self, tokens: Sequence[Token]) -> list[tuple[ToolWords, float]]:
+        """The tools that a sentence has words of, each with how much these say, the best first."""
+        said = dict.fromkeys(token.word for token in tokens)
+        found = [(tool, math.fsum(tool.weights.get(w, 0.0) * self.weight(w) for w in said)) for tool in self.tools]
+        return sorted(((tool, score) for tool, score in found if score > 0), key=lambda pair: -pair[1])
+
+    def whole(self, tokens: Sequence[Token]) -> float:
+        """What all words of a sentence say together."""
+        return math.fsum(self.weight(w) for w in dict.fromkeys(token.word for token in tokens if token.is_word))
+
+
+def _may_be_meant(known: str, spelled: str) -> bool:
+    """Of words as short as `mean` one letter is another word: there only letters that changed places, or one more or
+    less, are a typo."""
+    if len(known) != len(spelled):
+        return abs(len(known) - len(spelled)) == 1
+    return len(spelled) > _SHORTEST_MISTYPED or sorted(known) == sorted(spelled)
+
+
+def _word_or_slot(part: str | tuple[str]) -> str:
+    return part if isinstance(part, str) else SLOT
+
+
+def _plain(name: str) -> str:
+    return name.replace("_", " ").replace("-", " ")

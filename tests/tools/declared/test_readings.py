@@ -1,0 +1,193 @@
+"""What a sentence says for the arguments of a tool."""
+
+from __future__ import annotations
+
+import math
+from typing import Any
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from forge.tools.declared.filling import fill_arguments
+from forge.tools.declared.quantities import quantities_of
+from forge.tools.declared.readings import Reader, commanded_arguments
+from forge.tools.declared.schema import DeclaredTool
+from forge.tools.declared.tokens import stems_of, tokens_of
+from forge.tools.declared.turns import JOINT, bare_value, drops_request, goes_on
+from forge.tools.declared.vocabulary import ToolWords, Vocabulary
+from forge.tools.drawing import number_in_words
+
+LIGHT = DeclaredTool.model_validate(
+    {
+        "name": "set_light",
+        "description": "Set how bright a light is.",
+        "parameters": {
+            "properties": {
+                "name": {"type": "string", "enum": ["kitchen light", "hall light", "desk lamp"]},
+                "brightness": {"type": "integer", "minimum": 0, "maximum": 100},
+                "warmth": {"type": "number", "minimum": -10, "maximum": 10},
+                "minutes": {"type": "integer", "minimum": 1, "maximum": 600},
+                "label": {"type": "string", "maxLength": 30},
+                "zones": {"type": "array", "items": {"type": "string", "enum": ["ground floor", "garage"]}},
+            },
+            "required": ["name"],
+        },
+        "synonyms": {"desk lamp": ["work light"]},
+        "examples": [
+            {"say": "turn off the {name}", "arguments": {"brightness": 0}},
+            {"say": "turn on the {name}", "arguments": {"brightness": 100}},
+            {"say": "dim the {name}", "arguments": {"brightness": 30}},
+            "set the {name} to {brightness} percent",
+            "make the {name} {warmth} warm",
+            "the {name} on for {minutes} minutes",
+            "light the {name} and call that {label}",
+            "light in the {zones}",
+        ],
+    }
+)
+NOTE = DeclaredTool.model_validate(
+    {
+        "name": "note",
+        "description": "Write something down.",
+        "parameters": {"properties": {"text": {"type": "string"}}, "required": ["text"]},
+        "values": {"text": ["call me when you are there", "we need milk"]},
+        "examples": ["note that {text}", "write down {text}", "note: {text}"],
+    }
+)
+
+
+def said_for(text: str, tool: DeclaredTool = LIGHT) -> dict[str, list[Any]]:
+    """Values that a text says for a tool's arguments."""
+    return fill_arguments(ToolWords(tool), text, Vocabulary([tool]).tokens(text), lambda value: "ß" not in value).values
+
+
+def test_words_are_compared_without_endings_and_units_in_one_spelling() -> None:
+    assert stems_of("labelled Lattes, 5 MINS; 20%") == stems_of("label latte, 5 minutes; 20 percent")
+    assert stems_of("the butcher’s") == stems_of("the butcher")
+    assert [token.text for token in tokens_of("2h 15min 20.5° don't")] == ["2", "h", "15", "min", "20.5", "°", "don't"]
+    assert stems_of("Straße naïve") == ("straße", "naïve")
+
+
+@given(st.integers(0, 999))
+def test_numbers_in_words_are_read(number: int) -> None:
+    hundreds, rest = divmod(number, 100)
+    words = [f"{number_in_words(hundreds)} hundred"] if hundreds else []
+    words += [number_in_words(rest)] if rest or not hundreds else []
+    (found,) = quantities_of(tokens_of(f"set it to {' and '.join(words)} percent"))
+    assert found.value == number
+
+
+@pytest.mark.parametrize(
+    ("text", "values"),
+    [
+        ("between 10-20", [10, 20]),
+        ("-5 or minus 7 or 3-4", [-5, -7, 3, 4]),
+        ("1,000,000 and 1,5 and 2.25", [1000000, 1.5, 2.25]),
+        ("a hundred and fifty, a dozen", [150, 12]),
+        ("half an hour or an hour", [0.5, 1]),
+        ("a quarter of an hour", [0.25]),
+        ("forty-five, forty five, forty", [45, 45, 40]),
+        ("no number at all, a hall", []),
+    ],
+)
+def test_numbers_are_read_as_they_are_written(text: str, values: list[float]) -> None:
+    assert [quantity.value for quantity in quantities_of(tokens_of(text))] == values
+
+
+def test_a_number_that_is_none_is_read_as_no_other() -> None:
+    assert [math.isnan(q.value) for q in quantities_of(tokens_of("1.2.3 and 99999999999999999999"))] == [True, True]
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("the hall light to 45", {"name": ["hall light"], "brightness": [45]}),
+        ("the light in the hall at half", {"name": ["hall light"], "brightness": [50]}),
+        (
+            "45 percent for the ktichen light, 20 minutes",
+            {"name": ["kitchen light"], "brightness": [45], "minutes": [20]},
+        ),
+        ("the work light on for two hours", {"name": ["desk lamp"], "minutes": [120]}),
+        ("hall light -2.5 warm", {"name": ["hall light"], "warmth": [-2.5]}),
+        ("light in the garage and the ground floor", {"zones": [["garage", "ground floor"]]}),
+        ("the hall light and the desk lamp", {"name": ["hall light", "desk lamp"]}),
+        ("hall light to 250 percent", {"name": ["hall light"]}),
+        ("turn on the disco ball", {}),
+    ],
+)
+def test_values_are_those_that_were_said(text: str, wanted: dict[str, list[Any]]) -> None:
+    assert said_for(text) == wanted
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("note that the train is late", "the train is late"),
+        ("could you write down call me when you are free, please", "call me when you are free"),
+        ('write "oat milk, two" down', "oat milk, two"),
+        ("note: I'm late", "I'm late"),
+        ("note something", None),
+    ],
+)
+def test_a_text_is_what_the_tools_words_do_not_explain(text: str, wanted: str | None) -> None:
+    assert said_for(text, NOTE).get("text", [None])[0] == wanted
+
+
+def test_what_the_model_cannot_spell_is_no_value() -> None:
+    assert "text" not in said_for("note: Gruß", NOTE)
+
+
+def test_a_text_that_is_not_required_is_taken_where_words_lead_to_it() -> None:
+    assert said_for("light the hall light and call it cosy evening")["label"] == ["cosy evening"]
+    assert "label" not in said_for("light the hall light when the cat comes home")
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("turn off the hall light", {"brightness": 0}),
+        ("hall light off", {"brightness": 0}),
+        ("switch the desk lamp on", {"brightness": 100}),
+        ("the hall light dimmed", {"brightness": 30}),
+        ("turn the hall light to 40", {}),
+        ("the hall light", {}),
+    ],
+)
+def test_what_a_command_says_without_a_slot(text: str, wanted: dict[str, Any]) -> None:
+    words, tokens = ToolWords(LIGHT), Vocabulary([LIGHT]).tokens(text)
+    assert commanded_arguments(words, tokens, fill_arguments(words, text, tokens, bool)) == wanted
+
+
+def test_a_sentence_is_for_the_tool_whose_words_it_has() -> None:
+    reader = Reader([LIGHT, NOTE], bool)
+    best = reader.readings("please get that down in writing, we need eggs")[0]
+    assert best.tool is NOTE
+    best = reader.readings("in the hall it should be 40 bright")[0]
+    assert (best.tool.name, best.arguments) == ("set_light", {"name": "hall light", "brightness": 40})
+    assert best.schema()["properties"]["brightness"] == {"enum": [40], "type": "integer"}
+    assert reader.readings("xyzzy") == ()
+    assert reader.readings("make it brighter")[0].missing == ["name"]
+
+
+@pytest.mark.parametrize(
+    ("said", "bare", "on", "dropped"),
+    [
+        ("and the hall one, please", "the hall one", True, False),
+        ("The kitchen too!", "The kitchen", True, False),
+        ("what about low?", "low", True, False),
+        ("Same for the garage one.", "the garage one", True, False),
+        ("'zodi muro'.", "zodi muro", True, False),
+        ("turn it off", "turn it off", False, False),
+        ("something", "", False, False),
+        ("never mind", "never mind", False, True),
+        ("thanks", "thanks", False, True),
+        ("", "", False, False),
+    ],
+)
+def test_turns_go_on_with_others_or_end(said: str, bare: str, on: bool, dropped: bool) -> None:
+    assert (bare_value(said), goes_on(said), drops_request(said)) == (bare, on, dropped)
+
+
+def test_joints_are_found_in_linear_time() -> None:
+    assert len(list(JOINT.finditer("a, then b and c; d. e" + " and" * 5000))) > 4
