@@ -78,6 +78,11 @@ class _Row:
     last: float = 0.0
     call_score: float = 0.0
 
+    @property
+    def says_nothing(self) -> bool:
+        """Whether an answer that ended now would be empty."""
+        return self.call is None and self.thought is None and not self.answer
+
 
 class _Decoder:
     """What every row of one call shares."""
@@ -110,6 +115,8 @@ class _Decoder:
         logits[:, [ID["pad"], *self.banned]] = -torch.inf
         if spent := [i for i, row in enumerate(rows) if row.silent or len(row.out.calls) >= MAX_CALLS]:
             logits[spent, ID["call"]] = -torch.inf
+        if mute := [i for i, row in enumerate(rows) if self.rules is not None and row.says_nothing]:
+            logits[mute, ID["end"]] = -torch.inf
         chosen = self._draw(logits)
         if self.rules is not None:
             self._mend(chosen, logits, rows)

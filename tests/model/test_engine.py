@@ -235,6 +235,22 @@ def test_a_question_that_plainly_needs_a_call_or_none_is_answered_so(wanted: boo
         assert [answer.ids for answer in made] == [answer.ids for answer in _answers_to_hello(CallRules())]
 
 
+def test_an_answer_that_follows_rules_does_not_end_before_it_begins(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw = engine._Decoder._draw
+
+    def ends(self: Any, logits: torch.Tensor) -> torch.Tensor:  # as a model does that would say nothing
+        logits[:, ID["end"]] += 100.0
+        return draw(self, logits)
+
+    monkeypatch.setattr(engine._Decoder, "_draw", ends)
+    tokenizer, model = tiny_tokenizer(), _model()
+    prompt = [ID["user"], *tokenize_text(tokenizer, "hello"), ID["assistant"]]
+    settings: dict[str, Any] = {"tokenizer": tokenizer, "execute": lambda call: "1"}
+    (ruled,) = generate(model, [prompt], max_new_tokens=12, rules=CallRules(_Wants(False)), **settings)  # type: ignore[arg-type]
+    (free,) = generate(model, [prompt], max_new_tokens=12, **settings)
+    assert (len(ruled.ids), ruled.finished, free.ids) == (2, True, [ID["end"]])
+
+
 @pytest.mark.parametrize("before", [[ID[PERSONAS[0]]], [ID["system"], 60]])
 def test_a_question_under_a_prompt_or_a_handle_is_left_to_the_model(before: list[int]) -> None:
     grammar = _Wants(True)
