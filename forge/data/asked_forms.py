@@ -21,6 +21,7 @@ from forge.data.talk import TALK
 from forge.tools.builtin import TOOLS
 from forge.tools.declaration import Intent
 from forge.tools.declared.requests import Requests
+from forge.tools.declared.turns import is_otherwise
 from forge.tools.likeness import NAME, NUMBER, PhrasingIndex, likeness_tokens
 from forge.tools.said import MARKS, numbers_as_written
 from forge.tools.words import is_number_said, words_nearly_said, words_of_text, words_said
@@ -210,18 +211,22 @@ def asks_for_own_call(requests: Requests, asked: str) -> bool | None:
     these, and not less than it is like phrasings of built-in tools, or leans on a turn that is; no where it begins by
     saying that nothing is wanted. None where only a model can say, as with questions, "all" and "except"."""
     *earlier, last = asked.splitlines() or [""]
-    like = requests.likeness(last)
     if earlier and requests.leans(asked):
-        return True if requests.likeness(earlier[-1]) >= SURELY and not NOT_WANTED.search(last) else None
+        states = is_otherwise(requests.without_texts(last), [], asks=False)
+        due = not states and requests.leans_plainly(asked) and asks_for_own_call(requests, "\n".join(earlier))
+        return True if due else None
+    like, likest = requests.likeness(last), requests.examples_with_words_of(last)
     if like < SURELY or (_OF_MANY.search(last) and requests.lists_values(last)) or not last.isascii():
         return None
     if _UNWANTED.search(last):
         return None if any(map(NOT_WANTED.search, requests.examples_with_words_of(last, MOST))) else False
-    asks = (_QUESTION.search(last) or last.rstrip().endswith("?")) and not _POLITE.search(last)
-    likest = requests.examples_with_words_of(last)
-    if asks and not any(_QUESTION.search(say) or say.endswith("?") for say in likest):
+    asks = bool(_QUESTION.search(last)) or last.rstrip().endswith("?")
+    polite = _POLITE.search(last) is not None
+    if asks and not polite and not any(_QUESTION.search(say) or say.endswith("?") for say in likest):
         return None
-    return True if like >= learned_asked_forms().most_like(last) and not NOT_WANTED.search(last) else None
+    if is_otherwise(requests.without_texts(last), likest, asks=asks and not polite):
+        return None
+    return True if like >= learned_asked_forms().most_like(last) else None
 
 
 def asks_for_call(text: str) -> bool | None:

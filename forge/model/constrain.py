@@ -32,6 +32,7 @@ from forge.data.asked_forms import (
 from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
 from forge.errors import ForgeError
+from forge.tools.builtin import TOOLS
 from forge.tools.declared.requests import NEAR, Forms, Requests
 from forge.tools.declared.schema import DeclaredTool, Parameter
 from forge.tools.said import CONSTANTS, digits_said
@@ -52,6 +53,7 @@ _NEGATED_CLASS = re.compile(r"\\[DWS]")
 _PRINTABLE_ASCII = {"pattern": "^[ -~]*$"}
 
 
+_BUILT_IN = frozenset(tool.name for tool in TOOLS)
 WordsOfCall = Callable[[str, str], CallWords | None]
 
 
@@ -181,7 +183,8 @@ class CallGrammar:
                 raise ForgeError(f"{tool.name}: its calls cannot be held to its schema: {_one_line_of(fault)}")
         self._tools, self._tokenizer, self._spelled, self._words = tuple(tools), tokenizer, spelled, words
         self._by_name = {tool.name: tool for tool in tools}
-        self._requests = Requests([tool for tool in tools if tool.narrows], self._spells)
+        own = [tool for tool in tools if tool.narrows or tool.name not in _BUILT_IN]
+        self._requests = Requests(own, self._spells)
         self._starts: dict[tuple[str, ...], LLMatcher] = {}
         if self._start(self.names).is_error():
             raise ForgeError(f"no grammar of {len(tools)} tools: {_one_line_of(self._start(self.names).get_error())}")

@@ -15,6 +15,7 @@ from forge.tools import Toolbox
 from forge.tools.builtin import TOOLS
 from forge.tools.declared.reading import read_tools_file
 from forge.tools.declared.requests import Requests
+from forge.tools.declared.schema import DeclaredTool
 from forge.tools.said import numbers_as_written
 
 BY_NAME = {tool.name: tool for tool in TOOLS}
@@ -243,3 +244,45 @@ HOME = Path(__file__).resolve().parents[2] / "examples" / "home" / "tools.yaml"
 )
 def test_a_call_of_an_own_tool_is_due_where_its_examples_say_so(asked: str, wanted: bool | None) -> None:
     assert asks_for_own_call(Requests(read_tools_file(HOME).tools, bool), asked) is wanted
+
+
+@pytest.mark.parametrize(
+    "asked",
+    [
+        "you must not lock the shed",
+        "I can't turn off the hall light",
+        "I locked the shed",
+        "the shed is locked",
+        "thanks for locking the shed",
+        "tell me if the shed is locked",
+        "could you explain how to lock the front door?",
+        "she said turn the hall light on",
+        "turn the hall light on unless the porch light is on",
+        "lock the shed or the garage door",
+        "lock the shed, actually no",
+        "stop dimming the hall light",
+        "is the front door locked?\nand the shed?",
+        "do not lock the shed\nthe garden gate",
+        "set the hall light to 30 percent\nwhat is 17 percent of 230?",
+        "set the hall light to 30 percent\nI paid 40 percent of that",
+        "set the hall light to 30 percent\nthe desk lamp is broken",
+        "set the hall light to 30 percent\nwho made the desk lamp",
+        "set the hall light to 30 percent\nleave the desk lamp alone",
+        "set the hall light to 30 percent\nanything but the desk lamp",
+        "240 minutes = ? hours",
+        "1 000 times 45",
+        "hall light",
+    ],
+)
+def test_a_call_that_may_not_be_wanted_is_left_to_the_model(asked: str) -> None:
+    assert asks_for_own_call(Requests(read_tools_file(HOME).tools, bool), asked) is not True
+
+
+def test_a_tool_that_nothing_is_known_of_may_be_the_one_that_is_meant() -> None:
+    doors = {"properties": {"door": {"type": "string", "enum": ["front door", "garage"]}}, "required": ["door"]}
+    opens = {"name": "open_door", "parameters": doors, "examples": ["open the {door}", "let me in at the {door}"]}
+    locks = {"name": "lock_door", "description": "Lock a door.", "parameters": doors}
+    requests = Requests([DeclaredTool.model_validate(tool) for tool in (opens, locks)], bool)
+    assert asks_for_own_call(requests, "open the garage") is True
+    assert asks_for_own_call(requests, "lock the front door") is not True
+    assert {tool.name for tool, _ in requests.forms("lock the front door")} >= {"lock_door"}

@@ -6,15 +6,24 @@ import math
 import re
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass
 from functools import lru_cache
 from string import Formatter
 from typing import Any
 
-from forge.tools.declared.filling import Filled, Spells, fill_arguments, missing_arguments
+from forge.tools.declared.filling import (
+    Filled,
+    Mention,
+    Spells,
+    fill_arguments,
+    longest_mentions,
+    mentions_of,
+    missing_arguments,
+)
 from forge.tools.declared.quantities import quantities_of
 from forge.tools.declared.schema import DeclaredTool, Parameter
-from forge.tools.declared.tokens import FUNCTION_WORDS, PARTICLES, Token, stems_of
+from forge.tools.declared.tokens import ARTICLES, FUNCTION_WORDS, PARTICLES, UNDOING, UNITS, Token, stems_of
+from forge.tools.declared.turns import quoted_spans
 from forge.tools.declared.vocabulary import ToolWords, Vocabulary
 
 MOST_READINGS = 4
@@ -23,9 +32,11 @@ AS_LIKELY = 0.85  # share of the best score from which another tool is as likely
 # Shares from which a tool whose arguments are all said comes before the best one, of which something is missing: where
 # that one's words were said, and where it has only values in common with the sentence.
 _ALL_SAID, _MAY_BE = 0.75, 0.5
-_SURE, _NAMES = 2.8, 1.2  # scores; the second of what a sentence names a value with that few tools have
-_PARTLY_EXPLAINED, _MOSTLY_EXPLAINED, _WELL_EXPLAINED = 0.25, 0.5, 0.75  # shares of what a sentence says
+_SURE, _NAMES = 2.8, 1.8  # scores; the second of what a sentence names a value with that few tools have
+_PARTLY_EXPLAINED, _MOSTLY_EXPLAINED, _WELL_EXPLAINED = 0.25, 0.55, 0.75  # shares of what a sentence says
 _FUNCTION, _ALSO_PLAIN = 0.3, 0.4  # weights of words of a command: function words, those that other sentences have too
+# What stands between things that are named one by one.
+_BETWEEN = ARTICLES | {",", "&", "and", "then", "plus", "also"}
 _COMMANDED = 0.5  # share of an example's words from which it is meant
 
 
@@ -34,30 +45,36 @@ class Reading:
     """A request.
 
     Attributes:
-        tool: what it asks for.
+        words: of the tool that it asks for.
         values: of each argument that is said, the likeliest first; what is the same whatever is said among them.
         score: how much its words say of the tool. explained: their share of all that the sentence says: 0 to 1.
         worded: whether any of the words is of the tool's examples or description, not only of values.
         used: how many tokens say values.
+        contrary: whether the sentence takes something back, of which the tool knows nothing.
     """
 
-    tool: DeclaredTool
+    words: ToolWords
     values: Mapping[str, list[Any]]
     score: float = 0.0
     explained: float = 0.0
     worded: bool = False
     used: int = 0
-    commanded: frozenset[str] = field(default=frozenset())
+    contrary: bool = False
+
+    @property
+    def tool(self) -> DeclaredTool:
+        """What it asks for."""
+        return self.words.tool
 
     @property
     def missing(self) -> list[str]:
         """Required arguments of which nothing is said."""
-        return missing_arguments(self.tool, self.values)
+        return missing_arguments(self.words, self.values) if self.tool.narrows else []
 
     @property
     def sure(self) -> bool:
         """Whether the sentence surely asks for this."""
-        if not self.worded and (self.missing or self.score < _NAMES):
+        if self.contrary or not self.tool.narrows or (not self.worded and (self.missing or self.score < _NAMES)):
             return False
         whole = self.worded and not self.missing
         enough = self.explained >= (_MOSTLY_EXPLAINED if self.missing else _PARTLY_EXPLAINED)
@@ -69,10 +86,17 @@ class Reading:
         return {name: self.values[name][0] for name in self.tool.arguments if name in self.values}
 
     def schema(self) -> dict[str, Any]:
-        """The schema of the arguments with no values but these."""
-        schema, names = self.tool.json_schema(), [name for name in self.tool.arguments if name in self.values]
-        known = {name: _one_of(self.values[name], self.tool.arguments[name]) for name in names}
-        return {**schema, "properties": known, "required": names}
+        """The schema of the arguments with no values but these; any of those that no sentence could say, and of a tool
+        that is not narrowed."""
+        schema, known = self.tool.json_schema(), dict[str, Any]()
+        if not self.tool.narrows:
+            return schema
+        for name, parameter in self.tool.arguments.items():
+            if name in self.values:
+                known[name] = _one_of(self.values[name], parameter)
+            elif name in self.tool.required:
+                known[name] = schema["properties"][name]
+        return {**schema, "properties": known, "required": list(known)}
 
 
 class Reader:
@@ -91,8 +115,11 @@ class Reader:
         """What a sentence may ask for, the likeliest first: a tool whose words it has, with all that it requires, comes
         before one of which something is missing or whose values alone are named. None where it has no tool's words."""
         tokens = self.vocabulary.tokens(text)
-        scored = self.vocabulary.scores(tokens)[:MOST_READINGS]
-        whole = self.vocabulary.whole(tokens)
+        spans = quoted_spans(text)
+        outside = [t for t in tokens if not any(start <= t.start and t.end <= end for start, end in spans)]
+        outside = outside if any(token.is_word for token in outside) else list(tokens)
+        scored = self.vocabulary.scores(outside)[:MOST_READINGS]
+        whole = self.vocabulary.whole(outside)
         found = [self._read(words, score, whole, text, tokens) for words, score in scored]
         if not found:
             return ()
@@ -109,6 +136,24 @@ class Reader:
         tokens = self.vocabulary.tokens(text)
         return tuple(self._read(words, 0.0, 1.0, text, tokens) for words in self.vocabulary.tools)
 
+    def one_by_one(self, text: str) -> list[str]:
+        """A sentence that names several values of one argument as one for each: `mute the hall and the bath`. None where
+        it names none so, or may order different things of them."""
+        readings, tokens = self.readings(text), self.vocabulary.tokens(text)
+        said = {token.text.lower() for token in tokens}
+        if not readings or {"on", "off"} <= said or {"up", "down"} <= said or "or" in said:
+            return []
+        words = readings[0].words
+        single = [name for name, p in words.tool.arguments.items() if not p.items and name in readings[0].values]
+        for name in single:
+            mentions = longest_mentions(sorted(mentions_of(words, name, tokens), key=lambda m: m.first))
+            run = _enumerated(list({m.first: m for m in mentions}.values()), tokens)
+            if len({mention.value for mention in run}) > 1:
+                start, end = tokens[run[0].first].start, tokens[run[-1].end - 1].end
+                named = [text[tokens[m.first].start : tokens[m.end - 1].end] for m in run]
+                return [f"{text[:start]}{value}{text[end:]}" for value in named]
+        return []
+
     def examples_with_words_of(self, text: str, tools: int) -> list[str]:
         """The sentences of examples that share a word with a sentence, of so many of the likeliest tools."""
         said = {token.word for token in self.vocabulary.tokens(text)}
@@ -116,20 +161,21 @@ class Reader:
         return [say for say in says if not said.isdisjoint(_literal(say))]
 
     def _read(self, words: ToolWords, score: float, whole: float, text: str, tokens: Sequence[Token]) -> Reading:
+        if not words.tool.narrows:
+            return Reading(words, {}, score, score / max(whole, score, 1e-9), worded=True)
         filled = fill_arguments(words, text, tokens, self._spells)
         commanded = commanded_arguments(words, tokens, filled)
         rest = {token.word for place, token in enumerate(tokens) if token.is_word and place not in filled.used}
-        worded = bool(commanded) or any(word in words.weights for word in rest - FUNCTION_WORDS)
-        said = {
-            tokens[place].word for place in filled.used | filled.led if tokens[place].is_word
-        } - words.weights.keys()
-        explained = score / max(whole - math.fsum(map(self.vocabulary.weight, sorted(said))), score, 1e-9)
+        worded = bool(commanded) or any(word in words.weights for word in rest - FUNCTION_WORDS - UNITS)
+        places = [place for place in filled.used | filled.led if tokens[place].is_word]
+        known = {tokens[place].word for place in places} - words.weights.keys()
+        explained = score / max(whole - math.fsum(map(self.vocabulary.weight, sorted(known))), score, 1e-9)
         values = {**filled.values, **{name: [value] for name, value in commanded.items()}}
-        idle = len([q for q in quantities_of(tokens) if not q.unsure and filled.used.isdisjoint(range(q.first, q.end))])
-        score = (
-            max(score - _IDLE_NUMBER * idle, 0.0) if not any(p.free for p in words.tool.arguments.values()) else score
-        )
-        return Reading(words.tool, values, score, explained, worded, len(filled.used), frozenset(commanded))
+        idle = [q for q in quantities_of(tokens) if not q.unsure and filled.used.isdisjoint(range(q.first, q.end))]
+        if not any(parameter.free for parameter in words.tool.arguments.values()):
+            score = max(score - _IDLE_NUMBER * len(idle), 0.0)
+        contrary = bool(rest & UNDOING - words.weights.keys())
+        return Reading(words, values, score, explained, worded, len(filled.used), contrary)
 
     def fill(self, tool: DeclaredTool, text: str) -> tuple[Filled, Mapping[str, Any], tuple[Token, ...]]:
         """What a sentence says for a tool's arguments, which ones its words command, and its tokens."""
@@ -170,6 +216,19 @@ def _literal(say: str) -> frozenset[str]:
     """Words of an example beside its slots."""
     found = stems_of(" ".join(literal for literal, *_ in Formatter().parse(say)))
     return frozenset(word for word in found if re.match(r"\w", word))
+
+
+def _enumerated(mentions: Sequence[Mention], tokens: Sequence[Token]) -> list[Mention]:
+    """The first mentions between which nothing stands but commas, `and` and articles."""
+    run: list[Mention] = []
+    for mention in mentions:
+        between = [token.word for token in tokens[run[-1].end : mention.first]] if run else []
+        if run and not set(between) <= _BETWEEN:
+            if len(run) > 1:
+                break
+            run = []
+        run.append(mention)
+    return run
 
 
 def _one_of(values: list[Any], parameter: Parameter) -> dict[str, Any]:

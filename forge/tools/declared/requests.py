@@ -19,14 +19,16 @@ from forge.tools.declared.filling import Spells
 from forge.tools.declared.quantities import quantities_of
 from forge.tools.declared.readings import AS_LIKELY, Reader, Reading
 from forge.tools.declared.schema import DeclaredTool, refuse_value
-from forge.tools.declared.tokens import FUNCTION_WORDS, VERBS, tokens_of
-from forge.tools.declared.turns import JOINT, bare_value, drops_request, goes_on
+from forge.tools.declared.tokens import FUNCTION_WORDS, PRONOUNS, VERBS, Token, tokens_of
+from forge.tools.declared.turns import JOINT, bare_value, drops_request, goes_on, quoted_spans
 from forge.tools.words import is_number_said
 
 SURELY, NEAR = 0.5, 0.3  # likeness of a sentence that surely asks for a call, and of one that may
 _LONGEST = 400  # characters of a turn that are looked at, the last ones
 _PARTS = 8  # joints of a turn, the last ones
 _TURNS = 8  # last ones that are looked at: a follow-up has its tool from a turn before
+_FEW_WORDS = 8  # of a turn that is only a value
+_SUBJECTS = frozenset({"i", "he", "she", "we", "they", "you", "me", "who", "what", "why", "think", "so"})
 _HALVES, _SHARED = 0.2, 0.4  # how good a cut is: two requests (and what the less explained one is), one and its values
 _WITHOUT_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 Forms = list[tuple[DeclaredTool, dict[str, Any] | str]]  # each with its schema, or the argument that was not said
@@ -93,6 +95,27 @@ class Requests:
         """Whether the last of the user's turns, a line each, names another value for what one before asks for."""
         return any(request.leans for request in self._requests(asked))
 
+    def leans_plainly(self, asked: str) -> bool:
+        """Whether it does no more than that: it has no verb, and at most one word that is of no tool."""
+        bare = bare_value(_last_line(asked))
+        tokens = [token for token in self._reader.vocabulary.tokens(bare) if token.is_word]
+        known = set().union(*(words.weights for words in self._reader.vocabulary.tools))
+        other = [token for token in tokens if token.word not in known | FUNCTION_WORDS and not _is_number(token)]
+        lacks = (before := self._before(asked)) is not None and bool(before.missing)
+        orders = bool({token.word for token in tokens} & (VERBS - known | _SUBJECTS)) or "?" in bare
+        others = len(other) > 1 and not goes_on(_last_line(asked))
+        return len(tokens) <= _FEW_WORDS and (lacks or not (orders or others))
+
+    def without_texts(self, turn: str) -> str:
+        """A turn without what stands in quotation marks, or fills an argument that may be any text."""
+        left = turn[-_LONGEST:]
+        for start, end in reversed(quoted_spans(left)):
+            left = f"{left[:start]} {left[end:]}"
+        for best in (request.best for request in self._requests(_last_line(turn)) if request.best):
+            for text in (str(v) for n, v in best.arguments.items() if best.tool.arguments[n].free):
+                left = left.replace(text, " ", 1)
+        return left
+
     def forms(self, asked: str, made: Sequence[str] = ()) -> Forms:
         """What the next call may be; of every tool what is said for it where the conversation has none's words.
 
@@ -139,19 +162,28 @@ class Requests:
 
     def _requests_of(self, asked: str) -> tuple[Request, ...]:
         """What the last of some turns asks for, in order."""
-        before: Reading | None = None
-        found: list[Request] = []
-        for turn in [line for line in asked.splitlines() if line.strip()][-_TURNS:]:
-            found = []
-            for part in self._cut(turn[-_LONGEST:]):
-                found.append(self._request(part, before))
-                before = found[-1].best if found[-1].sure else before
-            if not any(request.sure for request in found):  # it may be one that lacks something, or is badly put
-                before = next((r.best for r in found if r.best and r.best.explained >= NEAR), before)
+        turns = [line[-_LONGEST:] for line in asked.splitlines() if line.strip()][-_TURNS:]
+        before, found = self._before(asked), list[Request]()
+        for part in self._cut(turns[-1]) if turns else ():
+            found.append(self._request(part, before))
+            before = found[-1].best if found[-1].sure else before
         return tuple(found)
+
+    def _before(self, asked: str) -> Reading | None:
+        """What the turns before the last one ask for: the last of it."""
+        turns = [line[-_LONGEST:] for line in asked.splitlines() if line.strip()][-_TURNS:-1]
+        if not turns:
+            return None
+        found = self._requests("\n".join(turns))
+        sure = [request.best for request in found if request.sure]
+        # It may be one that lacks something, or is badly put.
+        near = [request.best for request in found if request.best and request.best.explained >= NEAR]
+        return sure[-1] if sure else near[0] if near else self._before("\n".join(turns))
 
     def _request(self, part: str, before: Reading | None) -> Request:
         readings = self._reader.readings(part)
+        if before is not None and readings and readings[0].missing and readings[0].tool is before.tool:
+            readings = (_with_pronoun(readings[0], before, tokens_of(part)), *readings[1:])
         own = bool(readings) and readings[0].sure and readings[0].worded
         if before is not None and (not own or readings[0].missing):
             leaning = self._leaning(before, part)
@@ -162,6 +194,8 @@ class Requests:
     def _cut_at_joints(self, text: str) -> tuple[str, ...]:
         """A turn cut where both sides ask for something, or where the one behind names other values for the one before,
         at the best such joint first."""
+        if each := self._reader.one_by_one(text):
+            return tuple(part for sentence in each for part in self._cut(sentence))
         cuts = [(worth, cut) for cut in _sides_of_joints(text) if (worth := self._worth_of_cut(cut)) > 0]
         if not cuts:
             return (text,)
@@ -215,7 +249,7 @@ class Requests:
             and token.is_word
             and token.word not in FUNCTION_WORDS | VERBS
             and token.word not in self._reader.by_name[tool.name].weights
-            and not is_number_said(token.text.lower())
+            and not _is_number(token)
         ]
         new |= {name: [value] for name, value in commanded.items() if name not in new}
         if not new or len(unknown) > len(filled.used):
@@ -229,7 +263,9 @@ class Requests:
         """A turn that is a text as a whole: the one that a request lacks, or another one where it goes on with that."""
         free = [name for name in before.tool.arguments if before.tool.arguments[name].free]
         lacking = [name for name in before.missing[:1] if name in free]
-        names = lacking or [name for name in free if name in before.values and not before.missing and goes_on(text)]
+        said = {token.word for token in tokens_of(bare)}
+        another = not before.missing and goes_on(text) and len(said) <= _FEW_WORDS and not said & (VERBS | _SUBJECTS)
+        names = lacking or [name for name in free if name in before.values and another]
         fits = names and refuse_value(before.tool.arguments[names[0]], bare) is None and self._spells(bare)
         return {names[0]: [bare]} if fits else {}
 
@@ -239,6 +275,18 @@ class Requests:
             with suppress(ForgeError):  # of a tool that is not among these
                 calls.append(parse_call(text, self._by_name))
         return calls
+
+
+def _is_number(token: Token) -> bool:
+    return is_number_said(token.text.lower())
+
+
+def _with_pronoun(reading: Reading, before: Reading, tokens: Sequence[Token]) -> Reading:
+    """A request that says `it` for what the one before names: `lock the shed`, `unlock it`."""
+    if not PRONOUNS & {token.word for token in tokens}:
+        return reading
+    known = {name: before.values[name] for name in reading.missing if name in before.values}
+    return replace(reading, values={**known, **reading.values})
 
 
 def _likeness(request: Request) -> float:
@@ -255,10 +303,10 @@ def _is_call_of(reading: Reading, name: str, arguments: Mapping[str, Any]) -> bo
 def _sides_of_joints(text: str) -> Iterator[tuple[str, str, str]]:
     """What stands before, at and behind each joint."""
     tokens = tokens_of(text)
-    numbers = [(tokens[q.first].start, tokens[q.end - 1].end) for q in quantities_of(tokens)]
+    whole = [(tokens[q.first].start, tokens[q.end - 1].end) for q in quantities_of(tokens)] + quoted_spans(text)
     for joint in list(JOINT.finditer(text))[-_PARTS:]:
         before, after = text[: joint.start()], text[joint.end() :]
-        inside = any(start < joint.start() and joint.end() < end for start, end in numbers)  # a hundred and fifty
+        inside = any(start < joint.start() and joint.end() < end for start, end in whole)  # a hundred and fifty
         if before.strip() and after.strip() and not inside:
             yield before, joint[0], after
 

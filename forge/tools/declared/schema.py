@@ -333,10 +333,10 @@ class DeclaredTool(_Declared):
 
     @cached_property
     def narrows(self) -> bool:
-        """Whether values of its calls are held to what was said: examples show that they are taken from it. A `pattern`
-        says itself what a value is; and a stranger's may take for ever to be compared with."""
+        """Whether its calls are held to what was said: examples show that values are taken from it. A `pattern` says
+        itself what a value is; and a stranger's may take for ever to be compared with."""
         patterns = [(parameter.items or parameter).pattern for parameter in self.arguments.values()]
-        return bool(self.examples and patterns) and not any(patterns)
+        return bool(self.examples) and not any(patterns)
 
     def listed_with_words(self, name: str) -> list[Any]:
         """Values that are listed for an argument and have synonyms."""

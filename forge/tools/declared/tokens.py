@@ -14,11 +14,11 @@ from snowballstemmer import stemmer
 
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[^\s\w]|_")
 _POSSESSIVE = re.compile(r"['’]s$")
-# Short for a unit, or another word for one that is as common.
+# Short for a unit, or another word for one that is as common; and what is no mistyped timer.
 _ALIASES = {
     "min": "minute", "mins": "minute", "h": "hour", "hr": "hour", "hrs": "hour", "sec": "second", "secs": "second",
     "%": "percent", "pct": "percent", "°": "degree", "deg": "degree", "degs": "degree", "celsius": "degree",
-    "celcius": "degree", "ppl": "people", "person": "people", "persons": "people", "msg": "message",
+    "celcius": "degree", "ppl": "people", "person": "people", "persons": "people", "msg": "message", "times": "times",
 }  # fmt: skip
 _COURTESY = """
     dear hello hey hi just kindly lol now oh ok okay omg please pls plz so sorry sweetheart thank thanks thx ugh
@@ -88,4 +88,8 @@ COURTESY = frozenset(stems_of(_COURTESY))  # words that ask for nothing
 FUNCTION_WORDS = COURTESY | frozenset(stems_of(_FUNCTION_WORDS))  # words that say little of what is asked for
 PARTICLES = frozenset(stems_of("on off up down out no"))  # those of them that tell one command from another
 ARTICLES = frozenset(stems_of("the a an my our"))
+PRONOUNS = frozenset(stems_of("it that them this those these one ones"))  # stand for what was spoken of
+# What takes back: of a tool that does not say so itself nothing of the kind is asked.
+UNDOING = frozenset(stems_of("avoid cancel clear delete drop end erase forget quit remove reverse revert stop undo"))
+UNITS = frozenset(stems_of("second minute hour day week percent degree euro dollar meter kilometer gram kilo liter"))
 VERBS = frozenset(stems_of(_VERBS))  # what people tell machines to do; at the beginning they are no part of a name

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from forge.tools.declared.pieces import says_nothing
+from forge.tools.declared.tokens import FUNCTION_WORDS, stems_of
 
 # Of what a sentence asks for.
 JOINT = re.compile(
@@ -21,6 +23,22 @@ _BEFORE = re.compile(
 )
 _TOO = re.compile(r"(?i),? (?:too|as well|also)(?:,? (?:please|pls|plz|thanks|thx|thank you))?$")
 _QUOTED = re.compile(r"(?<!\w)[\"'“‘](\w[^\"“”]*?)[\"'”’](?!\w)")
+# What makes an order something else, unless an example of the tool has it: a negation, a condition, a choice, a
+# correction, a report.
+_OTHERWISE = re.compile(
+    r"(?i)\b(?:not|never|cannot|without|neither|nor|nobody|no one|no need|unless|until|when|if|whether|or|instead of|"
+    r"rather than|how to|explain|actually|scratch that|kidding|no wait|wait,|no,|i mean|said|says|told|asked|was|were|"
+    r"had|been|thanks for|thank you for)\b|n['’]t\b|"
+    r"^(?:i|we|he|she|they|you|it|someone|somebody) (?:just |already )?(?!need)\w+ed\b"
+)
+# In a sentence that asks nothing.
+_STATES, _ASKS = re.compile(r"(?i)\b(?:is|are|has)\b"), re.compile(r"(?i)\b(?:what|which|how|who|where)\b")
+_POLITE = re.compile(
+    r"(?i)\bif (?:you (?:please|could|would|can|don['’]t mind)|possible|"
+    r"(?:that|it)(?:['’]s| is) (?:not too much trouble|ok|okay|alright|all right|fine|possible))\b|"
+    r"\bdon['’]t you think\b|^(?:ok|okay|oh|no|well|sorry)[, ]+(?=\w)"
+)
+_QUOTED_SPAN = re.compile(r"(?<!\w)[\"“‘']\w[^\"“”]*?[\"”’'](?!\w)")
 _DROPPED = re.compile(r"(?i)\b(?:stop|undo|cancel|never ?mind|forget|nothing|thanks?|thank you|bye|sorry|no|ok|okay)\b")
 
 
@@ -42,3 +60,27 @@ def goes_on(turn: str) -> bool:
 def drops_request(turn: str) -> bool:
     """Whether a turn takes back, thanks or ends, rather than asks."""
     return _DROPPED.search(turn) is not None
+
+
+def is_otherwise(turn: str, examples: Iterable[str], *, asks: bool) -> bool:
+    """Whether a turn may say something else than its words order: it negates, reports, sets a condition, chooses,
+    corrects itself; not where an example does so all of whose words it has.
+
+    Args:
+        asks: it is a question.
+    """
+    plain = _POLITE.sub(" ", turn)
+    marks = {mark[0].lower() for mark in _OTHERWISE.finditer(plain)}
+    marks |= set() if asks or _ASKS.search(plain) else {mark[0].lower() for mark in _STATES.finditer(plain)}
+    said = set(stems_of(turn))
+    has = [say for say in examples if set(stems_of(_without_slots(say))) - FUNCTION_WORDS <= said]
+    return any(not any(mark in say.lower() for say in has) for mark in marks)
+
+
+def _without_slots(say: str) -> str:
+    return re.sub(r"\{.*?\}", " ", say)
+
+
+def quoted_spans(text: str) -> list[tuple[int, int]]:
+    """Where something stands in quotation marks."""
+    return [match.span() for match in _QUOTED_SPAN.finditer(text)]

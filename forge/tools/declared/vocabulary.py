@@ -13,12 +13,13 @@ from collections import Counter, defaultdict
 from collections.abc import Iterator, Mapping, Sequence
 from functools import cached_property, lru_cache
 from string import Formatter
-from typing import Any
+from typing import Any, NamedTuple
 
-from forge.tools.declared.schema import DeclaredTool, value_as_said
+from forge.tools.declared.schema import DeclaredTool, Parameter, value_as_said
 from forge.tools.declared.tokens import (
     ARTICLES,
     FUNCTION_WORDS,
+    UNITS,
     Token,
     is_short_for_another,
     stem_of,
@@ -27,11 +28,23 @@ from forge.tools.declared.tokens import (
 )
 
 SLOT = "{}"  # stands for a slot beside another
-OF_DESCRIPTION, OF_FUNCTION = 0.7, 0.2  # weights of words of names and descriptions, of function words
+OF_DESCRIPTION = 0.7  # weight of words of names and descriptions
+OF_FUNCTION, OF_UNIT = 0.2, 0.3  # of function words, and of units, which stand beside any number
+_BOOLEANS = {True: ["on", "true", "yes"], False: ["off", "false", "no"]}  # of a slot whose words nobody gives
 FEWEST_TOOLS = 10  # of fewer a word would say little, though a sentence may be about none of them
 MOST_TOKENS = 80  # of a sentence, the last ones
+_SHORTEST_BEGUN = 5  # letters of a word that is cut short
 _SHORTEST_MISTYPED, _ALIKE = 4, 0.75  # letters; twice those that two words share in order, of all their letters
 _OF_PERSONS = frozenset({"am", "are", "can", "i", "i'm", "is", "me", "my", "please", "us", "we", "will", "you", "your"})
+
+
+class ValueName(NamedTuple):
+    """What a listed value may be called. words: as stems. in_full: not by one of its words. written: the value."""
+
+    words: tuple[str, ...]
+    in_full: bool
+    value: Any
+    written: str
 
 
 class ToolWords:
@@ -83,10 +96,34 @@ class ToolWords:
         for name, parameter in self.tool.arguments.items():
             item = parameter.items or parameter
             listed = (True, False) if item.type == "boolean" else item.enum or self.tool.listed_with_words(name)
-            own = [] if item.type == "boolean" else [value_as_said]
-            said = [(v, [*(say(v) for say in own), *self.tool.synonyms_for(v)]) for v in listed]
+            said = [(v, [*_own_words(v, item), *self.tool.synonyms_for(v)]) for v in listed]
+            if item.type == "boolean" and not any(texts for _, texts in said) and self.slots >= {name}:
+                said = list(_BOOLEANS.items())
             found[name] = [(value, [stems for text in texts if (stems := stems_of(text))]) for value, texts in said]
         return found
+
+    @cached_property
+    def slots(self) -> frozenset[str]:
+        """Arguments that examples say in a slot."""
+        return frozenset(slot for example in self.tool.examples for slot in example.slots)
+
+    @cached_property
+    def names_of_values(self) -> dict[str, dict[str, list[ValueName]]]:
+        """For each argument what its listed values may be called, by the first word."""
+        found: dict[str, dict[str, list[ValueName]]] = {}
+        for name, listed in self.values.items():
+            own = found.setdefault(name, defaultdict(list))
+            count = Counter(word for _, names in listed for word in {w for known in names[:1] for w in known})
+            for value, names in listed:
+                for known in names:
+                    own[known[0]].append(ValueName(known, True, value, value_as_said(value).lower()))
+                for word in sorted({w for known in names[:1] if len(known) > 1 for w in known}):
+                    if count[word] == 1 and self._tells(word):
+                        own[word].append(ValueName((word,), False, value, ""))
+        return found
+
+    def _tells(self, word: str) -> bool:
+        return len(word) > 2 and word not in FUNCTION_WORDS and word not in self.of_examples
 
     @cached_property
     def weights(self) -> dict[str, float]:
@@ -144,7 +181,7 @@ class Vocabulary:
 
     def _known_word(self, text: str) -> str:
         word, spelled = stem_of(text), text.lower()
-        if word in self._weights or word in FUNCTION_WORDS or is_short_for_another(text):
+        if word in self._weights or word in FUNCTION_WORDS | UNITS or is_short_for_another(text):
             return word
         if not text[0].isalpha() or len(text) < _SHORTEST_MISTYPED:
             return word
@@ -156,16 +193,17 @@ class Vocabulary:
         alike = [other for other in known if _may_be_meant(other, spelled)]
         if near := difflib.get_close_matches(spelled, alike, n=1, cutoff=_ALIKE):
             return known[near[0]]
-        begun = {known[other] for other in known if other.startswith(spelled)}
+        begun = {known[other] for other in known if other.startswith(spelled) and len(spelled) >= _SHORTEST_BEGUN}
         return begun.pop() if len(begun) == 1 else word
 
     def weight(self, word: str) -> float:
         """How much a word says of which tool is meant."""
-        return (OF_FUNCTION if word in FUNCTION_WORDS else 1.0) * self._weights.get(word, self._unknown)
+        little = OF_FUNCTION if word in FUNCTION_WORDS else OF_UNIT if word in UNITS else 1.0
+        return little * self._weights.get(word, self._unknown)
 
     def scores(self, tokens: Sequence[Token]) -> list[tuple[ToolWords, float]]:
         """The tools that a sentence has words of, each with how much these say, the best first."""
-        said = dict.fromkeys(token.word for token in tokens)
+        said = dict.fromkeys(token.word for token in tokens if token.word)
         found = [(tool, math.fsum(tool.weights.get(w, 0.0) * self.weight(w) for w in said)) for tool in self.tools]
         return sorted(((tool, score) for tool, score in found if score > 0), key=lambda pair: -pair[1])
 
@@ -176,14 +214,19 @@ class Vocabulary:
 
 def _may_be_meant(known: str, spelled: str) -> bool:
     """Of words as short as `mean` one letter is another word: there only letters that changed places, or one more or
-    less, are a typo."""
+    less, are a typo; and another last letter is another word as well, as in `times` and `timer`."""
     if len(known) != len(spelled):
         return abs(len(known) - len(spelled)) == 1
-    return len(spelled) > _SHORTEST_MISTYPED or sorted(known) == sorted(spelled)
+    other = len(spelled) > _SHORTEST_MISTYPED and known[:-1] != spelled[:-1]
+    return other or sorted(known) == sorted(spelled)
 
 
 def _word_or_slot(part: str | tuple[str]) -> str:
     return part if isinstance(part, str) else SLOT
+
+
+def _own_words(value: Any, item: Parameter) -> list[str]:
+    return [] if item.type == "boolean" else [value_as_said(value)]
 
 
 def _plain(name: str) -> str:

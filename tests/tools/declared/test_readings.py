@@ -10,7 +10,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forge.tools.declared.filling import fill_arguments
-from forge.tools.declared.quantities import quantities_of
+from forge.tools.declared.quantities import CLOCK, quantities_of
 from forge.tools.declared.readings import Reader, commanded_arguments
 from forge.tools.declared.schema import DeclaredTool
 from forge.tools.declared.tokens import stems_of, tokens_of
@@ -81,8 +81,8 @@ def test_numbers_in_words_are_read(number: int) -> None:
 @pytest.mark.parametrize(
     ("text", "values"),
     [
-        ("between 10-20", [10, 20]),
-        ("-5 or minus 7 or 3-4", [-5, -7, 3, 4]),
+        ("between 10 and 20", [10, 20]),
+        ("-5 or minus 7 or 3 - 4", [-5, -7, 3, -4]),
         ("1,000,000 and 1,5 and 2.25", [1000000, 1.5, 2.25]),
         ("a hundred and fifty, a dozen", [150, 12]),
         ("half an hour or an hour", [0.5, 1]),
@@ -95,8 +95,39 @@ def test_numbers_are_read_as_they_are_written(text: str, values: list[float]) ->
     assert [quantity.value for quantity in quantities_of(tokens_of(text))] == values
 
 
-def test_a_number_that_is_none_is_read_as_no_other() -> None:
-    assert [math.isnan(q.value) for q in quantities_of(tokens_of("1.2.3 and 99999999999999999999"))] == [True, True]
+ODD_NUMBERS = (
+    *("two thousand", "one thousand two hundred", "1 000", "5k", "1.5 million", "10+5", "3*4", "1/2", "20-22", "7:30"),
+    *("b95", "twenty one point five", "1.2.3", "99999999999999999999", "0x10"),
+)
+
+
+@pytest.mark.parametrize("text", ODD_NUMBERS)
+def test_of_a_number_that_is_written_in_another_way_no_part_is_taken(text: str) -> None:
+    found = quantities_of(tokens_of(f"pay {text} euros"))
+    assert found
+    assert all(math.isnan(quantity.value) for quantity in found)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("1 hour 30 minutes", (90, "minute")),
+        ("1h30", (90, "minute")),
+        ("an hour and a half", (1.5, "hour")),
+        ("two and a half hours", (2.5, "hour")),
+        ("2 days", (2, "day")),
+        ("at 14:00", (14, CLOCK)),
+        ("minus five", (-5, "")),
+        ("half of .5", (0.5, "")),
+    ],
+)
+def test_numbers_come_with_their_units(text: str, wanted: tuple[float, str]) -> None:
+    (found,) = quantities_of(tokens_of(text))
+    assert (found.value, found.unit) == (wanted[0], stems_of(wanted[1])[0] if wanted[1] else "")
+
+
+def test_letters_that_count_as_digits_elsewhere_are_none_here() -> None:
+    assert [quantity.value for quantity in quantities_of(tokens_of("5 ² ① m²"))] == [5]
 
 
 @pytest.mark.parametrize(
@@ -113,6 +144,10 @@ def test_a_number_that_is_none_is_read_as_no_other() -> None:
         ("light in the garage and the ground floor", {"zones": [["garage", "ground floor"]]}),
         ("the hall light and the desk lamp", {"name": ["hall light", "desk lamp"]}),
         ("hall light to 250 percent", {"name": ["hall light"]}),
+        ("hall light by 20 percent", {"name": ["hall light"]}),
+        ("the hall light 10 percent brighter", {"name": ["hall light"]}),
+        ("the hall light at 22:00", {"name": ["hall light"]}),
+        ("the hall light to two thousand percent", {"name": ["hall light"]}),
         ("turn on the disco ball", {}),
     ],
 )
@@ -187,6 +222,38 @@ def test_a_sentence_is_for_the_tool_whose_words_it_has() -> None:
 )
 def test_turns_go_on_with_others_or_end(said: str, bare: str, on: bool, dropped: bool) -> None:
     assert (bare_value(said), goes_on(said), drops_request(said)) == (bare, on, dropped)
+
+
+TRAIN = DeclaredTool.model_validate(
+    {
+        "name": "book_train",
+        "parameters": {
+            "properties": {
+                "origin": {"type": "string", "enum": ["Berlin", "Paris", "Paris Nord", "Rome"]},
+                "to": {"type": "string", "enum": ["Berlin", "Paris", "Paris Nord", "Rome"]},
+                "seats": {"type": "array", "items": {"type": "integer", "minimum": 1}},
+                "quiet": {"type": "boolean"},
+            },
+            "required": ["origin", "to"],
+        },
+        "examples": ["book a train from {origin} to {to}", "quiet {quiet}", "seats {seats}", "train {origin} {to}"],
+    }
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "wanted"),
+    [
+        ("book a train from Berlin to Paris", {"origin": ["Berlin"], "to": ["Paris"]}),
+        ("train to Rome from Paris", {"origin": ["Paris"], "to": ["Rome"]}),
+        ("book a train to Paris", {"to": ["Paris"]}),
+        ("a train from Paris Nord to Rome", {"origin": ["Paris Nord"], "to": ["Rome"]}),
+        ("seats 3, 4 and 5", {"seats": [[3, 4, 5]]}),
+        ("quiet yes", {"quiet": [True]}),
+    ],
+)
+def test_each_mention_says_one_argument(text: str, wanted: dict[str, list[Any]]) -> None:
+    assert said_for(text, TRAIN) == wanted
 
 
 def test_joints_are_found_in_linear_time() -> None:

@@ -182,3 +182,50 @@ def test_what_is_missing_is_named(asked: str) -> None:
 def test_odd_turns_are_answered_quickly(asked: str) -> None:
     assert isinstance(HOME.forms(asked), list)
     assert HOME.more(asked, []) is None
+
+
+@pytest.mark.parametrize(
+    ("asked", "calls"),
+    [
+        ("turn off the hall, porch and attic light", [("hall light", 0), ("porch light", 0), ("attic light", 0)]),
+        (
+            "set the kitchen, hall and porch lights to 30 percent",
+            [("kitchen light", 30), ("hall light", 30), ("porch light", 30)],
+        ),
+        ("turn off the hall light and turn on the porch light", [("hall light", 0), ("porch light", 100)]),
+    ],
+)
+def test_of_things_that_are_named_one_by_one_none_is_left_out(asked: str, calls: list[tuple[str, int]]) -> None:
+    made: list[str] = []
+    for name, brightness in calls:
+        assert next_call(asked, *made) == ("set_light", {"name": name, "brightness": brightness})
+        made.append(f'set_light {{"name":"{name}","brightness":{brightness}}}')
+        assert HOME.more(asked, made) is (len(made) < len(calls))
+
+
+def test_it_is_what_the_turn_before_names() -> None:
+    assert next_call("lock the front door\nunlock it") == ("set_lock", {"name": "front door", "locked": False})
+
+
+def test_quotation_marks_hold_no_request() -> None:
+    assert next_call('add "lock the shed, then mute the hall" to the shopping list')[0] == "add_to_list"
+
+
+def test_long_conversations_with_many_tools_take_no_long_time() -> None:
+    names = [[f"{word}{n} thing" for n in range(100)] for word in ("big", "small", "old", "new")]
+    tools = [
+        DeclaredTool.model_validate(
+            {
+                "name": f"tool_{n}",
+                "parameters": {"properties": {"x": {"type": "string", "enum": names[n]}, "y": {"type": "string"}}},
+                "examples": [f"do{n} the {{x}} with {{y}}", f"make{n} of {{x}} some {{y}}"],
+            }
+        )
+        for n in range(4)
+    ]
+    requests = Requests(tools, bool)
+    turn = " and ".join(f"do{n % 4} the big{n} thing with paint" for n in range(12))
+    started = time.process_time()
+    for turns in range(1, 9):
+        requests.forms("\n".join(f"{turn} {n}" for n in range(turns)))
+    assert time.process_time() - started < 8
