@@ -137,7 +137,7 @@ class Reader:
         return tuple(self._read(words, 0.0, 1.0, text, tokens) for words in self.vocabulary.tools)
 
     def one_by_one(self, text: str) -> list[str]:
-        """A sentence that names several values of one argument as one for each: `mute the hall and the bath`. None where
+        """A sentence that names several values of an argument as one for each: `mute the hall and the bath`. None where
         it names none so, or may order different things of them."""
         readings, tokens = self.readings(text), self.vocabulary.tokens(text)
         said = {token.text.lower() for token in tokens}
