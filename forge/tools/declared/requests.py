@@ -162,7 +162,7 @@ class Requests:
 
     def _requests_of(self, asked: str) -> tuple[Request, ...]:
         """What the last of some turns asks for, in order."""
-        turns = [line[-_LONGEST:] for line in asked.splitlines() if line.strip()][-_TURNS:]
+        turns = [line[-_LONGEST:] for line in asked.splitlines() if line.strip()][-_TURNS:] if self._tools else []
         before, found = self._before(asked), list[Request]()
         for part in self._cut(turns[-1]) if turns else ():
             found.append(self._request(part, before))

@@ -55,7 +55,7 @@ def test_a_models_metadata_name_what_its_calls_need(tmp_path: Path) -> None:
     told = own.metadata()
     assert set(told) == {"declared_tools", "declared_personas"}
     assert not any("run" in tool for tool in told["declared_tools"])
-    assert [len(tool.get("examples", ())) for tool in told["declared_tools"]] == [5, 5, 0]
+    assert [len(tool.get("examples", ())) for tool in told["declared_tools"]] == [5, 5, 5]
     read = [DeclaredTool.model_validate(tool) for tool in json.loads(json.dumps(told["declared_tools"]))]
     for declared, kept in zip(own.tools, read, strict=True):
         assert (kept.name, kept.parameters, kept.results, kept.ask) == (

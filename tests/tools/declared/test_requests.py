@@ -7,7 +7,10 @@ from pathlib import Path
 from typing import Any
 
 import pytest
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
+from forge.data.asked_forms import asks_for_own_call
 from forge.tools.declared.reading import read_tools_file
 from forge.tools.declared.requests import SURELY, Requests
 from forge.tools.declared.schema import DeclaredTool
@@ -209,6 +212,53 @@ def test_it_is_what_the_turn_before_names() -> None:
 
 def test_quotation_marks_hold_no_request() -> None:
     assert next_call('add "lock the shed, then mute the hall" to the shopping list')[0] == "add_to_list"
+
+
+_ODD = (
+    "²",
+    "①",
+    "1e9",
+    "½",
+    "10+",
+    "%",
+    "7:30",
+    ":",
+    "-",
+    "'",
+    '"',
+    ",",
+    ".",
+    "é",
+    "把灯",
+    "🙂",
+    "\ud800",
+    "\x00",
+    "\n",
+)
+_PLAIN = (
+    "lock",
+    "the shed",
+    "turn off",
+    "hall light",
+    "to 30",
+    "an hour and a half",
+    "and",
+    "then",
+    "no",
+    "it",
+    "milk",
+)
+_PIECES = st.sampled_from((*_ODD, *_PLAIN, "what about", "add", "one"))
+
+
+@settings(max_examples=300, deadline=None)
+@given(st.one_of(st.text(max_size=60), st.lists(_PIECES, max_size=14).map(" ".join)))
+def test_anything_may_be_said(text: str) -> None:
+    for requests in (HOME, Requests([], bool)):
+        found = requests.forms(text)
+        assert all(isinstance(schema, str) or schema["type"] == "object" for _, schema in found)
+        assert asks_for_own_call(requests, text) in (True, False, None)
+        assert requests.more(text, ['set_lock {"name":"shed","locked":true}']) in (True, False, None)
 
 
 def test_long_conversations_with_many_tools_take_no_long_time() -> None:
