@@ -21,8 +21,8 @@ from forge.data.talk import TALK
 from forge.tools.builtin import TOOLS
 from forge.tools.declaration import Intent
 from forge.tools.declared.requests import Requests
-from forge.tools.declared.turns import is_otherwise
-from forge.tools.likeness import NAME, NUMBER, PhrasingIndex, likeness_tokens
+from forge.tools.declared.turns import goes_on, is_otherwise
+from forge.tools.likeness import NAME, NUMBER, PhrasingIndex, is_contraction, likeness_tokens
 from forge.tools.said import MARKS, numbers_as_written
 from forge.tools.words import is_number_said, words_nearly_said, words_of_text, words_said
 from forge.tools.written_out import code_written_out, sum_in_parts
@@ -44,6 +44,9 @@ LONGEST_TEXT = 2000  # characters of a question that is looked at
 LONGEST = 28  # words and marks of a question: a task that is explained at length is like no phrasing
 UNKNOWN = 8.0  # weight of a run of words that no phrasing has: more than that of the rarest known one
 _WRITTEN_BY_TOOL = {tool.name: tool.written for tool in TOOLS}
+_NEGATIVE, _NEGATES = re.compile(r"(?i)[-−]|\bminus\b|\bnegative\b|\bbelow\b"), re.compile(r"(?:^|[(*/+])-\{")
+_SIGNS = {"plus": "+", "minus": "-"}
+_SIGN_SAID = re.compile(rf"(?i)\b({'|'.join(_SIGNS)})\b")
 _NAMES_SOMETHING = re.compile(r"\d|\w\.\w|\bone\b")  # a number, a file: what tools are given
 NOT_WANTED = re.compile(r"(?i)\b(?:do not|don['’]?t|not to|never|no ?body|no one|yourself)\b")
 # A turn that begins by saying that it wants nothing done.
@@ -52,6 +55,8 @@ _UNWANTED = re.compile(
     r"(?:do not|don['’]?t|never|no ?body|no one|not to)\b"
 )
 _OF_MANY = re.compile(r"(?i)\b(?:all|every|each|except|besides|but|both|everything)\b")
+_FILE_NAMED = re.compile(r"(?<![\w.])[\w-]+\.[a-z]{2,4}(?!\w)")
+_FEW_WORDS = 6  # of a turn that only names another thing
 _QUESTION = re.compile(
     r"(?i)^(?:(?:and|hey|hi|ok|say|so|sorry|well)\W+)*(?:who|what|which|where|when|why|how|is|are|was|were|does|do|did|has|have"
     r"|had|should|shall|may|must)\b"
@@ -105,6 +110,11 @@ class AskedForms:
         np.maximum.at(best, self._form_of, cosines * fits)
         return {self._forms[form]: float(best[form]) for form in np.flatnonzero(best)}
 
+    @property
+    def words(self) -> frozenset[str]:
+        """Words of the phrasings."""
+        return self._index.words
+
     def most_like(self, text: str) -> float:
         """How like the likest phrasing a question is: 0 to 1."""
         return max(self.likeness(text).values(), default=0.0)
@@ -116,7 +126,7 @@ class AskedForms:
         found = {form: like for form, like in likeness if form.tool == tool and like >= LIKE}
         if not found or _WRITTEN_OUT.search(text):
             return []
-        order = sorted(found, key=lambda form: -found[form])[:MOST]
+        order = _that_use_all_said(sorted(found, key=lambda form: -found[form]), text)[:MOST]
         return [form for form in order if found[form] >= AS_LIKE * found[order[0]]]
 
     def patterns(self, tool: str, text: str, known: frozenset[str] = frozenset()) -> list[str]:
@@ -174,7 +184,8 @@ class AskedForms:
         """What of a text may fill a slot: what stands in quotation marks, else names of the workspace, words that no
         phrasing of the tool has and runs of such words, else all words."""
         quoted = _IN_QUOTES.findall(text)
-        said = [word for word in words_of_text(text) if len(word) > 1 and not is_number_said(word.lower())]
+        plain = " ".join(word for word in text.split() if not is_contraction(word))
+        said = [word for word in words_of_text(plain) if len(word) > 1 and not is_number_said(word.lower())]
         rare = [word for word in said if word.lower() not in self._known[tool]]
         between = "|".join(map(re.escape, dict.fromkeys(rare)))
         runs = re.findall(rf"(?<!\w)(?:{between})(?:[ '-](?:{between}))+(?!\w)", text) if rare else []
@@ -183,6 +194,25 @@ class AskedForms:
             return list(dict.fromkeys(form for word in words for form in (word, word.lower())))
         found = {form for word in words for form in words_said(word) if not form.isupper()}
         return sorted(found | set(words) | words_nearly_said(" ".join(words), known) | (words_said(text) & known))
+
+
+def _that_use_all_said(forms: list[ArgumentForm], text: str) -> list[ArgumentForm]:
+    """Of some forms those that leave no number unused which a question says, negate none that is not negative, and have
+    the sign that it says between two; all of them where none is left."""
+    said, negative = numbers_as_written(text), _NEGATIVE.search(text) is not None
+    left = [
+        form
+        for form in forms
+        if (negative or not _NEGATES.search(form.template)) and (said is None or _uses_all(form, said))
+    ]
+    signs = {_SIGNS[word.lower()] for word in _SIGN_SAID.findall(text)} if said and len(said) > 1 else set[str]()
+    return [form for form in left if any(sign in form.template for sign in signs)] or left or forms
+
+
+def _uses_all(form: ArgumentForm, said: Sequence[tuple[str, ...]]) -> bool:
+    slots = sum(kind == "number" for _, kind in form.slots)
+    constants = set(re.findall(r"\d+", re.sub(r"\{.*?\}", "", form.template)))
+    return len(said) <= slots + sum(not constants.isdisjoint(spelled) for spelled in said)
 
 
 def _phrasings_of(tool: Asked, intent: Intent, slots: dict[str, str], ways: int) -> Iterator[tuple[str, ...]]:
@@ -204,6 +234,33 @@ def learned_asked_forms() -> AskedForms:
 @functools.cache
 def _learned_talk() -> AskedForms:
     return AskedForms([TALK], {})
+
+
+def question_of_turns(asked: str, names: frozenset[str]) -> str | None:
+    """What the last of a user's turns, a line each, asks for, as one question: itself where it is the only one, or like
+    a phrasing and about something; else the one before, of another thing: `how much is the lamp?`, `and the chair?`.
+    None where it is neither.
+
+    Args:
+        names: of things, in lower case.
+    """
+    *earlier, last = asked.strip().splitlines() or [""]
+    if not earlier:
+        return asked
+    thing, before = _only_thing(last, names), _only_thing(earlier[-1], names)
+    if thing and before and thing[0] == before[0] and len(last.split()) <= _FEW_WORDS and goes_on(last):
+        return earlier[-1].replace(before[1], thing[1], 1)
+    about = thing is not None or numbers_as_written(last) != []
+    return last if about and learned_asked_forms().most_like(last) >= SURELY else None
+
+
+def _only_thing(text: str, names: frozenset[str]) -> tuple[str, str] | None:
+    """The kind of thing that a text names, and its name, where that is just one: a file, or what the workspace has."""
+    files = _FILE_NAMED.findall(text)
+    words = [word for word in words_of_text(text) if word.lower() not in learned_asked_forms().words]
+    named = [word for word in words if word.lower() in names or word.lower().removesuffix("s") in names]
+    found = [("file", file) for file in files] or [("name", word) for word in dict.fromkeys(named)]
+    return found[0] if len(found) == 1 else None
 
 
 def asks_for_own_call(requests: Requests, asked: str) -> bool | None:

@@ -28,6 +28,7 @@ from forge.data.asked_forms import (
     asks_for_call,
     asks_for_own_call,
     learned_asked_forms,
+    question_of_turns,
 )
 from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
@@ -35,8 +36,9 @@ from forge.errors import ForgeError
 from forge.tools.builtin import TOOLS
 from forge.tools.declared.requests import NEAR, Forms, Requests
 from forge.tools.declared.schema import DeclaredTool, Parameter
+from forge.tools.declared.tokens import FUNCTION_WORDS, stem_of
 from forge.tools.said import CONSTANTS, digits_said
-from forge.tools.words import CallWords
+from forge.tools.words import CallWords, words_said
 
 LONGEST_TEXT = 200  # characters of a text whose schema says nothing of its length
 MOST_ITEMS = 16  # of an array whose schema says nothing of it
@@ -193,11 +195,31 @@ class CallGrammar:
         """Whether the user's turns, a line each, need a call, as far as their words tell: by examples of tools, or by
         `forge.data.asked_forms.asks_for_call`. None leaves it to the model."""
         wanted = asks_for_own_call(self._requests, asked)
-        plain = "\n" not in asked.strip() and self._requests.likeness(asked) < NEAR
-        if wanted is not None or not plain or not self._known_built_in_tools(asked):
+        question = self._question(asked)
+        plain = question is not None and self._requests.likeness(asked) < NEAR
+        if wanted is not None or not plain or question is None or not self._known_built_in_tools(asked):
             return wanted
-        wanted = asks_for_call(asked)
-        return wanted if not wanted or learned_asked_forms().tools(asked) & set(self.names) else None
+        wanted = asks_for_call(question)
+        if wanted is False and (question != asked or self._names_things(question)):
+            return None
+        return wanted if not wanted or learned_asked_forms().tools(question) & set(self.names) else None
+
+    def _question(self, asked: str) -> str | None:
+        """What the last of some turns asks a built-in tool for, as one question; None where it leans on others in a way
+        that is not known."""
+        known = (self._words(name, asked) for name in self.names)
+        names = frozenset[str]().union(*(words.names for words in known if words is not None))
+        return question_of_turns(asked, frozenset(word.lower() for word in names if self._says_something(word)))
+
+    @staticmethod
+    def _says_something(word: str) -> bool:
+        return len(word) > 2 and not word.isdecimal() and stem_of(word) not in FUNCTION_WORDS
+
+    def _names_things(self, asked: str) -> bool:
+        """Whether a question has a word of the workspace's documents and tables that says something."""
+        said = set(filter(self._says_something, words_said(asked)))
+        known = (self._words(name, asked) for name in self.names)
+        return any(not said.isdisjoint(words.names) for words in known if words is not None)
 
     def wants_more(self, asked: str, made: Sequence[str]) -> bool | None:
         """Whether another call comes after those that were made since the user's last turn; None leaves it to the
@@ -221,12 +243,12 @@ class CallGrammar:
             return CallMatcher(self._start(self.names).deep_copy(), self._width)
         asked = said if asked is None else asked
         forms = self._requests.forms(asked, made)
-        # What a second turn asks for leans on the first, a second call on the result of the first.
-        question = None if made or len(asked.strip().splitlines()) > 1 else asked
+        question = None if made else self._question(asked)  # a second call leans on the result of the first
         own, built_in = {tool.name for tool, _ in forms}, self._built_in_tools_for(question, said)
         about = self._likelier_tools(asked.splitlines()[-1] if asked else "", asked, own, built_in)
         names = tuple(name for name in self.names if name in about) or self.names
-        narrow = partial(self._narrowed, _Narrowing(said, question, self._words, self._spells, forms), names)
+        heard = said if question in (None, asked) else question
+        narrow = partial(self._narrowed, _Narrowing(heard, question, self._words, self._spells, forms), names)
         return CallMatcher(self._start(names).deep_copy(), self._width, narrow, self._widened)
 
     def _widened(self, taken: Sequence[int]) -> LLMatcher:

@@ -24,6 +24,7 @@ if TYPE_CHECKING:
 
 Execute = Callable[[str], str | None]  # a call's text to its result; None leaves the call to whoever asked
 MAX_CALLS = 4
+STUCK = 16  # equal tokens in a row, at which a call is written on with another
 ROWS_AT_ONCE = 512
 CACHE_BYTES = 2**30  # of the keys and values of the rows at once, at most, were none to end early
 DENSE = 0.75  # share of rows still being written at which the others leave the cache: to copy it is dear
@@ -80,8 +81,8 @@ class _Row:
 
     @property
     def says_nothing(self) -> bool:
-        """Whether an answer that ended now would be empty."""
-        return self.call is None and self.thought is None and not self.answer
+        """Whether an answer that ended now would be empty; behind a call the result is the answer."""
+        return self.call is None and self.thought is None and not (self.answer or self.out.calls)
 
 
 class _Decoder:
@@ -117,6 +118,9 @@ class _Decoder:
             logits[spent, ID["call"]] = -torch.inf
         if mute := [i for i, row in enumerate(rows) if self.rules is not None and row.says_nothing]:
             logits[mute, ID["end"]] = -torch.inf
+        for i, row in enumerate(rows):
+            if row.call and len(row.call) >= STUCK and len(set(row.call[-STUCK:])) == 1:
+                logits[i, row.call[-1]] = -torch.inf
         chosen = self._draw(logits)
         if self.rules is not None:
             self._mend(chosen, logits, rows)

@@ -72,6 +72,11 @@ def likeness_tokens(text: str, fillings: Mapping[str, list[str]]) -> list[str]:
     return tokens
 
 
+def is_contraction(word: str) -> bool:
+    """Whether a word is two, or a short one for another: `whats`, `pls`."""
+    return word.lower().strip("?.!,") in _CONTRACTIONS
+
+
 def spell_out_contractions(text: str) -> str:
     """A text in lower case without the mark at its end, `what is` for `what's` and `whats`."""
     return " ".join(_CONTRACTIONS.get(word, word) for word in text.lower().rstrip("?.!").split())

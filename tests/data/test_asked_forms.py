@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge.data.argument_forms import ArgumentForm, forms_of_intent
-from forge.data.asked_forms import asks_for_call, asks_for_own_call, learned_asked_forms
+from forge.data.asked_forms import asks_for_call, asks_for_own_call, learned_asked_forms, question_of_turns
 from forge.data.dialogues import tool_dialogues
 from forge.tools import Toolbox
 from forge.tools.builtin import TOOLS
@@ -286,3 +286,44 @@ def test_a_tool_that_nothing_is_known_of_may_be_the_one_that_is_meant() -> None:
     assert asks_for_own_call(requests, "open the garage") is True
     assert asks_for_own_call(requests, "lock the front door") is not True
     assert {tool.name for tool, _ in requests.forms("lock the front door")} >= {"lock_door"}
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("how much is the lamp?", "how much is the lamp?"),
+        ("how much is the lamp?\nand the chair?", "how much is the chair?"),
+        ("capital of italy?\nand of Spain", "capital of Spain?"),
+        ("read garden.txt\nand pets.txt too", "read pets.txt"),
+        ("hi!\ncan you tell me what 9 times 9 is", "can you tell me what 9 times 9 is"),
+        ("what's 80 minus 35\nthanks!\nand 20% of 80?", "and 20% of 80?"),
+        ("what is 12 times 12?\nand plus 6", None),
+        ("how much is the lamp?\nwhat a lovely day it is for the chair", None),
+        ("how much is the lamp?\nthanks", None),
+        ("", ""),
+    ],
+)
+def test_a_turn_of_few_words_asks_what_the_one_before_asks_of_another_thing(asked: str, wanted: str | None) -> None:
+    assert question_of_turns(asked, frozenset({"lamp", "chair", "italy", "spain", "capital"})) == wanted
+
+
+@pytest.mark.parametrize(
+    ("question", "pattern"),
+    [
+        ("twelve times eleven", r"12\*11|11\*12"),
+        ("do you know the square root of 529", r"sqrt\(529\)"),
+        ("what is the square root of minus 529", r"sqrt\(-529\)"),
+    ],
+)
+def test_a_sum_has_all_numbers_that_are_said_and_no_other_sign(question: str, pattern: str) -> None:
+    forms = learned_asked_forms().patterns("calculator", question)
+    candidates = ("12*11", "11*12", "12*3", "11*2", "sqrt(529)", "sqrt(-529)")
+    allowed = [call for call in candidates if any(re.fullmatch(form, call) for form in forms)]
+    assert allowed
+    assert all(re.fullmatch(pattern, call) for call in allowed) or "minus" in question
+
+
+def test_a_short_word_for_two_is_no_name() -> None:
+    forms = learned_asked_forms().patterns("code_executor", "whats the first letter of giraffe")
+    assert any(re.fullmatch(form, "print('giraffe'[0])") for form in forms)
+    assert not any(re.fullmatch(form, "print('whats'[0])") for form in forms)

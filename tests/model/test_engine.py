@@ -4,6 +4,7 @@ hold."""
 from __future__ import annotations
 
 from collections.abc import Sequence
+from itertools import groupby
 from typing import Any
 
 import pytest
@@ -249,6 +250,29 @@ def test_an_answer_that_follows_rules_does_not_end_before_it_begins(monkeypatch:
     (ruled,) = generate(model, [prompt], max_new_tokens=12, rules=CallRules(_Wants(False)), **settings)  # type: ignore[arg-type]
     (free,) = generate(model, [prompt], max_new_tokens=12, **settings)
     assert (len(ruled.ids), ruled.finished, free.ids) == (2, True, [ID["end"]])
+    (called,) = generate(model, [prompt], max_new_tokens=40, rules=CallRules(_Wants(True)), **settings)  # type: ignore[arg-type]
+    assert (called.text, called.finished) == ("", True) or not called.calls, "behind a call the result is the answer"
+
+
+def test_a_call_does_not_repeat_one_token_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw, favorite = engine._Decoder._draw, 70
+
+    def repeats(self: Any, logits: torch.Tensor) -> torch.Tensor:
+        logits[:, favorite] += 100.0
+        return draw(self, logits)
+
+    monkeypatch.setattr(engine._Decoder, "_draw", repeats)
+    prompt = [ID["user"], 60, ID["assistant"]]
+    (made,) = generate(
+        _model(),
+        [prompt],
+        max_new_tokens=60,
+        execute=lambda call: "1",
+        rules=CallRules(due=True),
+        tokenizer=tiny_tokenizer(),
+    )
+    runs = [len(list(same)) for token, same in groupby(made.ids) if token == favorite]
+    assert max(runs) == engine.STUCK
 
 
 @pytest.mark.parametrize("before", [[ID[PERSONAS[0]]], [ID["system"], 60]])

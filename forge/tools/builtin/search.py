@@ -26,6 +26,10 @@ _ELSEWHERE = (
     "Vietnam Yemen Zambia Chile Brazil India Turkey Morocco Hungary Latvia Portugal Romania"
 )
 # fmt: off
+_ASKING = (
+    *("can", "could", "would", "will", "what", "who", "where", "when", "why", "how", "which", "do", "does", "did"),
+    *("please", "tell", "me", "you", "i", "know"),
+)
 FRAMES = (
     "tell me about {}", "[what is|whats|what's] {}?", "what do you know about {}?",
     "[look up|search|search for|find] {}",
@@ -161,5 +165,6 @@ TOOL = Tool(
     INTENTS,
     parameter="query",
     description="Find what the documents say about something.",
+    copied=rf"(?i)(?!(?:{'|'.join(_ASKING)})$)\w+",
     spelled=lambda workspace: chain.from_iterable(read_documents(workspace / "documents.jsonl")),
 )
