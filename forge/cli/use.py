@@ -302,7 +302,7 @@ def chat_command(
     persona: PERSONA = None,
     tools: TOOLS = True,
     thoughts: THOUGHTS = "auto",
-    history: Annotated[int, typer.Option(min=0, max=MAX_HISTORY, help="Past turns that the agent is shown.")] = 0,
+    history: Annotated[int, typer.Option(min=0, max=MAX_HISTORY, help="Past turns that the agent is given.")] = 1,
     ask_below: ASK_BELOW = 0.0,
     workspace: WORKSPACE = None,
     tools_file: TOOLS_FILE = None,

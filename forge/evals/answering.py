@@ -22,6 +22,7 @@ END = "<|end|>"
 CALL = "<|call|>"
 THINK = "<|think|>"
 Thoughts = Literal["off", "on", "auto"]
+FEW_WORDS = 4  # of a turn that may answer the agent's question
 NO_ANSWER = "I have no answer to that."
 RETRY_TEMPERATURE = 0.5  # low: a call that is spelled otherwise, of the same meaning
 MAX_NEW_TOKENS = 144  # longest answer that is measured, where no `evaluation.answer_tokens` of a params.yaml says
@@ -73,7 +74,7 @@ def answer_all(
     from forge.model.engine import generate
 
     prompts = [
-        render(tokenizer, list(messages), generation_prompt=True, thinking=thoughts == "on")[0]
+        render(tokenizer, turns_that_matter(messages, rules), generation_prompt=True, thinking=thoughts == "on")[0]
         for messages in conversations
     ]
     if thinker is not None:
@@ -98,6 +99,23 @@ def answer_all(
         rules=rules,
     )
     return [with_tool_result_shown(answer) for answer in made]
+
+
+def turns_that_matter(messages: Sequence[Message], rules: CallRules | None) -> list[Message]:
+    """A conversation without the turns that its last one does not lean on: of those before, the model sees one at most.
+
+    Training has few dialogues of two turns, and turns about something else lead a small model astray. What comes before
+    the user's first turn stays.
+    """
+    users = [place for place, message in enumerate(messages) if message["role"] == "user"]
+    if rules is None or rules.grammar is None or len(users) < 2:
+        return list(messages)
+    asked = "\n".join(" ".join(messages[place]["content"].splitlines()) for place in users)
+    before = messages[users[-1] - 1]
+    short = len(messages[users[-1]]["content"].split()) <= FEW_WORDS
+    answers = short and before["role"] == "assistant" and before["content"].rstrip().endswith("?")
+    first = users[-2] if answers or rules.grammar.leans(asked) else users[-1]
+    return [*messages[: users[0]], *messages[first:]]
 
 
 def with_tool_result_shown(made: Generation) -> Generation:

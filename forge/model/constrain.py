@@ -36,8 +36,9 @@ from forge.errors import ForgeError
 from forge.tools.builtin import TOOLS
 from forge.tools.declared.requests import NEAR, Forms, Requests
 from forge.tools.declared.schema import DeclaredTool, Parameter
-from forge.tools.declared.tokens import FUNCTION_WORDS, stem_of
-from forge.tools.said import CONSTANTS, digits_said
+from forge.tools.declared.tokens import FUNCTION_WORDS, PRONOUNS, stem_of, stems_of
+from forge.tools.declared.turns import goes_on, quoted_spans
+from forge.tools.said import CONSTANTS, digits_said, numbers_as_written
 from forge.tools.words import CallWords, words_said
 
 LONGEST_TEXT = 200  # characters of a text whose schema says nothing of its length
@@ -55,6 +56,8 @@ _NEGATED_CLASS = re.compile(r"\\[DWS]")
 _PRINTABLE_ASCII = {"pattern": "^[ -~]*$"}
 
 
+# What stands for things that were spoken of.
+_POINTING = PRONOUNS | frozenset(stems_of("they he she his her their its each both same another other else instead"))
 _BUILT_IN = frozenset(tool.name for tool in TOOLS)
 WordsOfCall = Callable[[str, str], CallWords | None]
 
@@ -220,6 +223,18 @@ class CallGrammar:
         said = set(filter(self._says_something, words_said(asked)))
         known = (self._words(name, asked) for name in self.names)
         return any(not said.isdisjoint(words.names) for words in known if words is not None)
+
+    def leans(self, asked: str) -> bool:
+        """Whether the last of the user's turns, a line each, has to do with the one before."""
+        last = "".join(asked.splitlines()[-1:])
+        if self._requests.leans(asked):
+            return True
+        question = self._question(asked)
+        if question is not None:
+            return question != last
+        about = self._names_things(last) or numbers_as_written(last) != []
+        another = goes_on(last) and not quoted_spans(last)
+        return another or not (about or _POINTING.isdisjoint(stems_of(last)))
 
     def wants_more(self, asked: str, made: Sequence[str]) -> bool | None:
         """Whether another call comes after those that were made since the user's last turn; None leaves it to the

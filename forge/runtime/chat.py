@@ -20,8 +20,7 @@ YES = ("yes", "y", "yes please", "yes, please", "yeah", "ok", "right")
 class ChatSession:
     """State of a conversation: past turns, persona, whether tools are allowed and thoughts wanted.
 
-    history: how many past turns the agent is shown, without their thoughts. The default is 0, because the default
-    pipeline trains on dialogues of one question each, and a small model is only confused by a form that it never saw.
+    history: how many past turns the agent is given, without their thoughts; it sees what the question leans on.
     ask_below: a call whose chance of being right is lower is asked about instead of made. asked: the words that the
     agent is asking about, if it is.
     """
@@ -30,7 +29,7 @@ class ChatSession:
     persona: str | None = None
     tools: bool = True
     thoughts: Thinking = "auto"
-    history: int = 0
+    history: int = 1
     max_new_tokens: int = MAX_NEW_TOKENS
     ask_below: float = 0.0
     turns: list[list[Message]] = field(default_factory=list)

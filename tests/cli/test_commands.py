@@ -337,7 +337,8 @@ def test_chat_on_a_pipe_answers_lines_obeys_commands_and_ends(
     assert (one["thought"], two["thought"]) == ("", "hm")
     monkeypatch.setattr(sys, "stdin", io.StringIO("one\n/thoughts off\none\n"))
     told = call("chat", home / "toy", "--thoughts", "on").out.splitlines()[1:]
-    assert told == ["  [thought] hm", "agent> 6 tokens", "thoughts are off", "agent> 5 tokens"]
+    # with the turn before
+    assert told == ["  [thought] hm", "agent> 6 tokens", "thoughts are off", "agent> 19 tokens"]
     monkeypatch.setattr(sys, "stdin", io.StringIO("hi\n"))
     assert "pirate" in call("chat", home / "toy", "--persona", "pirate").err
 

@@ -444,3 +444,22 @@ def test_where_nothing_is_left_any_call_may_be_written(monkeypatch: pytest.Monke
         while not matcher.fitting(len(tokenizer))[lamp]:  # what fits may still lead nowhere
             assert matcher.take(int(matcher.fitting(len(tokenizer)).nonzero()[0][0]))
         assert matcher.take(lamp)
+
+
+@pytest.mark.parametrize(
+    ("asked", "wanted"),
+    [
+        ("what is the capital of Norway?\nwhat is 17 * 23?", False),
+        ("how much is the lamp?\nand the chair?", True),
+        ("how much is the lamp?\nwhat do they cost together", True),
+        ("what is 12 times 12?\nand plus 6", True),
+        ('hello\nreverse "hello"', False),
+        ("lock the shed\nthe garage door too", True),
+        ("lock the shed\nturn on the hall light", False),
+        ("lock the shed\nthanks", False),
+    ],
+)
+def test_a_turn_leans_on_the_one_before_or_does_not(asked: str, wanted: bool) -> None:
+    with Toolbox() as toolbox:
+        tools = [*(tool.declared for tool in TOOLS), *read_tools_file(HOME).tools]
+        assert CallGrammar(tiny_tokenizer(), tools, toolbox.words_of_call).leans(asked) is wanted
