@@ -20,6 +20,8 @@ from forge.data.phrasing import Asked, tool_phrasings
 from forge.data.talk import TALK
 from forge.tools.builtin import TOOLS
 from forge.tools.declaration import Intent
+from forge.tools.declared.readings import MOST_READINGS
+from forge.tools.declared.requests import SURELY as SURELY_OWN
 from forge.tools.declared.requests import Requests
 from forge.tools.declared.turns import goes_on, is_otherwise
 from forge.tools.likeness import NAME, NUMBER, PhrasingIndex, is_contraction, likeness_tokens
@@ -264,19 +266,19 @@ def _only_thing(text: str, names: frozenset[str]) -> tuple[str, str] | None:
 
 
 def asks_for_own_call(requests: Requests, asked: str) -> bool | None:
-    """Whether the user's turns, a line each, need a call of a tool with examples: yes where the last one is surely like
-    these, and not less than it is like phrasings of built-in tools, or leans on a turn that is; no where it begins by
-    saying that nothing is wanted. None where only a model can say, as with questions, "all" and "except"."""
+    """Whether the user's turns, a line each, need a call of a tool of theirs: yes where the last surely asks for one
+    and is no more like phrasings of built-in tools, or leans on a turn that does; no where it begins by saying that
+    nothing is wanted. None where only a model can say, as with questions, "all" and "except"."""
     *earlier, last = asked.splitlines() or [""]
     if earlier and requests.leans(asked):
         states = is_otherwise(requests.without_texts(last), [], asks=False)
         due = not states and requests.leans_plainly(asked) and asks_for_own_call(requests, "\n".join(earlier))
         return True if due else None
-    like, likest = requests.likeness(last), requests.examples_with_words_of(last)
-    if like < SURELY or (_OF_MANY.search(last) and requests.lists_values(last)) or not last.isascii():
+    like, likest = requests.certainty(last), requests.examples_with_words_of(last)
+    if like < SURELY_OWN or (_OF_MANY.search(last) and requests.lists_values(last)) or not last.isascii():
         return None
     if _UNWANTED.search(last):
-        return None if any(map(NOT_WANTED.search, requests.examples_with_words_of(last, MOST))) else False
+        return None if any(map(NOT_WANTED.search, requests.examples_with_words_of(last, MOST_READINGS))) else False
     asks = bool(_QUESTION.search(last)) or last.rstrip().endswith("?")
     polite = _POLITE.search(last) is not None
     if asks and not polite and not any(_QUESTION.search(say) or say.endswith("?") for say in likest):

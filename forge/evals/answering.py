@@ -23,6 +23,7 @@ CALL = "<|call|>"
 THINK = "<|think|>"
 Thoughts = Literal["off", "on", "auto"]
 FEW_WORDS = 4  # of a turn that may answer the agent's question
+MOST_TURNS = 8  # of the user's, that are shown
 NO_ANSWER = "I have no answer to that."
 RETRY_TEMPERATURE = 0.5  # low: a call that is spelled otherwise, of the same meaning
 MAX_NEW_TOKENS = 144  # longest answer that is measured, where no `evaluation.answer_tokens` of a params.yaml says
@@ -102,7 +103,8 @@ def answer_all(
 
 
 def turns_that_matter(messages: Sequence[Message], rules: CallRules | None) -> list[Message]:
-    """A conversation without the turns that its last one does not lean on: of those before, the model sees one at most.
+    """A conversation without the turns that have nothing to do with its last one: of those before, the ones that it, or
+    one that is kept, leans on.
 
     Training has few dialogues of two turns, and turns about something else lead a small model astray. What comes before
     the user's first turn stays.
@@ -110,12 +112,16 @@ def turns_that_matter(messages: Sequence[Message], rules: CallRules | None) -> l
     users = [place for place, message in enumerate(messages) if message["role"] == "user"]
     if rules is None or rules.grammar is None or len(users) < 2:
         return list(messages)
-    asked = "\n".join(" ".join(messages[place]["content"].splitlines()) for place in users)
-    before = messages[users[-1] - 1]
-    short = len(messages[users[-1]]["content"].split()) <= FEW_WORDS
-    answers = short and before["role"] == "assistant" and before["content"].rstrip().endswith("?")
-    first = users[-2] if answers or rules.grammar.leans(asked) else users[-1]
-    return [*messages[: users[0]], *messages[first:]]
+    asked = [" ".join(messages[place]["content"].split()) for place in users]
+    first = len(users) - 1
+    while first > max(0, len(users) - MOST_TURNS):
+        before = messages[users[first] - 1]
+        short = before["role"] == "assistant" and len(asked[first].split()) <= FEW_WORDS
+        answers = short and before["content"].rstrip().endswith("?")
+        if not (answers or rules.grammar.leans("\n".join(asked[: first + 1]))):
+            break
+        first -= 1
+    return [*messages[: users[0]], *messages[users[first] :]]
 
 
 def with_tool_result_shown(made: Generation) -> Generation:

@@ -40,18 +40,19 @@ def score_phrasing_search(dialogues: Sequence[Mapping[str, Any]], toolbox: Toolb
     return right
 
 
-def search_own_calls(asked: str, tools: Sequence[DeclaredTool]) -> tuple[list[str], str]:
+def search_own_calls(asked: str, tools: Sequence[DeclaredTool], *, due: bool = False) -> tuple[list[str], str]:
     """The calls that the grammar of a model would make without one, and the question that it would ask: of each request
     the likeliest tool, with the first values that it names (`forge.tools.declared.requests`).
 
     Args:
         asked: the user's turns, a line each.
+        due: a first call is made, whether or not it is surely asked for.
     """
     from forge.data.asked_forms import asks_for_own_call
     from forge.tools.declared.requests import Requests
 
-    requests, made = Requests([tool for tool in tools if tool.narrows], lambda _: True), list[str]()
-    while asks_for_own_call(requests, asked) and (not made or requests.more(asked, made)):
+    requests, made = Requests(tools, lambda _: True), list[str]()
+    while (due and not made) or (asks_for_own_call(requests, asked) and (not made or requests.more(asked, made))):
         tool, schema = requests.forms(asked, made)[0]
         if isinstance(schema, str):
             return made, tool.question_for(schema)

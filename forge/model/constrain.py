@@ -199,8 +199,8 @@ class CallGrammar:
         `forge.data.asked_forms.asks_for_call`. None leaves it to the model."""
         wanted = asks_for_own_call(self._requests, asked)
         question = self._question(asked)
-        plain = question is not None and self._requests.likeness(asked) < NEAR
-        if wanted is not None or not plain or question is None or not self._known_built_in_tools(asked):
+        plain = self._requests.certainty(asked) < NEAR
+        if wanted is not None or question is None or not plain or not self._known_built_in_tools(asked):
             return wanted
         wanted = asks_for_call(question)
         if wanted is False and (question != asked or self._names_things(question)):
@@ -210,9 +210,12 @@ class CallGrammar:
     def _question(self, asked: str) -> str | None:
         """What the last of some turns asks a built-in tool for, as one question; None where it leans on others in a way
         that is not known."""
+        names = filter(self._says_something, self._workspace_names(asked))
+        return question_of_turns(asked, frozenset(word.lower() for word in names))
+
+    def _workspace_names(self, asked: str) -> frozenset[str]:
         known = (self._words(name, asked) for name in self.names)
-        names = frozenset[str]().union(*(words.names for words in known if words is not None))
-        return question_of_turns(asked, frozenset(word.lower() for word in names if self._says_something(word)))
+        return frozenset[str]().union(*(words.names for words in known if words is not None))
 
     @staticmethod
     def _says_something(word: str) -> bool:
@@ -221,12 +224,11 @@ class CallGrammar:
     def _names_things(self, asked: str) -> bool:
         """Whether a question has a word of the workspace's documents and tables that says something."""
         said = set(filter(self._says_something, words_said(asked)))
-        known = (self._words(name, asked) for name in self.names)
-        return any(not said.isdisjoint(words.names) for words in known if words is not None)
+        return not said.isdisjoint(self._workspace_names(asked))
 
     def leans(self, asked: str) -> bool:
         """Whether the last of the user's turns, a line each, has to do with the one before."""
-        last = "".join(asked.splitlines()[-1:])
+        last = "".join(asked.strip().splitlines()[-1:]).strip()
         if self._requests.leans(asked):
             return True
         question = self._question(asked)
@@ -281,7 +283,7 @@ class CallGrammar:
     def _likelier_tools(self, last: str, asked: str, own: set[str], built_in: set[str]) -> set[str]:
         """Those with examples of a user's, or the built-in ones, where the last turn is more like the one, or leans on
         a turn that is, than the other; else both."""
-        like, other = self._requests.likeness(last), learned_asked_forms().most_like(last)
+        like, other = self._requests.certainty(last), learned_asked_forms().most_like(last)
         like = SURELY if like < SURELY and self._requests.leans(asked) else like
         if own and like >= NEAR and other < like:
             return own

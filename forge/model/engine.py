@@ -25,6 +25,7 @@ if TYPE_CHECKING:
 Execute = Callable[[str], str | None]  # a call's text to its result; None leaves the call to whoever asked
 MAX_CALLS = 4
 STUCK = 16  # equal tokens in a row, at which a call is written on with another
+_UNLIKELY = 1e4
 ROWS_AT_ONCE = 512
 CACHE_BYTES = 2**30  # of the keys and values of the rows at once, at most, were none to end early
 DENSE = 0.75  # share of rows still being written at which the others leave the cache: to copy it is dear
@@ -120,7 +121,7 @@ class _Decoder:
             logits[mute, ID["end"]] = -torch.inf
         for i, row in enumerate(rows):
             if row.call and len(row.call) >= STUCK and len(set(row.call[-STUCK:])) == 1:
-                logits[i, row.call[-1]] = -torch.inf
+                logits[i, row.call[-1]] -= _UNLIKELY  # not infinite: a grammar may allow nothing else
         chosen = self._draw(logits)
         if self.rules is not None:
             self._mend(chosen, logits, rows)

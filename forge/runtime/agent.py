@@ -222,7 +222,7 @@ class Agent:
 
         Args:
             messages: {"role", "content"} each; roles are system, user, assistant, call (its text) and result. Where
-                tools are allowed the model sees those that the last turn leans on.
+                tools are allowed the model sees of the turns before those that the last one leans on.
             tools: False bans tool calls; names allow these only.
             must_call: the answer begins with a call: of any tool that is allowed, or of the one named.
             run: False leaves calls to the caller: the answer ends with the first one, whose result is None.

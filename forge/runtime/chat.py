@@ -10,7 +10,7 @@ from forge.errors import ForgeError
 from forge.evals.answering import Message
 from forge.runtime.agent import ACKNOWLEDGED, MAX_NEW_TOKENS, Agent, Listener, Reply, Thinking, readable_reply
 
-MAX_HISTORY = 1000  # turns that the agent may be shown
+MAX_HISTORY = 1000  # turns that the agent may be given
 EXAMPLES = ("what is 17 * 23?", "what is the capital of Norway?", "how many lamps are in stock?")
 COMMANDS = "/persona [NAME], /tools [on|off], /thoughts [on|off|auto], /history N, /help, /quit"
 YES = ("yes", "y", "yes please", "yes, please", "yeah", "ok", "right")
@@ -82,7 +82,7 @@ class ChatSession:
             if not re.fullmatch("[0-9]{1,4}", value) or int(value) > MAX_HISTORY:
                 raise ForgeError(f"/history takes a number of past turns, 0 to {MAX_HISTORY}")
             self.history = int(value)
-            return f"the agent sees {self.history} past turns"
+            return f"the agent is given {self.history} past turns"
         if name == "help":
             return self._help()
         raise ForgeError(f"unknown command /{name}; try /help")

@@ -13,7 +13,7 @@ from forge.tools.words import NUMBER_WORDS
 
 # Numbers that a sum may need though nobody says them: small ones, and of units.
 CONSTANTS = frozenset(str(n) for n in (*range(20), 24, 30, 31, 32, 52, 54, 60, 100, 365, 609, 1000, 3600, 4536))
-MOST_PIECES = 3000  # beyond them a text is not narrowed
+MOST_RUNS = 3000  # beyond them a text is not narrowed
 _MOST_GROUPS = 6  # of digits that are one number
 _NUMERAL = re.compile(r"\d+(?:[,.' ]\d+)*")
 _WORDED = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True)).replace(" ", "[ -]")
@@ -36,7 +36,7 @@ def digits_said(text: str) -> frozenset[str] | None:
     found: set[str] = set()
     for numeral in _NUMERAL.findall(text):
         runs = re.findall(r"\d+", numeral)
-        if len(found) + _MOST_GROUPS * len(runs) > MOST_PIECES:
+        if len(found) + _MOST_GROUPS * len(runs) > MOST_RUNS:
             return None
         ends = range(1, len(runs) + 1)
         found.update("".join(runs[first:last]) for last in ends for first in range(max(0, last - _MOST_GROUPS), last))

@@ -260,6 +260,9 @@ def test_a_call_of_an_own_tool_is_due_where_its_examples_say_so(asked: str, want
         "turn the hall light on unless the porch light is on",
         "lock the shed or the garage door",
         "lock the shed, actually no",
+        "lock the shed, no, wait",
+        "ok, I locked the shed",
+        "water the roses for 5 or 10 minutes",
         "stop dimming the hall light",
         "is the front door locked?\nand the shed?",
         "do not lock the shed\nthe garden gate",
@@ -319,8 +322,8 @@ def test_a_sum_has_all_numbers_that_are_said_and_no_other_sign(question: str, pa
     forms = learned_asked_forms().patterns("calculator", question)
     candidates = ("12*11", "11*12", "12*3", "11*2", "sqrt(529)", "sqrt(-529)")
     allowed = [call for call in candidates if any(re.fullmatch(form, call) for form in forms)]
-    assert allowed
-    assert all(re.fullmatch(pattern, call) for call in allowed) or "minus" in question
+    assert any(re.fullmatch(pattern, call) for call in allowed)
+    assert all(re.fullmatch(pattern, call) for call in allowed if "minus" not in question)
 
 
 def test_a_short_word_for_two_is_no_name() -> None:

@@ -34,6 +34,7 @@ def _talk(*said: str) -> list[Message]:
         (("a?", "1", "b?"), ("b?",)),
         (("a?", "1", "and b?"), ("a?", "1", "and b?")),
         (("a?", "1", "b?", "2", "and c?"), ("b?", "2", "and c?")),
+        (("a?", "1", "and b?", "2", "and c?"), ("a?", "1", "and b?", "2", "and c?")),
         (("lock", "Which one?", "the shed"), ("lock", "Which one?", "the shed")),
         (("hi", "What can I do?", "tell me what nine times nine is"), ("tell me what nine times nine is",)),
     ],

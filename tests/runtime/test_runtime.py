@@ -275,7 +275,7 @@ def test_chat_remembers_turns_and_shows_as_many_as_asked(agent: Agent, monkeypat
     session.ask("one")
     session.ask("two")
     assert [message["content"] for message in seen[1]] == ["two"]
-    assert session.command("/history 2") == "the agent sees 2 past turns"
+    assert session.command("/history 2") == "the agent is given 2 past turns"
     session.ask("three")
     assert [message["role"] for message in seen[2]] == [
         "user",

@@ -85,6 +85,7 @@ def _fill_listed(words: ToolWords, tokens: Sequence[Token], filled: Filled) -> N
     mentions: dict[str, list[Mention]] = {}
     for mention in sorted(longest, key=lambda m: (-m.worth, m.first)):
         known = mentions.get(mention.name)
+        # Its first mention is not to be the first of another; further ones are not to be any other's.
         others = [m for name, own in mentions.items() if name != mention.name for m in own[: None if known else 1]]
         if not any(m.first < mention.end and mention.first < m.end for m in others):
             mentions.setdefault(mention.name, []).append(mention)
@@ -142,25 +143,27 @@ def _fill_numbers(words: ToolWords, tokens: Sequence[Token], filled: Filled) -> 
     _fill_lists_of_numbers(tool, quantities, filled)
     names = [n for n, p in tool.arguments.items() if p.type in ("integer", "number") and n not in filled.values]
     fits = [
-        (_fit(words, name, said, quantities, number, filled.used) + _REQUIRED * (name in tool.required), -number, name)
+        (_fit(words, name, said, quantities, number, filled.used) + _REQUIRED * (name in tool.required), number, name)
         for number in range(len(quantities))
         for name in names
     ]
     taken: set[int] = set()
-    for fit, place, name in sorted(fits, key=lambda f: (-f[0], -f[1])):
-        quantity = quantities[-place]
+    for fit, number, name in sorted(fits, key=lambda f: (-f[0], f[1])):
+        quantity = quantities[number]
         least = _FIT_UNSURE if quantity.unsure else 0.0
         least = least if name in tool.required else max(least, _FIT_OPTIONAL)
-        if name in filled.values or place in taken or fit < least:
+        if name in filled.values or number in taken or fit < least:
             continue
-        taken.add(place)
+        taken.add(number)
         value = _as_number(tool.arguments[name], _in_unit(words, name, said, quantity))
         if value is None:
             continue  # a number that does not fit is no other one
         filled.values[name] = [value]
         filled.used.update(range(quantity.first, quantity.end + _has_unit(words, name, said, quantity)))
+    counted = filled.used.union(*(range(quantity.first, quantity.end) for quantity in quantities))
+    rest = [word for place, word in enumerate(said) if place not in counted]
     for name in names:
-        if name not in filled.values and (share := _share_of_all(tool.arguments[name], said)) is not None:
+        if name not in filled.values and (share := _share_of_all(tool.arguments[name], rest)) is not None:
             filled.values[name] = [share]
 
 
@@ -223,7 +226,7 @@ def _as_number(parameter: Parameter, value: float) -> int | float | None:
 
 
 def _share_of_all(parameter: Parameter, said: Sequence[str]) -> int | None:
-    """Half, of an argument from 0 to 100."""
+    """Half or full, of an argument from 0 to 100; None where neither is said."""
     if (parameter.minimum, parameter.maximum) != (0, 100) or parameter.enum:
         return None
     return next((share for share, words in _OF_ALL.items() if not words.isdisjoint(said)), None)

@@ -7,16 +7,15 @@ between words that examples have beside the slot.
 
 from __future__ import annotations
 
-import re
 from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from forge.tools.declared.tokens import COURTESY, FUNCTION_WORDS, VERBS, Token, stems_of
+from forge.tools.declared.tokens import COURTESY, FUNCTION_WORDS, QUOTED, VERBS, Token, stems_of
 from forge.tools.declared.vocabulary import ToolWords
 
-LONGEST_PIECE = 14  # tokens
-MOST_PIECES, AS_GOOD = 3, 0.6  # that are candidates: none that is worth so much less than the best
+_LONGEST_PIECE = 14  # tokens
+_MOST_PIECES, _AS_GOOD = 3, 0.6  # that are candidates: none that is worth so much less than the best
 # Of a word in the piece: one that nobody knows, a mark, one of the tool's examples, one of its values or description,
 # a function word (in names of things; in sentences).
 _NEW, _MARK, _MARK_IN_SENTENCE, _OF_EXAMPLES, _OF_TOOL, _FUNCTION, _FUNCTION_IN_SENTENCE = (
@@ -48,10 +47,7 @@ _NAMING = frozenset(stems_of("call called label labelled name named title titled
 _POINTING = frozenset(stems_of("it this that"))
 _MARKS_BETWEEN = frozenset(",:;-–—")
 _STOPS = frozenset(".;:!?")
-_QUOTED = re.compile(r"(?<!\w)[\"'“‘](\w[^\"“”]*?)[\"'”’](?!\w)")
-_NOTHING = re.compile(
-    "|".join(stems_of("something anything someone anyone somebody somewhere it that this them one there"))
-)
+_NOTHING = frozenset(stems_of("something anything someone anyone somebody somewhere it that this them one there"))
 
 
 class Piece(NamedTuple):
@@ -69,11 +65,12 @@ def best_pieces(words: ToolWords, name: str, text: str, tokens: Sequence[Token],
     Args:
         used: tokens that say other arguments.
     """
-    quoted = list(_QUOTED.finditer(text))
+    quoted = list(QUOTED.finditer(text))
     if len(quoted) == 1:
         start, end = quoted[0].span(1)
         inside = [place for place, token in enumerate(tokens) if start <= token.start and token.end <= end]
-        return [Piece(quoted[0][1], inside[0], inside[-1] + 1, led=True)] if inside else []
+        if inside and used.isdisjoint(inside):
+            return [Piece(quoted[0][1], inside[0], inside[-1] + 1, led=True)]
     found: list[tuple[float, int, int]] = []
     sentence = name in words.sentences
     for first in range(len(tokens)):
@@ -83,13 +80,13 @@ def best_pieces(words: ToolWords, name: str, text: str, tokens: Sequence[Token],
         named = _is_led(words, name, tokens, first) or (first > 0 and tokens[first - 1].word in _NAMING | _POINTING)
         if name not in words.tool.required and (worth < _LED_BY_OTHER or not named):
             continue
-        for last in range(first, min(len(tokens), first + LONGEST_PIECE)):
+        for last in range(first, min(len(tokens), first + _LONGEST_PIECE)):
             if last in used or tokens[last].text in _STOPS:
                 break
             worth += _worth_inside(words, tokens[last], sentence)
             found.append((worth + _worth_of_end(words, name, tokens, last, used, sentence), first, last))
     found.sort(key=lambda piece: (-piece[0], piece[1]))
-    least = max(_ENOUGH, found[0][0] - AS_GOOD) if found else _ENOUGH
+    least = max(_ENOUGH, found[0][0] - _AS_GOOD) if found else _ENOUGH
     taken = [
         Piece(text[tokens[first].start : tokens[last].end], first, last + 1, _is_led(words, name, tokens, first))
         for worth, first, last in found
@@ -97,7 +94,7 @@ def best_pieces(words: ToolWords, name: str, text: str, tokens: Sequence[Token],
     ]
     if taken and says_nothing(taken[0].text):
         return []
-    return [piece for piece in taken if not says_nothing(piece.text)][:MOST_PIECES]
+    return [piece for piece in taken if not says_nothing(piece.text)][:_MOST_PIECES]
 
 
 def _opens(tokens: Sequence[Token], first: int) -> bool:
@@ -123,7 +120,7 @@ def _is_followed(words: ToolWords, name: str, tokens: Sequence[Token], last: int
 def says_nothing(piece: str) -> bool:
     """Whether a piece is a word for what is to be asked for: something, it; `put something`."""
     *before, last = stems_of(piece) or ("",)
-    return _NOTHING.fullmatch(last) is not None and set(before) <= FUNCTION_WORDS | VERBS
+    return last in _NOTHING and set(before) <= FUNCTION_WORDS | VERBS
 
 
 def _worth_of_beginning(

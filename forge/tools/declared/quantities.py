@@ -22,7 +22,7 @@ _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
 CLOCK = "clock"  # unit of a whole hour of the day: 14:00
 _LONGEST = 16  # digits of a number; none that is longer is exact
 _PARTS = {"half": 0.5, "quarter": 0.25}
-_MINUS = frozenset({"-", "−", "minus"})
+_MINUS = frozenset({"-", "−", "minus", "negative"})
 # Behind a number: it is another one; and right behind it, without a blank.
 _GOES_ON, _SPELLED_ON = frozenset({"thousand", "million", "billion", "k", "hundred", "point"}), frozenset({"e", "x"})
 _JOINS = frozenset("+*/^=×÷:-–−")  # right beside a number
@@ -84,10 +84,9 @@ def _touches(tokens: Sequence[Token], place: int) -> bool:
 def _whole(words: Sequence[str], tokens: Sequence[Token], read: Quantity) -> Quantity:
     """A number, or NaN with all that belongs to it where it is part of another one."""
     first, end, known = read.first, read.end, not math.isnan(read.value)
-    behind = words[first - 1] if first > 0 and _touches(tokens, first) else ""
-    if (behind[:1].isalpha() and stem_of(behind) not in SECONDS) or (
-        behind in _JOINS and not _is_sign(words, first - 1)
-    ):
+    behind = words[first - 1] if first > 0 and tokens[first - 1].end == tokens[first].start else ""
+    spelled = behind[:1].isalpha() and stem_of(behind) not in SECONDS  # b95
+    if spelled or (behind in _JOINS and first > 1 and _touches(tokens, first - 1)):  # x=5
         first, known = first - 1, False
     while end < len(words):
         beside = tokens[end - 1].end == tokens[end].start
@@ -97,11 +96,7 @@ def _whole(words: Sequence[str], tokens: Sequence[Token], read: Quantity) -> Qua
         if not (joined or grouped or spelled or (not known and words[end] in NUMBER_WORDS)):
             break
         end, known = end + 1 + joined, False
-    return read if known else Quantity(first, max(end, read.end), math.nan)
-
-
-def _is_sign(words: Sequence[str], place: int) -> bool:
-    return words[place] in _MINUS and (place == 0 or not words[place - 1][-1].isalnum())
+    return read if known else Quantity(first, end, math.nan)
 
 
 def _part_of_unit(words: Sequence[str], place: int) -> Quantity | None:
@@ -134,7 +129,7 @@ def _in_words(words: Sequence[str], place: int) -> Quantity | None:
         found = Quantity(place, end, float(value), unsure=words[place:end] == ["one"])
     if words[found.end : found.end + 3] == ["and", "a", "half"]:  # two and a half hours
         found = replace(found, end=found.end + 3, value=found.value + 0.5, unsure=False)
-    signed = place > 0 and words[place - 1] in ("minus", "negative")
+    signed = place > 0 and words[place - 1] in _MINUS - {"-", "−"}
     return replace(found, first=place - 1, value=-found.value) if signed else found
 
 
@@ -169,10 +164,15 @@ def _durations(words: Sequence[str], tokens: Sequence[Token], read: Sequence[Qua
         before = found[-1] if found else None
         between = words[before.end : quantity.first] if before is not None else [""]
         beside = between in ([], ["and"], [","]) and (quantity.unit or _touches(tokens, quantity.first))
-        if before is None or not beside or not before.unit or SECONDS.get(quantity.unit, 0) >= SECONDS[before.unit]:
+        if before is None or not beside or before.unit not in SECONDS or not _is_smaller(quantity, before):
             found.append(quantity)
             continue
         known = quantity.unit or stem_of("minute" if before.unit == stem_of("hour") else "second")
         value = before.value * SECONDS[before.unit] / SECONDS[known] + quantity.value
         found[-1] = Quantity(before.first, quantity.end, value, known)
     return found
+
+
+def _is_smaller(quantity: Quantity, before: Quantity) -> bool:
+    """Whether a number may be the rest of a duration: its unit is a smaller one, or it has none."""
+    return not quantity.unit or SECONDS.get(quantity.unit, math.inf) < SECONDS[before.unit]

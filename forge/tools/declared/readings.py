@@ -49,7 +49,6 @@ class Reading:
         values: of each argument that is said, the likeliest first; what is the same whatever is said among them.
         score: how much its words say of the tool. explained: their share of all that the sentence says: 0 to 1.
         worded: whether any of the words is of the tool's examples or description, not only of values.
-        used: how many tokens say values.
         contrary: whether the sentence takes something back, of which the tool knows nothing.
     """
 
@@ -58,7 +57,6 @@ class Reading:
     score: float = 0.0
     explained: float = 0.0
     worded: bool = False
-    used: int = 0
     contrary: bool = False
 
     @property
@@ -175,7 +173,7 @@ class Reader:
         if not any(parameter.free for parameter in words.tool.arguments.values()):
             score = max(score - _IDLE_NUMBER * len(idle), 0.0)
         contrary = bool(rest & UNDOING - words.weights.keys())
-        return Reading(words, values, score, explained, worded, len(filled.used), contrary)
+        return Reading(words, values, score, explained, worded, contrary)
 
     def fill(self, tool: DeclaredTool, text: str) -> tuple[Filled, Mapping[str, Any], tuple[Token, ...]]:
         """What a sentence says for a tool's arguments, which ones its words command, and its tokens."""

@@ -19,16 +19,15 @@ from forge.tools.declared.filling import Spells
 from forge.tools.declared.quantities import quantities_of
 from forge.tools.declared.readings import AS_LIKELY, Reader, Reading
 from forge.tools.declared.schema import DeclaredTool, refuse_value
-from forge.tools.declared.tokens import FUNCTION_WORDS, PRONOUNS, VERBS, Token, tokens_of
+from forge.tools.declared.tokens import FUNCTION_WORDS, LONGEST_TURN, PRONOUNS, VERBS, Token, stems_of, tokens_of
 from forge.tools.declared.turns import JOINT, bare_value, drops_request, goes_on, quoted_spans
 from forge.tools.words import is_number_said
 
-SURELY, NEAR = 0.5, 0.3  # likeness of a sentence that surely asks for a call, and of one that may
-_LONGEST = 400  # characters of a turn that are looked at, the last ones
+SURELY, NEAR = 0.5, 0.3  # certainty of a sentence that surely asks for a call, and of one that may
 _PARTS = 8  # joints of a turn, the last ones
 _TURNS = 8  # last ones that are looked at: a follow-up has its tool from a turn before
 _FEW_WORDS = 8  # of a turn that is only a value
-_SUBJECTS = frozenset({"i", "he", "she", "we", "they", "you", "me", "who", "what", "why", "think", "so"})
+_SUBJECTS = frozenset(stems_of("i he she we they you me who what why think so"))
 _HALVES, _SHARED = 0.2, 0.4  # how good a cut is: two requests (and what the less explained one is), one and its values
 _WITHOUT_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 Forms = list[tuple[DeclaredTool, dict[str, Any] | str]]  # each with its schema, or the argument that was not said
@@ -54,17 +53,17 @@ class Request:
 
     def forms(self) -> Forms:
         """What its call may be: of what it surely asks for and what is as likely; where that is not sure, of all that
-        it may ask for. Those of which something is missing count only where all are."""
+        it may ask for. Of those that lack something only where all do, or where it surely asks for the first."""
         least = AS_LIKELY * self.readings[0].score if self.sure else 0.0
         near = [reading for reading in self.readings if reading.score >= least]
-        complete = [(reading.tool, reading.schema()) for reading in near if not reading.missing]
+        complete: Forms = [(reading.tool, reading.schema()) for reading in near if not reading.missing]
         if self.readings and self.readings[0].missing and self.sure:
             return [(self.readings[0].tool, self.readings[0].missing[0])]
-        return [*complete] or [(reading.tool, reading.missing[0]) for reading in near]
+        return complete or [(reading.tool, reading.missing[0]) for reading in near]
 
 
 class Requests:
-    """Requests to some tools, by their examples.
+    """Requests to some tools, by the words of their declarations.
 
     Args:
         spells: whether the model can write a text.
@@ -77,14 +76,14 @@ class Requests:
         self._cut = lru_cache(maxsize=256)(self._cut_at_joints)
         self._requests = lru_cache(maxsize=64)(self._requests_of)
 
-    def likeness(self, turn: str) -> float:
+    def certainty(self, turn: str) -> float:
         """How much of a turn, or of one request in it, the words of a tool explain: 0 to 1, `SURELY` or more where it
         surely asks for a call."""
-        return max((_likeness(request) for request in self._requests(_last_line(turn))), default=0.0)
+        return max((_certainty(request) for request in self._requests(_last_line(turn))), default=0.0)
 
     def examples_with_words_of(self, turn: str, tools: int = 1) -> list[str]:
         """The sentences of examples that share a word with a turn, of so many tools that it is likeliest for."""
-        return self._reader.examples_with_words_of(turn[-_LONGEST:], tools)
+        return self._reader.examples_with_words_of(turn[-LONGEST_TURN:], tools)
 
     def lists_values(self, turn: str) -> bool:
         """Whether what a turn asks for has an argument with listed values: then "all" may be several calls."""
@@ -93,7 +92,8 @@ class Requests:
 
     def leans(self, asked: str) -> bool:
         """Whether the last of the user's turns, a line each, names another value for what one before asks for."""
-        return any(request.leans for request in self._requests(asked))
+        found = self._requests(asked)  # of those behind the first each may lean on the one before in the same turn
+        return bool(found) and found[0].leans
 
     def leans_plainly(self, asked: str) -> bool:
         """Whether it does no more than that: it has no verb, and at most one word that is of no tool."""
@@ -108,7 +108,7 @@ class Requests:
 
     def without_texts(self, turn: str) -> str:
         """A turn without what stands in quotation marks, or fills an argument that may be any text."""
-        left = turn[-_LONGEST:]
+        left = turn[-LONGEST_TURN:]
         for start, end in reversed(quoted_spans(left)):
             left = f"{left[:start]} {left[end:]}"
         for best in (request.best for request in self._requests(_last_line(turn)) if request.best):
@@ -162,7 +162,7 @@ class Requests:
 
     def _requests_of(self, asked: str) -> tuple[Request, ...]:
         """What the last of some turns asks for, in order."""
-        turns = [line[-_LONGEST:] for line in asked.splitlines() if line.strip()][-_TURNS:] if self._tools else []
+        turns = [line[-LONGEST_TURN:] for line in asked.splitlines() if line.strip()][-_TURNS:] if self._tools else []
         before, found = self._before(asked), list[Request]()
         for part in self._cut(turns[-1]) if turns else ():
             found.append(self._request(part, before))
@@ -171,14 +171,14 @@ class Requests:
 
     def _before(self, asked: str) -> Reading | None:
         """What the turns before the last one ask for: the last of it."""
-        turns = [line[-_LONGEST:] for line in asked.splitlines() if line.strip()][-_TURNS:-1]
+        turns = [line[-LONGEST_TURN:] for line in asked.splitlines() if line.strip()][-_TURNS:-1]
         if not turns:
             return None
         found = self._requests("\n".join(turns))
         sure = [request.best for request in found if request.sure]
         # It may be one that lacks something, or is badly put.
         near = [request.best for request in found if request.best and request.best.explained >= NEAR]
-        return sure[-1] if sure else near[0] if near else self._before("\n".join(turns))
+        return sure[-1] if sure else near[-1] if near else self._before("\n".join(turns))
 
     def _request(self, part: str, before: Reading | None) -> Request:
         readings = self._reader.readings(part)
@@ -207,10 +207,11 @@ class Requests:
         first, second = (next(iter(self._reader.readings(side)), None) for side in (before, after))
         if first is None or first.missing or not first.sure:
             return 0.0
-        whole = second is not None and second.sure and not second.missing and not self._goes_on(first, cut)
-        worth = _HALVES + min(first.explained, second.explained) if whole and second is not None else 0.0
-        if whole and second is not None and second.worded:
-            return worth
+        worth = 0.0
+        if second is not None and second.sure and not second.missing and not self._is_said_of(first, cut):
+            worth = _HALVES + min(first.explained, second.explained)
+            if second.worded:
+                return worth
         other = self._leaning(first, after)
         if other is None or other.missing:
             return worth
@@ -219,7 +220,7 @@ class Requests:
         listed = [name for name in changed if first.tool.arguments[name].items]
         return _SHARED if not texts and not listed and any(name in first.values for name in changed) else 0.0
 
-    def _goes_on(self, first: Reading, cut: tuple[str, str, str]) -> bool:
+    def _is_said_of(self, first: Reading, cut: tuple[str, str, str]) -> bool:
         """Whether what stands behind a joint is said of the request before it: `book the hall at 11, for 90 minutes`,
         `watch the garage and the garden`, `add bread, butter and jam to the list`."""
         whole = next(iter(self._reader.readings("".join(cut))), None)
@@ -231,7 +232,7 @@ class Requests:
         texts = [
             (str(v), str(first.arguments.get(n, v))) for n, v in whole.arguments.items() if whole.tool.arguments[n].free
         ]
-        listed = any(text.startswith(f"{begun}{cut[1]}") for text, begun in texts) and not begins_with_verb(cut[2])
+        listed = any(text.startswith(f"{begun}{cut[1]}") for text, begun in texts) and not _begins_with_verb(cut[2])
         return listed or bool(longer) or (cut[1].strip() == "," and whole.values.keys() > first.values.keys())
 
     def _leaning(self, before: Reading, text: str) -> Reading | None:
@@ -289,8 +290,8 @@ def _with_pronoun(reading: Reading, before: Reading, tokens: Sequence[Token]) ->
     return replace(reading, values={**known, **reading.values})
 
 
-def _likeness(request: Request) -> float:
-    explained = min(request.best.explained, 1.0) if request.best else 0.0
+def _certainty(request: Request) -> float:
+    explained = request.best.explained if request.best else 0.0
     return max(explained, SURELY) if request.sure else min(explained, SURELY - 0.01)
 
 
@@ -311,11 +312,11 @@ def _sides_of_joints(text: str) -> Iterator[tuple[str, str, str]]:
             yield before, joint[0], after
 
 
-def begins_with_verb(text: str) -> bool:
+def _begins_with_verb(text: str) -> bool:
     """Whether a text begins with what is to be done."""
     said = [token.word for token in tokens_of(text) if token.word not in FUNCTION_WORDS]
     return bool(said) and said[0] in VERBS
 
 
 def _last_line(asked: str) -> str:
-    return "".join(asked.splitlines()[-1:])[-_LONGEST:]
+    return "".join(asked.splitlines()[-1:])[-LONGEST_TURN:]

@@ -13,6 +13,8 @@ from functools import lru_cache
 from snowballstemmer import stemmer
 
 _TOKEN = re.compile(r"\d+(?:[.,]\d+)*|[^\W\d_]+(?:['’][^\W\d_]+)*|[^\s\w]|_")
+LONGEST_TURN = 400  # characters of a turn that are looked at, the last ones
+QUOTED = re.compile(r"(?<!\w)[\"'“‘](\w[^\"“”]*?)[\"'”’](?!\w)")
 _POSSESSIVE = re.compile(r"['’]s$")
 # Short for a unit, or another word for one that is as common; and what is no mistyped timer.
 _ALIASES = {
@@ -62,7 +64,7 @@ def is_short_for_another(word: str) -> bool:
 
 
 @lru_cache(maxsize=1)
-def _porter() -> object:
+def _stemmer() -> object:
     return stemmer("english")
 
 
@@ -71,7 +73,7 @@ def stem_of(word: str) -> str:
     """What a word is compared by: lower case, spelled out, without an ending."""
     plain = _POSSESSIVE.sub("", word.lower()).replace("’", "'")
     plain = _ALIASES.get(plain, plain)
-    return str(_porter().stemWord(plain)) if plain.isascii() else plain  # type: ignore[attr-defined]
+    return str(_stemmer().stemWord(plain)) if plain.isascii() else plain  # type: ignore[attr-defined]
 
 
 def tokens_of(text: str) -> tuple[Token, ...]:

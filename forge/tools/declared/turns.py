@@ -4,15 +4,15 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
+from string import Formatter
 
 from forge.tools.declared.pieces import says_nothing
-from forge.tools.declared.tokens import FUNCTION_WORDS, stems_of
+from forge.tools.declared.tokens import FUNCTION_WORDS, LONGEST_TURN, QUOTED, stems_of
 
 # Of what a sentence asks for.
 JOINT = re.compile(
     r"(?:[,.;]? then |, and | and then | and also |, also | and after that | also | and | plus |[.;,] |;)", re.I
 )
-_LONGEST = 400  # characters of a turn, the last ones
 _MARKS = " .,;:!?\"'“‘”’"
 _AFTER = re.compile(
     r"(?i)(?:,? (?:please|pls|plz|thanks|thx|thank you|now|for me|again|already|tonight|today|too|as well|also))+$"
@@ -22,39 +22,37 @@ _BEFORE = re.compile(
     r"(?:the )?same (?:with|for)|that would be|that is|it is|i mean|i meant|make (?:it|that)),? )+"
 )
 _TOO = re.compile(r"(?i),? (?:too|as well|also)(?:,? (?:please|pls|plz|thanks|thx|thank you))?$")
-_QUOTED = re.compile(r"(?<!\w)[\"'“‘](\w[^\"“”]*?)[\"'”’](?!\w)")
 # What makes an order something else, unless an example of the tool has it: a negation, a condition, a choice, a
 # correction, a report.
 _OTHERWISE = re.compile(
     r"(?i)\b(?:not|never|cannot|without|neither|nor|nobody|no one|no need|unless|until|when|if|whether|or|instead of|"
-    r"rather than|how to|explain|actually|scratch that|kidding|no wait|wait,|no,|i mean|said|says|told|asked|was|were|"
-    r"had|been|thanks for|thank you for)\b|n['’]t\b|"
+    r"rather than|how to|explain|actually|scratch that|kidding|no wait|i mean|said|says|told|asked|was|were|"
+    r"had|been|thanks for|thank you for)\b|\b(?:wait|no),|n['’]t\b|"
     r"^(?:i|we|he|she|they|you|it|someone|somebody) (?:just |already )?(?!need)\w+ed\b"
 )
 # In a sentence that asks nothing.
 _STATES, _ASKS = re.compile(r"(?i)\b(?:is|are|has)\b"), re.compile(r"(?i)\b(?:what|which|how|who|where)\b")
-_POLITE = re.compile(
+_BY_COURTESY = re.compile(
     r"(?i)\bif (?:you (?:please|could|would|can|don['’]t mind)|possible|"
     r"(?:that|it)(?:['’]s| is) (?:not too much trouble|ok|okay|alright|all right|fine|possible))\b|"
     r"\bdon['’]t you think\b|^(?:ok|okay|oh|no|well|sorry)[, ]+(?=\w)"
 )
-_QUOTED_SPAN = re.compile(r"(?<!\w)[\"“‘']\w[^\"“”]*?[\"”’'](?!\w)")
 _DROPPED = re.compile(r"(?i)\b(?:stop|undo|cancel|never ?mind|forget|nothing|thanks?|thank you|bye|sorry|no|ok|okay)\b")
 
 
 def bare_value(turn: str) -> str:
     """What is said without the marks and the words around it: `and the hall one, please` is about the hall. Empty for
     a word that stands for nothing."""
-    said = _AFTER.sub("", _BEFORE.sub("", turn[-_LONGEST:].strip().rstrip(".,;:!?")))
-    quoted = _QUOTED.findall(said)
+    said = _AFTER.sub("", _BEFORE.sub("", turn[-LONGEST_TURN:].strip().rstrip(".,;:!?")))
+    quoted = QUOTED.findall(said)
     bare = quoted[0] if len(quoted) == 1 else said.strip(_MARKS)
     return "" if says_nothing(bare) else bare
 
 
 def goes_on(turn: str) -> bool:
     """Whether a turn says that it goes on with the one before, or gives something in quotation marks."""
-    words = turn[-_LONGEST:].strip().rstrip(".,;:!?")
-    return any(found.search(words) for found in (_BEFORE, _TOO, _QUOTED))
+    words = turn[-LONGEST_TURN:].strip().rstrip(".,;:!?")
+    return any(found.search(words) for found in (_BEFORE, _TOO, QUOTED))
 
 
 def drops_request(turn: str) -> bool:
@@ -69,18 +67,18 @@ def is_otherwise(turn: str, examples: Iterable[str], *, asks: bool) -> bool:
     Args:
         asks: it is a question.
     """
-    plain = _POLITE.sub(" ", turn)
-    marks = {mark[0].lower() for mark in _OTHERWISE.finditer(plain)}
-    marks |= set() if asks or _ASKS.search(plain) else {mark[0].lower() for mark in _STATES.finditer(plain)}
-    said = set(stems_of(turn))
-    has = [say for say in examples if set(stems_of(_without_slots(say))) - FUNCTION_WORDS <= said]
-    return any(not any(mark in say.lower() for say in has) for mark in marks)
+    plain, said = _BY_COURTESY.sub(" ", turn).strip(), set(stems_of(turn))
+    marks = _marks(plain, states=not asks and _ASKS.search(plain) is None)
+    literal = [" ".join(part for part, *_ in Formatter().parse(say)) for say in examples]
+    has = [words for words in literal if set(stems_of(words)) - FUNCTION_WORDS <= said]
+    return bool(marks.difference(*(_marks(words, states=True) for words in has)))
 
 
-def _without_slots(say: str) -> str:
-    return re.sub(r"\{.*?\}", " ", say)
+def _marks(text: str, *, states: bool) -> set[str]:
+    found = {mark[0].lower() for mark in _OTHERWISE.finditer(text)}
+    return found | ({mark[0].lower() for mark in _STATES.finditer(text)} if states else set())
 
 
 def quoted_spans(text: str) -> list[tuple[int, int]]:
     """Where something stands in quotation marks."""
-    return [match.span() for match in _QUOTED_SPAN.finditer(text)]
+    return [match.span() for match in QUOTED.finditer(text)]

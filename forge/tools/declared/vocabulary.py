@@ -97,7 +97,7 @@ class ToolWords:
             item = parameter.items or parameter
             listed = (True, False) if item.type == "boolean" else item.enum or self.tool.listed_with_words(name)
             said = [(v, [*_own_words(v, item), *self.tool.synonyms_for(v)]) for v in listed]
-            if item.type == "boolean" and not any(texts for _, texts in said) and self.slots >= {name}:
+            if item.type == "boolean" and not any(texts for _, texts in said) and name in self.slots:
                 said = list(_BOOLEANS.items())
             found[name] = [(value, [stems for text in texts if (stems := stems_of(text))]) for value, texts in said]
         return found
@@ -186,8 +186,8 @@ class Vocabulary:
         if not text[0].isalpha() or len(text) < _SHORTEST_MISTYPED:
             return word
         # The first letter is rarely wrong, but may have changed places with the second.
-        known = self._by_letter[spelled[0]]
-        swapped = self._by_letter[spelled[1]].get(spelled[1] + spelled[0] + spelled[2:])
+        known = self._by_letter.get(spelled[0], {})
+        swapped = self._by_letter.get(spelled[1], {}).get(spelled[1] + spelled[0] + spelled[2:])
         if swapped is not None:
             return swapped
         alike = [other for other in known if _may_be_meant(other, spelled)]
@@ -203,7 +203,7 @@ class Vocabulary:
 
     def scores(self, tokens: Sequence[Token]) -> list[tuple[ToolWords, float]]:
         """The tools that a sentence has words of, each with how much these say, the best first."""
-        said = dict.fromkeys(token.word for token in tokens if token.word)
+        said = dict.fromkeys(token.word for token in tokens if token.text[0].isalnum() or token.word in UNITS)
         found = [(tool, math.fsum(tool.weights.get(w, 0.0) * self.weight(w) for w in said)) for tool in self.tools]
         return sorted(((tool, score) for tool, score in found if score > 0), key=lambda pair: -pair[1])
 

@@ -12,6 +12,7 @@ from hypothesis import strategies as st
 
 from forge.data.asked_forms import asks_for_own_call
 from forge.tools.declared.reading import read_tools_file
+from forge.tools.declared.readings import MOST_READINGS
 from forge.tools.declared.requests import SURELY, Requests
 from forge.tools.declared.schema import DeclaredTool
 
@@ -47,7 +48,7 @@ def next_call(asked: str, *made: str) -> tuple[str, dict[str, Any]]:
 )
 def test_a_request_is_one_call(asked: str, wanted: tuple[str, dict[str, Any]]) -> None:
     assert next_call(asked) == wanted
-    assert HOME.likeness(asked) >= SURELY
+    assert HOME.certainty(asked) >= SURELY
 
 
 @pytest.mark.parametrize(
@@ -86,6 +87,7 @@ def test_what_is_worded_like_no_example_is_about_what_it_names() -> None:
     for asked, tool in (("more brightness at the porch light", "set_light"), ("see to the shed", "set_lock")):
         found = HOME.forms(asked)
         assert tool in {own.name for own, _ in found}
+        assert len(found) <= MOST_READINGS
 
 
 @pytest.mark.parametrize(
@@ -248,7 +250,7 @@ _PLAIN = (
     "it",
     "milk",
 )
-_PIECES = st.sampled_from((*_ODD, *_PLAIN, "what about", "add", "one"))
+_PIECES = st.sampled_from((*_ODD, *_PLAIN, "what about", "add", "one", "14:00, 30 minutes", "9:00 and 2 hours"))
 
 
 @settings(max_examples=300, deadline=None)
@@ -257,8 +259,8 @@ def test_anything_may_be_said(text: str) -> None:
     for requests in (HOME, Requests([], bool)):
         found = requests.forms(text)
         assert all(isinstance(schema, str) or schema["type"] == "object" for _, schema in found)
-        assert asks_for_own_call(requests, text) in (True, False, None)
-        assert requests.more(text, ['set_lock {"name":"shed","locked":true}']) in (True, False, None)
+        asks_for_own_call(requests, text)
+        requests.more(text, ['set_lock {"name":"shed","locked":true}'])
 
 
 def test_long_conversations_with_many_tools_take_no_long_time() -> None:
