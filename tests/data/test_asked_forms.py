@@ -326,6 +326,11 @@ def test_a_sum_has_all_numbers_that_are_said_and_no_other_sign(question: str, pa
     assert all(re.fullmatch(pattern, call) for call in allowed if "minus" not in question)
 
 
+def test_a_problem_that_says_a_number_of_its_own_is_asked_as_it_was_learned() -> None:
+    question = "How many 1 bits are there in the binary representation of the number 70794?"
+    assert [form.template for form in learned_asked_forms().forms("calculator", question)] == ["bits({A})"]
+
+
 def test_a_short_word_for_two_is_no_name() -> None:
     forms = learned_asked_forms().patterns("code_executor", "whats the first letter of giraffe")
     assert any(re.fullmatch(form, "print('giraffe'[0])") for form in forms)
