@@ -221,9 +221,8 @@ class Agent:
         refused the last call, the answer is tried once more; if that comes to nothing either, it says what failed.
 
         Args:
-            messages: {"role", "content"} each; roles are system, user, assistant, call (its text) and result. Where
-                tools are allowed the model sees of the turns before those that the last one leans on.
-            tools: False bans tool calls; names allow these only.
+            messages: {"role", "content"} each; roles are system, user, assistant, call (its text) and result.
+            tools: False bans calls; else the model sees only turns that the last leans on. Names allow these tools only.
             must_call: the answer begins with a call: of any tool that is allowed, or of the one named.
             run: False leaves calls to the caller: the answer ends with the first one, whose result is None.
             several: with it, an answer may leave more than one: after a call of a declared tool without `results`,

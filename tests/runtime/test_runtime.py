@@ -274,7 +274,11 @@ def test_chat_remembers_turns_and_shows_as_many_as_asked(agent: Agent, monkeypat
     session = ChatSession(agent)
     session.ask("one")
     session.ask("two")
-    assert [message["content"] for message in seen[1]] == ["two"]
+    assert [message["content"] for message in seen[1]] == ["one", "calculator 1", "1", "answer 1", "two"]
+    assert session.command("/history 0") == "the agent is given 0 past turns"
+    session.ask("alone")
+    assert [message["content"] for message in seen.pop()] == ["alone"]
+    session.turns.pop()
     assert session.command("/history 2") == "the agent is given 2 past turns"
     session.ask("three")
     assert [message["role"] for message in seen[2]] == [
@@ -318,7 +322,7 @@ def test_chat_commands(agent: Agent) -> None:
     ):
         with pytest.raises(ForgeError, match=words):
             session.command(line)
-    assert (session.persona, session.tools, session.thoughts, session.history) == (None, True, "auto", 0)
+    assert (session.persona, session.tools, session.thoughts, session.history) == (None, True, "auto", 1)
 
 
 def test_sizes_add_up_and_packed_weights_replace_the_full_ones(home: Path, tmp_path: Path) -> None:
