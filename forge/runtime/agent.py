@@ -222,7 +222,7 @@ class Agent:
 
         Args:
             messages: {"role", "content"} each; roles are system, user, assistant, call (its text) and result.
-            tools: False bans calls; else the model sees only turns that the last leans on. Names allow these tools only.
+            tools: False bans calls; else the model sees only turns that the last leans on. Names allow these alone.
             must_call: the answer begins with a call: of any tool that is allowed, or of the one named.
             run: False leaves calls to the caller: the answer ends with the first one, whose result is None.
             several: with it, an answer may leave more than one: after a call of a declared tool without `results`,
