@@ -10,7 +10,7 @@ from collections.abc import Iterable, Mapping, Sequence
 from typing import TYPE_CHECKING, Any
 
 from forge.tools.calls import call_text, refuse_call
-from forge.tools.declared.schema import DeclaredTool, Example, Parameter
+from forge.tools.declared.schema import DeclaredTool, Example, Parameter, literal_text
 from forge.tools.declared.turns import JOINT
 
 if TYPE_CHECKING:
@@ -98,7 +98,7 @@ def _match_example(sentence: str, tool: DeclaredTool, example: Example) -> tuple
     """F1 of the words of an example, its slots filled from the sentence, and of the sentence; and the arguments."""
     left = sentence.lower().rstrip("?.! ")
     arguments: dict[str, Any] = dict(example.arguments)
-    literal = _words_of(re.sub(r"\{.*?\}", " ", example.say))
+    literal = _words_of(literal_text(example.say))
     free = [name for name in example.slots if (tool.arguments[name].items or tool.arguments[name]).free]
     filled = 0
     for name in (name for name in example.slots if name not in free):

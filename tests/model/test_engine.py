@@ -214,6 +214,16 @@ class _Wants:
         return None
 
 
+class _Asked(_Wants):
+    """A grammar that knows that a call is due, and no second one."""
+
+    def __init__(self) -> None:
+        super().__init__(True)
+
+    def wants_more(self, question: str, made: Sequence[str]) -> bool:
+        return False
+
+
 def _answers_to_hello(rules: CallRules, before: Sequence[int] = ()) -> list[Generation]:
     """Eight answers, drawn hot, to a question behind other tokens."""
     tokenizer, model = tiny_tokenizer(), _model()
@@ -250,8 +260,23 @@ def test_an_answer_that_follows_rules_does_not_end_before_it_begins(monkeypatch:
     (ruled,) = generate(model, [prompt], max_new_tokens=12, rules=CallRules(_Wants(False)), **settings)  # type: ignore[arg-type]
     (free,) = generate(model, [prompt], max_new_tokens=12, **settings)
     assert (len(ruled.ids), ruled.finished, free.ids) == (2, True, [ID["end"]])
-    (called,) = generate(model, [prompt], max_new_tokens=40, rules=CallRules(_Wants(True)), **settings)  # type: ignore[arg-type]
-    assert called.calls == [] or (called.text, called.finished) == ("", True)
+
+
+def test_behind_a_call_the_result_may_be_the_answer(monkeypatch: pytest.MonkeyPatch) -> None:
+    draw, drawn = (
+        engine._Decoder._draw,
+        iter([ID["result"], ID["result"]]),
+    )  # the first gives way to the call that is due
+
+    def ends(self: Any, logits: torch.Tensor) -> torch.Tensor:
+        logits[:, next(drawn, ID["end"])] += 100.0
+        return draw(self, logits)
+
+    monkeypatch.setattr(engine._Decoder, "_draw", ends)
+    prompt = [ID["user"], 60, ID["assistant"]]
+    settings: dict[str, Any] = {"tokenizer": tiny_tokenizer(), "execute": lambda call: "1"}
+    (made,) = generate(_model(), [prompt], max_new_tokens=40, rules=CallRules(_Asked()), **settings)  # type: ignore[arg-type]
+    assert ([result for _, result in made.calls], made.text, made.finished) == (["1"], "", True)
 
 
 def test_a_call_does_not_repeat_one_token_for_ever(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -3,12 +3,9 @@
 from __future__ import annotations
 
 import math
-import re
-from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from functools import lru_cache
-from string import Formatter
 from typing import Any
 
 from forge.tools.declared.filling import (
@@ -22,9 +19,9 @@ from forge.tools.declared.filling import (
 )
 from forge.tools.declared.quantities import quantities_of
 from forge.tools.declared.schema import DeclaredTool, Parameter
-from forge.tools.declared.tokens import ARTICLES, FUNCTION_WORDS, PARTICLES, UNDOING, UNITS, Token, stems_of
+from forge.tools.declared.tokens import ARTICLES, FUNCTION_WORDS, UNDOING, UNITS, Token
 from forge.tools.declared.turns import quoted_spans
-from forge.tools.declared.vocabulary import ToolWords, Vocabulary
+from forge.tools.declared.vocabulary import ToolWords, Vocabulary, literal_words
 
 MOST_READINGS = 4
 _IDLE_NUMBER = 1.2  # what a number says against a tool that takes none, or not this one
@@ -34,7 +31,6 @@ AS_LIKELY = 0.85  # share of the best score from which another tool is as likely
 _ALL_SAID, _MAY_BE = 0.75, 0.5
 _SURE, _NAMES = 2.8, 1.8  # scores; the second of what a sentence names a value with that few tools have
 _PARTLY_EXPLAINED, _MOSTLY_EXPLAINED, _WELL_EXPLAINED = 0.25, 0.55, 0.75  # shares of what a sentence says
-_FUNCTION, _ALSO_PLAIN = 0.3, 0.4  # weights of words of a command: function words, those that other sentences have too
 # What stands between things that are named one by one.
 _BETWEEN = ARTICLES | {",", "&", "and", "then", "plus", "also"}
 _COMMANDED = 0.5  # share of an example's words from which it is meant
@@ -156,7 +152,7 @@ class Reader:
         """The sentences of examples that share a word with a sentence, of so many of the likeliest tools."""
         said = {token.word for token in self.vocabulary.tokens(text)}
         says = [example.say for reading in self.readings(text)[:tools] for example in reading.tool.examples]
-        return [say for say in says if not said.isdisjoint(_literal(say))]
+        return [say for say in says if not said.isdisjoint(literal_words(say))]
 
     def _read(self, words: ToolWords, score: float, whole: float, text: str, tokens: Sequence[Token]) -> Reading:
         if not words.tool.narrows:
@@ -185,35 +181,16 @@ class Reader:
 def commanded_arguments(words: ToolWords, tokens: Sequence[Token], filled: Filled) -> Mapping[str, Any]:
     """The arguments that are the same in an example whatever is said, where a sentence has its words: brightness 0 for
     `turn off the {name}`. None where what is said contradicts them, or other examples, without such, are as near."""
-    said = {token.word for token in tokens}
-    plain = {word for fixed, says in words.commands if not fixed for say in says for word in _literal(say)}
-    count = Counter(word for _, says in words.commands for word in {w for say in says for w in _literal(say)})
-
-    def weight(word: str) -> float:
-        little = word in FUNCTION_WORDS and word not in PARTICLES
-        rare = math.log((len(words.commands) + 1) / count[word])
-        return rare * (_FUNCTION if little else 1.0) * (_ALSO_PLAIN if word in plain - PARTICLES else 1.0)
-
+    said, weights = {token.word for token in tokens}, words.command_weights
     best: tuple[float, Mapping[str, Any]] = (0.0, {})
     for fixed, says in words.commands:
-        if not fixed or any(
-            name in filled.values and value not in filled.values[name] for name, value in fixed.items()
-        ):
-            continue
-        for say in says:
-            weights = {word: weight(word) for word in _literal(say)}
-            there = math.fsum(weight for word, weight in weights.items() if word in said)
-            share = there / (math.fsum(weights.values()) or 1.0)
+        contradicted = any(name in filled.values and value not in filled.values[name] for name, value in fixed.items())
+        for literal in says if fixed and not contradicted else ():
+            there = math.fsum(weights[word] for word in sorted(literal & said))
+            share = there / (math.fsum(weights[word] for word in sorted(literal)) or 1.0)
             if share >= _COMMANDED and share * there > best[0]:
                 best = (share * there, fixed)
     return best[1]
-
-
-@lru_cache(maxsize=4096)
-def _literal(say: str) -> frozenset[str]:
-    """Words of an example beside its slots."""
-    found = stems_of(" ".join(literal for literal, *_ in Formatter().parse(say)))
-    return frozenset(word for word in found if re.match(r"\w", word))
 
 
 def _enumerated(mentions: Sequence[Mention], tokens: Sequence[Token]) -> list[Mention]:

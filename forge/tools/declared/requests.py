@@ -99,10 +99,11 @@ class Requests:
         """Whether it does no more than that: it has no verb, and at most one word that is of no tool."""
         bare = bare_value(_last_line(asked))
         tokens = [token for token in self._reader.vocabulary.tokens(bare) if token.is_word]
-        known = set().union(*(words.weights for words in self._reader.vocabulary.tools))
-        other = [token for token in tokens if token.word not in known | FUNCTION_WORDS and not _is_number(token)]
+        unknown = [token for token in tokens if not self._reader.vocabulary.knows(token.word)]
+        other = [token for token in unknown if token.word not in FUNCTION_WORDS and not _is_number(token)]
         lacks = (before := self._before(asked)) is not None and bool(before.missing)
-        orders = bool({token.word for token in tokens} & (VERBS - known | _SUBJECTS)) or "?" in bare
+        verbs, subjects = {token.word for token in unknown} & VERBS, {token.word for token in tokens} & _SUBJECTS
+        orders = bool(verbs or subjects) or "?" in bare
         others = len(other) > 1 and not goes_on(_last_line(asked))
         return len(tokens) <= _FEW_WORDS and (lacks or not (orders or others))
 
@@ -138,10 +139,7 @@ class Requests:
         calls, last, requests = self._parsed(made), _last_line(asked), self._requests(asked)
         if not calls or len(calls) < len(made) or not any(request.sure for request in requests):
             return None
-        unmet = self._unmet(requests, calls)
-        if len(calls) + len(unmet) > len(requests):  # a call that is of none of them
-            return None
-        if unmet:
+        if unmet := self._unmet(requests, calls):
             best = unmet[0].best
             return True if best is not None and unmet[0].sure and not best.missing else None
         # Where it has a joint at which no request was found, one call may not be all.
@@ -162,7 +160,7 @@ class Requests:
 
     def _requests_of(self, asked: str) -> tuple[Request, ...]:
         """What the last of some turns asks for, in order."""
-        turns = [line[-LONGEST_TURN:] for line in asked.splitlines() if line.strip()][-_TURNS:] if self._tools else []
+        turns = _last_turns(asked) if self._tools else []
         before, found = self._before(asked), list[Request]()
         for part in self._cut(turns[-1]) if turns else ():
             found.append(self._request(part, before))
@@ -171,14 +169,14 @@ class Requests:
 
     def _before(self, asked: str) -> Reading | None:
         """What the turns before the last one ask for: the last of it."""
-        turns = [line[-LONGEST_TURN:] for line in asked.splitlines() if line.strip()][-_TURNS:-1]
-        if not turns:
+        earlier = "\n".join(_last_turns(asked)[:-1])
+        if not earlier:
             return None
-        found = self._requests("\n".join(turns))
+        found = self._requests(earlier)
         sure = [request.best for request in found if request.sure]
         # It may be one that lacks something, or is badly put.
         near = [request.best for request in found if request.best and request.best.explained >= NEAR]
-        return sure[-1] if sure else near[-1] if near else self._before("\n".join(turns))
+        return sure[-1] if sure else near[-1] if near else self._before(earlier)
 
     def _request(self, part: str, before: Reading | None) -> Request:
         readings = self._reader.readings(part)
@@ -316,6 +314,10 @@ def _begins_with_verb(text: str) -> bool:
     """Whether a text begins with what is to be done."""
     said = [token.word for token in tokens_of(text) if token.word not in FUNCTION_WORDS]
     return bool(said) and said[0] in VERBS
+
+
+def _last_turns(asked: str) -> list[str]:
+    return [line[-LONGEST_TURN:] for line in asked.splitlines() if line.strip()][-_TURNS:]
 
 
 def _last_line(asked: str) -> str:

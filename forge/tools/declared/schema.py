@@ -177,6 +177,11 @@ def example_slots(say: str) -> tuple[str, ...]:
     return tuple(slots)
 
 
+def literal_text(say: str) -> str:
+    """The words of a sentence beside its slots: `lock the` of `lock the {name}`."""
+    return " ".join(literal.strip() for literal, *_ in Formatter().parse(say)).strip()
+
+
 class Example(_Declared):
     """A sentence that asks for a tool, with slots, and the arguments that it does not say literally."""
 

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from string import Formatter
 
 from forge.tools.declared.pieces import says_nothing
+from forge.tools.declared.schema import literal_text
 from forge.tools.declared.tokens import FUNCTION_WORDS, LONGEST_TURN, QUOTED, stems_of
 
 # Of what a sentence asks for.
@@ -69,8 +69,7 @@ def is_otherwise(turn: str, examples: Iterable[str], *, asks: bool) -> bool:
     """
     plain, said = _BY_COURTESY.sub(" ", turn).strip(), set(stems_of(turn))
     marks = _marks(plain, states=not asks and _ASKS.search(plain) is None)
-    literal = [" ".join(part for part, *_ in Formatter().parse(say)) for say in examples]
-    has = [words for words in literal if set(stems_of(words)) - FUNCTION_WORDS <= said]
+    has = [words for words in map(literal_text, examples) if set(stems_of(words)) - FUNCTION_WORDS <= said]
     return bool(marks.difference(*(_marks(words, states=True) for words in has)))
 
 

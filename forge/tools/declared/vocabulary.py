@@ -15,10 +15,11 @@ from functools import cached_property, lru_cache
 from string import Formatter
 from typing import Any, NamedTuple
 
-from forge.tools.declared.schema import DeclaredTool, Parameter, value_as_said
+from forge.tools.declared.schema import DeclaredTool, Parameter, literal_text, value_as_said
 from forge.tools.declared.tokens import (
     ARTICLES,
     FUNCTION_WORDS,
+    PARTICLES,
     UNITS,
     Token,
     is_short_for_another,
@@ -27,6 +28,8 @@ from forge.tools.declared.tokens import (
     tokens_of,
 )
 
+# Of words of a command: function words, and those that examples without anything fixed have too.
+OF_FUNCTION_IN_COMMAND, ALSO_PLAIN = 0.3, 0.4
 SLOT = "{}"  # stands for a slot beside another
 OF_DESCRIPTION = 0.7  # weight of words of names and descriptions
 OF_FUNCTION, OF_UNIT = 0.2, 0.3  # of function words, and of units, which stand beside any number
@@ -36,6 +39,12 @@ MOST_TOKENS = 80  # of a sentence, the last ones
 _SHORTEST_BEGUN = 5  # letters of a word that is cut short
 _SHORTEST_MISTYPED, _ALIKE = 4, 0.75  # letters; twice those that two words share in order, of all their letters
 _OF_PERSONS = frozenset({"am", "are", "can", "i", "i'm", "is", "me", "my", "please", "us", "we", "will", "you", "your"})
+
+
+@lru_cache(maxsize=4096)
+def literal_words(say: str) -> frozenset[str]:
+    """Words of an example beside its slots, as stems."""
+    return frozenset(word for word in stems_of(literal_text(say)) if word[0].isalnum())
 
 
 class ValueName(NamedTuple):
@@ -55,7 +64,7 @@ class ToolWords:
         of_examples: words of its examples.
         before, after: for each slot the words that stand beside it there.
         of_name: for each argument the words of its name and description.
-        commands: which arguments are the same whatever is said, and the sentences of examples that ask for these.
+        commands: which arguments are the same whatever is said, and the words of each example that asks for these.
     """
 
     def __init__(self, tool: DeclaredTool) -> None:
@@ -63,10 +72,12 @@ class ToolWords:
         self.before: dict[str, set[str]] = defaultdict(set)
         self.after: dict[str, set[str]] = defaultdict(set)
         self.of_examples: set[str] = set()
-        commands: dict[str, tuple[Mapping[str, Any], list[str]]] = {}
+        commands: dict[str, tuple[Mapping[str, Any], list[frozenset[str]]]] = {}
         for example in tool.examples:
             self._read_example(example.say)
-            commands.setdefault(repr(sorted(example.arguments.items())), (example.arguments, []))[1].append(example.say)
+            commands.setdefault(repr(sorted(example.arguments.items())), (example.arguments, []))[1].append(
+                literal_words(example.say)
+            )
         self.commands = list(commands.values())
         self.of_name = {
             name: set(stems_of(f"{_plain(name)} {parameter.description}")) - FUNCTION_WORDS
@@ -133,6 +144,19 @@ class ToolWords:
         return dict.fromkeys(stems_of(told), OF_DESCRIPTION) | dict.fromkeys(self.of_examples | of_values, 1.0)
 
     @cached_property
+    def command_weights(self) -> dict[str, float]:
+        """How much a word of an example says of which of its `commands` is meant: the rarer among these the more."""
+        plain = frozenset[str]().union(*(words for fixed, says in self.commands if not fixed for words in says))
+        count = Counter(word for _, says in self.commands for word in frozenset[str]().union(*says))
+        little, also_plain = FUNCTION_WORDS - PARTICLES, plain - PARTICLES
+        return {
+            word: math.log((len(self.commands) + 1) / own)
+            * (OF_FUNCTION_IN_COMMAND if word in little else 1.0)
+            * (ALSO_PLAIN if word in also_plain else 1.0)
+            for word, own in count.items()
+        }
+
+    @cached_property
     def sentences(self) -> frozenset[str]:
         """Texts that are whole sentences, as messages are, not names of things: those whose listed values speak of a
         person, or are drawn as sentences."""
@@ -147,7 +171,7 @@ class ToolWords:
     def texts(self) -> Iterator[str]:
         """All texts that its words stand in."""
         yield from (_plain(self.tool.name), self.tool.description, *map(_plain, self.tool.arguments))
-        yield from ("".join(f"{literal} " for literal, *_ in Formatter().parse(e.say)) for e in self.tool.examples)
+        yield from (literal_text(example.say) for example in self.tool.examples)
         for name in self.values:
             parameter = self.tool.arguments[name]
             yield from map(value_as_said, (parameter.items or parameter).enum or self.tool.listed_with_words(name))
@@ -195,6 +219,10 @@ class Vocabulary:
             return known[near[0]]
         begun = {known[other] for other in known if other.startswith(spelled) and len(spelled) >= _SHORTEST_BEGUN}
         return begun.pop() if len(begun) == 1 else word
+
+    def knows(self, word: str) -> bool:
+        """Whether a word is of any tool."""
+        return word in self._weights
 
     def weight(self, word: str) -> float:
         """How much a word says of which tool is meant."""

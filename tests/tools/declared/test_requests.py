@@ -125,6 +125,11 @@ def test_of_a_number_that_does_not_fit_no_part_is_taken(number: str) -> None:
         ("add bread, butter and jam to the shopping list", ["add_to_list bread, butter and jam"], None),
         ("dim the hall light to 20 and the porch one to 40", ['set_light {"name":"hall light","brightness":20}'], True),
         ("turn the hall light on", ['set_light {"name":"hall light","brightness":100}'], False),
+        (
+            "turn the hall light on",
+            ['set_light {"name":"hall light","brightness":100}', 'set_lock {"name":"shed"}'],
+            False,
+        ),
     ],
 )
 def test_no_call_is_forced_that_may_not_be_wanted(asked: str, made: list[str], wanted: bool | None) -> None:
