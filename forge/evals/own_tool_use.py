@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from typing import Any
 
@@ -15,6 +15,14 @@ from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 
 CLAIMED = "call"  # the category with all that the word matcher needs in one sentence
+# Categories of rows for which a phase has a target, in words.
+ASKED = {
+    "call": "requests for one call",
+    "offtopic": "no call where nothing of the tools is asked for",
+    "missing": "what is missing is asked for",
+    "two": "two requests in a sentence",
+    "followup": "follow-ups",
+}
 
 
 @dataclass(frozen=True)
@@ -45,21 +53,42 @@ class OwnToolUse:
         )
         return self.headline() | told | controls
 
-    def claims(self, run: PhaseRun[Any]) -> list[Claim]:
+    def claims(self, run: PhaseRun[Any], targets: Mapping[str, float]) -> list[Claim]:
         """That the model is better than words alone at plain requests for one call, where there are any, and than its
-        search alone at all rows; none where no tools are declared."""
+        search alone at all rows; and that it reaches ``targets``, shares of rows by category. None where no tools are
+        declared."""
         if self.model is None or self.words is None or self.search is None:
             return []
-        chosen = [number for number, row in enumerate(self.rows) if row["category"] == CLAIMED]
-        scores = [[score.right[number] for number in chosen] for score in (self.model, self.words)]
+        right = self._of_category(self.model, CLAIMED)
         claim, metric = "own tools: whole call right", "name and every argument right, held-out requests for one call"
-        made = [run.compare(claim, metric, *scores, control_name="word matcher")] if chosen else []
+        words = self._of_category(self.words, CLAIMED)
+        made = [run.compare(claim, metric, right, words, control_name="word matcher")] if right else []
         claim, metric = (
             "own tools: the model beats its search alone",
             "every call, question and silence right, all rows",
         )
         control = "the same reading of a request, without a model"
-        return [*made, run.compare(claim, metric, self.model.right, self.search.right, control_name=control)]
+        made.append(run.compare(claim, metric, self.model.right, self.search.right, control_name=control))
+        return made + [self._target_claim(run, *target) for target in targets.items() if target[0] in self.categories]
+
+    @property
+    def categories(self) -> set[str]:
+        """Those that have rows."""
+        return {row["category"] for row in self.rows}
+
+    def _of_category(self, score: OwnToolScore, category: str) -> list[float]:
+        return [right for row, right in zip(self.rows, score.right, strict=True) if row["category"] == category]
+
+    def _target_claim(self, run: PhaseRun[Any], category: str, least: float) -> Claim:
+        assert self.model is not None, "without a model nothing is claimed"
+        right = self._of_category(self.model, category)
+        return run.compare(
+            f"own tools: {ASKED[category]}, at least {least:.2f}",
+            "every call, question and silence right, held-out rows of the kind",
+            right,
+            [least] * len(right),
+            control_name="the target",
+        )
 
 
 def _shares_right(score: OwnToolScore, prefix: str) -> dict[str, float]:

@@ -51,7 +51,10 @@ def test_a_model_that_knows_every_call_beats_words(tmp_path: Path, monkeypatch: 
     assert use.metrics()["own_tools/word_matcher_followup_right"] < 0.5
     assert "ok" in told
     assert any(str(result).endswith("percent") for result in told)
-    claim, search = use.claims(StubRun(tmp_path))
+    claim, search, *reached = use.claims(StubRun(tmp_path), {"call": 0.75, "missing": 1.0, "unheard": 0.5})
+    assert [(one.value, one.control_value, one.passed) for one in reached] == [(1.0, 0.75, True), (1.0, 1.0, False)]
+    assert [one.n for one in reached] == [use.metrics()[f"own_tools/{kind}_n"] for kind in ("call", "missing")]
+    assert reached[1].claim == "own tools: what is missing is asked for, at least 1.00"
     assert (search.control_value, search.n) == (sum(use.search.right) / len(rows), len(rows))
     assert 0.5 < use.metrics()["own_tools/search_call_right"] < 1
     assert (claim.claim, claim.control, claim.value) == ("own tools: whole call right", "word matcher", 1.0)
@@ -73,7 +76,7 @@ def test_a_call_that_no_row_has_is_given_ok_and_counts_as_wrong(
 def test_where_nothing_is_declared_nothing_is_measured(tmp_path: Path) -> None:
     use = measure_own_tool_use(tiny_model(), tiny_tokenizer(), OwnTools(), max_new_tokens=8)
     assert use == OwnToolUse()
-    assert (use.headline(), use.metrics(), use.claims(StubRun(tmp_path))) == ({}, {}, [])
+    assert (use.headline(), use.metrics(), use.claims(StubRun(tmp_path), {"call": 0.9})) == ({}, {}, [])
 
 
 def test_each_call_of_a_row_has_a_verdict(tmp_path: Path) -> None:

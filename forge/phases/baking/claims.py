@@ -12,6 +12,8 @@ from forge.interface.run import PhaseRun
 from forge.phases.baking.params import Params
 
 MAX_LOSS = 0.05  # of a share that "as well as" and "not forgotten" allow
+# Share of held-out rows of declared tools that are to be right, by category.
+OWN_TOOL_TARGETS = {"call": 0.95, "offtopic": 0.97, "missing": 0.90, "two": 0.90, "followup": 0.85}
 
 
 def baking_claims(

@@ -5,7 +5,7 @@ from __future__ import annotations
 
 from forge.evals.ledger import LedgerScores
 from forge.interface.run import PhaseRun
-from forge.phases.baking.claims import baking_claims
+from forge.phases.baking.claims import OWN_TOOL_TARGETS, baking_claims
 from forge.phases.baking.curve import ToolCurve, baking_iterations_by_tool
 from forge.phases.baking.metrics import (
     baked_persona_divergence,
@@ -40,7 +40,7 @@ def run(run: PhaseRun[Params]) -> None:
 
     own, searched = evaluator.own_tool_use(model), evaluator.tools_without_model()
     claims = baking_claims(run, tools, personas, before, after, searched)
-    run.record(own.metrics(), claims=[*claims, *own.claims(run)])
+    run.record(own.metrics(), claims=[*claims, *own.claims(run, OWN_TOOL_TARGETS)])
     facts = {
         "tool_success_rate": tools["baked"].success,
         "persona_consistency": personas["baked"].consistency,

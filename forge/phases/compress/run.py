@@ -11,7 +11,7 @@ from forge.interface.paths import SETTLED
 from forge.interface.phase import FULL_PRECISION
 from forge.interface.run import PhaseRun
 from forge.phases.compress.chain import compress_into_file
-from forge.phases.compress.claims import compression_claims
+from forge.phases.compress.claims import OWN_TOOL_TARGETS, compression_claims
 from forge.phases.compress.metrics import compressed_file_metrics
 from forge.phases.compress.params import Params
 from forge.phases.compress.phase import PHASE
@@ -39,7 +39,7 @@ def run(run: PhaseRun[Params]) -> None:
     own = evaluator.own_tool_use(made.final)
     ratios = (original / size, run.params.min_ratio if budget is None else original / budget)
     claims = compression_claims(run, before, final, codebooks, tools, ratios)
-    run.record(claims=[*claims, *own.claims(run)])
+    run.record(claims=[*claims, *own.claims(run, OWN_TOOL_TARGETS)])
     run.record(
         made.metrics() | compressed_file_metrics(run, path, final, trunk, original) | own.metrics(),
         headline={
