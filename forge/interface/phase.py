@@ -36,7 +36,8 @@ class Rule:
     The value under `key` is taken from metadata.json (its fields or its metrics) or from the headline metrics
     under results/ (where timings are: they may not be in a model's directory). It is compared with `bound`,
     the threshold of params.yaml named `bound_from`, or the metadata's value `than`, which the threshold named
-    `margin_from` loosens. `present` only asks that the value is there, `count` that it lists so many names.
+    `margin_from` loosens. `present` only asks that the value is there, `count` that it lists so many different names
+    at least: a tool of yours among the built-in ones is one more.
     """
 
     key: str

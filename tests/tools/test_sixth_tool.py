@@ -38,6 +38,7 @@ TOOL = Tool("dice", 6, open_dice, FRAMES, (INTENT,))
 '''
 ASK = """
 from forge.data.dialogues import TOOL_PROMPT, tool_dialogues
+from forge.pipeline.metrics.catalog import list_catalog_metrics
 from forge.tools import TOOL_NAMES, Toolbox
 print(TOOL_NAMES[-1], "|", TOOL_PROMPT)
 with Toolbox() as toolbox:
@@ -45,6 +46,7 @@ with Toolbox() as toolbox:
 rows = tool_dialogues(60, 0, "train")
 own = [row for row in rows if row["task"] == "dice"]
 print(len(own), "|", own[0]["messages"][2]["content"], "|", own[0]["expected"])
+print(" | ".join(metric.name for metric in list_catalog_metrics("baking") if "dice" in metric.name))
 """
 
 
@@ -53,11 +55,17 @@ def test_a_sixth_tool_is_one_file(tmp_path: Path) -> None:
     shutil.copytree(ROOT / "stages", tmp_path / "stages", ignore=shutil.ignore_patterns("__pycache__"))
     (tmp_path / "forge/tools/builtin/dice.py").write_text(DICE)
     done = subprocess.run([sys.executable, "-c", ASK], cwd=tmp_path, capture_output=True, text=True, check=True)
-    names, results, rows = (line.split(" | ") for line in done.stdout.splitlines())
+    names, results, rows, metrics = (line.split(" | ") for line in done.stdout.splitlines())
     assert names == ["dice", "Use calculator, code_executor, search, file_reader, database_query or dice."]
     assert results == ["12", "error: a number of sides is needed"]
     count, call, expected = rows
     assert int(count) == 10
+    assert [name.removeprefix("baking/tool_dice/") for name in metrics] == [
+        "baking_iterations",
+        "success_rate",
+        "convergence_step",
+        "zero_shot_success_rate",
+    ]
     assert call == f"dice {expected}"
     data = find_stage_in_layout("data")
     reached, ours = (set(ProjectCode(root).reached_by(data)) for root in (tmp_path, ROOT))

@@ -102,8 +102,8 @@ def _check_contract_rule(
     if rule.op == "present":
         return
     if rule.op == "count":
-        if not isinstance(value, list) or len(set(map(str, value))) != rule.bound:
-            raise Breach(f"`{rule.key}` must list {rule.bound:g} different names", value, file)
+        if not isinstance(value, list) or len(set(map(str, value))) < (rule.bound or 0):
+            raise Breach(f"`{rule.key}` must list at least {rule.bound:g} different names", value, file)
         return
     if isinstance(value, bool) or not isinstance(value, int | float) or not math.isfinite(value):
         raise Breach(f"`{rule.key}` must be a finite number", value, file)

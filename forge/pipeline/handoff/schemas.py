@@ -66,8 +66,7 @@ def _narrow_contract_schema(known: dict[str, Any], rule: Rule) -> dict[str, Any]
         options = [option for option in known.get("anyOf", []) if option.get("type") != "null"]
         return {**options[0], "title": known["title"]} if options else known or {"not": {"type": "null"}}
     if rule.op == "count":
-        number = int(rule.bound or 0)
-        return {"type": "array", "minItems": number, "maxItems": number, "uniqueItems": True}
+        return {"type": "array", "minItems": int(rule.bound or 0), "uniqueItems": True}
     limits = {">=": "minimum", "<=": "maximum", ">": "exclusiveMinimum"}
     limit = {limits[rule.op]: rule.bound} if rule.bound is not None and rule.op in limits else {}
     return {"type": "number", **known, **limit}

@@ -1,10 +1,10 @@
 """All metrics of the eight phases, declared once, each with its unit and what it says.
 
 A line of `forge/phases/<phase>/metrics.txt` is a pattern, a unit and a sentence. Braces stand for alternatives
-(`{a,b}`) or a range (`{0..50}`), so one line may declare many metrics of one meaning. A `?` behind it: only some runs
-measure it, so nobody misses it and it is not counted. Names begin with the phase when expanded. What a run really wrote
-is in `results/<phase>/all_metrics.json`; stages know nothing of this list, so a better sentence there makes no model
-stale.
+(`{a,b}`) or a range (`{0..50}`), so one line may declare many metrics of one meaning; `{tools}` and `{personas}` are
+those that are built in. A `?` behind it: only some runs measure it, so nobody misses it and it is not counted. Names
+begin with the phase when expanded. What a run really wrote is in `results/<phase>/all_metrics.json`; stages know
+nothing of this list, so a better sentence there makes no model stale.
 """
 
 from __future__ import annotations
@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any
 
 import forge.phases
+from forge.data.personas import PERSONAS
 from forge.phases import ORDER
 
 TEXT = "text"  # the unit of a metric that is a name
@@ -78,7 +79,11 @@ def _metric_catalog_lines() -> dict[str, list[tuple[str, str, str]]]:
 
 
 def _read_metric_catalog_lines(phase: str) -> list[str]:
+    from forge.tools.toolbox import TOOL_NAMES  # here, for commands that ask for nothing of a catalog are to stay light
+
     text = (_PHASES / phase / "metrics.txt").read_text(encoding="utf-8")
+    for word, names in {"{tools}": TOOL_NAMES, "{personas}": PERSONAS}.items():
+        text = text.replace(word, f"{{{','.join(names)}}}")
     return [line for line in text.splitlines() if line and not line.startswith("#")]
 
 

@@ -138,7 +138,7 @@ def _reference_rule_text(rule: Rule) -> str:
     if rule.op == "finite":
         return f"{key} is a finite number"
     if rule.op == "count":
-        return f"{key} lists {rule.bound:g} names"
+        return f"{key} lists at least {rule.bound:g} names"
     if rule.than is not None:
         return f"{key} {rule.op} `{rule.than}` less `{rule.margin_from}`"
     return f"{key} {rule.op} " + (f"`{rule.bound_from}`" if rule.bound_from else f"{rule.bound:g}")
