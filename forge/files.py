@@ -197,7 +197,17 @@ def _json_object_without_repeats(pairs: list[tuple[str, Any]]) -> dict[str, Any]
     return found
 
 
-_DECODER = json.JSONDecoder(object_pairs_hook=_json_object_without_repeats)
+def _finite_json_number(text: str) -> float:
+    value = float(text)
+    if not math.isfinite(value):
+        raise ValueError(f"{text} is no number that JSON has" if text[-1].isalpha() else "a number that is too large")
+    return value
+
+
+# Python reads NaN and Infinity, and 1e999 as infinite; nothing that is read from outside means them.
+_DECODER = json.JSONDecoder(
+    object_pairs_hook=_json_object_without_repeats, parse_constant=_finite_json_number, parse_float=_finite_json_number
+)
 
 
 def _decode_json_at(text: str, start: int, where: str) -> tuple[Any, int]:

@@ -5,13 +5,12 @@ from __future__ import annotations
 import os
 import shlex
 import subprocess
-import sys
 from pathlib import Path
 from typing import Annotated
 
 import typer
 
-from forge.cli.output import JSON, emit_command_json, fail_on_terminal, say
+from forge.cli.output import JSON, emit_command_json, fail_on_terminal, say, terminal_answers
 from forge.cli.project import given_file
 from forge.errors import ForgeError
 from forge.files import atomic_write_bytes, sha256_file
@@ -44,7 +43,7 @@ def config_edit(
             break
         except ForgeError as error:
             reason = str(error).replace(draft.name, file.name)
-            if not (sys.stdin.isatty() and not as_json):
+            if as_json or not terminal_answers():
                 raise ForgeError(f"{reason}; {file} is as it was, your edit is kept in {draft}") from error
             fail_on_terminal(reason)
             if not typer.confirm("Edit again?", default=True):

@@ -83,8 +83,11 @@ def phases_command(as_json: JSON = False) -> None:
 def _terminal_ledger_cells(ledger: Any) -> tuple[str, ...]:
     if not isinstance(ledger, dict):
         return "", "", ""
-    shares = [ledger.get(key) for key in ("accuracy_thoughts", "accuracy_tools")]
-    return f"{ledger['bytes']:,}", *("" if share is None else f"{share:.3f}" for share in shares)
+    figures = [ledger.get(key) for key in ("bytes", "accuracy_thoughts", "accuracy_tools")]
+    if not all(isinstance(value, int | float | None) for value in figures):
+        raise ForgeError(f"results/{ledger.get('phase')}/ledger.json: bytes and shares must be numbers")
+    size, *shares = figures
+    return "" if size is None else f"{size:,}", *("" if share is None else f"{share:.3f}" for share in shares)
 
 
 @config_app.command("show")

@@ -57,6 +57,11 @@ def on_terminal() -> bool:
     return sys.stdout is not None and sys.stdout.isatty()
 
 
+def terminal_answers() -> bool:
+    """Whether a person writes stdin; it may be closed."""
+    return sys.stdin is not None and sys.stdin.isatty()
+
+
 def print_terminal_table(header: Sequence[str], rows: Iterable[Sequence[str]]) -> None:
     """A table: with rules and colors on a terminal, plain columns on a pipe."""
     listed = [[printable(cell.replace("\n", " ")) for cell in row] for row in rows]

@@ -13,7 +13,15 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
-from forge.cli.output import JSON, emit_command_json, fail_on_terminal, print_terminal_table, say, whisper
+from forge.cli.output import (
+    JSON,
+    emit_command_json,
+    fail_on_terminal,
+    print_terminal_table,
+    say,
+    terminal_answers,
+    whisper,
+)
 from forge.cli.own_tools import OWN_ROWS, eval_own_tools
 from forge.cli.project import model_in_project
 from forge.cli.questions import eval_free_questions
@@ -338,7 +346,7 @@ def _terminal_input_lines(prompt: str) -> Iterator[str]:
 
     Raises ForgeError when there is nothing that can be read.
     """
-    interactive = sys.stdin.isatty()
+    interactive = terminal_answers()
     if isinstance(sys.stdin, io.TextIOWrapper):
         sys.stdin.reconfigure(errors="surrogateescape")  # a byte that is no character is one line's fault
     if interactive:

@@ -195,8 +195,8 @@ def _call_text(function: Any, what: str, where: str) -> str:
 
 def _json_text(value: Any, what: str, where: str) -> str:
     try:
-        return json.dumps(value, ensure_ascii=False)
-    except (TypeError, ValueError, RecursionError) as error:  # a date of a table; brackets at the limit of the stack
+        return json.dumps(value, ensure_ascii=False, allow_nan=False)
+    except (TypeError, ValueError, RecursionError) as error:  # a date or NaN of a table; deep brackets
         raise ForgeError(f"{where}: arguments of a call of {what} cannot be written as JSON ({error})") from error
 
 

@@ -23,6 +23,7 @@ COPIED = {
     *("config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),
     *("vocab.json", "vocab.txt", "merges.txt", "tokenizer.model", "spiece.model", "sentencepiece.bpe.model"),
+    *("tekken.json", "tiktoken.model", "tokenizer.tiktoken", "qwen.tiktoken"),
     *("chat_template.jinja", "chat_template.json", "LICENSE", "LICENSE.txt", "LICENSE.md", "NOTICE", "NOTICE.txt"),
 }
 _ABOUT_IT = ("manifest.json", "metadata.json", "merge.json")  # true of that model only

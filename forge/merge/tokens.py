@@ -3,7 +3,7 @@
 The same fact stands in several files, and programs differ in which of them they read: `tokenizer.json` (the vocabulary
 of its model and the tokens added to it), `vocab.json` or `vocab.txt`, SentencePiece's `tokenizer.model`,
 `added_tokens.json`, `tokenizer_config.json` and, for the tokens that begin and end, `special_tokens_map.json`. All are
-read as data; no tokenizer is made of them.
+read as data; no tokenizer is made of them. Forms that nobody here reads (tekken, tiktoken) have to be the same bytes.
 """
 
 from __future__ import annotations
@@ -17,10 +17,13 @@ from forge.files import decode_utf8, open_regular_file, read_json, sha256_file
 from forge.merge.folder import ModelFolder
 
 _SENTENCEPIECE = ("tokenizer.model", "spiece.model", "sentencepiece.bpe.model")
-_VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", *_SENTENCEPIECE)
+# Forms that are not read: two of them are alike byte for byte or not at all.
+_OPAQUE = ("tekken.json", "tiktoken.model", "tokenizer.tiktoken", "qwen.tiktoken")
+_VOCABULARIES = ("tokenizer.json", "vocab.json", "vocab.txt", *_SENTENCEPIECE, *_OPAQUE)
 _ADDED = ("tokenizer.json", "added_tokens.json", "tokenizer_config.json")
 _SPECIAL = ("special_tokens_map.json", "tokenizer_config.json")
 _SPLITTING = ("merges.txt", "tokenizer.json")
+_RULES = ("normalizer", "pre_tokenizer", "post_processor", "decoder")
 _MANY = 1 << 20  # tokens; four times those of the largest vocabularies around
 Tokens = dict[int, str]
 
@@ -93,11 +96,17 @@ def _show_token(text: str | None) -> str:
     return "none" if text is None else repr(text if len(text) <= 40 else f"{text[:40]}...")
 
 
+def _show_tokens(texts: tuple[str, ...]) -> str:
+    return ", ".join(map(_show_token, texts)) or "none"
+
+
 # ---- the places ----------------------------------------------------------------------------------------------------
 
 
 def _vocabulary_in(folder: ModelFolder, name: str) -> Tokens | None:
     """Text by number as one file states it; None if the file does not state it, or not in a form that is known."""
+    if name in _OPAQUE:
+        return None
     if name in _SENTENCEPIECE:
         with open_regular_file(folder.files[name]) as stream:
             pieces = read_sentencepiece_tokens(stream.read())
@@ -162,25 +171,27 @@ def _check_special_tokens(first: ModelFolder, other: ModelFolder, a: Tokens, b: 
     """
     ours, theirs = (_special_tokens(folder) for folder in (first, other))
     notes = []
-    for role in sorted(ours.keys() & theirs.keys()):
-        if ours[role] == theirs[role]:
+    for role in sorted(ours.keys() | theirs.keys()):
+        one, two = ours.get(role, ()), theirs.get(role, ())
+        if one == two:
             continue
-        told = f"{role} is {_show_token(theirs[role])}, in {first.path} it is {_show_token(ours[role])}"
-        if not {ours[role], theirs[role]} <= set(a.values()) & set(b.values()):
+        told = f"{role} is {_show_tokens(two)}, in {first.path} it is {_show_tokens(one)}"
+        if not {*one, *two} <= set(a.values()) & set(b.values()):
             raise ForgeError(f"{other.path}: its special token {told}, and not both know both")
         notes.append(f"{other.path}: its special token {told}, which the result keeps")
     return notes
 
 
-def _special_tokens(folder: ModelFolder) -> dict[str, str]:
-    """Text by role (`eos_token`)."""
-    found: dict[str, str] = {}
+def _special_tokens(folder: ModelFolder) -> dict[str, tuple[str, ...]]:
+    """Texts by role: one of `eos_token`, any number of `additional_special_tokens`."""
+    found: dict[str, tuple[str, ...]] = {}
     for name in _SPECIAL:
-        for role, text in folder.table(name).items():
-            if isinstance(text, dict):
-                text = text.get("content")
-            if role.endswith("_token") and isinstance(text, str):
-                found.setdefault(role, text)
+        for role, value in folder.table(name).items():
+            listed = value if isinstance(value, list) else [value]
+            texts = [text.get("content") if isinstance(text, dict) else text for text in listed]
+            named = tuple(sorted(text for text in texts if isinstance(text, str)))
+            if role.endswith(("_token", "_special_tokens")) and named:
+                found.setdefault(role, named)
     return found
 
 
@@ -194,8 +205,16 @@ def _splits_otherwise(first: ModelFolder, other: ModelFolder, name: str) -> bool
         model = table.get("model")
         if isinstance(model, dict) and isinstance(model.get("vocab"), dict):  # compared token by token
             model = {part: value for part, value in model.items() if part != "vocab"}
-        rules.append((model, *(table.get(part) for part in ("normalizer", "pre_tokenizer", "decoder"))))
-    return rules[0] != rules[1]
+        rules.append((model, *(table.get(part) for part in _RULES)))
+    ours, theirs = (_ways_to_find_added_tokens(folder.table(name)) for folder in (first, other))
+    return rules[0] != rules[1] or any(ours[text] != theirs[text] for text in ours.keys() & theirs.keys())
+
+
+def _ways_to_find_added_tokens(table: dict[str, Any]) -> dict[str, dict[str, Any]]:
+    """By text: whether it is a word of its own, takes the blanks beside it, is looked for in normalized text."""
+    entries = table.get("added_tokens")
+    listed = [entry for entry in entries if isinstance(entry, dict)] if isinstance(entries, list) else []
+    return {str(entry.get("content")): {**entry, "id": None} for entry in listed}
 
 
 # ---- SentencePiece -------------------------------------------------------------------------------------------------

@@ -82,7 +82,7 @@ def call_question(call: str) -> str:
     name, _, rest = call.partition(" ")
     try:
         arguments = json.loads(rest)
-    except ValueError:
+    except (ValueError, RecursionError):
         return f"Did you mean: {call}?"
     if not isinstance(arguments, dict):
         return f"Did you mean: {call}?"

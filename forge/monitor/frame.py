@@ -58,7 +58,7 @@ def readable_dashboard_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[list[dic
     text, because a table of Streamlit writes "None" for a number that is not there.
     """
     filled = {name: None for row in rows for name, value in row.items() if value not in (None, "")}
-    shown = [{name: row.get(name) for name in row if name in filled} for row in rows]
+    shown = [{name: readable_dashboard_value(row.get(name)) for name in row if name in filled} for row in rows]
     settings: dict[str, Any] = {}
     for name in filled:
         values = [row.get(name) for row in shown]
@@ -71,6 +71,15 @@ def readable_dashboard_rows(rows: Sequence[Mapping[str, Any]]) -> tuple[list[dic
             for row in shown:
                 row[name] = metric_value_text(row.get(name))
     return shown, settings
+
+
+def readable_dashboard_value(value: Any) -> Any:
+    """A value whose texts, whoever wrote them, neither hide nor turn around what they say."""
+    if isinstance(value, Mapping):
+        return {readable_dashboard_value(key): readable_dashboard_value(item) for key, item in value.items()}
+    if isinstance(value, list | tuple):
+        return [readable_dashboard_value(item) for item in value]
+    return printable(value) if isinstance(value, str) else value
 
 
 def draw_dashboard_table(

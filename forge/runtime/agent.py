@@ -88,13 +88,14 @@ def readable_reply(reply: Reply, question: str) -> Reply:
     are: of an agent that learned from data of your own."""
     from forge.evals.gibberish import is_gibberish, text_goes_in_circles, words_of_answer
 
-    # Where there was no room, the last word may be half of one.
-    text = reply.text.rpartition(" ")[0] if reply.finish == "length" else reply.text
-    if not text.strip() or reply.asked is not None:
+    if not reply.text.strip() or reply.asked is not None:
         return reply
+    # Where there was no room, the last word may be half of one.
+    text = " ".join(reply.text.split()[:-1]) if reply.finish == "length" else reply.text
     shown = (question, *(call.result or "" for call in reply.calls))
     known = {word for text in shown for word in words_of_answer(text)}
-    junk = text_goes_in_circles(reply.text) or (not is_gibberish(question) and is_gibberish(text, known))
+    unknown = bool(text) and not is_gibberish(question) and is_gibberish(text, known)
+    junk = text_goes_in_circles(reply.text) or unknown
     found = reply.calls[-1].result if reply.calls else None
     return replace(reply, text=answer_in_plain_words("", found)) if junk and reply.text != found else reply
 

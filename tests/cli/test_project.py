@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import errno
 import resource
+import shutil
 from pathlib import Path
 from typing import Any
 
@@ -94,6 +95,24 @@ def test_a_model_of_the_project_is_found_from_its_folders(
     assert (told.code, "../../models/edge" in told.err) == (1, True), "it is found, and has no weights"
     (place / "data/own/models/edge").mkdir(parents=True)
     assert finding.model_in_project("models/edge") == "models/edge"
+
+
+def test_neither_a_stray_file_nor_another_pipeline_hides_the_project(
+    place: Path, call: Any, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    there = call("models", "list", "--json").out
+    below = place / "ablations"
+    below.mkdir()
+    for marks in (("params.yaml",), ("dvc.yaml",), ("params.yaml", "dvc.yaml")):
+        for name in marks:
+            shutil.copy(ROOT / "ablations" / name, below)
+        monkeypatch.chdir(below)
+        assert finding.find_project(below) == place
+        assert call("models", "list", "--json").out == there
+        assert {path.name for path in below.iterdir()} == set(marks), "looking leaves nothing"
+        monkeypatch.chdir(place)
+        shutil.rmtree(below)
+        below.mkdir()
 
 
 def test_a_folder_that_is_gone_is_told(place: Path, call: Any, monkeypatch: pytest.MonkeyPatch) -> None:

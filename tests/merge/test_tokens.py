@@ -72,7 +72,7 @@ PLACES: dict[str, Any] = {
 
 
 def model(path: Path, files: dict[str, str | bytes], tensors: dict[str, Tensor] | None = None, **config: Any) -> Path:
-    path.mkdir()
+    path.mkdir(parents=True)
     save_file(tensors or {"embed.weight": torch.ones(4, 2)}, path / "model.safetensors")
     (path / "config.json").write_text(json.dumps({"architectures": ["Gizmo"], **config}))
     for name, content in files.items():
@@ -126,12 +126,43 @@ def test_special_tokens_may_be_others_of_the_same_vocabulary_only(tmp_path: Path
         compare(tmp_path / "new", roles("</s>"), roles("<end>"))
 
 
+def test_lists_of_special_tokens_and_roles_that_one_lacks_are_told(tmp_path: Path) -> None:
+    def listing(**roles: Any) -> dict[str, Any]:
+        return {"tokenizer.json": tokenizer(WORDS), "special_tokens_map.json": json.dumps(roles)}
+
+    ours, theirs = (listing(additional_special_tokens=["<s>", {"content": word}]) for word in ("a", "</s>"))
+    assert compare(tmp_path, ours, ours) == []
+    (told,) = compare(tmp_path / "listed", ours, theirs)
+    assert "additional_special_tokens is '</s>', '<s>', in " in told
+    (told,) = compare(tmp_path / "lacking", listing(), listing(pad_token="<unk>"))
+    assert "pad_token is '<unk>', in " in told
+    assert "it is none" in told
+    with pytest.raises(ForgeError, match="not both know both"):
+        compare(tmp_path / "unknown", listing(), listing(additional_special_tokens=["<new>"]))
+
+
+def test_tokens_in_a_form_that_is_not_read_are_alike_or_refused(tmp_path: Path) -> None:
+    for name in ("tekken.json", "qwen.tiktoken"):
+        ours, theirs = ({name: text} for text in (b"IQ== 0\n", b"Ig== 0\n"))
+        assert compare(tmp_path / name / "same", ours, ours) == []
+        with pytest.raises(ForgeError, match=rf"{name}: differs from that of .* cannot be read"):
+            compare(tmp_path / name / "other", ours, theirs)
+        with pytest.raises(ForgeError, match="cannot be read, and so not be compared"):
+            compare(tmp_path / name / "one", ours, {"tokenizer.json": tokenizer(WORDS)})
+        both = {"tokenizer.json": tokenizer(WORDS)}
+        assert compare(tmp_path / name / "beside", ours | both, both) == []
+
+
 def test_other_rules_of_splitting_are_told(tmp_path: Path) -> None:
     ours, theirs = ({"vocab.json": json.dumps(numbered(WORDS)), "merges.txt": rule} for rule in ("a b", "b a"))
     assert "splits text into tokens otherwise" in compare(tmp_path, ours, theirs)[0]
     (tmp_path / "json").mkdir()
     one, two = ({"tokenizer.json": tokenizer(WORDS, merges=rule)} for rule in (["a b"], ["b a"]))
     assert "splits text into tokens otherwise" in compare(tmp_path / "json", one, two)[0]
+    one, two = (
+        {"tokenizer.json": tokenizer(WORDS, [{"id": 6, "content": "<x>", "lstrip": strip}])} for strip in (0, 1)
+    )
+    assert "splits text into tokens otherwise" in compare(tmp_path / "added", one, two)[0]
 
 
 @pytest.mark.parametrize(

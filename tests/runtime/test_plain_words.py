@@ -115,6 +115,8 @@ def test_an_answer_without_room_is_not_judged_by_half_a_word() -> None:
         ("I can calcu", "I can calcu"),
         ("dough dough dough dou", NO_ANSWER),
         ("a " + "moon" * 9, NO_ANSWER),
+        ("moon" * 64, NO_ANSWER),
+        ("dough\ndough\ndough\ndou", NO_ANSWER),
     ):
         assert readable_reply(Reply(text, [], "", 4, 1.0, "length"), "hello").text == said
 

@@ -12,7 +12,7 @@ import streamlit as st
 from forge.config import ParamsChanged, edited, parse_params, parse_params_yaml, read_params_bytes, replace_params
 from forge.config.schema import explain_params_key
 from forge.data.own import find_own_data
-from forge.errors import ForgeError
+from forge.errors import ForgeError, printable
 from forge.files import decode_utf8
 from forge.monitor.frame import escape_streamlit_markdown
 from forge.pipeline.dvc import lockfile
@@ -119,7 +119,7 @@ def _draw_dashboard_values_form() -> None:
     if not isinstance(tree, dict):
         raise ForgeError(f"{FILE}: must be a mapping of parameters")
     known = dashboard_parameter_blocks(tree)
-    block = str(st.selectbox("block", list(known), key="block"))
+    block = str(st.selectbox("block", list(known), key="block", format_func=printable))
     with st.form("values"):
         typed: dict[str, Any] = {}
         columns = st.columns(2)

@@ -9,8 +9,8 @@ from typing import Any
 
 import streamlit as st
 
-from forge.errors import ForgeError
-from forge.monitor.frame import draw_dashboard_table, escape_streamlit_markdown
+from forge.errors import ForgeError, printable
+from forge.monitor.frame import draw_dashboard_table, escape_streamlit_markdown, readable_dashboard_value
 from forge.pipeline.metrics.recorded import metric_value_text
 from forge.pipeline.records.tracking import flatten_recorded_values
 from forge.pipeline.registry.lineage import lineage
@@ -56,7 +56,7 @@ def _draw_dashboard_model_list() -> list[dict[str, Any]]:
 
 def _draw_dashboard_model_details(models: list[dict[str, Any]]) -> None:
     names = {f"{model['artifact'] or model['path']} {model['model_id']}": model for model in models}
-    chosen = st.selectbox("details of", list(names), index=None, key="details")
+    chosen = st.selectbox("details of", list(names), index=None, key="details", format_func=printable)
     if chosen is None:
         return
     model = names[chosen]
@@ -87,7 +87,7 @@ def _draw_dashboard_lineage(models: list[dict[str, Any]]) -> None:
     st.subheader("Lineage")
     tags = [version["tag"] for model in models for version in model["versions"]]
     refs = list(dict.fromkeys([*registry_artifact_names(Path()).values(), *tags]))
-    ref = st.selectbox("of a model or a version", refs, index=None, key="lineage")
+    ref = st.selectbox("of a model or a version", refs, index=None, key="lineage", format_func=printable)
     if ref is None:
         return
     try:
@@ -104,7 +104,8 @@ def _draw_dashboard_lineage(models: list[dict[str, Any]]) -> None:
     with_parameters = [node for node in found["nodes"] if node.get("params")]
     node = st.selectbox("parameters of", [node["path"] for node in with_parameters], index=None, key="parameters")
     if node is not None:
-        st.json(next(each["params"] for each in with_parameters if each["path"] == node))
+        chosen = next(each["params"] for each in with_parameters if each["path"] == node)
+        st.json(readable_dashboard_value(chosen))
 
 
 def _draw_dashboard_checksums() -> None:

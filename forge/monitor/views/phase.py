@@ -8,6 +8,7 @@ from typing import Any
 import streamlit as st
 
 from forge.config import load_params
+from forge.errors import printable
 from forge.evals.claims import read_claims
 from forge.files import read_optional_json
 from forge.host.units import human_seconds
@@ -62,7 +63,7 @@ def draw_dashboard_curves(stage: str, *preferred: str | None) -> None:
         return
     names = list(found.series)
     first = next((name for name in preferred if name in names), names[0])
-    chosen = st.multiselect("series", names, default=[first], key=f"series of {stage}")
+    chosen = st.multiselect("series", names, default=[first], key=f"series of {stage}", format_func=printable)
     for place, column in zip(chosen, st.columns(max(1, min(2, len(chosen)))) * len(chosen), strict=False):
         column.caption(escape_streamlit_markdown(place))
         column.vega_lite_chart(dashboard_curve_chart(*found.series[place]), width="stretch")

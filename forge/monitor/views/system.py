@@ -59,14 +59,20 @@ def draw_dashboard_run_samples() -> None:
         st.info("No run is remembered here.")
         return
     names = sorted(runs, key=lambda name: -runs[name]["updated"])
-    stage = str(st.selectbox("stage", names, key="stage", format_func=lambda name: f"{name}, {runs[name]['state']}"))
+    stage = str(st.selectbox("stage", names, key="stage", format_func=lambda name: _run_in_words(name, runs[name])))
     rows = read_recorded_samples(stage)
     if not rows:
         st.info("This run left no samples.")
         return
     _draw_dashboard_sample_charts(rows)
     when = time.strftime("%Y-%m-%d %H:%M:%S", time.localtime(rows[-1]["time"]))
-    st.caption(escape_streamlit_markdown(f"{stage}: {runs[stage]['state']}; the last sample is of {when}."))
+    st.caption(escape_streamlit_markdown(f"{_run_in_words(stage, runs[stage])}; the last sample is of {when}."))
+
+
+def _run_in_words(stage: str, run: dict[str, Any]) -> str:
+    """`trunk at scale tiny, done`; without a scale where none was noted."""
+    scale = "" if run["scale"] is None else f" at scale {run['scale']}"
+    return f"{stage}{scale}, {run['state']}"
 
 
 def _draw_dashboard_sample_charts(rows: list[dict[str, Any]]) -> None:

@@ -299,7 +299,7 @@ class Cache:
             raise ForgeError(f"{path}: damaged cache object; delete it, then: dvc fetch, or dvc repro")
         try:
             found = {str(row["relpath"]): str(row["md5"]) for row in json.loads(path.read_text(encoding="utf-8"))}
-        except (ValueError, KeyError, TypeError) as error:
+        except (ValueError, KeyError, TypeError, RecursionError) as error:
             raise ForgeError(f"{path}: not a list of files as DVC writes it") from error
         for name, own in found.items():  # a remote's word may come from anybody
             if _MD5.fullmatch(own) is None or not _stays_inside(name):

@@ -12,6 +12,7 @@ import os
 from pathlib import Path
 
 PROJECT_MARKS = ("dvc.yaml", "params.yaml")
+_STAGE_COMMAND = b"python -m stages."  # of every phase in dvc.yaml
 
 
 def layout_main_root() -> Path:
@@ -35,10 +36,15 @@ def layout_run_dir(stage: str) -> Path:
 def find_project(start: Path) -> Path | None:
     """The folder of the project that `start` is in; None outside of any.
 
-    It is `start` itself if one of a project's files is there, else the nearest folder above with all of them: a stray
-    `params.yaml` far above makes no project.
+    It is the nearest folder whose `dvc.yaml` has the eight phases: neither a stray file on the way nor a pipeline of
+    another kind in the project (`ablations/`, `curve/`) is one. Where no folder has them, it is `start` itself if one
+    of a project's files is there, else the nearest folder above with all of them.
     """
     here = start.absolute()
+    complete = [place for place in (here, *here.parents) if all((place / mark).is_file() for mark in PROJECT_MARKS)]
+    for place in complete:
+        if _STAGE_COMMAND in (place / "dvc.yaml").read_bytes():
+            return place
     if any((here / mark).is_file() for mark in PROJECT_MARKS):
         return here
-    return next((above for above in here.parents if all((above / mark).is_file() for mark in PROJECT_MARKS)), None)
+    return complete[0] if complete else None

@@ -151,7 +151,10 @@ def _lineage_origin_of_path(root: Path, path: Path, known: list[Version]) -> _Or
     if (directory / MANIFEST).is_file():
         return _lineage_origin_of_directory(root, directory, known)
     if path.is_file():
-        content = sha256_file(path)[:12]  # the end of the id of a model that is known by this file
+        try:
+            content = sha256_file(path)[:12]  # the end of the id of a model that is known by this file
+        except OSError as error:
+            raise ForgeError(f"{path}: cannot be read ({error.strerror})") from error
         for version in reversed(known):
             if str(version.facts.get("model", {}).get("model_id", "")).endswith(f"_{content}"):
                 return _of_version(root, version)

@@ -132,12 +132,12 @@ def find_version(root: Path, ref: str) -> Version:
         ForgeError: there is none; the message names those that there are.
     """
     known = versions(root)
-    name, _, stage = ref.partition("#")
+    name, asked, stage = ref.partition("#")
     if "#" in stage:  # `edge#prod#1`: the tag itself says which
         commit = commit_of(root, f"refs/tags/{ref}")
         matching = [version for version in known if version.artifact == name and version.commit == commit]
     else:
-        matching = [v for v in known if v.tag == ref or (v.artifact == name and (not stage or stage in v.stages))]
+        matching = [v for v in known if v.tag == ref or (v.artifact == name and (not asked or stage in v.stages))]
     if not matching:
         listed = ", ".join(version.tag for version in known) or "none"
         raise ForgeError(f"no registered version {ref!r}; registered: {listed}")

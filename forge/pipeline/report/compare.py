@@ -11,6 +11,7 @@ import difflib
 import json
 import re
 from collections.abc import Iterable, Mapping
+from contextlib import suppress
 from dataclasses import dataclass, field, replace
 from pathlib import Path, PurePosixPath
 from typing import Any
@@ -108,8 +109,13 @@ def _committed_files_to_compare(root: Path, commit: str) -> dict[str, bytes]:
 
 def _present_files_to_compare(root: Path) -> dict[str, bytes]:
     paths = [root / PARAMS_FILE, *(root / RESULTS).rglob("*.json")]
-    named = {path.relative_to(root).as_posix(): path for path in paths if path.is_file()}
-    return {name: path.read_bytes() for name, path in named.items() if _FILES.fullmatch(name)}
+    files: dict[str, bytes] = {}
+    for path in paths:
+        name = path.relative_to(root).as_posix()
+        if _FILES.fullmatch(name) and path.is_file():
+            with suppress(FileNotFoundError):  # removed since it was looked for, by the stage that writes it anew
+                files[name] = path.read_bytes()
+    return files
 
 
 def snapshot_to_compare(root: Path, name: str) -> Snapshot:
@@ -129,7 +135,7 @@ def snapshot_to_compare(root: Path, name: str) -> Snapshot:
     for path, data in files.items():
         try:
             _take_file_to_compare(state, PurePosixPath(path), json.loads(data, parse_constant=str))  # NaN as "NaN"
-        except (ValueError, KeyError, TypeError, AttributeError) as error:
+        except (ValueError, KeyError, TypeError, AttributeError, RecursionError) as error:
             raise ForgeError(f"{name}:{path}: not what it should be ({type(error).__name__}: {error})") from error
     return state
 
