@@ -85,6 +85,14 @@ def test_phases_show_what_each_reached(unrun: Path, call: Any) -> None:
     assert found["cognate"]["stages"][-1] == "branches"
     assert found["edge"]["ledger"]["bytes"] == 123456
     assert found["baking"]["ledger"] is None
+    for odd in ({"phase": "edge", "bytes": "many"}, {"phase": "edge", "bytes": 1, "accuracy_tools": [1]}):
+        atomic_write_json(unrun / "results" / "edge" / "ledger.json", odd)
+        told = call("phases")
+        assert (told.code, told.out) == (1, "")
+        assert "edge/ledger.json: bytes and shares must be numbers" in told.err
+    for nothing in ("many", [1], {}):
+        atomic_write_json(unrun / "results" / "edge" / "ledger.json", nothing)
+        assert call("phases").code == 0
 
 
 def test_config_show_merges_the_scale_into_the_phase(unrun: Path, call: Any) -> None:

@@ -228,6 +228,9 @@ def test_an_edit_is_put_in_place_if_it_is_valid(
     assert "params.yaml: seed: " in refused.err
     assert "your edit is kept in params.draft.yaml" in refused.err
     assert load_params().seed == 5
+    with monkeypatch.context() as closed:
+        closed.setattr("sys.stdin", None)
+        assert "your edit is kept in params.draft.yaml" in call("config", "edit").err
     editor(monkeypatch, "t = t.replace('seed: many', 'seed: 6')")
     assert "going on with params.draft.yaml" in call("config", "edit").out
     assert load_params().seed == 6

@@ -5,7 +5,7 @@ from __future__ import annotations
 import pytest
 
 from forge.monitor.charts import dashboard_claim_chart, dashboard_curve_chart
-from forge.monitor.frame import escape_streamlit_markdown, readable_dashboard_rows
+from forge.monitor.frame import escape_streamlit_markdown, readable_dashboard_rows, readable_dashboard_value
 from forge.pipeline.metrics.recorded import metric_value_text
 
 CLAIM = {"metric": "exact match", "value": 0.5, "control_value": 0.4, "ci95": (0.05, 0.15), "passed": True}
@@ -44,6 +44,12 @@ def test_a_table_has_no_empty_column_and_no_none() -> None:
     assert (settings["a"]["alignment"], settings["d"]["type_config"]["format"]) == ("right", "localized")
     assert set(settings) == {"a", "d"}
     assert readable_dashboard_rows([]) == ([], {})
+
+
+def test_a_cell_neither_hides_nor_turns_around_what_it_says() -> None:
+    shown, _ = readable_dashboard_rows([{"a": "x\u202ey", "b": ["\x9b2J", 3], "c": 4}])
+    assert shown == [{"a": "x\\u202ey", "b": ["\\x9b2J", 3], "c": 4}]
+    assert readable_dashboard_value({"\u2066k": {"n": ["\x1b[2J"]}}) == {"\\u2066k": {"n": ["\\x1b[2J"]}}
 
 
 @pytest.mark.parametrize(

@@ -235,7 +235,7 @@ def test_models_are_listed_traced_and_checked(toy: Path, tmp_path: Path, monkeyp
 
 
 def test_the_system_now_and_while_a_stage_ran(empty: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    directory = running("trunk")
+    directory = running("trunk", scale="smoke")
     sampler = SystemSampler(directory, interval=0.01)
     sampler.start()
     time.sleep(0.2)
@@ -245,6 +245,7 @@ def test_the_system_now_and_while_a_stage_ran(empty: Path, monkeypatch: pytest.M
     assert f"of {psutil.cpu_count()} cores" in said(app)
     assert "GPU: none found" in said(app)
     assert app.selectbox(key="stage").value == "trunk"
+    assert "trunk at scale smoke, running; the last sample is of" in said(app)
     assert charts(app) == 4
     shown(app.selectbox(key="stage").set_value("edge").run())
     assert "This run left no samples" in said(app)

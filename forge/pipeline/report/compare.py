@@ -151,6 +151,8 @@ def _take_file_to_compare(state: Snapshot, path: PurePosixPath, content: Any) ->
         }
     elif path.name == "claims.json":
         for claim in content:
+            if not isinstance(claim["passed"], bool):
+                raise TypeError("'passed' must be true or false")
             state.claims[place, str(claim["claim"])] = {key: claim[key] for key in _CLAIM}
     else:
         state.metrics.update({(place, name): value for name, value in flatten_recorded_values(content).items()})

@@ -185,6 +185,12 @@ def test_files_that_are_not_what_they_should_be_are_named(repository: Path) -> N
     write("results/edge/claims.json", [{"claim": "half"}])
     with pytest.raises(ForgeError, match=r"workspace:results/edge/claims\.json: not what it should be"):
         snapshot_to_compare(repository, "workspace")
+    write("results/edge/claims.json", [{**CLAIM, "passed": None}])
+    with pytest.raises(ForgeError, match="'passed' must be true or false"):
+        snapshot_to_compare(repository, "workspace")
+    write("results/edge/claims.json", "[" * 100_000)
+    with pytest.raises(ForgeError, match=r"claims\.json: not what it should be \(RecursionError"):
+        snapshot_to_compare(repository, "workspace")
     write("params.yaml", "a: [1")
     with pytest.raises(ForgeError, match=r"workspace:params\.yaml, line 2: not valid YAML"):
         snapshot_to_compare(repository, "workspace")
@@ -192,6 +198,21 @@ def test_files_that_are_not_what_they_should_be_are_named(repository: Path) -> N
     git("commit", "-q", "-m", "nothing")
     with pytest.raises(ForgeError, match=r"HEAD: has no params\.yaml"):
         snapshot_to_compare(repository, "HEAD")
+
+
+def test_a_file_that_goes_while_it_is_looked_for_is_not_there(
+    repository: Path, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    read = Path.read_bytes
+
+    def gone(path: Path) -> bytes:
+        if path.name == "claims.json":
+            path.unlink()
+        return read(path)
+
+    monkeypatch.setattr(Path, "read_bytes", gone)
+    state = snapshot_to_compare(repository, "workspace")
+    assert (state.claims, list(state.ledger)) == ({}, ["edge"])
 
 
 def test_a_project_may_lie_deeper_in_its_repository(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
