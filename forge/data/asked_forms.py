@@ -11,15 +11,18 @@ from __future__ import annotations
 
 import functools
 import re
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
+from dataclasses import replace
+from typing import NamedTuple
 
 import numpy as np
 
 from forge.data.argument_forms import ArgumentForm, forms_of_intent
-from forge.data.phrasing import Asked, tool_phrasings
+from forge.data.phrasing import Asked, all_phrasings, tool_phrasings
 from forge.data.talk import TALK
+from forge.data.workspace_texts import ContentIndex, texts_named, without_words
 from forge.tools.builtin import TOOLS
-from forge.tools.declaration import Intent
+from forge.tools.declaration import About, Intent
 from forge.tools.declared.readings import MOST_READINGS
 from forge.tools.declared.requests import SURELY as SURELY_OWN
 from forge.tools.declared.requests import Requests
@@ -33,6 +36,7 @@ from forge.tools.written_out import code_written_out, sum_in_parts
 # none that is less like than this (cosine). Of the tools those whose likest form is at least that share as like, all of
 # them where the likest is less like than that.
 MOST, AS_LIKE, LIKE, TOOL_AS_LIKE, TOOL_LIKE = 8, 0.7, 0.2, 0.5, 0.3
+ALONE, TOOL_ALONE = 0.97, 0.9  # the same shares where a workspace is asked about that no model has learned
 # Problems of the suite that no person puts otherwise; all others write their sum out or explain themselves at length.
 _LEARNED_IN_THE_SUITE = {
     "how many 1 bits are there in the binary representation of the number {a}?": ArgumentForm(
@@ -42,6 +46,7 @@ _LEARNED_IN_THE_SUITE = {
 # A call is due where a tool's phrasing is at least so like and talk at most this share of it; none may be made where
 # talk is at least so like and a tool's phrasing at most that share of it.
 SURELY, MUCH_LESS, TALK_LIKE, LESS = 0.5, 0.5, 0.3, 0.5
+SURELY_ABOUT, LESS_ABOUT = 0.3, 1.0  # the first two of them for such a workspace
 LONGEST_TEXT = 2000  # characters of a question that is looked at
 LONGEST = 28  # words and marks of a question: a task that is explained at length is like no phrasing
 UNKNOWN = 8.0  # weight of a run of words that no phrasing has: more than that of the rarest known one
@@ -70,10 +75,41 @@ _IN_QUOTES = re.compile(r"(?<!\w)[\"'“‘](\w[^\"'“”‘’]{0,60})[\"'”�
 _WRITTEN_OUT = re.compile(r"\(|[\w)] ?[+*/^×÷=] ?[\w(]|\d ?[-−%] ?\d")
 
 
-class AskedForms:
-    """An index of the learned phrasings of some tools, and of templates of others, each with the form it asks for."""
+class NamedTexts(NamedTuple):
+    """What a question names of a workspace's columns: texts by the slots that they may fill, and the words for them."""
 
-    def __init__(self, tools: Sequence[Asked], others: Mapping[str, ArgumentForm]) -> None:
+    texts: Mapping[str, Sequence[str]]
+    words: tuple[str, ...]
+
+    def fills(self, form: ArgumentForm) -> bool:
+        """Whether there is a text for every slot of a form that takes only such ones."""
+        return all(self.texts[slot] for slot, _ in form.slots if slot in self.texts)
+
+
+class AskedForms:
+    """An index of the learned phrasings of some tools, and of templates of others, each with the form it asks for.
+
+    Args:
+        tools: those that are asked.
+        others: forms by templates.
+        about: what a workspace is asked about that is of another kind than the built-in one, by the name of a tool. No
+            model has learned what is in it, so that the form decides that is likest by far.
+
+    Attributes:
+        surely: how like a question has to be for a call to be due.
+        much_less: the share of that which talk without tools may be like it then.
+    """
+
+    def __init__(
+        self, tools: Sequence[Asked], others: Mapping[str, ArgumentForm], about: Mapping[str, About] | None = None
+    ) -> None:
+        self._about = about or {}
+        self._as_like, self._tool_as_like = (AS_LIKE, TOOL_AS_LIKE) if about is None else (ALONE, TOOL_ALONE)
+        self.surely, self.much_less = (SURELY, MUCH_LESS) if about is None else (SURELY_ABOUT, LESS_ABOUT)
+        tools = [_asked_about(tool, self._about) for tool in tools]
+        contents = [(name, *content) for name, found in self._about.items() for content in found.contents]
+        self._contents = [ArgumentForm(name, argument, ()) for name, argument, _, _ in contents]
+        self._content_index = ContentIndex([(title, text) for *_, title, text in contents])
         found: dict[tuple[ArgumentForm, tuple[str, ...]], None] = {}
         for template, form in others.items():
             numbers = {f"{{{name.lower()}}}": [NUMBER] for name, _ in form.slots}
@@ -82,9 +118,8 @@ class AskedForms:
             for intent in tool.intents:
                 for form, drawn in forms_of_intent(tool.name, intent).items():
                     for said in drawn:
-                        found |= dict.fromkeys(
-                            (form, tokens) for tokens in _phrasings_of(tool, intent, said, len(drawn))
-                        )
+                        templates = self._templates_of(tool, intent)
+                        found |= dict.fromkeys((form, tokens) for tokens in _phrasings_of(templates, said, len(drawn)))
         self._forms = list(dict.fromkeys(form for form, _ in found))
         numbered = {form: number for number, form in enumerate(self._forms)}
         tool_of = {tool.name: number for number, tool in enumerate(tools)}
@@ -100,6 +135,22 @@ class AskedForms:
         those that say as many numbers, or more where there are none of these. Nothing is like a long text."""
         if len(text) > LONGEST_TEXT:
             return {}
+        named = self._texts_named(text)
+        found = self._likeness_of_phrasings(without_words(text, named.words))
+        if self._about:
+            found = {form: like for form, like in found.items() if named.fills(form)}
+        for form, share in zip(self._contents, self._content_index.shares(text), strict=True):
+            found[form] = max(share, found.get(form, 0.0))
+        return found
+
+    def _texts_named(self, text: str) -> NamedTexts:
+        """What a question names of the workspace's columns."""
+        columns = {slot: texts for about in self._about.values() for slot, texts in about.fillings.items()}
+        found = {slot: texts_named(text, texts) for slot, texts in columns.items()}
+        words = dict.fromkeys(word for named in found.values() for _, said in named for word in said)
+        return NamedTexts({slot: [one for one, _ in named] for slot, named in found.items()}, tuple(words))
+
+    def _likeness_of_phrasings(self, text: str) -> dict[ArgumentForm, float]:
         words = self._index.words
         tokens = [token if token in words or token == NUMBER else NAME for token in likeness_tokens(text, {})]
         if len(tokens) > LONGEST or not set(tokens) - {NUMBER, NAME}:
@@ -111,6 +162,16 @@ class AskedForms:
         best = np.zeros(len(self._forms))
         np.maximum.at(best, self._form_of, cosines * fits)
         return {self._forms[form]: float(best[form]) for form in np.flatnonzero(best)}
+
+    def _templates_of(self, tool: Asked, intent: Intent) -> Iterable[str]:
+        """The learned phrasings of an intent; all of one that nobody was to learn."""
+        if tool.name in self._about:
+            return all_phrasings(tool, intent)
+        return tool_phrasings(tool, intent, "train").templates
+
+    def decides(self, tool: str) -> bool:
+        """Whether a tool's calls are decided by what the workspace holds, which no model has learned."""
+        return tool in self._about
 
     @property
     def words(self) -> frozenset[str]:
@@ -129,7 +190,7 @@ class AskedForms:
         if not found or _WRITTEN_OUT.search(text):
             return []
         order = _that_use_all_said(sorted(found, key=lambda form: -found[form]), text)[:MOST]
-        return [form for form in order if found[form] >= AS_LIKE * found[order[0]]]
+        return [form for form in order if found[form] >= self._as_like * found[order[0]]]
 
     def patterns(self, tool: str, text: str, known: frozenset[str] = frozenset()) -> list[str]:
         """Regular expressions of the arguments that a tool's call may have after a question: what it writes out, or
@@ -144,7 +205,9 @@ class AskedForms:
             return fractions if fractions and (self._asks_for_fraction(text) or not plain) else plain
         forms = self.forms(tool, text)
         numbers, names = (numbers_as_written(text), self._names_said(tool, text, known)) if forms else ([], [])
-        patterns = (form.pattern(text, numbers, names) for form in forms)
+        named = self._texts_named(text).texts
+        fillings = ([one.replace("'", "''") for slot, _ in form.slots for one in named.get(slot, ())] for form in forms)
+        patterns = (form.pattern(text, numbers, texts or names) for form, texts in zip(forms, fillings, strict=True))
         return [pattern for pattern in patterns if pattern]
 
     def likest_call(self, text: str, names: Callable[[str], frozenset[str]]) -> str:
@@ -176,7 +239,7 @@ class AskedForms:
         most = max(best.values())
         if most < TOOL_LIKE or _WRITTEN_OUT.search(text):
             return frozenset(best)
-        return frozenset(tool for tool, like in best.items() if like >= TOOL_AS_LIKE * most)
+        return frozenset(tool for tool, like in best.items() if like >= self._tool_as_like * most)
 
     def _asks_for_fraction(self, text: str) -> bool:
         likeness = {form: like for form, like in self.likeness(text).items() if form.tool == "calculator"}
@@ -219,13 +282,18 @@ def _uses_all(form: ArgumentForm, said: Sequence[tuple[str, ...]]) -> bool:
     return len(said) <= slots + sum(not constants.isdisjoint(spelled) for spelled in said)
 
 
-def _phrasings_of(tool: Asked, intent: Intent, slots: dict[str, str], ways: int) -> Iterator[tuple[str, ...]]:
-    """The learned phrasings of an intent as tokens. What fills a slot stands for itself where it decides the form."""
+def _asked_about(tool: Asked, about: Mapping[str, About]) -> Asked:
+    """A tool as people ask for it in the workspace."""
+    return replace(tool, intents=about[tool.name].intents) if tool.name in about else tool
+
+
+def _phrasings_of(templates: Iterable[str], slots: dict[str, str], ways: int) -> Iterator[tuple[str, ...]]:
+    """Phrasings of an intent as tokens. What fills a slot stands for itself where it decides the form."""
     fillings = {
         f"{{{name}}}": [NUMBER] if is_number_said(value) else value.lower().split() if ways > 1 else [NAME]
         for name, value in slots.items()
     }
-    for template in tool_phrasings(tool, intent, "train").templates:
+    for template in templates:
         yield tuple(likeness_tokens(template, fillings))
 
 
@@ -235,46 +303,52 @@ def learned_asked_forms() -> AskedForms:
     return AskedForms(TOOLS, _LEARNED_IN_THE_SUITE)
 
 
+def asked_forms_about(about: Mapping[str, About]) -> AskedForms:
+    """The index of all built-in tools on a workspace (`Toolbox.about`)."""
+    return AskedForms(TOOLS, _LEARNED_IN_THE_SUITE, about) if about else learned_asked_forms()
+
+
 @functools.cache
 def _learned_talk() -> AskedForms:
     return AskedForms([TALK], {})
 
 
-def question_of_turns(asked: str, names: frozenset[str]) -> str | None:
+def question_of_turns(forms: AskedForms, asked: str, names: frozenset[str]) -> str | None:
     """What the last of a user's turns, a line each, asks for, as one question: itself where it is the only one, or like
     a phrasing and about something; else the one before, of another thing: `how much is the lamp?`, `and the chair?`.
     None where it is neither.
 
     Args:
+        forms: of the workspace's questions.
         names: of things, in lower case.
     """
     *earlier, last = asked.strip().splitlines() or [""]
     if not earlier:
         return asked
-    thing, before = _only_thing(last, names), _only_thing(earlier[-1], names)
+    thing, before = _only_thing(forms, last, names), _only_thing(forms, earlier[-1], names)
     if thing and before and thing[0] == before[0] and len(last.split()) <= _FEW_WORDS and goes_on(last):
         return earlier[-1].replace(before[1], thing[1], 1)
     about = thing is not None or numbers_as_written(last) != []
-    return last if about and learned_asked_forms().most_like(last) >= SURELY else None
+    return last if about and forms.most_like(last) >= SURELY else None
 
 
-def _only_thing(text: str, names: frozenset[str]) -> tuple[str, str] | None:
+def _only_thing(forms: AskedForms, text: str, names: frozenset[str]) -> tuple[str, str] | None:
     """The kind of thing that a text names, and its name, where that is just one: a file, or what the workspace has."""
     files = _FILE_NAMED.findall(text)
-    words = [word for word in words_of_text(text) if word.lower() not in learned_asked_forms().words]
+    words = [word for word in words_of_text(text) if word.lower() not in forms.words]
     named = [word for word in words if word.lower() in names or word.lower().removesuffix("s") in names]
     found = [("file", file) for file in files] or [("name", word) for word in dict.fromkeys(named)]
     return found[0] if len(found) == 1 else None
 
 
-def asks_for_own_call(requests: Requests, asked: str) -> bool | None:
+def asks_for_own_call(forms: AskedForms, requests: Requests, asked: str) -> bool | None:
     """Whether the user's turns, a line each, need a call of a tool of theirs: yes where the last surely asks for one
     and is no more like phrasings of built-in tools, or leans on a turn that does; no where it begins by saying that
     nothing is wanted. None where only a model can say, as with questions, "all" and "except"."""
     *earlier, last = asked.splitlines() or [""]
     if earlier and requests.leans(asked):
         states = is_otherwise(requests.without_texts(last), [], asks=False)
-        due = not states and requests.leans_plainly(asked) and asks_for_own_call(requests, "\n".join(earlier))
+        due = not states and requests.leans_plainly(asked) and asks_for_own_call(forms, requests, "\n".join(earlier))
         return True if due else None
     like, likest = requests.certainty(last), requests.examples_with_words_of(last)
     if like < SURELY_OWN or (_OF_MANY.search(last) and requests.lists_values(last)) or not last.isascii():
@@ -287,15 +361,15 @@ def asks_for_own_call(requests: Requests, asked: str) -> bool | None:
         return None
     if is_otherwise(requests.without_texts(last), likest, asks=asks and not polite):
         return None
-    return True if like >= learned_asked_forms().most_like(last) else None
+    return True if like >= forms.most_like(last) else None
 
 
-def asks_for_call(text: str) -> bool | None:
+def asks_for_call(forms: AskedForms, text: str) -> bool | None:
     """Whether a question needs a call of a built-in tool: yes where it is like the phrasings of tools and little like
     talk without tools, no where it is like that talk, less like the phrasings, and names neither number nor file. None
     where only a model can say."""
-    tools, talk = learned_asked_forms().most_like(text), _learned_talk().most_like(text)
-    if tools >= SURELY and talk <= MUCH_LESS * tools:
+    tools, talk = forms.most_like(text), _learned_talk().most_like(text)
+    if tools >= forms.surely and talk <= forms.much_less * tools:
         return None if NOT_WANTED.search(text) or _STOP.search(text) else True
     if talk < TALK_LIKE or tools > LESS * talk:
         return None

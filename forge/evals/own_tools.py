@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from functools import cache, partial
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -103,12 +104,16 @@ def rules_of_all_tools(
     tokenizer: PreTrainedTokenizerFast, tools: Sequence[DeclaredTool] = (), toolbox: Toolbox | None = None
 ) -> CallRules:
     """What a call may be: of a built-in tool, on what the toolbox knows, or of a declared one."""
+    from forge.data.asked_forms import asked_forms_about
     from forge.model.calling import CallRules
     from forge.model.constrain import CallGrammar
     from forge.tools.builtin import TOOLS
 
-    known = () if toolbox is None else (toolbox.words_of_call,)
-    return CallRules(CallGrammar(tokenizer, [*(tool.declared for tool in TOOLS), *tools], *known))
+    declared = [*(tool.declared for tool in TOOLS), *tools]
+    if toolbox is None:
+        return CallRules(CallGrammar(tokenizer, declared))
+    asked = cache(partial(asked_forms_about, toolbox.about))
+    return CallRules(CallGrammar(tokenizer, declared, toolbox.words_of_call, asked))
 
 
 def score_word_matcher(tools: Sequence[DeclaredTool], rows: Sequence[Mapping[str, Any]]) -> OwnToolScore:

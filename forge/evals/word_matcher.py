@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from typing import TYPE_CHECKING, Any
 
 from forge.tools.calls import call_text, refuse_call
@@ -48,11 +49,12 @@ def search_own_calls(asked: str, tools: Sequence[DeclaredTool], *, due: bool = F
         asked: the user's turns, a line each.
         due: a first call is made, whether or not it is surely asked for.
     """
-    from forge.data.asked_forms import asks_for_own_call
+    from forge.data.asked_forms import asks_for_own_call, learned_asked_forms
     from forge.tools.declared.requests import Requests
 
     requests, made = Requests(tools, lambda _: True), list[str]()
-    while (due and not made) or (asks_for_own_call(requests, asked) and (not made or requests.more(asked, made))):
+    asks = partial(asks_for_own_call, learned_asked_forms(), requests)
+    while (due and not made) or (asks(asked) and (not made or requests.more(asked, made))):
         tool, schema = requests.forms(asked, made)[0]
         if isinstance(schema, str):
             return made, tool.question_for(schema)

@@ -25,6 +25,7 @@ from forge.data.asked_forms import (
     SURELY,
     TOOL_AS_LIKE,
     TOOL_LIKE,
+    AskedForms,
     asks_for_call,
     asks_for_own_call,
     learned_asked_forms,
@@ -69,11 +70,13 @@ def _any_word(name: str, said: str) -> None:
 @dataclass(frozen=True)
 class _Narrowing:
     """What calls are narrowed to: what was said; the question, where that is all that a call can be about; words by the
-    name of a tool and what was said; whether the model can write a text; and what may be called after it."""
+    name of a tool and what was said; how the workspace is asked; whether the model can write a text; and what may be
+    called after it."""
 
     said: str
     question: str | None
     words: WordsOfCall
+    asked: AskedForms
     spells: Callable[[str], bool]
     forms: Forms
 
@@ -160,6 +163,7 @@ class CallGrammar:
         tools: those that may be called.
         words: words that the text of a tool may have, by its name and what was said; None for any
             (`forge.tools.toolbox.Toolbox.words_of_call`).
+        asked: gives how the tools' workspace is asked, when that is first wanted.
 
     Attributes:
         names: of the tools.
@@ -174,6 +178,7 @@ class CallGrammar:
         tokenizer: PreTrainedTokenizerFast,
         tools: Sequence[DeclaredTool],
         words: WordsOfCall = _any_word,
+        asked: Callable[[], AskedForms] = learned_asked_forms,
     ) -> None:
         if not tools:
             raise ForgeError("there is no tool that may be called")
@@ -187,7 +192,7 @@ class CallGrammar:
             if fault:
                 raise ForgeError(f"{tool.name}: its calls cannot be held to its schema: {_one_line_of(fault)}")
         self._tools, self._tokenizer, self._spelled, self._words = tuple(tools), tokenizer, spelled, words
-        self._by_name = {tool.name: tool for tool in tools}
+        self._by_name, self._asked = {tool.name: tool for tool in tools}, asked
         own = [tool for tool in tools if tool.narrows or tool.name not in _BUILT_IN]
         self._requests = Requests(own, self._spells)
         self._starts: dict[tuple[str, ...], LLMatcher] = {}
@@ -197,21 +202,21 @@ class CallGrammar:
     def wants_call(self, asked: str) -> bool | None:
         """Whether the user's turns, a line each, need a call, as far as their words tell: by examples of tools, or by
         `forge.data.asked_forms.asks_for_call`. None leaves it to the model."""
-        wanted = asks_for_own_call(self._requests, asked)
+        wanted = asks_for_own_call(self._asked(), self._requests, asked)
         question = self._question(asked)
         plain = self._requests.certainty(asked) < NEAR
         if wanted is not None or question is None or not plain or not self._known_built_in_tools(asked):
             return wanted
-        wanted = asks_for_call(question)
+        wanted = asks_for_call(self._asked(), question)
         if wanted is False and (question != asked or self._names_things(question)):
             return None
-        return wanted if not wanted or learned_asked_forms().tools(question) & set(self.names) else None
+        return wanted if not wanted or self._asked().tools(question) & set(self.names) else None
 
     def _question(self, asked: str) -> str | None:
         """What the last of some turns asks a built-in tool for, as one question; None where it leans on others in a way
         that is not known."""
         names = filter(self._says_something, self._workspace_names(asked))
-        return question_of_turns(asked, frozenset(word.lower() for word in names))
+        return question_of_turns(self._asked(), asked, frozenset(word.lower() for word in names))
 
     def _workspace_names(self, asked: str) -> frozenset[str]:
         known = (self._words(name, asked) for name in self.names)
@@ -243,6 +248,10 @@ class CallGrammar:
         model."""
         return self._requests.more(asked, made)
 
+    def is_answer(self, call: str) -> bool:
+        """Whether the result of a call is all that there is to say: of one about what no model has learned."""
+        return self._asked().decides(call.partition(" ")[0])
+
     def _known_built_in_tools(self, said: str) -> set[str]:
         return {tool.name for tool in self._tools if not tool.narrows and self._words(tool.name, said) is not None}
 
@@ -265,7 +274,8 @@ class CallGrammar:
         about = self._likelier_tools(asked.splitlines()[-1] if asked else "", asked, own, built_in)
         names = tuple(name for name in self.names if name in about) or self.names
         heard = said if question in (None, asked) else question
-        narrow = partial(self._narrowed, _Narrowing(heard, question, self._words, self._spells, forms), names)
+        narrowing = _Narrowing(heard, question, self._words, self._asked(), self._spells, forms)
+        narrow = partial(self._narrowed, narrowing, names)
         return CallMatcher(self._start(names).deep_copy(), self._width, narrow, self._widened)
 
     def _widened(self, taken: Sequence[int]) -> LLMatcher:
@@ -278,12 +288,14 @@ class CallGrammar:
     def _built_in_tools_for(self, question: str | None, said: str) -> set[str]:
         """Tools without forms of their own: of those whose words are known the ones that a question is for."""
         free, known = {tool.name for tool in self._tools if not tool.narrows}, self._known_built_in_tools(said)
-        return free if question is None or not known else free - known | (known & learned_asked_forms().tools(question))
+        if question is None or not known:
+            return free
+        return free - known | (known & self._asked().tools(question))
 
     def _likelier_tools(self, last: str, asked: str, own: set[str], built_in: set[str]) -> set[str]:
         """Those with examples of a user's, or the built-in ones, where the last turn is more like the one, or leans on
         a turn that is, than the other; else both."""
-        like, other = self._requests.certainty(last), learned_asked_forms().most_like(last)
+        like, other = self._requests.certainty(last), self._asked().most_like(last)
         like = SURELY if like < SURELY and self._requests.leans(asked) else like
         if own and like >= NEAR and other < like:
             return own
@@ -372,8 +384,8 @@ def _terminal_of_plain(tool: DeclaredTool, schema: dict[str, Any], narrowing: _N
     digits, words = digits_said(narrowing.said), narrowing.words(tool.name, narrowing.said)
     if words is None:
         return text
-    asked = narrowing.question if words.usual else None
-    forms = [] if asked is None else learned_asked_forms().patterns(tool.name, asked, words.names)
+    asked = narrowing.question
+    forms = [] if asked is None else narrowing.asked.patterns(tool.name, asked, words.names)
     # Nothing is counted: what a count and a list of words have in common has too many states.
     terminals = [f"/{_OUTER}({_INNER}*{_OUTER})?/", *([_terminal("|".join(forms))] if forms else [])]
     if digits is not None:

@@ -14,7 +14,7 @@ import torch.nn.functional as F
 from torch import Tensor
 from transformers import PreTrainedTokenizerFast
 
-from forge.data.render import ID, tokenize_text
+from forge.data.render import ID, TOOL_ERROR, tokenize_text
 from forge.errors import ForgeError
 from forge.model.calling import CallRules, call_question
 from forge.model.titan import RecurrentState, TinyTitanForCausalLM
@@ -215,6 +215,9 @@ class _Decoder:
             return
         row.out.calls.append((call, result))
         if self.rules is not None and self.rules.grammar is not None:
+            if self.rules.grammar.is_answer(call) and not result.startswith(TOOL_ERROR):
+                row.out.finished = True
+                return
             _, asked, made = self._said(row)
             wanted = self.rules.grammar.wants_more(asked, made)
             row.due, row.silent = wanted is True and len(made) < MAX_CALLS, row.silent or wanted is False

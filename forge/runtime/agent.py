@@ -24,6 +24,7 @@ from forge.runtime.writing import AnswerText
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
 
+    from forge.data.asked_forms import AskedForms
     from forge.model.calling import Calibration, CallRules
     from forge.model.constrain import CallGrammar
     from forge.model.engine import Generation
@@ -156,6 +157,13 @@ class Agent:
 
     def _words_of_call(self, name: str, said: str) -> CallWords | None:
         return self.built_in.words_of_call(name, said)
+
+    @cached_property
+    def asked_forms(self) -> AskedForms:
+        """How people ask about the agent's workspace."""
+        from forge.data.asked_forms import asked_forms_about
+
+        return asked_forms_about(self.built_in.about)
 
     @cached_property
     def unrun(self) -> frozenset[str]:
@@ -291,7 +299,7 @@ class Agent:
         wanted = tuple(name for name in self.tools if allowed is None or name in allowed)
         if wanted not in self._grammars:
             tools = [self.tools[name] for name in wanted]
-            self._grammars[wanted] = CallGrammar(self.tokenizer, tools, self._words_of_call)
+            self._grammars[wanted] = CallGrammar(self.tokenizer, tools, self._words_of_call, lambda: self.asked_forms)
         return CallRules(self._grammars[wanted], due, ask_below, self.calibration)
 
     def _rules_of_reply(

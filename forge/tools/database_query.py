@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import contextlib
+import json
 import os
 import signal
 import subprocess
@@ -29,7 +30,15 @@ class Database:
 
     def query(self, sql: str) -> str:
         """Values joined by `, `, rows by `; `, at most five rows; `error: ...` otherwise, never an exception."""
-        payload = sql.encode("utf-8", "replace")
+        return self._answer(sql.encode("utf-8", "replace")) if sql.strip() else "error: a query is needed"
+
+    def describe(self) -> dict[str, dict[str, tuple[str, bool, list[str]]]]:
+        """Of every column, by table: its declared type, whether it is the primary key, and the different texts in it
+        (`database_worker.describe_database`). Empty where the database cannot be read in time."""
+        answer = self._answer(b"")
+        return {} if answer.startswith("error:") else json.loads(answer)
+
+    def _answer(self, payload: bytes) -> str:
         try:
             answer = self._ask(len(payload).to_bytes(4, "big") + payload)
         except OSError as error:

@@ -7,12 +7,14 @@ Nothing interrupts a function of SQLite, and some take the product of two length
 22 s). So the clock is a signal that ends the process, whatever it is at; memory is limited for the process too, and a
 file that makes SQLite crash takes this process alone with it.
 
-Frames on the pipes: 4 bytes length + UTF-8 text, in both directions.
+Frames on the pipes: 4 bytes length + UTF-8 text, in both directions. An empty request asks what the database holds
+(`describe_database`).
 """
 
 from __future__ import annotations
 
 import contextlib
+import json
 import resource
 import signal
 import sqlite3
@@ -25,6 +27,9 @@ MAX_SQL_BYTES = 100_000
 MAX_COLUMNS = 100
 MAX_SHOWN = 1000  # characters of a value and of an answer; a person is shown 200
 MAX_ADDRESS_SPACE = 256 * 2**20
+# What is told of a database, so that it can be asked about: tables, columns of each, different texts of each column,
+# characters of a name or of a text.
+TOLD_TABLES, TOLD_COLUMNS, TOLD_VALUES, TOLD_LENGTH = 20, 20, 300, 60
 _FUNCTIONS_TEXT = (
     "abs avg coalesce count group_concat ifnull instr length like lower ltrim max min nullif "
     "replace round rtrim substr substring sum total trim upper"
@@ -66,6 +71,30 @@ def answer_query(connection: sqlite3.Connection, sql: str) -> str:
     return "; ".join(", ".join(map(_format_database_value, row)) for row in rows)
 
 
+def describe_database(connection: sqlite3.Connection) -> str:
+    """JSON: {table: {column: [declared type, whether it is the primary key, different texts]}}, in the order of their
+    creation; texts are none where one is longer than a name is or there are too many."""
+    connection.set_authorizer(None)  # it forbids the pragma; the file is open for reading alone
+    try:
+        tables = connection.execute("SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite%'")
+        names = [str(name)[:TOLD_LENGTH] for (name,) in tables.fetchmany(TOLD_TABLES)]
+        return json.dumps({name: _describe_table(connection, name) for name in names})
+    finally:
+        connection.set_authorizer(_authorize)
+
+
+def _describe_table(connection: sqlite3.Connection, table: str) -> dict[str, list[object]]:
+    found: dict[str, list[object]] = {}
+    columns = connection.execute("SELECT name, type, pk FROM pragma_table_info(?)", (table,)).fetchmany(TOLD_COLUMNS)
+    for name, kind, key in columns:
+        column, source = (part.replace('"', '""') for part in (name, table))
+        query = f'SELECT DISTINCT "{column}" FROM "{source}" WHERE typeof("{column}")=\'text\''
+        texts = [str(value) for (value,) in connection.execute(query).fetchmany(TOLD_VALUES + 1)]
+        few = len(texts) <= TOLD_VALUES and all(len(text) <= TOLD_LENGTH for text in texts)
+        found[str(name)[:TOLD_LENGTH]] = [str(kind), bool(key), texts if few else []]
+    return found
+
+
 def _format_database_value(value: str | float | bytes | None) -> str:
     if value is None:
         return "null"
@@ -86,11 +115,11 @@ def main(path: Path, timeout_s: float) -> None:
         signal.setitimer(signal.ITIMER_REAL, max(timeout_s, 0.001))  # 0 would be no limit
         try:
             connection = connection or open_read_only(path)
-            text = answer_query(connection, sql)
+            text = answer_query(connection, sql)[:MAX_SHOWN] if sql else describe_database(connection)
         except sqlite3.Error as error:
             text = f"error: {error}"
         signal.setitimer(signal.ITIMER_REAL, 0)
-        answer = text[:MAX_SHOWN].encode("utf-8", "replace")
+        answer = text.encode("utf-8", "replace")
         sys.stdout.buffer.write(len(answer).to_bytes(4, "big") + answer)
         sys.stdout.buffer.flush()
 

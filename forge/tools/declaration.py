@@ -8,9 +8,9 @@ from __future__ import annotations
 
 import random
 import re
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass
+from dataclasses import dataclass, field
 from functools import cached_property
 from pathlib import Path
 from typing import TYPE_CHECKING
@@ -20,6 +20,7 @@ from forge.tools.words import words_of_text
 if TYPE_CHECKING:
     from forge.tools.declared.schema import DeclaredTool
 
+MOST_CONTENTS = 300  # texts of a workspace that are known by what they say
 Answer = Callable[[str], str]
 # Slots of an intent's templates and, where the generator knows it, the tool's result.
 Drawn = tuple[dict[str, str], str | None]
@@ -82,6 +83,22 @@ class Intent:
 
 
 @dataclass(frozen=True)
+class About:
+    """What a workspace of another kind than the built-in one is asked about.
+
+    Attributes:
+        intents: in place of the tool's.
+        fillings: the texts that may fill a slot of their arguments, by its name; slots that are not named here are
+            filled with what is said.
+        contents: arguments of calls that show a text, its title, and that text.
+    """
+
+    intents: tuple[Intent, ...]
+    fillings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
+    contents: tuple[tuple[str, str, str], ...] = ()
+
+
+@dataclass(frozen=True)
 class Tool:
     """One tool.
 
@@ -100,7 +117,7 @@ class Tool:
             arguments are known without it.
         spelled: texts whose words a call may have where a word that is nearly one of them was said: typos, plurals.
         copied: a pattern of the said words that a call may have.
-        usual: whether a workspace is of the kind that the intents are about.
+        about: what a workspace is asked about; None where it is of the kind that the intents are about.
         written: regular expressions of the arguments that a question writes out, such as sums; empty where it does not.
     """
 
@@ -115,7 +132,7 @@ class Tool:
     known: Callable[[Path], Iterable[str]] = lambda workspace: ()
     spelled: Callable[[Path], Iterable[str]] = lambda workspace: ()
     copied: str = r"\w+"
-    usual: Callable[[Path], bool] = lambda workspace: True
+    about: Callable[[Path], About | None] = lambda workspace: None
     written: Callable[[str], list[str]] = lambda question: []
 
     @cached_property

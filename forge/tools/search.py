@@ -16,7 +16,7 @@ from forge.files import read_jsonl
 K1 = 1.2
 B = 0.75
 TITLE_WEIGHT = 3  # a title word counts as often in the document: "sun" must find the sun, not Mercury
-MAX_ANSWER = 80
+MAX_ANSWER = 200  # characters
 MAX_QUERY_WORDS = 32
 _STOP_TEXT = (
     "a about an and are as at be by can did do does for from has have how i in is it me my of "
@@ -54,11 +54,6 @@ class SearchIndex:
         self._mean_length = sum(self._lengths) / max(1, len(cards)) or 1.0
         self._frequency = Counter(word for counts in self._counts for word in counts)
 
-    @classmethod
-    def load(cls, path: Path) -> SearchIndex:
-        """Index of the documents of a file; raises as `read_documents` does."""
-        return cls(read_documents(path))
-
     def scores(self, query: str) -> list[float]:
         """BM25 score of every card, in file order."""
         total = len(self._cards)
@@ -76,11 +71,17 @@ class SearchIndex:
         return result
 
     def answer(self, query: str) -> str:
-        """First sentence (at most 80 characters) of the best card; the earlier card wins a tie."""
+        """The best card's text, the earlier card of equal ones: of a long one the sentence with most of the query's
+        words, the earlier of equal ones, 200 characters at most."""
         scores = self.scores(query)
         best = max(range(len(scores)), key=scores.__getitem__, default=-1)
         if best < 0 or scores[best] <= 0:
             return "error: nothing found"
-        text = " ".join(self._cards[best][1].split())
-        sentence = re.split(r"(?<=[.!?])\s", text, maxsplit=1)[0]
-        return sentence if len(sentence) <= MAX_ANSWER else sentence[: MAX_ANSWER - 3].rstrip() + "..."
+        text, wanted = " ".join(self._cards[best][1].split()), set(split_search_terms(query, self._stop))
+        if len(text) > MAX_ANSWER:
+            shared = {
+                sentence: len(wanted.intersection(split_search_terms(sentence, self._stop)))
+                for sentence in re.split(r"(?<=[.!?])\s", text)
+            }
+            text = max(shared, key=lambda sentence: shared[sentence])
+        return text if len(text) <= MAX_ANSWER else text[: MAX_ANSWER - 3].rstrip() + "..."

@@ -4,13 +4,14 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from functools import cached_property
 from pathlib import Path
 from types import TracebackType
 from typing import NamedTuple
 
 from forge.tools.builtin import TOOLS
-from forge.tools.declaration import ToolSetting
+from forge.tools.declaration import About, Tool, ToolSetting
 from forge.tools.scratch import ScratchFolder
 from forge.tools.words import CallWords, words_nearly_said, words_of_text, words_said
 from forge.tools.workspace import examine_tool_workspace, set_up_tool_workspace
@@ -21,14 +22,13 @@ MOST_WORDS = 5000  # of a tool's calls, beyond which they are not held to words
 
 
 class _ToolWords(NamedTuple):
-    """Words that a tool's calls may always have, those that must nearly be said, those that they may always quote,
-    which of those said a call may copy, and whether the workspace is of the usual kind."""
+    """Words that a tool's calls may always have, those that must nearly be said, those that they may always quote, and
+    which of those said a call may copy."""
 
     always: frozenset[str]
     spelled: frozenset[str]
     quoted: frozenset[str] | None
     copies: Callable[[frozenset[str]], frozenset[str]]
-    usual: bool
 
 
 class Toolbox:
@@ -73,20 +73,29 @@ class Toolbox:
             return None
         copied = known.copies(words_said(said)) | words_nearly_said(said, known.spelled)
         quoted = None if known.quoted is None else known.quoted | copied
-        return CallWords(known.always | copied, quoted, known.spelled, known.usual)
+        return CallWords(known.always | copied, quoted, known.spelled)
+
+    @cached_property
+    def about(self) -> dict[str, About]:
+        """What the workspace is asked about, by the name of a tool; those are left out for which it is of the usual
+        kind."""
+        found = {tool.name: tool.about(self.workspace) for tool in TOOLS}
+        return {name: about for name, about in found.items() if about is not None}
 
     @cached_property
     def _words(self) -> dict[str, _ToolWords]:
-        return {
-            tool.name: _ToolWords(
-                tool.literal_words.union(*map(words_of_text, tool.known(self.workspace))),
-                frozenset[str]().union(*map(words_of_text, tool.spelled(self.workspace))),
-                tool.quoted_words,
-                tool.copies,
-                tool.usual(self.workspace),
-            )
-            for tool in TOOLS
-        }
+        return {tool.name: self._words_of_tool(tool) for tool in TOOLS}
+
+    def _words_of_tool(self, tool: Tool) -> _ToolWords:
+        always = frozenset[str]().union(*map(words_of_text, tool.known(self.workspace)))
+        spelled = frozenset[str]().union(*map(words_of_text, tool.spelled(self.workspace)))
+        about = self.about.get(tool.name)
+        if about is None:
+            return _ToolWords(tool.literal_words | always, spelled, tool.quoted_words, tool.copies)
+        told = (text for texts in about.fillings.values() for text in texts)
+        shown = (argument for argument, *_ in about.contents)
+        always |= replace(tool, intents=about.intents).literal_words.union(*map(words_of_text, (*told, *shown)))
+        return _ToolWords(always, spelled, None if tool.quoted_words is None else always, tool.copies)
 
     def close(self) -> None:
         """Close what the tools hold open and remove a temporary workspace."""

@@ -16,13 +16,11 @@ _ALIKE = 0.66  # twice the letters that two words share in order, of all their l
 
 class CallWords(NamedTuple):
     """Words that the text of a call may have: all of them; those between quotation marks, None where the tool's texts
-    quote nothing and such marks are apostrophes; names of the workspace, whether said or not; and whether the workspace
-    is of the kind that the phrasings of the tool are about."""
+    quote nothing and such marks are apostrophes; and names of the workspace, whether said or not."""
 
     all: frozenset[str]
     quoted: frozenset[str] | None
     names: frozenset[str] = frozenset()
-    usual: bool = True
 
 
 def is_number_said(word: str) -> bool:

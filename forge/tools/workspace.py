@@ -14,6 +14,7 @@ from forge.files import atomic_write_bytes, atomic_write_text
 from forge.tools.content import CARDS, FILES, TABLES
 from forge.tools.search import read_documents
 
+_PARTS = ("documents.jsonl", "files", "company.db")
 # SQLite opens these beside a database by itself.
 _DATABASE_COMPANIONS = ("company.db-journal", "company.db-wal", "company.db-shm")
 
@@ -47,19 +48,23 @@ def examine_tool_workspace(path: Path) -> None:
     never put there, so none of them is opened.
 
     Raises:
-        ForgeError: names what is missing, is no regular file (`files`: no folder) or leads out of the workspace, and
-            the line of a document or the database that cannot be read.
+        ForgeError: none of its parts is there; names what is no regular file (`files`: no folder) or leads out of the
+            workspace, and the line of a document or the database that cannot be read.
     """
     if not path.is_dir():
         raise ForgeError(f"{path}: no such workspace folder")
-    _check_workspace_part(path, "documents.jsonl")
-    read_documents(path / "documents.jsonl")
-    _check_workspace_part(path, "company.db")
-    for name in _DATABASE_COMPANIONS:
-        if (path / name).is_symlink() or (path / name).exists():
-            _check_workspace_part(path, name)
-    _check_tool_database(path / "company.db")
-    _check_workspace_part(path, "files", folder=True)
+    there = [name for name in _PARTS if (path / name).is_symlink() or (path / name).exists()]
+    if not there:
+        raise ForgeError(f"{path}: no workspace; it has one of {', '.join(_PARTS)}, or several")
+    for name in there:
+        _check_workspace_part(path, name, folder=name == "files")
+    if "documents.jsonl" in there:
+        read_documents(path / "documents.jsonl")
+    if "company.db" in there:
+        for name in _DATABASE_COMPANIONS:
+            if (path / name).is_symlink() or (path / name).exists():
+                _check_workspace_part(path, name)
+        _check_tool_database(path / "company.db")
 
 
 def _check_workspace_part(path: Path, name: str, *, folder: bool = False) -> None:
@@ -67,8 +72,8 @@ def _check_workspace_part(path: Path, name: str, *, folder: bool = False) -> Non
     try:
         real = part.resolve(strict=True)
         mode = real.stat().st_mode
-    except (OSError, RuntimeError) as error:  # missing, or a loop of links
-        raise ForgeError(f"{part}: missing; a workspace has documents.jsonl, files/ and company.db") from error
+    except (OSError, RuntimeError) as error:  # a link to nothing, or a loop of links
+        raise ForgeError(f"{part}: leads nowhere") from error
     if not real.is_relative_to(path.resolve()):
         raise ForgeError(f"{part}: leads out of the workspace, to {real}")
     if not (stat.S_ISDIR(mode) if folder else stat.S_ISREG(mode)):

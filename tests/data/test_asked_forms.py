@@ -115,7 +115,7 @@ def test_a_question_is_for_tools_whose_phrasings_are_like_it() -> None:
     ],
 )
 def test_what_needs_a_call_and_what_must_not_be_one(text: str, wanted: bool | None) -> None:
-    assert asks_for_call(text) is wanted
+    assert asks_for_call(learned_asked_forms(), text) is wanted
 
 
 def test_sums_take_the_numbers_that_are_said() -> None:
@@ -178,7 +178,11 @@ def _is_read(text: str) -> bool:
     patterns = [pattern for name in BY_NAME for pattern in forms.patterns(name, text, WORDS)]
     call = forms.likest_call(text, lambda tool: WORDS)
     known = all(re.compile(pattern) for pattern in patterns) and (not call or call.split()[0] in BY_NAME)
-    return known and forms.tools(text) <= BY_NAME.keys() and asks_for_call(text) in (True, False, None)
+    return (
+        known
+        and forms.tools(text) <= BY_NAME.keys()
+        and asks_for_call(learned_asked_forms(), text) in (True, False, None)
+    )
 
 
 @settings(deadline=None)
@@ -207,7 +211,7 @@ def test_names_may_have_several_words() -> None:
 
 @pytest.mark.parametrize("text", ["don't add 5 and 5", "never read todo.txt", "tell me about yourself"])
 def test_no_call_is_forced_on_who_wants_none(text: str) -> None:
-    assert asks_for_call(text) is not True
+    assert asks_for_call(learned_asked_forms(), text) is not True
 
 
 def test_the_control_copies_what_is_written_out() -> None:
@@ -243,7 +247,7 @@ HOME = Path(__file__).resolve().parents[2] / "examples" / "home" / "tools.yaml"
     ],
 )
 def test_a_call_of_an_own_tool_is_due_where_its_examples_say_so(asked: str, wanted: bool | None) -> None:
-    assert asks_for_own_call(Requests(read_tools_file(HOME).tools, bool), asked) is wanted
+    assert asks_for_own_call(learned_asked_forms(), Requests(read_tools_file(HOME).tools, bool), asked) is wanted
 
 
 @pytest.mark.parametrize(
@@ -278,7 +282,7 @@ def test_a_call_of_an_own_tool_is_due_where_its_examples_say_so(asked: str, want
     ],
 )
 def test_a_call_that_may_not_be_wanted_is_left_to_the_model(asked: str) -> None:
-    assert asks_for_own_call(Requests(read_tools_file(HOME).tools, bool), asked) is not True
+    assert asks_for_own_call(learned_asked_forms(), Requests(read_tools_file(HOME).tools, bool), asked) is not True
 
 
 def test_a_tool_that_nothing_is_known_of_may_be_the_one_that_is_meant() -> None:
@@ -286,8 +290,8 @@ def test_a_tool_that_nothing_is_known_of_may_be_the_one_that_is_meant() -> None:
     opens = {"name": "open_door", "parameters": doors, "examples": ["open the {door}", "let me in at the {door}"]}
     locks = {"name": "lock_door", "description": "Lock a door.", "parameters": doors}
     requests = Requests([DeclaredTool.model_validate(tool) for tool in (opens, locks)], bool)
-    assert asks_for_own_call(requests, "open the garage") is True
-    assert asks_for_own_call(requests, "lock the front door") is not True
+    assert asks_for_own_call(learned_asked_forms(), requests, "open the garage") is True
+    assert asks_for_own_call(learned_asked_forms(), requests, "lock the front door") is not True
     assert {tool.name for tool, _ in requests.forms("lock the front door")} >= {"lock_door"}
 
 
@@ -307,7 +311,10 @@ def test_a_tool_that_nothing_is_known_of_may_be_the_one_that_is_meant() -> None:
     ],
 )
 def test_a_turn_of_few_words_asks_what_the_one_before_asks_of_another_thing(asked: str, wanted: str | None) -> None:
-    assert question_of_turns(asked, frozenset({"lamp", "chair", "italy", "spain", "capital"})) == wanted
+    assert (
+        question_of_turns(learned_asked_forms(), asked, frozenset({"lamp", "chair", "italy", "spain", "capital"}))
+        == wanted
+    )
 
 
 @pytest.mark.parametrize(

@@ -9,6 +9,7 @@ from pathlib import Path
 
 import pytest
 
+from forge.data.asked_forms import asked_forms_about
 from forge.errors import ForgeError
 from forge.runtime.load import load_agent
 from forge.tools import Toolbox, examine_tool_workspace, set_up_tool_workspace
@@ -49,24 +50,22 @@ def _replace(name: str, make: Callable[[Path], object]) -> Callable[[Path], None
 @pytest.mark.parametrize(
     ("harm", "words"),
     [
-        (_replace("files", lambda p: None), "files: missing"),
         (_replace("files", lambda p: p.symlink_to("/etc")), "files: leads out of the workspace"),
         (_replace("files", lambda p: p.symlink_to("..")), "files: leads out of the workspace"),
-        (_replace("files", lambda p: p.symlink_to("files")), "files: missing"),
+        (_replace("files", lambda p: p.symlink_to("files")), "files: leads nowhere"),
         (_replace("files", lambda p: p.write_text("x")), "files: not a folder"),
         (_replace("files", os.mkfifo), "files: not a folder"),
-        (_replace("documents.jsonl", lambda p: None), "documents.jsonl: missing"),
+        (_replace("documents.jsonl", lambda p: p.symlink_to("gone")), "documents.jsonl: leads nowhere"),
         (_replace("documents.jsonl", os.mkfifo), "documents.jsonl: not a regular file"),
         (_replace("documents.jsonl", os.mkdir), "documents.jsonl: not a regular file"),
         (_replace("documents.jsonl", lambda p: p.symlink_to("/dev/zero")), "documents.jsonl: leads out"),
         (_replace("documents.jsonl", lambda p: p.symlink_to("/etc/passwd")), "documents.jsonl: leads out"),
-        (_replace("company.db", lambda p: None), "company.db: missing"),
         (_replace("company.db", os.mkfifo), "company.db: not a regular file"),
         (_replace("company.db", lambda p: p.symlink_to("/dev/zero")), "company.db: leads out"),
         (_replace("company.db", lambda p: p.write_text("no database " * 99)), "company.db: not readable as an SQLite"),
         (_replace("company.db-wal", os.mkfifo), "company.db-wal: not a regular file"),
         (_replace("company.db-journal", os.mkfifo), "company.db-journal: not a regular file"),
-        (_replace("company.db-shm", lambda p: p.symlink_to("/nowhere")), "company.db-shm: missing"),
+        (_replace("company.db-shm", lambda p: p.symlink_to("/nowhere")), "company.db-shm: leads nowhere"),
         (_replace("company.db-wal", lambda p: p.symlink_to("/etc/passwd")), "company.db-wal: leads out"),
     ],
 )
@@ -76,6 +75,30 @@ def test_an_unfit_one_is_refused_before_it_is_read(workspace: Path, harm: Callab
         with pytest.raises(ForgeError) as caught:
             reader(workspace)
         assert words in str(caught.value)
+
+
+@pytest.mark.parametrize("kept", ["documents.jsonl", "files", "company.db"])
+def test_any_part_alone_is_a_workspace(workspace: Path, kept: str) -> None:
+    alone = workspace.parent / "alone"
+    alone.mkdir()
+    (workspace / kept).rename(alone / kept)
+    calls = {
+        "documents.jsonl": ("search capital of Norway", "Oslo is the capital of Norway."),
+        "files": ("file_reader garden.txt", "Water the roses on Monday."),
+        "company.db": ("database_query SELECT stock FROM products WHERE name='lamp'", "14"),
+    }
+    with Toolbox(alone) as toolbox:
+        for part, (call, result) in calls.items():
+            told = toolbox.execute(call)
+            assert told == result if part == kept else told.startswith("error:"), (part, told)
+        assert asked_forms_about(toolbox.about).tools("what is 3 + 4?") >= {"calculator"}
+    with pytest.raises(ForgeError, match=r"no workspace; it has one of documents\.jsonl, files, company\.db"):
+        examine_tool_workspace(_emptied(alone, kept))
+
+
+def _emptied(folder: Path, name: str) -> Path:
+    (folder / name).rename(folder.parent / "elsewhere")
+    return folder
 
 
 def test_it_is_examined_before_the_model_is_loaded(workspace: Path) -> None:

@@ -3,16 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
 from forge.tools.content import TABLES
 from forge.tools.database_query import Database
-from forge.tools.declaration import Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
+from forge.tools.database_questions import intents_of_tables, read_tables, texts_by_slot
+from forge.tools.declaration import About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import number_in_words, pick_tool_argument_word
 
+_USUAL = {table: [name for name, _ in columns] for table, (columns, _) in TABLES.items()}
 FRAMES = (
     "{}?",
     "[what is|whats|what's] {}?",
@@ -95,11 +97,21 @@ def open_database(setting: ToolSetting, stack: ExitStack) -> Answer:
     return database.query
 
 
-def has_usual_tables(workspace: Path) -> bool:
-    """Whether company.db has the tables that people are taken to ask about, and no others."""
+def _texts_of_database(workspace: Path) -> Iterator[str]:
     with closing(Database(workspace / "company.db")) as database:
-        found = database.query("SELECT name FROM sqlite_master WHERE type='table' ORDER BY name")
-    return found == "; ".join(sorted(TABLES))
+        for columns in database.describe().values():
+            for _, _, texts in columns.values():
+                yield from texts
+
+
+def about_database(workspace: Path) -> About | None:
+    """What another database than the built-in one is asked about; None of one that has its tables and columns."""
+    with closing(Database(workspace / "company.db")) as database:
+        found = database.describe()
+    if {table: [*columns] for table, columns in found.items()} == _USUAL:
+        return None
+    tables = read_tables(found)
+    return About(intents_of_tables(tables), texts_by_slot(tables))
 
 
 # fmt: off
@@ -361,6 +373,6 @@ TOOL = Tool(
     INTENTS,
     parameter="sql",
     description="Ask the database in SQL; it is only read.",
-    usual=has_usual_tables,
-    spelled=lambda workspace: (str(value) for _, rows in TABLES.values() for row in rows for value in row),
+    about=about_database,
+    spelled=_texts_of_database,
 )

@@ -6,9 +6,11 @@ import os
 import random
 from contextlib import ExitStack
 from functools import partial
+from pathlib import Path
 
+from forge.tools.column_sayings import words_of_column
 from forge.tools.content import FILES
-from forge.tools.declaration import Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
+from forge.tools.declaration import MOST_CONTENTS, About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import pick_tool_argument_word
 from forge.tools.file_reader import read_file_for_tool
 
@@ -137,6 +139,21 @@ INTENTS = (
     Intent("missing", "{E}", pick_missing_file_for_reader_tool, ("{e}",), (), 1.3),
     *map(_questions_about_file, _ASKED),
 )
+
+
+def about_files(workspace: Path) -> About | None:
+    """What another folder than the built-in one is asked about: each file by its name and by what it says."""
+    folder = workspace / "files"
+    names = sorted(os.listdir(folder))[:MOST_CONTENTS] if folder.is_dir() else []
+    if set(names) == set(FILES):
+        return None
+    known = {f"about_{name.removesuffix('.txt')}" for name in names}
+    kept = tuple(intent for intent in INTENTS if not intent.name.startswith("about_") or intent.name in known)
+    titles = {name: " ".join(words_of_column(name.rpartition(".")[0] or name)) for name in names if "{" not in name}
+    contents = tuple((name, title, read_file_for_tool(folder, name)) for name, title in titles.items())
+    return About(kept, contents=contents)
+
+
 TOOL = Tool(
     "file_reader",
     4,
@@ -145,5 +162,6 @@ TOOL = Tool(
     INTENTS,
     parameter="path",
     description="Read a file of the folder that the agent may see.",
-    known=lambda workspace: os.listdir(workspace / "files"),
+    known=lambda workspace: os.listdir(workspace / "files") if (workspace / "files").is_dir() else (),
+    about=about_files,
 )

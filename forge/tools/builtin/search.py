@@ -7,10 +7,11 @@ import random
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
+from pathlib import Path
 
 from forge.tools.card_questions import CARD_QUESTIONS
 from forge.tools.content import CARDS
-from forge.tools.declaration import Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
+from forge.tools.declaration import MOST_CONTENTS, About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import pick_tool_argument_word
 from forge.tools.search import SearchIndex, read_documents, split_search_terms
 
@@ -104,7 +105,13 @@ def _terms_of_cards() -> frozenset[str]:
 
 def open_search(setting: ToolSetting, stack: ExitStack) -> Answer:
     """Reads and indexes documents.jsonl."""
-    return SearchIndex.load(setting.workspace / "documents.jsonl").answer
+    return SearchIndex(_cards_of(setting.workspace)).answer
+
+
+def _cards_of(workspace: Path) -> list[tuple[str, str]]:
+    """The documents of a workspace; none where it has no such file."""
+    path = workspace / "documents.jsonl"
+    return read_documents(path) if path.exists() else []
 
 
 _NEXT = ("and {e}?", "what about {e}?", "and of {e}?", "now {e}", "{e} too", "how about {e}?")
@@ -157,6 +164,20 @@ INTENTS = (
         for title, (query, questions) in CARD_QUESTIONS.items()
     ),
 )
+
+
+def about_documents(workspace: Path) -> About | None:
+    """What other documents than the built-in ones are asked about: each by its title and by what it says."""
+    cards = _cards_of(workspace)
+    if cards == list(CARDS):
+        return None
+    kept = {"topic", "unknown"} | {f"about_{title}" for title, text in cards if (title, text) in CARDS}
+    if any(_CAPITAL in text for _, text in cards):
+        kept |= {"capital", "unknown_capital"}
+    contents = tuple((title, title, text) for title, text in cards[:MOST_CONTENTS] if "{" not in title)
+    return About(tuple(intent for intent in INTENTS if intent.name in kept), contents=contents)
+
+
 TOOL = Tool(
     "search",
     3,
@@ -166,5 +187,6 @@ TOOL = Tool(
     parameter="query",
     description="Find what the documents say about something.",
     copied=rf"(?i)(?!(?:{'|'.join(_ASKING)})$)\w+",
-    spelled=lambda workspace: chain.from_iterable(read_documents(workspace / "documents.jsonl")),
+    spelled=lambda workspace: chain.from_iterable(_cards_of(workspace)),
+    about=about_documents,
 )
