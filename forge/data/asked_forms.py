@@ -207,8 +207,10 @@ class AskedForms:
         numbers, names = (numbers_as_written(text), self._names_said(tool, text, known)) if forms else ([], [])
         named = self._texts_named(text).texts
         fillings = ([one.replace("'", "''") for slot, _ in form.slots for one in named.get(slot, ())] for form in forms)
-        patterns = (form.pattern(text, numbers, texts or names) for form, texts in zip(forms, fillings, strict=True))
-        return [pattern for pattern in patterns if pattern]
+        found = [form.pattern(text, numbers, texts or names) for form, texts in zip(forms, fillings, strict=True)]
+        if self.decides(tool):  # what stands between double marks may be the name of a column
+            found = [pattern.replace("['\"]", "'") for pattern in found]
+        return [pattern for pattern in found if pattern]
 
     def likest_call(self, text: str, names: Callable[[str], frozenset[str]]) -> str:
         """The call of the form that is likest a question, of any tool, filled with what that says, first things first;

@@ -59,9 +59,9 @@ def baking_claims(
         ),
         run.compare(
             "a handle alone makes the persona",
-            "held-out classifier agrees",
-            personas["baked"].correct,
-            personas["none"].correct,
+            "answer keeps the facts of its topic and the persona's style",
+            personas["baked"].both_correct,
+            personas["none"].both_correct,
             control_name="the baked model without a handle",
         ),
         *_suite_claims(run, before, after),

@@ -18,8 +18,8 @@ from forge.model import TinyTitanForCausalLM, names_of_core_model_weights
 from forge.phases.baking.prompt_baking import baking_teacher_batches
 from forge.train import distillation_loss, gather_batch
 
-# Targets of the phase: shares, and percent of accuracy forgotten.
-MIN_TOOL_SUCCESS, MIN_CONSISTENCY, MAX_FORGETTING = 0.9, 0.85, 5.0
+# Targets of the phase: shares, the second of answers with style and facts, and percent of accuracy forgotten.
+MIN_TOOL_SUCCESS, MIN_PERSONA, MAX_FORGETTING = 0.9, 0.8, 5.0
 KEPT = 0.9  # a tool is baked when it keeps this share of the prompted teacher's success
 
 
@@ -36,18 +36,16 @@ def baking_metrics(
         metrics[f"persona_{name}/consistency_score"] = row["consistency"]
         metrics[f"persona_{name}/trait_adherence"] = row["preferred"]
     metrics |= {f"phase/{name}_success_rate": tools[name].success for name in ("prompted", "unbaked", "half")}
-    consistency = personas["baked"].consistency
-    met = baked.success > MIN_TOOL_SUCCESS and consistency > MIN_CONSISTENCY and forgetting < MAX_FORGETTING
+    persona = personas["baked"]
+    met = baked.success > MIN_TOOL_SUCCESS and persona.both > MIN_PERSONA and forgetting < MAX_FORGETTING
     taught = {name: row["success"] for name, row in prompted.tools.items()}
     return metrics | {
         "phase/tools_baked": sum(
             row["success"] > 0 and row["success"] >= KEPT * taught[name] for name, row in baked.tools.items()
         ),
-        "phase/personas_baked": sum(
-            row["consistency"] > MIN_CONSISTENCY for row in personas["baked"].personas.values()
-        ),
+        "phase/personas_baked": sum(row["both"] > MIN_PERSONA for row in persona.personas.values()),
         "phase/zero_shot_success_rate": baked.success,
-        "phase/avg_persona_consistency": consistency,
+        "phase/avg_persona_consistency": persona.consistency,
         "phase/forgetting_percent": forgetting,
         "phase/success": met,
     }

@@ -36,9 +36,10 @@ def tool_scores(**success: float) -> dict[str, ToolScore]:
     }
 
 
-def persona_scores(consistency: float) -> dict[str, PersonaScore]:
-    row = {"consistency": consistency, "preferred": 0.75}
-    score = PersonaScore(dict.fromkeys(PERSONA_PROMPTS, row), consistency, 0.0, 0.75, 1.0, [])
+def persona_scores(both: float) -> dict[str, PersonaScore]:
+    """Scores with perfect style, and so many answers that keep the facts as well."""
+    row = {"consistency": 1.0, "preferred": 0.75, "both": both}
+    score = PersonaScore(dict.fromkeys(PERSONA_PROMPTS, row), 1.0, 0.0, 0.75, 1.0, [], both=both)
     return {"baked": score, "none": score}
 
 
