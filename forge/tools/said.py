@@ -18,8 +18,9 @@ _MOST_GROUPS = 6  # of digits that are one number
 _NUMERAL = re.compile(r"\d+(?:[,.' ]\d+)*")
 _WORDED = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True)).replace(" ", "[ -]")
 _IN_WORDS = re.compile(rf"\b(?:{_WORDED})\b")
+_IN_DIGITS = r"\d{1,3}(?:[ ']\d{3})+(?!\d)(?:[,.]\d+)*|\d+(?:[,.']\d+)*|\.\d+"  # a blank stands between groups of three
 _NUMBER_SAID = re.compile(
-    rf"(?:(?<![\d.,)])([-−]|minus |negative ))?((?<![A-Za-z_\d])(?:\d+(?:[,.' ]\d+)*|\.\d+)|\b(?!one\b)(?:{_WORDED})\b)"
+    rf"(?:(?<![\d.,)])([-−]|minus |negative ))?((?<![A-Za-z_\d])(?:{_IN_DIGITS})|\b(?!one\b)(?:{_WORDED})\b)"
 )
 _ONE_COUNTED = re.compile(r"(?i)\bone (?:plus|minus|times|by|over|and)\b|\b(?:plus|minus|times|by|over|and|add) one\b")
 # With these a number is said whose digits stand nowhere.
@@ -65,7 +66,7 @@ def spellings_of_numeral(numeral: str) -> list[str]:
     """A number in digits as a calculator may be given it: without separators, as it stands, with a point, without zeros
     at its end."""
     plain = re.sub(r"[ ']", "", f"0{numeral}" if numeral[0] == "." else numeral)
-    found = [re.sub(r"[,.]", "", plain)] if re.fullmatch(r"\d{1,3}(?:[,.' ]\d{3})+", numeral) else []
+    found = [re.sub(r"[,.]", "", plain)] if re.fullmatch(r"[1-9]\d{0,2}(?:[,.' ]\d{3})+", numeral) else []
     whole, mark, part = plain.rpartition(".")
     found += [f"{whole.replace(',', '')}.{part}"] if mark and "." not in whole else []
     found += [plain, plain.replace(",", ".")] if len(re.findall("[,.]", plain)) <= 1 else []
