@@ -237,8 +237,8 @@ def parse_json(text: str, where: str) -> Any:
     """The value of a JSON text from outside.
 
     Raises:
-        ForgeError: names `where`: not JSON, nested too deeply, an integer of thousands of digits, a name that stands
-            twice in an object, or half a surrogate pair, which no file could hold.
+        ForgeError: names `where`: not JSON, nested too deeply, a number that is none (NaN), too large or of thousands
+            of digits, a name that stands twice in an object, or half a surrogate pair, which no file could hold.
     """
     value, end = _decode_json_at(text, _skip_json_space(text, 0), where)
     if end < len(text):

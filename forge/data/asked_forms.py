@@ -20,7 +20,7 @@ import numpy as np
 from forge.data.argument_forms import ArgumentForm, forms_of_intent
 from forge.data.phrasing import Asked, all_phrasings, tool_phrasings
 from forge.data.talk import TALK
-from forge.data.workspace_texts import ContentIndex, texts_named, without_words
+from forge.data.workspace_texts import ColumnTexts, ContentIndex, without_words
 from forge.tools.builtin import TOOLS
 from forge.tools.declaration import About, Intent
 from forge.tools.declared.readings import MOST_READINGS
@@ -104,7 +104,10 @@ class AskedForms:
         self, tools: Sequence[Asked], others: Mapping[str, ArgumentForm], about: Mapping[str, About] | None = None
     ) -> None:
         self._about = about or {}
-        self._as_like, self._tool_as_like = (AS_LIKE, TOOL_AS_LIKE) if about is None else (ALONE, TOOL_ALONE)
+        self._columns = {
+            slot: ColumnTexts(texts) for found in self._about.values() for slot, texts in found.fillings.items()
+        }
+        self._marks = {argument: marks for found in self._about.values() for argument, marks in found.marks.items()}
         self.surely, self.much_less = (SURELY, MUCH_LESS) if about is None else (SURELY_ABOUT, LESS_ABOUT)
         tools = [_asked_about(tool, self._about) for tool in tools]
         contents = [(name, *content) for name, found in self._about.items() for content in found.contents]
@@ -129,24 +132,34 @@ class AskedForms:
         self._known = {t.name: frozenset(w for f, words in found if f.tool == t.name for w in words) for t in tools}
         self._index = PhrasingIndex([tokens for _, tokens in found], UNKNOWN)
         self.likeness = functools.lru_cache(maxsize=64)(self._likeness)  # asked for the tool, then for its argument
+        self._texts_named = functools.lru_cache(maxsize=64)(self._find_texts_named)
 
     def _likeness(self, text: str) -> dict[ArgumentForm, float]:
         """Cosine of a text and the likest phrasing of each form that shares a run with it: of the phrasings of a tool
         those that say as many numbers, or more where there are none of these. Nothing is like a long text."""
         if len(text) > LONGEST_TEXT:
             return {}
-        named = self._texts_named(text)
-        found = self._likeness_of_phrasings(without_words(text, named.words))
+        found = self._likeness_of_phrasings(text)
         if self._about:
-            found = {form: like for form, like in found.items() if named.fills(form)}
+            named, words = self._texts_named(text), set(words_said(text.lower()))
+            filled = self._likeness_of_phrasings(without_words(text, named.words))
+            found = {form: like for form, like in found.items() if not self.decides(form.tool)} | {
+                form: like
+                for form, like in filled.items()
+                if self.decides(form.tool) and named.fills(form) and self._is_marked(form, words)
+            }
         for form, share in zip(self._contents, self._content_index.shares(text), strict=True):
             found[form] = max(share, found.get(form, 0.0))
         return found
 
-    def _texts_named(self, text: str) -> NamedTexts:
+    def _is_marked(self, form: ArgumentForm, words: set[str]) -> bool:
+        """Whether some words have one of those without which nobody means the argument."""
+        marks = self._marks.get(form.template)
+        return marks is None or not marks.isdisjoint(words | words_nearly_said(" ".join(words), marks))
+
+    def _find_texts_named(self, text: str) -> NamedTexts:
         """What a question names of the workspace's columns."""
-        columns = {slot: texts for about in self._about.values() for slot, texts in about.fillings.items()}
-        found = {slot: texts_named(text, texts) for slot, texts in columns.items()}
+        found = {slot: column.named(text) for slot, column in self._columns.items()}
         words = dict.fromkeys(word for named in found.values() for _, said in named for word in said)
         return NamedTexts({slot: [one for one, _ in named] for slot, named in found.items()}, tuple(words))
 
@@ -187,10 +200,12 @@ class AskedForms:
         like it, or where the question may hold the argument as it is."""
         likeness = self.likeness(text).items()
         found = {form: like for form, like in likeness if form.tool == tool and like >= LIKE}
-        if not found or _WRITTEN_OUT.search(text):
+        plain = without_words(text, self._texts_named(text).words) if self.decides(tool) else text
+        if not found or _WRITTEN_OUT.search(plain):
             return []
         order = _that_use_all_said(sorted(found, key=lambda form: -found[form]), text)[:MOST]
-        return [form for form in order if found[form] >= self._as_like * found[order[0]]]
+        as_like = ALONE if self.decides(tool) else AS_LIKE
+        return [form for form in order if found[form] >= as_like * found[order[0]]]
 
     def patterns(self, tool: str, text: str, known: frozenset[str] = frozenset()) -> list[str]:
         """Regular expressions of the arguments that a tool's call may have after a question: what it writes out, or
@@ -241,7 +256,8 @@ class AskedForms:
         most = max(best.values())
         if most < TOOL_LIKE or _WRITTEN_OUT.search(text):
             return frozenset(best)
-        return frozenset(tool for tool, like in best.items() if like >= self._tool_as_like * most)
+        sure = any(self.decides(tool) for tool, like in best.items() if like == most)
+        return frozenset(tool for tool, like in best.items() if like >= (TOOL_ALONE if sure else TOOL_AS_LIKE) * most)
 
     def _asks_for_fraction(self, text: str) -> bool:
         likeness = {form: like for form, like in self.likeness(text).items() if form.tool == "calculator"}

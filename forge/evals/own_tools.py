@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from functools import cache, partial
+from functools import cache
 from itertools import pairwise
 from typing import TYPE_CHECKING, Any
 
@@ -112,7 +112,7 @@ def rules_of_all_tools(
     declared = [*(tool.declared for tool in TOOLS), *tools]
     if toolbox is None:
         return CallRules(CallGrammar(tokenizer, declared))
-    asked = cache(partial(asked_forms_about, toolbox.about))
+    asked = cache(lambda: asked_forms_about(toolbox.about))
     return CallRules(CallGrammar(tokenizer, declared, toolbox.words_of_call, asked))
 
 

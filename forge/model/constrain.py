@@ -382,15 +382,19 @@ def _terminal_of_plain(tool: DeclaredTool, schema: dict[str, Any], narrowing: _N
     if narrowing is None or tool.narrows:
         return text
     digits, words = digits_said(narrowing.said), narrowing.words(tool.name, narrowing.said)
+    asked, names = narrowing.question, frozenset[str]() if words is None else words.names
+    decides = narrowing.asked.decides(tool.name)
+    known = asked is not None and (decides or words is not None)
+    forms = narrowing.asked.patterns(tool.name, asked or "", names) if known else []
+    if forms and decides:
+        return _terminal("|".join(forms))
     if words is None:
         return text
-    asked = narrowing.question
-    forms = [] if asked is None else narrowing.asked.patterns(tool.name, asked, words.names)
     # Nothing is counted: what a count and a list of words have in common has too many states.
     terminals = [f"/{_OUTER}({_INNER}*{_OUTER})?/", *([_terminal("|".join(forms))] if forms else [])]
     if digits is not None:
-        known = {word for word in words.all if word.isdigit()}
-        terminals.append(_terminal(_runs("0-9", filter(narrowing.spells, digits | CONSTANTS | known))))
+        numerals = {word for word in words.all if word.isdigit()}
+        terminals.append(_terminal(_runs("0-9", filter(narrowing.spells, digits | CONSTANTS | numerals))))
     return " & ".join([*terminals, _terminal(_pattern_of_words(words, narrowing.spells))])
 
 

@@ -215,11 +215,12 @@ class _Decoder:
             return
         row.out.calls.append((call, result))
         if self.rules is not None and self.rules.grammar is not None:
-            if self.rules.grammar.is_answer(call) and not result.startswith(TOOL_ERROR):
-                row.out.finished = True
-                return
             _, asked, made = self._said(row)
             wanted = self.rules.grammar.wants_more(asked, made)
+            answered = self.rules.grammar.is_answer(call) and not result.startswith(TOOL_ERROR)
+            if answered and wanted is not True:
+                row.out.finished = True
+                return
             row.due, row.silent = wanted is True and len(made) < MAX_CALLS, row.silent or wanted is False
         row.forced = [*tokenize_text(self.tokenizer, result), ID["assistant"]]  # type: ignore[arg-type]
 

@@ -157,5 +157,7 @@ def words_of_column(name: str) -> list[str]:
 
 def sayings_of_column(name: str) -> list[ColumnSaying]:
     """Those that a column's name has a word of."""
-    words = set(words_of_column(re.split(r"(?i)_?per_?", name)[0]))  # a price per hour is a price
+    words = set(words_of_column(name))
+    if "per" in words:  # a price per hour is a price
+        words = set(words_of_column(name)[: words_of_column(name).index("per")])
     return [saying for saying in SAYINGS if saying.words & (words | {word.removesuffix("s") for word in words})]

@@ -32,11 +32,12 @@ class Database:
         """Values joined by `, `, rows by `; `, at most five rows; `error: ...` otherwise, never an exception."""
         return self._answer(sql.encode("utf-8", "replace")) if sql.strip() else "error: a query is needed"
 
-    def describe(self) -> dict[str, dict[str, tuple[str, bool, list[str]]]]:
-        """Of every column, by table: its declared type, whether it is the primary key, and the different texts in it
+    def describe(self) -> dict[str, dict[str, tuple[str, list[str]]]]:
+        """Of every column, by table: its declared type, and the different texts in it
         (`database_worker.describe_database`). Empty where the database cannot be read in time."""
         answer = self._answer(b"")
-        return {} if answer.startswith("error:") else json.loads(answer)
+        found = {} if answer.startswith("error:") else json.loads(answer)
+        return {table: {name: (kind, texts) for name, (kind, texts) in own.items()} for table, own in found.items()}
 
     def _answer(self, payload: bytes) -> str:
         try:

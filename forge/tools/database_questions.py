@@ -11,21 +11,36 @@ import re
 from collections.abc import Iterator, Mapping
 from dataclasses import dataclass
 from functools import partial
+from itertools import zip_longest
 
 from forge.tools.column_sayings import sayings_of_column, words_of_column
-from forge.tools.declaration import Drawn, FollowUp, Intent
+from forge.tools.declaration import About, Drawn, Intent
 
-Description = Mapping[str, Mapping[str, tuple[str, bool, list[str]]]]
+Description = Mapping[str, Mapping[str, tuple[str, list[str]]]]
+Question = tuple[Intent, frozenset[str]]  # and words of which one must be said, where its argument takes no text
 MOST_INTENTS = 150
 _NUMERIC = re.compile(r"(?i)int|real|num|dec|float|double|money")
 _NAMES = ("name", "title", "label", "model")
-_LINKS = re.compile(r"(?i)^(?!.*(?:phone|tel|mobile)).*(?:^|_)(?:id|no|nr)$|Id$")  # numbers that only tell rows apart
+# Numbers that only tell rows apart.
+_LINKS = re.compile(r"(?i:^(?!.*(?:phone|tel|mobile)).*(?:^|_)(?:id|no|nr)$)|[a-z]Id$")
 _NUMBER_OF = (
     "how many {c} [does|did|has|is] {e} [have|book|order|get|got|need|want|take|]?",
     "how many {c} [for|of|in|by] {e}?",
     "how much {c} [does|did|has] {e} [have|get|got|need|]?",
 )
-_NEXT = ("and {e}?", "what about {e}?", "{e}?", "and for {e}?", "how about {e}?", "and the {e}?")
+# Words of SQL that people give to tables and columns.
+_KEYWORD_TEXT = """
+    add all alter and as asc begin between by case check column commit create cross current default delete desc distinct
+    do drop each else end escape except exists fail filter first following for foreign from full glob group groups
+    having if ignore in index inner insert into is isnull join key last left like limit match no not notnull null of offset
+    on or order others outer over partition plan pragma primary query raise range references release rename replace right
+    row rows select set table then to transaction trigger union unique update using values view when where window with
+    without
+"""
+_KEYWORDS = frozenset(_KEYWORD_TEXT.split())
+# Words of superlatives that say nothing of what is compared.
+_COMMON_TEXT = "the most least is are we have of last first latest newest earliest highest lowest fewest people"
+_COMMON = frozenset(_COMMON_TEXT.split())
 # Between the word for the rows and a text of one of their columns.
 _OF = "in|from|at|for|on|of|with|by"
 _DOES = "is|is in|is from|is at|is for|is on|plays|teaches|has|takes|runs|lives in|works in|uses|learns|gives|leads"
@@ -86,33 +101,41 @@ class Table:
 
 def quote_sql_name(name: str) -> str:
     """A name as a query has it: in quotation marks where it is not one word."""
-    return name if re.fullmatch(r"[A-Za-z_]\w*", name) else '"' + name.replace('"', '""') + '"'
+    plain = re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in _KEYWORDS
+    return name if plain else '"' + name.replace('"', '""') + '"'
+
+
+def _can_be_asked(name: str) -> bool:
+    """Whether a name has words that can be said, and no marks of our patterns."""
+    return bool(words_of_column(name)) and name.isprintable() and not {*"{}[]|"} & {*name}
 
 
 def read_tables(description: Description) -> list[Table]:
-    """The tables of a database as `Database.describe` tells of them; those without a column are left out."""
+    """The tables of a database as `Database.describe` tells of them; those that cannot be asked about are left out."""
     found, number = [], 0
     for table, columns in description.items():
         own = []
-        for name, (kind, _, texts) in columns.items():
-            numeric = bool(_NUMERIC.search(kind)) and not texts
-            own.append(Column(table, name, " ".join(words_of_column(name)), f"V{number}", tuple(texts), numeric))
-            number += 1
-        words = " ".join(words_of_column(table)) or table
-        if own:
-            found.append(Table(table, _plural(words), _singular(words), tuple(own), _key_of(own, _singular(words))))
+        for name, (kind, texts) in columns.items():
+            if _can_be_asked(name):
+                numeric = bool(_NUMERIC.search(kind)) and not texts
+                plain = tuple(text for text in texts if text.isprintable())
+                own.append(Column(table, name, " ".join(words_of_column(name)), f"V{number}", plain, numeric))
+                number += 1
+        if own and _can_be_asked(table):
+            words = " ".join(words_of_column(table))
+            one = _singular(words)
+            found.append(Table(table, _plural(words), one, tuple(own), _key_of(own, one)))
     return found
 
 
-def texts_by_slot(tables: list[Table]) -> dict[str, tuple[str, ...]]:
-    """What may fill the slots of the intents."""
-    return {column.slot: column.texts for table in tables for column in table.columns if column.texts}
-
-
-def intents_of_tables(tables: list[Table]) -> tuple[Intent, ...]:
-    """What people may want of these tables."""
-    made = [intent for table in tables for intent in _intents_of_table(table)]
-    return tuple(made[:MOST_INTENTS])
+def ask_about_tables(tables: list[Table]) -> About:
+    """What people may want of these tables: how many rows each has, and what its columns tell, by turns."""
+    asked = [list(_questions_of_table(table)) for table in tables]
+    by_turns = [question for turn in zip_longest(*asked) for question in turn if question is not None]
+    kept = by_turns[:MOST_INTENTS]
+    fillings = {column.slot: column.texts for table in tables for column in table.columns if column.texts}
+    marks = {intent.argument: words for intent, words in kept if words}
+    return About(tuple(intent for intent, _ in kept), fillings, marks=marks)
 
 
 def _singular(words: str) -> str:
@@ -131,15 +154,14 @@ def _plural(words: str) -> str:
 
 def _key_of(columns: list[Column], one: str) -> Column | None:
     """The column that names a row: called name, title or as the row, or else the first whose texts are all told."""
-    texts = [column for column in columns if column.texts]
     for word in (*_NAMES, one):
-        for column in texts:
-            if word in column.words.split() or column.words == one:
+        for column in columns:
+            if not column.numeric and (word in column.words.split() or column.words == one):
                 return column
-    return texts[0] if texts else None
+    return next((column for column in columns if column.texts), None)
 
 
-def _intents_of_table(table: Table) -> Iterator[Intent]:
+def _questions_of_table(table: Table) -> Iterator[Question]:
     yield _intent(
         f"{table.name}.count",
         f"SELECT COUNT(*) FROM {table.sql}",
@@ -155,7 +177,8 @@ def _intents_of_table(table: Table) -> Iterator[Intent]:
         if _LINKS.search(column.name) or column == table.key:
             continue
         if table.key is not None:
-            yield _value_of_row(table, table.key, column)
+            if table.key.texts:
+                yield _value_of_row(table, table.key, column)
             if column.texts:
                 yield from _rows_with_text(table, table.key, column)
                 yield from _figures_of_rows_with_text(table, column)
@@ -171,11 +194,11 @@ def _intent(
     *,
     cores: tuple[str, ...] = (),
     column: Column | None = None,
-    follow_ups: tuple[FollowUp, ...] = (),
-) -> Intent:
+    marks: tuple[str, ...] = (),
+) -> Question:
     named = {"{t}": table.several, "{s}": table.one}
     if column is not None:
-        named["{c}"] = re.sub(r" per .*", "", column.words)
+        named["{c}"] = " ".join(column.words.split(" per ")[0].split())
 
     def told(patterns: tuple[str, ...]) -> tuple[str, ...]:
         for mark, words in named.items():
@@ -183,8 +206,9 @@ def _intent(
         return patterns
 
     slots = tuple(re.findall(r"\{(V\d+)\}", argument))
-    return Intent(name, argument, partial(_draw_stand_in, slots=slots), told(cores), told(sentences),
-        follow_ups=follow_ups)  # fmt: skip
+    said = " ".join((table.several, table.one, "" if column is None else column.words, *marks))
+    words = frozenset() if slots else frozenset(re.findall(r"\w+", said)) - _COMMON
+    return Intent(name, argument, partial(_draw_stand_in, slots=slots), told(cores), told(sentences)), words
 
 
 def _draw_stand_in(rng: random.Random, slots: tuple[str, ...]) -> Drawn:
@@ -193,7 +217,7 @@ def _draw_stand_in(rng: random.Random, slots: tuple[str, ...]) -> Drawn:
     return {"e": name} | dict.fromkeys(slots, name), None
 
 
-def _value_of_row(table: Table, key: Column, column: Column) -> Intent:
+def _value_of_row(table: Table, key: Column, column: Column) -> Question:
     argument = f"SELECT {column.sql} FROM {table.sql} WHERE {key.sql}='{{{key.slot}}}'"
     sayings = sayings_of_column(column.name)
     said = tuple(sentence for saying in sayings for sentence in saying.row)
@@ -216,11 +240,10 @@ def _value_of_row(table: Table, key: Column, column: Column) -> Intent:
         table,
         cores=("the {c} of {e}", "{e}'s {c}", "the {e} {c}", "the {c} for {e}", "{c} of {e}"),
         column=column,
-        follow_ups=(FollowUp(_NEXT, argument),),
     )
 
 
-def _rows_with_text(table: Table, key: Column, column: Column) -> Iterator[Intent]:
+def _rows_with_text(table: Table, key: Column, column: Column) -> Iterator[Question]:
     where = f"FROM {table.sql} WHERE {column.sql}='{{{column.slot}}}'"
     yield _intent(
         f"{table.name}.with_{column.name}",
@@ -255,20 +278,21 @@ def _rows_with_text(table: Table, key: Column, column: Column) -> Iterator[Inten
     )
 
 
-def _figures(table: Table, column: Column) -> Iterator[Intent]:
+def _figures(table: Table, column: Column) -> Iterator[Question]:
     sayings = sayings_of_column(column.name)
     for end, order, general in _ENDS if table.key is not None else ():
         said = tuple(word for saying in sayings for word in getattr(saying, end))
         assert table.key is not None, "a row without a name is nothing to tell"
-        argument = f"SELECT {table.key.sql} FROM {table.sql} ORDER BY {column.sql}{order} LIMIT 1"
+        known = f"WHERE {column.sql} IS NOT NULL"  # what has no value is not the least
+        argument = f"SELECT {table.key.sql} FROM {table.sql} {known} ORDER BY {column.sql}{order} LIMIT 1"
         sentences = _superlatives(general, said)
-        yield _intent(f"{table.name}.{end}_{column.name}", argument, sentences, table, column=column)
+        yield _intent(f"{table.name}.{end}_{column.name}", argument, sentences, table, column=column, marks=said)
     for function, sentences in _SUMS.items():
         argument = f"SELECT {function}({column.sql}) FROM {table.sql}"
         yield _intent(f"{table.name}.{function}_{column.name}", argument, sentences, table, column=column)
 
 
-def _figures_of_rows_with_text(table: Table, text: Column) -> Iterator[Intent]:
+def _figures_of_rows_with_text(table: Table, text: Column) -> Iterator[Question]:
     where = f"WHERE {text.sql}='{{{text.slot}}}'"
     for column in (column for column in table.columns if column.numeric and not _LINKS.search(column.name)):
         for function, words in (("AVG", "average|mean|avg"), ("SUM", "total")):

@@ -27,12 +27,15 @@ MAX_SQL_BYTES = 100_000
 MAX_COLUMNS = 100
 MAX_SHOWN = 1000  # characters of a value and of an answer; a person is shown 200
 MAX_ADDRESS_SPACE = 256 * 2**20
-# What is told of a database, so that it can be asked about: tables, columns of each, different texts of each column,
-# characters of a name or of a text.
-TOLD_TABLES, TOLD_COLUMNS, TOLD_VALUES, TOLD_LENGTH = 20, 20, 300, 60
+# What is told of a database, so that it can be asked about: tables, columns of each, rows that are looked at, different
+# texts of each column, characters of a name or of a text.
+TOLD_TABLES, TOLD_COLUMNS, TOLD_ROWS, TOLD_VALUES, TOLD_LENGTH = 20, 20, 10_000, 300, 60
 _FUNCTIONS_TEXT = (
     "abs avg coalesce count group_concat ifnull instr length like lower ltrim max min nullif "
     "replace round rtrim substr substring sum total trim upper"
+)
+_TABLES = (
+    "SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite%' AND sql NOT LIKE 'CREATE VIRTUAL%'"
 )
 _FUNCTIONS = frozenset(_FUNCTIONS_TEXT.split())
 
@@ -48,6 +51,7 @@ def _authorize(action: int, first: str | None, second: str | None, *_: str | Non
 def open_read_only(path: Path) -> sqlite3.Connection:
     """A connection that can only read. Raises `sqlite3.Error` if there is no such file."""
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
+    connection.execute("PRAGMA trusted_schema = OFF")
     connection.execute("PRAGMA temp_store = MEMORY")  # a big sort would fill the disk with temporary files
     connection.setlimit(sqlite3.SQLITE_LIMIT_LENGTH, MAX_VALUE_BYTES)
     connection.setlimit(sqlite3.SQLITE_LIMIT_SQL_LENGTH, MAX_SQL_BYTES)
@@ -72,26 +76,39 @@ def answer_query(connection: sqlite3.Connection, sql: str) -> str:
 
 
 def describe_database(connection: sqlite3.Connection) -> str:
-    """JSON: {table: {column: [declared type, whether it is the primary key, different texts]}}, in the order of their
-    creation; texts are none where one is longer than a name is or there are too many."""
-    connection.set_authorizer(None)  # it forbids the pragma; the file is open for reading alone
+    """JSON: {table: {column: [declared type, different texts]}}, in the order of their creation; texts are none where
+    one is longer than a name is or there are too many. What cannot be read is left out."""
+    connection.set_authorizer(_authorize_description)
+    connection.text_factory = lambda data: data.decode("utf-8", "replace")
     try:
-        tables = connection.execute("SELECT name FROM sqlite_master WHERE type='table' AND name NOT LIKE 'sqlite%'")
-        names = [str(name)[:TOLD_LENGTH] for (name,) in tables.fetchmany(TOLD_TABLES)]
-        return json.dumps({name: _describe_table(connection, name) for name in names})
+        names = [str(name) for (name,) in connection.execute(_TABLES).fetchmany(TOLD_TABLES)]
+        found = {name: _describe_table(connection, name) for name in names if len(name) <= TOLD_LENGTH}
+        return json.dumps(found)
     finally:
+        connection.text_factory = str
         connection.set_authorizer(_authorize)
+
+
+def _authorize_description(action: int, first: str | None, second: str | None, *rest: str | None) -> int:
+    told = action == sqlite3.SQLITE_PRAGMA and first == "table_info"
+    told |= action == sqlite3.SQLITE_FUNCTION and second == "typeof"
+    return sqlite3.SQLITE_OK if told else _authorize(action, first, second, *rest)
 
 
 def _describe_table(connection: sqlite3.Connection, table: str) -> dict[str, list[object]]:
     found: dict[str, list[object]] = {}
-    columns = connection.execute("SELECT name, type, pk FROM pragma_table_info(?)", (table,)).fetchmany(TOLD_COLUMNS)
-    for name, kind, key in columns:
-        column, source = (part.replace('"', '""') for part in (name, table))
-        query = f'SELECT DISTINCT "{column}" FROM "{source}" WHERE typeof("{column}")=\'text\''
-        texts = [str(value) for (value,) in connection.execute(query).fetchmany(TOLD_VALUES + 1)]
-        few = len(texts) <= TOLD_VALUES and all(len(text) <= TOLD_LENGTH for text in texts)
-        found[str(name)[:TOLD_LENGTH]] = [str(kind), bool(key), texts if few else []]
+    source = table.replace('"', '""')
+    with contextlib.suppress(sqlite3.Error):
+        for _, name, kind, *_ in connection.execute(f'PRAGMA table_info("{source}")').fetchmany(TOLD_COLUMNS):
+            if len(str(name)) <= TOLD_LENGTH:  # a name that is cut would be read as a text
+                found[str(name)] = [str(kind), []]
+        for name, (_, texts) in found.items():
+            column = name.replace('"', '""')
+            rows = f'SELECT "{column}" AS told FROM "{source}" LIMIT {TOLD_ROWS}'
+            query = f"SELECT DISTINCT told FROM ({rows}) WHERE typeof(told)='text'"
+            values = [str(value) for (value,) in connection.execute(query).fetchmany(TOLD_VALUES + 1)]
+            if len(values) <= TOLD_VALUES and all(len(value) <= TOLD_LENGTH for value in values):
+                texts.extend(values)  # type: ignore[attr-defined]
     return found
 
 

@@ -21,6 +21,7 @@ if TYPE_CHECKING:
     from forge.tools.declared.schema import DeclaredTool
 
 MOST_CONTENTS = 300  # texts of a workspace that are known by what they say
+SHOWN = 200  # characters of a result
 Answer = Callable[[str], str]
 # Slots of an intent's templates and, where the generator knows it, the tool's result.
 Drawn = tuple[dict[str, str], str | None]
@@ -91,11 +92,13 @@ class About:
         fillings: the texts that may fill a slot of their arguments, by its name; slots that are not named here are
             filled with what is said.
         contents: arguments of calls that show a text, its title, and that text.
+        marks: words of which one must be said before a call has an argument.
     """
 
     intents: tuple[Intent, ...]
     fillings: Mapping[str, tuple[str, ...]] = field(default_factory=dict)
     contents: tuple[tuple[str, str, str], ...] = ()
+    marks: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
 @dataclass(frozen=True)

@@ -18,7 +18,8 @@ _MOST_GROUPS = 6  # of digits that are one number
 _NUMERAL = re.compile(r"\d+(?:[,.' ]\d+)*")
 _WORDED = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True)).replace(" ", "[ -]")
 _IN_WORDS = re.compile(rf"\b(?:{_WORDED})\b")
-_IN_DIGITS = r"\d{1,3}(?:[ ']\d{3})+(?!\d)(?:[,.]\d+)*|\d+(?:[,.']\d+)*|\.\d+"  # a blank stands between groups of three
+# A blank stands between groups of three alone.
+_IN_DIGITS = r"[1-9]\d{0,2}(?:[ ']\d{3})+(?!\d)(?:[,.]\d+)*|\d+(?:[,.']\d+)*|\.\d+"
 _NUMBER_SAID = re.compile(
     rf"(?:(?<![\d.,)])([-−]|minus |negative ))?((?<![A-Za-z_\d])(?:{_IN_DIGITS})|\b(?!one\b)(?:{_WORDED})\b)"
 )

@@ -11,13 +11,12 @@ from types import TracebackType
 from typing import NamedTuple
 
 from forge.tools.builtin import TOOLS
-from forge.tools.declaration import About, Tool, ToolSetting
+from forge.tools.declaration import SHOWN, About, Tool, ToolSetting
 from forge.tools.scratch import ScratchFolder
 from forge.tools.words import CallWords, words_nearly_said, words_of_text, words_said
 from forge.tools.workspace import examine_tool_workspace, set_up_tool_workspace
 
 TOOL_NAMES = tuple(tool.name for tool in TOOLS)
-MAX_RESULT = 200
 MOST_WORDS = 5000  # of a tool's calls, beyond which they are not held to words
 
 
@@ -116,4 +115,4 @@ class Toolbox:
 def shorten_tool_result(text: str) -> str:
     """One line of at most 200 characters that is never empty; lone surrogates would not survive a JSON file."""
     line = " ".join(text.split()).encode("utf-8", "replace").decode("utf-8") or "error: the result is empty"
-    return line if len(line) <= MAX_RESULT else line[: MAX_RESULT - 3] + "..."
+    return line if len(line) <= SHOWN else line[: SHOWN - 3] + "..."

@@ -5,24 +5,23 @@ from __future__ import annotations
 import pytest
 
 from forge.data.asked_forms import asked_forms_about, asks_for_call, learned_asked_forms
-from forge.data.workspace_texts import STAND_IN, ContentIndex, texts_named, without_words
-from forge.tools.database_questions import intents_of_tables, quote_sql_name, read_tables, texts_by_slot
-from forge.tools.declaration import About
+from forge.data.workspace_texts import STAND_IN, ColumnTexts, ContentIndex, without_words
+from forge.tools.database_questions import ask_about_tables, quote_sql_name, read_tables
 
 BOATS = ["Blue Heron", "Pike", "Marigold", "Old Pike"]
 TABLES = read_tables(
     {
         "boats": {
-            "boat_id": ["INTEGER", True, []],
-            "name": ["TEXT", False, BOATS],
-            "kind": ["TEXT", False, ["dinghy", "kayak"]],
-            "price_per_hour": ["REAL", False, []],
+            "boat_id": ("INTEGER", []),
+            "name": ("TEXT", BOATS),
+            "kind": ("TEXT", ["dinghy", "kayak"]),
+            "price_per_hour": ("REAL", []),
         },
-        "order list": {"Customer": ["TEXT", False, ["O'Brien", "Weil"]], "seats": ["INT", False, []]},
+        "order list": {"Customer": ("TEXT", ["O'Brien", "Weil"]), "seats": ("INT", [])},
         "empty": {},
     }
-)  # type: ignore[arg-type]  # as JSON has it: lists, not tuples
-FORMS = asked_forms_about({"database_query": About(intents_of_tables(TABLES), texts_by_slot(TABLES))})
+)
+FORMS = asked_forms_about({"database_query": ask_about_tables(TABLES)})
 
 
 @pytest.mark.parametrize(
@@ -38,7 +37,7 @@ FORMS = asked_forms_about({"database_query": About(intents_of_tables(TABLES), te
     ],
 )
 def test_texts_are_named_in_full_or_by_a_word_of_their_own(question: str, named: list[str]) -> None:
-    assert [text for text, _ in texts_named(question, BOATS)] == named
+    assert [text for text, _ in ColumnTexts(BOATS).named(question)] == named
 
 
 def test_words_are_replaced_whole_and_once() -> None:
@@ -63,7 +62,10 @@ def test_texts_are_found_by_what_they_say() -> None:
         ("which boats are kayaks?", "SELECT name FROM boats WHERE kind='kayak'"),
         ("how many dinghies are there?", "SELECT COUNT(*) FROM boats WHERE kind='dinghy'"),
         ("how many boats do we have?", "SELECT COUNT(*) FROM boats"),
-        ("what is the cheapest boat?", "SELECT name FROM boats ORDER BY price_per_hour LIMIT 1"),
+        (
+            "what is the cheapest boat?",
+            "SELECT name FROM boats WHERE price_per_hour IS NOT NULL ORDER BY price_per_hour LIMIT 1",
+        ),
         ("average price of the kayaks?", "SELECT AVG(price_per_hour) FROM boats WHERE kind='kayak'"),
         ("how many seats does O'Brien have?", "SELECT seats FROM \"order list\" WHERE Customer='O''Brien'"),
     ],

@@ -104,14 +104,14 @@ def test_temporary_workspace_goes_with_the_toolbox() -> None:
 
 
 def test_incomplete_workspaces_are_named(tmp_path: Path) -> None:
-    with pytest.raises(ForgeError, match=r"documents\.jsonl"):
+    with pytest.raises(ForgeError, match=r"no workspace; it has one of documents\.jsonl"):
         Toolbox(tmp_path)
     (tmp_path / "documents.jsonl").write_text('{"title": "a", "text": "b"}\n{"title": 3}\n')
     with pytest.raises(ForgeError, match=r"documents\.jsonl:2: needs 'title' and 'text'"):
         Toolbox(tmp_path)
     (tmp_path / "documents.jsonl").write_text('{"title": "a", "text": "b"}\n')
-    with pytest.raises(ForgeError, match=r"company\.db"):
-        Toolbox(tmp_path)
+    with Toolbox(tmp_path) as toolbox:
+        assert toolbox.execute("database_query SELECT 1").startswith("error:")
     assert not (tmp_path / "company.db").exists()
 
 
@@ -143,10 +143,13 @@ def test_search_by_content_and_ranking() -> None:
     assert SearchIndex([]).answer("x") == "error: nothing found"
 
 
-def test_search_returns_one_short_sentence() -> None:
-    index = SearchIndex([("cat", "Cats purr. They sleep."), ("dog", "dog " * 60)])
-    assert index.answer("cat") == "Cats purr."
-    assert len(index.answer("dog")) <= 80
+def test_search_returns_a_short_text_or_the_sentence_of_a_long_one() -> None:
+    long = f"Fish swim. {'All of them ' * 20}do. Sharks have many teeth."
+    index = SearchIndex([("cat", "Cats purr. They sleep."), ("dog", "dog " * 60), ("fish", long)])
+    assert index.answer("cat") == "Cats purr. They sleep."
+    assert len(index.answer("dog")) == 200
+    assert index.answer("teeth of sharks") == "Sharks have many teeth."
+    assert index.answer("fish") == "Fish swim."
 
 
 # --- file reader ---

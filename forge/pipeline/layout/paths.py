@@ -9,6 +9,7 @@ temporary copy.
 from __future__ import annotations
 
 import os
+from contextlib import suppress
 from pathlib import Path
 
 PROJECT_MARKS = ("dvc.yaml", "params.yaml")
@@ -43,8 +44,9 @@ def find_project(start: Path) -> Path | None:
     here = start.absolute()
     complete = [place for place in (here, *here.parents) if all((place / mark).is_file() for mark in PROJECT_MARKS)]
     for place in complete:
-        if _STAGE_COMMAND in (place / "dvc.yaml").read_bytes():
-            return place
+        with suppress(OSError):
+            if _STAGE_COMMAND in (place / "dvc.yaml").read_bytes():
+                return place
     if any((here / mark).is_file() for mark in PROJECT_MARKS):
         return here
     return complete[0] if complete else None

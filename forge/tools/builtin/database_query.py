@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import functools
 import random
 from collections.abc import Callable, Iterator
 from contextlib import ExitStack, closing
@@ -10,7 +11,7 @@ from pathlib import Path
 
 from forge.tools.content import TABLES
 from forge.tools.database_query import Database
-from forge.tools.database_questions import intents_of_tables, read_tables, texts_by_slot
+from forge.tools.database_questions import ask_about_tables, read_tables
 from forge.tools.declaration import About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import number_in_words, pick_tool_argument_word
 
@@ -98,20 +99,28 @@ def open_database(setting: ToolSetting, stack: ExitStack) -> Answer:
 
 
 def _texts_of_database(workspace: Path) -> Iterator[str]:
-    with closing(Database(workspace / "company.db")) as database:
-        for columns in database.describe().values():
-            for _, _, texts in columns.values():
-                yield from texts
+    about = about_database(workspace)
+    if about is None:
+        return (str(value) for _, rows in TABLES.values() for row in rows for value in row)
+    return (text for texts in about.fillings.values() for text in texts)
+
+
+@functools.lru_cache(maxsize=4)
+def _tables_of_database(path: Path, changed: int) -> dict[str, dict[str, tuple[str, list[str]]]]:
+    with closing(Database(path)) as database:
+        return database.describe()
 
 
 def about_database(workspace: Path) -> About | None:
-    """What another database than the built-in one is asked about; None of one that has its tables and columns."""
-    with closing(Database(workspace / "company.db")) as database:
-        found = database.describe()
-    if {table: [*columns] for table, columns in found.items()} == _USUAL:
+    """What another database than the built-in one is asked about; None of one that has its tables and columns, or that
+    cannot be looked at."""
+    path = workspace / "company.db"
+    if not path.is_file():
+        return About(())
+    found = _tables_of_database(path, path.stat().st_mtime_ns)
+    if not found or {table: [*columns] for table, columns in found.items()} == _USUAL:
         return None
-    tables = read_tables(found)
-    return About(intents_of_tables(tables), texts_by_slot(tables))
+    return ask_about_tables(read_tables(found))
 
 
 # fmt: off

@@ -10,7 +10,7 @@ from pathlib import Path
 
 from forge.tools.column_sayings import words_of_column
 from forge.tools.content import FILES
-from forge.tools.declaration import MOST_CONTENTS, About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
+from forge.tools.declaration import MOST_CONTENTS, SHOWN, About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import pick_tool_argument_word
 from forge.tools.file_reader import read_file_for_tool
 
@@ -149,9 +149,14 @@ def about_files(workspace: Path) -> About | None:
         return None
     known = {f"about_{name.removesuffix('.txt')}" for name in names}
     kept = tuple(intent for intent in INTENTS if not intent.name.startswith("about_") or intent.name in known)
-    titles = {name: " ".join(words_of_column(name.rpartition(".")[0] or name)) for name in names if "{" not in name}
-    contents = tuple((name, title, read_file_for_tool(folder, name)) for name, title in titles.items())
-    return About(kept, contents=contents)
+    plain = [name for name in names if name.isprintable() and not {*"{}"} & {*name}]
+    titles = {name: " ".join(words_of_column(name.rpartition(".")[0] or name)) for name in plain}
+    return About(kept, contents=tuple((name, title, _text_of_file(folder, name)) for name, title in titles.items()))
+
+
+def _text_of_file(folder: Path, name: str) -> str:
+    text = read_file_for_tool(folder, name)
+    return "" if text.startswith("error:") else text[:SHOWN]
 
 
 TOOL = Tool(

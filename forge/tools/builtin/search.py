@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import functools
 import random
+import re
+from collections import Counter
+from collections.abc import Iterator
 from contextlib import ExitStack
 from functools import partial
 from itertools import chain
@@ -11,7 +14,7 @@ from pathlib import Path
 
 from forge.tools.card_questions import CARD_QUESTIONS
 from forge.tools.content import CARDS
-from forge.tools.declaration import MOST_CONTENTS, About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
+from forge.tools.declaration import MOST_CONTENTS, SHOWN, About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import pick_tool_argument_word
 from forge.tools.search import SearchIndex, read_documents, split_search_terms
 
@@ -19,6 +22,7 @@ PEOPLE = {
     "Einstein": "Albert", "Curie": "Marie", "Darwin": "Charles", "Newton": "Isaac", "Mozart": "Wolfgang",
     "Shakespeare": "William", "Lovelace": "Ada",
 }  # fmt: skip
+LONGEST_DOCUMENT = 4096  # characters that are known by what they say
 ANIMALS = tuple(title for title, _ in CARDS[:20])
 _CAPITAL = " is the capital of "
 CAPITALS = {title: text.split(_CAPITAL)[1].rstrip(".") for title, text in CARDS if _CAPITAL in text}
@@ -174,8 +178,24 @@ def about_documents(workspace: Path) -> About | None:
     kept = {"topic", "unknown"} | {f"about_{title}" for title, text in cards if (title, text) in CARDS}
     if any(_CAPITAL in text for _, text in cards):
         kept |= {"capital", "unknown_capital"}
-    contents = tuple((title, title, text) for title, text in cards[:MOST_CONTENTS] if "{" not in title)
-    return About(tuple(intent for intent in INTENTS if intent.name in kept), contents=contents)
+    titles = Counter(title for title, _ in cards)
+    contents = [content for card in cards[:MOST_CONTENTS] for content in _contents_of_card(*card, titles[card[0]] == 1)]
+    return About(tuple(intent for intent in INTENTS if intent.name in kept), contents=tuple(contents[:MOST_CONTENTS]))
+
+
+def _contents_of_card(title: str, text: str, alone: bool) -> Iterator[tuple[str, str, str]]:
+    """What is searched for to be shown a document, or a sentence of a long one, with its title and what it says."""
+    if len(text) <= SHOWN and alone and split_search_terms(title) and _can_be_searched(title):
+        yield title, title, text
+        return
+    for sentence in re.split(r"(?<=[.!?])\s+", text[:LONGEST_DOCUMENT]):
+        query = sentence[:SHOWN].rsplit(" ", 1)[0] if len(sentence) > SHOWN else sentence
+        if split_search_terms(query) and _can_be_searched(query):
+            yield query, title, sentence
+
+
+def _can_be_searched(query: str) -> bool:
+    return query.isprintable() and not {*"{}"} & {*query}
 
 
 TOOL = Tool(
