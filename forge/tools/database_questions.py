@@ -30,12 +30,12 @@ _NUMBER_OF = (
 )
 # Words of SQL that people give to tables and columns.
 _KEYWORD_TEXT = """
-    add all alter and as asc begin between by case check column commit create cross current default delete desc distinct
-    do drop each else end escape except exists fail filter first following for foreign from full glob group groups
-    having if ignore in index inner insert into is isnull join key last left like limit match no not notnull null of offset
-    on or order others outer over partition plan pragma primary query raise range references release rename replace right
-    row rows select set table then to transaction trigger union unique update using values view when where window with
-    without
+    add all alter and as asc begin between by case check column commit create cross current default delete desc
+    distinct do drop each else end escape except exists fail filter first following for foreign from full glob group
+    groups having if ignore in index inner insert into is isnull join key last left like limit match no not notnull
+    null of offset on or order others outer over partition plan pragma primary query raise range references release
+    rename replace right row rows select set table then to transaction trigger union unique update using values view
+    when where window with without
 """
 _KEYWORDS = frozenset(_KEYWORD_TEXT.split())
 # Words of superlatives that say nothing of what is compared.

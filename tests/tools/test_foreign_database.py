@@ -16,7 +16,8 @@ from forge.tools.database_questions import quote_sql_name
 
 NAMES = (
     "цена", "价格", "_", "{x}", "{e}", "{V0}", "{}", "[||]" * 15, "a\nb", "a\x1b[2J", 'a"b', "a'b", "order", "from",
-    "x" * 61, "a b", "%s", "ʭ", "zqzq", "paid", "grid", "temperature", "price_per_hour", "Name", "name;--", "`a`", "sqlite",
+    "x" * 61, "a b", "%s", "ʭ", "zqzq", "paid", "grid", "temperature", "price_per_hour", "Name",
+    "name;--", "`a`", "sqlite",
 )  # fmt: skip
 ASKED = ("how many are there?", "what is the price of it?", "the cheapest one?", "x", "order", "paid?", "zqzq")
 
