@@ -309,7 +309,7 @@ def _figures_of_rows_with_text(table: Table, text: Column) -> Iterator[Question]
 def _superlatives(general: str, said: tuple[str, ...]) -> tuple[str, ...]:
     named = tuple(word for word in said if " the " not in f" {word} " and not word.startswith(("we ", "nearly")))
     does = tuple(word for word in said if word not in named)
-    sentences = (
+    sentences: tuple[str, ...] = (
         f"which {{s}} has the [{general}] {{c}}?",
         f"who has the [{general}] {{c}}?",
         f"{{s}} with the [{general}] {{c}}",
