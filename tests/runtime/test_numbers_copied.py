@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import random
 import re
+from decimal import Decimal
 from pathlib import Path
 
 import pytest
@@ -61,8 +62,8 @@ def test_hard_numbers_are_copied_exactly() -> None:
             call = reply.calls[0].text if reply.calls else ""
             called += call.startswith("calculator ")
             if call.startswith("calculator "):
-                found = re.findall(r"\d+(?:\.\d+)?", call)
-                good = [number.lstrip("-") in found for number in wanted]
+                found = set(map(Decimal, re.findall(r"\d+(?:\.\d+)?", call)))  # 0.50 is 0.5
+                good = [abs(Decimal(number)) in found for number in wanted]
                 copied += good
                 wrong += [f"{question} -> {call}"] if not all(good) else []
     assert called >= 0.9 * QUESTIONS
