@@ -1,4 +1,4 @@
-"""The data stage: draw problems and dialogues, train the tokenizer, write tokenised splits."""
+"""The data stage: draw problems and dialogues, train the tokenizer, write tokenized splits."""
 
 from __future__ import annotations
 

@@ -18,7 +18,7 @@ from forge.files import open_regular_file, read_json
 
 WEIGHTS, INDEX = "model.safetensors", "model.safetensors.index.json"
 LARGEST_COPY = 64 << 20  # bytes; the largest tokenizer.json around has half of it
-# What is copied beside the weights: configuration, tokenizer, chat template, licence.
+# What is copied beside the weights: configuration, tokenizer, chat template, license.
 COPIED = {
     *("config.json", "generation_config.json", "preprocessor_config.json", "processor_config.json"),
     *("tokenizer.json", "tokenizer_config.json", "special_tokens_map.json", "added_tokens.json"),

@@ -162,7 +162,7 @@ def rotary_cos_sin(length: int, head_dim: int, theta: float, device: torch.devic
 
 
 def apply_rotary(x: Tensor, cos_sin: Tensor) -> Tensor:
-    """Rotate pairs of neighbours in x (...,e), which may be overwritten."""
+    """Rotate pairs of neighbors in x (...,e), which may be overwritten."""
     pairs = torch.view_as_complex(x.contiguous().unflatten(-1, (-1, 2)))
     return torch.view_as_real(pairs.mul_(cos_sin)).flatten(-2)
 

@@ -84,10 +84,10 @@ def _coherence_from_embeddings(unit: Tensor, prompts: Sequence[Ids], insides: Se
     """Semantic and relevance (r) by embeddings of length 1 (v,d); an empty thought has neither."""
     asked, asked_there = _embedded(unit, [[t for t in prompt if t >= ROLE_IDS] or list(prompt) for prompt in prompts])
     thought, there = _embedded(unit, insides)
-    middle, centre = (
+    middle, center = (
         x.sum(1) / mask.sum(1, keepdim=True).clamp(min=1) for x, mask in ((asked, asked_there), (thought, there))
     )
-    semantic = (1 + F.cosine_similarity(middle, centre, dim=-1)) / 2 * there.any(1)
+    semantic = (1 + F.cosine_similarity(middle, center, dim=-1)) / 2 * there.any(1)
     near = (thought @ asked.transpose(1, 2)).masked_fill(~asked_there[:, None], 0.0)
     relevance = (near.amax(2).clamp(min=0) * there).sum(1) / there.sum(1).clamp(min=1)
     return semantic, relevance

@@ -21,7 +21,7 @@ from forge.phases.compress.metrics import (
     count_compression_codes_in_use,
 )
 from forge.phases.compress.params import Params
-from forge.phases.compress.student import StudentShape, distil_student
+from forge.phases.compress.student import StudentShape, distill_student
 from forge.phases.compress.vector_quantization import compress_core_while_training, compress_core_without_training
 from forge.phases.compress.vocabulary_pruning import train_compressed_vocabulary, with_pruned_vocabulary
 
@@ -101,7 +101,7 @@ class _Chain:
             data = dataset_without_prompts(tokens, self.rows)
             train_compressed_vocabulary(self.run, small, data, name=f"vocabulary-{size}")
             if self.student is not None:
-                small = distil_student(self.run, small, data, self.student)
+                small = distill_student(self.run, small, data, self.student)
             reached = self.score(small, tokens)
             self.meter.attempt("seedlm", small, tokens, compression_stage_bytes(small, tokens, None, p.embed_bits))
             setting = f"{len(tokens)} tokens, {small.num_parameters():,} parameters"

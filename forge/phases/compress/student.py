@@ -132,7 +132,7 @@ def embedding_entropy(columns: int, bits: int) -> float:
     return float(entropy(counts, base=2))
 
 
-def distil_student(
+def distill_student(
     run: PhaseRun[Params], teacher: TinyTitanForCausalLM, data: EncodedSet, shape: StudentShape
 ) -> TinyTitanForCausalLM:
     """A fresh ternary model of the shape with the vocabulary of ``teacher``, trained on labels and, where it is to be

@@ -1,6 +1,6 @@
 """The seven handoff contracts, as data, and their check.
 
-A contract binds two neighbours. It is checked when the receiving stage opens its inputs; a breach stops the
+A contract binds two neighbors. It is checked when the receiving stage opens its inputs; a breach stops the
 stage with one line that names the rule, the value and the file, and either outcome is recorded. Bounds that a
 small scale may miss are not here but in `params.yaml` (`scales.<name>.contracts`), under the names that
 `Rule.bound_from` gives.

@@ -101,7 +101,7 @@ def _values_that_begin_another(parameter: Parameter) -> Iterator[tuple[str, str]
     words = sorted(value for value in parameter.enum or () if isinstance(value, str))
     for short in words:
         for long in words:
-            if long != short and long.lower().startswith(f"{short.lower()} "):
+            if long != short and long.lower().startswith(short.lower()):
                 yield short, long
 
 

@@ -20,7 +20,7 @@ from forge.phases.compress.student import (
     compression_budget,
     count_student_bytes,
     count_table_bytes,
-    distil_student,
+    distill_student,
 )
 from tests.support.stub_run import StubRun, conversations, smoke_params
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
@@ -82,7 +82,7 @@ def test_a_student_is_taught_or_learns_alone(tmp_path: Path) -> None:
     def trained(seed: int, taught: bool) -> torch.Tensor:
         teacher = tiny_model(seed, vocab_size=len(tiny_tokenizer()))
         run.checkpoint_dir = tmp_path / f"{seed}-{taught}"
-        made = distil_student(run, teacher, data, replace(shape, taught=taught))
+        made = distill_student(run, teacher, data, replace(shape, taught=taught))
         assert not made.training
         return made.embed.weight
 

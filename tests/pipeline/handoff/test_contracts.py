@@ -99,7 +99,7 @@ def models_for(target: str, facts: dict[str, Any]) -> dict[str, Path]:
     return {name: make_model(Path("models") / target / name, facts) for name in names}
 
 
-def test_one_contract_for_each_pair_of_neighbours() -> None:
+def test_one_contract_for_each_pair_of_neighbors() -> None:
     order = [phase.name for phase in PHASES]
     assert len(CONTRACTS) == 7
     for contract in CONTRACTS:

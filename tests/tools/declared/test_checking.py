@@ -57,6 +57,7 @@ def test_a_good_file_has_no_findings(tmp_path: Path) -> None:
         ("required: [name]", "required: [name, level]", "error", 0, ""),
         (" to {level}", " well", "warning", 0, ""),
         ("enum: [hall, desk]", "enum: [hall, desk, desk two]", "warning", 6, "'desk' begins 'desk two'"),
+        ("enum: [hall, desk]", "enum: [hall, desk, hallway]", "warning", 6, "'hall' begins 'hallway'"),
         ("{hall: [corridor]}", "{hal: [corridor]}", "error", 9, "no parameter has the value 'hal'"),
         ("{hall: [corridor]}", "{hall: [desk]}", "error", 9, "stands for 'hall' and for 'desk'"),
         ("diary entry {text}", "light up {text}", "error", 22, "reads like"),
