@@ -20,8 +20,9 @@ _WORDED = "|".join(sorted(NUMBER_WORDS, key=len, reverse=True)).replace(" ", "[ 
 _IN_WORDS = re.compile(rf"\b(?:{_WORDED})\b")
 # A blank stands between groups of three alone.
 _IN_DIGITS = r"[1-9]\d{0,2}(?:[ ']\d{3})+(?!\d)(?:[,.]\d+)*|\d+(?:[,.']\d+)*|\.\d+"
+_BEFORE_DIGITS = r"(?:(?<![A-Za-z_\d])|(?<=\dx)(?<!\b0x))"  # 12x34 are two
 _NUMBER_SAID = re.compile(
-    rf"(?:(?<![\d.,)])([-−]|minus |negative ))?((?<![A-Za-z_\d])(?:{_IN_DIGITS})|\b(?!one\b)(?:{_WORDED})\b)"
+    rf"(?:(?<![\d.,)])([-−]|minus |negative ))?({_BEFORE_DIGITS}(?:{_IN_DIGITS})|\b(?!one\b)(?:{_WORDED})\b)"
 )
 _ONE_COUNTED = re.compile(r"(?i)\bone (?:plus|minus|times|by|over|and)\b|\b(?:plus|minus|times|by|over|and|add) one\b")
 # With these a number is said whose digits stand nowhere.

@@ -123,7 +123,7 @@ def _header(good: Dissected, *path: Any, to: Any) -> bytes:
         (("tensors", 0, 2), [[320], 32], "a dimension of"),
         (("tensors", 0, 2), [1, 1, 1, 1, 1], "impossible shape"),
         (("codebooks", 0, 4), 0, "scale of"),
-        (("codebooks", 0, 4), float("nan"), "scale of"),
+        (("codebooks", 0, 4), float("nan"), "NaN is no number"),
         (("codebooks", 0, 4), "1", "scale of"),
         (("codebooks", 0, 0), "other", "codebook"),
         (("sections", 0), True, "a section's length"),

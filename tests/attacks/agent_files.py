@@ -446,7 +446,7 @@ BOMBS: dict[str, tuple[Callable[[Dissected], bytes], str]] = {
     "a billion steps": (_config(max_steps=10**9), "max_steps"),
     "rope_theta 0": (_config(rope_theta=0), "rope_theta"),
     "a window of -1": (_config(window=-1), "window"),
-    "a threshold that is no number": (_config(halt_threshold=math.nan), "halt_threshold"),
+    "a threshold that is no number": (_config(halt_threshold=math.nan), "NaN is no number"),
     "weights that are not frozen": (_config(weight_quant="ternary"), "frozen"),
     "64 steps through 128 blocks": (
         _stretched(max_steps=64, low_heads=[1] * 64, low_ffn=[1] * 64, high_heads=[1] * 64, high_ffn=[1] * 64),

@@ -223,6 +223,9 @@ class _Asked(_Wants):
     def wants_more(self, question: str, made: Sequence[str]) -> bool:
         return False
 
+    def is_answer(self, call: str) -> bool:
+        return False
+
 
 def _answers_to_hello(rules: CallRules, before: Sequence[int] = ()) -> list[Generation]:
     """Eight answers, drawn hot, to a question behind other tokens."""

@@ -58,7 +58,10 @@ def test_baking_claims_follow_the_scores(tmp_path: Path) -> None:
         name: ToolScore({}, sum(c) / 20, 0.0, 0.0, c)
         for name, c in {"baked": many, "unbaked": none, "prompted": many, "half": none}.items()
     }
-    personas = {name: PersonaScore({}, 0.0, 0.0, 0.0, 1.0, c) for name, c in {"baked": many, "none": none}.items()}
+    personas = {
+        name: PersonaScore({}, 0.0, 0.0, 0.0, 1.0, [], both_correct=c)
+        for name, c in {"baked": many, "none": none}.items()
+    }
     run = StubRun(tmp_path)
     good = baking_claims(run, tools, personas, measured(many, none), measured(many, many), none)
     assert [claim.passed for claim in good] == [True] * 8

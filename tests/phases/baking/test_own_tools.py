@@ -65,10 +65,11 @@ def test_the_phase_measures_claims_and_publishes_declared_tools(tmp_path: Path) 
     assert optional <= set(run.metrics)
     assert {name for name in run.metrics if name.startswith("own_tools/")} == optional
     assert "own_tools/call_right" in run.headline
-    claim, search = [claim for claim in run.claims if claim.claim.startswith("own tools")]
+    claim, search, *targets = [claim for claim in run.claims if claim.claim.startswith("own tools")]
     assert claim.n == run.metrics["own_tools/call_n"]
     assert search.n >= claim.n
-    assert len(run.claims) == 10
+    assert [claim.control for claim in targets] == ["the target"] * 5
+    assert len(run.claims) == 15
 
 
 def test_own_rows_are_replayed_while_baking(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:

@@ -61,4 +61,4 @@ def test_the_phase_with_declared_tools(tmp_path: Path) -> None:
     optional = {metric.name.removeprefix("compress/") for metric in list_optional_metrics("compress")}
     assert {name for name in run.metrics if name.startswith("own_tools/")} == optional
     controls = [claim.control for claim in run.claims if claim.claim.startswith("own tools")]
-    assert controls == ["word matcher", "the same reading of a request, without a model"]
+    assert controls == ["word matcher", "the same reading of a request, without a model", *["the target"] * 5]
