@@ -1,4 +1,4 @@
-"""Folders of other people's, with questions by writers who saw neither program nor model (tests/strangers)."""
+"""Folders of other people's, with questions by writers who saw neither program nor model (tests/foreign)."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from contextlib import closing
 from pathlib import Path
 from typing import Any
 
-FOLDERS = Path(__file__).resolve().parents[1] / "strangers" / "workspaces"
+FOLDERS = Path(__file__).resolve().parents[1] / "foreign"
 
 
 def build_foreign_workspace(name: str, target: Path) -> Path:
