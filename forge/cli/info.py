@@ -76,16 +76,17 @@ def phases_command(as_json: JSON = False) -> None:
         return
     print_terminal_table(
         ("phase", "what it does", "scale", "bytes", "thoughts", "tools"),
-        [(row["phase"], row["title"], row["scale"] or "", *_terminal_ledger_cells(row["ledger"])) for row in rows],
+        [(row["phase"], row["title"], row["scale"] or "", *_terminal_ledger_cells(row)) for row in rows],
     )
 
 
-def _terminal_ledger_cells(ledger: Any) -> tuple[str, ...]:
+def _terminal_ledger_cells(row: dict[str, Any]) -> tuple[str, ...]:
+    ledger = row["ledger"]
     if not isinstance(ledger, dict):
         return "", "", ""
     figures = [ledger.get(key) for key in ("bytes", "accuracy_thoughts", "accuracy_tools")]
     if not all(isinstance(value, int | float | None) for value in figures):
-        raise ForgeError(f"results/{ledger.get('phase')}/ledger.json: bytes and shares must be numbers")
+        raise ForgeError(f"results/{row['phase']}/ledger.json: bytes and shares must be numbers")
     size, *shares = figures
     return "" if size is None else f"{size:,}", *("" if share is None else f"{share:.3f}" for share in shares)
 

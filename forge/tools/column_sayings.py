@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from dataclasses import dataclass
+from itertools import takewhile
 
 
 @dataclass(frozen=True)
@@ -157,7 +158,5 @@ def words_of_column(name: str) -> list[str]:
 
 def sayings_of_column(name: str) -> list[ColumnSaying]:
     """Those that a column's name has a word of."""
-    words = set(words_of_column(name))
-    if "per" in words:  # a price per hour is a price
-        words = set(words_of_column(name)[: words_of_column(name).index("per")])
+    words = set(takewhile(lambda word: word != "per", words_of_column(name)))  # a price per hour is a price
     return [saying for saying in SAYINGS if saying.words & (words | {word.removesuffix("s") for word in words})]

@@ -45,7 +45,7 @@ _COMMON = frozenset(_COMMON_TEXT.split())
 _OF = "in|from|at|for|on|of|with|by"
 _DOES = "is|is in|is from|is at|is for|is on|plays|teaches|has|takes|runs|lives in|works in|uses|learns|gives|leads"
 _DO = "are|are in|are from|are at|are for|are on|play|teach|have|take|run|live in|work in|use|learn|give|lead"
-
+# Ends of a column: the order of SQL, and words for them.
 _ENDS = (("most", " DESC", "most|highest|biggest"), ("least", "", "least|lowest|fewest"))
 _SUMS = {
     "SUM": (
@@ -70,7 +70,6 @@ _SUMS = {
 class Column:
     """A column: as SQL writes it, in words, what its slot is called, the texts in it."""
 
-    table: str
     name: str
     words: str
     slot: str
@@ -119,7 +118,7 @@ def read_tables(description: Description) -> list[Table]:
             if _can_be_asked(name):
                 numeric = bool(_NUMERIC.search(kind)) and not texts
                 plain = tuple(text for text in texts if text.isprintable())
-                own.append(Column(table, name, " ".join(words_of_column(name)), f"V{number}", plain, numeric))
+                own.append(Column(name, " ".join(words_of_column(name)), f"V{number}", plain, numeric))
                 number += 1
         if own and _can_be_asked(table):
             words = " ".join(words_of_column(table))
@@ -198,7 +197,7 @@ def _intent(
 ) -> Question:
     named = {"{t}": table.several, "{s}": table.one}
     if column is not None:
-        named["{c}"] = " ".join(column.words.split(" per ")[0].split())
+        named["{c}"] = column.words.split(" per ")[0]
 
     def told(patterns: tuple[str, ...]) -> tuple[str, ...]:
         for mark, words in named.items():
@@ -244,7 +243,7 @@ def _value_of_row(table: Table, key: Column, column: Column) -> Question:
 
 
 def _rows_with_text(table: Table, key: Column, column: Column) -> Iterator[Question]:
-    where = f"FROM {table.sql} WHERE {column.sql}='{{{column.slot}}}'"
+    where, called = f"FROM {table.sql} WHERE {column.sql}='{{{column.slot}}}'", _plural(key.words)
     yield _intent(
         f"{table.name}.with_{column.name}",
         f"SELECT {key.sql} {where}",
@@ -258,7 +257,7 @@ def _rows_with_text(table: Table, key: Column, column: Column) -> Iterator[Quest
             "[what|which] {t} are there [in|for|on|by|from] {e}?",
             "what [do we have|is there|is] [in|for|on|from|by] {e}?",
             "{c} {e}",
-            *(f"[which|what] {keys} [{_DO}] [an|a|the|] {{e}} {{s}}?" for keys in {_plural(key.words)} - {"names"}),
+            f"[which|what] {called} [{_DO}] [an|a|the|] {{e}} {{s}}?",
         ),
         table,
         column=column,

@@ -4,9 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import re
 import subprocess
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 
@@ -19,6 +17,7 @@ from forge.interface.paths import AGENT_FILE
 from forge.runtime.agent import Agent
 from forge.runtime.chat import EXAMPLES, ChatSession
 from forge.runtime.load import load_agent
+from tests.support.talks import check_shown_talk
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = ROOT / "agents" / "tiny.forge"
@@ -61,19 +60,4 @@ def test_it_answers_a_handful_of_questions(question: str, agent: Agent) -> None:
 
 
 def test_the_readme_shows_a_talk_with_it() -> None:
-    """What stands behind `you>` is typed; the lines between are what the command prints."""
-    block = re.search(
-        r"```\n\$ agent-forge chat (\S+)\n(.*?)```", (ROOT / "README.md").read_text(encoding="utf-8"), re.DOTALL
-    )
-    assert block is not None
-    lines = block[2].splitlines()
-    typed = "".join(line.removeprefix("you> ") + "\n" for line in lines if line.startswith("you> "))
-    told = subprocess.run(
-        [sys.executable, "-m", "forge.cli.main", "chat", block[1]],
-        cwd=ROOT,
-        input=typed,
-        capture_output=True,
-        text=True,
-        check=True,
-    )
-    assert told.stdout.splitlines() == [line for line in lines if line and not line.startswith("you> ")]
+    check_shown_talk("README.md", "chat agents/tiny.forge")

@@ -117,7 +117,7 @@ def about_database(workspace: Path) -> About | None:
     path = workspace / "company.db"
     if not path.is_file():
         return About(())
-    found = _tables_of_database(path, path.stat().st_mtime_ns)
+    found = _tables_of_database(path.resolve(), path.stat().st_mtime_ns)
     if not found or {table: [*columns] for table, columns in found.items()} == _USUAL:
         return None
     return ask_about_tables(read_tables(found))
