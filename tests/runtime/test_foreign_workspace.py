@@ -9,7 +9,7 @@ import pytest
 
 from forge.runtime.load import load_agent
 from tests.support.foreign import build_foreign_workspace, foreign_questions
-from tests.support.talks import check_shown_talk
+from tests.support.talks import shown_and_typed
 
 pytestmark = pytest.mark.long
 AGENT = Path(__file__).resolve().parents[2] / "agents" / "tiny.forge"
@@ -36,4 +36,5 @@ def _tells(answer: str, text: str) -> bool:
 
 def test_the_page_shows_a_talk_about_one(tmp_path: Path) -> None:
     folder = build_foreign_workspace("boats", tmp_path / "boats")
-    check_shown_talk("docs/workspace.md", "chat agents/tiny.forge --workspace boats", [str(folder)])
+    shown, printed = shown_and_typed("docs/workspace.md", "chat agents/tiny.forge --workspace boats", [str(folder)])
+    assert printed == shown

@@ -17,7 +17,7 @@ from forge.interface.paths import AGENT_FILE
 from forge.runtime.agent import Agent
 from forge.runtime.chat import EXAMPLES, ChatSession
 from forge.runtime.load import load_agent
-from tests.support.talks import check_shown_talk
+from tests.support.talks import shown_and_typed
 
 ROOT = Path(__file__).resolve().parents[2]
 COMMITTED = ROOT / "agents" / "tiny.forge"
@@ -60,4 +60,5 @@ def test_it_answers_a_handful_of_questions(question: str, agent: Agent) -> None:
 
 
 def test_the_readme_shows_a_talk_with_it() -> None:
-    check_shown_talk("README.md", "chat agents/tiny.forge")
+    shown, printed = shown_and_typed("README.md", "chat agents/tiny.forge")
+    assert printed == shown
