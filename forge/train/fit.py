@@ -68,17 +68,20 @@ def train_on_planned_batches(
     curriculum: Sequence[tuple[float, float]] = ((1.0, 1.0),),
     on_step: Callable[[int, dict[str, float]], None] | None = None,
     teacher: bool = False,
+    seed: int | None = None,
 ) -> TrainResult:
     """Train on batches of ``data`` mixed by ``shares``.
 
     ``curriculum``: (fraction of the steps, highest difficulty) in order; fractions add up to 1. Checkpoints
     go to a folder ``name`` of the run's; series are logged as ``<name>/<metric>``. ``teacher``: the loss asks
-    a second model of the same shape.
+    a second model of the same shape. ``seed`` of the order of the batches: the run's, where None.
 
     Raises:
         ForgeError: the largest batch cannot fit into memory; nothing has started then.
     """
-    plan = plan_curriculum_batches(data, shares, settings.steps, batch_tokens, run.seed, curriculum)
+    plan = plan_curriculum_batches(
+        data, shares, settings.steps, batch_tokens, run.seed if seed is None else seed, curriculum
+    )
     ranks = Ranks.from_environment()
     device, parts = training_device(ranks.local), settings.accumulate * ranks.world
     check_training_memory(

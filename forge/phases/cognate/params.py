@@ -9,6 +9,7 @@ from pydantic import Field, ValidationInfo, field_validator
 from forge.interface.fields import (
     Above,
     Checkpointed,
+    Count,
     Fraction,
     Heads,
     Mix,
@@ -102,8 +103,12 @@ class Scale(Strict):
     """Tokens that the memory learns from at once."""
     halting: bool
     """Whether recurrence may stop early (ACT)."""
+    narrow_steps: Count
+    """Updates of the trunk that come first, while its feed-forward networks are narrow; 0: it has none such."""
+    widen: Annotated[int, Field(ge=1, le=64)]
+    """How many times narrower they are then; it divides their widths."""
     trunk_steps: Positive
-    """Updates of the trunk."""
+    """Updates of the trunk at its full width."""
     branch_steps: Positive
     """Updates of each branch."""
     batch_tokens: Positive
@@ -133,6 +138,14 @@ class Scale(Strict):
         if state > min(MAX_MEMORY_STATE, STATE_PER_TOKEN * value):
             bounds = f"{MAX_MEMORY_STATE}, or {STATE_PER_TOKEN} for each token of a chunk"
             raise ValueError(f"memory_heads * memory_head_dim^2 is {state}, which is more than {bounds}")
+        return value
+
+    @field_validator("widen")
+    @classmethod
+    def _whole_widths(cls, value: int, info: ValidationInfo) -> int:
+        for width in (*info.data.get("low_ffn", ()), *info.data.get("high_ffn", ())):
+            if width % value:
+                raise ValueError(f"must divide all feed-forward widths, and {value} does not divide {width}")
         return value
 
     @field_validator("low_ffn", "high_ffn")

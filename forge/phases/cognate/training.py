@@ -19,12 +19,13 @@ from forge.data.dataset import EncodedSet
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.cognate.params import Branch, Params
+from forge.phases.cognate.widening import widen_feed_forward
 from forge.train import TrainResult, TrainSettings, language_loss, train_on_planned_batches
 from forge.train.losses import LossFn
 
 
-def new_cognate_model(params: Params, vocab_size: int, seed: int) -> TinyTitanForCausalLM:
-    """A fresh model of the scale's shape."""
+def new_cognate_model(params: Params, vocab_size: int, seed: int, narrower: int = 1) -> TinyTitanForCausalLM:
+    """A fresh model of the scale's shape, its feed-forward networks so many times narrower."""
     torch.manual_seed(seed)
     capacity = max(branch.memory_capacity for branch in params.branches.values())
     config = TinyTitanConfig(
@@ -33,8 +34,8 @@ def new_cognate_model(params: Params, vocab_size: int, seed: int) -> TinyTitanFo
         head_dim=params.head_dim,
         low_heads=params.low_heads,
         high_heads=params.high_heads,
-        low_ffn=params.low_ffn,
-        high_ffn=params.high_ffn,
+        low_ffn=[width // narrower for width in params.low_ffn],
+        high_ffn=[width // narrower for width in params.high_ffn],
         max_steps=params.max_steps,
         window=params.window,
         memory=params.memory,
@@ -49,11 +50,14 @@ def new_cognate_model(params: Params, vocab_size: int, seed: int) -> TinyTitanFo
 
 def train_trunk(run: PhaseRun[Params], model: TinyTitanForCausalLM, data: EncodedSet) -> TrainResult:
     """The shared part of the training, without a price on steps; its learning rate ends where a branch's starts."""
-    p = run.params
+    p, mix, loss = run.params, run.params.trunk_mix.model_dump(), cognate_loss(run)
     settings = replace(cognate_settings(p, p.trunk_steps), end_rate=p.branch_rate)
-    return train_on_planned_batches(
-        run, model, data, p.trunk_mix.model_dump(), cognate_loss(run), settings, p.batch_tokens
-    )
+    if p.narrow_steps:
+        narrow = new_cognate_model(p, model.config.vocab_size, run.seed, narrower=p.widen)
+        flat = replace(settings, steps=p.narrow_steps, decay_fraction=0.0, end_rate=1.0)
+        train_on_planned_batches(run, narrow, data, mix, loss, flat, p.batch_tokens, name="narrow", seed=run.seed + 1)
+        widen_feed_forward(narrow, model, run.seed)
+    return train_on_planned_batches(run, model, data, mix, loss, settings, p.batch_tokens)
 
 
 def cognate_loss(run: PhaseRun[Params], ponder_cost: float = 0.0) -> LossFn:

@@ -23,6 +23,7 @@ from forge.phases.cognate.training import (
     train_branch,
     train_trunk,
 )
+from forge.phases.cognate.widening import widen_feed_forward
 from forge.train import Batch, language_loss
 from tests.support.stub_run import StubRun, random_set
 from tests.support.tiny_models import SHAPE, tiny_model, tokens
@@ -48,6 +49,8 @@ def params(**changes: Any) -> dict[str, Any]:
     rates = {"muon_lr": 0.02, "adam_lr": 0.01, "weight_decay": 0.01, "clip": 1.0}
     pace = {"warmup_fraction": 0.0, "decay_fraction": 0.5, "checkpoint_every": 50, "batch_tokens": 150}
     sizes = {
+        "narrow_steps": 0,
+        "widen": 1,
         "trunk_steps": 4,
         "branch_steps": 3,
         "branch_rate": 0.2,
@@ -80,6 +83,31 @@ def test_the_trunk_learns_what_it_reads(tmp_path: Path) -> None:
     read, unread = data.where("direct", "text"), data.where("tool", "persona")
     assert likelihood(model, data, read).perplexity < 0.7 * before
     assert likelihood(model, data, read).perplexity < likelihood(model, data, unread).perplexity
+
+
+def test_a_widened_model_computes_the_same_and_learns_apart() -> None:
+    p = SimpleNamespace(**params())
+    narrow, wide = new_cognate_model(p, 60, 1, narrower=2), new_cognate_model(p, 60, 2)
+    for block in narrow.low:  # as after training: outputs that matter
+        torch.nn.init.normal_(block.ffn.down.weight)
+    widen_feed_forward(narrow, wide, seed=3)
+    ids = tokens(2, 20)
+    assert wide.config.low_ffn == [2 * width for width in narrow.config.low_ffn]
+    torch.testing.assert_close(wide(ids).logits, narrow(ids).logits, rtol=1e-4, atol=1e-5)
+    wide(ids, labels=ids).loss.backward()
+    first, second = wide.low[0].ffn.up.weight.grad.chunk(2)
+    assert (first - second).abs().max() > 0.1 * first.abs().max()
+
+
+def test_a_trunk_may_begin_narrow(tmp_path: Path) -> None:
+    run, data = StubRun(tmp_path, **params(narrow_steps=30, widen=2, trunk_steps=2)), random_set(12)
+    model = new_cognate_model(run.params, 48, 1)
+    before = likelihood(model, data).perplexity
+    train_trunk(run, model, data)
+    names = [set(metrics) for _, metrics in run.logged]
+    assert "narrow/loss" in names[0]
+    assert "train/loss" in names[-1]
+    assert likelihood(model, data, data.where("direct", "text")).perplexity < 0.7 * before
 
 
 def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
