@@ -48,6 +48,19 @@ def test_minutes_and_memory_of_the_run(tmp_path: Path) -> None:
     assert "| data | 1.5 | 1,234 |" in _page(tmp_path, "runs")
 
 
+def test_a_kept_run_by_its_name_and_beside_the_committed_one(tmp_path: Path) -> None:
+    for place, scale, right in (("results", "tiny", 0.5), ("docs/runs/spec", "spec", 0.75)):
+        run = {"stage": f"data of {scale}", "seconds": 60.0, "peak_memory_mb": 10.0}
+        row = {"phase": "edge", "bytes": 1000, "seconds": 90.0, "questions_right": None}
+        row |= {"accuracy_tools": 0.1, "accuracy_tools_prompted": right, "accuracy_thoughts": 0.25}
+        row["ci95"] = {"accuracy_tools_prompted": [right - 0.25, right + 0.25]}
+        atomic_write_json(tmp_path / place / "report.json", {"scale": scale, "runs": [run], "ledger": [row]})
+    assert "data of spec" in _page(tmp_path, "runs spec")
+    lines = _page(tmp_path, "beside spec").splitlines()
+    assert lines[4].startswith("| phase | bytes, tiny | bytes, spec | tools, tiny | tools, spec | thoughts, tiny |")
+    assert lines[6] == "| edge | 1,000 | 1,000 | 0.5 (0.25 to 0.75) | 0.75 (0.5 to 1) | 0.25 | 0.25 |  |  | 1.5 | 1.5 |"
+
+
 def test_writing_it_again_changes_nothing(tmp_path: Path) -> None:
     test_minutes_and_memory_of_the_run(tmp_path)
     page = tmp_path / "docs" / "page.md"
