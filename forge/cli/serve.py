@@ -7,6 +7,7 @@ from typing import Annotated
 
 import typer
 
+from forge.cli.options import ASK_BELOW
 from forge.cli.output import JSON, emit_command_json, say
 from forge.cli.project import model_in_project
 from forge.errors import ForgeError
@@ -36,9 +37,7 @@ def serve_command(
     run_tools: Annotated[
         bool, typer.Option("--run-tools", help="Execute calls here; otherwise they are the client's to run.")
     ] = False,
-    ask_below: Annotated[
-        float, typer.Option(min=0.0, max=1.0, help="Ask instead of making a call that is less likely right than this.")
-    ] = 0.0,
+    ask_below: ASK_BELOW = 0.0,
     workspace: Annotated[
         Path | None, typer.Option(help="Folder that the tools may see; default: the one built into the package.")
     ] = None,

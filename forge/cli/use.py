@@ -13,6 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any
 import typer
 from typer.core import TyperCommand
 
+from forge.cli.options import ASK_BELOW
 from forge.cli.output import (
     JSON,
     emit_command_json,
@@ -99,10 +100,6 @@ SAMPLES = Annotated[
         help=f"Fresh problems of each family (default {SUITE_PROBLEMS}), or rows of --own-tools ({OWN_ROWS}).",
         show_default=False,
     ),
-]
-ASK_BELOW = Annotated[
-    float,
-    typer.Option(min=0.0, max=1.0, help="Ask instead of making a call whose chance of being right is lower than this."),
 ]
 
 

@@ -159,7 +159,7 @@ def dataset_split_of_problem(prompt: str) -> str:
 
 
 def problem_stream_seed(*parts: object) -> int:
-    """A 31-bit seed from names and numbers. reasoning_gym adds the item's index to its seed, so neighbouring
+    """A 31-bit seed from names and numbers. reasoning_gym adds the item's index to its seed, so neighboring
     seeds overlap."""
     return int.from_bytes(hashlib.sha256(repr(parts).encode()).digest()[:4], "big") % (2**31 - 10_000_000)
 

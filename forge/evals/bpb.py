@@ -1,4 +1,4 @@
-"""Bits per byte: the language-modelling score that does not depend on the tokenizer.
+"""Bits per byte: the language-modeling score that does not depend on the tokenizer.
 
 Sum of -log2 p(token) over a text's tokens, divided by the text's UTF-8 bytes (as in Gao et al. 2020, "The
 Pile", section 3.1). Two tokenizers cut the same text into different numbers of tokens but always the same

@@ -34,7 +34,7 @@ class SuiteScore:
 
     tasks: {family: {"n", "accuracy"}}. mean_accuracy: mean over families, each counting the same. correct:
     1.0 or 0.0 per item, families in the order asked for, items in the order drawn: two scores with the same
-    tasks, n, seed and split are paired. mean_steps: recurrence steps a token, mean over items. calls: tool calls made.
+    tasks, n, seed and split are paired. mean_steps: recurrence steps per token, mean of items. calls: tool calls made.
     made: what was written, item by item; empty for a score that was read from a file.
     """
 

@@ -6,6 +6,7 @@ import os
 import platform
 import resource
 import sys
+import time
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -64,6 +65,15 @@ def process_started(pid: int) -> float | None:
         return None if process.status() == psutil.STATUS_ZOMBIE else float(process.create_time())
     except psutil.NoSuchProcess:
         return None
+
+
+def process_age(pid: int) -> float | None:
+    """Seconds that a living process has run, by a clock that nobody sets; None where none has that number."""
+    begun = process_started(pid)
+    if begun is None:
+        return None
+    now = time.clock_gettime(time.CLOCK_BOOTTIME) if sys.platform == "linux" else time.time()
+    return max(0.0, now - begun)
 
 
 def machine_devices() -> list[dict[str, Any]]:

@@ -76,7 +76,7 @@ class TrainingParams(Strict):
     """Training of phases 3 to 8, as far as they share it."""
 
     mix: Mix
-    """What they read: the trunk's diet with a little less of everything but tools."""
+    """What they read: the trunk's diet with more tools and thoughts, which few bits forget first."""
     adam_ratio: Weight
     """Learning rate of embeddings and vectors against that of the matrices."""
     halt_weight: Weight

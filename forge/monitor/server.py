@@ -9,7 +9,6 @@ import logging
 import secrets
 import signal
 import sys
-import tempfile
 import threading
 import webbrowser
 from collections.abc import AsyncIterator
@@ -23,6 +22,7 @@ from streamlit import config
 
 from forge.monitor.gate import DashboardGate, dashboard_origin
 from forge.monitor.launch import ADDRESS
+from forge.tools.scratch import ScratchFolder
 
 APP = Path(__file__).with_name("app.py")
 
@@ -79,8 +79,9 @@ def leave_streamlit_files_unread() -> None:
 
 def open_dashboard_in_browser(address: str, stack: ExitStack) -> None:
     """Open the browser by a page that leads to the address: others can read a program's arguments, not this file."""
-    folder = Path(stack.enter_context(tempfile.TemporaryDirectory(prefix="agent-forge-")))
-    page = folder / "dashboard.html"
+    folder = ScratchFolder("dashboard")
+    stack.callback(folder.close)
+    page = folder.path / "dashboard.html"
     page.write_text(f'<!doctype html><meta http-equiv="refresh" content="0; url={address}">', encoding="ascii")
     # Beside the server: a browser that runs in the terminal comes back only when it is closed.
     threading.Thread(target=webbrowser.open, args=(page.as_uri(),), daemon=True).start()

@@ -70,8 +70,8 @@ class Call:
 class Reply:
     """An answer. calls: in the order made, each really executed, but for those whose result is None.
     thought: what the model wrote for itself before the answer, empty where it did not think. tokens: of the answer,
-    calls, results and thoughts included. steps: mean recurrence steps a token. asked: a call that was not made because
-    it was too unsure; the text asks whether it is meant.
+    calls, results and thoughts included. steps: mean recurrence steps per token. asked: a call that was not made
+    because it was too unsure; the text asks whether it is meant.
     """
 
     text: str

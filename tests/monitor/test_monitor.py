@@ -19,6 +19,7 @@ from forge.cli.main import main
 from forge.config import load_params
 from forge.files import atomic_write_json
 from forge.host import sampling
+from forge.host.machine import process_age
 from forge.host.sampling import SystemSampler
 from forge.monitor import app as dashboard
 from forge.monitor.app import PAGES
@@ -435,6 +436,17 @@ def test_json_is_one_look_at_the_overview(finished: Path, capsys: pytest.Capture
     assert (found["runs"], found["shown"]["scale"]) == (["finished"], "tiny")
     assert found["seconds_left"] is None
     assert found["agent"] is None
+
+
+def test_time_spent_follows_no_clock_that_may_be_set(finished: Path) -> None:
+    assert finished.is_dir()
+    running("trunk", started=time.time() + 86400)  # the clock was set back by a day meanwhile
+    by_name = {row["stage"]: row["run"] for row in watching.overview()["stages"]}
+    assert 0 < by_name["trunk"]["seconds"] <= (process_age(os.getpid()) or 0)
+    running("trunk", state="paused")
+    latest = watching.report_latest_run("trunk")
+    assert latest is not None
+    assert latest["seconds"] is None
 
 
 def test_time_left_is_of_earlier_runs_less_what_was_spent() -> None:

@@ -52,9 +52,9 @@ class Base(Checkpointed):
     """Of the loss of answers at once and after pause tokens, against that of given rows: what thoughts are held against
     has to be trained too, but most of it cannot be learned."""
     gain_weight: Weight
-    """Of the reward for making the true answer likelier (nats a token), against 1 for a right answer."""
+    """Of the reward for making the true answer likelier (nats per token), against 1 for a right answer."""
     entropy_floor: Weight
-    """Nats a token of a thought below which entropy is asked for, so that sampled thoughts go on to differ."""
+    """Nats per token of a thought below which entropy is asked for, so that sampled thoughts go on to differ."""
     gate_start: Annotated[float, Field(gt=0.0, lt=1.0)]
     """Weight of a thought before training; 0 is the state without it, 1 the state after it."""
     reward_keep: Fraction

@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import time
 from collections.abc import Collection, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
 from forge.files import read_optional_json
-from forge.host.machine import process_started
+from forge.host.machine import process_age, process_started
 from forge.interface.paths import AGENT_FILE, declared_stage_name
 from forge.pipeline.dvc.states import look_up_dvc_param, read_yaml_as_dvc, stage_states
 from forge.pipeline.layout.paths import layout_run_dir
@@ -55,8 +54,8 @@ def report_latest_run(stage: str) -> dict[str, Any] | None:
 
     Returns:
         state (running, paused, failed, killed or done), scale (None where it was not noted), step, total, note,
-        started, updated, seconds_left. A run that says that it runs, though its process does not live any more, was
-        killed.
+        started, updated; seconds (that its process has run) and seconds_left, both None unless it runs. A run that
+        says that it runs, though its process does not live any more, was killed.
     """
     status = read_recorded_status(layout_run_dir(stage))
     if status is None:
@@ -67,8 +66,10 @@ def report_latest_run(stage: str) -> dict[str, Any] | None:
         if begun is None or status["process_started"] not in (None, begun):  # a later process with the same number
             state = "killed"
     facts = {key: status[key] for key in ("step", "total", "note", "started", "updated")}
-    left = status["seconds_left"] if state == "running" else None
-    return {"state": state, "scale": status["scale"], **facts, "seconds_left": left}
+    facts |= {"seconds": process_age(status["pid"]), "seconds_left": status["seconds_left"]}
+    if state != "running":
+        facts |= {"seconds": None, "seconds_left": None}
+    return {"state": state, "scale": status["scale"], **facts}
 
 
 def read_run_report(folder: Path) -> dict[str, Any] | None:
@@ -168,7 +169,7 @@ def overview(root: Path | str = ".", *, run: str | None = None) -> dict[str, Any
         running = ended == "running"
         told = ended if running or (ended != "done" and stage.state != "fresh") else stage.state
         if running or stage.state != "fresh":
-            spent[stage.name] = max(0.0, time.time() - latest["started"]) if latest is not None and running else 0.0
+            spent[stage.name] = (latest["seconds"] or 0.0) if latest is not None and running else 0.0
         rows.append({"stage": stage.name, "state": told, "why": stage.why, "run": latest})
     results = overview_results(folder, rows, scale=scale, seed=seed)
     name = run if run in results else next(iter(results), None)

@@ -18,7 +18,7 @@ FEWEST_EXAMPLES = 5
 
 @dataclass(frozen=True)
 class Finding:
-    """One thing to mend. An error keeps the tool from being trained or called right; a warning costs quality.
+    """One thing to correct. An error keeps the tool from being trained or called right; a warning costs quality.
 
     place: `FILE:LINE`.
     """

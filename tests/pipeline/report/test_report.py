@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import re
 from pathlib import Path
 
 import pytest
@@ -152,6 +153,15 @@ def test_ladder_names_phases_and_sizes_and_follows_the_rows() -> None:
     assert ">tools explained<" not in svg, "no row has it"
     bare = [row.model_copy(update={"ci95": {}}) for row in rows]
     assert plot_ladder_svg(bare) != svg, "intervals are drawn"
+
+
+def test_no_line_runs_through_a_label_of_the_ladder() -> None:
+    svg = plot_ladder_svg([_row("cognate", 4 << 20, 0.0), _row("baking", 4 << 10, 1.0)])
+    placed = re.findall(r"(?:translate\(|rotate\(\S+ )[\d.]+ ([\d.]+)\)\">([^<]+)<", svg)
+    baseline = {words: float(y) for y, words in placed}
+    zero = baseline["0.0"]  # lines end at or above the middle of this label, half a digit above its baseline
+    for words in ("1 cognate", "4 MiB", "2 baking", "4 KiB"):
+        assert baseline[words] - 9 > zero - 4, f"{words} stands among the lines"
 
 
 def test_rows_from_before_a_column_are_reported_with_an_empty_cell(results: Path) -> None:
