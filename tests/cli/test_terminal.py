@@ -6,27 +6,38 @@ from __future__ import annotations
 
 import io
 import json
+import logging
 import os
+import pty
 import re
+import subprocess
 import sys
 from collections.abc import Iterator
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from pathlib import Path
 from types import SimpleNamespace
 from typing import Any
 
 import pytest
+from rich.console import Console
 
 import forge
 from forge.cli import output, use
+from forge.cli.compare import _print_fitted_terminal_table
 from forge.cli.logs import _show
+from forge.cli.models import _terminal_lineage_tree
+from forge.cli.run_progress import Watcher, terminal_progress_line
 from forge.errors import UNPRINTABLE, ForgeError, printable
 from forge.evals.answering import NO_ANSWER
-from forge.files import atomic_write_json
+from forge.files import atomic_write_json, atomic_write_text
 from forge.model.engine import Generation
+from forge.pipeline.dvc.git import git
+from forge.pipeline.records.logs import _OneLine
 from forge.runtime.agent import Agent
+from forge.serve.faults import ApiError
 from tests.support.tiny_models import tiny_tokenizer
 
+ROOT = Path(__file__).resolve().parents[2]
 HOSTILE = {
     "clears the screen": "\x1b[2J\x1b[H",
     "sets the title": "\x1b]0;owned\x07",
@@ -76,6 +87,35 @@ def test_nothing_that_a_terminal_obeys_is_printed(
     told = str(ForgeError(f"file {text}: bad"))
     assert UNPRINTABLE.search(told) is None
     assert "\n" not in told
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE)
+def test_what_does_not_print_by_these_makes_it_printable_itself(
+    text: str, project: Path, capsys: pytest.CaptureFixture[str], monkeypatch: pytest.MonkeyPatch
+) -> None:
+    console = Console(file=io.StringIO(), width=400, color_system=None)
+    _print_fitted_terminal_table(console, "title", ("a", "b"), [(text, text)], "none")
+    node = {"path": "models/x", "kind": "model", "md5": text, "model_id": text, "versions": [text], "parents": []}
+    node |= {"stage": text, "params": {text: text}}
+    lineage = {"ref": text, "tag": text, "commit": text, "path": "models/x", "nodes": [node]}
+    console.print(_terminal_lineage_tree(lineage, params=True))
+    status = {"state": "running", "step": 1, "total": 2, "note": text}
+    atomic_write_text(project / ".forge" / "runs" / "trunk" / "status.json", json.dumps(status))
+    watcher = Watcher([], {}, print)
+    watcher.current = "trunk"
+    console.print(terminal_progress_line(watcher, "tiny"))
+    shown = console.file.getvalue()  # type: ignore[attr-defined]
+    assert UNPRINTABLE.search(shown) is None, shown
+    record = logging.LogRecord("forge", logging.WARNING, "", 0, text, None, None)
+    assert UNPRINTABLE.search(_OneLine(text).format(record)) is None
+    assert UNPRINTABLE.search(ApiError(text).detail) is None
+    said = f"warning: ignoring broken ref {text}".encode("utf-8", "surrogatepass")
+    done = subprocess.CompletedProcess([], 0, b"", said)
+    monkeypatch.setattr("forge.pipeline.dvc.git.subprocess.run", lambda *_, **__: done)
+    git(project, "tag")
+    told = capsys.readouterr().err
+    assert told.startswith("git: warning: ")
+    assert UNPRINTABLE.search(told) is None
 
 
 def test_text_of_all_languages_is_printed_as_it_is() -> None:
@@ -152,6 +192,23 @@ def test_a_line_that_is_no_text_is_told_and_the_conversation_goes_on(
     assert told.out.endswith("agent> you said two\n")
     assert told.err.startswith("agent-forge: ")
     assert told.err.count("\n") == 1
+
+
+@pytest.mark.skipif(sys.platform != "linux", reason="how a pseudo-terminal ends differs")
+def test_a_byte_that_is_no_text_ends_no_conversation_on_a_terminal() -> None:
+    leader, follower = pty.openpty()
+    command = [sys.executable, "-m", "forge.cli.main", "chat", str(ROOT / "agents" / "tiny.forge")]
+    with subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, cwd=ROOT) as chat:
+        os.close(follower)
+        os.write(leader, b"caf\xe9\nwhat is 17 * 23?\n/quit\n")
+        told = b""
+        with suppress(OSError):  # Linux ends a terminal that nobody holds with EIO
+            while read := os.read(leader, 4096):
+                told += read
+    os.close(leader)
+    assert chat.returncode == 0, told
+    assert b"agent> 391" in told, "readline leaves such a byte out, and the conversation goes on"
+    assert b"Traceback" not in told
 
 
 @pytest.mark.usefixtures("echo")
@@ -296,6 +353,13 @@ def test_a_directory_stands_for_the_agent_in_it(tmp_path: Path) -> None:
     assert find_model(tmp_path / "compress") == packed
     (tmp_path / "compress" / "config.json").write_text("{}")
     assert find_model(tmp_path / "compress") == tmp_path / "compress"
+
+
+def test_commands_find_the_agent_in_a_directory(call: Any, tmp_path: Path) -> None:
+    (tmp_path / "agent.forge").write_bytes((ROOT / "agents" / "tiny.forge").read_bytes())
+    assert call("size", tmp_path, "--json").json["total_bytes"] == (tmp_path / "agent.forge").stat().st_size
+    assert call("generate", tmp_path, "what is 17 * 23?").out.splitlines()[-1] == "391"
+    assert call("eval", tmp_path, "--n", "1", "--tasks", "products").code == 0
 
 
 def test_a_model_of_another_kind_is_named(call: Any, tmp_path: Path) -> None:

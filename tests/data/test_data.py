@@ -206,8 +206,29 @@ def test_the_build_holds_what_was_asked_for(built: tuple[Path, dict[str, Any]]) 
     assert own["val"]
     assert own["test"]
     assert {(row["kind"], row["own_share"]) for split in own for row in own[split]} == {("own", 0.25)}
+    for split in own:  # as docs/data.md has it: by the hash of the contents without the system's
+        for row in own[split]:
+            assert dataset_split_by_hash("\n".join(m["content"] for m in row["messages"][1:])) == split
     prepared = {split: EncodedSet.load(folder / "prepared" / f"{split}.safetensors") for split in rows}
     assert {data.own_share for data in prepared.values()} == {0.25}
+
+
+def test_files_of_an_own_folder_that_are_not_read_are_told(
+    tmp_path: Path, caplog: pytest.LogCaptureFixture, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    (tmp_path / "own").mkdir()
+    (tmp_path / "own" / "a.jsonl").write_text('{"text": "A row."}\n')
+    (tmp_path / "own" / "b.csv").touch()
+
+    def enough(workspace: Path) -> None:
+        raise InterruptedError(workspace)
+
+    monkeypatch.setattr("forge.data.build.set_up_tool_workspace", enough)
+    with pytest.raises(InterruptedError):
+        build_data(_params(own_data=[str(tmp_path / "own")]), 0, tmp_path / "prepared", tmp_path / "workspace")
+    (record,) = caplog.records
+    assert record.levelname == "WARNING"
+    assert f"files read: 1; not read: {tmp_path / 'own' / 'b.csv'}" in record.getMessage()
 
 
 def test_without_own_data_the_share_leaves_no_trace(tmp_path: Path) -> None:

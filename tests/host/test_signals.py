@@ -11,15 +11,21 @@ import sys
 import textwrap
 import threading
 import time
-from contextlib import suppress
+from collections.abc import Iterator
+from contextlib import contextmanager, suppress
 from pathlib import Path
+from types import SimpleNamespace
 
 import pytest
 
+from forge.data.render import encode_many
 from forge.errors import Interrupted
 from forge.host import signals
+from forge.host.machine import process_started
 from forge.host.signals import stop_on_signals
+from forge.pipeline.lifecycle import stage
 from forge.pipeline.records.tracking import read_recorded_status
+from tests.support.tiny_models import tiny_tokenizer
 
 pytestmark = pytest.mark.long
 
@@ -107,12 +113,24 @@ ORPHAN = textwrap.dedent(
         raise Interrupted(1, 2)
     """
 )
+DEAF = textwrap.dedent(
+    """
+    import os, threading
+    from forge.host.signals import hearing_signals
+    from forge.pipeline.lifecycle.stage import stage_lifecycle
+    with stage_lifecycle("data"):
+        print(os.getpid(), flush=True)
+        hearing_signals(threading.Event().wait)  # stands for a call of compiled code that takes minutes
+    """
+)
+PROMISED, REAPED = 3.0, 1.0  # seconds that a stage outlives its parent at most; that the machine takes to say so
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PDEATHSIG is Linux's")
-def test_a_stage_does_not_outlive_its_parent(project: Path) -> None:
+@pytest.mark.parametrize("code", [ORPHAN, DEAF], ids=["that looks about", "in a long call"])
+def test_a_stage_does_not_outlive_its_parent(project: Path, code: str) -> None:
     parent = subprocess.Popen(
-        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {ORPHAN!r}])"],
+        [sys.executable, "-c", f"import subprocess, sys; subprocess.run([sys.executable, '-c', {code!r}])"],
         stdout=subprocess.PIPE,
         stderr=subprocess.DEVNULL,
         text=True,
@@ -122,10 +140,11 @@ def test_a_stage_does_not_outlive_its_parent(project: Path) -> None:
     child = int(parent.stdout.readline())
     parent.kill()
     parent.wait()
-    deadline = time.monotonic() + 20
-    while read_recorded_status(project / ".forge/runs/data")["state"] != "paused":  # type: ignore[index]
+    deadline = time.monotonic() + PROMISED + REAPED
+    while process_started(child) is not None:
         assert time.monotonic() < deadline, f"process {child} lives on"
         time.sleep(0.05)
+    assert read_recorded_status(project / ".forge/runs/data")["state"] == "paused"  # type: ignore[index]
     parent.stdout.close()
 
 
@@ -156,6 +175,36 @@ def test_a_long_call_of_compiled_code_keeps_no_signal_waiting() -> None:
     thread.start()
     thread.join()
     assert seen == [3]
+
+
+def test_the_tokenizer_keeps_no_signal_waiting() -> None:
+    threads: list[threading.Thread] = []
+    tokenizer = tiny_tokenizer()
+
+    def encode_batch(texts: list[str], **options: bool) -> list[SimpleNamespace]:
+        threads.append(threading.current_thread())
+        return [SimpleNamespace(ids=[len(text)]) for text in texts]
+
+    encode_many(SimpleNamespace(backend_tokenizer=SimpleNamespace(encode_batch=encode_batch)), ["a", "bc"])  # type: ignore[arg-type]
+    assert threads[0] is not threading.main_thread()
+    assert encode_many(tokenizer, ["a"]) == {"a": tokenizer.encode("a", add_special_tokens=False)}
+
+
+@pytest.mark.parametrize("orphaned", [True, False])
+def test_an_orphan_clears_nothing_up(orphaned: bool, monkeypatch: pytest.MonkeyPatch) -> None:
+    ended: list[SystemExit] = []
+
+    @contextmanager
+    def lifecycle(name: str, branch: str | None) -> Iterator[SimpleNamespace]:
+        yield SimpleNamespace(orphaned=orphaned)
+        raise SystemExit(130)
+
+    monkeypatch.setattr(stage, "stage_lifecycle", lifecycle)
+    monkeypatch.setattr(stage, "end_at_once", ended.append)
+    monkeypatch.setattr(sys, "argv", ["stages.data"])
+    with pytest.raises(SystemExit):
+        stage.run_stage("data", lambda run: None)
+    assert [ending.code for ending in ended] == ([130] if orphaned else [])
 
 
 def test_an_end_that_nobody_waits_for_clears_nothing_up() -> None:

@@ -30,6 +30,7 @@ from forge.pipeline.records.curves import Curves, read_recorded_curves
 from forge.pipeline.registry.index import reindex
 from forge.pipeline.registry.versions import register
 from forge.pipeline.report import overview as watching
+from tests.attacks.yaml_texts import REFUSED
 from tests.support.rot import flip
 from tests.support.toy_project import build_project, outside_stages
 
@@ -213,6 +214,7 @@ def test_models_are_listed_traced_and_checked(toy: Path, tmp_path: Path, monkeyp
     rows = {row["model"]: row for row in tables(app)[0]}
     assert set(rows) == {"trunk", "edge"}
     assert rows["trunk"]["versions"] == "trunk@v0.0.1"
+    assert {row["scale"] for row in rows.values()} == {"smoke"}
     assert len(rows["edge"]["manifest SHA-256"]) == 64
     details = next(name for name in app.selectbox(key="details").options if name.startswith("edge "))
     shown(app.selectbox(key="details").set_value(details).run())
@@ -401,6 +403,33 @@ def test_the_text_is_saved_as_it_is_and_never_over_somebody_elses(two_stages: Pa
     press(app, "Open it again")
     assert app.text_area[0].value == theirs
     assert not app.warning
+
+
+@pytest.mark.parametrize("attack", ["merge bomb", "alias bomb", "brackets", "integer"])
+def test_an_attack_on_the_page_is_one_line_and_changes_nothing(two_stages: Path, attack: str) -> None:
+    text, words = REFUSED[attack]
+    before = Path("params.yaml").read_bytes()
+    app = opened("configuration")
+    shown(app.segmented_control(key="way").set_value("text").run())
+    for button in ("Check", "Save"):
+        app.text_area[0].set_value(text)
+        press(app, button)
+        assert words in said(app)
+    assert not app.success
+    assert Path("params.yaml").read_bytes() == before
+    Path("params.yaml").write_text(text)
+    assert words in said(opened("configuration"))
+
+
+@pytest.mark.parametrize("value", ["[" * 3000, "{a: " * 3000, "9" * 5000, "*x", "&x 1"])
+def test_an_attack_in_a_value_is_one_line_and_changes_nothing(two_stages: Path, value: str) -> None:
+    before = Path("params.yaml").read_bytes()
+    app = opened("configuration")
+    field(app, "seed").set_value(value)
+    press(app, "Save")
+    assert "params.yaml" in said(app)
+    assert "The file is as it was." in said(app)
+    assert Path("params.yaml").read_bytes() == before
 
 
 def test_a_broken_file_is_mended_as_text(two_stages: Path) -> None:

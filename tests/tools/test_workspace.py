@@ -110,6 +110,13 @@ def test_it_is_examined_before_the_model_is_loaded(workspace: Path) -> None:
         load_agent(workspace.parent / "model", workspace=workspace / "none")
 
 
+@pytest.mark.parametrize("part", ["files", "company.db"])
+def test_all_of_it_is_examined_before_the_model_is_loaded(workspace: Path, part: str) -> None:
+    _replace(part, os.mkfifo)(workspace)
+    with pytest.raises(ForgeError, match=f"{part}: not a"):
+        load_agent(workspace.parent / "there is no model", workspace=workspace)
+
+
 def test_a_database_in_use_is_fit(workspace: Path) -> None:
     writer = sqlite3.connect(workspace / "company.db")
     writer.execute("PRAGMA journal_mode=WAL")

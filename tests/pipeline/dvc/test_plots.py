@@ -65,6 +65,15 @@ def test_our_templates_are_filled(name: str, rows: list[dict[str, Any]], axes: d
     assert "/v6.json" in filled
 
 
+def test_curves_do_not_begin_at_zero_and_claims_show_their_interval() -> None:
+    curves, claims = (read_json(TEMPLATES / f"{name}.json") for name in ("curves", "claims"))
+    assert curves["encoding"]["y"]["scale"]["zero"] is False, "an evolution from 1.00 to 1.04 would be a flat line"
+    (interval,) = (layer["encoding"]["x"] for layer in claims["layer"] if layer["mark"]["type"] == "rule")
+    bounds = {step["as"]: step["calculate"] for step in claims["transform"] if "as" in step}
+    assert (bounds[interval["field"]], claims["layer"][1]["encoding"]["x2"]["field"]) == ("datum.ci95[0]", "high")
+    assert (bounds["high"], bounds["difference"]) == ("datum.ci95[1]", "datum.value - datum.control_value")
+
+
 def test_all_metrics_are_not_drawn(tmp_path: Path) -> None:
     from dvc.render.converter.vega import VegaConverter
 
