@@ -113,8 +113,9 @@ def test_it_is_examined_before_the_model_is_loaded(workspace: Path) -> None:
 @pytest.mark.parametrize("part", ["files", "company.db"])
 def test_all_of_it_is_examined_before_the_model_is_loaded(workspace: Path, part: str) -> None:
     _replace(part, os.mkfifo)(workspace)
+    (workspace.parent / "model").write_bytes(b"not looked at")
     with pytest.raises(ForgeError, match=f"{part}: not a"):
-        load_agent(workspace.parent / "there is no model", workspace=workspace)
+        load_agent(workspace.parent / "model", workspace=workspace)
 
 
 def test_a_database_in_use_is_fit(workspace: Path) -> None:
