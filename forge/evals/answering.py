@@ -26,7 +26,9 @@ FEW_WORDS = 4  # of a turn that may answer the agent's question
 MOST_TURNS = 8  # of the user's, that are shown
 NO_ANSWER = "I have no answer to that."
 RETRY_TEMPERATURE = 0.5  # low: a call that is spelled otherwise, of the same meaning
-MAX_NEW_TOKENS = 144  # longest answer that is measured, where no `evaluation.answer_tokens` of a params.yaml says
+# Longest answer where nobody says, to a person and in a measurement: room for a result of 200 characters and its
+# repetition, or for the longest thought of the training data twice.
+MAX_NEW_TOKENS = 256
 
 
 def eval_special_token_id(tokenizer: PreTrainedTokenizerFast, token: str) -> int:

@@ -19,6 +19,7 @@ from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.evals.answer_grading import Accepted, Verdict, grade_free_answer
 from forge.evals.answering import (
+    MAX_NEW_TOKENS,
     RETRY_TEMPERATURE,
     Message,
     Thoughts,
@@ -40,7 +41,6 @@ if TYPE_CHECKING:
 QuestionSet = Literal["choose", "report"]
 QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)
 VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
-LONGEST_FREE_ANSWER = 256  # tokens: what a person is given at the command line
 
 
 class FreeQuestion(BaseModel):
@@ -154,7 +154,7 @@ def score_free_questions(
     *,
     system: str | None = None,
     thoughts: Thoughts = "auto",
-    max_new_tokens: int = LONGEST_FREE_ANSWER,
+    max_new_tokens: int = MAX_NEW_TOKENS,
     rules: CallRules | None = None,
 ) -> FreeQuestionScore:
     """Ask every question of an agent that may use its tools, and judge what a person would read.

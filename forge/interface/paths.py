@@ -9,6 +9,7 @@ WORKSPACE = Path("data/workspace")
 OWN = Path("data/own")
 TOOLS_FOLDER = Path("data/tools")  # where own tools are declared unless data.tools says otherwise
 OWN_TOOLS = Path("data/own_tools")
+FREE_QUESTIONS = Path("forge/evals/questions/report.jsonl")  # that phases 6 to 8 are asked
 CODE = Path("data/code")
 RESULTS = Path("results")
 MODELS = Path("models")

@@ -13,6 +13,7 @@ from typing import Literal
 
 from forge.interface.paths import (
     CODE,
+    FREE_QUESTIONS,
     FULL_WEIGHTS,
     OWN_TOOLS,
     PACKED_WEIGHTS,
@@ -81,6 +82,7 @@ class Stage:
         params: dotted keys of params.yaml that it depends on; `{scale}` and `{branch}` stand for the active ones.
         inputs: stages whose models it reads; the first is the one that the handoff contract binds.
         data: data directories that it reads; `TOOLS_PATH` for where own tools are declared.
+        asks: files of questions that its model is asked in the end; no training reads them.
         branches: names of its runs (DVC's `matrix`); a single None for a stage that runs once.
         publishes: what its model is, for `artifacts` of dvc.yaml; `{branch}` stands for the words of `titles`. Empty
             for a stage that publishes no model.
@@ -98,6 +100,7 @@ class Stage:
     params: tuple[str, ...]
     inputs: tuple[str, ...] = ()
     data: tuple[str, ...] = DATA
+    asks: tuple[str, ...] = ()
     branches: tuple[str | None, ...] = (None,)
     publishes: str = ""
     titles: tuple[str, ...] = ()
@@ -181,7 +184,7 @@ def declare_single_stage(
     own_tools: bool = False,
 ) -> tuple[Stage, ...]:
     """The one stage of a phase that takes a model, trains it further and hands it on. own_tools: it reads rows of the
-    user's own tools too."""
+    user's own tools too, and asks questions as people type them."""
     own = (name, f"scales.{{scale}}.{name}", f"scales.{{scale}}.contracts.{name}")
     return (
         Stage(
@@ -191,6 +194,7 @@ def declare_single_stage(
             ("seed", *own, "training", *EVALUATION),
             inputs,
             (*DATA, OWN_TOOLS.as_posix()) if own_tools else DATA,
+            (FREE_QUESTIONS.as_posix(),) if own_tools else (),
             publishes=publishes,
             closes=True,
         ),

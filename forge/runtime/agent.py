@@ -12,6 +12,7 @@ from typing import TYPE_CHECKING, Any, Literal
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.evals.answering import (
+    MAX_NEW_TOKENS,
     RETRY_TEMPERATURE,
     Message,
     answer_all,
@@ -34,9 +35,6 @@ if TYPE_CHECKING:
     from forge.tools.declared.schema import DeclaredPersona, DeclaredTool
     from forge.tools.words import CallWords
 
-# Longest answer to a person, in tokens: room for a result of 200 characters and its repetition in the answer, or for
-# the longest thought of the training data twice.
-MAX_NEW_TOKENS = 256
 ACKNOWLEDGED = "ok"  # result of a tool that has none to tell, as in training
 Listener = Callable[[str, str], None]
 # Left to the model; begun for every answer; banned; several that vote, where phase 3 left a thinker.

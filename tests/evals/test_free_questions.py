@@ -27,9 +27,13 @@ from forge.evals.free_questions import (
     read_question_file,
     score_free_questions,
 )
+from forge.interface.paths import FREE_QUESTIONS
 from forge.model.engine import Generation
+from forge.pipeline.layout.phases import STAGES
 from forge.tools import Toolbox
 from forge.tools.builtin import TOOLS
+
+ROOT = Path(__file__).resolve().parents[2]
 
 QUESTIONS = [question for name in QUESTION_SETS for question in read_free_questions(name)]
 CHOOSE, REPORT = (read_free_questions(name) for name in QUESTION_SETS)
@@ -278,3 +282,12 @@ def test_an_unknown_set_and_no_question_are_refused() -> None:
         read_free_questions("secret")  # type: ignore[arg-type]
     with pytest.raises(ForgeError, match="none is given"):
         score_free_questions(None, None, None, [])  # type: ignore[arg-type]
+
+
+def test_phases_that_ask_them_depend_on_them() -> None:
+    """`data/code/` stands for what a stage's code is, not for the data that lie beside it."""
+    assert (ROOT / FREE_QUESTIONS).is_file()
+    asked = {stage.phase for stage in STAGES if FREE_QUESTIONS.as_posix() in stage.asks}
+    runs = sorted((ROOT / "forge" / "phases").glob("*/run.py"))
+    assert asked == {run.parent.name for run in runs if ".questions(" in run.read_text(encoding="utf-8")}
+    assert len(asked) == 3

@@ -74,7 +74,7 @@ def _stage(stage: Stage) -> str:
     if stage.branched:
         lines += ["    matrix:", f"      branch: [{', '.join(map(str, stage.branches))}]"]
     lines.append(f"    cmd: exec python -m stages.{stage.name}" + (f" --branch {branch}" if branch else ""))
-    lines += _dvc_yaml_list("deps", (stage.code, *stage_input_paths(stage)))
+    lines += _dvc_yaml_list("deps", (stage.code, *stage_input_paths(stage), *stage.asks))
     lines += _dvc_yaml_list(
         "params", (key.replace("{scale}", "${scale}").replace("{branch}", _ITEM) for key in stage.params)
     )
