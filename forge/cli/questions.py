@@ -5,7 +5,7 @@ from __future__ import annotations
 from typing import TYPE_CHECKING
 
 from forge.cli.output import emit_command_json, print_terminal_table, say, whisper
-from forge.evals.free_questions import VERDICTS, QuestionSet, read_free_questions, score_free_questions
+from forge.evals.verdicts import VERDICTS, QuestionSet
 
 if TYPE_CHECKING:
     from collections.abc import Sequence
@@ -17,6 +17,7 @@ if TYPE_CHECKING:
 def eval_free_questions(agent: Agent, name: QuestionSet, *, tool_prompt: bool, show: bool, as_json: bool) -> None:
     """Ask a set of free questions of an agent and print the shares of verdicts; with `show`, every answer first."""
     from forge.data.dialogues import TOOL_PROMPT
+    from forge.evals.free_questions import read_free_questions, score_free_questions
 
     questions = read_free_questions(name)
     system = TOOL_PROMPT if tool_prompt else None

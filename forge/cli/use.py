@@ -28,7 +28,7 @@ from forge.cli.project import model_in_project
 from forge.cli.questions import eval_free_questions
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
-from forge.evals.free_questions import QuestionSet
+from forge.evals.verdicts import QuestionSet
 from forge.interface.limits import COOLEST, HOTTEST, LARGEST_SEED, MOST_ANSWER_TOKENS
 from forge.runtime.agent import MAX_NEW_TOKENS, Thinking, readable_reply, refuse_text_not_utf8
 from forge.runtime.chat import MAX_HISTORY

@@ -15,8 +15,8 @@ from typing import Annotated, Literal
 from pydantic import AfterValidator, BaseModel, ConfigDict
 
 from forge.evals.gibberish import MOST_UNKNOWN, is_gibberish, unknown_word_share, words_of_answer
+from forge.evals.verdicts import Verdict
 
-Verdict = Literal["right", "refused", "wrong", "junk", "empty"]
 Form = Literal["greeting", "fine", "thanks", "farewell", "abilities", "self"]
 # fmt: off
 _UNITS = (

@@ -11,13 +11,13 @@ import functools
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, Literal, get_args
+from typing import TYPE_CHECKING, Any
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError, model_validator
 
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
-from forge.evals.answer_grading import Accepted, Verdict, grade_free_answer
+from forge.evals.answer_grading import Accepted, grade_free_answer
 from forge.evals.answering import (
     MAX_NEW_TOKENS,
     RETRY_TEMPERATURE,
@@ -28,6 +28,7 @@ from forge.evals.answering import (
     answer_in_plain_words,
     tool_refused_last_call,
 )
+from forge.evals.verdicts import QUESTION_SETS, VERDICTS, QuestionSet, Verdict
 from forge.files import read_jsonl
 
 if TYPE_CHECKING:
@@ -37,10 +38,6 @@ if TYPE_CHECKING:
     from forge.model.calling import CallRules
     from forge.model.engine import Generation
     from forge.tools.declared.running.toolbox import CallExecutor
-
-QuestionSet = Literal["choose", "report"]
-QUESTION_SETS: tuple[QuestionSet, ...] = get_args(QuestionSet)
-VERDICTS: tuple[Verdict, ...] = get_args(Verdict)
 
 
 class FreeQuestion(BaseModel):

@@ -40,7 +40,9 @@ def test_light_commands_import_nothing_heavy(unrun: Path) -> None:
     code = (
         "import sys\n"
         "from forge.cli.main import main\n"
-        "for command in (['status'], ['phases'], ['config', 'show'], ['--help']): main(command)\n"
+        "main(['--help'])\n"
+        "print('pydantic' in sys.modules)\n"
+        "for command in (['status'], ['phases'], ['config', 'show']): main(command)\n"
         "heavy = {'torch', 'transformers', 'dvc', 'numpy', 'sklearn', 'reasoning_gym', 'forge.model'}\n"
         "print(sorted(heavy & set(sys.modules)))\n"
         "main(['doctor', '--quick'])\n"
@@ -50,6 +52,7 @@ def test_light_commands_import_nothing_heavy(unrun: Path) -> None:
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, env=environment, check=True)
     lines = done.stdout.strip().splitlines()
     assert "[]" in lines, done.stderr
+    assert "False" in lines[: lines.index("[]")], "help needs no pydantic"
     assert lines[-1] == "False"
 
 

@@ -7,7 +7,8 @@ from typing import Any
 
 import pytest
 
-from forge.evals.free_questions import VERDICTS, read_free_questions
+from forge.evals.free_questions import read_free_questions
+from forge.evals.verdicts import VERDICTS
 from forge.model.engine import Generation
 from tests.support.toy_agent import build_toy
 

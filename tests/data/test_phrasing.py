@@ -22,7 +22,8 @@ from forge.data.phrasing import (
 )
 from forge.data.splits import SPLITS
 from forge.data.talk import TALK
-from forge.evals.free_questions import QUESTION_SETS, read_free_questions
+from forge.evals.free_questions import read_free_questions
+from forge.evals.verdicts import QUESTION_SETS
 from forge.tools.builtin import TOOLS
 
 ASKED = (*TOOLS, TALK)

@@ -20,13 +20,12 @@ from forge.errors import ForgeError
 from forge.evals.answer_grading import AnswerForm
 from forge.evals.answering import Message
 from forge.evals.free_questions import (
-    QUESTION_SETS,
-    VERDICTS,
     FreeQuestion,
     read_free_questions,
     read_question_file,
     score_free_questions,
 )
+from forge.evals.verdicts import QUESTION_SETS, VERDICTS
 from forge.interface.paths import FREE_QUESTIONS
 from forge.model.engine import Generation
 from forge.pipeline.layout.phases import STAGES
