@@ -11,7 +11,7 @@ from forge.evals.likelihood import likelihood
 from forge.interface.paths import SETTLED
 from forge.interface.run import PhaseRun
 from forge.phases.cognate.claims import branch_claims, cognate_difference_claims
-from forge.phases.cognate.metrics import MIB, cognate_branch_metrics, cognate_phase_metrics
+from forge.phases.cognate.metrics import MIB, SAMPLE, cognate_branch_metrics, cognate_phase_metrics
 from forge.phases.cognate.params import Params
 from forge.phases.cognate.training import new_cognate_model, settle_trunk, train_branch, train_trunk
 
@@ -74,12 +74,12 @@ def run_branch(run: PhaseRun[Params]) -> None:
 def run_branches(run: PhaseRun[Params]) -> None:
     """Hold the published branches against each other and measure the phase as a whole.
 
-    The branch with the lowest loss on the validation split stands for the phase in the ledger.
+    The branch with the lowest loss on validation rows stands for the phase in the ledger.
     """
     trunk, branches = run.load("trunk"), run.load_branches("cognate")
     models = {name: branch.model for name, branch in branches.items()}
     run.record(claims=cognate_difference_claims(run, models, run.split("test")))
-    val = run.split("val")
+    val = run.split("val").sample(SAMPLE, run.seed)
     best = min(branches.values(), key=lambda branch: likelihood(branch.model, val).perplexity)
     measured = run.evaluator(best.tokenizer).measure(best.model)
     metrics = cognate_phase_metrics(run.params, trunk, list(branches.values()))
