@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Collection, Mapping
+from dataclasses import dataclass
 
 import numpy as np
 
@@ -13,23 +14,38 @@ from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.cognate.params import Params
 
-LOSS = "loss of thought and answer (nats per token)"
-STEPS = "recurrence steps per token"
 SOLVED = ("direct", "tooled", "worked")
+
+
+@dataclass(frozen=True)
+class Focus:
+    """What a branch is for: in words, the metric that tells, of which kinds of held-out examples, and the field of
+    `Likelihood` that holds it."""
+
+    does: str
+    metric: str
+    kinds: tuple[str, ...]
+    field: str
+
+
+LOSS, STEPS = "loss of thought and answer (nats per token)", "recurrence steps per token"
 FOCUS = {
-    "reasoning": ("works problems out more likely", LOSS),
-    "memory_integration": ("recalls pairs more likely", LOSS),
-    "adaptive_computation": ("takes fewer steps", STEPS),
+    "reasoning": Focus("works problems out more likely", LOSS, ("worked",), "mean_loss"),
+    "memory_integration": Focus("recalls pairs more likely", LOSS, ("recall",), "mean_loss"),
+    "adaptive_computation": Focus("takes fewer steps", STEPS, SOLVED, "steps"),
 }
 
 
-def cognate_focus_scores(branch: str, model: TinyTitanForCausalLM, test: EncodedSet) -> list[float]:
-    """What a branch is for, per held-out example; lower is better."""
-    if branch == "memory_integration":
-        return list(likelihood(model, test, test.where("recall")).mean_loss)
-    if branch == "adaptive_computation":
-        return list(likelihood(model, test, test.where(*SOLVED)).steps)
-    return list(likelihood(model, test, test.where("worked")).mean_loss)
+def cognate_focus_scores(
+    model: TinyTitanForCausalLM, test: EncodedSet, branches: Collection[str]
+) -> dict[str, list[float]]:
+    """What each of some branches is for, per held-out example, of one pass over their examples; lower is better."""
+    index = test.where(*{kind for branch in branches for kind in FOCUS[branch].kinds})
+    scored = likelihood(model, test, index)
+    return {
+        branch: list(getattr(scored, FOCUS[branch].field)[np.isin(index, test.where(*FOCUS[branch].kinds))])
+        for branch in branches
+    }
 
 
 def branch_claims(
@@ -37,7 +53,8 @@ def branch_claims(
 ) -> list[Claim]:
     """The branch against the trunk, trained on for as long (`settle_trunk`), at what it is for; halting against the
     full number of steps."""
-    claims = cognate_focus_claims(run, branch, model, {"the trunk trained on alike": settled}, test)
+    (own, control) = (cognate_focus_scores(each, test, [branch])[branch] for each in (model, settled))
+    claims = [cognate_focus_claim(run, branch, own, "the trunk trained on alike", control)]
     if model.steps > 1 and model.config.halting:
         claims.append(cognate_halting_claim(run, model, test))
     return claims
@@ -47,34 +64,26 @@ def cognate_difference_claims(
     run: PhaseRun[Params], branches: Mapping[str, TinyTitanForCausalLM], test: EncodedSet
 ) -> list[Claim]:
     """Every branch against each other branch at what it is for."""
-    claims = []
-    for name, model in branches.items():
-        others = {f"the {other} branch": control for other, control in branches.items() if other != name}
-        claims += cognate_focus_claims(run, name, model, others, test)
-    return claims
-
-
-def cognate_focus_claims(
-    run: PhaseRun[Params],
-    branch: str,
-    model: TinyTitanForCausalLM,
-    controls: Mapping[str, TinyTitanForCausalLM],
-    test: EncodedSet,
-) -> list[Claim]:
-    """A branch against ``controls`` at what it is for."""
-    does, metric = FOCUS[branch]
-    own = cognate_focus_scores(branch, model, test)
+    scores = {name: cognate_focus_scores(model, test, branches) for name, model in branches.items()}
     return [
-        run.compare(
-            f"the {branch} branch {does} than {name} does",
-            metric,
-            own,
-            cognate_focus_scores(branch, control, test),
-            control_name=name,
-            higher_is_better=False,
-        )
-        for name, control in controls.items()
+        cognate_focus_claim(run, name, scores[name][name], f"the {other} branch", scores[other][name])
+        for name in branches
+        for other in branches
+        if other != name
     ]
+
+
+def cognate_focus_claim(run: PhaseRun[Params], branch: str, own: list[float], name: str, control: list[float]) -> Claim:
+    """A branch against a control at what the branch is for."""
+    focus = FOCUS[branch]
+    return run.compare(
+        f"the {branch} branch {focus.does} than {name} does",
+        focus.metric,
+        own,
+        control,
+        control_name=name,
+        higher_is_better=False,
+    )
 
 
 def cognate_halting_claim(run: PhaseRun[Params], model: TinyTitanForCausalLM, test: EncodedSet) -> Claim:
