@@ -24,13 +24,17 @@ from forge.train.batches import gather_batch
 OFF_DIAGONAL = 0.9  # alpha of the paper's section 3.3
 _RIDGE = 1e-4  # of the mean of the diagonal: units that never fired have no moments, there the average holds
 _ROWS = 64
+# Inputs that are solved for at once. More of them, the units of a wide feed-forward network, are solved for in equal
+# blocks, as if no two blocks had anything in common: what a solution costs grows with the cube of the inputs.
+MOST_INPUTS = 1024
 
 Grams = Mapping[str, Tensor]
 
 
 @torch.no_grad()
 def layer_input_grams(model: TinyTitanForCausalLM, data: EncodedSet) -> dict[str, Tensor]:
-    """Second moments x x^T / n (in, in), float64, of the inputs of every core layer, by the name of its weight.
+    """Second moments x x^T / n (blocks, in, in), float64, of the inputs of every core layer, by the name of its weight;
+    one block where a layer has at most `MOST_INPUTS`.
 
     Inputs are those of all tokens of ``data``; where the model works on supervised tokens alone (its last block, the
     second recurrence step), those of these.
@@ -41,7 +45,9 @@ def layer_input_grams(model: TinyTitanForCausalLM, data: EncodedSet) -> dict[str
 
     def add(name: str, x: Tensor) -> None:
         flat = (x[inside] if x.dim() == 3 else x).double()  # side by side where only some places are looked at
-        sums[name] = sums[name].addmm_(flat.T, flat) if name in sums else flat.T @ flat
+        blocks = flat.unflatten(-1, (input_blocks(flat.shape[-1]), -1)).transpose(0, 1)
+        moments = blocks.transpose(1, 2) @ blocks
+        sums[name] = sums[name].add_(moments) if name in sums else moments
         counts[name] = counts.get(name, 0) + len(flat)
 
     def hook(name: str) -> Any:
@@ -64,6 +70,11 @@ def layer_input_grams(model: TinyTitanForCausalLM, data: EncodedSet) -> dict[str
     return {name: total / counts[name] for name, total in sums.items()}
 
 
+def input_blocks(inputs: int) -> int:
+    """The fewest equal blocks of at most `MOST_INPUTS` each."""
+    return next(blocks for blocks in range(1, inputs + 1) if inputs % blocks == 0 and inputs // blocks <= MOST_INPUTS)
+
+
 def regmean(
     models: Sequence[Model],
     grams: Sequence[Grams],
@@ -74,7 +85,7 @@ def regmean(
 
     Args:
         models: state dicts of equal names and shapes.
-        grams: one a model, by tensor name; see `layer_input_grams`. Tensors without one are averaged.
+        grams: one a model, (blocks, in, in) by tensor name; see `layer_input_grams`. Tensors without one are averaged.
         weights: one a model, at least 0 and not all 0; they multiply its Gram matrices (the paper has equal ones).
         off_diagonal: factor on the entries off the diagonals; 0 weighs each input by itself, 1 is plain least squares.
 
@@ -91,15 +102,21 @@ def regmean(
     if len(used) == 1:
         return merged
     for name in merged.keys() & used[0][1].keys():
-        kept = [(_shrunk(gram[name], off_diagonal) * w, model[name].detach().double()) for model, gram, w in used]
+        kept = [(_shrunk(gram[name], off_diagonal) * w, _by_block(model[name], gram[name])) for model, gram, w in used]
         moments = torch.stack([gram for gram, _ in kept]).sum(0)
-        outputs = torch.stack([gram @ weight.T for gram, weight in kept]).sum(0)
-        merged[name] = torch.linalg.solve(moments, outputs).T.to(merged[name].dtype).contiguous()
+        outputs = torch.stack([gram @ weight for gram, weight in kept]).sum(0)
+        solved = torch.linalg.solve(moments, outputs).flatten(0, 1)
+        merged[name] = solved.T.to(merged[name].dtype).contiguous()
     return merged
+
+
+def _by_block(weight: Tensor, gram: Tensor) -> Tensor:
+    """(out, blocks * in) -> (blocks, in, out)."""
+    return weight.detach().double().T.unflatten(0, gram.shape[:2])
 
 
 def _shrunk(gram: Tensor, off_diagonal: float) -> Tensor:
     gram = gram.double()
-    diagonal = torch.diag(gram.diagonal())
-    ridge = _RIDGE * float(gram.diagonal().mean())
-    return off_diagonal * gram + (1.0 - off_diagonal) * diagonal + ridge * torch.eye(len(gram), dtype=gram.dtype)
+    diagonal = torch.diag_embed(gram.diagonal(dim1=1, dim2=2))
+    ridge = _RIDGE * float(gram.diagonal(dim1=1, dim2=2).mean())
+    return off_diagonal * gram + (1.0 - off_diagonal) * diagonal + ridge * torch.eye(gram.shape[-1], dtype=gram.dtype)

@@ -7,6 +7,7 @@ import torch
 from torch import Tensor
 
 from forge.errors import ForgeError
+from forge.merge import regmean as module
 from forge.merge.methods import merge_linear
 from forge.merge.regmean import layer_input_grams, regmean
 from tests.support.stub_run import random_set
@@ -19,7 +20,7 @@ def normal(*shape: int, seed: int) -> Tensor:
 
 INPUTS = [normal(200, 6, seed=seed) @ normal(6, 6, seed=9 + seed) for seed in (1, 2)]
 MODELS = [{"w": normal(4, 6, seed=seed).float(), "v": normal(3, seed=seed).float()} for seed in (3, 4)]
-GRAMS = [{"w": x.T @ x / len(x)} for x in INPUTS]
+GRAMS = [{"w": (x.T @ x / len(x))[None]} for x in INPUTS]
 
 
 def misfit(weight: Tensor) -> float:
@@ -41,10 +42,10 @@ def test_it_is_the_least_squares_solution() -> None:
 
 
 def test_inputs_without_a_direction_give_the_average() -> None:
-    even = [{"w": torch.eye(6, dtype=torch.float64)}] * 2
+    even = [{"w": torch.eye(6, dtype=torch.float64)[None]}] * 2
     average = merge_linear(MODELS, [0.25, 0.75])
     torch.testing.assert_close(regmean(MODELS, even, [0.25, 0.75])["w"], average["w"])
-    silent = [{"w": torch.diag(torch.tensor([1.0, 1, 1, 1, 1, 0], dtype=torch.float64))}] * 2
+    silent = [{"w": torch.diag(torch.tensor([1.0, 1, 1, 1, 1, 0], dtype=torch.float64))[None]}] * 2
     torch.testing.assert_close(regmean(MODELS, silent, [0.25, 0.75])["w"], average["w"])
 
 
@@ -69,9 +70,24 @@ def test_moments_are_those_of_all_tokens_and_of_no_padding() -> None:
     for name in ("low.0.attn.q.weight", "low.0.ffn.down.weight", "memory.o.weight"):
         parts = [gram[name] * float(length) for gram, length in zip(each, rows.lengths, strict=True)]
         torch.testing.assert_close(grams[name], torch.stack(parts).sum(0) / rows.lengths.sum(), rtol=1e-4, atol=1e-5)
-    gram = grams["low.0.attn.q.weight"]
+    (gram,) = grams["low.0.attn.q.weight"]
     assert gram.diagonal().mean() == pytest.approx(1.0, abs=1e-3)  # the input is normalized
     assert torch.linalg.eigvalsh(gram).min() > -1e-9
+
+
+def test_many_inputs_are_solved_for_in_equal_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
+    monkeypatch.setattr(module, "MOST_INPUTS", 4)
+    assert [module.input_blocks(n) for n in (1, 4, 6, 7, 8, 4608)] == [1, 1, 2, 7, 2, 1152]
+    parts = [{"w": torch.stack([gram["w"][0][:3, :3], gram["w"][0][3:, 3:]])} for gram in GRAMS]
+    merged = regmean(MODELS, parts, [1.0, 3.0])["w"]
+    for place in (slice(0, 3), slice(3, 6)):  # each as if it were the whole layer
+        alone = [{"w": model["w"][:, place]} for model in MODELS]
+        moments = [{"w": gram["w"][:, place, place]} for gram in GRAMS]
+        expected = regmean(alone, moments, [1.0, 3.0])["w"]
+        torch.testing.assert_close(merged[:, place], expected, rtol=1e-3, atol=1e-3)  # the ridge is of all blocks
+    rows, model = random_set(3), tiny_model()
+    for name, moments in layer_input_grams(model, rows).items():
+        assert moments.shape[0] * moments.shape[1] == model.state_dict()[name].shape[1]
 
 
 def test_the_second_step_is_seen_too() -> None:

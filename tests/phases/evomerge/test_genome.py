@@ -95,7 +95,7 @@ def test_groups_lean_on_their_own_parents() -> None:
 
 def test_regmean_is_an_interpolation_where_moments_are_known() -> None:
     grams = [
-        {name: tensor.T @ tensor for name, tensor in parent.items() if "low.1" in name or "high.0.ffn" in name}
+        {name: (tensor.T @ tensor)[None] for name, tensor in parent.items() if "low.1" in name or "high.0.ffn" in name}
         for parent in PARENTS
     ]
     layout = Layout.of(BASE, PARENTS, grams=grams)
