@@ -26,7 +26,7 @@ _RIDGE = 1e-4  # of the mean of the diagonal: units that never fired have no mom
 _ROWS = 64
 # Inputs that are solved for at once. More of them, the units of a wide feed-forward network, are solved for in equal
 # blocks, as if no two blocks had anything in common: what a solution costs grows with the cube of the inputs.
-MOST_INPUTS = 1024
+MOST_INPUTS = 768
 
 Grams = Mapping[str, Tensor]
 
