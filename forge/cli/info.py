@@ -56,7 +56,7 @@ def phases_command(as_json: JSON = False) -> None:
     """
     from forge.interface.paths import RESULTS
     from forge.phases import PHASES
-    from forge.pipeline.layout.phases import stage_input_paths
+    from forge.pipeline.layout.phases import stage_reads
 
     rows: list[dict[str, Any]] = []
     for phase in PHASES:
@@ -67,7 +67,7 @@ def phases_command(as_json: JSON = False) -> None:
             "phase": phase.name,
             "title": phase.title,
             "stages": stages,
-            "reads": list(stage_input_paths(phase.stages[0])),
+            "reads": list(stage_reads(phase.stages[0])),
             "scale": run.get("scale") if isinstance(run, dict) else None,
         }
         rows.append({**row, "ledger": ledger})

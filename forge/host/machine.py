@@ -68,7 +68,7 @@ def process_started(pid: int) -> float | None:
 
 
 def process_age(pid: int) -> float | None:
-    """Seconds that a living process has run, by a clock that nobody sets; None where none has that number."""
+    """Seconds that a living process has run, on Linux by a clock that nobody sets; None where none has that number."""
     begun = process_started(pid)
     if begun is None:
         return None

@@ -182,9 +182,10 @@ def declare_single_stage(
     inputs: tuple[str, ...],
     publishes: str,
     own_tools: bool = False,
+    free_questions: bool = False,
 ) -> tuple[Stage, ...]:
     """The one stage of a phase that takes a model, trains it further and hands it on. own_tools: it reads rows of the
-    user's own tools too, and asks questions as people type them."""
+    user's own tools too. free_questions: its model is asked what people type."""
     own = (name, f"scales.{{scale}}.{name}", f"scales.{{scale}}.contracts.{name}")
     return (
         Stage(
@@ -194,7 +195,7 @@ def declare_single_stage(
             ("seed", *own, "training", *EVALUATION),
             inputs,
             (*DATA, OWN_TOOLS.as_posix()) if own_tools else DATA,
-            (FREE_QUESTIONS.as_posix(),) if own_tools else (),
+            (FREE_QUESTIONS.as_posix(),) if free_questions else (),
             publishes=publishes,
             closes=True,
         ),

@@ -71,7 +71,7 @@ def layer_input_grams(model: TinyTitanForCausalLM, data: EncodedSet) -> dict[str
 
 
 def input_blocks(inputs: int) -> int:
-    """The fewest equal blocks of at most `MOST_INPUTS` each."""
+    """The fewest equal blocks of at most `MOST_INPUTS` each; of a prime number beyond that each input by itself."""
     return next(blocks for blocks in range(1, inputs + 1) if inputs % blocks == 0 and inputs // blocks <= MOST_INPUTS)
 
 

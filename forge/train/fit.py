@@ -7,6 +7,7 @@ from dataclasses import replace
 from typing import Protocol
 
 import numpy as np
+import torch
 
 from forge.data.dataset import EncodedSet
 from forge.interface.run import LoopRun
@@ -83,16 +84,7 @@ def train_on_planned_batches(
         data, shares, settings.steps, batch_tokens, run.seed if seed is None else seed, curriculum
     )
     ranks = Ranks.from_environment()
-    device, parts = training_device(ranks.local), settings.accumulate * ranks.world
-    check_training_memory(
-        model.config,
-        batch_tokens // parts,
-        teacher=teacher,
-        device=str(device),
-        optimizer="hybrid+grokfast" if settings.grokfast_lambda else "hybrid",
-        supervised_tokens=max_supervised_batch_tokens(data, plan) // parts,
-        row_tokens=min(SHORT, int(data.lengths[np.concatenate(plan)].max())),
-    )
+    device = check_planned_batches(model, data, plan, settings, batch_tokens, teacher=teacher)
 
     def log(step: int, **metrics: float) -> None:
         run.log(step, **{f"{name}/{key}": value for key, value in metrics.items()})
@@ -118,6 +110,34 @@ def train_on_planned_batches(
     return replace(result, padding=padding_share(data, plan))
 
 
+def check_planned_batches(
+    model: TinyTitanForCausalLM,
+    data: EncodedSet,
+    plan: Sequence[np.ndarray],
+    settings: TrainSettings,
+    batch_tokens: int,
+    *,
+    teacher: bool = False,
+) -> torch.device:
+    """The device that these batches will be trained on.
+
+    Raises:
+        ForgeError: the largest of them cannot fit into its memory.
+    """
+    ranks = Ranks.from_environment()
+    device, parts = training_device(ranks.local), settings.accumulate * ranks.world
+    check_training_memory(
+        model.config,
+        batch_tokens // parts,
+        teacher=teacher,
+        device=str(device),
+        optimizer="hybrid+grokfast" if settings.grokfast_lambda else "hybrid",
+        supervised_tokens=max_supervised_batch_tokens(data, plan) // parts,
+        row_tokens=min(SHORT, int(data.lengths[np.concatenate(plan)].max())),
+    )
+    return device
+
+
 def max_supervised_batch_tokens(data: EncodedSet, plan: Sequence[np.ndarray]) -> int:
     """The most tokens with a target that a batch of the plan holds."""
     ends = np.concatenate(([0], np.cumsum(data.mask, dtype=np.int64)))
@@ -131,7 +151,7 @@ def plan_curriculum_batches(
     steps: int,
     batch_tokens: int,
     seed: int,
-    curriculum: Sequence[tuple[float, float]],
+    curriculum: Sequence[tuple[float, float]] = ((1.0, 1.0),),
 ) -> list[np.ndarray]:
     """Batches of all segments of a curriculum, in order; the last segment takes what rounding leaves."""
     plan: list[np.ndarray] = []

@@ -74,6 +74,8 @@ def soak(cases: Iterator[Case]) -> tuple[Counter[str], list[str]]:
             ends[f"{kind} refused"] += 1
             if not 0 < len(str(error)) < LONGEST or "\n" in str(error):
                 breaches.append(f"{name}: {error}")
+        except KeyboardInterrupt:
+            raise
         except BaseException as error:  # noqa: BLE001 - a panic of the tokenizers library is no Exception
             breaches.append(f"{name}: {type(error).__name__}: {error}")
         else:

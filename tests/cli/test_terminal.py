@@ -12,6 +12,7 @@ import pty
 import re
 import subprocess
 import sys
+import threading
 from collections.abc import Iterator
 from contextlib import contextmanager, suppress
 from pathlib import Path
@@ -194,17 +195,23 @@ def test_a_line_that_is_no_text_is_told_and_the_conversation_goes_on(
     assert told.err.count("\n") == 1
 
 
+@pytest.mark.long
 @pytest.mark.skipif(sys.platform != "linux", reason="how a pseudo-terminal ends differs")
 def test_a_byte_that_is_no_text_ends_no_conversation_on_a_terminal() -> None:
     leader, follower = pty.openpty()
     command = [sys.executable, "-m", "forge.cli.main", "chat", str(ROOT / "agents" / "tiny.forge")]
-    with subprocess.Popen(command, stdin=follower, stdout=follower, stderr=follower, cwd=ROOT) as chat:
+    environment = {**os.environ, "LC_ALL": "C.UTF-8", "TERM": "xterm"}
+    terminal: dict[str, Any] = dict.fromkeys(("stdin", "stdout", "stderr"), follower)
+    with subprocess.Popen(command, cwd=ROOT, env=environment, **terminal) as chat:
+        limit = threading.Timer(120, chat.kill)
+        limit.start()
         os.close(follower)
         os.write(leader, b"caf\xe9\nwhat is 17 * 23?\n/quit\n")
         told = b""
         with suppress(OSError):  # Linux ends a terminal that nobody holds with EIO
             while read := os.read(leader, 4096):
                 told += read
+    limit.cancel()
     os.close(leader)
     assert chat.returncode == 0, told
     assert b"agent> 391" in told, "readline leaves such a byte out, and the conversation goes on"

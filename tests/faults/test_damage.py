@@ -104,8 +104,8 @@ def test_a_damaged_checkpoint_gives_way_to_the_one_before(
         assert f"checkpoint step-{whole[-1]:08d} is damaged" in run.output()
         assert victim.outputs() == victim.reference.outputs
         if loop == "train":
-            begun = [int(begin) for _, begin, _ in run.lines("loop")]
-            assert begun[0] == (before[-1] if before else 0)  # the loop that settles the trunk has its own
+            begun = [int(begin) for name, begin, _ in run.lines("loop") if name == loop]
+            assert begun[0] == (before[-1] if before else 0)
 
 
 # ---- space -----------------------------------------------------------------------------------------------------

@@ -123,7 +123,7 @@ DEAF = textwrap.dedent(
         hearing_signals(threading.Event().wait)  # stands for a call of compiled code that takes minutes
     """
 )
-PROMISED, REAPED = 3.0, 1.0  # seconds that a stage outlives its parent at most; that the machine takes to say so
+PROMISED, REAPED = 3.0, 3.0  # seconds that a stage outlives its parent at most; that the machine takes to say so
 
 
 @pytest.mark.skipif(sys.platform != "linux", reason="PDEATHSIG is Linux's")

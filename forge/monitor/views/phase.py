@@ -16,7 +16,7 @@ from forge.interface.paths import declared_stage_name
 from forge.monitor.charts import dashboard_claim_chart, dashboard_curve_chart
 from forge.monitor.frame import draw_dashboard_table, escape_streamlit_markdown, live_dashboard_pane
 from forge.phases import ORDER
-from forge.pipeline.layout.phases import STAGES, find_stage_in_layout, stage_input_paths
+from forge.pipeline.layout.phases import STAGES, find_stage_in_layout, stage_reads
 from forge.pipeline.metrics.recorded import metric_catalog_rows, metric_value_text, observed_metric_values
 from forge.pipeline.records.curves import read_recorded_curves
 from forge.pipeline.report.overview import report_latest_run
@@ -144,7 +144,7 @@ def page() -> None:
     declared = find_stage_in_layout(str(name))
     branch = st.selectbox("branch", list(declared.branches), key="branch") if declared.branched else None
     stage, results = declared_stage_name(declared.name, branch), Path(declared.results_dir(branch))
-    inputs = escape_streamlit_markdown(", ".join(stage_input_paths(declared)))
+    inputs = escape_streamlit_markdown(", ".join(stage_reads(declared)))
     st.caption(f"{declared.title[0].upper()}{declared.title[1:]}. Reads: {inputs}.")
     draw_dashboard_latest_run(stage, results, _dashboard_results_written(results))
     st.caption(escape_streamlit_markdown(dashboard_results_sentence(results, load_params().scale)))

@@ -13,6 +13,7 @@ PHASE = Phase(
         inputs=("forge",),
         publishes="phase 6, with tools and personas",
         own_tools=True,
+        free_questions=True,
     ),
     contract=Contract(
         source="forge",

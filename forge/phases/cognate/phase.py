@@ -61,5 +61,5 @@ PHASE = Phase(
         ),
     ),
     deployed=FULL_PRECISION,
-    weight_copies=5 * 4 + 3 * 2,  # with the checkpoints of the loop that settles the trunk, and its weights
+    weight_copies=7 * 4 + 3 * 2,  # with checkpoints of a narrow trunk and of the loop that settles it, and its weights
 )

@@ -21,6 +21,7 @@ from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.cognate.params import Branch, Params
 from forge.phases.cognate.widening import widen_feed_forward
 from forge.train import TrainResult, TrainSettings, language_loss, train_on_planned_batches
+from forge.train.fit import check_planned_batches, plan_curriculum_batches
 from forge.train.losses import LossFn
 
 
@@ -52,12 +53,31 @@ def train_trunk(run: PhaseRun[Params], model: TinyTitanForCausalLM, data: Encode
     """The shared part of the training, without a price on steps; its learning rate ends where a branch's starts."""
     p, mix, loss = run.params, run.params.trunk_mix.model_dump(), cognate_loss(run)
     settings = replace(cognate_settings(p, p.trunk_steps), end_rate=p.branch_rate)
-    if p.narrow_steps:
-        narrow = new_cognate_model(p, model.config.vocab_size, run.seed, narrower=p.widen)
-        flat = replace(settings, steps=p.narrow_steps, decay_fraction=0.0, end_rate=1.0)
-        train_on_planned_batches(run, narrow, data, mix, loss, flat, p.batch_tokens, name="narrow", seed=run.seed + 1)
-        widen_feed_forward(narrow, model, run.seed)
-    return train_on_planned_batches(run, model, data, mix, loss, settings, p.batch_tokens)
+    if not p.narrow_steps:
+        return train_on_planned_batches(run, model, data, mix, loss, settings, p.batch_tokens)
+    plan = plan_curriculum_batches(data, mix, p.trunk_steps, p.batch_tokens, run.seed)
+    check_planned_batches(model, data, plan, settings, p.batch_tokens)  # now, not after all narrow steps
+    narrow = new_cognate_model(p, model.config.vocab_size, run.seed, narrower=p.widen)
+    flat = replace(settings, steps=p.narrow_steps, decay_fraction=0.0, end_rate=1.0)
+    first = train_on_planned_batches(
+        run, narrow, data, mix, loss, flat, p.batch_tokens, name="narrow", seed=run.seed + 1
+    )
+    widen_feed_forward(narrow, model, run.seed)
+    return train_results_in_turn(first, train_on_planned_batches(run, model, data, mix, loss, settings, p.batch_tokens))
+
+
+def train_results_in_turn(first: TrainResult, then: TrainResult) -> TrainResult:
+    """What two loops did, one after the other; shares are of all their tokens or steps, as far as these are alike."""
+    tokens = first.tokens + then.tokens
+    share = first.tokens / tokens
+    return replace(
+        then,
+        first_loss=first.first_loss,
+        tokens=tokens,
+        seconds=first.seconds + then.seconds,
+        clip_fraction=share * first.clip_fraction + (1 - share) * then.clip_fraction,
+        padding=share * first.padding + (1 - share) * then.padding,
+    )
 
 
 def cognate_loss(run: PhaseRun[Params], ponder_cost: float = 0.0) -> LossFn:

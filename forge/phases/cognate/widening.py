@@ -27,13 +27,13 @@ def widen_feed_forward(narrow: TinyTitanForCausalLM, wide: TinyTitanForCausalLM,
         if isinstance(block, Block):
             up, down = f"{name}.ffn.up.weight", f"{name}.ffn.down.weight"
             copies = block.ffn.up.out_features // state[up].shape[0]
-            state[up] = state[up].repeat(copies, 1)
+            state[up] = state[up].repeat_interleave(copies, 0)  # side by side: RegMean looks at neighbors together
             state[down] = _shared_out(state[down], copies, generator)
     wide.load_state_dict(state)
 
 
 def _shared_out(down: Tensor, copies: int, generator: torch.Generator) -> Tensor:
-    """(d, w) -> (d, copies * w): the columns of a unit's copies add up to its own."""
-    drawn = torch.randn(copies, down.shape[1], generator=generator)
-    shares = (1.0 + SPREAD * (drawn - drawn.mean(0))) / copies
-    return torch.cat([down * share for share in shares], dim=1)
+    """(d, w) -> (d, w * copies): the columns of a unit's copies, side by side, add up to its own."""
+    drawn = torch.randn(down.shape[1], copies, generator=generator)
+    shares = (1.0 + SPREAD * (drawn - drawn.mean(1, keepdim=True))) / copies
+    return (down[:, :, None] * shares).flatten(1)

@@ -13,6 +13,7 @@ PHASE = Phase(
         inputs=("edge", "baking", "trunk"),
         publishes="phase 8, the one-file agent",
         own_tools=True,
+        free_questions=True,
     ),
     contract=Contract(
         source="edge",

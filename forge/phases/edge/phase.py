@@ -13,6 +13,7 @@ PHASE = Phase(
         inputs=("baking",),
         publishes="phase 7, pruned",
         own_tools=True,
+        free_questions=True,
     ),
     contract=Contract(
         source="baking",

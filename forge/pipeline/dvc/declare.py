@@ -6,7 +6,7 @@ from collections.abc import Iterable
 
 from forge.interface.paths import CODE, RESULTS, declared_stage_name
 from forge.interface.phase import Stage
-from forge.pipeline.layout.phases import STAGES, stage_input_paths
+from forge.pipeline.layout.phases import STAGES, stage_reads
 
 _HEAD = """\
 # The pipeline. `dvc repro` reruns what a change touches and nothing else.
@@ -74,7 +74,7 @@ def _stage(stage: Stage) -> str:
     if stage.branched:
         lines += ["    matrix:", f"      branch: [{', '.join(map(str, stage.branches))}]"]
     lines.append(f"    cmd: exec python -m stages.{stage.name}" + (f" --branch {branch}" if branch else ""))
-    lines += _dvc_yaml_list("deps", (stage.code, *stage_input_paths(stage), *stage.asks))
+    lines += _dvc_yaml_list("deps", (stage.code, *stage_reads(stage)))
     lines += _dvc_yaml_list(
         "params", (key.replace("{scale}", "${scale}").replace("{branch}", _ITEM) for key in stage.params)
     )

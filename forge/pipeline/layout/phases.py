@@ -88,6 +88,11 @@ def stage_input_paths(stage: Stage) -> tuple[str, ...]:
     return tuple(sorted((*stage.data, *models)))
 
 
+def stage_reads(stage: Stage) -> tuple[str, ...]:
+    """The same, and what its model is asked: all but code."""
+    return (*stage_input_paths(stage), *stage.asks)
+
+
 def stage_input_files(stage: Stage, tools: str) -> tuple[str, ...]:
     """The same as paths; ``tools``: the value of `data.tools`."""
     return tuple(tools if path == TOOLS_PATH else path for path in stage_input_paths(stage))

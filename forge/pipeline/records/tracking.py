@@ -168,7 +168,8 @@ class Tracker:
         self._scale = config.get("scale")
         self._last_status = -_STATUS_SECONDS
         self._started = time.time()
-        self._pace: tuple[float, int] | None = None  # clock and step of the first progress of this process
+        self._pace: tuple[float, int] | None = None  # clock and step of the first progress of this loop
+        self._total = 0  # its steps
         directory.mkdir(parents=True, exist_ok=True)
         shown = directory / SERIES
         if resumed:
@@ -237,8 +238,8 @@ class Tracker:
         if throttle and now - self._last_status < _STATUS_SECONDS:
             return
         self._last_status = now
-        if self._pace is None and total:
-            self._pace = (now, step)
+        if self._pace is None or step < self._pace[1] or total != self._total:  # a stage may have several loops
+            self._pace, self._total = (now, step) if total else None, total
         since, first = self._pace or (now, step)
         left = (now - since) / (step - first) * (total - step) if step > first else None
         fields = {

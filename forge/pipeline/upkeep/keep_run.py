@@ -7,7 +7,9 @@ another scale becomes docs/runs/<scale>/ and agents/<scale>.forge. Then `make re
 from __future__ import annotations
 
 import sys
+from collections.abc import Mapping
 from pathlib import Path
+from typing import Any
 
 from forge.config import load_params
 from forge.errors import ForgeError
@@ -23,32 +25,47 @@ def keep_run(project: Path, root: Path = Path()) -> list[Path]:
     """Copy the results of ``project``; the places written to, from ``root``.
 
     Raises:
-        ForgeError: the run has no report, or its report names another agent.forge than the one there. Nothing is
-            written then.
+        ForgeError: the run has no report, its report names another agent.forge than the one there, a file is missing,
+            or it has the scale of this project and other parameters. Nothing is written then.
     """
     report = read_json(project / "results" / "report.json")
+    if not (isinstance(report, dict) and report.get("ledger") and report.get("scale")):
+        raise ForgeError(f"{project / 'results' / 'report.json'}: not the report of a run that ended")
     agent, row = project / AGENT_FILE, report["ledger"][-1]
     if not agent.is_file() or row["sha256"] != {AGENT_FILE.as_posix(): sha256_file(agent)}:
         raise ForgeError(
             f"{agent}: not the file that {project / 'results' / 'report.json'} names; run the stage report"
         )
+    here, theirs = (load_params(folder / "params.yaml") for folder in (root, project))
+    committed = report["scale"] == here.scale
+    if committed and here.file != theirs.file:
+        raise ForgeError(f"{project / 'params.yaml'}: other parameters than here; results/ would not be theirs")
     copies = {agent: Path("agents") / f"{report['scale']}.forge"}
-    if report["scale"] == load_params(root / "params.yaml").scale:
-        results = project / "results"
-        copies |= {path: path.relative_to(project) for path in sorted(results.rglob("*")) if path.is_file()}
-        copies[project / "dvc.lock"] = Path("dvc.lock")
-    else:
-        folder = RUNS / report["scale"]
-        copies |= {project / "results" / name: folder / name for name in REPORT_FILES}
-        copies |= {project / name: folder / name for name in ("params.yaml", "dvc.lock")}
-        curve = project / "curve" / "results"
-        copies |= {curve / name: folder / name for name in CURVE_FILES if (curve / name).is_file()}
-    for source, target in copies.items():
-        atomic_write_bytes(root / target, source.read_bytes())
-    for path in (root / "results").rglob("*") if Path("dvc.lock") in copies.values() else ():
-        if path.is_file() and path.relative_to(root) not in copies.values():
-            path.unlink()  # of a phase that the run did not have
-    return sorted(copies.values())
+    copies |= _whole(project) if committed else _beside(project, report)
+    try:
+        contents = {target: source.read_bytes() for source, target in copies.items()}
+    except OSError as error:
+        raise ForgeError(f"{error.filename}: {error.strerror}; nothing was kept") from error
+    for target, content in contents.items():
+        atomic_write_bytes(root / target, content)
+    for path in (root / ("results" if committed else RUNS / report["scale"])).rglob("*"):
+        if path.is_file() and path.relative_to(root) not in contents:
+            path.unlink()  # of another run
+    return sorted(contents)
+
+
+def _whole(project: Path) -> dict[Path, Path]:
+    """results/ and dvc.lock. The curve is a project of its own, whose results are not committed."""
+    results = [path for path in sorted((project / "results").rglob("*")) if path.is_file()]
+    return {path: path.relative_to(project) for path in (*results, project / "dvc.lock")}
+
+
+def _beside(project: Path, report: Mapping[str, Any]) -> dict[Path, Path]:
+    """What docs/runs/ has of a run."""
+    folder, curve = RUNS / report["scale"], project / "curve" / "results"
+    copies = {project / "results" / name: folder / name for name in REPORT_FILES}
+    copies |= {project / name: folder / name for name in ("params.yaml", "dvc.lock")}
+    return copies | {curve / name: folder / name for name in CURVE_FILES if (curve / name).is_file()}
 
 
 def main() -> None:

@@ -81,6 +81,8 @@ def _beside(first: dict[str, Any], second: dict[str, Any]) -> _Table:
     header = ["phase", *(f"{what}, {name}" for what in ("bytes", *_SHARES, "minutes") for name in names)]
     cells: list[tuple[str, ...]] = []
     for row in first["ledger"]:
+        if row["phase"] not in rows:
+            raise ForgeError(f"docs: the run at {second['scale']} has no row of {row['phase']}")
         pair = (row, rows[row["phase"]])
         shares = [_share_cell(one, key) for key in _SHARES.values() for one in pair]
         minutes = [f"{one['seconds'] / 60:.1f}" for one in pair]

@@ -20,7 +20,7 @@ from forge.interface.phase import Contract, Rule
 from forge.phases import PHASES
 from forge.pipeline.dvc.declare import dvc_yaml
 from forge.pipeline.handoff.schemas import schemas
-from forge.pipeline.layout.phases import stage_input_paths
+from forge.pipeline.layout.phases import stage_reads
 from forge.pipeline.metrics.catalog import render_metric_catalog
 from forge.pipeline.upkeep.measured import measured_pages
 
@@ -105,7 +105,7 @@ def phases_page() -> str:
         lines += ["", f"## {number} {phase.name}: {phase.title}", ""]
         lines += ["| stage | what it does | reads | publishes |", "|---|---|---|---|"]
         for stage in phase.stages:
-            inputs = ", ".join(f"`{path}`" for path in stage_input_paths(stage))
+            inputs = ", ".join(f"`{path}`" for path in stage_reads(stage))
             made = ", ".join(f"`{path}`" for branch in stage.branches for path in stage.outputs(branch))
             names = ", ".join(f"`{name}`" for name in stage.names())
             lines.append(f"| {names} | {stage.title} | {inputs} | {made or 'metrics and claims only'} |")

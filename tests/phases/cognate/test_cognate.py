@@ -88,14 +88,14 @@ def test_the_trunk_learns_what_it_reads(tmp_path: Path) -> None:
 def test_a_widened_model_computes_the_same_and_learns_apart() -> None:
     p = SimpleNamespace(**params())
     narrow, wide = new_cognate_model(p, 60, 1, narrower=2), new_cognate_model(p, 60, 2)
-    for block in narrow.low:  # as after training: outputs that matter
+    for block in (*narrow.low, *narrow.high):  # as after training: outputs that matter
         torch.nn.init.normal_(block.ffn.down.weight)
     widen_feed_forward(narrow, wide, seed=3)
     ids = tokens(2, 20)
     assert wide.config.low_ffn == [2 * width for width in narrow.config.low_ffn]
     torch.testing.assert_close(wide(ids).logits, narrow(ids).logits, rtol=1e-4, atol=1e-5)
     wide(ids, labels=ids).loss.backward()
-    first, second = wide.low[0].ffn.up.weight.grad.chunk(2)
+    first, second = (wide.low[0].ffn.up.weight.grad[place::2] for place in (0, 1))
     assert (first - second).abs().max() > 0.1 * first.abs().max()
 
 
@@ -103,7 +103,10 @@ def test_a_trunk_may_begin_narrow(tmp_path: Path) -> None:
     run, data = StubRun(tmp_path, **params(narrow_steps=30, widen=2, trunk_steps=2)), random_set(12)
     model = new_cognate_model(run.params, 48, 1)
     before = likelihood(model, data).perplexity
-    train_trunk(run, model, data)
+    result = train_trunk(run, model, data)
+    assert result.tokens == pytest.approx(32 * 150, rel=0.5), "of both loops"
+    first = next(metrics["narrow/loss"] for _, metrics in run.logged if "narrow/loss" in metrics)
+    assert result.first_loss >= 0.9 * first
     names = [set(metrics) for _, metrics in run.logged]
     assert "narrow/loss" in names[0]
     assert "train/loss" in names[-1]

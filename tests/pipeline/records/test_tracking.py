@@ -316,6 +316,13 @@ def test_status_tells_pace_and_is_written_twice_a_second_at_most(
     second = read_recorded_status(tmp_path / "e")
     assert second is not None
     assert (second["step"], second["seconds_left"]) == (10, pytest.approx(30.0))
+    clock.now += 50
+    tracker.status("running", 2, 100, throttle=True)  # the next loop of the stage has a pace of its own
+    clock.now += 10
+    tracker.status("running", 4, 100, throttle=True)
+    third = read_recorded_status(tmp_path / "e")
+    assert third is not None
+    assert third["seconds_left"] == pytest.approx(10 / 2 * 96)
     tracker.abandon("paused", 10, 25, "n")
     assert read_recorded_status(tmp_path / "nowhere") is None
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
+from collections.abc import Callable
 from pathlib import Path
 
 import pytest
@@ -20,8 +21,9 @@ def ended_run(folder: Path, scale: str, agent: bytes = b"agent") -> Path:
     digest = hashlib.sha256(b"agent").hexdigest()
     row = {"phase": "compress", "sha256": {"models/compress/agent.forge": digest}}
     atomic_write_json(folder / "results" / "report.json", {"scale": scale, "ledger": [row]})
-    for name in ("results/report.md", "results/ladder.svg", "results/edge/metrics.json", "params.yaml", "dvc.lock"):
+    for name in ("results/report.md", "results/ladder.svg", "results/edge/metrics.json", "dvc.lock"):
         atomic_write_text(folder / name, f"{name} at {scale}")
+    atomic_write_text(folder / "params.yaml", PARAMS.replace("\nscale: tiny\n", f"\nscale: {scale}\n"))
     atomic_write_text(folder / "models/compress/agent.forge", agent.decode())
     return folder
 
@@ -43,8 +45,10 @@ def test_a_run_at_the_scale_of_the_project_becomes_its_results(tmp_path: Path) -
 
 
 def test_a_run_at_another_scale_stands_beside_them(tmp_path: Path) -> None:
-    root = project(tmp_path / "root")
+    root, old = project(tmp_path / "root"), tmp_path / "root" / RUNS / "spec" / "curve.svg"
+    atomic_write_text(old, "of an earlier run")
     kept = keep_run(ended_run(tmp_path / "run", "spec"), root)
+    assert not old.exists()
     names = ("dvc.lock", "ladder.svg", "params.yaml", "report.json", "report.md")
     assert kept == [Path("agents/spec.forge"), *(RUNS / "spec" / name for name in names)]
     assert all((root / path).is_file() for path in kept)
@@ -58,6 +62,30 @@ def test_a_report_of_another_file_is_refused_and_nothing_written(tmp_path: Path,
         (run / "models/compress/agent.forge").unlink()
     before = sorted(root.rglob("*"))
     with pytest.raises(ForgeError, match=r"agent\.forge: not the file that"):
+        keep_run(run, root)
+    assert sorted(root.rglob("*")) == before
+
+
+def another_seed(run: Path) -> None:
+    atomic_write_text(run / "params.yaml", PARAMS.replace("\nseed: 0\n", "\nseed: 1\n"))
+
+
+@pytest.mark.parametrize(
+    ("harm", "words"),
+    [
+        (lambda run: (run / "dvc.lock").unlink(), "dvc.lock: No such file or directory; nothing was kept"),
+        (another_seed, "other parameters than here"),
+        (lambda run: atomic_write_json(run / "results" / "report.json", {"ledger": []}), "not the report of a run"),
+    ],
+    ids=["a file is missing", "another seed", "no ledger"],
+)
+def test_what_is_not_whole_is_refused_and_nothing_written(
+    tmp_path: Path, harm: Callable[[Path], object], words: str
+) -> None:
+    root, run = project(tmp_path / "root"), ended_run(tmp_path / "run", "tiny")
+    harm(run)
+    before = sorted(root.rglob("*"))
+    with pytest.raises(ForgeError, match=words):
         keep_run(run, root)
     assert sorted(root.rglob("*")) == before
 
