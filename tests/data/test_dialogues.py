@@ -158,8 +158,8 @@ def sums() -> dict[str, list[dialogues.Dialogue]]:
 def test_sums_are_written_as_people_write_them(form: str, sums: dict[str, list[dialogues.Dialogue]]) -> None:
     own = {split: [row for row in rows if re.search(WRITTEN[form], user_turn(row))] for split, rows in sums.items()}
     assert len(own["train"]) >= 10
-    assert own["val"]
     assert own["test"]
+    assert own["val"] or form == "nothing but a sum"  # of one frame, which one held-out split has
     for row in itertools.chain.from_iterable(own.values()):
         if form == "digit groups":  # are understood
             assert not row["messages"][3]["content"].startswith("error: write")
