@@ -17,7 +17,7 @@ from forge.model import TinyTitanForCausalLM
 from forge.phases.cognate.params import Branch, Params
 from forge.train import gather_batch
 
-SAMPLE = 256  # examples behind a branch's metrics
+SAMPLE = 256  # examples behind a branch's metrics, and the choice of the best
 READ = 64  # examples whose memory is looked at
 MAX_LOSS = 3.0  # target of the phase, nats per token
 MIB = 2**20

@@ -73,10 +73,14 @@ def test_a_branch_is_published_with_what_the_handoff_asks_for(run: StubRun) -> N
     assert trunk.config.memory_capacity == 12  # its own: the branch is a copy
 
 
-def test_the_branch_with_the_lowest_validation_loss_stands_for_the_phase(run: StubRun) -> None:
+def test_the_branch_with_the_lowest_validation_loss_stands_for_the_phase(
+    run: StubRun, monkeypatch: pytest.MonkeyPatch
+) -> None:
+    monkeypatch.setattr("forge.phases.cognate.run.SAMPLE", 12)
     run.params = SimpleNamespace(**params(branches=dict.fromkeys(FOCUS), parameters_target=120))
     run_branches(run)
-    branches, val = run.load_branches("cognate"), run.split("val")
+    branches, val = run.load_branches("cognate"), run.split("val").sample(12, run.seed)
+    assert len(val) == 12 < len(run.split("val"))
     losses = {name: likelihood(branch.model, val).perplexity for name, branch in branches.items()}
     best = min(losses, key=losses.__getitem__)
     assert losses[best] < min(loss for name, loss in losses.items() if name != best)
