@@ -113,6 +113,16 @@ def test_dvcs_table_fits_a_terminal(page: Page) -> None:
         assert f" {column} " in lines[0]
 
 
+def test_dvcs_table_would_fit_if_every_headline_metric_varied(page: Page) -> None:
+    shown = printed(page, "dvc exp show --md")
+    columns = [column.strip() for column in shown.splitlines()[0].strip("|").split("|")]
+    command = next(command for command in commands() if command.startswith("dvc exp show --md"))
+    dropped = re.compile(shlex.split(command)[-1])
+    headline = {name for name in read_json(page.root / "results/headline.json") if not dropped.match(name)}
+    missing = headline - set(columns)
+    assert len(shown.splitlines()[0]) + sum(len(name) + 3 for name in missing) <= WIDTH, columns
+
+
 def test_compare_shows_how_two_experiments_differ(page: Page) -> None:
     facts = json.loads(page.run("agent-forge compare fewer-codes fewest-codes --json").splitlines()[-1])
     assert facts["parameters"] == [{"key": "compress.vq_codebook", "a": 128, "b": 64}]
