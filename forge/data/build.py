@@ -14,8 +14,6 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.dataset import KINDS, OWN, EncodedSet, build_set
 from forge.data.dialogues import (
-    FACTS_EVERY,
-    TALK_EVERY,
     TOOL_PROMPT,
     Split,
     fact_dialogues,
@@ -87,7 +85,7 @@ def draw_dataset_split(params: Any, seed: int, split: str, toolbox: Toolbox) -> 
     small = (lambda n: n) if train else (lambda n: max(20, min(n, 4 * held_out)))
     # A few points decide the claims about tools: seven times as many to test with.
     dialogues = small(params.train_tool) * (7 if split == "test" else 1)
-    talk, facts = dialogues // TALK_EVERY, dialogues // FACTS_EVERY if train else 0
+    talk, facts = int(dialogues * params.talk_share), int(dialogues * params.fact_share) if train else 0
     called = tool_dialogues(dialogues - talk - facts, seed, cast(Split, split))
     rows += [{k: v for k, v in row.items() if k != "expected"} for row in called]
     rows += talk_dialogues(talk, seed, cast(Split, split)) + fact_dialogues(facts, seed)

@@ -37,8 +37,6 @@ Dialogue = dict[str, Any]
 
 TOOL_PROMPT = f"Use {', '.join(TOOL_NAMES[:-1])} or {TOOL_NAMES[-1]}."
 
-FACTS_EVERY = 10  # one dialogue of the training split in so many tells a fact in plain words
-TALK_EVERY = 8  # one dialogue in so many needs no tool
 _FOLLOWED = 0.08  # share of the calls after which one more is asked for, where there is something to ask
 _MOST_DRAWS = 200  # of an argument that belongs to a split
 _LONGEST_RESULT = 12  # characters of a result that the next call takes up

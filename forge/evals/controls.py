@@ -38,6 +38,6 @@ def score_control(
 
 
 def control_problems(scores: Sequence[float], suite_n: int) -> list[float]:
-    """Of scores of the whole suite, ``suite_n`` problems a family, those that a control is asked too."""
+    """Of scores of the whole suite, ``suite_n`` problems per family, those that a control is asked too."""
     few = min(CONTROL_N, suite_n)
     return [score for start in range(0, len(scores), suite_n) for score in scores[start : start + few]]

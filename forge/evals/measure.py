@@ -60,7 +60,7 @@ def measure_eval_scores(
     prompted: bool = True,
     split: str = "test",
 ) -> Measurement:
-    """Score a model on ``n`` problems a family; ``prompted`` adds the run under the tool prompt. Its calls are held to
+    """Score a model on ``n`` problems per family; ``prompted`` adds the run under the tool prompt. Its calls are held to
     the built-in tools.
 
     Ways that ban more come after ways that ban less: what was answered there without the banned token stands, so a

@@ -42,7 +42,7 @@ def _check_declared_temperature(value: float) -> float:
 
 PowerOfTwo = Annotated[int, Field(ge=2, le=65536), AfterValidator(_check_declared_power_of_two)]
 SamplingTemperature = Annotated[float, AfterValidator(_check_declared_temperature)]
-Heads = Annotated[list[Annotated[int, Field(ge=1, le=512)]], Field(min_length=1, max_length=64)]  # one entry a block
+Heads = Annotated[list[Annotated[int, Field(ge=1, le=512)]], Field(min_length=1, max_length=64)]  # one entry per block
 Widths = Annotated[list[Annotated[int, Field(ge=1, le=65536)]], Field(min_length=1, max_length=64)]
 
 

@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from typing import Annotated, TypedDict
+from typing import Annotated
 
-from pydantic import Field
+from pydantic import Field, ValidationInfo, field_validator
 
-from forge.interface.fields import AnswerTokens, Count, Fraction, Mix, Positive, Seed, Strict, Weight
+from forge.interface.fields import Above, AnswerTokens, Count, Fraction, Mix, Positive, Seed, Strict, Weight
 
 
 class DataBase(Strict):
@@ -18,6 +18,18 @@ class DataBase(Strict):
     own_share: Fraction
     """What these rows are of every phase's training mix, by number of examples; they are repeated as often as that
     takes. 0 trains on none of them."""
+    talk_share: Fraction
+    """What dialogues that need no tool are of the dialogues with tools."""
+    fact_share: Fraction
+    """What dialogues that tell a fact in plain words are of those of the training split."""
+
+    @field_validator("fact_share")
+    @classmethod
+    def _leaves_some(cls, value: float, info: ValidationInfo) -> float:
+        if value + info.data.get("talk_share", 0.0) > 1.0:
+            raise ValueError("talk_share + fact_share must not exceed 1")
+        return value
+
     tools: Annotated[str, Field(min_length=1)]
     """Your own tools: a tools file, or a folder of such files (*.yaml). Phases 6 to 8 train on them, and rerun when one
     changes."""
@@ -63,15 +75,6 @@ class OwnToolsScale(Strict):
     """Test rows; nearly half of them ask for one call."""
 
 
-class LossSettings(TypedDict):
-    """What the losses of all phases have in common."""
-
-    halt_weight: float
-    early_weight: float
-    further_steps: float
-    sampled_outputs: int
-
-
 class TrainingParams(Strict):
     """Training of phases 3 to 8, as far as they share it."""
 
@@ -79,6 +82,14 @@ class TrainingParams(Strict):
     """What they read: the trunk's diet with more tools and thoughts, which few bits forget first."""
     adam_ratio: Weight
     """Learning rate of embeddings and vectors against that of the matrices."""
+    weight_decay: Weight
+    """Of all matrices, decoupled: a step takes the learning rate times this off every weight."""
+    warmup_fraction: Fraction
+    """Share of the steps, at the start, in which the learning rate rises."""
+    end_rate: Fraction
+    """Learning rate at the last step, against its peak."""
+    clip: Above
+    """Largest norm of the gradient of all weights; a longer one is made as short."""
     halt_weight: Weight
     """Weight of the halting loss; phases 1 and 2 use it too."""
     early_weight: Fraction
@@ -87,15 +98,6 @@ class TrainingParams(Strict):
     """Share of the batches on which recurrence steps after the first are taken and trained; in phases 1 and 2 too."""
     sampled_outputs: Annotated[int, Field(ge=0, le=65536)]
     """Tokens that stand, in the loss, for all that no target of the batch is; 0 looks at all; in phases 1 and 2 too."""
-
-    def loss_settings(self) -> LossSettings:
-        """What `forge.train.losses` takes of these."""
-        return {
-            "halt_weight": self.halt_weight,
-            "early_weight": self.early_weight,
-            "further_steps": self.further_steps,
-            "sampled_outputs": self.sampled_outputs,
-        }
 
 
 class EvaluationBase(Strict):

@@ -4,7 +4,13 @@ from forge.train.batches import Batch, collate, gather_batch, padding_share, pla
 from forge.train.checkpoint import load_checkpoint, save_checkpoint
 from forge.train.fit import one_rate_settings, train_on_planned_batches, training_loop_settings
 from forge.train.loop import Trainer, TrainResult, TrainSettings, train
-from forge.train.losses import distillation_loss, language_loss, loss_flags_without_call, teaching_loss
+from forge.train.losses import (
+    distillation_loss,
+    language_loss,
+    loss_flags_without_call,
+    loss_settings,
+    teaching_loss,
+)
 from forge.train.optim import Grokfast, HybridOptimizer, orthogonalize_muon_update, schedule
 
 __all__ = [
@@ -20,6 +26,7 @@ __all__ = [
     "language_loss",
     "load_checkpoint",
     "loss_flags_without_call",
+    "loss_settings",
     "one_rate_settings",
     "orthogonalize_muon_update",
     "padding_share",

@@ -10,6 +10,7 @@ import numpy as np
 import torch
 
 from forge.data.dataset import EncodedSet
+from forge.interface.params import TrainingParams
 from forge.interface.run import LoopRun
 from forge.model.blocks import SHORT
 from forge.model.titan import TinyTitanForCausalLM
@@ -37,21 +38,34 @@ class BudgetParams(Protocol):
     def checkpoint_every(self) -> int: ...
 
 
-def training_loop_settings(params: BudgetParams, adam_ratio: float) -> TrainSettings:
-    """The loop's settings by a phase's parameters; ``adam_ratio`` is the learning rate of embeddings and vectors
-    against that of the matrices."""
-    return one_rate_settings(params.steps, params.lr, adam_ratio, params.decay_fraction, params.checkpoint_every)
+def training_loop_settings(
+    params: BudgetParams, training: TrainingParams, adam_ratio: float | None = None
+) -> TrainSettings:
+    """The loop's settings by a phase's parameters and those that phases 3 to 8 share; another ``adam_ratio``, the
+    learning rate of embeddings and vectors against that of the matrices, than these have."""
+    return one_rate_settings(
+        training, params.steps, params.lr, params.decay_fraction, params.checkpoint_every, adam_ratio
+    )
 
 
 def one_rate_settings(
-    steps: int, lr: float, adam_ratio: float, decay_fraction: float, checkpoint_every: int
+    training: TrainingParams,
+    steps: int,
+    lr: float,
+    decay_fraction: float,
+    checkpoint_every: int,
+    adam_ratio: float | None = None,
 ) -> TrainSettings:
-    """The loop's settings by one learning rate, of the matrices, and that of embeddings and vectors against it."""
+    """The same by a learning rate of the matrices and a number of steps that are not called ``lr`` and ``steps``."""
     return TrainSettings(
         steps=steps,
         muon_lr=lr,
-        adam_lr=lr * adam_ratio,
+        adam_lr=lr * (training.adam_ratio if adam_ratio is None else adam_ratio),
+        weight_decay=training.weight_decay,
+        warmup_fraction=training.warmup_fraction,
         decay_fraction=decay_fraction,
+        end_rate=training.end_rate,
+        clip=training.clip,
         checkpoint_every=checkpoint_every,
     )
 

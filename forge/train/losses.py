@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import copy
 from collections.abc import Callable
-from typing import Any, NamedTuple, cast
+from typing import NamedTuple, TypedDict, cast
 from zlib import crc32
 
 import numpy as np
@@ -14,11 +14,31 @@ from torch import Tensor, nn
 
 from forge.data.dataset import KINDS, EncodedSet
 from forge.data.render import ID
+from forge.interface.params import TrainingParams
 from forge.model.titan import TinyTitanForCausalLM
 from forge.train.batches import Batch
 from forge.train.sampled import sample_outputs
 
 LossFn = Callable[[TinyTitanForCausalLM, Batch], tuple[Tensor, dict[str, float]]]
+
+
+class LossSettings(TypedDict):
+    """What the losses of all phases have in common."""
+
+    halt_weight: float
+    early_weight: float
+    further_steps: float
+    sampled_outputs: int
+
+
+def loss_settings(training: TrainingParams) -> LossSettings:
+    """What the losses below take of the parameters that phases share."""
+    return {
+        "halt_weight": training.halt_weight,
+        "early_weight": training.early_weight,
+        "further_steps": training.further_steps,
+        "sampled_outputs": training.sampled_outputs,
+    }
 
 
 def language_loss(
@@ -195,7 +215,7 @@ def teaching_loss(
 
     ``data``: the set that batches are drawn of. The other arguments are as in :func:`language_loss`.
     """
-    settings: dict[str, Any] = {
+    settings: LossSettings = {
         "halt_weight": halt_weight,
         "early_weight": early_weight,
         "further_steps": further_steps,

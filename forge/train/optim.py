@@ -154,7 +154,7 @@ class Grokfast:
         }
 
 
-def schedule(step: int, steps: int, warmup_fraction: float, decay_fraction: float, end: float = 0.05) -> float:
+def schedule(step: int, steps: int, warmup_fraction: float, decay_fraction: float, end: float) -> float:
     """Warm-up, stable, linear decay no further than to ``end``: multiplier of the rate at ``step`` (0-based)."""
     warmup = max(1, round(steps * warmup_fraction))
     decay = max(1, round(steps * decay_fraction))

@@ -28,7 +28,9 @@ from forge.ablation.variants import (
 )
 from forge.config import read_params_yaml
 from forge.errors import ForgeError
+from forge.files import read_json
 from forge.model.rollouts import best_titan_recurrence_rollout
+from forge.pipeline.dvc.code import write_code_hashes
 from tests.support.stub_run import random_set
 from tests.support.tiny_models import tiny_model, tokens
 
@@ -274,11 +276,15 @@ def test_the_table_pairs_by_seed() -> None:
     assert ablation_seed_interval([1.0]) == (1.0, math.inf)
 
 
-def test_dvc_knows_all_code_that_a_run_uses() -> None:
-    """The list in ablations/dvc.yaml names files: a new one of these packages must be added there."""
-    stages = read_params_yaml(ABLATIONS / "dvc.yaml")["stages"]
-    listed = {(ABLATIONS / path).resolve() for path in stages["run"]["deps"]}
-    packages = [ABLATIONS.parent / "forge" / name for name in ("data", "evals", "model", "train")]
-    code = {path for package in packages for path in package.rglob("*") if path.is_file() and path.suffix != ".pyc"}
-    code |= {ABLATIONS.parent / "forge/ablation" / name for name in ("problems.py", "variants.py")}
-    assert listed - {ABLATIONS / "run.py", ABLATIONS.parent / "data/prepared"} == code
+@pytest.mark.parametrize("name", ["ablations", "curve"])
+def test_dvc_knows_all_code_that_a_run_uses(name: str, tmp_path: Path) -> None:
+    root = ABLATIONS.parent
+    deps = read_params_yaml(root / name / "dvc.yaml")["stages"]["run" if name == "ablations" else "point"]["deps"]
+    assert {"run.py", f"../data/code/{name}.json"} <= set(deps)
+    for folder in ("forge", "stages", "ablations", "curve"):
+        (tmp_path / folder).symlink_to(root / folder)
+    assert name in write_code_hashes(tmp_path)
+    reached = read_json(tmp_path / "data/code" / f"{name}.json")
+    used = {"forge/train/loop.py", "forge/model/titan.py", "forge/data/dataset.py"}
+    used |= {"forge/ablation/variants.py"} if name == "ablations" else {"forge/curve/points.py"}
+    assert used <= reached.keys()

@@ -31,7 +31,9 @@ TURNS = [{"role": "user", "content": "Hi"}, {"role": "assistant", "content": "He
 def _params(**changes: Any) -> SimpleNamespace:
     sizes = {"vocab_size": 420, "train_direct": 3, "train_tooled": 4, "train_tool": 10, "train_persona": 8}
     sizes |= {"train_worked": 4, "train_recall": 6, "train_text": 12, "eval_per_family": 2, "val_per_family": 2}
-    return SimpleNamespace(**{**sizes, "own_data": [], "own_share": 0.25, **changes})
+    return SimpleNamespace(
+        **{**sizes, "own_data": [], "own_share": 0.25, "talk_share": 0.125, "fact_share": 0.1, **changes}
+    )
 
 
 # ---- texts and recall

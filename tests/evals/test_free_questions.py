@@ -125,7 +125,7 @@ def training_texts(toolbox: Toolbox) -> set[str]:
     prose, and every template with its slots left open."""
     sizes = {"train_direct": 20, "train_tooled": 5, "train_worked": 5, "train_tool": 6000, "train_persona": 2000}
     held_out = {"eval_per_family": 2, "val_per_family": 2}
-    params = SimpleNamespace(**sizes, **held_out, train_recall=100, train_text=0)
+    params = SimpleNamespace(**sizes, **held_out, train_recall=100, train_text=0, talk_share=0.125, fact_share=0.1)
     rows = draw_dataset_split(params, 0, "train", toolbox)
     turns = {m["content"] for row in rows for m in row.get("messages", ()) if m["role"] == "user"}
     prose = {row["text"] for row in rows if "text" in row}

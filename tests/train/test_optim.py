@@ -173,7 +173,7 @@ def test_slow_gradients_gain_and_fast_ones_do_not() -> None:
 
 
 def test_the_schedule_warms_up_stays_and_decays() -> None:
-    rates = [schedule(step, 100, 0.1, 0.4) for step in range(100)]
+    rates = [schedule(step, 100, 0.1, 0.4, 0.05) for step in range(100)]
     assert rates[0] == pytest.approx(0.1)
     assert rates[:10] == sorted(rates[:10])
     assert rates[9:60] == [1.0] * 51
@@ -186,6 +186,6 @@ def test_the_schedule_warms_up_stays_and_decays() -> None:
 
 @pytest.mark.parametrize("steps", [1, 2, 3, 7])
 def test_short_runs_have_a_schedule_too(steps: int) -> None:
-    rates = [schedule(step, steps, 0.05, 0.5) for step in range(steps)]
+    rates = [schedule(step, steps, 0.05, 0.5, 0.05) for step in range(steps)]
     assert all(0 < rate <= 1 for rate in rates)
     assert rates[0] == 1.0

@@ -10,7 +10,7 @@ from forge.data.build import tokenize_data_rows
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.baking.params import Params
-from forge.train import one_rate_settings, teaching_loss, train_on_planned_batches
+from forge.train import loss_settings, one_rate_settings, teaching_loss, train_on_planned_batches
 
 
 def teach_own_tools(
@@ -27,10 +27,8 @@ def teach_own_tools(
         return model
     taught = copy.deepcopy(model)
     data = run.split("train").joined(tokenize_data_rows(tokenizer, own))
-    loss = teaching_loss(model.eval(), data, "own_tool", **training.loss_settings())
-    settings = one_rate_settings(
-        p.own_tool_steps, p.own_tool_lr, training.adam_ratio, p.decay_fraction, p.checkpoint_every
-    )
+    loss = teaching_loss(model.eval(), data, "own_tool", **loss_settings(training))
+    settings = one_rate_settings(training, p.own_tool_steps, p.own_tool_lr, p.decay_fraction, p.checkpoint_every)
     shares = p.own_tool_mix.model_dump()
     train_on_planned_batches(run, taught, data, shares, loss, settings, p.batch_tokens, name="own_tools", teacher=True)
     return taught.eval()

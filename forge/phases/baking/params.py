@@ -16,6 +16,7 @@ from forge.interface.fields import (
     Rate,
     SamplingTemperature,
     Strict,
+    Temperature,
 )
 
 
@@ -39,6 +40,8 @@ class Base(Checkpointed):
     kd_weight: Fraction
     """Share of the distillation loss; the rest is cross-entropy on the trajectory's own tokens, which its verifier has
     accepted."""
+    kd_temperature: Temperature
+    """Of the distillation loss: both distributions are softened by it."""
     mix: Annotated[Mix, AfterValidator(_check_baking_mix)]
     """What it reads, of the trajectories."""
     own_tool_mix: Mix

@@ -23,6 +23,7 @@ from forge.train import (
     distillation_loss,
     gather_batch,
     loss_flags_without_call,
+    loss_settings,
     train_on_planned_batches,
     training_loop_settings,
 )
@@ -48,11 +49,13 @@ def bake(
     loss = distillation_loss(
         teacher.eval(),
         p.kd_weight,
+        p.kd_temperature,
         teacher_batch=baking_teacher_batches(trajectories.prompted),
         without_call=loss_flags_without_call(trajectories.bare),
-        **run.training.loss_settings(),
+        **loss_settings(run.training),
     )
-    settings = training_loop_settings(p, adam_ratio=1.0)  # adapters are no matrices of the core: AdamW trains them all
+    # Adapters are no matrices of the core: AdamW trains them all.
+    settings = training_loop_settings(p, run.training, adam_ratio=1.0)
     on_step = watch(student) if watch is not None else None
     result = train_on_planned_batches(
         run, student, trajectories.bare, shares, loss, settings, p.batch_tokens, on_step=on_step, teacher=True

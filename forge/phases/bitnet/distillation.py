@@ -12,7 +12,7 @@ from forge.data.dataset import EncodedSet
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.bitnet.params import Params
-from forge.train import TrainResult, distillation_loss, train_on_planned_batches, training_loop_settings
+from forge.train import TrainResult, distillation_loss, loss_settings, train_on_planned_batches, training_loop_settings
 
 
 def ternary_model(model: TinyTitanForCausalLM, act_bits: int, embed_bits: int) -> TinyTitanForCausalLM:
@@ -29,8 +29,8 @@ def distill_bitnet_student(
 ) -> TrainResult:
     """Train ``student`` in place, on labels and on the teacher's distribution, with the phase's budget."""
     p, training = run.params, run.training
-    loss = distillation_loss(teacher.eval(), p.kd_weight, p.temperature, **training.loss_settings())
-    settings = training_loop_settings(p, training.adam_ratio)
+    loss = distillation_loss(teacher.eval(), p.kd_weight, p.temperature, **loss_settings(training))
+    settings = training_loop_settings(p, training)
     return train_on_planned_batches(
         run, student, data, training.mix.model_dump(), loss, settings, p.batch_tokens, teacher=p.kd_weight > 0
     )

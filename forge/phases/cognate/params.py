@@ -62,7 +62,9 @@ class Base(Checkpointed):
     """Share of the steps of trunk or branch in which the learning rate rises, linearly; then it is flat."""
     decay_fraction: Fraction
     """Share of the steps, at the end, in which it falls, linearly: a trunk's no further than to `branch_rate`, a
-    branch's from there to 5 % of that."""
+    branch's from there to `end_rate`."""
+    end_rate: Fraction
+    """Learning rate at a branch's last step, against its first."""
 
     @field_validator("decay_fraction")
     @classmethod

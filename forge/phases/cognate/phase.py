@@ -14,6 +14,7 @@ TRAINING = (
             "checkpoint_every",
             "clip",
             "decay_fraction",
+            "end_rate",
             "muon_lr",
             "warmup_fraction",
             "weight_decay",

@@ -20,7 +20,7 @@ from forge.interface.run import PhaseRun
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.cognate.params import Branch, Params
 from forge.phases.cognate.widening import widen_feed_forward
-from forge.train import TrainResult, TrainSettings, language_loss, train_on_planned_batches
+from forge.train import TrainResult, TrainSettings, language_loss, loss_settings, train_on_planned_batches
 from forge.train.fit import check_planned_batches, plan_curriculum_batches
 from forge.train.losses import LossFn
 
@@ -82,7 +82,7 @@ def train_results_in_turn(first: TrainResult, then: TrainResult) -> TrainResult:
 
 def cognate_loss(run: PhaseRun[Params], ponder_cost: float = 0.0) -> LossFn:
     """The loss of trunk and branches."""
-    return language_loss(ponder_cost=ponder_cost, **run.training.loss_settings())
+    return language_loss(ponder_cost=ponder_cost, **loss_settings(run.training))
 
 
 def settle_trunk(run: PhaseRun[Params], trunk: TinyTitanForCausalLM, data: EncodedSet) -> TinyTitanForCausalLM:
@@ -123,5 +123,6 @@ def cognate_settings(params: Params, steps: int, rate: float = 1.0) -> TrainSett
         clip=params.clip,
         warmup_fraction=params.warmup_fraction,
         decay_fraction=params.decay_fraction,
+        end_rate=params.end_rate,
         checkpoint_every=params.checkpoint_every,
     )

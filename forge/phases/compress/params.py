@@ -17,8 +17,11 @@ from forge.interface.fields import (
     PowerOfTwo,
     Rate,
     Strict,
+    Temperature,
     Weight,
 )
+
+StudentBlocks = Annotated[int, Field(ge=1, le=16)]
 
 
 class TokenWeights(Strict):
@@ -45,6 +48,8 @@ class Base(Checkpointed):
 
     kd_weight: Fraction
     """Share of the distillation loss."""
+    kd_temperature: Temperature
+    """Of the distillation loss: both distributions are softened by it."""
     mix: Mix
     """What it reads: the file is trained on what it is for."""
     token_weights: TokenWeights
@@ -83,6 +88,16 @@ class Base(Checkpointed):
     """Peak learning rate of a student, the model of fewer weights that a budget of bytes asks for."""
     student_decay_fraction: Fraction
     """Share of a student's steps in which it falls."""
+    student_low_blocks: StudentBlocks
+    """Blocks of a student's fast module."""
+    student_high_blocks: StudentBlocks
+    """Blocks of a student's slow module."""
+    student_head_dim: Annotated[int, Field(ge=16, le=256, multiple_of=2)]
+    """Dimensions of a student's attention heads; its width is a multiple."""
+    student_widening: Annotated[int, Field(ge=1, le=64)]
+    """Feed-forward width of a student against its hidden width, at least; what the budget leaves makes it wider."""
+    student_table_share: Annotated[float, Field(gt=0.0, le=1.0)]
+    """Share of a budget that what grows with the vocabulary may take, as far as fewer tokens can help it."""
     budget_mb: Above | None
     """A size in MiB to reach whatever it costs, for example 0.34; null leaves it to the scale's `times_smaller`."""
 

@@ -19,14 +19,15 @@ from forge.model.fit import model_without_weights
 from forge.model.quantizers import rowwise
 from forge.phases.compress.metrics import MIB
 from forge.phases.compress.params import Params
-from forge.train import distillation_loss, loss_flags_without_call, one_rate_settings, train_on_planned_batches
+from forge.train import (
+    distillation_loss,
+    loss_flags_without_call,
+    loss_settings,
+    one_rate_settings,
+    train_on_planned_batches,
+)
 
-LOW_BLOCKS, HIGH_BLOCKS = 2, 1  # the depth that won at `tiny` at equal time (docs/lab.md, 2026-11-29)
-HEAD_DIM = 32
-WIDENED = 4  # feed-forward width against hidden width, at least
-NARROWEST = 32
 FFN_STEP = 32
-TABLE_SHARE = 0.35  # of the bytes, at most, for what grows with the vocabulary, where a smaller one can help it
 FEWER_TOKENS = 0.8
 LEAST_TOKENS = 320  # characters, bytes and special tokens are always needed
 HEADER = 1024  # bytes: configuration, table of tensors, checksum, what calls need
@@ -65,37 +66,41 @@ def choose_student_shape(teacher: TinyTitanConfig, params: Params, budget: int) 
         return None
     while True:
         config = _widest_student(teacher, params, tokens, budget)
-        if count_table_bytes(config, params) <= TABLE_SHARE * budget or tokens <= LEAST_TOKENS:
+        if count_table_bytes(config, params) <= params.student_table_share * budget or tokens <= LEAST_TOKENS:
             return StudentShape(tokens, config, count_student_bytes(config, params))
         tokens = max(LEAST_TOKENS, int(FEWER_TOKENS * tokens))
 
 
 def _widest_student(teacher: TinyTitanConfig, params: Params, tokens: int, budget: int) -> TinyTitanConfig:
-    hidden = NARROWEST
-    while _fits(_shape(teacher, tokens, hidden + HEAD_DIM, WIDENED * (hidden + HEAD_DIM)), params, budget):
-        hidden += HEAD_DIM
-    ffn = WIDENED * hidden
-    while _fits(_shape(teacher, tokens, hidden, ffn + FFN_STEP), params, budget):
+    step, widening = params.student_head_dim, params.student_widening
+
+    def shape(hidden: int, ffn: int) -> TinyTitanConfig:
+        return _shape(teacher, params, tokens, hidden, ffn)
+
+    def fits(config: TinyTitanConfig) -> bool:
+        return count_student_bytes(config, params) <= budget
+
+    hidden = step
+    while fits(shape(hidden + step, widening * (hidden + step))):
+        hidden += step
+    ffn = widening * hidden
+    while fits(shape(hidden, ffn + FFN_STEP)):
         ffn += FFN_STEP
-    return _shape(teacher, tokens, hidden, ffn)
+    return shape(hidden, ffn)
 
 
-def _fits(config: TinyTitanConfig, params: Params, budget: int) -> bool:
-    return count_student_bytes(config, params) <= budget
-
-
-def _shape(teacher: TinyTitanConfig, tokens: int, hidden: int, ffn: int) -> TinyTitanConfig:
-    heads = hidden // HEAD_DIM
+def _shape(teacher: TinyTitanConfig, params: Params, tokens: int, hidden: int, ffn: int) -> TinyTitanConfig:
+    low, high, heads = params.student_low_blocks, params.student_high_blocks, hidden // params.student_head_dim
     shape = {
         "vocab_size": tokens,
         "hidden_size": hidden,
-        "head_dim": HEAD_DIM,
-        "low_heads": [heads] * LOW_BLOCKS,
-        "low_ffn": [ffn] * LOW_BLOCKS,
-        "high_heads": [heads] * HIGH_BLOCKS,
-        "high_ffn": [ffn] * HIGH_BLOCKS,
+        "head_dim": params.student_head_dim,
+        "low_heads": [heads] * low,
+        "low_ffn": [ffn] * low,
+        "high_heads": [heads] * high,
+        "high_ffn": [ffn] * high,
         "memory_heads": min(2, teacher.memory_heads),
-        "memory_head_dim": min(HEAD_DIM, teacher.memory_head_dim),
+        "memory_head_dim": min(params.student_head_dim, teacher.memory_head_dim),
         "weight_quant": "ternary",
     }
     return TinyTitanConfig(**{**teacher.to_dict(), **shape})
@@ -143,9 +148,9 @@ def distill_student(
     student.config.embed_bits = p.embed_bits
     silent = loss_flags_without_call(data)
     weight = p.kd_weight if shape.taught else 0.0
-    loss = distillation_loss(teacher, weight, without_call=silent, **training.loss_settings())
+    loss = distillation_loss(teacher, weight, p.kd_temperature, without_call=silent, **loss_settings(training))
     settings = one_rate_settings(
-        shape.steps or p.student_steps, p.student_lr, training.adam_ratio, p.student_decay_fraction, p.checkpoint_every
+        training, shape.steps or p.student_steps, p.student_lr, p.student_decay_fraction, p.checkpoint_every
     )
     shares = p.mix.model_dump()
     train_on_planned_batches(run, student, data, shares, loss, settings, p.batch_tokens, name="student", teacher=True)

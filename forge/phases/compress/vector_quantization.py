@@ -16,7 +16,14 @@ from forge.data.dataset import EncodedSet
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.compress.params import Params
-from forge.train import Batch, distillation_loss, loss_flags_without_call, one_rate_settings, train_on_planned_batches
+from forge.train import (
+    Batch,
+    distillation_loss,
+    loss_flags_without_call,
+    loss_settings,
+    one_rate_settings,
+    train_on_planned_batches,
+)
 
 
 def compress_core_while_training(
@@ -35,7 +42,7 @@ def compress_core_while_training(
     student.extra_matrices = tuple(f"vq.latents.{i}" for i in range(len(vq.latents)))
     view = _QuantizedView(student, vq)
     silent = loss_flags_without_call(data)
-    base = distillation_loss(teacher, p.kd_weight, without_call=silent, **training.loss_settings())
+    base = distillation_loss(teacher, p.kd_weight, p.kd_temperature, without_call=silent, **loss_settings(training))
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
         view.refresh()
@@ -45,7 +52,9 @@ def compress_core_while_training(
         if step % p.reassign_every == 0 and step < p.steps:
             vq.reassign(pull=p.pull)
 
-    settings = one_rate_settings(p.steps, p.lr * p.latent_ratio, 1.0, p.codes_decay_fraction, p.checkpoint_every)
+    settings = one_rate_settings(
+        training, p.steps, p.lr * p.latent_ratio, p.codes_decay_fraction, p.checkpoint_every, adam_ratio=1.0
+    )
     name = f"train-{group}" if group != p.vq_groups else "train"
     shares = p.mix.model_dump()
     train_on_planned_batches(

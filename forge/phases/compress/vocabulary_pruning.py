@@ -21,7 +21,13 @@ from forge.interface.run import PhaseRun
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.compress.params import Params, TokenWeights
 from forge.tools.declared.schema import DeclaredTool
-from forge.train import distillation_loss, loss_flags_without_call, one_rate_settings, train_on_planned_batches
+from forge.train import (
+    distillation_loss,
+    loss_flags_without_call,
+    loss_settings,
+    one_rate_settings,
+    train_on_planned_batches,
+)
 
 ASKED = ("user", "call")
 SPELLED = ("thought", "assistant")  # of a worked row: a token a character
@@ -81,14 +87,14 @@ def train_compressed_vocabulary(
     p, training = run.params, run.training
     model.config.embed_bits = p.embed_bits
     settings = one_rate_settings(
+        training,
         max(1, int(p.steps * p.vocabulary_steps)),
         p.lr,
-        training.adam_ratio,
         p.vocabulary_decay_fraction,
         p.checkpoint_every,
     )
     # The old tokens cannot teach the new ones position by position, so labels do.
     silent = loss_flags_without_call(data)
-    loss = distillation_loss(None, 0.0, without_call=silent, **training.loss_settings())
+    loss = distillation_loss(None, 0.0, without_call=silent, **loss_settings(training))
     train_on_planned_batches(run, model, data, p.mix.model_dump(), loss, settings, p.batch_tokens, name=name)
     model.eval()

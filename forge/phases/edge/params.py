@@ -6,7 +6,7 @@ from typing import Annotated
 
 from pydantic import Field
 
-from forge.interface.fields import Budget, Checkpointed, Fraction, Strict, Weight
+from forge.interface.fields import Budget, Checkpointed, Fraction, Strict, Temperature, Weight
 
 
 class Base(Checkpointed):
@@ -20,6 +20,8 @@ class Base(Checkpointed):
     """Feed-forward widths stay multiples of this: the numbers that a vector register of the processor holds."""
     kd_weight: Fraction
     """Share of the distillation loss in the recovery."""
+    kd_temperature: Temperature
+    """Of the distillation loss: both distributions are softened by it."""
     decay_fraction: Fraction
     """Share of the steps, at the end, in which the learning rate falls."""
 

@@ -14,6 +14,7 @@ from forge.train import (
     gather_batch,
     language_loss,
     loss_flags_without_call,
+    loss_settings,
     plan_batches,
     train_on_planned_batches,
     training_loop_settings,
@@ -28,7 +29,7 @@ def pruned_copy(
     # What tools have made needless has no say in what stays.
     shares = training.mix.model_dump() | {"direct": 0.0}
     batches = plan_batches(data, shares, p.importance_batches, p.batch_tokens, run.seed)
-    loss = language_loss(**training.loss_settings())
+    loss = language_loss(**loss_settings(training))
     importance = taylor_importance(model, [gather_batch(data, index) for index in batches], loss)
     plan = plan_pruning(importance, model.config, p.prune_ratio, p.unit_multiple)
     return prune_heads_and_units(model, plan), plan
@@ -40,8 +41,10 @@ def recover_by_distillation(
     """Train the pruned ``student`` in place on the whole model's distribution, ternary weights seen throughout."""
     p, training = run.params, run.training
     silent = loss_flags_without_call(data)
-    loss = distillation_loss(teacher.eval(), p.kd_weight, without_call=silent, **training.loss_settings())
-    settings = training_loop_settings(p, training.adam_ratio)
+    loss = distillation_loss(
+        teacher.eval(), p.kd_weight, p.kd_temperature, without_call=silent, **loss_settings(training)
+    )
+    settings = training_loop_settings(p, training)
     return train_on_planned_batches(
         run, student, data, training.mix.model_dump(), loss, settings, p.batch_tokens, teacher=True
     )

@@ -145,7 +145,7 @@ class _Run:
         rng, generation = state.rng(), state.generation + 1
         names: dict[str, str] = state.names
         if generation == 0:
-            first = generation_zero(self.layout, rng)
+            first = generation_zero(self.layout, rng, self.params.extrapolated)
             names = {name: genome.key() for name, genome in first.items()}
             genomes = list(first.values())
         else:

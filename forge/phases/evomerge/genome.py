@@ -30,7 +30,6 @@ INTERPOLATIONS = ("linear", "slerp", "regmean")
 SPARSIFIERS = ("dare", "ties", "none")
 RECOMBINATIONS = ("frankenmerge", "dfs", "none")
 TECHNIQUES = ("linear", "slerp", "regmean", "ties", "dare", "frankenmerge", "dfs")
-EXTRAPOLATED = 1.2  # of the task vector of the average that generation 0 holds beside the average itself
 
 # Layer groups: by module, or every block on its own. A tensor outside the named ones belongs to `REST`.
 GROUPINGS = ("module", "block")
@@ -52,7 +51,7 @@ class GroupGenes:
     """Coefficients of one layer group.
 
     Attributes:
-        weights: one a parent, at least 0 and not all 0; only their shares count.
+        weights: one per parent, at least 0 and not all 0; only their shares count.
         t: how far stage 1 goes from the base (0) to the average (1) and beyond.
         density: share of the task vectors' entries that stage 2 keeps.
         lam: factor on the task vector that stage 2 adds to the base.
@@ -220,7 +219,7 @@ def express_genome(genome: Genome, base: Model, parents: Sequence[Model], grams:
         genome: the recipe.
         base: the trunk that all parents were trained from.
         parents: at least one state dict with the base's names and shapes.
-        grams: of the parents' layers, one a parent; RegMean alone asks for them.
+        grams: of the parents' layers, one per parent; RegMean alone asks for them.
 
     Returns:
         A new state dict in the base's order; it shares no memory with the inputs.

@@ -15,7 +15,7 @@ from forge.model import TinyTitanForCausalLM
 from forge.phases.cognate.params import Params as CognateParams
 from forge.phases.cognate.training import cognate_settings
 from forge.phases.evomerge.params import Params
-from forge.train import language_loss, train_on_planned_batches
+from forge.train import language_loss, loss_settings, train_on_planned_batches
 
 
 def train_jointly(run: PhaseRun[Params], trunk: TinyTitanForCausalLM) -> TinyTitanForCausalLM:
@@ -24,7 +24,7 @@ def train_jointly(run: PhaseRun[Params], trunk: TinyTitanForCausalLM) -> TinyTit
     branches = list(p.branches.values())
     settings = cognate_settings(p, len(branches) * p.branch_steps, p.branch_rate)
     price = mean([branch.ponder_cost for branch in branches])
-    loss = language_loss(ponder_cost=price, **run.training.loss_settings())
+    loss = language_loss(ponder_cost=price, **loss_settings(run.training))
     mix = joint_mix(branch.mix.model_dump() for branch in branches)
     train_on_planned_batches(run, model, run.split("train"), mix, loss, settings, p.batch_tokens, name="joint")
     return model

@@ -19,14 +19,11 @@ from forge.phases.cognate.params import Params as CognateParams
 from forge.phases.evomerge.checkpointing import Checkpointer
 from forge.phases.evomerge.evolve import EvolutionResult, evolve
 from forge.phases.evomerge.fitness import Fitness, fitness_batch, fitness_batch_loss, fitness_function
-from forge.phases.evomerge.genome import EXTRAPOLATED, Layout, express_genome, uniform_average_genome
+from forge.phases.evomerge.genome import Layout, express_genome, uniform_average_genome
 from forge.phases.evomerge.parallel import evolution_on_one_thread
 from forge.phases.evomerge.params import Params
 from forge.phases.evomerge.state import Individual
 from forge.train import plan_batches
-
-GRAM_BATCHES = 8  # of each parent's own reading, for RegMean
-FINAL_ROWS = 4  # times as many rows judge the finalists
 
 
 @dataclass(frozen=True)
@@ -76,7 +73,8 @@ def evolve_champion(
         saver.load(),
         grams=grams,
     )
-    judge, _ = fitness_function(model, fitness_batch(val, FINAL_ROWS * p.fitness_samples, run.seed), states, p.fitness)
+    final = fitness_batch(val, p.finalist_samples * p.fitness_samples, run.seed)
+    judge, _ = fitness_function(model, final, states, p.fitness)
     result = replace(result, champion=best_of_finalists(run, judge, base, states, grams, result))
     loss = fitness_batch_loss(model, batch)
     barriers = {
@@ -112,7 +110,7 @@ def best_of_finalists(
     layout = Layout.of(base, states, run.params.grouping)
     alike = (
         uniform_average_genome(layout),
-        uniform_average_genome(layout, t=EXTRAPOLATED),
+        uniform_average_genome(layout, t=run.params.extrapolated),
         uniform_average_genome(layout, "regmean"),
     )
     known = [(genome, result.state.records.get(genome.key())) for genome in alike]
@@ -132,7 +130,7 @@ def parents_input_grams(
     with evolution_on_one_thread():
         for name, weights in parents.items():
             mix = cognate.branches[name].mix.model_dump()
-            plan = plan_batches(train, mix, GRAM_BATCHES, cognate.batch_tokens, run.seed)
+            plan = plan_batches(train, mix, run.params.gram_batches, cognate.batch_tokens, run.seed)
             model.load_state_dict(weights)
             grams.append(layer_input_grams(model, train.subset(np.concatenate(plan))))
     return grams

@@ -13,7 +13,6 @@ from typing import TypeVar
 
 from forge.merge.layers import MODULES, Junction
 from forge.phases.evomerge.genome import (
-    EXTRAPOLATED,
     RANGES,
     RECOMBINATIONS,
     SPARSIFIERS,
@@ -35,9 +34,9 @@ _MOVED, _SCALE_SPREAD = 0.5, 0.15
 _TRIES = 50  # draws until a path recombines; where there is one block a module, DFS never does
 
 
-def generation_zero(layout: Layout, rng: Random) -> dict[str, Genome]:
+def generation_zero(layout: Layout, rng: Random, extrapolated: float) -> dict[str, Genome]:
     """The first individuals by name: the eight combinations, every parent, the uniform average, its task vector times
-    1.2 and, where Gram matrices are given, RegMean.
+    ``extrapolated`` and, where Gram matrices are given, RegMean.
 
     The combinations are drawn from the whole search space, as `random_genome` draws: coefficients, donors, data-flow
     paths and scalings differ as widely as the search may move them. So generation 0 shows what merging does when nobody
@@ -50,7 +49,7 @@ def generation_zero(layout: Layout, rng: Random) -> dict[str, Genome]:
     for index in range(layout.parents):
         individuals[f"parent_{index + 1}"] = parent_genome(layout, index)
     individuals["uniform_average"] = uniform_average_genome(layout)
-    individuals["extrapolated_average"] = uniform_average_genome(layout, t=EXTRAPOLATED)
+    individuals["extrapolated_average"] = uniform_average_genome(layout, t=extrapolated)
     if "regmean" in layout.interpolations:
         individuals["regmean"] = uniform_average_genome(layout, "regmean")
     return individuals

@@ -49,6 +49,15 @@ class Base(Checkpointed):
     """How many are replaced then."""
     archive: Annotated[int, Field(ge=1, le=10_000)]
     """Best genomes ever that are kept."""
+    extrapolated: Annotated[float, Field(gt=0.0, le=4.0)]
+    """How far, from the trunk over the branches' average and beyond, one individual of generation 0 goes; 1 is the
+    average."""
+    gram_batches: Positive
+    """Batches of each branch's own reading behind RegMean."""
+    finalist_samples: Positive
+    """Times as many validation rows as a merge is judged by judge the last ones."""
+    cma_sigma: Annotated[float, Field(gt=0.0, le=1.0)]
+    """First step size of CMA-ES in units of a gene's range."""
     patience: Count
     """Generations without gain after which it stops; 0 never stops early."""
     backend: Literal["serial", "process", "ray"]

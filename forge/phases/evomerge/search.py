@@ -30,7 +30,6 @@ from forge.phases.evomerge.params import Params
 from forge.phases.evomerge.state import EvolutionState, Individual, Record
 
 _FRESH_TRIES = 8  # mutations of a child that is already in the population
-_SIGMA = 1 / 6  # first step size in units of a gene's range, as in arXiv 2403.13187
 _LEAST_ASKED = 3  # individuals that CMA-ES needs to learn from a generation
 _SCALARS = ("t", "density", "lam", "blend")
 
@@ -141,7 +140,7 @@ class CmaSearch:
             "verbose": -9,
             "verb_log": 0,
         }
-        strategy: Strategy = cma.CMAEvolutionStrategy(start, _SIGMA, options)
+        strategy: Strategy = cma.CMAEvolutionStrategy(start, self.params.cma_sigma, options)
         return strategy
 
 

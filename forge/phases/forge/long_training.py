@@ -12,7 +12,7 @@ from forge.model import TinyTitanForCausalLM
 from forge.phases.forge.grokking import Point
 from forge.phases.forge.monitor import LoopMonitor, forge_loop_perplexity, grokfast_metrics, weight_norm
 from forge.phases.forge.params import Params
-from forge.train import TrainResult, language_loss, train_on_planned_batches, training_loop_settings
+from forge.train import TrainResult, language_loss, loss_settings, train_on_planned_batches, training_loop_settings
 from forge.train.points import PointFile
 
 PROBE_ROWS = 128
@@ -50,7 +50,7 @@ def train_long(
     """Train ``model`` in place; the loop's result and the probe's measurements."""
     p, training = run.params, run.training
     settings = replace(
-        training_loop_settings(p, training.adam_ratio),
+        training_loop_settings(p, training),
         grokfast_alpha=p.grokfast_alpha,
         grokfast_lambda=p.grokfast_lambda,
     )
@@ -64,7 +64,7 @@ def train_long(
         probe(step, metrics)
         monitor.resume()
 
-    loss, mix = monitor.loss(language_loss(**training.loss_settings())), training.mix.model_dump()
+    loss, mix = monitor.loss(language_loss(**loss_settings(training))), training.mix.model_dump()
     result = train_on_planned_batches(
         run, model, train, mix, loss, settings, p.batch_tokens, curriculum=curriculum, on_step=after_step
     )

@@ -63,6 +63,8 @@ class Base(Checkpointed):
     """Share of the steps, at the end, in which the learning rate falls."""
     answer_tokens: AnswerTokens
     """Longest answer after a thought, in tokens; the longest true one of the suite has 12."""
+    even_share: Fraction
+    """Share of the training problems that all families have alike; the rest goes to those that are solved at times."""
     on_fail: Literal["continue", "stop"]
     """If thoughts do not help: continue hands on the better (by validation problems answered with thoughts) of the
     model that came in and the trained ones, and says so; stop ends the run here."""

@@ -16,7 +16,6 @@ from forge.evals.suite import suite_tasks
 from forge.model.engine import decode_titan_output_ids
 
 Floats = NDArray[np.float64]
-LEAST_SHARE = 0.3  # of the training problems, shared out evenly over the families
 
 
 @dataclass(frozen=True)
@@ -47,18 +46,18 @@ def _problems(tokenizer: PreTrainedTokenizerFast, name: str, n: int, seed: int, 
 
 
 def fresh_training_problems(
-    tokenizer: PreTrainedTokenizerFast, total: int, seed: int, accuracy: Mapping[str, float]
+    tokenizer: PreTrainedTokenizerFast, total: int, seed: int, accuracy: Mapping[str, float], even_share: float
 ) -> list[Problem]:
     """At least ``total`` training problems, most of them from families that are solved about half of the time.
 
     Where a family is always or never solved there is nothing to tell thoughts apart by: shares are in proportion to
-    the variance p (1 - p) of the verdict, by ``accuracy`` p of each family, and to :data:`LEAST_SHARE` for all alike.
+    the variance p (1 - p) of the verdict, by ``accuracy`` p of each family; an ``even_share`` is for all alike.
     """
     spread = {name: p * (1 - p) for name, p in accuracy.items()}
     whole, even = sum(spread.values()), 1 / len(spread)
     out = []
     for name, value in spread.items():
-        share = LEAST_SHARE * even + (1 - LEAST_SHARE) * (value / whole if whole else even)
+        share = even_share * even + (1 - even_share) * (value / whole if whole else even)
         out += _problems(tokenizer, name, max(1, math.ceil(total * share)), seed, "train")
     return out
 

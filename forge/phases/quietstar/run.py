@@ -125,7 +125,7 @@ def train_arms(
 
     arms = {"input": arm()}
     solved = arms["input"].answered.by_family(held_out)
-    fresh = fresh_training_problems(tokenizer, p.steps * p.batch, run.seed + FRESH, solved)
+    fresh = fresh_training_problems(tokenizer, p.steps * p.batch, run.seed + FRESH, solved, p.even_share)
     methods: tuple[Method, ...] = ("star", "reinforce") if p.method == "both" else (p.method,)
     for place, method in enumerate(methods):
         model.load_state_dict(given)

@@ -32,7 +32,7 @@ from forge.thinking.rows import (
     prompt_with_thought,
 )
 from forge.thinking.sampling import Thought, thought_sampling_seed, write_thoughts
-from forge.train import Batch, TrainResult, language_loss, train, training_loop_settings
+from forge.train import Batch, TrainResult, language_loss, loss_settings, train, training_loop_settings
 from forge.train.losses import LossFn, weighted_step_loss
 from forge.train.memory import check_training_memory
 
@@ -57,7 +57,7 @@ def train_on_own_thoughts(
     check_thought_memory(model, problems, p)
     gate = ThoughtGate(model.config.hidden_size, run.seed, p.gate_start, p.reward_keep)
     model.think_gate = gate
-    arms, language = 2 if p.method == "both" else 1, language_loss(**training.loss_settings())
+    arms, language = 2 if p.method == "both" else 1, language_loss(**loss_settings(training))
 
     def log(step: int, **metrics: float) -> None:
         run.log(done + step, **{f"train/{key}": value for key, value in metrics.items()})
@@ -67,7 +67,7 @@ def train_on_own_thoughts(
             model,
             quietstar_batch_source(problems, data, training.mix.model_dump(), p, run.seed),
             own_thought_loss(gate, language, tokenizer, p, method, run.seed, training.early_weight),
-            training_loop_settings(p, training.adam_ratio),
+            training_loop_settings(p, training),
             name=method,
             checkpoint_dir=run.checkpoint_dir / method,
             log=log,

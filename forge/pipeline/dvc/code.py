@@ -18,7 +18,9 @@ from pathlib import Path
 
 from forge.errors import ForgeError
 from forge.files import atomic_write_json, atomic_write_text, read_json
+from forge.interface.paths import CODE
 from forge.interface.phase import Stage
+from forge.phases import PHASES
 from forge.pipeline.layout.phases import STAGES
 
 # Code that can only refuse a run, say where things are, or watch: nothing that a stage publishes depends on it.
@@ -48,6 +50,9 @@ _NOT_TAKEN = {
     "forge.runtime.load": ("forge.agentfile",),  # no stage opens a file that it has not made itself
     "forge.runtime.size": ("forge.agentfile",),
 }
+# What the DVC projects beside the pipeline run; data/code/ holds a file for each of them as well.
+BESIDE = ("ablations.run", "curve.run")
+_DEPLOYED = {phase.name: phase.deployed for phase in PHASES}
 _DISCOVERED = "forge.tools.builtin"  # a package that imports whatever lies in it
 _LIFECYCLE = "forge.pipeline.lifecycle"
 _BLOCKS = ("body", "orelse", "finalbody", "handlers", "cases")  # where statements hold statements
@@ -72,27 +77,36 @@ class ProjectCode:
         self._run: dict[str, list[str]] = {}  # by a dotted name: the modules that importing it runs
 
     def reached_by(self, stage: Stage) -> dict[str, str]:
-        """The modules that a stage reaches, by path, and what each of them does, as a hash.
+        """The modules that a stage reaches, by path, and what each of them does, as a hash; of the declaration of its
+        phase, which files are deployed.
 
         Raises:
             ForgeError: a module is not valid Python, or the stage has none.
         """
-        found, waiting = {}, [f"stages.{stage.name}"]
+        found = self.reached_from(f"stages.{stage.name}", has_model=bool(stage.inputs or stage.publishes))
+        if stage.phase in _DEPLOYED:
+            told = hashlib.sha256("\0".join(_DEPLOYED[stage.phase]).encode()).hexdigest()[:32]
+            found[f"forge/phases/{stage.phase}/phase.py"] = told
+        return found
+
+    def reached_from(self, module: str, *, has_model: bool = True) -> dict[str, str]:
+        """The same of a module; ``has_model``: it runs in a stage that loads or saves one."""
+        found, waiting = {}, [module]
         seen = set(waiting)
         while waiting:
             name = waiting.pop()
             found[_code_file_of_module(name)], imports = self._understand(name)
-            for target in _followed_code_imports(stage, name, imports):
+            for target in _followed_code_imports(name, imports, has_model=has_model):
                 if target not in self._run:
                     self._run[target] = [m for m in self._modules(target) if not is_excluded_from_code_hash(m)]
                 new = [module for module in self._run[target] if module not in seen]
                 seen.update(new)
                 waiting += new
-        return dict(sorted(found.items()))
+        return found
 
     def text_of(self, stage: Stage) -> str:
         """The contents of `data/code/<stage>.json`. Raises ForgeError as `reached_by` does."""
-        return json.dumps(self.reached_by(stage), indent=1) + "\n"
+        return _code_text(self.reached_by(stage))
 
     def changed_module(self, stage: Stage) -> str:
         """The first module that does something else than `data/code/` says; empty where there is none, or where nothing
@@ -138,13 +152,21 @@ def write_code_hashes(root: Path = Path()) -> list[str]:
     if not (root / "stages").is_dir():  # somebody else's pipeline
         return changed
     code = ProjectCode(root)
-    for stage in STAGES:
-        path, text = root / stage.code, code.text_of(stage)
+    texts = {stage.name: code.text_of(stage) for stage in STAGES}
+    for module in BESIDE:
+        if (root / _code_file_of_module(module)).is_file():
+            texts[module.split(".")[0]] = _code_text(code.reached_from(module))
+    for name, text in texts.items():
+        path = root / CODE / f"{name}.json"
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             atomic_write_text(path, text)
-            changed.append(stage.name)
+            changed.append(name)
     code.remember()
     return changed
+
+
+def _code_text(reached: dict[str, str]) -> str:
+    return json.dumps(dict(sorted(reached.items())), indent=1) + "\n"
 
 
 def _read_remembered_code(path: Path) -> dict[str, _Understood]:
@@ -158,10 +180,9 @@ def _read_remembered_code(path: Path) -> dict[str, _Understood]:
         return {}
 
 
-def _followed_code_imports(stage: Stage, name: str, imports: tuple[tuple[str, bool], ...]) -> Iterator[str]:
+def _followed_code_imports(name: str, imports: tuple[tuple[str, bool], ...], *, has_model: bool) -> Iterator[str]:
     """The imports of a module that a stage may take; (dotted name, whether it stands inside a function)."""
     barred = _NOT_TAKEN.get(name, ())
-    has_model = bool(stage.inputs or stage.publishes)
     for target, inside in imports:
         if inside and name.startswith(_LIFECYCLE) and not has_model:
             continue  # the lifecycle loads, measures and saves models for the stages that have any
@@ -232,4 +253,4 @@ def _imports(statements: Iterable[ast.AST], *, inside: bool) -> Iterator[tuple[s
 
 
 def _ours(name: str) -> bool:
-    return name.split(".")[0] in ("forge", "stages", "ablations")
+    return name.split(".")[0] in ("forge", "stages", "ablations", "curve")

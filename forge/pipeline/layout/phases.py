@@ -12,7 +12,7 @@ STAGES: tuple[Stage, ...] = (
         "data",
         "draw problems and dialogues, train the tokenizer",
         "data",
-        ("seed", "data.own_data", "data.own_share", "scales.{scale}.data"),
+        ("seed", "data.own_data", "data.own_share", "data.talk_share", "data.fact_share", "scales.{scale}.data"),
         data=(OWN.as_posix(),),
         curve=None,
     ),

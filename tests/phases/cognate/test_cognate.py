@@ -46,7 +46,7 @@ def params(**changes: Any) -> dict[str, Any]:
             memory_capacity=128, ponder_cost=0.5, multi_step=1, mix=mixture(recall=1.0)
         ),
     }
-    rates = {"muon_lr": 0.02, "adam_lr": 0.01, "weight_decay": 0.01, "clip": 1.0}
+    rates = {"muon_lr": 0.02, "adam_lr": 0.01, "weight_decay": 0.01, "clip": 1.0, "end_rate": 0.05}
     pace = {"warmup_fraction": 0.0, "decay_fraction": 0.5, "checkpoint_every": 50, "batch_tokens": 150}
     sizes = {
         "narrow_steps": 0,
@@ -116,7 +116,7 @@ def test_a_trunk_may_begin_narrow(tmp_path: Path) -> None:
 def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
     run, data, model = StubRun(tmp_path, **params()), random_set(24), tiny_model()
     settings = {"halt_weight": 0.9, "early_weight": 0.4, "further_steps": 1.0, "sampled_outputs": 9}
-    run.training = SimpleNamespace(loss_settings=lambda: settings)
+    run.training = SimpleNamespace(**settings)
     prices: list[dict[str, float]] = []
     read: list[np.ndarray] = []
 

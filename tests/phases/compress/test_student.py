@@ -14,7 +14,6 @@ from forge.agentfile.model import save_agent_file
 from forge.data.views import dataset_without_prompts
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.compress.student import (
-    TABLE_SHARE,
     StudentShape,
     choose_student_shape,
     compression_budget,
@@ -64,7 +63,7 @@ def test_a_larger_budget_never_holds_less() -> None:
     shapes = [chosen(budget) for budget in range(30_000, 600_000, 30_000)]
     sizes = [TinyTitanForCausalLM(shape.config).num_parameters() for shape in shapes]
     assert sizes == sorted(sizes)
-    assert all(count_table_bytes(s.config, params()) <= TABLE_SHARE * s.bytes * 1.05 for s in shapes)
+    assert all(count_table_bytes(s.config, params()) <= params().student_table_share * s.bytes * 1.05 for s in shapes)
 
 
 def test_what_fits_as_it_is_needs_no_student() -> None:

@@ -100,7 +100,7 @@ def test_regmean_is_an_interpolation_where_moments_are_known() -> None:
     ]
     layout = Layout.of(BASE, PARENTS, grams=grams)
     assert (layout.interpolations, LAYOUT.interpolations) == (("linear", "slerp", "regmean"), ("linear", "slerp"))
-    first = generation_zero(layout, Random(0))
+    first = generation_zero(layout, Random(0), 1.2)
     assert first["regmean"].techniques == ("regmean",)
     result = express_genome(first["regmean"], BASE, PARENTS, grams)
     expected = regmean(PARENTS, grams, [1 / 3] * 3)
@@ -136,7 +136,7 @@ def test_a_dead_parent_without_weight_does_no_harm() -> None:
 
 
 def test_the_eight_combinations_are_distinct_finite_and_widely_drawn() -> None:
-    first = generation_zero(LAYOUT, Random(0))
+    first = generation_zero(LAYOUT, Random(0), 1.2)
     assert len(first) == 8 + 3 + 2
     assert {"linear+dare+frankenmerge", "slerp+ties+dfs", "parent_1", "parent_3", "uniform_average"} < set(first)
     extrapolated, average = (
@@ -156,7 +156,7 @@ def test_the_eight_combinations_are_distinct_finite_and_widely_drawn() -> None:
         assert min(values) < low + 0.2 * (high - low)
         assert max(values) > high - 0.2 * (high - low)
     for seed in range(5):  # every one really recombines
-        for name, genome in generation_zero(LAYOUT, Random(seed)).items():
+        for name, genome in generation_zero(LAYOUT, Random(seed), 1.2).items():
             path = [*enumerate(genome.low), *enumerate(genome.high)]
             if "dfs" in name:
                 assert any(junction.block != depth for depth, junction in path)
@@ -165,7 +165,7 @@ def test_the_eight_combinations_are_distinct_finite_and_widely_drawn() -> None:
 
 
 def test_each_technique_changes_the_model() -> None:
-    genome = generation_zero(LAYOUT, Random(0))["linear+dare+frankenmerge"]
+    genome = generation_zero(LAYOUT, Random(0), 1.2)["linear+dare+frankenmerge"]
     model = express_genome(genome, BASE, PARENTS)
     for change in ({"interpolation": "slerp"}, {"sparsifier": "ties"}, {"sparsifier": "none"},
                    {"recombination": "none"}, {"seed": genome.seed + 1}):  # fmt: skip

@@ -171,7 +171,7 @@ def test_ray_changes_no_byte(cma: EvolutionResult) -> None:
 
 def test_a_genome_survives_the_way_through_numbers() -> None:
     rng = Random(1)
-    for genome in (random_genome(LAYOUT, rng), parent_genome(LAYOUT, 1), *generation_zero(LAYOUT, rng).values()):
+    for genome in (random_genome(LAYOUT, rng), parent_genome(LAYOUT, 1), *generation_zero(LAYOUT, rng, 1.2).values()):
         point = encode_genome(genome, LAYOUT)
         assert point.min() >= 0.0
         assert point.max() <= 1.0

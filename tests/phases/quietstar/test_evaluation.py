@@ -65,10 +65,10 @@ def test_problems_are_those_of_the_suite(asked: Asked) -> None:
 def test_most_training_problems_are_of_families_solved_at_times(tokenizer: Any, problems: list[Problem]) -> None:
     solved = Answered([], np.array([1.0, 1.0, 1.0, 1.0, 0.0, 1.0])).by_family(problems)
     assert solved == {FAMILIES[0]: 1.0, FAMILIES[1]: pytest.approx(2 / 3)}
-    drawn = fresh_training_problems(tokenizer, 20, 5, solved)
+    drawn = fresh_training_problems(tokenizer, 20, 5, solved, 0.3)
     assert [sum(p.item.task == name for p in drawn) for name in FAMILIES] == [3, 17]
     assert not {p.item.prompt for p in drawn} & {p.item.prompt for p in problems}
-    assert len(fresh_training_problems(tokenizer, 20, 5, dict.fromkeys(FAMILIES, 1.0))) == 20
+    assert len(fresh_training_problems(tokenizer, 20, 5, dict.fromkeys(FAMILIES, 1.0), 0.3)) == 20
 
 
 def thought_out(known: list[Thought]) -> Any:
