@@ -98,3 +98,14 @@ def test_report_and_agent_of_a_kept_run_belong_together(folder: Path) -> None:
     assert report["scale"] == folder.name
     assert (row["bytes"], list(row["sha256"].values())) == (len(agent), [hashlib.sha256(agent).hexdigest()])
     assert f"{len(agent):,} bytes" in (folder / "report.md").read_text(encoding="utf-8")
+
+
+@pytest.mark.skipif(not (ROOT / RUNS / "spec").is_dir(), reason="no run at spec is kept")
+def test_the_headline_holds() -> None:
+    """25 million parameters in at most 356,515 bytes, 280 times smaller than phase 1's weights in float32."""
+    report = json.loads((ROOT / RUNS / "spec" / "report.json").read_text(encoding="utf-8"))
+    first, last = report["ledger"][0], report["ledger"][-1]
+    assert (first["phase"], last["phase"]) == ("cognate", "compress")
+    assert first["parameters"] == pytest.approx(25.07e6, rel=0.1)
+    assert (ROOT / "agents/spec.forge").stat().st_size == last["bytes"] <= 356_515
+    assert 4 * first["parameters"] >= 280 * last["bytes"]
