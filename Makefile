@@ -55,14 +55,15 @@ $(BIN)/python:
 	@$(PYTHON) -c 'import sys; sys.exit(sys.version_info < (3, 11) and "Python 3.11 or newer is needed; try: make PYTHON=python3.11")'
 	$(PYTHON) -m venv $(VENV)
 
+# Byte code is made of what is imported, when it is: of all packages it would take as long as their installation.
 # The stamps are as old as the last installation: a newer lock installs again, an unchanged one costs nothing.
 $(VENV)/.installed: requirements.lock pyproject.toml | $(BIN)/python
-	$(BIN)/python -m pip install --quiet -r requirements.lock
-	$(BIN)/python -m pip install --quiet --no-deps --no-build-isolation -e .
+	$(BIN)/python -m pip install --quiet --no-compile -r requirements.lock
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps --no-build-isolation -e .
 	@touch $@
 
 $(VENV)/.oracles: requirements-oracles.lock $(VENV)/.installed
-	$(BIN)/python -m pip install --quiet --no-deps -r requirements-oracles.lock
+	$(BIN)/python -m pip install --quiet --no-compile --no-deps -r requirements-oracles.lock
 	@touch $@
 
 clean:

@@ -47,7 +47,7 @@ class Page:
         deadline = time.monotonic() + DEADLINE_SECONDS
         while re.search(r"\b(Queued|Running)\b", self.run("dvc queue status")):
             assert time.monotonic() < deadline, "the queue never came to an end"
-            time.sleep(0.5)
+            time.sleep(4)  # to ask takes as long as a stage, of the same two cores
 
     def processes(self) -> list[psutil.Process]:
         """Processes that this copy has started and that still run."""
