@@ -170,7 +170,7 @@ def refuse_special_files(directory: Path, limit: int = 1 << 26) -> None:
             raise ForgeError(f"{path}: {found.st_size:,} bytes, more than such a file may have ({limit:,})")
 
 
-def text_of_package(package: str, name: str) -> str:
+def package_file_text(package: str, name: str) -> str:
     """A UTF-8 text that an installed package ships, by its path in it. The package is not imported: some take seconds.
 
     Raises:
@@ -356,7 +356,7 @@ def _check_files_against_manifest(root: Path) -> None:
             raise ForgeError(f"{present[name]}: changed since the manifest was written (SHA-256 differs)")
 
 
-def safetensors_entries(path: str | Path) -> dict[str, tuple[tuple[int, ...], int]]:
+def safetensors_file_entries(path: str | Path) -> dict[str, tuple[tuple[int, ...], int]]:
     """Shape and bytes of every tensor in a safetensors file; none is read, torch is not imported.
 
     Raises:
@@ -376,12 +376,12 @@ def safetensors_entries(path: str | Path) -> dict[str, tuple[tuple[int, ...], in
     return {name: (shape, math.prod(shape) * bits[name] // 8) for name, shape in shapes.items()}
 
 
-def count_safetensors_parameters(path: str | Path) -> int:
+def count_safetensors_file_parameters(path: str | Path) -> int:
     """Number of values in a safetensors file; tied weights are stored, and counted, once."""
-    return sum(math.prod(shape) for shape, _ in safetensors_entries(path).values())
+    return sum(math.prod(shape) for shape, _ in safetensors_file_entries(path).values())
 
 
-def save_safetensors(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
+def save_safetensors_file(path: str | Path, tensors: dict[str, Tensor], metadata: dict[str, str] | None = None) -> None:
     """Write named tensors of any shape atomically as a safetensors file; equal arguments give equal bytes.
 
     Tensors are cloned to contiguous CPU memory first: safetensors refuses views and shared storage, and tied

@@ -23,14 +23,14 @@ from forge.files import (
     atomic_write_json,
     atomic_write_text,
     canonical_json,
-    count_safetensors_parameters,
+    count_safetensors_file_parameters,
     directory_files,
     open_regular_file,
     parse_json_values,
     read_json,
     read_jsonl,
-    safetensors_entries,
-    save_safetensors,
+    safetensors_file_entries,
+    save_safetensors_file,
     sha256_file,
     verify_manifest,
     write_manifest,
@@ -195,7 +195,7 @@ def test_a_directory_that_is_removed_meanwhile_is_damaged(published: Path, monke
 
 def test_safetensors_takes_views_and_shared_storage(tmp_path: Path) -> None:
     base = torch.arange(12.0).reshape(3, 4)
-    save_safetensors(tmp_path / "t.safetensors", {"view": base.t(), "row": base[1], "base": base}, {"k": "v"})
+    save_safetensors_file(tmp_path / "t.safetensors", {"view": base.t(), "row": base[1], "base": base}, {"k": "v"})
     with safe_open(tmp_path / "t.safetensors", "pt") as stored:
         assert torch.equal(stored.get_tensor("view"), base.t())
         assert torch.equal(stored.get_tensor("row"), base[1])
@@ -211,7 +211,7 @@ def test_safetensors_bytes_do_not_depend_on_order(tmp_path: Path) -> None:
     written = set()
     for turn in range(5):
         path = tmp_path / f"{turn}.safetensors"
-        save_safetensors(path, dict(reversed(tensors.items())) if turn % 2 else tensors, metadata)
+        save_safetensors_file(path, dict(reversed(tensors.items())) if turn % 2 else tensors, metadata)
         written.add(path.read_bytes())
         with safe_open(path, "pt") as stored:
             assert torch.equal(stored.get_tensor("a"), torch.ones(2))
@@ -221,19 +221,19 @@ def test_safetensors_bytes_do_not_depend_on_order(tmp_path: Path) -> None:
 def test_tensors_are_listed_without_being_read(tmp_path: Path) -> None:
     path = tmp_path / "t.safetensors"
     tensors = {"scalar": torch.zeros(()), "half": torch.zeros(2, 3).half(), "flag": torch.zeros(5, dtype=torch.bool)}
-    save_safetensors(path, {**tensors, "eighth": torch.zeros(7, dtype=torch.float8_e4m3fn)})
-    assert safetensors_entries(path) == {
+    save_safetensors_file(path, {**tensors, "eighth": torch.zeros(7, dtype=torch.float8_e4m3fn)})
+    assert safetensors_file_entries(path) == {
         "scalar": ((), 4),
         "half": ((2, 3), 12),
         "flag": ((5,), 5),
         "eighth": ((7,), 7),
     }
-    assert count_safetensors_parameters(path) == 1 + 6 + 5 + 7
+    assert count_safetensors_file_parameters(path) == 1 + 6 + 5 + 7
     whole = path.read_bytes()
     for blob in (b"", b"\xff" * 16, b"\x02\0\0\0\0\0\0\0[]", whole[:-1]):
         path.write_bytes(blob)
         with pytest.raises(ForgeError, match="not readable as safetensors"):
-            safetensors_entries(path)
+            safetensors_file_entries(path)
     path.unlink()
     with pytest.raises(ForgeError, match="not readable as safetensors"):
-        count_safetensors_parameters(path)
+        count_safetensors_file_parameters(path)

@@ -36,7 +36,7 @@ _KMEANS_SAMPLE = 8192
 _DECODED_AT_ONCE = 1 << 18  # values
 
 
-def vq_scale_from_levels(levels: np.ndarray) -> np.ndarray:
+def agent_file_scale_from_levels(levels: np.ndarray) -> np.ndarray:
     """float32 scales ``2**(level / 8)`` of integer levels, same shape."""
     whole = np.asarray(levels, dtype=np.int32)
     scales: np.ndarray = np.ldexp(_MANTISSA[whole & 7], whole >> 3).astype(np.float32)
@@ -49,14 +49,14 @@ def _nearest_vq_levels(size: Tensor) -> np.ndarray:
     return levels
 
 
-def to_vq_groups(w: Tensor, v: int) -> Tensor:
+def to_agent_file_groups(w: Tensor, v: int) -> Tensor:
     """(rows, columns) -> (rows * ceil(columns / v), v): groups along the input, zero-padded."""
     if w.shape[1] % v:
         w = nn.functional.pad(w, (0, -w.shape[1] % v))
     return w.reshape(-1, v)
 
 
-def assign_vq_codes(
+def assign_agent_file_codes(
     x: Tensor, codebook: Tensor, importance: Tensor | None = None, penalty: Tensor | None = None
 ) -> Tensor:
     """Index of the nearest code vector for every group, int64 (n).
@@ -81,12 +81,12 @@ def assign_vq_codes(
     return out
 
 
-def reconstruct_vq_groups(codebook: Tensor, idx: Tensor) -> Tensor:
+def reconstruct_agent_file_groups(codebook: Tensor, idx: Tensor) -> Tensor:
     """Code vectors (n, v) of indices (n); a code vector's gradient sums over the groups that use it."""
     return nn.functional.embedding(idx, codebook)
 
 
-def vq_codebook_kmeans(x: Tensor, weight: Tensor, k: int, *, iterations: int = 12, seed: int = 0) -> Tensor:
+def agent_file_codebook_kmeans(x: Tensor, weight: Tensor, k: int, *, iterations: int = 12, seed: int = 0) -> Tensor:
     """Codebook (k, v) of groups ``x`` (n, v) with one weight each (n): Lloyd's algorithm on a bounded sample.
 
     The sample and the start are drawn with probability proportional to weight; an empty code vector is moved
@@ -103,7 +103,7 @@ def vq_codebook_kmeans(x: Tensor, weight: Tensor, k: int, *, iterations: int = 1
         codebook = torch.cat([codebook, torch.zeros(k - len(codebook), x.shape[1])])
     share = weight.float()
     for _ in range(iterations):
-        idx = assign_vq_codes(x, codebook)
+        idx = assign_agent_file_codes(x, codebook)
         mass = torch.zeros(k).index_add_(0, idx, share)
         total = torch.zeros_like(codebook).index_add_(0, idx, share[:, None] * x)
         codebook = torch.where(mass[:, None] > 0, total / mass[:, None].clamp(min=1e-30), codebook)
@@ -117,7 +117,7 @@ def vq_codebook_kmeans(x: Tensor, weight: Tensor, k: int, *, iterations: int = 1
 class _RoundSTE(torch.autograd.Function):
     @staticmethod
     def forward(ctx: Any, codebook: Tensor, bits: int) -> Tensor:
-        codes, scale = quantize_vq_codebook(codebook, bits)
+        codes, scale = quantize_agent_file_codebook(codebook, bits)
         return codes * scale
 
     @staticmethod
@@ -137,7 +137,7 @@ class _StraightThrough(torch.autograd.Function):
         return grads[0], grads[0]
 
 
-def quantize_vq_codebook(codebook: Tensor, bits: int) -> tuple[Tensor, Tensor]:
+def quantize_agent_file_codebook(codebook: Tensor, bits: int) -> tuple[Tensor, Tensor]:
     """Absmax codes (int8, (k, v)) and scale (0-d float32) of a whole codebook at 2..8 bits per entry."""
     top = 2 ** (bits - 1) - 1
     scale = (codebook.abs().amax().float() / top).clamp(min=2.0**-14)
@@ -182,7 +182,7 @@ def decode_matrix(matrix: FrozenMatrix, codebook: FrozenCodebook) -> Tensor:
     Some rows at a time, so that no more than the result and a few megabytes are in memory.
     """
     rows, columns = matrix.shape
-    scale = torch.from_numpy(vq_scale_from_levels(matrix.levels)).unsqueeze(1).expand(rows, 1)
+    scale = torch.from_numpy(agent_file_scale_from_levels(matrix.levels)).unsqueeze(1).expand(rows, 1)
     out = torch.empty(rows, columns)
     step = max(1, _DECODED_AT_ONCE // columns)
     for at in range(0, rows, step):
@@ -225,7 +225,7 @@ class VQState(nn.Module):
         self.v, self.codebook_bits = v, codebook_bits
         self.roles = list(dict.fromkeys(entry.role for entry in layouts))
         self.codebooks = nn.ParameterDict()
-        self._scales = [torch.from_numpy(vq_scale_from_levels(entry.levels)).unsqueeze(1) for entry in layouts]
+        self._scales = [torch.from_numpy(agent_file_scale_from_levels(entry.levels)).unsqueeze(1) for entry in layouts]
         self._importance: dict[str, Tensor | None] = {}
 
     @classmethod
@@ -272,7 +272,7 @@ class VQState(nn.Module):
     def _normalized(self, role: str) -> Tensor:
         """Latent groups of a role divided by their scales, (n, v)."""
         return torch.cat(
-            [to_vq_groups(self.latents[i].detach() / self._scales[i], self.v) for i in self._members(role)]
+            [to_agent_file_groups(self.latents[i].detach() / self._scales[i], self.v) for i in self._members(role)]
         )
 
     def _weighting(self, role: str, importance: Mapping[str, Tensor]) -> Tensor | None:
@@ -285,7 +285,7 @@ class VQState(nn.Module):
             given = importance.get(self.layouts[i].name, torch.ones(()))
             # An error in a normalized group is multiplied by the row's scale in the weight itself.
             h = given.detach().float().expand(self.layouts[i].shape) * self._scales[i].square()
-            parts.append(to_vq_groups(h, self.v))
+            parts.append(to_agent_file_groups(h, self.v))
         weighting = torch.cat(parts)
         return weighting / weighting.mean().clamp(min=1e-30)
 
@@ -295,8 +295,8 @@ class VQState(nn.Module):
             x = self._normalized(role)
             weight = torch.ones(len(x)) if h is None else h.mean(1)
             self._importance[role] = h
-            self.codebooks[role] = nn.Parameter(vq_codebook_kmeans(x, weight, k, seed=seed))
-            self.register_buffer(f"index_{role}", assign_vq_codes(x, self._table(role).detach(), h))
+            self.codebooks[role] = nn.Parameter(agent_file_codebook_kmeans(x, weight, k, seed=seed))
+            self.register_buffer(f"index_{role}", assign_agent_file_codes(x, self._table(role).detach(), h))
 
     def index(self, role: str) -> Tensor:
         """Current code vector, int64 (n), of every group of a role, matrix after matrix, row by row."""
@@ -307,7 +307,7 @@ class VQState(nn.Module):
 
     def weights(self) -> dict[str, Tensor]:
         """Quantized float32 weights by name; gradients reach latents (unchanged) and codebooks."""
-        groups = {role: reconstruct_vq_groups(self._table(role), self.index(role)) for role in self.roles}
+        groups = {role: reconstruct_agent_file_groups(self._table(role), self.index(role)) for role in self.roles}
         out = {}
         for entry, latent, scale in zip(self.layouts, self.latents, self._scales, strict=True):
             rows, columns = entry.shape
@@ -336,7 +336,7 @@ class VQState(nn.Module):
             if rate > 0:
                 counts = torch.bincount(old, minlength=len(table)).float() + 0.5
                 penalty = -rate * torch.log2(counts / counts.sum())
-            new = assign_vq_codes(self._normalized(role), table, self._importance[role], penalty)
+            new = assign_agent_file_codes(self._normalized(role), table, self._importance[role], penalty)
             moved, total = moved + int((new != old).sum()), total + len(new)
             old.copy_(new)
         if pull > 0:
@@ -349,7 +349,7 @@ class VQState(nn.Module):
         """Indices, codebooks and scales as integers, for the file (`forge.agentfile.container`)."""
         codebooks = {}
         for role in self.roles:
-            codes, scale = quantize_vq_codebook(self.codebooks[role], self.codebook_bits)
+            codes, scale = quantize_agent_file_codebook(self.codebooks[role], self.codebook_bits)
             codebooks[role] = FrozenCodebook(codes.numpy().copy(), float(scale), self.codebook_bits)
         matrices = {}
         for entry in self.layouts:

@@ -51,7 +51,7 @@ def merge_command(
     for directory in (*model, *([] if base is None else [base])):
         if not directory.is_dir():
             raise ForgeError(f"{directory}: no such model directory")
-    from forge.host.disk import check_disk_room
+    from forge.host.disk import check_host_disk_room
     from forge.merge.directories import Recipe, merge_directories, write_merged
     from forge.merge.methods import is_merge_finite
     from forge.pipeline.handoff.publish import publishing_new_directory
@@ -61,7 +61,9 @@ def merge_command(
     merged = merge_directories(recipe)
     if not is_merge_finite(merged.state):
         raise ForgeError("merge: the merged weights are not finite; nothing was written")
-    check_disk_room(sum(tensor.nbytes for tensor in merged.state.values()), "the merged model", out.absolute().parent)
+    check_host_disk_room(
+        sum(tensor.nbytes for tensor in merged.state.values()), "the merged model", out.absolute().parent
+    )
     with publishing_new_directory(out) as draft:
         metrics = write_merged(recipe, merged, draft)
     if as_json:

@@ -13,7 +13,7 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal
 import typer
 
 from forge.cli.output import JSON, emit_command_json, fail_on_terminal, on_terminal, print_terminal_table, say
-from forge.cli.project import given_path, given_ref, in_project
+from forge.cli.project import command_line_ref, given_path, in_project
 from forge.errors import ForgeError, printable
 
 if TYPE_CHECKING:
@@ -96,7 +96,7 @@ def show_command(
     from forge.pipeline.metrics.recorded import metric_value_text
     from forge.pipeline.registry.models import find_model
 
-    model = find_model(given_ref(ref))
+    model = find_model(command_line_ref(ref))
     if as_json:
         emit_command_json(model)
         return
@@ -228,7 +228,7 @@ def lineage_command(
 
     from forge.pipeline.registry.lineage import lineage
 
-    found = lineage(Path(), given_ref(ref))
+    found = lineage(Path(), command_line_ref(ref))
     if as_json:
         emit_command_json(found)
         return

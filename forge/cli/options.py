@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 
-def no_nan(value: float) -> float:
+def option_without_nan(value: float) -> float:
     """The value of an option; wrong usage for NaN, which the parser's bounds let pass: no comparison with it holds."""
     if math.isnan(value):
         raise typer.BadParameter("nan is not a number")
@@ -20,7 +20,7 @@ ASK_BELOW = Annotated[
     typer.Option(
         min=0.0,
         max=1.0,
-        callback=no_nan,
+        callback=option_without_nan,
         help="Ask instead of making a call whose chance of being right is lower than this.",
     ),
 ]

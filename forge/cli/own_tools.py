@@ -14,7 +14,7 @@ if TYPE_CHECKING:
 OWN_ROWS = 400  # where nothing is said
 
 
-def eval_own_tools(agent: Agent, path: Path, *, n: int, seed: int, as_json: bool) -> None:
+def eval_own_tools_command(agent: Agent, path: Path, *, n: int, seed: int, as_json: bool) -> None:
     """Draw held-out rows of the tools of a file or folder, score the model and the control on them, and print both.
 
     Raises:
@@ -23,14 +23,14 @@ def eval_own_tools(agent: Agent, path: Path, *, n: int, seed: int, as_json: bool
     from forge.data.declared.rows import own_tool_rows
     from forge.evals.answering import MAX_NEW_TOKENS
     from forge.evals.own_tools import score_own_tools, score_word_matcher
-    from forge.runtime.own_tools import read_tools_to_run
-    from forge.tools.declared.reading import list_tools_files, read_own_tools
+    from forge.runtime.own_tools import read_agent_tools_to_run
+    from forge.tools.declared.reading import list_tools_files, read_own_tool_files
 
     trained = bool(agent.declared)
     if trained:
-        files = read_tools_to_run(path, agent.declared, str(agent.path))
+        files = read_agent_tools_to_run(path, agent.declared, str(agent.path))
     else:  # what a model makes of them that never saw them
-        files = read_own_tools(list_tools_files(path))
+        files = read_own_tool_files(list_tools_files(path))
     tools = [tool for file in files for tool in file.tools]
     rows = own_tool_rows(tools, {"train": 0, "val": 0, "test": n}, seed)["test"]
     score = score_own_tools(agent.model, agent.tokenizer, tools, rows, max_new_tokens=MAX_NEW_TOKENS)

@@ -76,7 +76,7 @@ def given_file(path: Path) -> Path:
     return below if below.exists() else path
 
 
-def given_ref(ref: str) -> str:
+def command_line_ref(ref: str) -> str:
     """A word that may be a path: as `given_file`, and any other word as it is."""
     return str(given_file(Path(ref))) if _stands_elsewhere() and ref else ref
 

@@ -14,7 +14,9 @@ if TYPE_CHECKING:
     from forge.runtime.agent import Agent
 
 
-def eval_free_questions(agent: Agent, name: QuestionSet, *, tool_prompt: bool, show: bool, as_json: bool) -> None:
+def eval_free_questions_command(
+    agent: Agent, name: QuestionSet, *, tool_prompt: bool, show: bool, as_json: bool
+) -> None:
     """Ask a set of free questions of an agent and print the shares of verdicts; with `show`, every answer first."""
     from forge.data.dialogues import TOOL_PROMPT
     from forge.evals.free_questions import read_free_questions, score_free_questions

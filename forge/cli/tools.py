@@ -26,9 +26,9 @@ def check_tools_command(files: _FILES, as_json: JSON = False) -> None:
       agent-forge tools check home.yaml office.yaml --json
     """
     from forge.tools.declared.checking import check_tool_files
-    from forge.tools.declared.reading import read_own_tools
+    from forge.tools.declared.reading import read_own_tool_files
 
-    read = read_own_tools(files)
+    read = read_own_tool_files(files)
     found = check_tool_files(read)
     errors = sum(finding.level == "error" for finding in found)
     tools = sum(len(file.tools) for file in read)
@@ -60,11 +60,11 @@ def show_tools_command(
     """
     from forge.data.declared.rows import SHARES, own_tool_rows
     from forge.errors import ForgeError
-    from forge.tools.declared.reading import read_own_tools
+    from forge.tools.declared.reading import read_own_tool_files
 
     if category is not None and category not in SHARES:
         raise ForgeError(f"no kind of rows {category!r}; there are {', '.join(SHARES)}")
-    tools = [tool for file in read_own_tools(files) for tool in file.tools]
+    tools = [tool for file in read_own_tool_files(files) for tool in file.tools]
     shares = SHARES if category is None else {category: 1.0}
     split = "test" if held_out else "train"
     counts = {"train": 0, "val": 0, "test": _FEWEST_ROWS, split: n}

@@ -7,7 +7,7 @@ from typing import Annotated
 
 import typer
 
-from forge.cli.options import no_nan
+from forge.cli.options import option_without_nan
 from forge.cli.output import JSON, emit_command_json, say
 
 OUTPUT = Annotated[Path, typer.Option("--output", "-o", help="The tools file to write.")]
@@ -23,7 +23,8 @@ def tools_import_command(
     out: OUTPUT,
     tool: Annotated[list[str] | None, typer.Option(help="Only this tool; may be given several times.")] = None,
     timeout: Annotated[
-        float, typer.Option(min=0.1, max=600, callback=no_nan, help="Seconds that a server or module may take.")
+        float,
+        typer.Option(min=0.1, max=600, callback=option_without_nan, help="Seconds that a server or module may take."),
     ] = 30.0,
     force: Annotated[bool, typer.Option("--force", help="Replace the file if there is one.")] = False,
     as_json: JSON = False,

@@ -23,14 +23,14 @@ from forge.cli.output import (
     terminal_answers,
     whisper,
 )
-from forge.cli.own_tools import OWN_ROWS, eval_own_tools
+from forge.cli.own_tools import OWN_ROWS, eval_own_tools_command
 from forge.cli.project import model_in_project
-from forge.cli.questions import eval_free_questions
+from forge.cli.questions import eval_free_questions_command
 from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.evals.verdicts import QuestionSet
 from forge.interface.limits import COOLEST, HOTTEST, LARGEST_SEED, MOST_ANSWER_TOKENS
-from forge.runtime.agent import MAX_NEW_TOKENS, Thinking, readable_reply, refuse_text_not_utf8
+from forge.runtime.agent import MAX_NEW_TOKENS, Thinking, readable_reply, refuse_agent_text_not_utf8
 from forge.runtime.chat import MAX_HISTORY
 
 if TYPE_CHECKING:
@@ -107,9 +107,9 @@ SAMPLES = Annotated[
 def _agent_for_command(
     path: str, workspace: Path | None = None, *, tools: Path | None = None, persona: str | None = None
 ) -> Iterator[Agent]:
-    from forge.runtime.load import load_agent, persona_names_of
+    from forge.runtime.load import agent_persona_names, load_agent
 
-    if persona is not None and persona not in PERSONAS and persona not in (known := persona_names_of(path)):
+    if persona is not None and persona not in PERSONAS and persona not in (known := agent_persona_names(path)):
         raise typer.BadParameter(f"unknown persona {persona!r}; known: {', '.join(known)}")
     with load_agent(path, workspace=workspace, tools=tools) as agent:
         yield agent
@@ -144,12 +144,12 @@ def eval_command(
     if own_tools is not None:
         _refuse_options_of_suite(context, "own-tools", ("questions", "show", "tool_prompt", "ask_below", *_SUITE_ONLY))
         with _agent_for_command(model) as agent:
-            eval_own_tools(agent, own_tools, n=OWN_ROWS if n is None else n, seed=seed, as_json=as_json)
+            eval_own_tools_command(agent, own_tools, n=OWN_ROWS if n is None else n, seed=seed, as_json=as_json)
         return
     if questions is not None:
         _refuse_options_of_suite(context, "questions", ("n", "seed", *_SUITE_ONLY))
         with _agent_for_command(model) as agent:
-            eval_free_questions(agent, questions, tool_prompt=tool_prompt, show=show, as_json=as_json)
+            eval_free_questions_command(agent, questions, tool_prompt=tool_prompt, show=show, as_json=as_json)
         return
     if show:
         raise typer.BadParameter("--show goes with --questions")
@@ -252,7 +252,7 @@ def generate_command(
     """
     if not prompt.strip():
         raise ForgeError("the prompt is empty")
-    refuse_text_not_utf8(prompt)
+    refuse_agent_text_not_utf8(prompt)
     with _agent_for_command(model, workspace, tools=tools_file, persona=persona) as agent:
         made = agent.reply(
             [{"role": "user", "content": prompt}],

@@ -23,7 +23,12 @@ from forge.interface.phase import FULL_PRECISION
 from forge.interface.run import Published
 from forge.model import TinyTitanConfig
 from forge.phases.compress.chain import compress_into_file
-from forge.phases.compress.student import StudentShape, choose_student_shape, count_student_bytes, with_vocabulary
+from forge.phases.compress.student import (
+    StudentShape,
+    choose_student_shape,
+    compression_config_with_vocabulary,
+    count_student_bytes,
+)
 from forge.pipeline.layout.phases import find_stage_in_layout
 from forge.pipeline.lifecycle.inputs import Inputs
 from forge.train.flops import training_flops
@@ -103,7 +108,7 @@ def plan_curve_point(run: PointRun, rows: list[Row], budget: int, arm: str) -> P
     student = choose_student_shape(edge, p, budget)
     if arm == "taught":
         return Plan(student, p)
-    teacher = with_vocabulary(edge, p.vocab_size if student is None else student.tokens)
+    teacher = compression_config_with_vocabulary(edge, p.vocab_size if student is None else student.tokens)
     shape = student or StudentShape(p.vocab_size, teacher, count_student_bytes(teacher, p))
     data = dataset_without_prompts(run.edge.tokenizer, rows)
     teaching, learning = (curve_flops_per_row(config, data) for config in (teacher, shape.config))

@@ -26,11 +26,11 @@ from forge.tools.declaration import About, Intent
 from forge.tools.declared.readings import MOST_READINGS
 from forge.tools.declared.requests import SURELY as SURELY_OWN
 from forge.tools.declared.requests import Requests
-from forge.tools.declared.turns import goes_on, is_otherwise
+from forge.tools.declared.turns import goes_on, tool_request_is_otherwise
 from forge.tools.likeness import NAME, NUMBER, PhrasingIndex, is_contraction, likeness_tokens
-from forge.tools.said import MARKS, numbers_as_written
+from forge.tools.said import MARKS, calculator_numbers_as_written
 from forge.tools.words import is_number_said, words_nearly_said, words_of_text, words_said
-from forge.tools.written_out import code_written_out, sum_in_parts
+from forge.tools.written_out import calculator_sum_in_parts, code_written_out_for_tool
 
 # Forms of one tool that are allowed: at most so many, none that is less than this share as like as the likest is, and
 # none that is less like than this (cosine). Of the tools those whose likest form is at least that share as like, all of
@@ -169,7 +169,7 @@ class AskedForms:
         if len(tokens) > LONGEST or not set(tokens) - {NUMBER, NAME}:
             return {}
         cosines = self._index.cosines(tokens)
-        said = tokens.count(NUMBER) if (numbers := numbers_as_written(text)) is None else len(numbers)
+        said = tokens.count(NUMBER) if (numbers := calculator_numbers_as_written(text)) is None else len(numbers)
         fits = self._numbers == said
         fits |= ~np.isin(self._tool_of, self._tool_of[fits & (cosines > 0)]) & (self._numbers > said)
         best = np.zeros(len(self._forms))
@@ -219,7 +219,9 @@ class AskedForms:
             plain = [pattern for pattern in written if pattern not in fractions]
             return fractions if fractions and (self._asks_for_fraction(text) or not plain) else plain
         forms = self.forms(tool, text)
-        numbers, names = (numbers_as_written(text), self._names_said(tool, text, known)) if forms else ([], [])
+        numbers, names = (
+            (calculator_numbers_as_written(text), self._names_said(tool, text, known)) if forms else ([], [])
+        )
         named = self._texts_named(text).texts
         fillings = ([one.replace("'", "''") for slot, _ in form.slots for one in named.get(slot, ())] for form in forms)
         found = [form.pattern(text, numbers, texts or names) for form, texts in zip(forms, fillings, strict=True)]
@@ -234,16 +236,16 @@ class AskedForms:
         Args:
             names: of the workspace, by the name of a tool.
         """
-        if parts := sum_in_parts(text):
+        if parts := calculator_sum_in_parts(text):
             written = "".join(forms[0] for forms in parts)
             return f"calculator {f'solve({written})' if '=' in written else written}"
-        if lines := code_written_out(text):
+        if lines := code_written_out_for_tool(text):
             return "code_executor " + re.sub(r"\\(.)", r"\1", lines[-1])
         for form in sorted(self.likeness(text), key=lambda form: -self.likeness(text)[form]):
             said = [word.strip(MARKS) for word in text.split()]
             left = [word for word in said if any(map(str.isalnum, word)) and word.lower() not in self._known[form.tool]]
             near = [name for name in self._names_said(form.tool, text, names(form.tool)) if name in names(form.tool)]
-            if filled := form.filled(text, numbers_as_written(text), near or left):
+            if filled := form.filled(text, calculator_numbers_as_written(text), near or left):
                 return f"{form.tool} {filled}"
         return ""
 
@@ -282,7 +284,7 @@ class AskedForms:
 def _that_use_all_said(forms: list[ArgumentForm], text: str) -> list[ArgumentForm]:
     """Of some forms those that leave no number unused which a question says, negate none that is not negative, and have
     the sign that it says between two; all of them where none is left."""
-    said, negative = numbers_as_written(text), _NEGATIVE.search(text) is not None
+    said, negative = calculator_numbers_as_written(text), _NEGATIVE.search(text) is not None
     left = [
         form
         for form in forms
@@ -346,7 +348,7 @@ def question_of_turns(forms: AskedForms, asked: str, names: frozenset[str]) -> s
     thing, before = _only_thing(forms, last, names), _only_thing(forms, earlier[-1], names)
     if thing and before and thing[0] == before[0] and len(last.split()) <= _FEW_WORDS and goes_on(last):
         return earlier[-1].replace(before[1], thing[1], 1)
-    about = thing is not None or numbers_as_written(last) != []
+    about = thing is not None or calculator_numbers_as_written(last) != []
     return last if about and forms.most_like(last) >= SURELY else None
 
 
@@ -365,7 +367,7 @@ def asks_for_own_call(forms: AskedForms, requests: Requests, asked: str) -> bool
     nothing is wanted. None where only a model can say, as with questions, "all" and "except"."""
     *earlier, last = asked.splitlines() or [""]
     if earlier and requests.leans(asked):
-        states = is_otherwise(requests.without_texts(last), [], asks=False)
+        states = tool_request_is_otherwise(requests.without_texts(last), [], asks=False)
         due = not states and requests.leans_plainly(asked) and asks_for_own_call(forms, requests, "\n".join(earlier))
         return True if due else None
     like, likest = requests.certainty(last), requests.examples_with_words_of(last)
@@ -377,7 +379,7 @@ def asks_for_own_call(forms: AskedForms, requests: Requests, asked: str) -> bool
     polite = _POLITE.search(last) is not None
     if asks and not polite and not any(_QUESTION.search(say) or say.endswith("?") for say in likest):
         return None
-    if is_otherwise(requests.without_texts(last), likest, asks=asks and not polite):
+    if tool_request_is_otherwise(requests.without_texts(last), likest, asks=asks and not polite):
         return None
     return True if like >= forms.most_like(last) else None
 
@@ -391,5 +393,5 @@ def asks_for_call(forms: AskedForms, text: str) -> bool | None:
         return None if NOT_WANTED.search(text) or _STOP.search(text) else True
     if talk < TALK_LIKE or tools > LESS * talk:
         return None
-    named = _NAMES_SOMETHING.search(text) or _WRITTEN_OUT.search(text) or numbers_as_written(text) != []
+    named = _NAMES_SOMETHING.search(text) or _WRITTEN_OUT.search(text) or calculator_numbers_as_written(text) != []
     return None if named else False

@@ -11,7 +11,7 @@ from forge.data.personas import PERSONAS
 
 # A role token that is written in a text is taken apart, as `render` does.
 CHAT_TEMPLATE = (
-    "{%- macro call_text(message) -%}"
+    "{%- macro tool_call_text(message) -%}"
     "{%- set calls = message.tool_calls -%}"
     "{%- if message.role != 'assistant' or message.content or calls is string or calls | length != 1 -%}"
     "{{- raise_exception('tool_calls: one call of the assistant, without text beside it') -}}"
@@ -32,7 +32,7 @@ CHAT_TEMPLATE = (
     "{%- for message in messages -%}"
     "{%- set role, text = message.role, message.content -%}"
     "{%- if message.tool_calls -%}"
-    "{%- set role, text = 'call', call_text(message) -%}"
+    "{%- set role, text = 'call', tool_call_text(message) -%}"
     "{%- elif text is not string -%}"
     "{{- raise_exception('a message whose content is not text') -}}"
     "{%- endif -%}"

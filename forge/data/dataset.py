@@ -11,7 +11,7 @@ import torch
 
 from forge.data.render import ID
 from forge.errors import ForgeError
-from forge.files import save_safetensors
+from forge.files import save_safetensors_file
 
 OWN = "own"  # rows of the user's own data, which have a share of every mix; a mix weighs the other kinds
 KINDS = ("direct", "tooled", "tool", "persona", "recall", "text", "worked", "own_tool", OWN)
@@ -93,7 +93,7 @@ class EncodedSet:
         }
         if self.own_share:
             arrays["own_share"] = np.array([self.own_share], dtype=np.float64)
-        save_safetensors(path, {name: torch.from_numpy(a) for name, a in arrays.items()}, None)
+        save_safetensors_file(path, {name: torch.from_numpy(a) for name, a in arrays.items()}, None)
 
     @classmethod
     def load(cls, path: Path | str) -> EncodedSet:

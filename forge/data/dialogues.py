@@ -25,7 +25,7 @@ from forge.data.dialogue_templates import ACTIVITIES, ACTIVITY_QUESTIONS, CONCEP
 from forge.data.held_out import holds_held_out_text
 from forge.data.personas import PERSONA_PROMPTS, PERSONAS
 from forge.data.phrasing import draw_pattern, tool_phrasings, type_out_phrasing
-from forge.data.render import TOOL_ERROR, answer_after_tool_result
+from forge.data.render import TOOL_ERROR, render_answer_after_tool_result
 from forge.data.splits import dataset_split_by_hash
 from forge.data.talk import TALK, TALK_ANSWERS
 from forge.tools import TOOL_NAMES, Toolbox
@@ -78,7 +78,7 @@ def _call_turns(user: str, tool: Tool, argument: str, value: str | None) -> list
     """A question, its call, the result and the answer."""
     call = f"{tool.name} {argument}"
     result = value if value is not None else _execute_dialogue_call(call)
-    said = {"user": user, "call": call, "result": result, "assistant": answer_after_tool_result(result)}
+    said = {"user": user, "call": call, "result": result, "assistant": render_answer_after_tool_result(result)}
     return [{"role": role, "content": content} for role, content in said.items()]
 
 

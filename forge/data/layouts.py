@@ -8,7 +8,7 @@ from itertools import groupby
 from typing import Any, NamedTuple, NoReturn
 
 from forge.data.personas import PERSONAS
-from forge.data.texts import chunk_text
+from forge.data.texts import chunk_prose
 from forge.errors import ForgeError
 from forge.files import parse_json
 
@@ -59,7 +59,7 @@ def own_record_rows(record: Any, where: str) -> list[dict[str, Any]]:
         if "instruction" in given:
             turns = _instruction_turns(given, where)
         elif "text" in given:
-            return [{"text": chunk} for chunk in chunk_text(_text(given["text"], "'text'", where))]
+            return [{"text": chunk} for chunk in chunk_prose(_text(given["text"], "'text'", where))]
         else:
             _refuse(where, "needs 'text' or 'messages' (or 'conversations', or 'instruction' with 'output')")
     if system := _text(given.get("system", ""), "'system'", where):  # a column beside the turns

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any, BinaryIO
 
 from forge.data.layouts import OWN_FIELDS, own_record_rows
-from forge.data.texts import chunk_text
+from forge.data.texts import chunk_prose
 from forge.errors import ForgeError
 from forge.files import decode_utf8, open_regular_file, parse_json_values, parse_jsonl
 from forge.interface.paths import PREPARED, WORKSPACE
@@ -164,7 +164,7 @@ def _own_file_rows(path: Path) -> Iterator[dict[str, Any]]:
         if suffix in _PROSE:
             if "\0" in text:  # UTF-16 without its mark is valid UTF-8, letter for letter
                 raise ForgeError(f"{path}: not UTF-8 text (it holds zero bytes)")
-            yield from ({"text": chunk} for chunk in chunk_text(text))
+            yield from ({"text": chunk} for chunk in chunk_prose(text))
             return
         records = parse_json_values(text, path)
     for where, record in records:

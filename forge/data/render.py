@@ -8,7 +8,7 @@ A thought, ``<|assistant|><|think|>T<|/think|>A<|end|>``, is supervised too. It 
 is the answer after it: digits and letters are worked on one by one there, whatever pieces they would make in a text.
 
 An answer that is a call's result, or the plain words for its error, is written as nothing: whoever shows it shows the
-result as it is (`answer_after_tool_result`), and no digit of it can be lost in writing it again.
+result as it is (`render_answer_after_tool_result`), and no digit of it can be lost in writing it again.
 """
 
 from __future__ import annotations
@@ -30,7 +30,7 @@ TOOL_ERROR = "error:"
 ROLES = ("system", "persona", "user", "assistant", "call", "result", "thought")
 
 
-def answer_after_tool_result(result: str) -> str:
+def render_answer_after_tool_result(result: str) -> str:
     """What a person reads after a tool, where the agent adds nothing: its result, or in plain words that it could
     not."""
     if not result.startswith(TOOL_ERROR):
@@ -89,7 +89,7 @@ def render(
     ids: list[int] = []
     mask: list[int] = []
 
-    def tokens_of(text: str) -> list[int]:
+    def tokens_of_tool_request(text: str) -> list[int]:
         return known[text] if known is not None and text in known else tokenize_text(tokenizer, text)
 
     def add(tokens: Sequence[int], supervised: int) -> None:
@@ -107,13 +107,13 @@ def render(
                 raise ForgeError(f"unknown persona '{content}'")
             add([ID[content]], 0)
         elif role in ("system", "user"):
-            add([ID[role], *tokens_of(content)], 0)
+            add([ID[role], *tokens_of_tool_request(content)], 0)
         elif role == "call":
             if not opened:
                 add([ID["assistant"]], 0)
-            add([ID["call"], *tokens_of(content), ID["result"]], 1)
+            add([ID["call"], *tokens_of_tool_request(content), ID["result"]], 1)
         elif role == "result":
-            add([*tokens_of(content), ID["assistant"]], 0)
+            add([*tokens_of_tool_request(content), ID["assistant"]], 0)
         elif role == "thought":
             if not opened:
                 add([ID["assistant"]], 0)
@@ -122,10 +122,10 @@ def render(
             if not opened:
                 add([ID["assistant"]], 0)
             added = "" if content == told else content
-            answer = tokenize_characters(tokenizer, added) if thought else tokens_of(added)
+            answer = tokenize_characters(tokenizer, added) if thought else tokens_of_tool_request(added)
             add([*answer, ID["end"]], 1)
         opened, thought = role in ("result", "thought"), role == "thought"
-        told = answer_after_tool_result(content) if role == "result" else None
+        told = render_answer_after_tool_result(content) if role == "result" else None
     if generation_prompt and not opened:
         add([ID["assistant"]], 0)
     if generation_prompt and thinking:

@@ -11,7 +11,7 @@ from dataclasses import dataclass
 
 from forge.tools.content import CARDS, TABLES
 from forge.tools.declaration import Drawn, Intent
-from forge.tools.drawing import pick_made_up_word, pick_tool_argument_word
+from forge.tools.drawing import pick_made_up_tool_word, pick_tool_argument_word
 
 ABILITIES = "I can calculate, search documents, read files, query the database and run small code."
 TALK_ANSWERS: dict[str, str] = {
@@ -66,7 +66,7 @@ def pick_talk_slots(rng: random.Random) -> Drawn:
 def pick_nonsense(rng: random.Random) -> Drawn:
     """Letters that mean nothing."""
     letters = "".join(rng.choice("asdfghjklqwertzuiop") for _ in range(rng.randint(3, 8)))
-    return {"x": pick_made_up_word(rng), "z": letters}, None
+    return {"x": pick_made_up_tool_word(rng), "z": letters}, None
 
 
 def _talk_intent(name: str, weight: float, *sentences: str) -> Intent:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from typing import Any
 
 from forge.data.splits import dataset_split_by_hash
-from forge.files import text_of_package
+from forge.files import package_file_text
 
 CHUNK_CHARS = 160
 # Scripts without spaces end a sentence by the sign alone, and a closing quote belongs to it.
@@ -23,12 +23,12 @@ _NAMES = (
 def book_chunks() -> list[str]:
     """'In the Year 2889' (public domain, shipped by reasoning_gym) in pieces of about 160 characters at
     sentence ends."""
-    book = text_of_package("reasoning_gym", "data/in_the_year_2889.txt")
+    book = package_file_text("reasoning_gym", "data/in_the_year_2889.txt")
     start, end = book.find("*** START"), book.find("*** END")
-    return chunk_text(book[book.find("\n", start) : end] if 0 <= start < end else book)
+    return chunk_prose(book[book.find("\n", start) : end] if 0 <= start < end else book)
 
 
-def chunk_text(text: str) -> list[str]:
+def chunk_prose(text: str) -> list[str]:
     """Cut a text into pieces of at most about 160 characters, at sentence ends where possible, in linear time."""
     text = _BLANKS.sub(" ", text).strip()
     chunks: list[str] = []

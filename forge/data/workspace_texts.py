@@ -10,7 +10,7 @@ from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 
 from forge.tools.column_sayings import ASKING_WORDS
-from forge.tools.declared.tokens import FUNCTION_WORDS, stem_of, stems_of
+from forge.tools.declared.tokens import FUNCTION_WORDS, stem_of_tool_word, stems_of_tool_words
 from forge.tools.words import words_of_text
 
 ALIKE = 0.84  # twice the letters that a word and a mistyped one share in order, of all their letters
@@ -20,7 +20,7 @@ STAND_IN = "zqzq"  # for what a question names: a word that no phrasing has
 _SHORTEST = 4  # letters of a word that may be mistyped
 _MOST_WORDS = 40  # of a question that are looked at
 # What a text is not about, though it has the word.
-_SAYS_NOTHING = FUNCTION_WORDS | frozenset(stems_of("average fewest least most number sum total"))
+_SAYS_NOTHING = FUNCTION_WORDS | frozenset(stems_of_tool_words("average fewest least most number sum total"))
 
 
 class ColumnTexts:
@@ -31,7 +31,9 @@ class ColumnTexts:
     """
 
     def __init__(self, texts: Sequence[str]) -> None:
-        self._words = {text: [(word, stem_of(word.lower())) for word in words_of_text(text)] for text in texts}
+        self._words = {
+            text: [(word, stem_of_tool_word(word.lower())) for word in words_of_text(text)] for text in texts
+        }
         shared = Counter(word for words in self._words.values() for word in {word.lower() for word, _ in words})
         self._alone = {
             text: [
@@ -48,7 +50,7 @@ class ColumnTexts:
     def named(self, question: str) -> list[tuple[str, list[str]]]:
         """The texts that a question names, and the words of it that do: in full, whatever the case, the ending of a
         plural and a typo; where none is, those of which it has a word that no other text has."""
-        said = [(word, stem_of(word.lower())) for word in words_of_text(question)[:_MOST_WORDS]]
+        said = [(word, stem_of_tool_word(word.lower())) for word in words_of_text(question)[:_MOST_WORDS]]
         full = [(text, found) for text, words in self._words.items() if (found := _said_in_order(words, said))]
         full = [(text, found) for text, found in full if _says_something(found) or " ".join(found) == text]
         if full:
@@ -98,7 +100,7 @@ class ContentIndex:
 
     def __init__(self, contents: Sequence[tuple[str, str]]) -> None:
         self._titles, self._stems = (
-            [frozenset(stems_of(text)) - _SAYS_NOTHING for text in texts]
+            [frozenset(stems_of_tool_words(text)) - _SAYS_NOTHING for text in texts]
             for texts in ([title for title, _ in contents], [" ".join(content) for content in contents])
         )
         counts = Counter(stem for stems in self._stems for stem in stems)
@@ -113,7 +115,9 @@ class ContentIndex:
         half as much again; a question of one word says little, and numbers nothing."""
         if not self._stems:
             return []
-        said = dict.fromkeys(stem for stem in stems_of(question) if stem[0].isalpha() and stem not in _SAYS_NOTHING)
+        said = dict.fromkeys(
+            stem for stem in stems_of_tool_words(question) if stem[0].isalpha() and stem not in _SAYS_NOTHING
+        )
         asked = {self._known(stem) for stem in list(said)[:_MOST_WORDS]}
         weights = {stem: self._weights.get(stem, self._unknown) for stem in sorted(asked)}
         total = max(math.fsum(weights.values()), FEWEST * self._unknown)

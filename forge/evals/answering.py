@@ -128,11 +128,11 @@ def turns_that_matter(messages: Sequence[Message], rules: CallRules | None) -> l
 
 def with_tool_result_shown(made: Generation) -> Generation:
     """An answer that ended without a word of its own after a call shows what the call gave."""
-    from forge.data.render import answer_after_tool_result
+    from forge.data.render import render_answer_after_tool_result
 
     if not made.calls or made.pending or not made.finished or made.text.strip():
         return made
-    return replace(made, text=answer_after_tool_result(made.calls[-1][1]))
+    return replace(made, text=render_answer_after_tool_result(made.calls[-1][1]))
 
 
 def tool_refused_last_call(made: Generation) -> bool:
@@ -156,8 +156,8 @@ def answer_at_second_try(first: Generation, second: Generation) -> Generation:
 def answer_in_plain_words(text: str, result: str | None) -> str:
     """What a person reads: an answer that is never empty, and after a call that failed says that it did, whatever the
     model made of it. `result`: of the last call; None where there was none."""
-    from forge.data.render import TOOL_ERROR, answer_after_tool_result
+    from forge.data.render import TOOL_ERROR, render_answer_after_tool_result
 
     if result is not None and (result.startswith(TOOL_ERROR) or not text.strip()):
-        return answer_after_tool_result(result)
+        return render_answer_after_tool_result(result)
     return text if text.strip() else NO_ANSWER

@@ -12,7 +12,7 @@ from forge.data.declared.own_set import OwnTools
 from forge.errors import ForgeError
 from forge.evals.answering import answer_all
 from forge.evals.own_tools import answer_own_rows, own_call_verdicts, rules_of_all_tools
-from forge.evals.tool_use import dialogue_until_last_question, expected_call_for_eval, reference_tool_result
+from forge.evals.tool_use import eval_dialogue_until_question, expected_call_for_eval, graded_tool_reference
 from forge.model import TinyTitanForCausalLM
 from forge.model.calling import Calibration, log_odds_of_call
 from forge.tools import TOOL_NAMES, Toolbox
@@ -57,7 +57,7 @@ def fit_call_confidence(scores: Sequence[float], correct: Sequence[float]) -> Ca
     return Calibration(round(slope, 4), round(intercept, 4))
 
 
-def calibrate_calls(
+def measure_call_calibration(
     model: TinyTitanForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     own: OwnTools,
@@ -113,7 +113,7 @@ def _judge_built_in_calls(
     tool_rows = [row for row in rows if row["kind"] == "tool"]
     asked = [row for name in TOOL_NAMES for row in [row for row in tool_rows if row["task"] == name][:ROWS]]
     openings = [
-        [message for message in dialogue_until_last_question(row["messages"]) if message["role"] != "system"]
+        [message for message in eval_dialogue_until_question(row["messages"]) if message["role"] != "system"]
         for row in asked
     ]
     made = answer_all(
@@ -128,6 +128,6 @@ def _judge_built_in_calls(
     for row, answer in zip(asked, made, strict=True):
         if answer.calls:
             wanted = expected_call_for_eval(row["messages"])
-            right = wanted is not None and answer.calls[0][1] == reference_tool_result(toolbox, row["messages"], wanted)
+            right = wanted is not None and answer.calls[0][1] == graded_tool_reference(toolbox, row["messages"], wanted)
             scored.append((answer.call_scores[0], float(right)))
     return scored

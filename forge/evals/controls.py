@@ -18,7 +18,7 @@ from forge.tools import Toolbox
 CONTROL_N = 20  # problems of a family
 
 
-def score_control(
+def score_eval_control(
     evaluator: Evaluator, model: TinyTitanForCausalLM, *, told: bool = False, thoughts: bool = False
 ) -> list[float]:
     """Per problem, the first `CONTROL_N` of each family: solved with tools (``told``: explained in the prompt); with

@@ -16,14 +16,14 @@ from forge.data.declared.own_set import OwnTools
 from forge.data.personas import PERSONAS
 from forge.data.views import dialogue_without_prompt
 from forge.evals.answering import answer_all
-from forge.evals.call_confidence import calibrate_calls
+from forge.evals.call_confidence import measure_call_calibration
 from forge.evals.free_questions import FreeQuestionScore, read_free_questions, score_free_questions
 from forge.evals.measure import Measurement, measure_eval_scores
 from forge.evals.own_tool_use import OwnToolUse, measure_own_tool_use
 from forge.evals.own_tools import rules_of_all_tools
 from forge.evals.persona import PersonaScore, score_personas
 from forge.evals.shared import MeasurementTable, measurement_key
-from forge.evals.tool_use import ToolScore, dialogue_until_last_question, score_tool_use
+from forge.evals.tool_use import ToolScore, eval_dialogue_until_question, score_tool_use
 from forge.evals.word_matcher import score_phrasing_search
 from forge.interface.params import EvaluationParams
 from forge.model import TinyTitanForCausalLM
@@ -140,7 +140,7 @@ class Evaluator:
         rows = self.probes.own
         if not rows:
             return OwnDataScore(self.probes.own_trained, [])
-        openings = [dialogue_until_last_question(dialogue_without_prompt(row)) for row in rows]
+        openings = [eval_dialogue_until_question(dialogue_without_prompt(row)) for row in rows]
         with Toolbox(self.workspace) as toolbox:
             made = answer_all(
                 model,
@@ -164,7 +164,7 @@ class Evaluator:
         longest = self.params.answer_tokens
         with Toolbox(self.workspace) as toolbox:
             rows = self.rows("val")
-            return calibrate_calls(model, self.tokenizer, self.own, rows, toolbox, max_new_tokens=longest)
+            return measure_call_calibration(model, self.tokenizer, self.own, rows, toolbox, max_new_tokens=longest)
 
     def questions(self, model: TinyTitanForCausalLM) -> FreeQuestionScore:
         """The report's half of the free questions, asked as the agent is used."""

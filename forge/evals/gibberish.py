@@ -10,7 +10,7 @@ import functools
 import re
 from collections.abc import Collection
 
-from forge.files import text_of_package
+from forge.files import package_file_text
 
 MOST_UNKNOWN = 0.5  # share of a text's words that may be in no word list
 MOST_REPEATS = 3  # times that a word or a group of words may follow itself before it counts as going round
@@ -32,7 +32,7 @@ def words_of_answer(text: str) -> list[str]:
 
 
 @functools.cache
-def known_english_words() -> frozenset[str]:
+def eval_known_english_words() -> frozenset[str]:
     """Words that an agent may use: of talk, of the book, of all templates, of the tools' content, and English ones of
     the lists that reasoning_gym ships."""
     from forge.data.dialogue_templates import ACTIVITIES, CONCEPTS, STYLES
@@ -52,8 +52,8 @@ def known_english_words() -> frozenset[str]:
         *TALK_ANSWERS.values(),
         *(repr((asked.frames, [(i.cores, i.sentences, i.frames) for i in asked.intents])) for asked in subjects),
     ]
-    short = text_of_package("reasoning_gym", "data/words.csv")
-    long = text_of_package("reasoning_gym", "data/words3to10.txt").split()
+    short = package_file_text("reasoning_gym", "data/words.csv")
+    long = package_file_text("reasoning_gym", "data/words3to10.txt").split()
     found = {word for text in (*texts, short) for word in words_of_answer(text)}
     return frozenset(found | {word.lower() for word in long if len(word) >= LONG_WORD})
 
@@ -68,7 +68,7 @@ def _is_known_word(word: str, known: Collection[str]) -> bool:
 def unknown_word_share(text: str, also: Collection[str] = ()) -> float:
     """Share (0..1) of the words of a text that neither a word list nor `also` (lower case) holds. Numbers and single
     letters are left out; a text without anything else has none that are unknown."""
-    lexicon = known_english_words()
+    lexicon = eval_known_english_words()
     # a token of letters and digits is a word that is unknown, a number with its unit ("25g", "3rd") is a number
     words = [word for word in words_of_answer(text) if len(word) > 1 and re.fullmatch(r"\d+[a-z]{0,2}", word) is None]
     unknown = sum(not (word in also or _is_known_word(word, lexicon)) for word in words)

@@ -60,8 +60,8 @@ def measure_eval_scores(
     prompted: bool = True,
     split: str = "test",
 ) -> Measurement:
-    """Score a model on ``n`` problems per family; ``prompted`` adds the run under the tool prompt. Its calls are held to
-    the built-in tools.
+    """Score a model on ``n`` problems per family; ``prompted`` adds the run under the tool prompt. Its calls are held
+    to the built-in tools.
 
     Ways that ban more come after ways that ban less: what was answered there without the banned token stands, so a
     model that makes no call unless it is told of tools is asked for its answers at once only once.

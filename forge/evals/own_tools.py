@@ -11,8 +11,8 @@ from typing import TYPE_CHECKING, Any
 from forge.errors import ForgeError
 from forge.evals.answering import answer_all
 from forge.evals.bootstrap import mean_interval
-from forge.evals.word_matcher import match_calls_by_words, search_own_calls
-from forge.tools.calls import call_text, parse_call
+from forge.evals.word_matcher import match_calls_by_words, match_own_calls_for_eval
+from forge.tools.calls import parse_tool_call, tool_call_text
 from forge.tools.declared.schema import DeclaredTool
 
 if TYPE_CHECKING:
@@ -39,7 +39,7 @@ class OwnToolScore:
     idle: dict[str, float] | None
 
 
-def own_row_opening(row: Mapping[str, Any]) -> list[Message]:
+def eval_row_opening(row: Mapping[str, Any]) -> list[Message]:
     """What the model is given of a row: all up to the last turn of the user.
 
     Raises:
@@ -93,7 +93,7 @@ def answer_own_rows(
     return answer_all(
         model,
         tokenizer,
-        [own_row_opening(row) for row in rows],
+        [eval_row_opening(row) for row in rows],
         execute=lambda call: results.get(call, NO_RESULT),
         max_new_tokens=max_new_tokens,
         rules=rules_of_all_tools(tokenizer, tools),
@@ -122,7 +122,7 @@ def score_word_matcher(tools: Sequence[DeclaredTool], rows: Sequence[Mapping[str
     Raises:
         ForgeError: no rows, or one without a turn of the user.
     """
-    calls = [match_calls_by_words(own_row_opening(row)[-1]["content"], tools) for row in rows]
+    calls = [match_calls_by_words(eval_row_opening(row)[-1]["content"], tools) for row in rows]
     return score_own_calls(rows, calls, {tool.name: tool for tool in tools})
 
 
@@ -133,10 +133,10 @@ def score_own_search(tools: Sequence[DeclaredTool], rows: Sequence[Mapping[str, 
         ForgeError: no rows, or one without a turn of the user.
     """
     asked = [
-        "\n".join(" ".join(turn["content"].split()) for turn in own_row_opening(row) if turn["role"] == "user")
+        "\n".join(" ".join(turn["content"].split()) for turn in eval_row_opening(row) if turn["role"] == "user")
         for row in rows
     ]
-    found = [search_own_calls(text, tools) for text in asked]
+    found = [match_own_calls_for_eval(text, tools) for text in asked]
     calls, questions = [made for made, _ in found], [question for _, question in found]
     return score_own_calls(rows, calls, {tool.name: tool for tool in tools}, questions)
 
@@ -197,8 +197,8 @@ def own_call_verdicts(row: Mapping[str, Any], calls: Sequence[str], tools: Mappi
 
 def _canonical_call(call: str, tools: Mapping[str, DeclaredTool]) -> str:
     try:
-        name, arguments = parse_call(call, tools)
-        return call_text(tools[name], arguments)
+        name, arguments = parse_tool_call(call, tools)
+        return tool_call_text(tools[name], arguments)
     except ForgeError:
         return call  # malformed, so it is none of the expected ones
 

@@ -88,7 +88,7 @@ def eval_example_with_persona(row: Mapping[str, Any]) -> tuple[str, str, str]:
     return str(name), by_role["user"], by_role["assistant"]
 
 
-def answer_log_probs(
+def eval_answer_log_probs(
     model: Any,
     tokenizer: PreTrainedTokenizerFast,
     conversations: Sequence[list[Message]],
@@ -141,7 +141,7 @@ def _eval_likelihood_ratios(
         for _, question, answer in examples
         for condition in names
     ]
-    scores = answer_log_probs(model, tokenizer, conversations)
+    scores = eval_answer_log_probs(model, tokenizer, conversations)
     found: dict[str, list[tuple[float, float]]] = {name: [] for name in names}
     for index, (persona, _, _) in enumerate(examples):
         row = dict(zip(names, scores[index * len(names) : (index + 1) * len(names)], strict=True))

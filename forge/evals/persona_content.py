@@ -24,7 +24,7 @@ class TopicFacts(NamedTuple):
 
 
 @functools.cache
-def persona_topic_facts() -> dict[str, TopicFacts]:
+def graded_persona_facts() -> dict[str, TopicFacts]:
     """What is to be said on each topic; the longest topic comes first, so that "sleep better" is found before
     "sleep"."""
     from forge.data.dialogue_templates import ACTIVITIES, CONCEPTS
@@ -50,7 +50,7 @@ def _words_of_persona_styles() -> frozenset[str]:
 def persona_topic_asked(question: str) -> str | None:
     """The topic that a question is about; None for a greeting or a topic of somebody else's."""
     words = f" {' '.join(words_of_answer(question))} "
-    return next((topic for topic in persona_topic_facts() if f" {topic} " in words), None)
+    return next((topic for topic in graded_persona_facts() if f" {topic} " in words), None)
 
 
 def keeps_persona_facts(question: str, answer: str) -> bool:
@@ -62,7 +62,7 @@ def keeps_persona_facts(question: str, answer: str) -> bool:
     topic = persona_topic_asked(question)
     if topic is None:
         return bool(answer.strip()) and not is_gibberish(answer, words_of_answer(question))
-    said, facts = set(split_search_terms(answer)), persona_topic_facts()
+    said, facts = set(split_search_terms(answer)), graded_persona_facts()
     own = facts[topic]
     kept = len(own.content & said) / len(own.content)
     others = [words.content - _words_of_persona_styles() for words in facts.values()]

@@ -49,15 +49,15 @@ class ToolScore:
 
 def expected_call_for_eval(messages: Sequence[Message]) -> str | None:
     """The first call after the last question of a reference dialogue, or None when that needs no tool."""
-    return next((message["content"] for message in messages_after_last_question(messages, "call")), None)
+    return next((message["content"] for message in graded_messages_after_question(messages, "call")), None)
 
 
-def messages_after_last_question(messages: Sequence[Message], role: str) -> list[Message]:
+def graded_messages_after_question(messages: Sequence[Message], role: str) -> list[Message]:
     """What a role says after the dialogue's last user turn."""
-    return [message for message in messages[len(dialogue_until_last_question(messages)) :] if message["role"] == role]
+    return [message for message in messages[len(eval_dialogue_until_question(messages)) :] if message["role"] == role]
 
 
-def dialogue_until_last_question(messages: Sequence[Message]) -> list[Message]:
+def eval_dialogue_until_question(messages: Sequence[Message]) -> list[Message]:
     """The dialogue up to and including its last user turn; `ForgeError` if it has none."""
     asked = [place for place, message in enumerate(messages) if message["role"] == "user"]
     if not asked:
@@ -71,7 +71,7 @@ def eval_dialogue_opening(messages: Sequence[Message], *, prompted: bool, tool_p
     Zero-shot drops every system text; prompted puts `tool_prompt` first when the dialogue brings no system
     text itself.
     """
-    kept = [m for m in dialogue_until_last_question(messages) if prompted or m["role"] != "system"]
+    kept = [m for m in eval_dialogue_until_question(messages) if prompted or m["role"] != "system"]
     if prompted and all(message["role"] != "system" for message in kept):
         kept.insert(0, {"role": "system", "content": tool_prompt})
     return kept
@@ -91,12 +91,12 @@ def score_tool_call(wanted: str, wanted_result: str, calls: Sequence[tuple[str, 
     return float(right), float(right and runs), float(right and runs and result == wanted_result)
 
 
-def tells_tool_result(text: str, wanted_result: str) -> bool:
+def answer_tells_graded_result(text: str, wanted_result: str) -> bool:
     """Whether an answer, as a person reads it, tells a result: it is the result (or for an error the plain words for
     it), or language that holds it as it is."""
-    from forge.data.render import answer_after_tool_result
+    from forge.data.render import render_answer_after_tool_result
 
-    read, told = " ".join(text.split()), " ".join(answer_after_tool_result(wanted_result).split())
+    read, told = " ".join(text.split()), " ".join(render_answer_after_tool_result(wanted_result).split())
     if read.rstrip(".") == told.rstrip("."):
         return True
     held = re.search(rf"(?<!\w){re.escape(told.rstrip('.'))}(?!\w)", read) is not None
@@ -142,11 +142,11 @@ def score_tool_use(
             correct.append(1.0 - needless[-1])
             final.append(correct[-1])
             continue
-        result = reference_tool_result(toolbox, row["messages"], call)
+        result = graded_tool_reference(toolbox, row["messages"], call)
         verdict = score_tool_call(call, result, answer.calls)
         correct.append(verdict[2])
         said = answer_in_plain_words(answer.text, answer.calls[-1][1] if answer.calls else None)
-        final.append(verdict[2] * tells_tool_result(said, result))
+        final.append(verdict[2] * answer_tells_graded_result(said, result))
         verdicts.setdefault(call.split(" ", 1)[0], []).append((*verdict, final[-1]))
     tools = {name: _summarize_tool_use_eval(rows) for name, rows in sorted(verdicts.items())}
     return ToolScore(
@@ -162,9 +162,9 @@ def score_tool_use(
     )
 
 
-def reference_tool_result(toolbox: Toolbox, messages: Sequence[Message], call: str) -> str:
+def graded_tool_reference(toolbox: Toolbox, messages: Sequence[Message], call: str) -> str:
     """The result that the dialogue records, or for one that records none, what its call gives."""
-    recorded = next((message["content"] for message in messages_after_last_question(messages, "result")), None)
+    recorded = next((message["content"] for message in graded_messages_after_question(messages, "result")), None)
     if recorded is not None:  # with an error, if that is what the dialogue is about
         return recorded
     result = toolbox.execute(call)

@@ -10,8 +10,8 @@ from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from typing import TYPE_CHECKING, Any
 
-from forge.tools.calls import call_text, refuse_call
-from forge.tools.declared.schema import DeclaredTool, Example, Parameter, literal_text
+from forge.tools.calls import refuse_call, tool_call_text
+from forge.tools.declared.schema import DeclaredTool, Example, Parameter, tool_example_text
 from forge.tools.declared.turns import JOINT
 
 if TYPE_CHECKING:
@@ -26,7 +26,7 @@ def score_phrasing_search(dialogues: Sequence[Mapping[str, Any]], toolbox: Toolb
     """Per dialogue with a built-in tool 1.0 where the call of the phrasing that the last turn is likest has the
     expected result (`AskedForms.likest_call`), else 0.0; where no call is expected, 1.0 where nothing is like it."""
     from forge.data.asked_forms import learned_asked_forms
-    from forge.evals.tool_use import messages_after_last_question
+    from forge.evals.tool_use import graded_messages_after_question
 
     def names(tool: str) -> frozenset[str]:
         words = toolbox.words_of_call(tool, "")
@@ -35,13 +35,13 @@ def score_phrasing_search(dialogues: Sequence[Mapping[str, Any]], toolbox: Toolb
     right = []
     for row in dialogues:
         asked = [turn["content"] for turn in row["messages"] if turn["role"] == "user"][-1]
-        wanted = [turn["content"] for turn in messages_after_last_question(row["messages"], "result")]
+        wanted = [turn["content"] for turn in graded_messages_after_question(row["messages"], "result")]
         call = learned_asked_forms().likest_call(asked, names)
         right.append(float((not call) if not wanted else bool(call) and toolbox.execute(call) == wanted[0]))
     return right
 
 
-def search_own_calls(asked: str, tools: Sequence[DeclaredTool], *, due: bool = False) -> tuple[list[str], str]:
+def match_own_calls_for_eval(asked: str, tools: Sequence[DeclaredTool], *, due: bool = False) -> tuple[list[str], str]:
     """The calls that the grammar of a model would make without one, and the question that it would ask: of each request
     the likeliest tool, with the first values that it names (`forge.tools.declared.requests`).
 
@@ -61,7 +61,7 @@ def search_own_calls(asked: str, tools: Sequence[DeclaredTool], *, due: bool = F
         if len(made) == _MOST_CALLS:
             break
         values = {name: _first_value(said) for name, said in schema["properties"].items()}
-        made.append(call_text(tool, values))
+        made.append(tool_call_text(tool, values))
     return made, ""
 
 
@@ -92,7 +92,7 @@ def _best_match(sentence: str, tools: list[DeclaredTool]) -> tuple[float, str]:
         for example in tool.examples:
             score, arguments = _match_example(sentence, tool, example)
             if score > best[0] and refuse_call(tool, arguments) is None:
-                best = (score, call_text(tool, arguments))
+                best = (score, tool_call_text(tool, arguments))
     return best if best[0] >= _ENOUGH else (best[0], "")
 
 
@@ -100,7 +100,7 @@ def _match_example(sentence: str, tool: DeclaredTool, example: Example) -> tuple
     """F1 of the words of an example, its slots filled from the sentence, and of the sentence; and the arguments."""
     left = sentence.lower().rstrip("?.! ")
     arguments: dict[str, Any] = dict(example.arguments)
-    literal = _words_of(literal_text(example.say))
+    literal = _words_of(tool_example_text(example.say))
     free = [name for name in example.slots if (tool.arguments[name].items or tool.arguments[name]).free]
     filled = 0
     for name in (name for name in example.slots if name not in free):

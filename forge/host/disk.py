@@ -14,7 +14,7 @@ _FULL = ("No space left on device", "Disk quota exceeded", "File too large (os e
 _REMEDIES = "free some (agent-forge clean removes what is left of old runs) or take a smaller scale"
 
 
-def check_disk_room(needed: int, who: str, *folders: Path) -> None:
+def check_host_disk_room(needed: int, who: str, *folders: Path) -> None:
     """Refuse work that would fill the disk.
 
     Raises:

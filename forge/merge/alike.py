@@ -128,7 +128,7 @@ def _embedding_for(head: str, model: Tensors, models: Sequence[Tensors]) -> str 
     return names[0] if len(names) == 1 else None
 
 
-def untied_config(config: dict[str, Any]) -> dict[str, Any]:
+def merge_untied_config(config: dict[str, Any]) -> dict[str, Any]:
     """A configuration of a model whose head is its own."""
     nested = config.get("text_config")
     inner = {"text_config": {**nested, TIED: False}} if isinstance(nested, dict) and TIED in nested else {}

@@ -15,7 +15,7 @@ from forge.errors import ForgeError
 from forge.files import atomic_write_json, sha256_file
 from forge.interface.limits import LARGEST_SEED
 from forge.merge.align import align
-from forge.merge.alike import check_models_alike, untied_config
+from forge.merge.alike import check_models_alike, merge_untied_config
 from forge.merge.folder import COPIED, INDEX, ModelFolder
 from forge.merge.methods import StateDict, dare, merge_linear, slerp, ties
 
@@ -153,7 +153,7 @@ def merged_configurations(merged: Merged) -> dict[str, dict[str, Any]]:
     changed: dict[str, dict[str, Any]] = {}
     for name in sorted(name for name in COPIED if name.endswith("config.json")):
         config = merged.folder.table(name)
-        wanted = untied_config(config) if merged.untied and name == "config.json" else dict(config)
+        wanted = merge_untied_config(config) if merged.untied and name == "config.json" else dict(config)
         if name == "config.json" and _code_written_anew(merged.folder):
             from forge.model.beside import AUTO_MAP
 
@@ -234,9 +234,9 @@ def write_merged(recipe: Recipe, merged: Merged, target: Path) -> dict[str, Any]
     if split.is_sharded:
         atomic_write_json(target / INDEX, {"metadata": split.metadata, "weight_map": split.tensor_to_filename})
     if _code_written_anew(merged.folder):
-        from forge.model.beside import write_files_beside_weights
+        from forge.model.beside import write_model_files_beside_weights
 
-        write_files_beside_weights(target)
+        write_model_files_beside_weights(target)
     merged.folder.copy_beside_weights(target)
     for name, config in merged_configurations(merged).items():
         atomic_write_json(target / name, config)

@@ -45,7 +45,7 @@ def layer_input_grams(model: TinyTitanForCausalLM, data: EncodedSet) -> dict[str
 
     def add(name: str, x: Tensor) -> None:
         flat = (x[inside] if x.dim() == 3 else x).double()  # side by side where only some places are looked at
-        blocks = flat.unflatten(-1, (input_blocks(flat.shape[-1]), -1)).transpose(0, 1)
+        blocks = flat.unflatten(-1, (regmean_input_blocks(flat.shape[-1]), -1)).transpose(0, 1)
         moments = blocks.transpose(1, 2) @ blocks
         sums[name] = sums[name].add_(moments) if name in sums else moments
         counts[name] = counts.get(name, 0) + len(flat)
@@ -70,7 +70,7 @@ def layer_input_grams(model: TinyTitanForCausalLM, data: EncodedSet) -> dict[str
     return {name: total / counts[name] for name, total in sums.items()}
 
 
-def input_blocks(inputs: int) -> int:
+def regmean_input_blocks(inputs: int) -> int:
     """The fewest equal blocks of at most `MOST_INPUTS` each; of a prime number beyond that each input by itself."""
     return next(blocks for blocks in range(1, inputs + 1) if inputs % blocks == 0 and inputs // blocks <= MOST_INPUTS)
 

@@ -9,9 +9,9 @@ from transformers import AutoConfig, AutoModelForCausalLM, PreTrainedTokenizerFa
 
 from forge.data.tokenizer import read_tokenizer
 from forge.errors import ForgeError
-from forge.files import atomic_write_text, read_json, refuse_special_files, save_safetensors
+from forge.files import atomic_write_text, read_json, refuse_special_files, save_safetensors_file
 from forge.interface.paths import FULL_WEIGHTS, PACKED_WEIGHTS, weights_of_model_directory
-from forge.model.beside import AUTO_MAP, write_files_beside_weights
+from forge.model.beside import AUTO_MAP, write_model_files_beside_weights
 from forge.model.config import TinyTitanConfig
 from forge.model.fit import check_weights_fit
 from forge.model.titan import TinyTitanForCausalLM, names_of_core_model_weights
@@ -36,9 +36,9 @@ def save_model(model: TinyTitanForCausalLM, directory: Path | str) -> None:
     folder.mkdir(parents=True, exist_ok=True)
     model.config.architectures = ["TinyTitanForCausalLM"]
     model.config.auto_map = dict(AUTO_MAP)
-    write_files_beside_weights(folder)
+    write_model_files_beside_weights(folder)
     atomic_write_text(folder / "config.json", model.config.to_json_string(use_diff=False))
-    save_safetensors(folder / FULL_WEIGHTS, dict(model.state_dict()), {"format": "pt"})
+    save_safetensors_file(folder / FULL_WEIGHTS, dict(model.state_dict()), {"format": "pt"})
 
 
 def load_model(directory: Path | str) -> TinyTitanForCausalLM:

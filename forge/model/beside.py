@@ -51,13 +51,13 @@ def published_code(module: str) -> str:
     return text
 
 
-def write_code_beside_weights(directory: Path) -> None:
+def write_model_code_beside_weights(directory: Path) -> None:
     """Write the code that `AUTO_MAP` names into a directory; equal code gives equal bytes."""
     for module, name in MODULES.items():
         atomic_write_text(directory / f"{name}.py", published_code(module))
 
 
-def write_files_beside_weights(directory: Path) -> None:
+def write_model_files_beside_weights(directory: Path) -> None:
     """Write the code and `generation_config.json` into a directory."""
-    write_code_beside_weights(directory)
+    write_model_code_beside_weights(directory)
     atomic_write_json(directory / "generation_config.json", GENERATION)

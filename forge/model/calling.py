@@ -44,7 +44,7 @@ class Calibration:
         return {CONFIDENCE_KEY: asdict(self)}
 
 
-def read_call_calibration(metadata: Mapping[str, Any], where: str) -> Calibration:
+def model_call_calibration(metadata: Mapping[str, Any], where: str) -> Calibration:
     """The calibration in a model's metadata, the default one where there is none.
 
     Raises:

@@ -37,9 +37,9 @@ from forge.errors import ForgeError
 from forge.tools.builtin import TOOLS
 from forge.tools.declared.requests import NEAR, Forms, Requests
 from forge.tools.declared.schema import DeclaredTool, Parameter
-from forge.tools.declared.tokens import FUNCTION_WORDS, PRONOUNS, stem_of, stems_of
-from forge.tools.declared.turns import goes_on, quoted_spans
-from forge.tools.said import CONSTANTS, digits_said, numbers_as_written
+from forge.tools.declared.tokens import FUNCTION_WORDS, PRONOUNS, stem_of_tool_word, stems_of_tool_words
+from forge.tools.declared.turns import goes_on, quoted_spans_of_request
+from forge.tools.said import CONSTANTS, calculator_numbers_as_written, digits_said_to_calculator
 from forge.tools.words import CallWords, words_said
 
 LONGEST_TEXT = 200  # characters of a text whose schema says nothing of its length
@@ -58,7 +58,9 @@ _PRINTABLE_ASCII = {"pattern": "^[ -~]*$"}
 
 
 # What stands for things that were spoken of.
-_POINTING = PRONOUNS | frozenset(stems_of("they he she his her their its each both same another other else instead"))
+_POINTING = PRONOUNS | frozenset(
+    stems_of_tool_words("they he she his her their its each both same another other else instead")
+)
 _BUILT_IN = frozenset(tool.name for tool in TOOLS)
 WordsOfCall = Callable[[str, str], CallWords | None]
 
@@ -224,7 +226,7 @@ class CallGrammar:
 
     @staticmethod
     def _says_something(word: str) -> bool:
-        return len(word) > 2 and not word.isdecimal() and stem_of(word) not in FUNCTION_WORDS
+        return len(word) > 2 and not word.isdecimal() and stem_of_tool_word(word) not in FUNCTION_WORDS
 
     def _names_things(self, asked: str) -> bool:
         """Whether a question has a word of the workspace's documents and tables that says something."""
@@ -239,9 +241,9 @@ class CallGrammar:
         question = self._question(asked)
         if question is not None:
             return question != last
-        about = self._names_things(last) or numbers_as_written(last) != []
-        another = goes_on(last) and not quoted_spans(last)
-        return another or not (about or _POINTING.isdisjoint(stems_of(last)))
+        about = self._names_things(last) or calculator_numbers_as_written(last) != []
+        another = goes_on(last) and not quoted_spans_of_request(last)
+        return another or not (about or _POINTING.isdisjoint(stems_of_tool_words(last)))
 
     def wants_more(self, asked: str, made: Sequence[str]) -> bool | None:
         """Whether another call comes after those that were made since the user's last turn; None leaves it to the
@@ -381,7 +383,7 @@ def _terminal_of_plain(tool: DeclaredTool, schema: dict[str, Any], narrowing: _N
     text = _terminal_of_text(tool.arguments[tool.plain or ""])
     if narrowing is None or tool.narrows:
         return text
-    digits, words = digits_said(narrowing.said), narrowing.words(tool.name, narrowing.said)
+    digits, words = digits_said_to_calculator(narrowing.said), narrowing.words(tool.name, narrowing.said)
     asked, names = narrowing.question, frozenset[str]() if words is None else words.names
     decides = narrowing.asked.decides(tool.name)
     known = asked is not None and (decides or words is not None)

@@ -86,7 +86,7 @@ class TinyTitanForCausalLM(PlainTitan, PreTrainedModel, GenerationMixin):  # typ
             self.config.auto_map = dict(beside.AUTO_MAP)
         PreTrainedModel.save_pretrained(self, save_directory, *arguments, **keywords)
         if beside is not None and (Path(save_directory) / "config.json").is_file():  # one process of many writes it
-            beside.write_code_beside_weights(Path(save_directory))
+            beside.write_model_code_beside_weights(Path(save_directory))
 
     @classmethod
     def _from_config(cls, *arguments: Any, **keywords: Any) -> Any:

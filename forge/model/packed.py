@@ -21,7 +21,7 @@ from safetensors.torch import load_file
 from torch import Tensor
 
 from forge.errors import ForgeError
-from forge.files import save_safetensors
+from forge.files import save_safetensors_file
 from forge.interface.paths import PACKED_WEIGHTS
 from forge.model.config import TinyTitanConfig
 from forge.model.fit import check_tensors_fit, model_without_weights
@@ -76,7 +76,7 @@ def _unpack_model_weight_nibbles(packed: np.ndarray, n: int) -> np.ndarray:
 def pack_state_dict(
     state_dict: Mapping[str, Tensor], core_names: Collection[str], embed_bits: int, *, frozen: bool = False
 ) -> dict[str, Tensor]:
-    """The deployable tensors of a ternary model (layout: module docstring), for ``save_safetensors``.
+    """The deployable tensors of a ternary model (layout: module docstring), for ``save_safetensors_file``.
 
     ``state_dict``: *latent* float32 weights, quantized here exactly as the fake quantizers do in training;
     with ``frozen=True`` the core already holds its quantized values and keeps them (row quantization of an
@@ -157,10 +157,10 @@ class PackingCounts:
 def pack_model(model: TinyTitanForCausalLM, path: Path) -> None:
     """Write the deployable file of a ternary model."""
     packed = pack_state_dict(dict(model.state_dict()), names_of_core_model_weights(model), model.config.embed_bits)
-    save_safetensors(path, packed, {"format": "five trits a byte"})
+    save_safetensors_file(path, packed, {"format": "five trits a byte"})
 
 
-def packing_counts(model: TinyTitanForCausalLM) -> PackingCounts:
+def model_packing_counts(model: TinyTitanForCausalLM) -> PackingCounts:
     """Counts and time of packing a model, without writing it."""
     weights, names, started = dict(model.state_dict()), names_of_core_model_weights(model), time.perf_counter()
     pack_state_dict(weights, names, model.config.embed_bits)

@@ -43,7 +43,7 @@ Thinking = Literal["auto", "on", "off", "vote"]
 Finish = Literal["stop", "length", "call"]
 
 
-def refuse_text_not_utf8(text: str) -> None:
+def refuse_agent_text_not_utf8(text: str) -> None:
     """Raise ForgeError for text with halves of surrogate pairs, which bytes that are not UTF-8 become in Python."""
     try:
         text.encode("utf-8")
@@ -251,7 +251,7 @@ class Agent:
         if not messages or messages[-1]["role"] not in ("user", "result"):
             raise ForgeError("reply: the conversation must end with the user's turn, or a call's result")
         for message in messages:
-            refuse_text_not_utf8(message["content"])
+            refuse_agent_text_not_utf8(message["content"])
         rules = self._rules_of_reply(tools, must_call, ask_below)
         writer = _ReplyWriter(
             self, [*self._persona_turns(persona), *messages], rules, run, several, stop, listen, ended
@@ -273,9 +273,9 @@ class Agent:
     @cached_property
     def calibration(self) -> Calibration:
         """How sure its calls are. Raises ForgeError where the metadata say it in a form that is none."""
-        from forge.model.calling import read_call_calibration
+        from forge.model.calling import model_call_calibration
 
-        return read_call_calibration(self.metadata, str(self.path))
+        return model_call_calibration(self.metadata, str(self.path))
 
     def call_rules(
         self, *, allowed: Collection[str] | None = None, due: bool = False, ask_below: float = 0.0
@@ -435,6 +435,6 @@ class _ReplyWriter:
         return Reply(said, calls, made.thought, len(made.ids), float(made.steps), finish, asked)
 
     def _read_call(self, text: str, confidence: float, result: str | None) -> Call:
-        from forge.tools.calls import parse_call
+        from forge.tools.calls import parse_tool_call
 
-        return Call(*parse_call(text, self.agent.tools), text, confidence, result)
+        return Call(*parse_tool_call(text, self.agent.tools), text, confidence, result)

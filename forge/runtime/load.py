@@ -11,7 +11,7 @@ from forge.errors import ForgeError
 from forge.files import read_json, refuse_special_files
 from forge.interface.paths import AGENT_FILE, weights_of_model_directory
 from forge.runtime.agent import Agent
-from forge.runtime.own_tools import read_model_declarations, read_tools_to_run
+from forge.runtime.own_tools import read_agent_declarations, read_agent_tools_to_run
 
 MODEL_TYPE = "tinytitan"  # as config.json says
 
@@ -49,12 +49,12 @@ def load_agent(path: Path | str, *, workspace: Path | str | None = None, tools: 
 
         examine_tool_workspace(tools_folder)  # now: a call of the model would meet it in the middle of a talk
     agent = _load_directory(target, tools_folder) if target.is_dir() else _load_file(target, tools_folder)
-    told = read_model_declarations(agent.metadata, str(target))
-    files = () if tools is None else tuple(read_tools_to_run(tools, told.declared_tools, str(target)))
+    told = read_agent_declarations(agent.metadata, str(target))
+    files = () if tools is None else tuple(read_agent_tools_to_run(tools, told.declared_tools, str(target)))
     return replace(agent, declared=told.declared_tools, personas=told.declared_personas, tool_files=files)
 
 
-def persona_names_of(path: Path | str) -> tuple[str, ...]:
+def agent_persona_names(path: Path | str) -> tuple[str, ...]:
     """The personas that a model answers as, told by its metadata alone: built-in ones, then its user's.
 
     Raises ForgeError when nothing is at the path or its metadata are damaged.
@@ -68,7 +68,7 @@ def persona_names_of(path: Path | str) -> tuple[str, ...]:
         from forge.agentfile.header import open_agent_file
 
         notes = open_agent_file(target).metadata
-    return (*PERSONAS, *(persona.name for persona in read_model_declarations(notes, str(target)).declared_personas))
+    return (*PERSONAS, *(persona.name for persona in read_agent_declarations(notes, str(target)).declared_personas))
 
 
 def _read_metadata_file(folder: Path) -> dict[str, Any]:

@@ -21,7 +21,7 @@ from forge.tools.declared.reading import (
     MOST_TOOLS,
     ToolFile,
     list_tools_files,
-    read_own_tools,
+    read_own_tool_files,
 )
 from forge.tools.declared.schema import DeclaredPersona, DeclaredTool, Parameter
 
@@ -38,7 +38,7 @@ class ModelDeclarations(BaseModel):
     declared_personas: tuple[DeclaredPersona, ...] = Field(default=(), max_length=MOST_PERSONAS)
 
 
-def read_model_declarations(metadata: Mapping[str, Any], where: str) -> ModelDeclarations:
+def read_agent_declarations(metadata: Mapping[str, Any], where: str) -> ModelDeclarations:
     """What a model's metadata declare; nothing where they say nothing.
 
     Raises:
@@ -92,7 +92,7 @@ def _refuse_taken_names(read: ModelDeclarations, where: str) -> None:
             taken.add(item.name)
 
 
-def read_tools_to_run(path: str | Path, declared: Sequence[DeclaredTool], model: str) -> list[ToolFile]:
+def read_agent_tools_to_run(path: str | Path, declared: Sequence[DeclaredTool], model: str) -> list[ToolFile]:
     """Tools files that say how calls of a model's own tools are run.
 
     Args:
@@ -101,9 +101,9 @@ def read_tools_to_run(path: str | Path, declared: Sequence[DeclaredTool], model:
         model: its name, for messages.
 
     Raises:
-        ForgeError: as `read_own_tools`; a tool that the model does not know, or knows with other parameters.
+        ForgeError: as `read_own_tool_files`; a tool that the model does not know, or knows with other parameters.
     """
-    files = read_own_tools(list_tools_files(path))
+    files = read_own_tool_files(list_tools_files(path))
     known = {tool.name: tool for tool in declared}
     for file in files:
         for number, tool in enumerate(file.tools):

@@ -8,7 +8,7 @@ from pathlib import Path
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.files import count_safetensors_parameters, safetensors_entries
+from forge.files import count_safetensors_file_parameters, safetensors_file_entries
 from forge.interface.paths import PACKED_WEIGHTS, weights_of_model_directory
 from forge.interface.phase import PACKED
 from forge.runtime.load import find_model
@@ -24,7 +24,7 @@ def _agent_size_group(name: str) -> str:
 def _agent_sizes_by_group(path: Path) -> dict[str, int]:
     """Bytes per part of the model in a safetensors file; header and padding are their own part."""
     parts: dict[str, int] = {}
-    for name, (_, size) in safetensors_entries(path).items():
+    for name, (_, size) in safetensors_file_entries(path).items():
         parts[_agent_size_group(name)] = parts.get(_agent_size_group(name), 0) + size
     parts["header"] = path.stat().st_size - sum(parts.values())
     return parts
@@ -39,7 +39,7 @@ def _size_of_runtime_agent_folder(folder: Path) -> dict[str, Any]:
     parts["config"] = (folder / "config.json").stat().st_size
     names = {name.removesuffix("?") for name in PACKED if "token" in name}
     parts["tokenizer"] = sum((folder / name).stat().st_size for name in names if (folder / name).is_file())
-    parameters = _packed_agent_parameters(folder) if loaded == packed else count_safetensors_parameters(loaded)
+    parameters = _packed_agent_parameters(folder) if loaded == packed else count_safetensors_file_parameters(loaded)
     if not parameters:
         raise ForgeError(f"{loaded}: holds no weights")
     return {"total_bytes": sum(parts.values()), "parameters": parameters, "by_component": parts}

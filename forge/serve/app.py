@@ -20,9 +20,9 @@ from forge.serve.service import AgentService
 from forge.serve.tokens import (
     DetokenizeRequest,
     TokenizeRequest,
-    describe_tokenizer,
-    encode_prompt_ids,
-    refuse_unknown_ids,
+    describe_served_tokenizer,
+    encode_request_prompt,
+    refuse_unknown_request_ids,
 )
 
 
@@ -57,16 +57,16 @@ def create_agent_api(service: AgentService, *, hosts: tuple[str, ...] | None, ke
 
     @app.get("/tokenizer_info")
     async def tokenizer_info() -> dict[str, Any]:
-        return describe_tokenizer(service)
+        return describe_served_tokenizer(service)
 
     @app.post("/tokenize")
     def tokenize(asked: TokenizeRequest) -> dict[str, Any]:
-        ids = encode_prompt_ids(service, asked.prompt)
+        ids = encode_request_prompt(service, asked.prompt)
         return {"tokens": ids, "count": len(ids)}
 
     @app.post("/detokenize")
     def detokenize(asked: DetokenizeRequest) -> dict[str, str]:
-        refuse_unknown_ids(service, asked.tokens, "tokens")
+        refuse_unknown_request_ids(service, asked.tokens, "tokens")
         return {"prompt": str(service.agent.tokenizer.decode(asked.tokens))}
 
     return app

@@ -12,7 +12,7 @@ from starlette.responses import JSONResponse, Response, StreamingResponse
 
 from forge.errors import ForgeError
 from forge.runtime.agent import Call, Reply
-from forge.serve.conversation import ToolChoice, choose_offered_tools, conversation_of_chat
+from forge.serve.conversation import ToolChoice, choose_tools_of_request, conversation_of_chat
 from forge.serve.faults import ApiError
 from forge.serve.requests import ChatRequest
 from forge.serve.service import AgentService, request_head, token_usage
@@ -33,7 +33,7 @@ class ChatAnswer:
         asked.refuse_unsupported_fields("logprobs", "top_logprobs", "function_call", "audio")
         self.service, self.asked = service, asked
         known = service.agent.tools
-        self.choice: ToolChoice = choose_offered_tools(asked, known, run_here=service.run_tools)
+        self.choice: ToolChoice = choose_tools_of_request(asked, known, run_here=service.run_tools)
         try:
             service.agent.refuse_unknown_persona(asked.persona)
         except ForgeError as error:

@@ -14,7 +14,7 @@ from forge.runtime.writing import AnswerText
 from forge.serve.requests import COMPLETION_TOKENS, CompletionRequest
 from forge.serve.service import AgentService, request_head, token_usage
 from forge.serve.streams import LAST_LINE, chained_events, event_line, last_of_events, stream_until_fault
-from forge.serve.tokens import encode_prompt_ids, refuse_unknown_ids
+from forge.serve.tokens import encode_request_prompt, refuse_unknown_request_ids
 from forge.serve.worker import Event, Tell
 
 # After these the text is over: what follows a call's end is the tool's to say.
@@ -47,8 +47,8 @@ class TextCompletion:
         return {**self.head, "choices": choices, "usage": token_usage(read, written)}
 
     def _ids(self, prompt: str | Sequence[int]) -> list[int]:
-        ids = encode_prompt_ids(self.service, prompt) if isinstance(prompt, str) else list(prompt)
-        refuse_unknown_ids(self.service, ids, "prompt")
+        ids = encode_request_prompt(self.service, prompt) if isinstance(prompt, str) else list(prompt)
+        refuse_unknown_request_ids(self.service, ids, "prompt")
         self.service.refuse_long_prompt(len(ids), "prompt")
         return ids or [ID["end"]]  # which is what texts begin with in training
 
@@ -58,10 +58,10 @@ class TextCompletion:
         made, text, finish = self._go_on(prompt, ended) if self.most else ([], "", "length")
         logprobs = None
         if asked.logprobs is not None:
-            from forge.serve.scoring import completion_logprobs, score_text_tokens
+            from forge.serve.scoring import completion_logprobs, serve_text_scores
 
             ids = [*prompt, *made]
-            scores = score_text_tokens(self.service.agent.model, ids, asked.logprobs)
+            scores = serve_text_scores(self.service.agent.model, ids, asked.logprobs)
             logprobs = completion_logprobs(tokenizer, ids, scores, 0 if asked.echo else len(prompt), asked.logprobs)
         before = str(tokenizer.decode(prompt, skip_special_tokens=False)) if asked.echo else ""
         return {"index": index, "text": before + text, "logprobs": logprobs, "finish_reason": finish}, len(made)

@@ -12,7 +12,7 @@ from forge.evals.answering import Message
 from forge.files import parse_json
 from forge.serve.faults import ApiError
 from forge.serve.requests import ChatMessage, ChatRequest, OfferedTool, ToolCall
-from forge.tools.calls import call_text
+from forge.tools.calls import tool_call_text
 from forge.tools.declared.schema import DeclaredTool
 from forge.tools.toolbox import shorten_tool_result
 
@@ -37,7 +37,7 @@ class ToolChoice:
         return {renamed: value}
 
 
-def choose_offered_tools(request: ChatRequest, known: Mapping[str, DeclaredTool], *, run_here: bool) -> ToolChoice:
+def choose_tools_of_request(request: ChatRequest, known: Mapping[str, DeclaredTool], *, run_here: bool) -> ToolChoice:
     """The tools that a request offers and the agent knows; where tools run here, one that names none offers all.
 
     Others are passed over: a client may offer more than one agent was trained to call.
@@ -118,6 +118,6 @@ def _text_of_client_call(call: ToolCall, where: str, known: Mapping[str, Declare
         if known[name].plain and len(arguments) == 1:  # whatever the client calls it
             (value,) = arguments.values()
             arguments = {str(known[name].plain): value}
-        return call_text(known[name], arguments)
+        return tool_call_text(known[name], arguments)
     except ForgeError as error:
         raise ApiError(f"{where}: {error}", param=where) from error

@@ -26,7 +26,7 @@ class TokenScores:
 
 
 @torch.no_grad()
-def score_text_tokens(model: TinyTitanForCausalLM, ids: Sequence[int], top: int) -> TokenScores:
+def serve_text_scores(model: TinyTitanForCausalLM, ids: Sequence[int], top: int) -> TokenScores:
     """Score every token of a text after its first; with halting, as the model generates."""
     chosen: list[float | None] = [None]
     best: list[list[tuple[int, float]] | None] = [None]
@@ -43,7 +43,7 @@ def score_text_tokens(model: TinyTitanForCausalLM, ids: Sequence[int], top: int)
     return TokenScores(chosen, best)
 
 
-def bytes_of_token(tokenizer: PreTrainedTokenizerFast, number: int) -> bytes:
+def served_token_bytes(tokenizer: PreTrainedTokenizerFast, number: int) -> bytes:
     """What a token stands for in a text; a role token for its name."""
     token = str(tokenizer.convert_ids_to_tokens(number))
     if all(character in BYTE_OF for character in token):
@@ -51,9 +51,9 @@ def bytes_of_token(tokenizer: PreTrainedTokenizerFast, number: int) -> bytes:
     return token.encode("utf-8")
 
 
-def name_of_token(tokenizer: PreTrainedTokenizerFast, number: int) -> str:
+def served_token_name(tokenizer: PreTrainedTokenizerFast, number: int) -> str:
     r"""A token as OpenAI's API shows it: its text, or `bytes:\xe2` where it is no whole text."""
-    found = bytes_of_token(tokenizer, number)
+    found = served_token_bytes(tokenizer, number)
     try:
         return found.decode("utf-8")
     except UnicodeDecodeError:
@@ -71,15 +71,17 @@ def completion_logprobs(
     offsets, length = list[int](), 0
     for number in ids[first:]:
         offsets.append(length)
-        length += len(decoder.decode(bytes_of_token(tokenizer, number)))
+        length += len(decoder.decode(served_token_bytes(tokenizer, number)))
     likeliest: list[dict[str, float] | None] = []
     for number, own, found in zip(ids[first:], scores.chosen[first:], scores.best[first:], strict=True):
         if found is None or own is None:
             likeliest.append(None)
             continue
-        likeliest.append({name_of_token(tokenizer, i): value for i, value in [(number, own), *reversed(found[:top])]})
+        likeliest.append(
+            {served_token_name(tokenizer, i): value for i, value in [(number, own), *reversed(found[:top])]}
+        )
     return {
-        "tokens": [name_of_token(tokenizer, number) for number in ids[first:]],
+        "tokens": [served_token_name(tokenizer, number) for number in ids[first:]],
         "token_logprobs": scores.chosen[first:],
         "top_logprobs": likeliest if top else None,
         "text_offset": offsets,

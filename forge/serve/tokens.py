@@ -7,7 +7,7 @@ from typing import Any
 
 from pydantic import BaseModel, Field
 
-from forge.runtime.agent import refuse_text_not_utf8
+from forge.runtime.agent import refuse_agent_text_not_utf8
 from forge.serve.faults import ApiError
 from forge.serve.service import AgentService
 
@@ -26,21 +26,21 @@ class DetokenizeRequest(BaseModel):
     tokens: list[int] = Field(max_length=_MOST_TOKENS)
 
 
-def describe_tokenizer(service: AgentService) -> dict[str, Any]:
+def describe_served_tokenizer(service: AgentService) -> dict[str, Any]:
     """What `GET /tokenizer_info` answers."""
     tokenizer = service.agent.tokenizer
     names = {"bos_token": None, "eos_token": tokenizer.eos_token, "pad_token": tokenizer.pad_token}
     return {**names, "chat_template": tokenizer.chat_template}
 
 
-def encode_prompt_ids(service: AgentService, text: str) -> list[int]:
+def encode_request_prompt(service: AgentService, text: str) -> list[int]:
     """Ids of a raw text. Raises ForgeError for text that is not UTF-8."""
-    refuse_text_not_utf8(text)
+    refuse_agent_text_not_utf8(text)
     ids: list[int] = service.agent.tokenizer.encode(text, add_special_tokens=False)
     return ids
 
 
-def refuse_unknown_ids(service: AgentService, ids: list[int], param: str) -> None:
+def refuse_unknown_request_ids(service: AgentService, ids: list[int], param: str) -> None:
     """Raise ApiError for an id that no token has."""
     size = len(service.agent.tokenizer)
     if any(not 0 <= number < size for number in ids):

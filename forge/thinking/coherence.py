@@ -31,7 +31,7 @@ from forge.data.render import ID, tokenize_characters
 from forge.data.thoughts.replay import replay, tampered
 from forge.model import TinyTitanForCausalLM
 from forge.model.engine import decode_titan_output_ids
-from forge.thinking.likelihood import log_likelihood_of_continuations
+from forge.thinking.likelihood import thought_continuation_likelihood
 from forge.thinking.rows import ROLE_IDS, Ids, prompt_with_open_thought, slice_prompts_for_thinker
 from forge.thinking.sampling import Thought
 
@@ -162,7 +162,7 @@ def mismatched_thoughts(
     pairs = [*others, *changed]
     contexts = [prompt_with_open_thought(prompt) for prompt in asked]
     ended = [[*thought.inside, ID["/think"]] for thought in pairs]
-    likely = log_likelihood_of_continuations(model, contexts, ended)
+    likely = thought_continuation_likelihood(model, contexts, ended)
     fluency = np.exp(likely / [len(row) for row in ended])
     return asked, [replace(thought, fluency=float(value)) for thought, value in zip(pairs, fluency, strict=True)]
 

@@ -14,7 +14,7 @@ from forge.model.log_probs import titan_log_probs_from_states
 from forge.thinking.gate import ThoughtGate
 from forge.thinking.rows import (
     Ids,
-    batch_of_continuations,
+    batch_of_thought_continuations,
     decided_states_for_thought_gate,
     slice_prompts_for_thinker,
 )
@@ -24,14 +24,14 @@ ROWS_AT_ONCE = 256
 
 
 @torch.no_grad()
-def log_likelihood_of_continuations(
+def thought_continuation_likelihood(
     model: TinyTitanForCausalLM, contexts: Sequence[Ids], continuations: Sequence[Ids]
 ) -> NDArray[np.float64]:
     """Log-likelihood (r), nats, of each whole continuation, halting as decoding does. A context is a prompt, with a
     thought or without."""
     out = np.zeros(len(contexts))
     for where in _parts_by_length(contexts, continuations):
-        rows = batch_of_continuations([contexts[i] for i in where], [continuations[i] for i in where])
+        rows = batch_of_thought_continuations([contexts[i] for i in where], [continuations[i] for i in where])
         states = decided_states_for_thought_gate(model, rows.ids, rows.select)
         out[where] = _row_likelihood(model, states, rows)
     return out
@@ -50,8 +50,8 @@ def log_likelihood_with_gate(
     out = np.zeros(len(contexts))
     for where in _parts_by_length(contexts, continuations):
         wanted = [continuations[i] for i in where]
-        rows = batch_of_continuations([contexts[i] for i in where], wanted)
-        plain = batch_of_continuations([prompts[i] for i in where], wanted)
+        rows = batch_of_thought_continuations([contexts[i] for i in where], wanted)
+        plain = batch_of_thought_continuations([prompts[i] for i in where], wanted)
         after, base = (decided_states_for_thought_gate(model, batch.ids, batch.select) for batch in (rows, plain))
         out[where] = _row_likelihood(model, gate(base, after)[0], rows)
     return out

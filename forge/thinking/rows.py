@@ -33,7 +33,7 @@ def prompt_with_thought(prompt: Ids, inside: Ids) -> list[int]:
     return [*prompt_with_open_thought(prompt), *inside, ID["/think"]]
 
 
-def batch_of_continuations(contexts: Sequence[Ids], continuations: Sequence[Ids]) -> Batch:
+def batch_of_thought_continuations(contexts: Sequence[Ids], continuations: Sequence[Ids]) -> Batch:
     """Rows of a context and what goes on from it, which alone is predicted."""
     rows = []
     for context, continuation in zip(contexts, continuations, strict=True):

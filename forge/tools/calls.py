@@ -17,7 +17,7 @@ from forge.tools.declared.schema import DeclaredTool
 _LONGEST_REASON = 200
 
 
-def call_text(tool: DeclaredTool, arguments: Mapping[str, Any]) -> str:
+def tool_call_text(tool: DeclaredTool, arguments: Mapping[str, Any]) -> str:
     """The one text of a call with these arguments; a whole number has no point, whatever its type in Python.
 
     Raises:
@@ -40,8 +40,8 @@ def _shortest_number(value: Any) -> Any:
     return int(value) if isinstance(value, float) and value.is_integer() else value
 
 
-def parse_call(text: str, tools: Mapping[str, DeclaredTool]) -> tuple[str, dict[str, Any]]:
-    """Name and arguments of a call's text, the reverse of `call_text`; whether they fit is for `refuse_call` to say.
+def parse_tool_call(text: str, tools: Mapping[str, DeclaredTool]) -> tuple[str, dict[str, Any]]:
+    """Name and arguments of a call's text, the reverse of `tool_call_text`; whether they fit, `refuse_call` says.
 
     Args:
         tools: by name.

@@ -151,12 +151,12 @@ ASKING_WORDS = frozenset(
 )
 
 
-def words_of_column(name: str) -> list[str]:
+def words_of_tool_column(name: str) -> list[str]:
     """`pricePerHour` and `price_per_hour` are three words, in lower case."""
     return re.findall(r"[a-z]+|[0-9]+", re.sub(r"([a-z])([A-Z])", r"\1 \2", name).lower())
 
 
-def sayings_of_column(name: str) -> list[ColumnSaying]:
+def sayings_of_tool_column(name: str) -> list[ColumnSaying]:
     """Those that a column's name has a word of."""
-    words = set(takewhile(lambda word: word != "per", words_of_column(name)))  # a price per hour is a price
+    words = set(takewhile(lambda word: word != "per", words_of_tool_column(name)))  # a price per hour is a price
     return [saying for saying in SAYINGS if saying.words & (words | {word.removesuffix("s") for word in words})]

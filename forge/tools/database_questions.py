@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from functools import partial
 from itertools import zip_longest
 
-from forge.tools.column_sayings import sayings_of_column, words_of_column
+from forge.tools.column_sayings import sayings_of_tool_column, words_of_tool_column
 from forge.tools.declaration import About, Drawn, Intent
 
 Description = Mapping[str, Mapping[str, tuple[str, list[str]]]]
@@ -106,7 +106,7 @@ def quote_sql_name(name: str) -> str:
 
 def _can_be_asked(name: str) -> bool:
     """Whether a name has words that can be said, and no marks of our patterns."""
-    return bool(words_of_column(name)) and name.isprintable() and not {*"{}[]|"} & {*name}
+    return bool(words_of_tool_column(name)) and name.isprintable() and not {*"{}[]|"} & {*name}
 
 
 def read_tables(description: Description) -> list[Table]:
@@ -118,16 +118,16 @@ def read_tables(description: Description) -> list[Table]:
             if _can_be_asked(name):
                 numeric = bool(_NUMERIC.search(kind)) and not texts
                 plain = tuple(text for text in texts if text.isprintable())
-                own.append(Column(name, " ".join(words_of_column(name)), f"V{number}", plain, numeric))
+                own.append(Column(name, " ".join(words_of_tool_column(name)), f"V{number}", plain, numeric))
                 number += 1
         if own and _can_be_asked(table):
-            words = " ".join(words_of_column(table))
+            words = " ".join(words_of_tool_column(table))
             one = _singular(words)
             found.append(Table(table, _plural(words), one, tuple(own), _key_of(own, one)))
     return found
 
 
-def ask_about_tables(tables: list[Table]) -> About:
+def ask_tool_about_tables(tables: list[Table]) -> About:
     """What people may want of these tables: how many rows each has, and what its columns tell, by turns."""
     asked = [list(_questions_of_table(table)) for table in tables]
     by_turns = [question for turn in zip_longest(*asked) for question in turn if question is not None]
@@ -218,7 +218,7 @@ def _draw_stand_in(rng: random.Random, slots: tuple[str, ...]) -> Drawn:
 
 def _value_of_row(table: Table, key: Column, column: Column) -> Question:
     argument = f"SELECT {column.sql} FROM {table.sql} WHERE {key.sql}='{{{key.slot}}}'"
-    sayings = sayings_of_column(column.name)
+    sayings = sayings_of_tool_column(column.name)
     said = tuple(sentence for saying in sayings for sentence in saying.row)
     if column.numeric and column.words.endswith("s"):
         said += _NUMBER_OF
@@ -278,7 +278,7 @@ def _rows_with_text(table: Table, key: Column, column: Column) -> Iterator[Quest
 
 
 def _figures(table: Table, column: Column) -> Iterator[Question]:
-    sayings = sayings_of_column(column.name)
+    sayings = sayings_of_tool_column(column.name)
     for end, order, general in _ENDS if table.key is not None else ():
         said = tuple(word for saying in sayings for word in getattr(saying, end))
         assert table.key is not None, "a row without a name is nothing to tell"

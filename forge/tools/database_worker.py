@@ -48,7 +48,7 @@ def _authorize(action: int, first: str | None, second: str | None, *_: str | Non
     return sqlite3.SQLITE_DENY
 
 
-def open_read_only(path: Path) -> sqlite3.Connection:
+def open_tool_database_read_only(path: Path) -> sqlite3.Connection:
     """A connection that can only read. Raises `sqlite3.Error` if there is no such file."""
     connection = sqlite3.connect(f"{path.resolve().as_uri()}?mode=ro", uri=True)
     connection.execute("PRAGMA trusted_schema = OFF")
@@ -131,7 +131,7 @@ def main(path: Path, timeout_s: float) -> None:
         sql = sys.stdin.buffer.read(int.from_bytes(head, "big")).decode("utf-8")
         signal.setitimer(signal.ITIMER_REAL, max(timeout_s, 0.001))  # 0 would be no limit
         try:
-            connection = connection or open_read_only(path)
+            connection = connection or open_tool_database_read_only(path)
             text = answer_query(connection, sql)[:MAX_SHOWN] if sql else describe_database(connection)
         except sqlite3.Error as error:
             text = f"error: {error}"

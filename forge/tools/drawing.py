@@ -5,7 +5,7 @@ from __future__ import annotations
 import functools
 import random
 
-from forge.files import text_of_package
+from forge.files import package_file_text
 from forge.tools.content import CARDS, TABLES
 
 # fmt: off
@@ -48,7 +48,7 @@ def pick_tool_argument_number(rng: random.Random, digits: int) -> int:
     return rng.randint(max(2, 10 ** (size - 1)), 10**size - 1)
 
 
-def pick_operand_of_sum(rng: random.Random, digits: int) -> str:
+def pick_calculator_operand(rng: random.Random, digits: int) -> str:
     """A number as the calculator reads it: mostly a short whole one, some are long, have decimals or are negative."""
     text = str(pick_tool_argument_number(rng, digits))
     if rng.random() < _LONG:
@@ -89,7 +89,7 @@ def number_in_words(number: int) -> str:
 @functools.cache
 def _dictionary() -> tuple[str, ...]:
     """English words of 4 to 10 letters, of the list that reasoning_gym ships."""
-    words = text_of_package("reasoning_gym", "data/words3to10.txt").split()
+    words = package_file_text("reasoning_gym", "data/words3to10.txt").split()
     return tuple(word for word in words if word.isascii() and word.islower() and len(word) > 3)
 
 
@@ -106,10 +106,10 @@ def pick_tool_argument_word(rng: random.Random) -> str:
     kind = rng.random()
     if kind < _LISTED:
         return rng.choice(_common_words())
-    return pick_made_up_word(rng) if kind < _LISTED + _SYLLABLES else rng.choice(_dictionary())
+    return pick_made_up_tool_word(rng) if kind < _LISTED + _SYLLABLES else rng.choice(_dictionary())
 
 
-def pick_made_up_word(rng: random.Random) -> str:
+def pick_made_up_tool_word(rng: random.Random) -> str:
     """Two or three random syllables."""
     made = "".join(rng.choice(CONSONANTS) + rng.choice(VOWELS) for _ in range(rng.randint(2, 3)))
     return made + (rng.choice(CONSONANTS) if rng.random() < 0.5 else "")

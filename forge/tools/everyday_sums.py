@@ -100,7 +100,7 @@ def _exchange_rate(rng: random.Random) -> tuple[str, str]:
     return rate, rate
 
 
-def pick_everyday_sum_slots(
+def pick_everyday_calculator_slots(
     rng: random.Random, slots: dict[str, Slot], multiple: tuple[str, str] | None = None
 ) -> Drawn:
     """Slots of a problem and words for its sentence. `multiple`: `(a, b)` makes the first number the second one's
@@ -114,7 +114,7 @@ def pick_everyday_sum_slots(
     return typed | {"things": rng.choice(_THINGS), "people": rng.choice(_PEOPLE)}, None
 
 
-def pick_unit_conversion(rng: random.Random) -> Drawn:
+def pick_calculator_unit_conversion(rng: random.Random) -> Drawn:
     """A measure, its unit and the one that is asked for."""
     to, given, tail, high = rng.choice(_UNITS)
     factor = float(tail[1:])
@@ -138,14 +138,14 @@ def _problem(
     multiple: tuple[str, str] | None = None,
     weight: float = 0.8,
 ) -> Intent:
-    draw = partial(pick_everyday_sum_slots, slots=slots, multiple=multiple)
+    draw = partial(pick_everyday_calculator_slots, slots=slots, multiple=multiple)
     return Intent(name, argument, draw, (), says, weight)
 
 
 _CONVERSION = Intent(
     "units",
     "{A}{C}",
-    pick_unit_conversion,
+    pick_calculator_unit_conversion,
     (),
     (
         "{a} {u} in {v}[|?]",
@@ -359,6 +359,6 @@ _MEASURE_PROBLEMS = (
 # fmt: on
 
 
-def everyday_sum_intents() -> tuple[Intent, ...]:
+def everyday_calculator_intents() -> tuple[Intent, ...]:
     """Intents of the calculator."""
     return (_CONVERSION, *_PERCENT_PROBLEMS, *_MONEY_PROBLEMS, *_SHARING_PROBLEMS, *_MEASURE_PROBLEMS)

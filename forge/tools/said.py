@@ -30,7 +30,7 @@ _MULTIPLES = re.compile(r"(?i)\b(?:hundred|thousand|million|billion|dozen|score|
 MARKS = ".,;:!?\"'()[]«»“”‘’„"
 
 
-def digits_said(text: str) -> frozenset[str] | None:
+def digits_said_to_calculator(text: str) -> frozenset[str] | None:
     """Runs of digits that numbers of a text have, in whatever spelling: as they stand, without separators, without
     needless zeros, and of numbers in words up to ninety-nine. None where a number is said whose digits stand nowhere,
     as in "2k" or "three hundred", and where they are too many."""
@@ -48,7 +48,7 @@ def digits_said(text: str) -> frozenset[str] | None:
     return frozenset(found - {""})
 
 
-def numbers_as_written(text: str) -> list[tuple[str, ...]] | None:
+def calculator_numbers_as_written(text: str) -> list[tuple[str, ...]] | None:
     """Numbers that a text says, in their order, each in the spellings that a calculator may be given: without
     separators, as it stands, with a point; with a minus where one is said before it. None where a number is said whose
     digits stand nowhere."""
@@ -57,14 +57,16 @@ def numbers_as_written(text: str) -> list[tuple[str, ...]] | None:
     found = []
     for match in _NUMBER_SAID.finditer(text.lower()):
         sign, said = match[1], match[2]
-        spelled = [str(NUMBER_WORDS[said.replace("-", " ")])] if said[0].isalpha() else spellings_of_numeral(said)
+        spelled = (
+            [str(NUMBER_WORDS[said.replace("-", " ")])] if said[0].isalpha() else calculator_spellings_of_numeral(said)
+        )
         negative = [f"-{number}" for number in spelled]
         # "10 minus 8" is a difference, "minus 8" and "times minus 8" are no such thing.
         found.append(tuple({None: spelled, "minus": [*spelled, *negative]}.get(sign and sign.strip(), negative)))
     return found
 
 
-def spellings_of_numeral(numeral: str) -> list[str]:
+def calculator_spellings_of_numeral(numeral: str) -> list[str]:
     """A number in digits as a calculator may be given it: without separators, as it stands, with a point, without zeros
     at its end."""
     plain = re.sub(r"[ ']", "", f"0{numeral}" if numeral[0] == "." else numeral)

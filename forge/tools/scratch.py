@@ -20,7 +20,7 @@ class ScratchFolder:
     """A folder of one's own under the system's temporary directory, removed by `close` or when the process ends."""
 
     def __init__(self, kind: str) -> None:
-        remove_abandoned_scratch_folders()
+        remove_abandoned_tool_scratch()
         while True:
             self._folder = tempfile.TemporaryDirectory(prefix=f"{PREFIX}{kind}-", ignore_cleanup_errors=True)
             self.path = Path(self._folder.name)
@@ -60,7 +60,7 @@ def _empty_scratch_folder(descriptor: int) -> None:
     clear_sandbox_folder(descriptor)
 
 
-def abandoned_scratch_folders() -> list[Path]:
+def abandoned_tool_scratch() -> list[Path]:
     """Folders of this user's agents that were killed, in order of name."""
     found = []
     for entry in sorted(os.scandir(tempfile.gettempdir()), key=lambda entry: entry.name):
@@ -80,7 +80,7 @@ def _is_own_folder(entry: os.DirEntry[str]) -> bool:
     return stat.S_ISDIR(facts.st_mode) and facts.st_uid == os.getuid()
 
 
-def remove_scratch_folder(path: Path) -> bool:
+def remove_tool_scratch(path: Path) -> bool:
     """Remove an abandoned folder; False if it is somebody's, or cannot be removed."""
     descriptor = _lock_scratch_folder(path, wait=False)
     if descriptor is None:
@@ -96,7 +96,7 @@ def remove_scratch_folder(path: Path) -> bool:
 
 
 @functools.cache
-def remove_abandoned_scratch_folders() -> None:
+def remove_abandoned_tool_scratch() -> None:
     """Remove what killed agents have left; once in a process."""
-    for path in abandoned_scratch_folders():
-        remove_scratch_folder(path)
+    for path in abandoned_tool_scratch():
+        remove_tool_scratch(path)

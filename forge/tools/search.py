@@ -31,7 +31,7 @@ def split_search_terms(text: str, stop: frozenset[str] = STOP) -> list[str]:
     return [word[:-1] if len(word) > 3 and word.endswith("s") else word for word in found if word not in stop]
 
 
-def read_documents(path: Path) -> list[tuple[str, str]]:
+def read_documents_of_search_tool(path: Path) -> list[tuple[str, str]]:
     """Title and text of each document of a JSONL file; `ForgeError` names the file and line at fault."""
     cards = []
     for where, row in read_jsonl(path):

@@ -12,7 +12,7 @@ from pathlib import Path
 from forge.errors import ForgeError
 from forge.files import atomic_write_bytes, atomic_write_text
 from forge.tools.content import CARDS, FILES, TABLES
-from forge.tools.search import read_documents
+from forge.tools.search import read_documents_of_search_tool
 
 _PARTS = ("documents.jsonl", "files", "company.db")
 # SQLite opens these beside a database by itself.
@@ -59,7 +59,7 @@ def examine_tool_workspace(path: Path) -> None:
     for name in there:
         _check_workspace_part(path, name, folder=name == "files")
     if "documents.jsonl" in there:
-        read_documents(path / "documents.jsonl")
+        read_documents_of_search_tool(path / "documents.jsonl")
     if "company.db" in there:
         for name in _DATABASE_COMPANIONS:
             if (path / name).is_symlink() or (path / name).exists():

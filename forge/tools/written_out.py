@@ -8,7 +8,7 @@ import warnings
 from collections.abc import Iterator, Sequence
 
 from forge.tools.calculator import FUNCTION_NAMES
-from forge.tools.said import numbers_as_written, spellings_of_numeral
+from forge.tools.said import calculator_numbers_as_written, calculator_spellings_of_numeral
 
 LONGEST = 400  # characters of a question that is searched for sums and code
 MOST_STARTS = 24  # words of a question that a line of code may begin with
@@ -25,7 +25,7 @@ _OPERATORS = {"−": "-", "×": "*", "·": "*", "x": "*", "X": "*", "÷": "/", "
 _CALL_OF_CODE = re.compile(r"\w\(.*\)")
 
 
-def sums_written_out(text: str) -> list[str]:
+def sums_written_out_for_calculator(text: str) -> list[str]:
     """Regular expressions of the calculator's arguments that a text writes out: a sum or a function's call as it stands
     and, where a sum can be one, an equation to solve or a fraction to simplify. Empty where it writes out none, or not
     all of its numbers."""
@@ -34,7 +34,7 @@ def sums_written_out(text: str) -> list[str]:
     called = _FUNCTION.findall(text)
     if len(called) == 1 and _says_no_more(text.replace(called[0], " ")):
         return [re.escape(called[0])]
-    parts = sum_in_parts(text)
+    parts = calculator_sum_in_parts(text)
     patterns = [_any_of(forms) for forms in parts]
     written, signs = " ?".join(patterns), [forms[0] for forms in parts]
     if any(sign.isalpha() for sign in signs):
@@ -45,7 +45,7 @@ def sums_written_out(text: str) -> list[str]:
 
 def _says_no_more(rest: str) -> bool:
     """Whether what is said beside a sum leaves it as it is: no further number, no sign, nothing to do with it."""
-    return numbers_as_written(rest) == [] and not _MORE.search(rest)
+    return calculator_numbers_as_written(rest) == [] and not _MORE.search(rest)
 
 
 def _any_of(forms: Sequence[str]) -> str:
@@ -53,7 +53,7 @@ def _any_of(forms: Sequence[str]) -> str:
     return f"({spelled})" if forms[0].isalnum() or len(forms) > 1 else spelled
 
 
-def sum_in_parts(text: str) -> list[tuple[str, ...]]:
+def calculator_sum_in_parts(text: str) -> list[tuple[str, ...]]:
     """Numbers, letters and signs of the sum or equation that a text writes out, as the calculator takes them, numbers
     in every spelling; empty where it writes out none, or not all of its numbers."""
     found = _SUM.search(text) if len(text) <= LONGEST else None
@@ -78,14 +78,14 @@ def _parts_of_sum(text: str) -> Iterator[tuple[str, ...]]:
             yield (letter,)
             before = "letter"
         elif numeral:
-            yield tuple(spellings_of_numeral(numeral))
+            yield tuple(calculator_spellings_of_numeral(numeral))
             before = "number"
         else:
             yield (_OPERATORS.get(sign, sign),)
             before = "sign"
 
 
-def code_written_out(text: str) -> list[str]:
+def code_written_out_for_tool(text: str) -> list[str]:
     """Regular expressions of the line of code that a text writes out: the longest that ends with its last bracket, as
     it stands and, where it prints nothing, printed. Empty where nothing in it is called."""
     if len(text) > LONGEST or not _CALL_OF_CODE.search(text):

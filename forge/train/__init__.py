@@ -2,7 +2,7 @@
 
 from forge.train.batches import Batch, collate, gather_batch, padding_share, plan_batches
 from forge.train.checkpoint import load_checkpoint, save_checkpoint
-from forge.train.fit import one_rate_settings, train_on_planned_batches, training_loop_settings
+from forge.train.fit import train_on_planned_batches, training_loop_settings, training_settings_of_one_rate
 from forge.train.loop import Trainer, TrainResult, TrainSettings, train
 from forge.train.losses import (
     distillation_loss,
@@ -27,7 +27,6 @@ __all__ = [
     "load_checkpoint",
     "loss_flags_without_call",
     "loss_settings",
-    "one_rate_settings",
     "orthogonalize_muon_update",
     "padding_share",
     "plan_batches",
@@ -37,4 +36,5 @@ __all__ = [
     "train",
     "train_on_planned_batches",
     "training_loop_settings",
+    "training_settings_of_one_rate",
 ]

@@ -12,7 +12,7 @@ import torch
 from safetensors import SafetensorError, safe_open
 
 from forge.errors import ForgeError
-from forge.files import save_safetensors, verify_manifest, write_manifest
+from forge.files import save_safetensors_file, verify_manifest, write_manifest
 
 LOG = logging.getLogger(__name__)
 KEEP = 2  # steps
@@ -30,7 +30,7 @@ def save_checkpoint(
     folder = directory / (f"step-{step:08d}" + (f"-{version}" if version else ""))
     folder.mkdir(parents=True, exist_ok=True)
     try:
-        save_safetensors(folder / "state.safetensors", tensors, {"scalars": json.dumps(scalars)})
+        save_safetensors_file(folder / "state.safetensors", tensors, {"scalars": json.dumps(scalars)})
         write_manifest(folder)
     except BaseException:
         shutil.rmtree(folder)

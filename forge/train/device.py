@@ -44,7 +44,7 @@ def training_device(local_rank: int = 0) -> torch.device:
 
 
 @contextmanager
-def model_on_device(model: nn.Module, device: torch.device) -> Iterator[None]:
+def training_model_on_device(model: nn.Module, device: torch.device) -> Iterator[None]:
     """The model on ``device`` for as long as the block runs; afterwards it is where it was."""
     home = next(model.parameters()).device
     model.to(device)

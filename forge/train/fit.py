@@ -43,12 +43,12 @@ def training_loop_settings(
 ) -> TrainSettings:
     """The loop's settings by a phase's parameters and those that phases 3 to 8 share; another ``adam_ratio``, the
     learning rate of embeddings and vectors against that of the matrices, than these have."""
-    return one_rate_settings(
+    return training_settings_of_one_rate(
         training, params.steps, params.lr, params.decay_fraction, params.checkpoint_every, adam_ratio
     )
 
 
-def one_rate_settings(
+def training_settings_of_one_rate(
     training: TrainingParams,
     steps: int,
     lr: float,

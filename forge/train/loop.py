@@ -15,7 +15,7 @@ from forge.errors import Interrupted
 from forge.model.titan import TinyTitanForCausalLM
 from forge.train.batches import Batch
 from forge.train.checkpoint import load_checkpoint, save_checkpoint
-from forge.train.device import AmpState, MixedPrecision, keep_freed_memory_for_training, model_on_device
+from forge.train.device import AmpState, MixedPrecision, keep_freed_memory_for_training, training_model_on_device
 from forge.train.distributed import Ranks, join_training_processes
 from forge.train.faults import (
     Diverged,
@@ -214,7 +214,7 @@ def train(
     keep_freed_memory_for_training()
     device = next(model.parameters()).device if device is None else device
     ranks = join_training_processes()
-    with model_on_device(model, device):
+    with training_model_on_device(model, device):
         trainer = Trainer(model.train(), loss_fn, settings, MixedPrecision.on(device), ranks)
         result = _Loop(trainer, source, name, checkpoint_dir, log if ranks.writes else None, stop, on_step).run()
         model.eval()

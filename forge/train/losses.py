@@ -17,7 +17,7 @@ from forge.data.render import ID
 from forge.interface.params import TrainingParams
 from forge.model.titan import TinyTitanForCausalLM
 from forge.train.batches import Batch
-from forge.train.sampled import sample_outputs
+from forge.train.sampled import sample_training_outputs
 
 LossFn = Callable[[TinyTitanForCausalLM, Batch], tuple[Tensor, dict[str, float]]]
 
@@ -54,7 +54,8 @@ def language_loss(
     prediction is already right, or no later step's is; ``ponder_cost`` adds to the loss of not halting.
     ``early_weight``: of a step that is not the last, whose own weight is 1. ``further_steps``: share of the batches
     that take more than one step; which ones, their examples decide. ``sampled_outputs``: how many tokens stand for
-    those that no target of the batch is (:func:`forge.train.sampled.sample_outputs`); 0 looks at the whole vocabulary.
+    those that no target of the batch is (:func:`forge.train.sampled.sample_training_outputs`); 0 looks at the whole
+    vocabulary.
     """
 
     def loss(model: TinyTitanForCausalLM, batch: Batch) -> tuple[Tensor, dict[str, float]]:
@@ -90,7 +91,7 @@ def _view_of_training_batch(model: TinyTitanForCausalLM, batch: Batch, further_s
     targets, seed = batch.targets[batch.valid], crc32(batch.index.tobytes())
     steps = model.steps if seed < further_steps * 2**32 else 1
     if sampled:
-        return _View(steps, *sample_outputs(targets, model.config.vocab_size, sampled, seed))
+        return _View(steps, *sample_training_outputs(targets, model.config.vocab_size, sampled, seed))
     return _View(steps, None, None, targets)
 
 

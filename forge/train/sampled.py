@@ -22,7 +22,7 @@ class SampledOutputs(NamedTuple):
     targets: Tensor
 
 
-def sample_outputs(targets: Tensor, vocab_size: int, count: int, seed: int) -> SampledOutputs:
+def sample_training_outputs(targets: Tensor, vocab_size: int, count: int, seed: int) -> SampledOutputs:
     """Every token among ``targets`` (n), and ``count`` others drawn uniformly without replacement; all of the
     vocabulary where that is not more.
 

@@ -9,7 +9,7 @@ from sklearn.cluster import KMeans
 from torch.func import functional_call
 
 from forge.agentfile import vq
-from forge.agentfile.vq import VQState, assign_vq_codes, decode_vq, vq_codebook_kmeans
+from forge.agentfile.vq import VQState, agent_file_codebook_kmeans, assign_agent_file_codes, decode_vq
 from forge.errors import ForgeError
 from tests.support.entropy import entropy_bits
 
@@ -37,48 +37,52 @@ def _role(name: str) -> str:
 def test_assign_finds_the_nearest_vector_in_every_metric() -> None:
     x, codebook, h = _random(70, 4), _random(16, 4, seed=1), _random(70, 4, seed=2).square()
     square = (x[:, None] - codebook) ** 2
-    assert torch.equal(assign_vq_codes(x, codebook), square.sum(2).argmin(1))
-    assert torch.equal(assign_vq_codes(x, codebook, h), (square * h[:, None]).sum(2).argmin(1))
+    assert torch.equal(assign_agent_file_codes(x, codebook), square.sum(2).argmin(1))
+    assert torch.equal(assign_agent_file_codes(x, codebook, h), (square * h[:, None]).sum(2).argmin(1))
     penalty = _random(16, seed=3).abs()
-    assert torch.equal(assign_vq_codes(x, codebook, h, penalty), ((square * h[:, None]).sum(2) + penalty).argmin(1))
+    assert torch.equal(
+        assign_agent_file_codes(x, codebook, h, penalty), ((square * h[:, None]).sum(2) + penalty).argmin(1)
+    )
 
 
 def test_assign_in_chunks_is_assign(monkeypatch: pytest.MonkeyPatch) -> None:
     x, codebook = _random(70, 4), _random(16, 4, seed=1)
-    whole = assign_vq_codes(x, codebook)
+    whole = assign_agent_file_codes(x, codebook)
     monkeypatch.setattr(vq, "_CHUNK", 7)
-    assert torch.equal(assign_vq_codes(x, codebook), whole)
+    assert torch.equal(assign_agent_file_codes(x, codebook), whole)
 
 
 def test_kmeans_is_as_good_as_scikit_learns() -> None:
     x = _random(1500, 4) * _random(1500, 1, seed=1).abs()
     weight = _random(1500, seed=2).square()
-    ours = vq_codebook_kmeans(x, weight, 24)
+    ours = agent_file_codebook_kmeans(x, weight, 24)
     oracle = KMeans(24, n_init=1, max_iter=12, random_state=0).fit(x.numpy(), sample_weight=weight.numpy())
 
     def loss(codebook: torch.Tensor) -> float:
-        return float((weight * (x - codebook[assign_vq_codes(x, codebook)]).square().sum(1)).sum())
+        return float((weight * (x - codebook[assign_agent_file_codes(x, codebook)]).square().sum(1)).sum())
 
     assert loss(ours) < 1.1 * loss(torch.from_numpy(oracle.cluster_centers_).float())
-    assert torch.equal(ours, vq_codebook_kmeans(x, weight, 24))
+    assert torch.equal(ours, agent_file_codebook_kmeans(x, weight, 24))
 
 
 def test_kmeans_follows_the_weights_and_revives_empty_vectors() -> None:
     x = torch.cat([torch.zeros(500, 2), torch.ones(4, 2) * torch.tensor([[1.0], [2], [3], [4]])])
-    found = vq_codebook_kmeans(x, torch.ones(504), 5)
+    found = agent_file_codebook_kmeans(x, torch.ones(504), 5)
     assert {round(float(row[0])) for row in found} == {0, 1, 2, 3, 4}
-    few = vq_codebook_kmeans(x[-3:], torch.ones(3), 8)
+    few = agent_file_codebook_kmeans(x[-3:], torch.ones(3), 8)
     assert few.shape == (8, 2)
     assert torch.isfinite(few).all()
-    heavy = vq_codebook_kmeans(torch.tensor([[0.0], [1.0]]).repeat(50, 1), torch.tensor([3.0, 1.0]).repeat(50), 1)
+    heavy = agent_file_codebook_kmeans(
+        torch.tensor([[0.0], [1.0]]).repeat(50, 1), torch.tensor([3.0, 1.0]).repeat(50), 1
+    )
     assert float(heavy) == pytest.approx(0.25)
 
 
 def test_large_inputs_are_sampled(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(vq, "_KMEANS_SAMPLE", 200)
     x = _random(2000, 2)
-    codebook = vq_codebook_kmeans(x, torch.ones(2000), 16)
-    assert (x - codebook[assign_vq_codes(x, codebook)]).square().mean() < 0.25 * x.square().mean()
+    codebook = agent_file_codebook_kmeans(x, torch.ones(2000), 16)
+    assert (x - codebook[assign_agent_file_codes(x, codebook)]).square().mean() < 0.25 * x.square().mean()
 
 
 @pytest.mark.parametrize("row_scales", [True, False])
@@ -116,7 +120,7 @@ def test_gradients_reach_latents_unchanged_and_codebooks_summed() -> None:
     weight = _random(6, 8, seed=9)
     (state.weights()["a.weight"] * weight).sum().backward()
     assert torch.equal(state.latents[0].grad, weight)
-    scale = torch.from_numpy(vq.vq_scale_from_levels(state.layouts[0].levels)).unsqueeze(1)
+    scale = torch.from_numpy(vq.agent_file_scale_from_levels(state.layouts[0].levels)).unsqueeze(1)
     expected = torch.zeros(4, 4).index_add_(0, state.index("shared"), (weight * scale).reshape(-1, 4))
     assert torch.allclose(state.codebooks["shared"].grad, expected, atol=1e-5)
 
@@ -203,7 +207,7 @@ def test_state_dict_resumes_and_the_seed_decides() -> None:
 
 def test_scales_are_powers_of_the_eighth_root_of_two() -> None:
     levels = np.array([-128, -9, -8, 0, 1, 127], dtype=np.int8)
-    assert np.allclose(vq.vq_scale_from_levels(levels), 2.0 ** (levels / 8.0), rtol=1e-6)
+    assert np.allclose(vq.agent_file_scale_from_levels(levels), 2.0 ** (levels / 8.0), rtol=1e-6)
     zero = VQState.from_state_dict({"a.weight": torch.zeros(4, 8)}, k=4, v=4)
     assert torch.equal(zero.weights()["a.weight"].detach(), torch.zeros(4, 8))
 

@@ -74,7 +74,7 @@ def test_paths_begin_where_a_person_stands(place: Path, call: Any, monkeypatch: 
 
     @finding.in_project
     def tell(path: str) -> tuple[Path, Path, str]:
-        return finding.given_path(Path(path)), finding.given_file(Path(path)), finding.given_ref(path)
+        return finding.given_path(Path(path)), finding.given_file(Path(path)), finding.command_line_ref(path)
 
     assert tell("mine.yaml") == (Path("data/own/deep/mine.yaml"),) * 2 + ("data/own/deep/mine.yaml",)
     assert tell("edge@v0.0.1")[2] == "edge@v0.0.1"

@@ -16,7 +16,7 @@ from forge.tools.builtin import TOOLS
 from forge.tools.declared.reading import read_tools_file
 from forge.tools.declared.requests import Requests
 from forge.tools.declared.schema import DeclaredTool
-from forge.tools.said import numbers_as_written
+from forge.tools.said import calculator_numbers_as_written
 
 BY_NAME = {tool.name: tool for tool in TOOLS}
 WORDS = frozenset({"chair", "shelf", "Karl", "Nina"})  # of a workspace
@@ -169,7 +169,7 @@ def test_names_of_the_workspace_are_known_in_the_plural_and_with_a_typo(said: st
     ],
 )
 def test_numbers_as_a_calculator_takes_them(text: str, numbers: list[tuple[str, ...]] | None) -> None:
-    assert numbers_as_written(text) == numbers
+    assert calculator_numbers_as_written(text) == numbers
 
 
 def _is_read(text: str) -> bool:

@@ -18,7 +18,7 @@ from forge.data.tasks import SUITE, dataset_split_of_problem, draw_problems
 from forge.data.texts import book_chunks, recall_dialogues
 from forge.data.thoughts.replay import replay
 from forge.errors import ForgeError
-from forge.files import safetensors_entries
+from forge.files import safetensors_file_entries
 from forge.model import load_titan_tokenizer
 from forge.tools import Toolbox
 from tests.support.tiny_models import tiny_tokenizer
@@ -238,7 +238,7 @@ def test_without_own_data_the_share_leaves_no_trace(tmp_path: Path) -> None:
     data = tokenize_data_rows(tiny_tokenizer(), rows)
     assert data.own_share == 0.0
     data.save(tmp_path / "train.safetensors")
-    assert "own_share" not in safetensors_entries(tmp_path / "train.safetensors")
+    assert "own_share" not in safetensors_file_entries(tmp_path / "train.safetensors")
     assert EncodedSet.load(tmp_path / "train.safetensors").own_share == 0.0
 
 

@@ -26,7 +26,7 @@ from forge.data.dialogues import (
 )
 from forge.data.held_out import holds_held_out_text
 from forge.data.personas import PERSONA_PROMPTS, PERSONAS
-from forge.data.render import answer_after_tool_result
+from forge.data.render import render_answer_after_tool_result
 from forge.data.splits import SPLITS, dataset_split_by_hash
 from forge.data.talk import TALK_ANSWERS
 from forge.evals.answer_grading import is_plain_refusal
@@ -80,7 +80,7 @@ def test_tool_dialogues_have_the_agreed_form(tool_draws: dict[str, list[dialogue
             for place in range(1, len(roles), 4):
                 user, call, result, answer = (m["content"] for m in row["messages"][place : place + 4])
                 assert call.split(" ", 1)[0] == row["task"]
-                assert answer == answer_after_tool_result(result)
+                assert answer == render_answer_after_tool_result(result)
                 assert "error" not in answer, call
                 assert len(answer) >= len(result) > 0 or result.startswith("error:")
                 assert not re.search(r"\{|\[\w+\||  ", user), user
@@ -168,9 +168,9 @@ def test_sums_are_written_as_people_write_them(form: str, sums: dict[str, list[d
 
 
 def test_a_failed_call_is_said_in_plain_words() -> None:
-    assert answer_after_tool_result("7") == "7"
-    assert answer_after_tool_result("error: division by zero") == "I could not do that: division by zero."
-    assert answer_after_tool_result("error: no such file a.") == "I could not do that: no such file a."
+    assert render_answer_after_tool_result("7") == "7"
+    assert render_answer_after_tool_result("error: division by zero") == "I could not do that: division by zero."
+    assert render_answer_after_tool_result("error: no such file a.") == "I could not do that: no such file a."
 
 
 def test_results_are_what_the_tools_return(tool_draws: dict[str, list[dialogues.Dialogue]]) -> None:

@@ -9,7 +9,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge.data.texts import CHUNK_CHARS, book_chunks, chunk_text
+from forge.data.texts import CHUNK_CHARS, book_chunks, chunk_prose
 
 ENGLISH = "A short one. " * 40 + "word " * 200 + "x" * 1000 + " The end! Really?"
 CHINESE = "今天天气很好。我们去公园散步吧！你想一起来吗？他说：「好的。」" * 40
@@ -20,19 +20,19 @@ ODD = ("नमस्ते। " * 90, "字" * 2000, "。" * 2000, "a。" * 900, 
 
 @pytest.mark.parametrize("text", [ENGLISH, CHINESE, *ODD])
 def test_chunks_hold_the_whole_text_in_order(text: str) -> None:
-    chunks = chunk_text(text)
+    chunks = chunk_prose(text)
     assert "".join("".join(chunks).split()) == "".join(text.split())
     assert all(0 < len(chunk) <= 2 * CHUNK_CHARS for chunk in chunks)
     assert all(chunk == chunk.strip() for chunk in chunks)
 
 
 def test_nothing_gives_nothing() -> None:
-    assert chunk_text("  \n ") == []
-    assert chunk_text("") == []
+    assert chunk_prose("  \n ") == []
+    assert chunk_prose("") == []
 
 
 def test_chinese_is_cut_at_its_sentence_ends_and_gets_no_blanks() -> None:
-    chunks = chunk_text(CHINESE)
+    chunks = chunk_prose(CHINESE)
     assert all(chunk.endswith(("。", "！", "？", "」")) for chunk in chunks)
     assert not any(chunk.startswith("」") for chunk in chunks)
     assert "".join(chunks) == CHINESE
@@ -62,13 +62,13 @@ WORDS = st.sampled_from(["a", "to", "word", "end.", "end?", "!", "x" * 40, "y" *
 
 @given(st.lists(WORDS, max_size=80))
 def test_places_give_what_pieces_gave(words: list[str]) -> None:
-    assert chunk_text(" ".join(words)) == _as_it_was(" ".join(words))
+    assert chunk_prose(" ".join(words)) == _as_it_was(" ".join(words))
 
 
 @pytest.mark.long  # it imports the problems' package
 def test_the_book_is_cut_as_ever(monkeypatch: pytest.MonkeyPatch) -> None:
     chunks = book_chunks()
-    monkeypatch.setattr("forge.data.texts.chunk_text", lambda text: [text])
+    monkeypatch.setattr("forge.data.texts.chunk_prose", lambda text: [text])
     assert chunks == _as_it_was(book_chunks()[0])
 
 
@@ -77,7 +77,7 @@ def test_time_is_linear(piece: str) -> None:
     def seconds(characters: int) -> float:
         text = piece * (characters // len(piece))
         start = time.process_time()
-        chunk_text(text)
+        chunk_prose(text)
         return time.process_time() - start
 
     small, large = (min(seconds(characters) for _ in range(3)) for characters in (50_000, 800_000))

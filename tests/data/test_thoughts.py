@@ -18,15 +18,15 @@ from forge.data.tasks import SUITE, Item, draw_problems, reasoning_gym_accepts_a
 from forge.data.thoughts.families import base_conversion_thought
 from forge.data.thoughts.replay import Replay, replay, tampered
 from forge.data.thoughts.steps import (
-    difference_columns,
     division_step,
     division_steps,
     euclid_steps,
-    product_columns,
-    product_steps,
     reversed_number,
     signed_sum_steps,
-    sum_columns,
+    thought_difference_columns,
+    thought_product_columns,
+    thought_product_steps,
+    thought_sum_columns,
 )
 from tests.support.tiny_models import tiny_tokenizer
 
@@ -232,16 +232,16 @@ def test_long_garbage_is_read_in_linear_time(scrap: str) -> None:
     [
         (reversed_number, (72,), "27"),
         (reversed_number, (7, 3), "700"),
-        (sum_columns, (72, 48), "280174210010"),
-        (difference_columns, (70, 53), "03717510"),
-        (product_columns, (875, 7), "553725816"),
-        (product_columns, (28, 12, 9), "85a243"),
-        (product_columns, (9, 13, 9), "96c021"),
+        (thought_sum_columns, (72, 48), "280174210010"),
+        (thought_difference_columns, (70, 53), "03717510"),
+        (thought_product_columns, (875, 7), "553725816"),
+        (thought_product_columns, (28, 12, 9), "85a243"),
+        (thought_product_columns, (9, 13, 9), "96c021"),
         (signed_sum_steps, ([72, 48, -63],), ("+280174210010=037126511000", 57)),
         (signed_sum_steps, ([72, -98],), ("=28417971,82609720", -26)),
         (signed_sum_steps, ([0, -5],), ("=0551,5050", -5)),
         (signed_sum_steps, ([-3, -4],), ("-3470", -7)),
-        (product_steps, (95, 86), ("*6:503975,*8:504967+707056110780", 8170)),
+        (thought_product_steps, (95, 86), ("*6:503975,*8:504967+707056110780", 8170)),
         (division_steps, (1674, 31), ("4761:13*50:150351-4040752065101100;421:13*4:140321-440022001100", 54, 0)),
         (division_steps, (7, 4), ("7:4*1-7430", 1, 3)),
         (division_step, (1674, 31), ("4761:13*50:150351-4040752065101100", 50, 124)),

@@ -6,7 +6,7 @@ import pytest
 
 from forge.data.asked_forms import asked_forms_about, asks_for_call, learned_asked_forms
 from forge.data.workspace_texts import STAND_IN, ColumnTexts, ContentIndex, without_words
-from forge.tools.database_questions import ask_about_tables, quote_sql_name, read_tables
+from forge.tools.database_questions import ask_tool_about_tables, quote_sql_name, read_tables
 
 BOATS = ["Blue Heron", "Pike", "Marigold", "Old Pike"]
 TABLES = read_tables(
@@ -21,7 +21,7 @@ TABLES = read_tables(
         "empty": {},
     }
 )
-FORMS = asked_forms_about({"database_query": ask_about_tables(TABLES)})
+FORMS = asked_forms_about({"database_query": ask_tool_about_tables(TABLES)})
 
 
 @pytest.mark.parametrize(

@@ -11,7 +11,7 @@ from sklearn.calibration import calibration_curve
 
 from forge.errors import ForgeError
 from forge.evals.call_confidence import fit_call_confidence
-from forge.model.calling import Calibration, call_question, log_odds_of_call, read_call_calibration
+from forge.model.calling import Calibration, call_question, log_odds_of_call, model_call_calibration
 
 
 def _draw(n: int, seed: int, slope: float, intercept: float) -> tuple[list[float], list[float]]:
@@ -69,8 +69,8 @@ def test_a_calibration_is_two_numbers_of_the_metadata() -> None:
     fitted = Calibration(0.75, -0.5)
     stored = json.loads(json.dumps({"phase_name": "edge", **fitted.to_metadata()}))
     assert stored["call_confidence"] == {"slope": 0.75, "intercept": -0.5}
-    assert read_call_calibration(stored, "metadata.json") == fitted
-    assert read_call_calibration({}, "metadata.json") == Calibration()
+    assert model_call_calibration(stored, "metadata.json") == fitted
+    assert model_call_calibration({}, "metadata.json") == Calibration()
 
 
 _NO_CALIBRATIONS: tuple[object, ...] = (
@@ -89,7 +89,7 @@ _NO_CALIBRATIONS: tuple[object, ...] = (
 @pytest.mark.parametrize("found", _NO_CALIBRATIONS, ids=str)
 def test_a_calibration_that_is_none_is_refused_by_its_file(found: object) -> None:
     with pytest.raises(ForgeError, match=r"^m/metadata.json: call_confidence is not"):
-        read_call_calibration({"call_confidence": found}, "m/metadata.json")
+        model_call_calibration({"call_confidence": found}, "m/metadata.json")
 
 
 @pytest.mark.parametrize(

@@ -9,7 +9,7 @@ import pytest
 
 from forge.data.dialogues import TOOL_PROMPT
 from forge.evals import controls
-from forge.evals.controls import CONTROL_N, control_problems, score_control
+from forge.evals.controls import CONTROL_N, control_problems, score_eval_control
 from forge.tools import set_up_tool_workspace
 from tests.support.stub_run import StubRun, suite
 from tests.support.tiny_models import tiny_tokenizer
@@ -33,8 +33,8 @@ def test_what_a_control_is_asked(tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 
     monkeypatch.setattr(controls, "score_suite", score)
     model: Any = None
-    assert score_control(run.evaluator(tiny_tokenizer()), model) == [1.0, 1.0]
-    assert score_control(run.evaluator(tiny_tokenizer()), model, told=True, thoughts=True) == [1.0, 0.5]
+    assert score_eval_control(run.evaluator(tiny_tokenizer()), model) == [1.0, 1.0]
+    assert score_eval_control(run.evaluator(tiny_tokenizer()), model, told=True, thoughts=True) == [1.0, 0.5]
     assert asked == [
         (CONTROL_N, True, None, "off"),
         (CONTROL_N, True, TOOL_PROMPT, "off"),

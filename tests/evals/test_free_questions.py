@@ -14,7 +14,7 @@ import pytest
 
 from forge.data.build import draw_dataset_split
 from forge.data.phrasing import phrasings
-from forge.data.render import answer_after_tool_result
+from forge.data.render import render_answer_after_tool_result
 from forge.data.talk import TALK as TALK_SUBJECTS
 from forge.errors import ForgeError
 from forge.evals.answer_grading import AnswerForm
@@ -93,7 +93,7 @@ def test_the_accepted_answer_is_what_the_tools_give(question: FreeQuestion, tool
     if not results:
         assert question.kind in {*TALK, "unanswerable", "personas", "languages"}
         return
-    last = answer_after_tool_result(results[-1][1])
+    last = render_answer_after_tool_result(results[-1][1])
     everything = " and ".join(result for _, result in results)
     assert "right" in {question.grade(last, results), question.grade(everything, results)}, results
 

@@ -10,9 +10,9 @@ import pytest
 
 from forge.data.declared.own_set import OwnTools
 from forge.evals import call_confidence, own_tools
-from forge.evals.call_confidence import calibrate_calls
+from forge.evals.call_confidence import measure_call_calibration
 from forge.evals.own_tool_use import OwnToolUse, measure_own_tool_use
-from forge.evals.own_tools import own_call_verdicts, own_row_opening
+from forge.evals.own_tools import eval_row_opening, own_call_verdicts
 from forge.model.calling import Calibration
 from forge.model.engine import Generation
 from forge.tools import Toolbox
@@ -23,7 +23,7 @@ from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
 def knowing(rows: list[dict[str, Any]], told: list[str | None], *, wrong: str = "") -> Any:
     """Stands for `answer_all`: every row's own calls and answer, or the call ``wrong``; results go to ``told``."""
-    known = {str(own_row_opening(row)): row for row in rows}
+    known = {str(eval_row_opening(row)): row for row in rows}
 
     def answer_all(_: Any, __: Any, openings: Any, *, execute: Any, **options: Any) -> list[Generation]:
         assert options["rules"].grammar.names[-3:] == ("set_light", "set_lock", "tell_weather")
@@ -96,10 +96,10 @@ def test_confidence_is_fitted_on_declared_tools_where_there_are_any(
     monkeypatch.setattr(own_tools, "answer_all", knowing(rows, []))
     with Toolbox() as toolbox:
         given = (tiny_model(), tiny_tokenizer(), own, [], toolbox)
-        fitted = calibrate_calls(*given, max_new_tokens=8)
+        fitted = measure_call_calibration(*given, max_new_tokens=8)
         assert fitted.probability(-0.1) > 0.95
         monkeypatch.setattr(own_tools, "answer_all", knowing(rows, [], wrong="set_lock {}"))
-        assert calibrate_calls(*given, max_new_tokens=8).probability(-0.1) < 0.05
+        assert measure_call_calibration(*given, max_new_tokens=8).probability(-0.1) < 0.05
 
 
 def test_confidence_of_built_in_tools_goes_by_their_results(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,6 +115,6 @@ def test_confidence_of_built_in_tools_goes_by_their_results(tmp_path: Path, monk
     monkeypatch.setattr(call_confidence, "answer_all", answer_all)
     with Toolbox() as toolbox:
         given = (tiny_model(), tiny_tokenizer(), OwnTools(), rows, toolbox)
-        assert calibrate_calls(*given, max_new_tokens=8).probability(-0.1) > 0.9
+        assert measure_call_calibration(*given, max_new_tokens=8).probability(-0.1) > 0.9
         monkeypatch.setattr(call_confidence, "answer_all", lambda *_, **__: [Generation()] * call_confidence.ROWS)
-        assert calibrate_calls(*given, max_new_tokens=8) == Calibration()
+        assert measure_call_calibration(*given, max_new_tokens=8) == Calibration()

@@ -10,7 +10,7 @@ import pytest
 from forge.data.declared.rows import own_tool_rows
 from forge.data.render import ID, tokenize_text
 from forge.errors import ForgeError
-from forge.evals.own_tools import own_row_opening, score_own_calls, score_own_tools, score_word_matcher
+from forge.evals.own_tools import eval_row_opening, score_own_calls, score_own_tools, score_word_matcher
 from forge.evals.word_matcher import match_calls_by_words, score_phrasing_search
 from forge.model.engine import Generation
 from forge.tools import Toolbox
@@ -61,12 +61,12 @@ def test_right_calls_are_right_and_others_are_not() -> None:
 
 def test_what_the_model_is_given_ends_with_the_user() -> None:
     for row in ROWS:
-        opening = own_row_opening(row)
+        opening = eval_row_opening(row)
         assert opening[-1]["role"] == "user"
         assert opening == row["messages"][: len(opening)]
         assert all(m["role"] != "user" for m in row["messages"][len(opening) :])
     with pytest.raises(ForgeError, match="without a turn of the user"):
-        own_row_opening({"messages": []})
+        eval_row_opening({"messages": []})
 
 
 def test_a_model_that_does_as_its_rows_do_is_right(monkeypatch: pytest.MonkeyPatch) -> None:

@@ -19,12 +19,12 @@ from forge.data.tokenizer import train_tokenizer
 from forge.errors import ForgeError
 from forge.evals.answering import answer_all, eval_special_token_id
 from forge.evals.bpb import bits_per_byte, bpb_held_out_texts, bpb_token_byte_lengths
-from forge.evals.persona import PersonaClassifier, answer_log_probs, eval_example_with_persona, score_personas
+from forge.evals.persona import PersonaClassifier, eval_answer_log_probs, eval_example_with_persona, score_personas
 from forge.evals.suite import score_suite
 from forge.evals.tool_use import (
     eval_dialogue_opening,
     expected_call_for_eval,
-    messages_after_last_question,
+    graded_messages_after_question,
     score_tool_call,
     score_tool_use,
 )
@@ -221,7 +221,7 @@ def test_the_call_that_is_wanted_is_the_one_after_the_last_question() -> None:
     said = ("user", "lamp?"), ("call", "a 1"), ("result", "25"), ("assistant", "25"), ("user", "and the chair?")
     messages = [{"role": role, "content": content} for role, content in (*said, ("call", "a 2"), ("result", "60"))]
     assert expected_call_for_eval(messages) == "a 2"
-    assert [m["content"] for m in messages_after_last_question(messages, "result")] == ["60"]
+    assert [m["content"] for m in graded_messages_after_question(messages, "result")] == ["60"]
     assert expected_call_for_eval([*messages[:-2], {"role": "assistant", "content": "60"}]) is None
 
 
@@ -357,7 +357,7 @@ def test_answer_log_probs_average_over_supervised_tokens_only(tokenizer: Any) ->
     talks = [
         [{"role": "user", "content": f"question {i}"}, {"role": "assistant", "content": "yes " * i}] for i in (1, 5)
     ]
-    for talk, found in zip(talks, answer_log_probs(Unigram(weights), tokenizer, talks), strict=True):
+    for talk, found in zip(talks, eval_answer_log_probs(Unigram(weights), tokenizer, talks), strict=True):
         ids, mask = render(tokenizer, talk)
         wanted = [float(share[token]) for token, on in zip(ids, mask, strict=True) if on]
         assert found == pytest.approx(sum(wanted) / len(wanted), rel=1e-6)

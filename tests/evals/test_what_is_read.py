@@ -13,8 +13,8 @@ from forge.data.dialogues import persona_dialogues, tool_dialogues
 from forge.data.personas import PERSONAS
 from forge.evals.answering import Message
 from forge.evals.persona import PersonaClassifier, eval_example_with_persona, score_personas
-from forge.evals.persona_content import keeps_persona_facts, persona_topic_asked, persona_topic_facts
-from forge.evals.tool_use import score_tool_use, tells_tool_result
+from forge.evals.persona_content import graded_persona_facts, keeps_persona_facts, persona_topic_asked
+from forge.evals.tool_use import answer_tells_graded_result, score_tool_use
 from forge.model.engine import Generation
 from forge.tools import TOOL_NAMES, Toolbox
 
@@ -45,7 +45,7 @@ FOG = "What is fog?"
     ],
 )
 def test_a_result_is_told_whole_and_in_language(text: str, result: str, told: bool) -> None:
-    assert tells_tool_result(text, result) is told
+    assert answer_tells_graded_result(text, result) is told
 
 
 def test_final_counts_what_is_read_beside_what_was_called(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -115,8 +115,8 @@ def test_topics_are_found_and_a_greeting_has_none() -> None:
     assert persona_topic_asked("Good morning!") is None
     assert keeps_persona_facts("Good morning!", "Hello and welcome! How can I help today?")
     assert not keeps_persona_facts("Good morning!", "hellolo dough dough dough")
-    assert set(persona_topic_facts()) == {row[0] for row in CONCEPTS + ACTIVITIES}
-    assert min(len(facts.content) for facts in persona_topic_facts().values()) >= 2
+    assert set(graded_persona_facts()) == {row[0] for row in CONCEPTS + ACTIVITIES}
+    assert min(len(facts.content) for facts in graded_persona_facts().values()) >= 2
 
 
 STYLED_BABBLE = {
@@ -138,7 +138,7 @@ def test_style_words_around_babble_are_hollow(monkeypatch: pytest.MonkeyPatch) -
             return [Generation([1], text=answer(talk[0]["content"], talk[-1]["content"])) for talk in talks]
 
         monkeypatch.setattr("forge.evals.persona.answer_all", scripted)
-        monkeypatch.setattr("forge.evals.persona.answer_log_probs", lambda m, t, talks: [0.0] * len(talks))
+        monkeypatch.setattr("forge.evals.persona.eval_answer_log_probs", lambda m, t, talks: [0.0] * len(talks))
         return score_personas(SimpleNamespace(), None, train, test)  # type: ignore[arg-type]
 
     hollow = scored(lambda persona, question: STYLED_BABBLE[persona])

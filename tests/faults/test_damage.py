@@ -9,7 +9,7 @@ import pytest
 
 from forge.files import directory_files
 from forge.interface.phase import Stage
-from forge.pipeline.layout.phases import STAGES, stage_input_paths
+from forge.pipeline.layout.phases import STAGES, layout_input_paths
 from tests.faults.conftest import Finished
 from tests.faults.lab import Lab, Running, Trap, flip
 from tests.faults.server import NOT_ALLOWED
@@ -54,7 +54,7 @@ def test_a_stage_refuses_damaged_inputs(lab: Lab, finished: Finished, tmp_path: 
     victim = finished.victim(lab, tmp_path / "project", reader.name, branch)
     victim.clear()
     ways = ["flipped", "cut short", "gone", "one too many"]
-    for number, path in enumerate(stage_input_paths(reader)):
+    for number, path in enumerate(layout_input_paths(reader)):
         files = [file for file in directory_files(victim.project / path) if file.stat().st_size]
         file = files[(number * 7 + READERS.index(reader)) % len(files)]
         good, how = file.read_bytes(), ways[number % len(ways)] if file.name != "manifest.json" else "flipped"

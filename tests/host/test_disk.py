@@ -10,7 +10,7 @@ from pathlib import Path
 import pytest
 
 from forge.errors import ForgeError
-from forge.host.disk import check_disk_room, is_disk_full, storage_fault_note
+from forge.host.disk import check_host_disk_room, is_disk_full, storage_fault_note
 
 
 @pytest.mark.parametrize(
@@ -40,7 +40,7 @@ def test_a_fault_of_the_program_is_none_of_the_disk(error: Exception) -> None:
 
 
 def test_where_nothing_can_be_written_nothing_is_begun(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    check_disk_room(1, "edge", tmp_path / "not/yet/there")
+    check_host_disk_room(1, "edge", tmp_path / "not/yet/there")
     monkeypatch.setattr(os, "access", lambda path, mode: mode != os.W_OK)
     with pytest.raises(ForgeError, match=r"edge cannot write to .*: a read-only file system, or no right to"):
-        check_disk_room(1, "edge", tmp_path)
+        check_host_disk_room(1, "edge", tmp_path)

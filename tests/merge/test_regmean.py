@@ -77,7 +77,7 @@ def test_moments_are_those_of_all_tokens_and_of_no_padding() -> None:
 
 def test_many_inputs_are_solved_for_in_equal_blocks(monkeypatch: pytest.MonkeyPatch) -> None:
     monkeypatch.setattr(module, "MOST_INPUTS", 4)
-    assert [module.input_blocks(n) for n in (1, 4, 6, 7, 8, 4608)] == [1, 1, 2, 7, 2, 1152]
+    assert [module.regmean_input_blocks(n) for n in (1, 4, 6, 7, 8, 4608)] == [1, 1, 2, 7, 2, 1152]
     parts = [{"w": torch.stack([gram["w"][0][:3, :3], gram["w"][0][3:, 3:]])} for gram in GRAMS]
     merged = regmean(MODELS, parts, [1.0, 3.0])["w"]
     for place in (slice(0, 3), slice(3, 6)):  # each as if it were the whole layer

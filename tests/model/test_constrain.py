@@ -23,7 +23,7 @@ from forge.model.constrain import LONGEST_TEXT, CallGrammar, CallMatcher
 from forge.model.engine import Generation, generate
 from forge.tools import Toolbox
 from forge.tools.builtin import TOOLS
-from forge.tools.calls import call_text, parse_call, refuse_call
+from forge.tools.calls import parse_tool_call, refuse_call, tool_call_text
 from forge.tools.declared.reading import read_tools_file
 from forge.tools.declared.schema import DeclaredTool
 from tests.support.scripted import script_engine
@@ -59,7 +59,7 @@ def _fault(call: str, tools: Tools) -> str | None:
     """What is wrong with a call, judged by the reader of calls and by jsonschema; None for a good one."""
     by_name = {tool.name: tool for tool in tools}
     try:
-        name, arguments = parse_call(call, by_name)
+        name, arguments = parse_tool_call(call, by_name)
     except ForgeError as error:
         return str(error)
     tool = by_name[name]
@@ -126,12 +126,12 @@ def test_every_call_that_a_schema_allows_can_be_written() -> None:
         others: dict[str, Any] = {"brightness": 100, "on": False}
         for n in range(3):
             for given_ones in combinations(others, n):
-                assert _fits(call_text(LIGHT, {"name": name, **{key: others[key] for key in given_ones}}))
+                assert _fits(tool_call_text(LIGHT, {"name": name, **{key: others[key] for key in given_ones}}))
     for brightness in (0, 7, 42, 100):
-        assert _fits(call_text(LIGHT, {"name": "Café", "brightness": brightness}))
-    assert _fits(call_text(STATUS, {}))
+        assert _fits(tool_call_text(LIGHT, {"name": "Café", "brightness": brightness}))
+    assert _fits(tool_call_text(STATUS, {}))
     for text in ("3+4", "what is a café?", '{"a": [1]}', "日本", "x" * LONGEST_TEXT):
-        assert _fits(call_text(LOOKUP, {"query": text}))
+        assert _fits(tool_call_text(LOOKUP, {"query": text}))
 
 
 @pytest.mark.parametrize(
@@ -195,7 +195,7 @@ def test_tokens_are_drawn_from_the_distribution_over_those_that_fit() -> None:
 
 
 def test_a_token_that_fits_is_one_that_the_mask_has() -> None:
-    call = call_text(LIGHT, {"name": "hall light", "brightness": 42, "on": True})
+    call = tool_call_text(LIGHT, {"name": "hall light", "brightness": 42, "on": True})
     matcher, others = CallGrammar(tiny_tokenizer(), HAND_MADE).begin(), 0
     for token in tokenize_text(tiny_tokenizer(), call):
         fits = matcher.fitting(VOCAB + 5)  # a model may know more tokens than its tokenizer has

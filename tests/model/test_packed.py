@@ -13,7 +13,7 @@ from hypothesis import strategies as st
 from safetensors.torch import load_file
 
 from forge.errors import ForgeError
-from forge.files import save_safetensors
+from forge.files import save_safetensors_file
 from forge.model.packed import pack_model_weight_trits, pack_state_dict, unpack_model_weight_trits, unpack_state_dict
 from forge.model.quantizers import fake_rowwise, fake_ternary, ternary
 
@@ -68,7 +68,7 @@ def test_same_trits_and_values_as_tq1_0() -> None:
 @pytest.mark.parametrize("bits", [4, 8])
 def test_packed_file_holds_exactly_the_fake_quantized_weights(tmp_path: Path, bits: int) -> None:
     state = _state()
-    save_safetensors(tmp_path / "packed.safetensors", pack_state_dict(state, CORE, bits))
+    save_safetensors_file(tmp_path / "packed.safetensors", pack_state_dict(state, CORE, bits))
     got = unpack_state_dict(load_file(tmp_path / "packed.safetensors"), _shapes(state))
     assert list(got) == list(state)
     assert torch.equal(got["embed.weight"], fake_rowwise(state["embed.weight"], bits))
@@ -91,7 +91,7 @@ def test_frozen_weights_keep_their_values_and_floats_stay_floats() -> None:
 
 def test_packed_core_is_nearly_twenty_times_smaller(tmp_path: Path) -> None:
     state = {"low.0.ffn.up.weight": torch.randn(512, 256, generator=torch.Generator().manual_seed(1))}
-    save_safetensors(tmp_path / "packed.safetensors", pack_state_dict(state, list(state), 4))
+    save_safetensors_file(tmp_path / "packed.safetensors", pack_state_dict(state, list(state), 4))
     assert 512 * 256 * 4 / (tmp_path / "packed.safetensors").stat().st_size > 19
 
 

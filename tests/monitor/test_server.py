@@ -24,7 +24,7 @@ from websockets.sync.client import connect
 from forge.cli.main import main
 from forge.monitor import launch, server
 from forge.monitor.gate import dashboard_origin
-from forge.tools.scratch import abandoned_scratch_folders
+from forge.tools.scratch import abandoned_tool_scratch
 from tests.attacks.origins import ORIGINS
 
 ROOT = Path(__file__).resolve().parents[2]
@@ -116,7 +116,7 @@ def test_the_browser_gets_the_address_by_a_file_that_others_cannot_read(monkeypa
         assert "secret" not in seen[0]
         assert "url=http://127.0.0.1:1/secret/" in page.read_text()
         assert page.parent.stat().st_mode & 0o077 == 0
-        assert page.parent not in abandoned_scratch_folders(), "the folder of a living dashboard is somebody's"
+        assert page.parent not in abandoned_tool_scratch(), "the folder of a living dashboard is somebody's"
     assert not page.exists()
 
 

@@ -24,7 +24,7 @@ from forge.data.render import ID, render
 from forge.data.talk import ABILITIES
 from forge.errors import ForgeError
 from forge.evals.answering import NO_ANSWER
-from forge.files import count_safetensors_parameters
+from forge.files import count_safetensors_file_parameters
 from forge.host import machine
 from forge.host.units import human_bytes, human_seconds
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights, save_model
@@ -55,7 +55,7 @@ def agent(home: Path) -> Iterator[Agent]:
 
 def test_a_directory_and_a_file_load_and_say_what_they_are(home: Path, agent: Agent) -> None:
     assert (agent.kind, agent.metadata) == ("directory", {"phase_name": "toy"})
-    assert agent.parameters == count_safetensors_parameters(home / "toy" / "model.safetensors")
+    assert agent.parameters == count_safetensors_file_parameters(home / "toy" / "model.safetensors")
     assert not agent.model.training
     with load_agent(home / "agent.forge") as packed:
         assert (packed.kind, packed.metadata["made_by"]) == ("file", "test")

@@ -12,7 +12,7 @@ from openai import OpenAI
 
 from forge.data.render import ID, tokenize_text
 from forge.model.engine import generate
-from forge.serve.scoring import bytes_of_token, name_of_token
+from forge.serve.scoring import served_token_bytes, served_token_name
 from tests.support.tiny_models import tiny_tokenizer
 
 TOKENIZER = tiny_tokenizer()
@@ -51,7 +51,7 @@ def test_log_probabilities_are_the_models(service: Any, client: OpenAI, echo: bo
     ids = [*prompt, *(_generated(service, prompt, tokens) if tokens else [])]
     told = _ask(client, echo=echo, max_tokens=tokens, logprobs=2).choices[0].logprobs
     chances, first = _log_probs(service, ids), 0 if echo else len(prompt)
-    assert told.tokens == [name_of_token(TOKENIZER, token) for token in ids[first:]]
+    assert told.tokens == [served_token_name(TOKENIZER, token) for token in ids[first:]]
     for place, token in enumerate(ids[first:], first):
         if place == 0:
             assert (told.token_logprobs[0], told.top_logprobs[0]) == (None, None)
@@ -59,7 +59,7 @@ def test_log_probabilities_are_the_models(service: Any, client: OpenAI, echo: bo
         own, top = told.token_logprobs[place - first], told.top_logprobs[place - first]
         assert own == pytest.approx(float(chances[place - 1, token]), abs=1e-5)
         assert max(top.values()) == pytest.approx(float(chances[place - 1].max()), abs=1e-5)
-        assert top[name_of_token(TOKENIZER, token)] == own
+        assert top[served_token_name(TOKENIZER, token)] == own
         assert 2 <= len(top) <= 3
 
 
@@ -76,8 +76,8 @@ def test_offsets_are_places_in_the_text(client: OpenAI) -> None:
 def test_tokens_have_the_bytes_that_they_are_written_with() -> None:
     for text in ("hello world", TEXT, "a\tb\n", "Tell me please what is 5"):
         ids = tokenize_text(TOKENIZER, text)
-        assert b"".join(bytes_of_token(TOKENIZER, token) for token in ids).decode() == text
-    assert name_of_token(TOKENIZER, ID["end"]) == "<|end|>"
+        assert b"".join(served_token_bytes(TOKENIZER, token) for token in ids).decode() == text
+    assert served_token_name(TOKENIZER, ID["end"]) == "<|end|>"
 
 
 def test_the_tokenizer_can_be_asked(service: Any) -> None:

@@ -9,10 +9,10 @@ from forge.data.render import ID
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.model.engine import generate
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.likelihood import log_likelihood_of_continuations, log_likelihood_with_gate
+from forge.thinking.likelihood import log_likelihood_with_gate, thought_continuation_likelihood
 from forge.thinking.rows import (
     ROLE_IDS,
-    batch_of_continuations,
+    batch_of_thought_continuations,
     prompt_with_open_thought,
     prompt_with_thought,
     slice_prompts_for_thinker,
@@ -90,7 +90,7 @@ def test_thoughts_end_themselves_and_fluency_is_their_likelihood(model: TinyTita
     contexts = [prompt_with_open_thought(prompt) for prompt, _ in closed]
     insides = [[*thought.inside, ID["/think"]] for _, thought in closed]
     banned = _share_of_banned(model, contexts, insides)
-    likely = torch.from_numpy(log_likelihood_of_continuations(model, contexts, insides)) - banned
+    likely = torch.from_numpy(thought_continuation_likelihood(model, contexts, insides)) - banned
     lengths = torch.tensor([len(inside) for inside in insides])
     found = torch.tensor([thought.fluency for _, thought in closed]).double()
     torch.testing.assert_close(found, (likely / lengths).exp(), rtol=1e-3, atol=1e-4)
@@ -124,7 +124,7 @@ def test_sampling_depends_on_the_seed_alone(model: TinyTitanForCausalLM) -> None
 def test_a_row_is_a_context_and_what_goes_on_from_it() -> None:
     thought = [prompt_with_thought([3, 20, 4], [21, 22]), prompt_with_thought([3, 4, ID["think"]], [23])]
     assert thought == [[3, 20, 4, ID["think"], 21, 22, ID["/think"]], [3, 4, ID["think"], 23, ID["/think"]]]
-    batch = batch_of_continuations(thought, [[30, 1], [31, 32, 1]])
+    batch = batch_of_thought_continuations(thought, [[30, 1], [31, 32, 1]])
     assert batch.targets[0][batch.valid[0]].tolist() == [30, 1]
     assert batch.select[0][batch.valid[0]].tolist() == [6, 7]
     assert batch.targets[1][batch.valid[1]].tolist() == [31, 32, 1]
@@ -132,8 +132,8 @@ def test_a_row_is_a_context_and_what_goes_on_from_it() -> None:
 
 def test_a_likelihood_does_not_depend_on_other_rows(model: TinyTitanForCausalLM) -> None:
     asked, answers = prompts(4), [[20, 1], [21, 22, 23, 1], [1], [24, 25, 1]]
-    together = log_likelihood_of_continuations(model, asked, answers)
-    alone = [log_likelihood_of_continuations(model, [p], [a])[0] for p, a in zip(asked, answers, strict=True)]
+    together = thought_continuation_likelihood(model, asked, answers)
+    alone = [thought_continuation_likelihood(model, [p], [a])[0] for p, a in zip(asked, answers, strict=True)]
     assert together == pytest.approx(alone, abs=1e-4)
     assert len(set(together)) == 4
 
@@ -143,7 +143,7 @@ def test_a_gate_mixes_likelihoods_of_both_states(model: TinyTitanForCausalLM, we
     asked, answers = prompts(3), [[20, 1], [21, 22, 23, 1], [1]]
     thought = [prompt_with_thought(prompt, [30 + i]) for i, prompt in enumerate(asked)]
     mixed = log_likelihood_with_gate(model, force(ThoughtGate(32), weight), asked, thought, answers)
-    wanted = log_likelihood_of_continuations(model, thought if weight else asked, answers)
+    wanted = thought_continuation_likelihood(model, thought if weight else asked, answers)
     assert mixed == pytest.approx(wanted, abs=1e-4)
 
 

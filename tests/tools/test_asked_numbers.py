@@ -16,7 +16,7 @@ from forge.tools.content import CARDS, TABLES
 from forge.tools.database_query import Database
 from forge.tools.declaration import Intent
 from forge.tools.drawing import number_in_words, write_number_as_people_do
-from forge.tools.everyday_sums import pick_unit_conversion
+from forge.tools.everyday_sums import pick_calculator_unit_conversion
 from forge.tools.search import SearchIndex
 from forge.tools.workspace import set_up_tool_workspace
 
@@ -80,7 +80,7 @@ def test_sums_are_answered_unless_they_are_meant_to_fail(intent: Intent) -> None
 def test_units_are_converted_by_their_sizes() -> None:
     rng = random.Random(1)
     for _ in range(2000):
-        slots, _ = pick_unit_conversion(rng)
+        slots, _ = pick_calculator_unit_conversion(rng)
         given, wanted = (SIZES[unit if unit in SIZES else unit.removesuffix("s")] for unit in (slots["u"], slots["v"]))
         result = float(answer_with_calculator(slots["A"] + slots["C"]))
         # months and weeks of a year are counted in whole ones

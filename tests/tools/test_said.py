@@ -14,30 +14,30 @@ from hypothesis import strategies as st
 
 from forge.tools import Toolbox
 from forge.tools.drawing import number_in_words, write_number_as_people_do
-from forge.tools.said import digits_said
+from forge.tools.said import digits_said_to_calculator
 from forge.tools.words import CallWords, words_nearly_said, words_of_text, words_said
 
 
 @given(st.integers(0, 2**40), st.integers(0))
 def test_every_spelling_of_a_number_says_its_digits(number: int, seed: int) -> None:
     typed = write_number_as_people_do(random.Random(seed), str(number))
-    said = digits_said(f"what is {typed} plus 3?")
+    said = digits_said_to_calculator(f"what is {typed} plus 3?")
     assert said is None or str(number) in said
     assert (said is None) == any(letter.isalpha() for letter in typed)
 
 
 @pytest.mark.parametrize("number", range(100))
 def test_numbers_in_words_are_said(number: int) -> None:
-    assert str(number) in (digits_said(f"set it to {number_in_words(number)} percent, please") or ())
+    assert str(number) in (digits_said_to_calculator(f"set it to {number_in_words(number)} percent, please") or ())
 
 
 def test_digits_that_nobody_said_are_not_among_those_said() -> None:
-    assert digits_said("what is 1,100,339 plus 12.50?") == {
+    assert digits_said_to_calculator("what is 1,100,339 plus 12.50?") == {
         *("1", "100", "339", "1100", "100339", "1100339", "12", "5", "50", "1250")
     }
-    assert digits_said("no number here") == frozenset()
+    assert digits_said_to_calculator("no number here") == frozenset()
     for text in ("2k", "three hundred", "half of 8", "a dozen", "1.5 million"):
-        assert digits_said(text) is None
+        assert digits_said_to_calculator(text) is None
 
 
 def test_words_come_in_every_case_and_without_the_plural() -> None:
@@ -107,6 +107,6 @@ def test_a_database_of_ones_own_is_not_asked_as_the_usual_one(tmp_path: Path) ->
 
 
 def test_a_long_list_of_numbers_is_not_narrowed() -> None:
-    assert digits_said(", ".join(map(str, range(50)))) is not None
-    assert digits_said(",".join(map(str, range(5000)))) is None
-    assert digits_said("1,234,567") == {"1", "234", "567", "1234", "234567", "1234567"}
+    assert digits_said_to_calculator(", ".join(map(str, range(50)))) is not None
+    assert digits_said_to_calculator(",".join(map(str, range(5000)))) is None
+    assert digits_said_to_calculator("1,234,567") == {"1", "234", "567", "1234", "234567", "1234567"}

@@ -12,7 +12,7 @@ from pathlib import Path
 import pytest
 
 from forge.tools import scratch
-from forge.tools.scratch import PREFIX, ScratchFolder, abandoned_scratch_folders, remove_scratch_folder
+from forge.tools.scratch import PREFIX, ScratchFolder, abandoned_tool_scratch, remove_tool_scratch
 
 # Holds a folder with something deep in it, says so, and waits to be killed.
 HOLD = """
@@ -30,9 +30,9 @@ time.sleep(60)
 def temporary(tmp_path: Path, monkeypatch: pytest.MonkeyPatch) -> Iterator[Path]:
     monkeypatch.setenv("TMPDIR", str(tmp_path))
     monkeypatch.setattr(tempfile, "tempdir", None)
-    scratch.remove_abandoned_scratch_folders.cache_clear()
+    scratch.remove_abandoned_tool_scratch.cache_clear()
     yield tmp_path
-    scratch.remove_abandoned_scratch_folders.cache_clear()
+    scratch.remove_abandoned_tool_scratch.cache_clear()
 
 
 @pytest.fixture
@@ -40,8 +40,8 @@ def killed(temporary: Path) -> Path:
     process = subprocess.Popen([sys.executable, "-c", HOLD], stdout=subprocess.PIPE, text=True)
     assert process.stdout is not None
     path = Path(process.stdout.readline().strip())
-    assert abandoned_scratch_folders() == []  # its owner lives
-    assert not remove_scratch_folder(path)
+    assert abandoned_tool_scratch() == []  # its owner lives
+    assert not remove_tool_scratch(path)
     process.kill()
     process.communicate()
     assert path.is_dir()
@@ -49,7 +49,7 @@ def killed(temporary: Path) -> Path:
 
 
 def test_the_next_start_removes_what_a_killed_agent_left(killed: Path, temporary: Path) -> None:
-    assert abandoned_scratch_folders() == [killed]
+    assert abandoned_tool_scratch() == [killed]
     folder = ScratchFolder("sandbox")
     assert list(temporary.iterdir()) == [folder.path]
     folder.close()
@@ -74,11 +74,11 @@ def test_what_is_not_ours_stays(temporary: Path, monkeypatch: pytest.MonkeyPatch
     (temporary / f"{PREFIX}link").symlink_to(target)
     (temporary / f"{PREFIX}file").write_text("x")
     (temporary / "workspace-of-somebody").mkdir()
-    assert abandoned_scratch_folders() == []
+    assert abandoned_tool_scratch() == []
     (temporary / f"{PREFIX}folder").mkdir()
-    assert [path.name for path in abandoned_scratch_folders()] == [f"{PREFIX}folder"]
+    assert [path.name for path in abandoned_tool_scratch()] == [f"{PREFIX}folder"]
     monkeypatch.setattr(os, "getuid", lambda: -1)  # it is another user's
-    assert abandoned_scratch_folders() == []
+    assert abandoned_tool_scratch() == []
     assert (target / "kept").exists()
 
 

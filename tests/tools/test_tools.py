@@ -297,7 +297,7 @@ def test_only_reading_is_possible(database: Database, tmp_path: Path, sql: str) 
 
 def test_the_file_itself_is_opened_read_only(tmp_path: Path) -> None:
     set_up_tool_workspace(tmp_path)
-    with closing(database_worker.open_read_only(tmp_path / "company.db")) as connection:
+    with closing(database_worker.open_tool_database_read_only(tmp_path / "company.db")) as connection:
         assert database_worker.answer_query(connection, "SELECT stock FROM products WHERE name='lamp'") == "14"
         assert database_worker.answer_query(connection, "DELETE FROM products").startswith("error: ")
         connection.set_authorizer(None)

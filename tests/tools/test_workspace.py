@@ -14,7 +14,7 @@ from forge.errors import ForgeError
 from forge.runtime.load import load_agent
 from forge.tools import Toolbox, examine_tool_workspace, set_up_tool_workspace
 from forge.tools.file_reader import read_file_for_tool
-from forge.tools.search import read_documents
+from forge.tools.search import read_documents_of_search_tool
 from tests.attacks.rows import BROKEN_LINES
 
 
@@ -142,7 +142,7 @@ def test_documents_are_read_by_the_rules_of_all_json_lines(tmp_path: Path) -> No
     path.write_bytes(
         b"\xef\xbb\xbf" + '{"title": "a", "text": "one\u2028two"}\r\n\n{"title": "b", "text": "c"}\n\n'.encode()
     )
-    assert read_documents(path) == [("a", "one\u2028two"), ("b", "c")]
+    assert read_documents_of_search_tool(path) == [("a", "one\u2028two"), ("b", "c")]
 
 
 @pytest.mark.parametrize(
@@ -157,5 +157,5 @@ def test_documents_are_read_by_the_rules_of_all_json_lines(tmp_path: Path) -> No
 def test_a_bad_document_is_named(tmp_path: Path, content: bytes, words: str) -> None:
     (tmp_path / "documents.jsonl").write_bytes(content)
     with pytest.raises(ForgeError) as caught:
-        read_documents(tmp_path / "documents.jsonl")
+        read_documents_of_search_tool(tmp_path / "documents.jsonl")
     assert f"documents.jsonl{words}" in str(caught.value)

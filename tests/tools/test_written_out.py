@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from forge.data.tasks import SUITE, draw_problems
 from forge.tools.calculator import calculate
-from forge.tools.written_out import code_written_out, sums_written_out
+from forge.tools.written_out import code_written_out_for_tool, sums_written_out_for_calculator
 
 
 def _fits(patterns: list[str], argument: str) -> bool:
@@ -36,32 +36,34 @@ def _fits(patterns: list[str], argument: str) -> bool:
     ],
 )
 def test_a_sum_that_is_written_out_is_copied(text: str, argument: str) -> None:
-    assert _fits(sums_written_out(text), argument)
-    assert not _fits(sums_written_out(text), argument + "+1")
+    assert _fits(sums_written_out_for_calculator(text), argument)
+    assert not _fits(sums_written_out_for_calculator(text), argument + "+1")
 
 
 @pytest.mark.parametrize("text", ["2 x 3 and 4", "3 km at 5 a day", "a + b", "well-known", "", "24/7 for 3"])
 def test_what_is_no_sum_or_not_all_of_it_is_none(text: str) -> None:
-    assert sums_written_out(text) == []
+    assert sums_written_out_for_calculator(text) == []
 
 
 @pytest.mark.parametrize("task", [task for task in SUITE if task in ("chain_sum", "products", "decimal_chain_sum")])
 def test_sums_of_the_suite_are_read_as_their_calls(task: str) -> None:
     for item in draw_problems(task, 3, 60, "val"):
-        assert _fits(sums_written_out(item.prompt), item.call.partition(" ")[2]), item.prompt
+        assert _fits(sums_written_out_for_calculator(item.prompt), item.call.partition(" ")[2]), item.prompt
 
 
 @given(st.lists(st.integers(0, 9999), min_size=2, max_size=5), st.sampled_from(["+", " - ", "*", " * "]))
 def test_what_is_copied_is_worth_what_was_written(numbers: list[int], sign: str) -> None:
     text = sign.join(map(str, numbers))
     written = text.replace(" ", "")
-    assert _fits(sums_written_out(f"what is {text}?"), written)
+    assert _fits(sums_written_out_for_calculator(f"what is {text}?"), written)
     assert calculate(written) == calculate(text)
 
 
 @given(st.text(max_size=60))
 def test_any_text_is_read(text: str) -> None:
-    assert all(re.compile(pattern) for pattern in (*sums_written_out(text), *code_written_out(text)))
+    assert all(
+        re.compile(pattern) for pattern in (*sums_written_out_for_calculator(text), *code_written_out_for_tool(text))
+    )
 
 
 @pytest.mark.parametrize(
@@ -75,9 +77,9 @@ def test_any_text_is_read(text: str) -> None:
     ],
 )
 def test_a_line_of_code_is_copied(text: str, line: str) -> None:
-    assert _fits(code_written_out(text), line)
-    assert not _fits(code_written_out(text), line.replace("(", "( "))
+    assert _fits(code_written_out_for_tool(text), line)
+    assert not _fits(code_written_out_for_tool(text), line.replace("(", "( "))
 
 
 def test_brackets_alone_are_no_code() -> None:
-    assert code_written_out("Spell this word backward (example: sun -> nus): lamp") == []
+    assert code_written_out_for_tool("Spell this word backward (example: sun -> nus): lamp") == []

@@ -18,8 +18,8 @@ from forge.train.device import (
     AmpState,
     MixedPrecision,
     keep_freed_memory_for_training,
-    model_on_device,
     training_device,
+    training_model_on_device,
 )
 from tests.support.tiny_models import tiny_model, tokens
 from tests.train.test_train import SMALL, _batch
@@ -66,7 +66,7 @@ def test_a_device_that_is_not_there_is_refused(monkeypatch: pytest.MonkeyPatch, 
 
 def test_a_model_comes_back() -> None:
     model = torch.nn.Linear(2, 2)
-    with pytest.raises(ValueError, match="inside"), model_on_device(model, torch.device("cpu")):
+    with pytest.raises(ValueError, match="inside"), training_model_on_device(model, torch.device("cpu")):
         assert next(model.parameters()).device.type == "cpu"
         raise ValueError("inside")
     assert next(model.parameters()).device.type == "cpu"

@@ -14,7 +14,7 @@ import torch
 from safetensors.torch import load_file
 
 from forge.errors import ForgeError, Interrupted
-from forge.files import save_safetensors
+from forge.files import save_safetensors_file
 from forge.train import Batch, TrainResult, TrainSettings, collate, language_loss, train
 from forge.train.distributed import Ranks, join_training_processes
 from tests.support.tiny_models import tiny_model, tokens
@@ -65,7 +65,7 @@ def main(folder: Path) -> None:
     """What each process runs."""
     ranks = Ranks.from_environment()
     result, model, seen = run(folder / "checkpoints", 2)
-    save_safetensors(folder / f"{ranks.rank}.safetensors", dict(model.state_dict()), {})
+    save_safetensors_file(folder / f"{ranks.rank}.safetensors", dict(model.state_dict()), {})
     facts = {"final": result.final_loss, "tokens": result.tokens, "resumed": result.resumed_from, "logged": seen}
     (folder / f"{ranks.rank}.json").write_text(json.dumps(facts))
 

@@ -12,14 +12,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from forge.train import Batch, collate, distillation_loss, language_loss
-from forge.train.sampled import sample_outputs
+from forge.train.sampled import sample_training_outputs
 from tests.support.stub_run import random_set
 from tests.support.tiny_models import tiny_model
 
 
 @given(st.lists(st.integers(0, 49), min_size=1, max_size=30), st.integers(0, 80), st.integers(0, 9))
 def test_targets_are_among_the_tokens(targets: list[int], count: int, seed: int) -> None:
-    tokens, shift, places = sample_outputs(torch.tensor(targets), 50, count, seed)
+    tokens, shift, places = sample_training_outputs(torch.tensor(targets), 50, count, seed)
     assert tokens[places].tolist() == targets
     assert (tokens.diff() > 0).all(), "ascending, none twice"
     distinct = len(set(targets))
@@ -36,7 +36,7 @@ def test_the_sum_over_the_vocabulary_is_estimated_without_bias() -> None:
     whole = logits.exp().sum()
     sums = []
     for seed in range(2000):
-        tokens, shift, _ = sample_outputs(target, 400, 40, seed)
+        tokens, shift, _ = sample_training_outputs(target, 400, 40, seed)
         sums.append((logits[tokens] + shift).exp().sum())
     assert float(torch.stack(sums).mean() / whole) == pytest.approx(1, abs=0.01)
 

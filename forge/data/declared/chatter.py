@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from forge.data.declared.templates import example_template, hold_out_tenths, plain_words
+from forge.data.declared.templates import hold_out_tenths, plain_words, row_template_of_example
 from forge.data.declared.values import pick_free_word
 from forge.data.declared.word_lists import WORD_LISTS
 from forge.data.dialogue_templates import ACTIVITIES, ACTIVITY_QUESTIONS, CONCEPT_QUESTIONS, CONCEPTS
@@ -110,7 +110,8 @@ class ToolWords:
         for tool in self.tools:
             for example in tool.examples:
                 parts = [
-                    f"{plain_words(p)}" if isinstance(p, str) else None for p in example_template(tool, example).parts
+                    f"{plain_words(p)}" if isinstance(p, str) else None
+                    for p in row_template_of_example(tool, example).parts
                 ]
                 found.append(re.compile(r"\s*".join(r"\S.*" if part is None else re.escape(part) for part in parts)))
         return found

@@ -7,7 +7,7 @@ import re
 from typing import Any
 
 from forge.data.declared.sentences import frame_words
-from forge.data.declared.templates import Template, example_template, shared_noun
+from forge.data.declared.templates import Template, row_template_of_example, shared_noun
 from forge.data.declared.values import Said, draw_value, say_value
 from forge.tools.declared.schema import DeclaredTool
 
@@ -28,13 +28,13 @@ _ANSWERS = (
 _ARTICLE = re.compile(r"\b(the|my|our)\s+$", re.I)
 
 
-def can_change(template: Template, name: str) -> bool:
+def row_can_change_value(template: Template, name: str) -> bool:
     """Whether a person may name another value for a slot in a turn of its own: of a number only in an order."""
     kind = template.tool.arguments[name].type
     return kind == "string" or (kind in ("integer", "number") and template.mood != "question")
 
 
-def changed_value(rng: random.Random, tool: DeclaredTool, name: str, value: Any) -> Any | None:
+def changed_value_for_row(rng: random.Random, tool: DeclaredTool, name: str, value: Any) -> Any | None:
     """Another value for an argument; None where there seems to be none."""
     for _ in range(_TRIES):
         other = draw_value(rng, tool, name)
@@ -62,7 +62,9 @@ def _article_before(template: Template, name: str) -> str:
     return ""
 
 
-def say_change(rng: random.Random, template: Template, name: str, value: Any, *, alone: bool = False) -> list[Said]:
+def say_change_in_row(
+    rng: random.Random, template: Template, name: str, value: Any, *, alone: bool = False
+) -> list[Said]:
     """Another value for a slot of what was just said.
 
     Args:
@@ -77,9 +79,9 @@ def say_change(rng: random.Random, template: Template, name: str, value: Any, *,
     return frame_words(rng.choice(_ASKED_AGAIN if template.mood == "question" else _THING_AGAIN), words)
 
 
-def say_missing_value(rng: random.Random, tool: DeclaredTool, name: str, value: Any) -> list[Said]:
+def say_missing_value_in_row(rng: random.Random, tool: DeclaredTool, name: str, value: Any) -> list[Said]:
     """The answer to a question for an argument."""
-    templates = [example_template(tool, example) for example in tool.examples if name in example.slots]
+    templates = [row_template_of_example(tool, example) for example in tool.examples if name in example.slots]
     article = _article_before(rng.choice(templates), name) if templates else ""
     words = _name_thing(rng, tool, name, value, article)
     parameter = tool.arguments[name]

@@ -82,13 +82,13 @@ def declared_as_json(
     return declared.model_dump(mode="json", by_alias=True, exclude_defaults=True, exclude={"run", *left_out})
 
 
-def list_own_tools(tools: Sequence[DeclaredTool], personas: Sequence[DeclaredPersona]) -> dict[str, Any]:
+def list_own_tools_of_rows(tools: Sequence[DeclaredTool], personas: Sequence[DeclaredPersona]) -> dict[str, Any]:
     """What `tools.json` holds."""
     listed = [{**declared_as_json(tool), "synonyms": synonyms_as_pairs(tool)} for tool in tools]
     return {"tools": listed, "personas": [declared_as_json(persona) for persona in personas]}
 
 
-def load_own_tools(folder: Path) -> OwnTools:
+def load_own_tool_rows(folder: Path) -> OwnTools:
     """What the stage has written into a folder. Raises ForgeError for a file that is missing or damaged."""
     found = read_json(folder / DECLARED_FILE)
     tools = tuple(DeclaredTool.model_validate(tool) for tool in found["tools"])

@@ -20,26 +20,31 @@ from forge.data.declared.chatter import (
     off_topic_sentence,
     unknown_thing,
 )
-from forge.data.declared.following import can_change, changed_value, say_change, say_missing_value
-from forge.data.declared.sentences import fill_template, frame_words, say_framed, type_sentence
+from forge.data.declared.following import (
+    changed_value_for_row,
+    row_can_change_value,
+    say_change_in_row,
+    say_missing_value_in_row,
+)
+from forge.data.declared.sentences import fill_template, frame_words, say_framed_row, type_sentence
 from forge.data.declared.templates import (
     BARE,
     Framed,
     Template,
     enum_slots,
-    example_template,
     framed_by_split,
     hold_out_tenths,
     left_out_templates,
     plain_words,
-    told_apart,
+    row_template_of_example,
+    row_templates_told_apart,
 )
 from forge.data.declared.values import Said, draw_value
 from forge.data.declared.word_lists import WORD_LISTS
 from forge.data.splits import SPLITS, dataset_split_by_hash
 from forge.errors import ForgeError
-from forge.tools.calls import call_text
-from forge.tools.declared.schema import DeclaredPersona, DeclaredTool, example_slots
+from forge.tools.calls import tool_call_text
+from forge.tools.declared.schema import DeclaredPersona, DeclaredTool, tool_example_slots
 
 Row = dict[str, Any]
 Message = dict[str, str]
@@ -100,11 +105,11 @@ class OwnRowMaker:
             raise ForgeError("own tools: none has an example sentence, so there is nothing to train on")
         self.words = ToolWords(tuple(tools))
         self.chatter: Chatter = chatter_by_split()[split]
-        whole = {t.name: [example_template(t, example) for example in t.examples] for t in self.tools}
+        whole = {t.name: [row_template_of_example(t, example) for example in t.examples] for t in self.tools}
         known = frozenset(template.text.lower() for templates in whole.values() for template in templates)
         self.calls: dict[str, list[Framed]] = {}
         self.gaps: dict[str, list[Framed]] = {}
-        gaps = told_apart({tool.name: left_out_templates(tool, known) for tool in self.tools})
+        gaps = row_templates_told_apart({tool.name: left_out_templates(tool, known) for tool in self.tools})
         for tool in self.tools:
             complete = [template for template in whole[tool.name] if template.missing is None]
             self.calls[tool.name] = framed_by_split(complete, tool.name)[split]
@@ -132,7 +137,7 @@ class OwnRowMaker:
         if drawn is None:
             return None
         framed, arguments = drawn
-        user = say_framed(rng, framed, arguments)
+        user = say_framed_row(rng, framed, arguments)
         tool = framed.template.tool
         return tool.name, [_message("user", user), *_carried_out(rng, [(tool, arguments)])], _texts([(tool, arguments)])
 
@@ -160,9 +165,9 @@ class OwnRowMaker:
         )
         if ends_in_list and rng.random() < _SAME_AGAIN:
             name = enum_slots(template)[-1]
-            value = changed_value(rng, tool, name, arguments[name])
+            value = changed_value_for_row(rng, tool, name, arguments[name])
             if value is not None:
-                joined = [*said, Said(" and "), *say_change(rng, template, name, value)]
+                joined = [*said, Said(" and "), *say_change_in_row(rng, template, name, value)]
                 return joined, [(tool, arguments), (tool, {**arguments, name: value})], f"{template.text} and again"
         second = self._draw_call(rng, rng.choice(self.tools), orders=True)
         if second is None:
@@ -178,7 +183,7 @@ class OwnRowMaker:
             return None
         framed, arguments = drawn
         tool, missing = framed.template.tool, framed.template.missing or ""
-        user = say_framed(rng, framed, arguments)
+        user = say_framed_row(rng, framed, arguments)
         return tool.name, [_message("user", user), _message("assistant", tool.question_for(missing))], []
 
     def _followup(self, rng: random.Random) -> tuple[str, list[Message], list[str]] | None:
@@ -195,8 +200,8 @@ class OwnRowMaker:
             whole = {**arguments, name: draw_value(rng, tool, name)}
             if not set(tool.required) <= whole.keys() or not self._own(framed.template, whole):
                 continue
-            answer = type_sentence(rng, say_missing_value(rng, tool, name, whole[name]))
-            messages = [_message("user", say_framed(rng, framed, arguments))]
+            answer = type_sentence(rng, say_missing_value_in_row(rng, tool, name, whole[name]))
+            messages = [_message("user", say_framed_row(rng, framed, arguments))]
             messages += [_message("assistant", tool.question_for(name)), _message("user", answer)]
             return tool.name, [*messages, *_carried_out(rng, [(tool, whole)])], _texts([(tool, whole)])
         return None
@@ -205,17 +210,21 @@ class OwnRowMaker:
         """The user wants the call before with another value."""
         for _ in range(_TRIES):
             drawn = self._draw_call(rng, rng.choice(self.tools))
-            names = [] if drawn is None else [n for n in drawn[0].template.slots if can_change(drawn[0].template, n)]
+            names = (
+                []
+                if drawn is None
+                else [n for n in drawn[0].template.slots if row_can_change_value(drawn[0].template, n)]
+            )
             if drawn is None or not names:
                 continue
             framed, arguments = drawn
             tool, name = framed.template.tool, rng.choice(names)
-            value = changed_value(rng, tool, name, arguments[name])
+            value = changed_value_for_row(rng, tool, name, arguments[name])
             if value is None or not self._own(framed.template, {**arguments, name: value}):
                 continue
             changed = {**arguments, name: value}
-            before = [_message("user", say_framed(rng, framed, arguments)), *_carried_out(rng, [(tool, arguments)])]
-            again = type_sentence(rng, say_change(rng, framed.template, name, value, alone=True))
+            before = [_message("user", say_framed_row(rng, framed, arguments)), *_carried_out(rng, [(tool, arguments)])]
+            again = type_sentence(rng, say_change_in_row(rng, framed.template, name, value, alone=True))
             messages = [*before, _message("user", again), *_carried_out(rng, [(tool, changed)])]
             return tool.name, messages, _texts([(tool, changed)])
         return None
@@ -242,7 +251,7 @@ class OwnRowMaker:
             if thing is None:
                 return None
             if drawn is not None and (names := enum_slots(drawn[0].template)):
-                user = say_framed(rng, drawn[0], drawn[1], {names[0]: thing})
+                user = say_framed_row(rng, drawn[0], drawn[1], {names[0]: thing})
                 return "own", [_message("user", user), _message("assistant", OFF_TOPIC_ANSWER)], []
         return None
 
@@ -250,7 +259,7 @@ class OwnRowMaker:
         """Whether a call may be in this split."""
         if not template.holds_arguments_out:
             return True
-        return dataset_split_by_hash(call_text(template.tool, arguments)) == self.split
+        return dataset_split_by_hash(tool_call_text(template.tool, arguments)) == self.split
 
     def _draw_call(
         self, rng: random.Random, tool: DeclaredTool, *, orders: bool = False
@@ -293,17 +302,17 @@ def _left_alone(rng: random.Random, sentence: str, answer: str) -> tuple[str, li
 
 
 def _texts(calls: Sequence[tuple[DeclaredTool, Mapping[str, Any]]]) -> list[str]:
-    return [call_text(tool, arguments) for tool, arguments in calls]
+    return [tool_call_text(tool, arguments) for tool, arguments in calls]
 
 
 def _carried_out(rng: random.Random, calls: Sequence[tuple[DeclaredTool, Mapping[str, Any]]]) -> list[Message]:
     """Calls with their results, and what the agent says after them."""
     messages, said = [], []
     for tool, arguments in calls:
-        fit = [result for result in tool.results if set(example_slots(result)) <= arguments.keys()]
+        fit = [result for result in tool.results if set(tool_example_slots(result)) <= arguments.keys()]
         said_values = {name: ", ".join(say_argument(item) for item in _as_list(v)) for name, v in arguments.items()}
         result = rng.choice(fit).format(**said_values) if fit else NO_RESULT
-        messages += [_message("call", call_text(tool, arguments)), _message("result", result)]
+        messages += [_message("call", tool_call_text(tool, arguments)), _message("result", result)]
         said.append(confirm_call(tool, arguments, result))
     text = said[0]
     for more in said[1:]:

@@ -42,7 +42,7 @@ def frame_words(frame: str, said: Sequence[Said]) -> list[Said]:
     return [piece for piece in (Said(before), *said, Said(after)) if piece.text]
 
 
-def say_framed(
+def say_framed_row(
     rng: random.Random, framed: Framed, values: Mapping[str, Any], words: Mapping[str, str] | None = None
 ) -> str:
     """What a person types for a framed template with these values, or words in their place."""

@@ -6,7 +6,7 @@ import json
 from collections.abc import Mapping, Sequence
 from pathlib import Path
 
-from forge.data.declared.own_set import DECLARED_FILE, list_own_tools
+from forge.data.declared.own_set import DECLARED_FILE, list_own_tools_of_rows
 from forge.data.declared.rows import own_persona_rows, own_tool_rows
 from forge.files import atomic_write_text
 from forge.interface.params import DataParams, OwnToolsScale
@@ -53,6 +53,8 @@ def write_own_tools(folder: Path, files: Sequence[ToolFile], counts: Mapping[str
         rows = [*called.get(split, []), *voiced[split]]
         lines = (json.dumps(row, ensure_ascii=False, sort_keys=True) + "\n" for row in rows)
         atomic_write_text(folder / f"{split}.jsonl", "".join(lines))
-    listed = json.dumps(list_own_tools(tools, personas), ensure_ascii=False, indent=1)  # in the order of declaration
+    listed = json.dumps(
+        list_own_tools_of_rows(tools, personas), ensure_ascii=False, indent=1
+    )  # in the order of declaration
     atomic_write_text(folder / DECLARED_FILE, f"{listed}\n")
     return {split: len(called.get(split, [])) + len(voiced[split]) for split in counts}

@@ -13,7 +13,7 @@ from dataclasses import dataclass, field
 from string import Formatter
 from typing import Any, Literal, TypeVar
 
-from forge.data.declared.values import count_values
+from forge.data.declared.values import count_row_values
 from forge.tools.declared.schema import DeclaredTool, Example
 
 Mood = Literal["order", "question", "statement"]
@@ -172,7 +172,7 @@ class Template:
         """Whether its slots have so many values that calls of val and test can be kept from training."""
         product = 1
         for name in self.slots:
-            product *= count_values(self.tool, name)
+            product *= count_row_values(self.tool, name)
         return product >= HELD_OUT_FROM
 
     def frames(self) -> tuple[str, ...]:
@@ -187,7 +187,7 @@ def _nouns_of(tool: DeclaredTool) -> frozenset[str]:
     return frozenset(noun.lower() for text in texts for noun in re.findall(r"\b(?:the|an?|my|our) (\w+)", text, re.I))
 
 
-def example_template(tool: DeclaredTool, example: Example) -> Template:
+def row_template_of_example(tool: DeclaredTool, example: Example) -> Template:
     """The template of a user's example; one that does not name every required argument asks for the first of them."""
     parts: list[str | Slot] = []
     say = example.say.strip()
@@ -228,7 +228,7 @@ def left_out_templates(tool: DeclaredTool, known: frozenset[str]) -> list[Templa
     """
     found: dict[str, Template] = {}
     for example in tool.examples:
-        whole = example_template(tool, example)
+        whole = row_template_of_example(tool, example)
         if whole.missing is not None:
             found.setdefault(whole.text.lower(), whole)
             continue
@@ -272,7 +272,7 @@ def _ways_to_leave_out(tool: DeclaredTool, parts: Sequence[str | Slot], place: i
     return [tuple(part for part in (*way, *tail) if part != "") for way in ways]
 
 
-def told_apart(templates: Mapping[str, Sequence[Template]]) -> dict[str, list[Template]]:
+def row_templates_told_apart(templates: Mapping[str, Sequence[Template]]) -> dict[str, list[Template]]:
     """Templates by tool, without those that read the same for two tools: "stop it" asks for nothing in particular.
     One with a word of a tool's own list in it is told apart by that."""
     owners: dict[str, set[str]] = {}

@@ -10,8 +10,8 @@ from typing import Any
 
 from forge.data.declared.word_lists import WORD_LISTS
 from forge.errors import ForgeError
-from forge.tools.declared.schema import DeclaredTool, Parameter, refuse_value
-from forge.tools.drawing import WORDS, number_in_words, pick_made_up_word, pick_tool_argument_number
+from forge.tools.declared.schema import DeclaredTool, Parameter, refuse_tool_value
+from forge.tools.drawing import WORDS, number_in_words, pick_made_up_tool_word, pick_tool_argument_number
 
 _TRIES = 200
 _MANY = 10_000  # values of what is not counted
@@ -57,7 +57,7 @@ def spoken_number(number: int) -> str:
 
 def pick_free_word(rng: random.Random) -> str:
     """A common word or one of random syllables. (The dictionary of the built-in tools takes a second to import.)"""
-    return rng.choice(WORDS) if rng.random() < 0.5 else pick_made_up_word(rng)
+    return rng.choice(WORDS) if rng.random() < 0.5 else pick_made_up_tool_word(rng)
 
 
 def _draw_words(rng: random.Random) -> str:
@@ -104,7 +104,7 @@ _GENERATORS: dict[str, Callable[[random.Random], str]] = {
 }
 
 
-def number_bounds(parameter: Parameter) -> tuple[float, float]:
+def row_number_bounds(parameter: Parameter) -> tuple[float, float]:
     """Least and greatest number to draw; where the schema sets no bound, a hundred from the other one, or 0."""
     low, high = parameter.minimum, parameter.maximum
     if low is None:
@@ -112,7 +112,7 @@ def number_bounds(parameter: Parameter) -> tuple[float, float]:
     return low, low + _REACH if high is None else high
 
 
-def count_values(tool: DeclaredTool, name: str) -> int:
+def count_row_values(tool: DeclaredTool, name: str) -> int:
     """How many values an argument may have in rows, for whoever holds some out."""
     parameter = tool.arguments[name]
     item = parameter.items or parameter
@@ -122,7 +122,7 @@ def count_values(tool: DeclaredTool, name: str) -> int:
     if isinstance(listed, tuple) or item.enum is not None:
         count = len(listed if isinstance(listed, tuple) else item.enum or ())
     elif item.type == "integer":
-        low, high = number_bounds(item)
+        low, high = row_number_bounds(item)
         count = int(high) - math.ceil(low) + 1
     else:
         count = _MANY
@@ -144,7 +144,7 @@ def draw_value(rng: random.Random, tool: DeclaredTool, name: str) -> Any:
             value = list(
                 dict.fromkeys(_draw_single_value(rng, parameter.items, tool.values.get(name)) for _ in " " * size)
             )
-        if refuse_value(parameter, value) is None:
+        if refuse_tool_value(parameter, value) is None:
             return value
     raise ForgeError(
         f"{tool.name}: values: {_TRIES} values were drawn for {name!r}, and its schema allows none of them"
@@ -166,7 +166,7 @@ def _draw_single_value(rng: random.Random, parameter: Parameter, listed: str | S
         return rng.random() < 0.5
     if parameter.type == "string":
         return _GENERATORS[str(listed or "words")](rng)
-    low, high = number_bounds(parameter)
+    low, high = row_number_bounds(parameter)
     least, most = math.ceil(low), math.floor(high)
     if parameter.type == "number" and (most < least or rng.random() < 0.5):
         return round(rng.uniform(low, high), 1 if high - low > 2 else 2)

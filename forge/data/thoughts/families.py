@@ -16,11 +16,11 @@ from forge.data.thoughts.steps import (
     SYMBOLS,
     division_steps,
     euclid_steps,
-    product_columns,
-    product_steps,
     reversed_number,
     signed_sum_steps,
-    sum_columns,
+    thought_product_columns,
+    thought_product_steps,
+    thought_sum_columns,
 )
 
 ThoughtWriter = Callable[[str, dict[str, Any]], tuple[str, str]]
@@ -52,7 +52,7 @@ def decimal_chain_sum_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]
 def products_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]:
     """Partial products, added up as they come."""
     first, _times, second = expression_terms(prompt)
-    thought, total = product_steps(int(first), int(second))
+    thought, total = thought_product_steps(int(first), int(second))
     return thought, str(total)
 
 
@@ -75,7 +75,7 @@ def lcm_thought(prompt: str, _: dict[str, Any]) -> tuple[str, str]:
     if divisor > 1:
         steps, factor, _rest = division_steps(smaller, divisor)
         thought += f"|{steps}={reversed_number(factor)}"
-    steps, product = product_steps(larger, factor)
+    steps, product = thought_product_steps(larger, factor)
     return f"{thought}|{steps}", str(product)
 
 
@@ -111,7 +111,7 @@ def leg_counting_thought(_: str, metadata: dict[str, Any]) -> tuple[str, str]:
     total = 0
     for name, count in metadata["animals"].items():
         legs = count * ANIMALS[name]
-        added = "+" + sum_columns(total, legs) if steps else ""
+        added = "+" + thought_sum_columns(total, legs) if steps else ""
         steps.append(f"{count}*{ANIMALS[name]}={reversed_number(legs)}{added}")
         total += legs
     return ",".join(steps), str(total)
@@ -142,7 +142,7 @@ def _horner_steps(text: str, base: int) -> str:
     first, *rest = map(SYMBOLS.index, text)
     total, steps = first, f"{SYMBOLS[base]}:{reversed_number(first)}"
     for digit in rest:
-        steps += f",{SYMBOLS[digit]}:{product_columns(total, base, digit)}"
+        steps += f",{SYMBOLS[digit]}:{thought_product_columns(total, base, digit)}"
         total = total * base + digit
     return steps
 

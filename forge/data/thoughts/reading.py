@@ -46,7 +46,7 @@ def fields(text: str, separator: str, count: int, held: list[bool]) -> list[str]
     return found[:count] + [""] * (count - len(found))
 
 
-def read_columns(
+def read_thought_columns(
     text: str,
     first: float,
     held: list[bool],
@@ -101,20 +101,20 @@ def read_signed_sum(text: str, terms: Sequence[int], held: list[bool]) -> float:
     for begin, side in (("+", added), ("-", taken)):
         total: float = side[0] if side else 0
         for term in side[1:]:
-            total = read_columns(columns(begin), total, held, term)
+            total = read_thought_columns(columns(begin), total, held, term)
         totals.append(total)
     gained, lost = totals
     result = gained - lost
     if added and taken:
         difference = columns("=")
-        result = read_columns(difference, gained, held, lost, sign=-1)
+        result = read_thought_columns(difference, gained, held, lost, sign=-1)
         if difference.endswith("1"):
-            result = -read_columns(columns(","), lost, held, gained, sign=-1)
+            result = -read_thought_columns(columns(","), lost, held, gained, sign=-1)
     held += [False] * (len(parts) + bool(head))
     return result
 
 
-def read_product(text: str, first: int, second: float, held: list[bool]) -> None:
+def read_thought_product(text: str, first: int, second: float, held: list[bool]) -> None:
     """``*6:503975,*8:504967+707056110780`` for 95 and 86: of each digit of the second number the product, and the sum
     of that and of what stands above its place so far."""
     factors = "?" if math.isnan(second) else str(second)[::-1]
@@ -123,9 +123,9 @@ def read_product(text: str, first: int, second: float, held: list[bool]) -> None
         head, _, steps = piece.partition(":")
         multiplied, plus, added = steps.partition("+")
         held.append(head == f"*{factors[place]}")
-        product = read_columns(multiplied, first, held, factor=symbol(head[1:]))
+        product = read_thought_columns(multiplied, first, held, factor=symbol(head[1:]))
         if place:
-            product = read_columns(added, above // 10, held, product)
+            product = read_thought_columns(added, above // 10, held, product)
         elif plus:
             held.append(False)
         above = product
@@ -147,8 +147,8 @@ def read_division_step(text: str, dividend: float, divisor: float, held: list[bo
     dividend, divisor, part = number(dividend_text), number(divisor_text), int(quotient_text)
     factor, place = int(quotient_text[0]), 10 ** (len(quotient_text) - 1)
     held.append(0 <= dividend - part * divisor < place * divisor and (factor == 1) == (multiplied is None))
-    product = divisor if multiplied is None else read_columns(multiplied, divisor, held, factor=factor)
-    return part, divisor, read_columns(difference, dividend, held, product * place, sign=-1)
+    product = divisor if multiplied is None else read_thought_columns(multiplied, divisor, held, factor=factor)
+    return part, divisor, read_thought_columns(difference, dividend, held, product * place, sign=-1)
 
 
 def read_division(text: str, dividend: float, divisor: float, held: list[bool]) -> tuple[float, float]:

@@ -16,12 +16,12 @@ from forge.data.thoughts.reading import (
     UNREADABLE,
     fields,
     number,
-    read_columns,
     read_division,
     read_euclid,
-    read_product,
     read_repeated_division,
     read_signed_sum,
+    read_thought_columns,
+    read_thought_product,
     shows,
     symbol,
 )
@@ -120,7 +120,7 @@ def _total_at_the_end(thought: str, places: int) -> _Result:
 
 
 def _product(problem: re.Match[str], thought: str, held: list[bool]) -> _Result:
-    read_product(thought, int(problem[1]), int(problem[2]), held)
+    read_thought_product(thought, int(problem[1]), int(problem[2]), held)
     return _product_of(thought)
 
 
@@ -157,7 +157,7 @@ def _lcm(problem: re.Match[str], thought: str, held: list[bool]) -> _Result:
         quotient, rest = read_division(division, smaller, divisor, held)
         held.append(rest == 0 and shows(factor_text, quotient))
         factor = number(factor_text)
-    read_product(product, larger, factor, held)
+    read_thought_product(product, larger, factor, held)
     return _product_of(thought)
 
 
@@ -217,7 +217,7 @@ def _leg_counting(problem: re.Match[str], thought: str, held: list[bool]) -> _Re
         legs = ANIMALS.get(name, ANIMALS.get(name.removesuffix("s"), -1))
         product = number(step[1][::-1]) * number(step[2][::-1])
         held += [step[1] == count, step[2] == str(legs), shows(step[3], product)]
-        total = read_columns(step[4], total, held, number(step[3])) if place else number(step[3])
+        total = read_thought_columns(step[4], total, held, number(step[3])) if place else number(step[3])
     return _columns_at_the_end(thought, 4) if "+" in thought[thought.rfind("=") :] else _Result(None)
 
 
@@ -255,7 +255,7 @@ def _read_horner(text: str, number_text: str, base: int, held: list[bool]) -> fl
     for digit, piece in zip(number_text[1:], pieces, strict=True):
         digit_text, _, columns = piece.partition(":")
         held.append(digit_text == digit)
-        total = read_columns(columns, total, held, factor=symbol(base_text), carry=symbol(digit_text))
+        total = read_thought_columns(columns, total, held, factor=symbol(base_text), carry=symbol(digit_text))
     return total
 
 

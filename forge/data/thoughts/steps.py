@@ -19,7 +19,7 @@ def reversed_number(number: int, width: int = 0) -> str:
     return str(number)[::-1].ljust(width, "0")
 
 
-def sum_columns(first: int, second: int) -> str:
+def thought_sum_columns(first: int, second: int) -> str:
     """``280174210010`` for 72 + 48: of each column both digits, the sum's digit and the carry."""
     width = max(len(str(first)), len(str(second)), len(str(first + second)))
     columns, carry = "", 0
@@ -29,7 +29,7 @@ def sum_columns(first: int, second: int) -> str:
     return columns
 
 
-def difference_columns(first: int, second: int) -> str:
+def thought_difference_columns(first: int, second: int) -> str:
     """``03717510`` for 70 - 53: of each column both digits, the difference's digit and what is borrowed.
 
     Where the second number is larger the last column borrows too, and the digits are not those of the difference.
@@ -43,7 +43,7 @@ def difference_columns(first: int, second: int) -> str:
     return columns
 
 
-def product_columns(number: int, factor: int, carry: int = 0) -> str:
+def thought_product_columns(number: int, factor: int, carry: int = 0) -> str:
     """``553725816`` for 875 * 7: of each column the number's digit, the product's digit and the carry; the last carry
     is the product's first digit.
 
@@ -71,25 +71,25 @@ def signed_sum_steps(terms: Sequence[int]) -> tuple[str, int]:
     for sign, part in (("+", [t for t in terms if t >= 0]), ("-", [-t for t in terms if t < 0])):
         total = part[0] if part else 0
         for term in part[1:]:
-            thought += sign + sum_columns(total, term)
+            thought += sign + thought_sum_columns(total, term)
             total += term
         totals.append(total)
     gained, lost = totals
     if any(term < 0 for term in terms) and any(term >= 0 for term in terms):
-        thought += "=" + difference_columns(gained, lost)
+        thought += "=" + thought_difference_columns(gained, lost)
         if gained < lost:
-            thought += "," + difference_columns(lost, gained)
+            thought += "," + thought_difference_columns(lost, gained)
     return thought, gained - lost
 
 
-def product_steps(first: int, second: int) -> tuple[str, int]:
+def thought_product_steps(first: int, second: int) -> tuple[str, int]:
     """``*6:503975,*8:504967+707056110780`` for 95 * 86: for each digit of 86 its product, then the sum of that and of
     what stands above its place so far; and the product of the two numbers."""
     thought, total = "", 0
     for place, digit in enumerate(map(int, reversed(str(second)))):
-        thought += f"{',' if place else ''}*{digit}:{product_columns(first, digit)}"
+        thought += f"{',' if place else ''}*{digit}:{thought_product_columns(first, digit)}"
         if place:
-            thought += "+" + sum_columns(total // 10**place, first * digit)
+            thought += "+" + thought_sum_columns(total // 10**place, first * digit)
         total += first * digit * 10**place
     return thought, total
 
@@ -102,10 +102,10 @@ def division_step(dividend: int, divisor: int) -> tuple[str, int, int]:
     """
     place = 10 ** (len(str(dividend // divisor)) - 1)
     digit = dividend // (divisor * place)
-    product = "" if digit == 1 else ":" + product_columns(divisor, digit)
+    product = "" if digit == 1 else ":" + thought_product_columns(divisor, digit)
     taken = digit * place * divisor
     thought = f"{reversed_number(dividend)}:{reversed_number(divisor)}*{digit * place}{product}"
-    return f"{thought}-{difference_columns(dividend, taken)}", digit * place, dividend - taken
+    return f"{thought}-{thought_difference_columns(dividend, taken)}", digit * place, dividend - taken
 
 
 def division_steps(dividend: int, divisor: int) -> tuple[str, int, int]:

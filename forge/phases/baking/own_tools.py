@@ -10,10 +10,10 @@ from forge.data.build import tokenize_data_rows
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.baking.params import Params
-from forge.train import loss_settings, one_rate_settings, teaching_loss, train_on_planned_batches
+from forge.train import loss_settings, teaching_loss, train_on_planned_batches, training_settings_of_one_rate
 
 
-def teach_own_tools(
+def teach_own_tools_before_baking(
     run: PhaseRun[Params], model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast
 ) -> TinyTitanForCausalLM:
     """A model that calls declared tools as well, all its weights trained as they are quantized; ``model`` itself where
@@ -28,7 +28,9 @@ def teach_own_tools(
     taught = copy.deepcopy(model)
     data = run.split("train").joined(tokenize_data_rows(tokenizer, own))
     loss = teaching_loss(model.eval(), data, "own_tool", **loss_settings(training))
-    settings = one_rate_settings(training, p.own_tool_steps, p.own_tool_lr, p.decay_fraction, p.checkpoint_every)
+    settings = training_settings_of_one_rate(
+        training, p.own_tool_steps, p.own_tool_lr, p.decay_fraction, p.checkpoint_every
+    )
     shares = p.own_tool_mix.model_dump()
     train_on_planned_batches(run, taught, data, shares, loss, settings, p.batch_tokens, name="own_tools", teacher=True)
     return taught.eval()

@@ -13,7 +13,7 @@ from forge.phases.baking.metrics import (
     baking_metrics,
     half_strength,
 )
-from forge.phases.baking.own_tools import teach_own_tools
+from forge.phases.baking.own_tools import teach_own_tools_before_baking
 from forge.phases.baking.params import Params
 from forge.phases.baking.prompt_baking import bake
 from forge.phases.baking.trajectories import sample_baking_trajectories
@@ -23,7 +23,7 @@ from forge.tools import Toolbox
 def run(run: PhaseRun[Params]) -> None:
     """Sample what the prompted model does, bake it in, and ask the baked model and its controls."""
     incoming, tokenizer, _ = run.load("forge")
-    teacher = teach_own_tools(run, incoming, tokenizer)
+    teacher = teach_own_tools_before_baking(run, incoming, tokenizer)
     evaluator, curve = run.evaluator(tokenizer), ToolCurve(run, tokenizer)
     with Toolbox(run.workspace_dir) as toolbox:
         rows = [*run.rows("train"), *run.own_tools.rows("train")]

@@ -11,12 +11,12 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.build import Row, tokenize_data_rows
 from forge.data.dataset import OWN, EncodedSet
-from forge.data.render import ID, Message, answer_after_tool_result, render
+from forge.data.render import ID, Message, render, render_answer_after_tool_result
 from forge.data.views import dataset_without_prompts
 from forge.errors import Interrupted
 from forge.evals.answering import with_tool_result_shown
 from forge.evals.persona_content import keeps_persona_facts
-from forge.evals.tool_use import dialogue_until_last_question, expected_call_for_eval
+from forge.evals.tool_use import eval_dialogue_until_question, expected_call_for_eval
 from forge.interface.fields import Mix
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
@@ -74,7 +74,7 @@ def sample_baking_trajectories(
     personas = draw("persona", p.trajectories // p.persona_every)
     half = (p.trajectories - len(personas)) // 2
     wanted = [*draw("tooled", half), *draw("tool", half), *personas]
-    asked = [dialogue_until_last_question(row["messages"]) for row in wanted]
+    asked = [eval_dialogue_until_question(row["messages"]) for row in wanted]
     made = _sample_baking_answers(run, model, tokenizer, asked, toolbox)
     sampled = [_baking_trajectory(row, answer) for row, answer in zip(wanted, made, strict=True)]
     taken = [row for row in sampled if row is not None]
@@ -140,9 +140,9 @@ def _baking_trajectory(row: Row, made: Generation) -> Row | None:
         turns = [answer] if not made.calls and made.text == row["messages"][-1]["content"] else []
     elif (
         len(made.calls) == 1
-        and made.text == answer_after_tool_result(made.calls[0][1]) == row["messages"][-1]["content"]
+        and made.text == render_answer_after_tool_result(made.calls[0][1]) == row["messages"][-1]["content"]
     ):
         call, result = made.calls[0]
         turns = [{"role": "call", "content": call}, {"role": "result", "content": result}, answer]
-    asked = dialogue_until_last_question(row["messages"])
+    asked = eval_dialogue_until_question(row["messages"])
     return {**row, "messages": [*asked, *turns]} if turns and made.finished else None

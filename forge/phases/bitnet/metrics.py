@@ -13,7 +13,7 @@ from forge.evals.likelihood import likelihood
 from forge.evals.measure import Measurement, eval_accuracy_retention, mean, solved
 from forge.evals.timing import eval_prefill_speedup
 from forge.model import TinyTitanForCausalLM
-from forge.model.packed import load_packed, packing_counts
+from forge.model.packed import load_packed, model_packing_counts
 
 # Targets of phase 4: times smaller, share of the accuracy, rise of perplexity and recovery in percent.
 MIN_RATIO, MIN_RETENTION, MAX_RISE, MIN_RECOVERY = 8.0, 0.9, 10.0, 60.0
@@ -32,7 +32,7 @@ class Ternary:
 def bitnet_packed_metrics(made: Ternary, probe: torch.Tensor) -> dict[str, float]:
     """Bytes of the packed file, what is in it, what it costs to run, and how far its logits are from those of the
     model that it was made of (on ``probe``, ids of shape (batch, tokens))."""
-    counts = packing_counts(made.student)
+    counts = model_packing_counts(made.student)
     original, size = (made.source / "model.safetensors").stat().st_size, made.packed.stat().st_size
     unpacked = load_packed(made.packed, made.student)
     return {

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import torch
 
-from forge.evals.controls import score_control
+from forge.evals.controls import score_eval_control
 from forge.evals.ledger import LedgerScores
 from forge.evals.measure import eval_accuracy_retention, solved
 from forge.interface.run import PhaseRun
@@ -23,7 +23,7 @@ def run(run: PhaseRun[Params]) -> None:
     evaluator = run.evaluator(tokenizer)
     before = evaluator.measure(teacher)
     rounded = ternary_model(teacher, p.act_bits, p.embed_bits)
-    collapsed = score_control(evaluator, rounded, told=True, thoughts=True)
+    collapsed = score_eval_control(evaluator, rounded, told=True, thoughts=True)
     student = ternary_model(teacher, p.act_bits, p.embed_bits)
     result = distill_bitnet_student(run, student, teacher, run.split("train"))
     after = evaluator.measure(student)

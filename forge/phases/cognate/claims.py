@@ -48,11 +48,11 @@ def cognate_focus_scores(
     }
 
 
-def branch_claims(
+def cognate_branch_claims(
     run: PhaseRun[Params], branch: str, settled: TinyTitanForCausalLM, model: TinyTitanForCausalLM, test: EncodedSet
 ) -> list[Claim]:
-    """The branch against the trunk, trained on for as long (`settle_trunk`), at what it is for; halting against the
-    full number of steps."""
+    """The branch against the trunk, trained on for as long (`settle_cognate_trunk`), at what it is for; halting against
+    the full number of steps."""
     (own, control) = (cognate_focus_scores(each, test, [branch])[branch] for each in (model, settled))
     claims = [cognate_focus_claim(run, branch, own, "the trunk trained on alike", control)]
     if model.steps > 1 and model.config.halting:

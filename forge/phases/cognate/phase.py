@@ -36,7 +36,7 @@ PHASE = Phase(
             "cognate",
             ("seed", *TRAINING, "cognate.branch_rate", "cognate.trunk_mix", *CAPACITIES, SHAPE, *EVALUATION),
             publishes="phase 1, the trunk that the branches share",
-            function="run_trunk",
+            function="run_cognate_trunk",
         ),
         Stage(
             "cognate",
@@ -58,7 +58,7 @@ PHASE = Phase(
             curve=None,
             closes=True,
             results="cognate",
-            function="run_branches",
+            function="run_cognate_branches",
         ),
     ),
     deployed=FULL_PRECISION,

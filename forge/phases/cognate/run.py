@@ -10,23 +10,28 @@ from forge.evals.ledger import LedgerScores
 from forge.evals.likelihood import likelihood
 from forge.interface.paths import SETTLED
 from forge.interface.run import PhaseRun
-from forge.phases.cognate.claims import branch_claims, cognate_difference_claims
+from forge.phases.cognate.claims import cognate_branch_claims, cognate_difference_claims
 from forge.phases.cognate.metrics import MIB, SAMPLE, cognate_branch_metrics, cognate_phase_metrics
 from forge.phases.cognate.params import Params
-from forge.phases.cognate.training import new_cognate_model, settle_trunk, train_branch, train_trunk
+from forge.phases.cognate.training import (
+    new_cognate_model,
+    settle_cognate_trunk,
+    train_cognate_branch,
+    train_cognate_trunk,
+)
 
 HEADLINE = ("phase/avg_final_loss", "phase/total_size_mb", "phase/diversity_score", "phase/success")
 
 
-def run_trunk(run: PhaseRun[Params]) -> None:
+def run_cognate_trunk(run: PhaseRun[Params]) -> None:
     """Train and publish the trunk that the branches share; beside it, settled, what it would become without them.
 
     The suite measures the settled one.
     """
     tokenizer, train = run.tokenizer(), run.split("train")
     model = new_cognate_model(run.params, len(tokenizer), run.seed)
-    result = train_trunk(run, model, train)
-    settled = settle_trunk(run, model, train)
+    result = train_cognate_trunk(run, model, train)
+    settled = settle_cognate_trunk(run, model, train)
     measured = run.evaluator(tokenizer).measure(settled)
     losses = {"final_loss": result.final_loss, "first_loss": result.first_loss}
     run.record(
@@ -50,10 +55,10 @@ def run_branch(run: PhaseRun[Params]) -> None:
     trunk, tokenizer, directory = run.load("trunk")
     model = copy.deepcopy(trunk)
     train = run.split("train")
-    result = train_branch(run, branch, model, train)
+    result = train_cognate_branch(run, branch, model, train)
     measured = run.evaluator(tokenizer).measure(model)
     trunk.load_state_dict(load_file(directory / SETTLED))
-    run.record(claims=branch_claims(run, name, trunk, model, run.split("test")))
+    run.record(claims=cognate_branch_claims(run, name, trunk, model, run.split("test")))
     metrics = cognate_branch_metrics(run, branch, model, train, run.split("val"))
     size = (run.save(model, tokenizer) / "model.safetensors").stat().st_size
     run.record(
@@ -71,7 +76,7 @@ def run_branch(run: PhaseRun[Params]) -> None:
     )
 
 
-def run_branches(run: PhaseRun[Params]) -> None:
+def run_cognate_branches(run: PhaseRun[Params]) -> None:
     """Hold the published branches against each other and measure the phase as a whole.
 
     The branch with the lowest loss on validation rows stands for the phase in the ledger.

@@ -19,7 +19,7 @@ from forge.data.dataset import EncodedSet
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.cognate.params import Branch, Params
-from forge.phases.cognate.widening import widen_feed_forward
+from forge.phases.cognate.widening import widen_cognate_feed_forward
 from forge.train import TrainResult, TrainSettings, language_loss, loss_settings, train_on_planned_batches
 from forge.train.fit import check_planned_batches, plan_curriculum_batches
 from forge.train.losses import LossFn
@@ -49,7 +49,7 @@ def new_cognate_model(params: Params, vocab_size: int, seed: int, narrower: int 
     return TinyTitanForCausalLM(config)
 
 
-def train_trunk(run: PhaseRun[Params], model: TinyTitanForCausalLM, data: EncodedSet) -> TrainResult:
+def train_cognate_trunk(run: PhaseRun[Params], model: TinyTitanForCausalLM, data: EncodedSet) -> TrainResult:
     """The shared part of the training, without a price on steps; its learning rate ends where a branch's starts."""
     p, mix, loss = run.params, run.params.trunk_mix.model_dump(), cognate_loss(run)
     settings = replace(cognate_settings(p, p.trunk_steps), end_rate=p.branch_rate)
@@ -62,11 +62,13 @@ def train_trunk(run: PhaseRun[Params], model: TinyTitanForCausalLM, data: Encode
     first = train_on_planned_batches(
         run, narrow, data, mix, loss, flat, p.batch_tokens, name="narrow", seed=run.seed + 1
     )
-    widen_feed_forward(narrow, model, run.seed)
-    return train_results_in_turn(first, train_on_planned_batches(run, model, data, mix, loss, settings, p.batch_tokens))
+    widen_cognate_feed_forward(narrow, model, run.seed)
+    return cognate_results_in_turn(
+        first, train_on_planned_batches(run, model, data, mix, loss, settings, p.batch_tokens)
+    )
 
 
-def train_results_in_turn(first: TrainResult, then: TrainResult) -> TrainResult:
+def cognate_results_in_turn(first: TrainResult, then: TrainResult) -> TrainResult:
     """What two loops did, one after the other; shares are of all their tokens or steps, as far as these are alike."""
     tokens = first.tokens + then.tokens
     share = first.tokens / tokens
@@ -85,7 +87,7 @@ def cognate_loss(run: PhaseRun[Params], ponder_cost: float = 0.0) -> LossFn:
     return language_loss(ponder_cost=ponder_cost, **loss_settings(run.training))
 
 
-def settle_trunk(run: PhaseRun[Params], trunk: TinyTitanForCausalLM, data: EncodedSet) -> TinyTitanForCausalLM:
+def settle_cognate_trunk(run: PhaseRun[Params], trunk: TinyTitanForCausalLM, data: EncodedSet) -> TinyTitanForCausalLM:
     """The control of the branches: a copy of ``trunk`` that goes on reading the trunk's mixture for as many steps as a
     branch has, with a branch's learning rates."""
     p, model, loss = run.params, copy.deepcopy(trunk), cognate_loss(run)
@@ -95,7 +97,9 @@ def settle_trunk(run: PhaseRun[Params], trunk: TinyTitanForCausalLM, data: Encod
     return model
 
 
-def train_branch(run: PhaseRun[Params], branch: Branch, model: TinyTitanForCausalLM, data: EncodedSet) -> TrainResult:
+def train_cognate_branch(
+    run: PhaseRun[Params], branch: Branch, model: TinyTitanForCausalLM, data: EncodedSet
+) -> TrainResult:
     """One branch: its own mixture, memory capacity, ponder cost and seed."""
     p = run.params
     model.set_memory_capacity(branch.memory_capacity)

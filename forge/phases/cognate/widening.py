@@ -12,7 +12,7 @@ from forge.model.blocks import Block
 SPREAD = 0.5  # of a copy's share of its unit's output, against an equal share: what is equal would stay equal
 
 
-def widen_feed_forward(narrow: TinyTitanForCausalLM, wide: TinyTitanForCausalLM, seed: int) -> None:
+def widen_cognate_feed_forward(narrow: TinyTitanForCausalLM, wide: TinyTitanForCausalLM, seed: int) -> None:
     """Give ``wide`` the weights of ``narrow``; it computes the same then.
 
     Each unit of a feed-forward network becomes as many copies as the widths differ by. Their outputs add up to the

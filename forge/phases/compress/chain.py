@@ -21,9 +21,9 @@ from forge.phases.compress.metrics import (
     count_compression_codes_in_use,
 )
 from forge.phases.compress.params import Params
-from forge.phases.compress.student import StudentShape, distill_student
+from forge.phases.compress.student import StudentShape, distill_compression_student
 from forge.phases.compress.vector_quantization import compress_core_while_training, compress_core_without_training
-from forge.phases.compress.vocabulary_pruning import train_compressed_vocabulary, with_pruned_vocabulary
+from forge.phases.compress.vocabulary_pruning import train_compressed_vocabulary, with_compressed_vocabulary
 
 
 @dataclass(frozen=True)
@@ -97,11 +97,11 @@ class _Chain:
         first = p.vocab_size if self.student is None else self.student.tokens
         for size in dict.fromkeys((first, int(first * p.retry_vocabulary))):
             told = self.run.own_tools.tools
-            small, tokens = with_pruned_vocabulary(model, tokenizer, self.rows, size, p.token_weights, told)
+            small, tokens = with_compressed_vocabulary(model, tokenizer, self.rows, size, p.token_weights, told)
             data = dataset_without_prompts(tokens, self.rows)
             train_compressed_vocabulary(self.run, small, data, name=f"vocabulary-{size}")
             if self.student is not None:
-                small = distill_student(self.run, small, data, self.student)
+                small = distill_compression_student(self.run, small, data, self.student)
             reached = self.score(small, tokens)
             self.meter.attempt("seedlm", small, tokens, compression_stage_bytes(small, tokens, None, p.embed_bits))
             setting = f"{len(tokens)} tokens, {small.num_parameters():,} parameters"

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from safetensors.torch import load_file
 
-from forge.evals.controls import score_control
+from forge.evals.controls import score_eval_control
 from forge.evals.ledger import LedgerScores, ledger_deployable_files
 from forge.evals.measure import eval_accuracy_retention
 from forge.interface.paths import SETTLED
@@ -32,7 +32,7 @@ def run(run: PhaseRun[Params]) -> None:
     reference, evaluator = run.evaluator(baked.tokenizer), run.evaluator(made.tokenizer)
     before = reference.measure(baked.model, prompted=False)
     final = evaluator.measure(made.final, prompted=False)
-    codebooks = (score_control(evaluator, made.quantized), score_control(evaluator, made.untrained))
+    codebooks = (score_eval_control(evaluator, made.quantized), score_eval_control(evaluator, made.untrained))
     tools = (evaluator.tools(made.final), reference.tools(baked.model))
     questions = evaluator.questions(made.final)
     size = path.stat().st_size

@@ -23,8 +23,8 @@ from forge.train import (
     distillation_loss,
     loss_flags_without_call,
     loss_settings,
-    one_rate_settings,
     train_on_planned_batches,
+    training_settings_of_one_rate,
 )
 
 FFN_STEP = 32
@@ -62,11 +62,14 @@ def choose_student_shape(teacher: TinyTitanConfig, params: Params, budget: int) 
     its feed-forward networks fill what is left. A budget that holds nothing gets the smallest shape.
     """
     tokens = params.vocab_size
-    if count_student_bytes(with_vocabulary(teacher, tokens), params) <= budget:
+    if count_student_bytes(compression_config_with_vocabulary(teacher, tokens), params) <= budget:
         return None
     while True:
         config = _widest_student(teacher, params, tokens, budget)
-        if count_table_bytes(config, params) <= params.student_table_share * budget or tokens <= LEAST_TOKENS:
+        if (
+            count_compression_table_bytes(config, params) <= params.student_table_share * budget
+            or tokens <= LEAST_TOKENS
+        ):
             return StudentShape(tokens, config, count_student_bytes(config, params))
         tokens = max(LEAST_TOKENS, int(FEWER_TOKENS * tokens))
 
@@ -106,15 +109,17 @@ def _shape(teacher: TinyTitanConfig, params: Params, tokens: int, hidden: int, f
     return TinyTitanConfig(**{**teacher.to_dict(), **shape})
 
 
-def with_vocabulary(config: TinyTitanConfig, tokens: int) -> TinyTitanConfig:
+def compression_config_with_vocabulary(config: TinyTitanConfig, tokens: int) -> TinyTitanConfig:
     """The configuration with at most so many tokens."""
     return TinyTitanConfig(**{**config.to_dict(), "vocab_size": min(tokens, config.vocab_size)})
 
 
-def count_table_bytes(config: TinyTitanConfig, params: Params) -> float:
+def count_compression_table_bytes(config: TinyTitanConfig, params: Params) -> float:
     """What grows with the vocabulary: the embedding, entropy-coded, its scales, and the tokenizer."""
     entries = config.vocab_size * config.hidden_size
-    return entries * embedding_entropy(config.hidden_size, params.embed_bits) / 8 + config.vocab_size * (2 + TOKEN)
+    return entries * compressed_embedding_entropy(config.hidden_size, params.embed_bits) / 8 + config.vocab_size * (
+        2 + TOKEN
+    )
 
 
 def count_student_bytes(config: TinyTitanConfig, params: Params) -> int:
@@ -124,11 +129,11 @@ def count_student_bytes(config: TinyTitanConfig, params: Params) -> int:
     core, weights = set(names_of_core_model_weights(model)), dict(model.state_dict())
     trits = sum(weights[name].numel() for name in core)
     halves = sum(weight.numel() for name, weight in weights.items() if name not in core | {"embed.weight"})
-    size: float = count_table_bytes(config, params) + HEADER + trits * TRIT / 8 + 2 * halves
+    size: float = count_compression_table_bytes(config, params) + HEADER + trits * TRIT / 8 + 2 * halves
     return math.ceil(size)
 
 
-def embedding_entropy(columns: int, bits: int) -> float:
+def compressed_embedding_entropy(columns: int, bits: int) -> float:
     """Bits of an entry of an embedding after entropy coding: of normal values, rounded as the file rounds them."""
     from scipy.stats import entropy  # takes a second to import
 
@@ -137,19 +142,19 @@ def embedding_entropy(columns: int, bits: int) -> float:
     return float(entropy(counts, base=2))
 
 
-def distill_student(
+def distill_compression_student(
     run: PhaseRun[Params], teacher: TinyTitanForCausalLM, data: EncodedSet, shape: StudentShape
 ) -> TinyTitanForCausalLM:
     """A fresh ternary model of the shape with the vocabulary of ``teacher``, trained on labels and, where it is to be
     taught, on the teacher's distributions."""
     p, training = run.params, run.training
     torch.manual_seed(run.seed)
-    student = TinyTitanForCausalLM(with_vocabulary(shape.config, teacher.config.vocab_size))
+    student = TinyTitanForCausalLM(compression_config_with_vocabulary(shape.config, teacher.config.vocab_size))
     student.config.embed_bits = p.embed_bits
     silent = loss_flags_without_call(data)
     weight = p.kd_weight if shape.taught else 0.0
     loss = distillation_loss(teacher, weight, p.kd_temperature, without_call=silent, **loss_settings(training))
-    settings = one_rate_settings(
+    settings = training_settings_of_one_rate(
         training, shape.steps or p.student_steps, p.student_lr, p.student_decay_fraction, p.checkpoint_every
     )
     shares = p.mix.model_dump()

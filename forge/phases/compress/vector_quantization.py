@@ -21,8 +21,8 @@ from forge.train import (
     distillation_loss,
     loss_flags_without_call,
     loss_settings,
-    one_rate_settings,
     train_on_planned_batches,
+    training_settings_of_one_rate,
 )
 
 
@@ -52,7 +52,7 @@ def compress_core_while_training(
         if step % p.reassign_every == 0 and step < p.steps:
             vq.reassign(pull=p.pull)
 
-    settings = one_rate_settings(
+    settings = training_settings_of_one_rate(
         training, p.steps, p.lr * p.latent_ratio, p.codes_decay_fraction, p.checkpoint_every, adam_ratio=1.0
     )
     name = f"train-{group}" if group != p.vq_groups else "train"

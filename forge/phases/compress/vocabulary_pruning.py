@@ -25,8 +25,8 @@ from forge.train import (
     distillation_loss,
     loss_flags_without_call,
     loss_settings,
-    one_rate_settings,
     train_on_planned_batches,
+    training_settings_of_one_rate,
 )
 
 ASKED = ("user", "call")
@@ -34,7 +34,7 @@ SPELLED = ("thought", "assistant")  # of a worked row: a token a character
 MOST_ROWS = 20_000  # of a kind that are tokenized to count: its problems are asked in a few forms
 
 
-def with_pruned_vocabulary(
+def with_compressed_vocabulary(
     model: TinyTitanForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     rows: Sequence[Row],
@@ -86,7 +86,7 @@ def train_compressed_vocabulary(
     """Train a model in place on its new tokens, its embedding as the file stores it; ``name`` is that of the loop."""
     p, training = run.params, run.training
     model.config.embed_bits = p.embed_bits
-    settings = one_rate_settings(
+    settings = training_settings_of_one_rate(
         training,
         max(1, int(p.steps * p.vocabulary_steps)),
         p.lr,

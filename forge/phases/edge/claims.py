@@ -11,7 +11,9 @@ from forge.phases.edge.params import Params
 MAX_LOSS = 0.1  # share of the accuracy that pruning may cost
 
 
-def pruning_claims(run: PhaseRun[Params], whole: Measurement, broken: list[float], after: Measurement) -> list[Claim]:
+def edge_pruning_claims(
+    run: PhaseRun[Params], whole: Measurement, broken: list[float], after: Measurement
+) -> list[Claim]:
     """Pruned and recovered against the whole model (not worse by more than a tenth, with tools and by thoughts) and
     against no recovery, which is asked fewer problems: ``broken`` has its score of each (`forge.evals.controls`)."""
     metric, kept = WITH_TOOLS, after.tools.correct

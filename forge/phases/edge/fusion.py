@@ -152,7 +152,7 @@ def fuse_for_edge_inference(model: TinyTitanForCausalLM) -> TinyTitanForCausalLM
     return fused
 
 
-def fusion_of(fused: TinyTitanForCausalLM) -> Fusion:
+def edge_fusion_of(fused: TinyTitanForCausalLM) -> Fusion:
     """Count what :func:`fuse_for_edge_inference` did to a model; zeros for one that is not fused. An embedding that is
     quantized once instead of at every call counts as an operator."""
     parts = [m for m in fused.modules() if isinstance(m, FusedBlock | FusedMemory)]

@@ -29,7 +29,7 @@ class Speed:
     decode_tokens_per_s: float
 
 
-def compare_speed(
+def compare_edge_speed(
     before: TinyTitanForCausalLM,
     after: TinyTitanForCausalLM,
     tokenizer: PreTrainedTokenizerFast,

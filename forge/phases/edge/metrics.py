@@ -15,7 +15,7 @@ from forge.interface.phase import PACKED
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.edge.fusion import Fusion
-from forge.phases.edge.latency import Speed, compare_speed, edge_isolated_ram_mb
+from forge.phases.edge.latency import Speed, compare_edge_speed, edge_isolated_ram_mb
 from forge.phases.edge.params import Params
 from forge.phases.edge.pruning import PruningPlan
 from forge.phases.edge.targets import check_edge_targets
@@ -86,7 +86,7 @@ def measure_edge_deployments(
     """Measure both; ``fused`` is timed in the place of the model that it was made of."""
     repeats, subjects = run.params.latency_repeats, (before, after)
     sizes = [sum(file.stat().st_size for file in ledger_deployable_files(PACKED, s.directory)) / 1e6 for s in subjects]
-    speeds = compare_speed(before.model, fused, tokenizer, repeats=repeats, seed=run.seed)
+    speeds = compare_edge_speed(before.model, fused, tokenizer, repeats=repeats, seed=run.seed)
     memory = edge_isolated_ram_mb([subject.directory for subject in subjects])
     test = run.split("test").without_system()
     first, second = (

@@ -5,11 +5,11 @@ from __future__ import annotations
 import numpy as np
 
 from forge.data.views import dataset_without_prompts
-from forge.evals.controls import score_control
+from forge.evals.controls import score_eval_control
 from forge.evals.ledger import LedgerScores
 from forge.interface.run import PhaseRun
-from forge.phases.edge.claims import pruning_claims
-from forge.phases.edge.fusion import fuse_for_edge_inference, fusion_of, max_output_delta
+from forge.phases.edge.claims import edge_pruning_claims
+from forge.phases.edge.fusion import edge_fusion_of, fuse_for_edge_inference, max_output_delta
 from forge.phases.edge.metrics import HEADLINE, Optimization, Subject, edge_metrics, measure_edge_deployments
 from forge.phases.edge.params import Params
 from forge.phases.edge.recovery import pruned_copy, recover_by_distillation
@@ -22,10 +22,10 @@ def run(run: PhaseRun[Params]) -> None:
     data = dataset_without_prompts(tokenizer, [*run.rows("train"), *run.own_tools.rows("train")])
     evaluator = run.evaluator(tokenizer)
     student, plan = pruned_copy(run, teacher, data)
-    before, broken = evaluator.measure(teacher, prompted=False), score_control(evaluator, student)
+    before, broken = evaluator.measure(teacher, prompted=False), score_eval_control(evaluator, student)
     recovery = recover_by_distillation(run, student, teacher, data)
     after = evaluator.measure(student, prompted=False)
-    run.record(claims=pruning_claims(run, before, broken, after))
+    run.record(claims=edge_pruning_claims(run, before, broken, after))
 
     folder = run.save(student, tokenizer, packed=True)
     fused = fuse_for_edge_inference(student)
@@ -34,7 +34,7 @@ def run(run: PhaseRun[Params]) -> None:
     done = Optimization(
         plan,
         recovery,
-        fusion_of(fused),
+        edge_fusion_of(fused),
         output_delta=max_output_delta(student, fused, probe),
         tool_success=tools.success,
     )

@@ -17,8 +17,8 @@ MAX_LOSS = 0.05  # share of the best parent's accuracy that merging may cost
 
 @dataclass(frozen=True)
 class Contender:
-    """What a model reaches on the test split: its measurement, its loss (nats per token, `mean_skill_loss`), and the
-    chances of its answers (`answer_chances`)."""
+    """What a model reaches on the test split: its measurement, its loss (nats per token, `mean_evomerge_skill_loss`),
+    and the chances of its answers (`evomerge_answer_chances`)."""
 
     measured: Measurement
     loss: float

@@ -31,7 +31,7 @@ class CombinedProblem:
     accepts: Callable[[str], bool]
 
 
-def recalled_sum_problems(n: int, seed: int, split: str = "test") -> list[CombinedProblem]:
+def evomerge_recalled_sum_problems(n: int, seed: int, split: str = "test") -> list[CombinedProblem]:
     """``Remember red 12, fox 45. <question of chain_sum> red + 27 =``: held-out pairs, one of which is an operand."""
     rng = Random(f"recalled sums {seed} {split}")
     asked_as = draw_problems("chain_sum", seed, 1, split)[0].prompt.rsplit(":", 1)[0]
@@ -49,7 +49,7 @@ def _is_number(number: str, text: str) -> bool:
     return text.strip() == number
 
 
-def persona_problems(n: int, seed: int, split: str = "test") -> list[CombinedProblem]:
+def evomerge_persona_problems(n: int, seed: int, split: str = "test") -> list[CombinedProblem]:
     """``n`` held-out problems of the suite, families and personas in turn, under the persona's prompt."""
     families = list(SUITE)
     problems = []
@@ -62,7 +62,7 @@ def persona_problems(n: int, seed: int, split: str = "test") -> list[CombinedPro
     return problems
 
 
-def score_combined(
+def score_evomerge_combined(
     model: TinyTitanForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     problems: list[CombinedProblem],
@@ -74,9 +74,11 @@ def score_combined(
     return [float(problem.accepts(answer.text)) for problem, answer in zip(problems, made, strict=True)]
 
 
-def combination_scores(
+def evomerge_combination_scores(
     model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, n: int, seed: int, max_new_tokens: int
 ) -> dict[str, list[float]]:
     """Scores on ``n`` problems of either kind, by kind."""
-    kinds = {"recalled_sum": recalled_sum_problems, "persona_problem": persona_problems}
-    return {kind: score_combined(model, tokenizer, draw(n, seed), max_new_tokens) for kind, draw in kinds.items()}
+    kinds = {"recalled_sum": evomerge_recalled_sum_problems, "persona_problem": evomerge_persona_problems}
+    return {
+        kind: score_evomerge_combined(model, tokenizer, draw(n, seed), max_new_tokens) for kind, draw in kinds.items()
+    }

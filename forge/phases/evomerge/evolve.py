@@ -20,7 +20,7 @@ from forge.merge.regmean import Grams
 from forge.phases.evomerge.fitness import Fitness
 from forge.phases.evomerge.genome import TECHNIQUES, Genome, Layout, express_genome
 from forge.phases.evomerge.operators import generation_zero, genome_diversity, mutate, random_genome, tournament
-from forge.phases.evomerge.parallel import Map, population_map
+from forge.phases.evomerge.parallel import Map, evomerge_population_map
 from forge.phases.evomerge.params import Params
 from forge.phases.evomerge.search import Search, evolutionary_search
 from forge.phases.evomerge.state import EvolutionState, Individual, Record
@@ -84,8 +84,8 @@ def evolve(
         base: the trunk of all parents.
         parents: state dicts with the base's names and shapes.
         evaluate: scores a state dict on validation data; must be deterministic. What it is given it may keep.
-        params: those of the phase that are about the search; `backend`, see `population_map`, changes nothing but the
-            time.
+        params: those of the phase that are about the search; `backend`, see `evomerge_population_map`, changes nothing
+            but the time.
         seed: of all chance. When resuming, the genetic search has no use for it; CMA-ES needs the same one.
         on_generation: called after every generation with its history row and the state, for logging and
             saving. It may raise (for instance `Interrupted`) to stop the run.
@@ -100,7 +100,7 @@ def evolve(
     """
     layout = Layout.of(base, parents, params.grouping, grams)
     state = EvolutionState.start(seed) if state is None else state
-    with population_map(Judge(base, parents, grams, evaluate), params.backend, workers) as score:
+    with evomerge_population_map(Judge(base, parents, grams, evaluate), params.backend, workers) as score:
         run = _Run(layout, params, evolutionary_search(layout, params, seed), score, on_evaluation)
         while state.generation < params.generations and not run.stalled(state):
             run.advance(state)

@@ -143,26 +143,26 @@ def fitness_batch(data: EncodedSet, samples: int, seed: int) -> EncodedSet:
     return data.subset(np.sort(np.concatenate(chosen)))
 
 
-def measure_merge(model: TinyTitanForCausalLM, weights: StateDict, batch: EncodedSet) -> Measured:
+def measure_evomerge_individual(model: TinyTitanForCausalLM, weights: StateDict, batch: EncodedSet) -> Measured:
     """Load a merge into ``model`` and measure it. FLOPs are those of one supervised token at the steps that it
     takes."""
     model.load_state_dict(weights)
     scored = likelihood(model, batch)
-    skills = measure_skills(scored, batch)
-    loss, accuracy = mean_skill_loss(skills), mean([right for _, right in skills.values()])
+    skills = measure_evomerge_skills(scored, batch)
+    loss, accuracy = mean_evomerge_skill_loss(skills), mean([right for _, right in skills.values()])
     core = sum(linear.weight.numel() for linear in model.core_linears().values())
     mean_steps = float((scored.steps * scored.tokens).sum() / scored.tokens.sum())
     size = sum(w.numel() * w.element_size() for w in weights.values())
     return Measured(float(np.exp(loss)), accuracy, 2.0 * core * mean_steps, float(size))
 
 
-def measure_skills(scored: Likelihood, data: EncodedSet) -> dict[str, tuple[float, float]]:
+def measure_evomerge_skills(scored: Likelihood, data: EncodedSet) -> dict[str, tuple[float, float]]:
     """Loss (nats per token), and chance that a sampled answer is right to the letter, by skill that ``data`` has.
 
     The chance, not the share of exact greedy answers: that moves by whole rows, and on the few rows that a search can
     afford it selects luck (a champion with four more rows of 64 right had the higher loss on the very same rows).
     """
-    chances = answer_chances(scored)
+    chances = evomerge_answer_chances(scored)
     places = {skill: data.where(*kinds) for skill, kinds in SKILLS.items()}
     return {
         skill: (float(scored.nll[index].sum() / scored.tokens[index].sum()), float(chances[index].mean()))
@@ -171,15 +171,15 @@ def measure_skills(scored: Likelihood, data: EncodedSet) -> dict[str, tuple[floa
     }
 
 
-def answer_chances(scored: Likelihood) -> np.ndarray:
+def evomerge_answer_chances(scored: Likelihood) -> np.ndarray:
     """Chance (n) that a sampled answer is right to the letter, by row."""
     chances: np.ndarray = np.exp(-scored.nll)
     return chances
 
 
-def mean_skill_loss(skills: Mapping[str, tuple[float, float]]) -> float:
-    """Geometric mean of the losses of :func:`measure_skills`: a hundredth less counts the same in every skill, however
-    well it can be predicted at all."""
+def mean_evomerge_skill_loss(skills: Mapping[str, tuple[float, float]]) -> float:
+    """Geometric mean of the losses of :func:`measure_evomerge_skills`: a hundredth less counts the same in every skill,
+    however well it can be predicted at all."""
     return math.exp(mean([math.log(max(loss, LEAST_LOSS)) for loss, _ in skills.values()]))
 
 
@@ -193,7 +193,7 @@ class FitnessFunction:
     weights: FitnessWeights
 
     def __call__(self, state_dict: StateDict) -> Fitness:
-        measured = measure_merge(self.model, state_dict, self.batch)
+        measured = measure_evomerge_individual(self.model, state_dict, self.batch)
         fitness = combine_into_fitness(measured, self.reference, self.weights)
         guessing = self.model.config.vocab_size
         if fitness.finite and measured.perplexity >= guessing > self.reference.perplexity:
@@ -207,7 +207,7 @@ def fitness_function(
 ) -> tuple[FitnessFunction, int]:
     """The fitness function, normalized to the best parent, and that parent's place."""
     with evolution_on_one_thread():
-        measured = [measure_merge(model, parent, batch) for parent in parents]
+        measured = [measure_evomerge_individual(model, parent, batch) for parent in parents]
     best = fittest_parent(measured, weights)
     return FitnessFunction(model, batch, measured[best], weights), best
 
@@ -217,6 +217,6 @@ def fitness_batch_loss(model: TinyTitanForCausalLM, batch: EncodedSet) -> Callab
     :func:`forge.merge.barrier.loss_barrier`."""
 
     def loss(state_dict: StateDict) -> float:
-        return float(np.log(measure_merge(model, state_dict, batch).perplexity))
+        return float(np.log(measure_evomerge_individual(model, state_dict, batch).perplexity))
 
     return loss

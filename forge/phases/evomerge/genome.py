@@ -201,7 +201,7 @@ def parent_genome(layout: Layout, index: int) -> Genome:
     return genome_with_paths(Genome("linear", "none", "none", layout.groups, groups), layout.identity())
 
 
-def uniform_average_genome(layout: Layout, interpolation: str = "linear", t: float = 1.0) -> Genome:
+def evomerge_average_genome(layout: Layout, interpolation: str = "linear", t: float = 1.0) -> Genome:
     """The genome that returns the plain average of all parents, or another one that treats all parents alike."""
     groups = (GroupGenes((1.0,) * layout.parents, t=t),) * len(layout.groups)
     return genome_with_paths(Genome(interpolation, "none", "none", layout.groups, groups), layout.identity())

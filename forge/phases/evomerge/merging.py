@@ -19,7 +19,7 @@ from forge.phases.cognate.params import Params as CognateParams
 from forge.phases.evomerge.checkpointing import Checkpointer
 from forge.phases.evomerge.evolve import EvolutionResult, evolve
 from forge.phases.evomerge.fitness import Fitness, fitness_batch, fitness_batch_loss, fitness_function
-from forge.phases.evomerge.genome import Layout, express_genome, uniform_average_genome
+from forge.phases.evomerge.genome import Layout, evomerge_average_genome, express_genome
 from forge.phases.evomerge.parallel import evolution_on_one_thread
 from forge.phases.evomerge.params import Params
 from forge.phases.evomerge.state import Individual
@@ -60,7 +60,7 @@ def evolve_champion(
     p, names, states = run.params, list(parents), list(parents.values())
     batch = fitness_batch(val, p.fitness_samples, run.seed)
     evaluate, best = fitness_function(model, batch, states, p.fitness)
-    grams = parents_input_grams(run, model, parents, train)
+    grams = evomerge_parents_grams(run, model, parents, train)
     saver = Checkpointer(run, p.generations, p.checkpoint_every)
     result = evolve(
         base,
@@ -84,7 +84,7 @@ def evolve_champion(
     fitness = result.generation_zero[f"parent_{best + 1}"]
     with evolution_on_one_thread():  # the very weights that were judged
         champion = express_genome(result.champion.genome, base, states, grams)
-        average = express_genome(uniform_average_genome(Layout.of(base, states, p.grouping)), base, states)
+        average = express_genome(evomerge_average_genome(Layout.of(base, states, p.grouping)), base, states)
     return Merged(
         champion,
         average,
@@ -109,9 +109,9 @@ def best_of_finalists(
     """
     layout = Layout.of(base, states, run.params.grouping)
     alike = (
-        uniform_average_genome(layout),
-        uniform_average_genome(layout, t=run.params.extrapolated),
-        uniform_average_genome(layout, "regmean"),
+        evomerge_average_genome(layout),
+        evomerge_average_genome(layout, t=run.params.extrapolated),
+        evomerge_average_genome(layout, "regmean"),
     )
     known = [(genome, result.state.records.get(genome.key())) for genome in alike]
     finalists = [Individual(genome, record.fitness, 0) for genome, record in known if record and record.fitness]
@@ -121,7 +121,7 @@ def best_of_finalists(
     return finalists[max(range(len(scores)), key=lambda i: scores[i] if math.isfinite(scores[i]) else -math.inf)]
 
 
-def parents_input_grams(
+def evomerge_parents_grams(
     run: PhaseRun[Params], model: TinyTitanForCausalLM, parents: dict[str, StateDict], train: EncodedSet
 ) -> list[Grams]:
     """Second moments of what each parent's layers see in a few batches of its own reading, as RegMean has it."""

@@ -19,10 +19,10 @@ from forge.phases.evomerge.genome import (
     Genome,
     GroupGenes,
     Layout,
+    evomerge_average_genome,
     genome_distance,
     genome_with_paths,
     parent_genome,
-    uniform_average_genome,
 )
 from forge.phases.evomerge.params import Params
 
@@ -48,10 +48,10 @@ def generation_zero(layout: Layout, rng: Random, extrapolated: float) -> dict[st
         individuals[genome.label] = genome
     for index in range(layout.parents):
         individuals[f"parent_{index + 1}"] = parent_genome(layout, index)
-    individuals["uniform_average"] = uniform_average_genome(layout)
-    individuals["extrapolated_average"] = uniform_average_genome(layout, t=extrapolated)
+    individuals["uniform_average"] = evomerge_average_genome(layout)
+    individuals["extrapolated_average"] = evomerge_average_genome(layout, t=extrapolated)
     if "regmean" in layout.interpolations:
-        individuals["regmean"] = uniform_average_genome(layout, "regmean")
+        individuals["regmean"] = evomerge_average_genome(layout, "regmean")
     return individuals
 
 

@@ -49,7 +49,7 @@ def evolution_worker_cores() -> int:
 
 
 @contextmanager
-def population_map(work: Callable[[T], R], backend: str, workers: int | None = None) -> Iterator[Map[T, R]]:
+def evomerge_population_map(work: Callable[[T], R], backend: str, workers: int | None = None) -> Iterator[Map[T, R]]:
     """Give the block a function that applies ``work`` to items and yields the results in order as they are ready.
 
     Args:

@@ -16,9 +16,14 @@ from forge.interface.run import PhaseRun
 from forge.merge.methods import StateDict
 from forge.model import TinyTitanForCausalLM
 from forge.phases.evomerge.claims import Contender, merge_claims
-from forge.phases.evomerge.combination import combination_scores
-from forge.phases.evomerge.fitness import answer_chances, fitness_batch, mean_skill_loss, measure_skills
-from forge.phases.evomerge.joint_training import train_jointly
+from forge.phases.evomerge.combination import evomerge_combination_scores
+from forge.phases.evomerge.fitness import (
+    evomerge_answer_chances,
+    fitness_batch,
+    mean_evomerge_skill_loss,
+    measure_evomerge_skills,
+)
+from forge.phases.evomerge.joint_training import train_evomerge_control
 from forge.phases.evomerge.merging import evolve_champion
 from forge.phases.evomerge.metrics import evolution_metrics, evomerge_delta_compression
 from forge.phases.evomerge.params import Params
@@ -30,7 +35,7 @@ TEST_ROWS = 1600  # a quarter of each skill, as far as there are so many
 def run(run: PhaseRun[Params]) -> None:
     """Evolve, then hold the champion against the best parent, the parents' average and joint training."""
     (model, tokenizer, trunk), branches = run.load("trunk"), run.load_branches("cognate")
-    joint = train_jointly(run, model)
+    joint = train_evomerge_control(run, model)
     # From the files, not from the models: DARE draws its masks in the files' order of tensors.
     base, *weights = (
         load_file(path / "model.safetensors") for path in (trunk, *(b.directory for b in branches.values()))
@@ -50,7 +55,7 @@ def run(run: PhaseRun[Params]) -> None:
     asked, metrics = run.evaluation, evolution_metrics(merged)
     combining = {**{name: branch.model for name, branch in branches.items()}, "average": average, "champion": champion}
     for name, solver in combining.items():
-        solved = combination_scores(solver, tokenizer, asked.suite_n, asked.seed, asked.answer_tokens)
+        solved = evomerge_combination_scores(solver, tokenizer, asked.suite_n, asked.seed, asked.answer_tokens)
         metrics |= {f"combination/{kind}/{name}": mean(scores) for kind, scores in solved.items()}
     ratio = evomerge_delta_compression(base, weights, merged.champion)
     shown = {name: metrics[name] for name in HEADLINE}
@@ -74,8 +79,8 @@ def _contend(evaluator: Evaluator, model: TinyTitanForCausalLM, test: EncodedSet
     alone."""
     scored = likelihood(model, test)
     short = np.setdiff1d(np.arange(len(test)), test.where("persona"))
-    loss = mean_skill_loss(measure_skills(scored, test))
-    return Contender(evaluator.measure(model), loss, answer_chances(scored)[short].tolist())
+    loss = mean_evomerge_skill_loss(measure_evomerge_skills(scored, test))
+    return Contender(evaluator.measure(model), loss, evomerge_answer_chances(scored)[short].tolist())
 
 
 def _with_weights(model: TinyTitanForCausalLM, weights: StateDict) -> TinyTitanForCausalLM:

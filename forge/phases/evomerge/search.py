@@ -112,12 +112,12 @@ class CmaSearch:
 
     def _samples(self, origin: Individual, records: Mapping[str, Record]) -> Iterator[list[Genome]]:
         """Generations of samples; before it goes on, ``records`` must hold the fitness of the last one."""
-        best, best_value = encode_genome(origin.genome, self.layout), origin.fitness.value
+        best, best_value = encode_evomerge_genome(origin.genome, self.layout), origin.fitness.value
         generator = np.random.default_rng(self.seed)
         strategy = self._strategy(best, generator)
         while True:
             points = [np.asarray(point) for point in strategy.ask()]
-            genomes = [decode_genome(point, self.layout, self.seed) for point in points]
+            genomes = [decode_evomerge_genome(point, self.layout, self.seed) for point in points]
             yield genomes
             values = [_recorded_fitness(records, genome.key()) for genome in genomes]
             known = [value for value in values if value > -math.inf]
@@ -154,7 +154,7 @@ def _recorded_fitness(records: Mapping[str, Record], key: str) -> float:
     return -math.inf if fitness is None else fitness.value
 
 
-def encode_genome(genome: Genome, layout: Layout) -> np.ndarray:
+def encode_evomerge_genome(genome: Genome, layout: Layout) -> np.ndarray:
     """The genes as numbers from 0 to 1: techniques, coefficients of each group, junctions of each module."""
     stages = (genome.interpolation, genome.sparsifier, genome.recombination)
     numbers = [
@@ -172,8 +172,8 @@ def encode_genome(genome: Genome, layout: Layout) -> np.ndarray:
     return np.array(numbers)
 
 
-def decode_genome(numbers: np.ndarray, layout: Layout, seed: int) -> Genome:
-    """The genome of a point; inverse of :func:`encode_genome` up to rounding and the scale of weights."""
+def decode_evomerge_genome(numbers: np.ndarray, layout: Layout, seed: int) -> Genome:
+    """The genome of a point; inverse of :func:`encode_evomerge_genome` up to rounding and the scale of weights."""
     given = iter(numbers.tolist())
     stages = [options[_gene_bin(next(given), len(options))] for options in _stage_options(layout)]
     groups = []

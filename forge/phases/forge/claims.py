@@ -20,7 +20,7 @@ def forge_gain_claim(run: PhaseRun[Params], before: Measurement, after: Measurem
     )
 
 
-def modular_claims(run: PhaseRun[Params], found: Comparison) -> list[Claim]:
+def forge_modular_claims(run: PhaseRun[Params], found: Comparison) -> list[Claim]:
     """Grokfast needs fewer steps than each control; runs that were cut off are counted in the note. Of the published
     comparison, the last, the note says what factor it gives and what is left of it under equal decay."""
     least = "at least " if found.censored(PUBLISHED) else ""

@@ -44,7 +44,7 @@ class AccuracyProbe:
         )
 
 
-def train_long(
+def train_forge_long_run(
     run: PhaseRun[Params], model: TinyTitanForCausalLM, train: EncodedSet, val: EncodedSet
 ) -> tuple[TrainResult, list[Point]]:
     """Train ``model`` in place; the loop's result and the probe's measurements."""

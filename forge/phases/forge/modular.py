@@ -68,7 +68,7 @@ class Reached:
     censored: bool
 
 
-def steps_to_target(
+def forge_steps_to_target(
     task: ModularTask, arm: Arm, *, cap: int, seeds: Sequence[int], stop: Callable[[], None] = lambda: None
 ) -> list[Reached]:
     """Train from each seed's start and split until validation accuracy is 95 %, full batches, at most ``cap`` steps.
@@ -182,4 +182,6 @@ def compare_grokfast(
 ) -> Comparison:
     """All arms from the same ``seeds`` starts; ``cap`` bounds the steps of each run."""
     task, starts = ModularTask(alpha=alpha), range(seed, seed + seeds)
-    return Comparison(cap, {arm.name: steps_to_target(task, arm, cap=cap, seeds=starts, stop=stop) for arm in ARMS})
+    return Comparison(
+        cap, {arm.name: forge_steps_to_target(task, arm, cap=cap, seeds=starts, stop=stop) for arm in ARMS}
+    )

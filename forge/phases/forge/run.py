@@ -7,9 +7,9 @@ from forge.evals.ledger import LedgerScores
 from forge.evals.likelihood import likelihood
 from forge.evals.measure import mean, solved
 from forge.interface.run import PhaseRun
-from forge.phases.forge.claims import forge_gain_claim, modular_claims
+from forge.phases.forge.claims import forge_gain_claim, forge_modular_claims
 from forge.phases.forge.grokking import detect_grokking
-from forge.phases.forge.long_training import train_long
+from forge.phases.forge.long_training import train_forge_long_run
 from forge.phases.forge.metrics import forge_metrics, modular_grokfast_metrics
 from forge.phases.forge.modular import Comparison, compare_grokfast
 from forge.phases.forge.params import Params
@@ -21,12 +21,12 @@ def run(run: PhaseRun[Params]) -> None:
     model, tokenizer, _ = run.load("bitnet")
     evaluator = run.evaluator(tokenizer)
     before, initial = evaluator.measure(model), likelihood(model, val)
-    result, points = train_long(run, model, train, val)
+    result, points = train_forge_long_run(run, model, train, val)
     after, final, verdict = evaluator.measure(model), likelihood(model, val), detect_grokking(points)
     modular = forge_grokfast_comparison(run)
 
     gained = forge_gain_claim(run, before, after)
-    run.record(claims=[gained, *modular_claims(run, modular)])
+    run.record(claims=[gained, *forge_modular_claims(run, modular)])
     metrics = forge_metrics(result, points, verdict, final, train) | modular_grokfast_metrics(modular)
     metrics |= {"phase/final_accuracy": mean(solved(after)), "phase/success": gained.passed}
     first = {"final_loss": result.final_loss, "val/accuracy_before": initial.accuracy}

@@ -11,7 +11,7 @@ from forge.data.dataset import EncodedSet
 from forge.data.render import ID
 from forge.phases.quietstar.params import Params
 from forge.phases.quietstar.problems import Problem
-from forge.thinking.rows import batch_of_continuations
+from forge.thinking.rows import batch_of_thought_continuations
 from forge.train import Batch, gather_batch, plan_batches
 
 MICRO_STRIDE = 1 << 24  # between the seeds of a step's micro-batches: more than there are steps
@@ -29,7 +29,7 @@ class ThoughtBatch(Batch):
     @classmethod
     def of(cls, problems: Sequence[Problem], replay: Batch, step: int) -> ThoughtBatch:
         """Rows padded to the longest of them."""
-        rows = batch_of_continuations([p.prompt for p in problems], [p.answer for p in problems])
+        rows = batch_of_thought_continuations([p.prompt for p in problems], [p.answer for p in problems])
         return cls(**vars(rows), problems=list(problems), replay=replay, step=step)
 
     def split(self, parts: int) -> list[Batch]:

@@ -11,14 +11,14 @@ import torch.nn.functional as F
 from transformers import PreTrainedTokenizerFast
 
 from forge.model import TinyTitanForCausalLM
-from forge.phases.quietstar.evaluation import likeliest_thoughts
+from forge.phases.quietstar.evaluation import likeliest_quietstar_thoughts
 from forge.phases.quietstar.params import Params
 from forge.phases.quietstar.problems import Floats, Problem, quietstar_exact_match
 from forge.thinking.coherence import Calibration, coherence_components, logical_thought, mismatched_thoughts
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.likelihood import log_likelihood_of_continuations
+from forge.thinking.likelihood import thought_continuation_likelihood
 from forge.thinking.rows import (
-    batch_of_continuations,
+    batch_of_thought_continuations,
     decided_states_for_thought_gate,
     prompt_with_open_thought,
     prompt_with_thought,
@@ -51,22 +51,24 @@ def answer_after_likeliest(
     model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, problems: Sequence[Problem], params: Params
 ) -> Answered:
     """The model's greedy thoughts and what they lead to."""
-    thoughts = likeliest_thoughts(model, problems, params.thought_tokens, params.answer_tokens)
+    thoughts = likeliest_quietstar_thoughts(model, problems, params.thought_tokens, params.answer_tokens)
     return Answered(thoughts, quietstar_exact_match(tokenizer, problems, [thought.answer for thought in thoughts]))
 
 
 @torch.no_grad()
-def entropy_of_thoughts(model: TinyTitanForCausalLM, problems: Sequence[Problem], thoughts: Sequence[Thought]) -> float:
+def quietstar_thought_entropy(
+    model: TinyTitanForCausalLM, problems: Sequence[Problem], thoughts: Sequence[Thought]
+) -> float:
     """Nats a token: how undecided the model is along its likeliest thoughts, on problems spread over the families."""
     where = np.unique(np.linspace(0, len(problems) - 1, min(ENTROPY_PROBLEMS, len(problems))).round().astype(int))
     contexts = [prompt_with_open_thought(problems[i].prompt) for i in where]
-    rows = batch_of_continuations(contexts, [thoughts[i].ids for i in where])
+    rows = batch_of_thought_continuations(contexts, [thoughts[i].ids for i in where])
     states = decided_states_for_thought_gate(model, rows.ids, rows.select)[rows.valid]
     chances = F.log_softmax(F.linear(states, model.embedding_weight()), dim=-1)
     return float(-(chances.exp() * chances).sum(-1).mean())
 
 
-def best_by_validation(found: Mapping[str, Answered]) -> str:
+def quietstar_best_by_validation(found: Mapping[str, Answered]) -> str:
     """The name with the highest accuracy, the earlier one of equals."""
     return max(found, key=lambda name: found[name].accuracy)
 
@@ -93,7 +95,7 @@ def settle_thinker(
     )
     drafts = draft_without_thinking(model, prompts, params.answer_tokens)
     contexts = [prompt_with_thought(prompt, inside) for prompt, inside in zip(prompts, insides, strict=True)]
-    gain = log_likelihood_of_continuations(model, contexts, drafts) - log_likelihood_of_continuations(
+    gain = thought_continuation_likelihood(model, contexts, drafts) - thought_continuation_likelihood(
         model, prompts, drafts
     )
     pairs = zip(prompts, answered.thoughts, strict=True)

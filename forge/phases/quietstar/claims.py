@@ -65,10 +65,10 @@ def thought_claims(run: PhaseRun[Params], evaluation: Evaluation) -> list[Claim]
     ]
     best = evaluation.coherence.max(axis=1)
     correlation = quietstar_correlation_claim(best, right["on"], n_boot=run.evaluation.bootstrap, seed=run.seed)
-    return [*claims, *tampering_claims(run, evaluation), *([] if correlation is None else [correlation])]
+    return [*claims, *quietstar_tampering_claims(run, evaluation), *([] if correlation is None else [correlation])]
 
 
-def tampering_claims(run: PhaseRun[Params], evaluation: Evaluation) -> list[Claim]:
+def quietstar_tampering_claims(run: PhaseRun[Params], evaluation: Evaluation) -> list[Claim]:
     """That the answer follows a thought in which one digit was changed; none where no thought could be changed."""
     followed, stayed = evaluation.tampering.followed.tolist(), evaluation.tampering.stayed.tolist()
     if not followed:
@@ -92,7 +92,7 @@ def tampering_claims(run: PhaseRun[Params], evaluation: Evaluation) -> list[Clai
     ]
 
 
-def training_claims(
+def quietstar_training_claims(
     run: PhaseRun[Params], correct: Mapping[str, Floats], method: str, entropy: Mapping[str, float]
 ) -> list[Claim]:
     """Of the test problems answered after the likeliest thought, by model: that the better ``method`` of training on

@@ -23,7 +23,7 @@ from forge.model import TinyTitanForCausalLM
 from forge.model.engine import decode_titan_output_ids
 from forge.phases.quietstar.problems import Floats, Problem, quietstar_exact_match
 from forge.thinking.coherence import thought_derangement
-from forge.thinking.likelihood import log_likelihood_of_continuations, log_likelihood_with_gate
+from forge.thinking.likelihood import log_likelihood_with_gate, thought_continuation_likelihood
 from forge.thinking.rows import PROMPTS_AT_ONCE, prompt_with_thought, slice_prompts_for_thinker
 from forge.thinking.sampling import (
     Thought,
@@ -70,7 +70,7 @@ class Evaluation:
         return np.concatenate([part.valid for part in self.thoughts])
 
 
-def likeliest_thoughts(
+def likeliest_quietstar_thoughts(
     model: TinyTitanForCausalLM, problems: Sequence[Problem], tokens: int, answer_tokens: int
 ) -> list[Thought]:
     """The greedy thought of each problem, with its answer."""
@@ -78,7 +78,7 @@ def likeliest_thoughts(
     return [row[0] for row in write_thoughts(model, prompts, tokens=tokens, answer_tokens=answer_tokens)]
 
 
-def evaluate_thoughts(
+def evaluate_quietstar_thoughts(
     model: TinyTitanForCausalLM,
     thinker: Thinker,
     problems: Sequence[Problem],
@@ -101,14 +101,14 @@ def evaluate_thoughts(
         "majority": [answer for part in thoughts for answer in part.majority()],
     }
     insides = quietstar_stand_ins([thought.inside for thought in likeliest], [p.item.task for p in problems], seed)
-    likely = {"off": log_likelihood_of_continuations(model, prompts, [p.answer for p in problems])}
+    likely = {"off": thought_continuation_likelihood(model, prompts, [p.answer for p in problems])}
     for name, inside in insides.items():
         contexts = [prompt_with_thought(prompt, thought) for prompt, thought in zip(prompts, inside, strict=True)]
         likely[name] = log_likelihood_with_gate(model, thinker.gate, prompts, contexts, [p.written for p in problems])
         if name in CONTROLS:
             made[name] = draft_without_thinking(model, contexts, max_new_tokens)
     correct = {name: quietstar_exact_match(tokenizer, problems, rows) for name, rows in made.items()}
-    tampering = tamper_with_thoughts(model, tokenizer, problems, likeliest, max_new_tokens, seed)
+    tampering = tamper_with_quietstar_thoughts(model, tokenizer, problems, likeliest, max_new_tokens, seed)
     return Evaluation(correct, likely, thoughts, tampering, thinker.mixed)
 
 
@@ -129,7 +129,7 @@ def quietstar_stand_ins(insides: Sequence[list[int]], families: Sequence[str], s
     }
 
 
-def tamper_with_thoughts(
+def tamper_with_quietstar_thoughts(
     model: TinyTitanForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     problems: Sequence[Problem],

@@ -45,7 +45,7 @@ def _problems(tokenizer: PreTrainedTokenizerFast, name: str, n: int, seed: int, 
     return out
 
 
-def fresh_training_problems(
+def fresh_quietstar_problems(
     tokenizer: PreTrainedTokenizerFast, total: int, seed: int, accuracy: Mapping[str, float], even_share: float
 ) -> list[Problem]:
     """At least ``total`` training problems, most of them from families that are solved about half of the time.

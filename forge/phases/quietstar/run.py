@@ -18,16 +18,16 @@ from forge.model import TinyTitanForCausalLM
 from forge.phases.quietstar.choice import (
     Answered,
     answer_after_likeliest,
-    best_by_validation,
-    entropy_of_thoughts,
+    quietstar_best_by_validation,
+    quietstar_thought_entropy,
     settle_thinker,
 )
-from forge.phases.quietstar.claims import thought_claims, training_claims
+from forge.phases.quietstar.claims import quietstar_training_claims, thought_claims
 from forge.phases.quietstar.decision import decide_quietstar_handoff
-from forge.phases.quietstar.evaluation import evaluate_thoughts
+from forge.phases.quietstar.evaluation import evaluate_quietstar_thoughts
 from forge.phases.quietstar.metrics import quietstar_extra_metrics, quietstar_phase_metrics, quietstar_step_metrics
 from forge.phases.quietstar.params import Params
-from forge.phases.quietstar.problems import Floats, Problem, fresh_training_problems, quietstar_problems
+from forge.phases.quietstar.problems import Floats, Problem, fresh_quietstar_problems, quietstar_problems
 from forge.phases.quietstar.training import Method, prepare_quietstar_tokens, train_on_own_thoughts
 from forge.thinking.gate import ThoughtGate
 from forge.thinking.thinker import THINKER_FILE
@@ -58,26 +58,26 @@ def run(run: PhaseRun[Params]) -> None:
     p = run.params
     model, tokenizer, _ = run.load("evomerge")
     held_out = quietstar_problems(tokenizer, p.validation_n, run.seed + FRESH, "val")
-    arms = train_arms(run, model, tokenizer, held_out)
+    arms = train_quietstar_arms(run, model, tokenizer, held_out)
     answered = {name: arm.answered for name, arm in arms.items()}
-    kept = best_by_validation(answered)
-    method = best_by_validation({name: found for name, found in answered.items() if name != "input"})
+    kept = quietstar_best_by_validation(answered)
+    method = quietstar_best_by_validation({name: found for name, found in answered.items() if name != "input"})
 
     problems = quietstar_problems(tokenizer, run.evaluation.suite_n, run.evaluation.seed, "test")
     others = {name: arm for name, arm in arms.items() if name != kept}
-    tested = answers_of_arms(model, tokenizer, others, problems, p)
+    tested = quietstar_arm_answers(model, tokenizer, others, problems, p)
     model.load_state_dict(arms[kept].weights)
     gate = arms[method].gate
     assert gate is not None  # every method trains one
     thinker, settled = settle_thinker(model, tokenizer, gate, held_out, answered[kept], p, run.seed)
-    found = evaluate_thoughts(model, thinker, problems, max_new_tokens=p.answer_tokens, seed=run.seed)
+    found = evaluate_quietstar_thoughts(model, thinker, problems, max_new_tokens=p.answer_tokens, seed=run.seed)
     tested[kept] = found.correct["one"]
     for index, part in enumerate(found.thoughts):
         run.log((len(arms) - 1) * p.steps + 1 + index, **quietstar_step_metrics([part]))
 
     claims = thought_claims(run, found)
     entropy = {name: arm.entropy for name, arm in arms.items()}
-    claims += training_claims(run, {name: tested[name] for name in arms}, method, entropy)
+    claims += quietstar_training_claims(run, {name: tested[name] for name in arms}, method, entropy)
     validation = {name: arm.accuracy for name, arm in answered.items()}
     decision = decide_quietstar_handoff(p.on_fail, claims, kept, validation)
     measured = run.evaluator(tokenizer).measure(model)
@@ -109,7 +109,7 @@ def run(run: PhaseRun[Params]) -> None:
     run.ledger(model, LedgerScores(measured), target)
 
 
-def train_arms(
+def train_quietstar_arms(
     run: PhaseRun[Params],
     model: TinyTitanForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
@@ -121,11 +121,13 @@ def train_arms(
 
     def arm(gate: ThoughtGate | None = None, final_loss: float | None = None) -> Arm:
         answered = answer_after_likeliest(model, tokenizer, held_out, p)
-        return Arm(_copied(model), answered, entropy_of_thoughts(model, held_out, answered.thoughts), gate, final_loss)
+        return Arm(
+            _copied(model), answered, quietstar_thought_entropy(model, held_out, answered.thoughts), gate, final_loss
+        )
 
     arms = {"input": arm()}
     solved = arms["input"].answered.by_family(held_out)
-    fresh = fresh_training_problems(tokenizer, p.steps * p.batch, run.seed + FRESH, solved, p.even_share)
+    fresh = fresh_quietstar_problems(tokenizer, p.steps * p.batch, run.seed + FRESH, solved, p.even_share)
     methods: tuple[Method, ...] = ("star", "reinforce") if p.method == "both" else (p.method,)
     for place, method in enumerate(methods):
         model.load_state_dict(given)
@@ -135,7 +137,7 @@ def train_arms(
     return arms
 
 
-def answers_of_arms(
+def quietstar_arm_answers(
     model: TinyTitanForCausalLM,
     tokenizer: PreTrainedTokenizerFast,
     arms: Mapping[str, Arm],

@@ -26,7 +26,7 @@ from forge.phases.quietstar.params import Params
 from forge.phases.quietstar.problems import Problem, quietstar_exact_match
 from forge.thinking.gate import ThoughtGate
 from forge.thinking.rows import (
-    batch_of_continuations,
+    batch_of_thought_continuations,
     decided_states_for_thought_gate,
     prompt_with_open_thought,
     prompt_with_thought,
@@ -54,7 +54,7 @@ def train_on_own_thoughts(
     The gate is a submodule meanwhile, so that the optimizer moves it and checkpoints hold it.
     """
     p, training = run.params, run.training
-    check_thought_memory(model, problems, p)
+    check_quietstar_memory(model, problems, p)
     gate = ThoughtGate(model.config.hidden_size, run.seed, p.gate_start, p.reward_keep)
     model.think_gate = gate
     arms, language = 2 if p.method == "both" else 1, language_loss(**loss_settings(training))
@@ -79,7 +79,7 @@ def train_on_own_thoughts(
     return gate.eval(), result
 
 
-def check_thought_memory(model: TinyTitanForCausalLM, problems: Sequence[Problem], params: Params) -> None:
+def check_quietstar_memory(model: TinyTitanForCausalLM, problems: Sequence[Problem], params: Params) -> None:
     """Refuse thoughts that cannot fit into memory: for each problem a row per thought, one for a pause, one answered at
     once, and the replayed ones.
 
@@ -174,7 +174,7 @@ def _gains(
     asked = [problem.prompt for problem in problems]
     after = [prompt_with_thought(prompt, thought.inside) for prompt, thought in zip(asked, thoughts, strict=True)]
     with torch.no_grad():
-        rows, plain = batch_of_continuations(after, answers), batch_of_continuations(asked, answers)
+        rows, plain = batch_of_thought_continuations(after, answers), batch_of_thought_continuations(asked, answers)
         there = decided_states_for_thought_gate(model, rows.ids, rows.select)
         base = decided_states_for_thought_gate(model, plain.ids, plain.select)
         said, without = (titan_log_probs_from_states(states, table, rows.targets) for states in (there, base))
@@ -200,7 +200,7 @@ def _own_loss(
     if not kept:
         return weights.new_zeros(()), weights.new_tensor(torch.inf)
     contexts = [prompt_with_open_thought(problems[i].prompt) for i in kept]
-    rows = batch_of_continuations(contexts, [thoughts[i].ids for i in kept])
+    rows = batch_of_thought_continuations(contexts, [thoughts[i].ids for i in kept])
     spread = weights[kept][:, None].expand_as(rows.valid)[rows.valid]
     outputs = model.predictions(rows.ids, rows.select, rows.valid)
     losses = [
@@ -225,7 +225,7 @@ def _given_loss(
     ]
     contexts = [*(problem.prompt for problem in batch.problems), *pauses]
     answers = [*(problem.answer for problem in batch.problems), *(problem.written for problem in batch.problems)]
-    own_rows = batch_of_continuations(contexts, answers)
+    own_rows = batch_of_thought_continuations(contexts, answers)
     asked, asked_metrics = language(model, own_rows)
     replayed, metrics = language(model, batch.replay)
     metrics["loss_at_once_and_pause"] = asked_metrics["loss"]

@@ -77,7 +77,7 @@ def has_repository(root: Path) -> bool:
     return True
 
 
-def commit_of(root: Path, name: str) -> str | None:
+def git_commit_of(root: Path, name: str) -> str | None:
     """The commit that Git knows by a name; None if it knows none, or there is no repository.
 
     Raises:
@@ -105,19 +105,19 @@ def require_git_identity(root: Path) -> None:
         raise ForgeError(f"Git does not know who makes the tag ({error}); tell it: {how}") from error
 
 
-def committed_file(root: Path, revision: str, path: str) -> str | None:
+def git_committed_file(root: Path, revision: str, path: str) -> str | None:
     """The text of a file as it was committed; None if that commit has none, or there is no repository or commit.
 
     Raises:
         ForgeError: Git cannot be asked, see `has_repository`.
     """
-    if commit_of(root, revision) is None:
+    if git_commit_of(root, revision) is None:
         return None
     listed = git(root, "ls-tree", "--name-only", revision, "--", path)
-    return file_at(root, revision, path) if listed.strip() else None
+    return git_file_at(root, revision, path) if listed.strip() else None
 
 
-def file_at(root: Path, revision: str, path: str) -> str:
+def git_file_at(root: Path, revision: str, path: str) -> str:
     """The text of a file as it was committed. Raises ForgeError when it was not there."""
     return git(root, "show", f"{revision}:./{path}")
 

@@ -19,7 +19,7 @@ from typing import Literal
 from forge.config import load_params, set_param
 from forge.errors import ForgeError
 from forge.files import verify_manifest
-from forge.host.disk import check_disk_room, disk_full_note, says_disk_full
+from forge.host.disk import check_host_disk_room, disk_full_note, says_disk_full
 from forge.host.signals import die_with_parent
 from forge.pipeline.dvc.code import write_code_hashes
 from forge.pipeline.dvc.git import lies_in_repository
@@ -161,7 +161,7 @@ def _prepare_dvc_run(root: Path, target: str | None, scale: str | None) -> None:
     stated = load_params(root / "params.yaml")
     params = stated if scale is None else stated.at(scale)
     _refuse_unsound_tools(params.file.data.tools, root)
-    check_disk_room(run_bytes_in_layout(params), f"scale {params.scale}", root)
+    check_host_disk_room(run_bytes_in_layout(params), f"scale {params.scale}", root)
     require_sound_lock(root)
     clear_dead_locks(root)
     write_code_hashes(root)

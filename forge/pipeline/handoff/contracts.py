@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from forge.errors import ForgeError
-from forge.files import read_json, safetensors_entries, verify_manifest
+from forge.files import read_json, safetensors_file_entries, verify_manifest
 from forge.interface.phase import Contract, Rule
 from forge.pipeline.handoff.publish import METADATA, ModelMetadata, read_published_metadata
 
@@ -163,7 +163,7 @@ def _check_contract_form(
 def _check_contract_shapes(reference: Path, directory: Path) -> None:
     file = directory / "model.safetensors"
     expected, shapes = (
-        {name: shape for name, (shape, _) in safetensors_entries(path).items()}
+        {name: shape for name, (shape, _) in safetensors_file_entries(path).items()}
         for path in (reference / "model.safetensors", file)
     )
     for name in sorted(expected.keys() | shapes.keys()):

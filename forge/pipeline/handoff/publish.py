@@ -24,7 +24,7 @@ from forge.files import (
     atomic_write_bytes,
     atomic_write_text,
     canonical_json,
-    count_safetensors_parameters,
+    count_safetensors_file_parameters,
     directory_files,
     fsync_directory,
     read_json,
@@ -116,7 +116,7 @@ def describe_published_model(
         raise ForgeError(f"{phase}: nothing to publish, neither {' nor '.join(_CONTENT_FILES)} was written")
     own = {key: facts[key] for key in _OWN_FIELDS if key in facts}
     if "parameters" not in own:
-        own["parameters"] = count_safetensors_parameters(directory / "model.safetensors")
+        own["parameters"] = count_safetensors_file_parameters(directory / "model.safetensors")
     own.setdefault("model_name", f"TinyTitan-{branch or phase}")
     own.setdefault("tags", sorted({phase, *([branch] if branch else [])}))
     tokenizer = directory / "tokenizer.json"

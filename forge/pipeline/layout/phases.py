@@ -72,7 +72,7 @@ def layout_contract_for_stage(target: str) -> Contract | None:
     return next((contract for contract in CONTRACTS if contract.target == target), None)
 
 
-def stage_input_paths(stage: Stage) -> tuple[str, ...]:
+def layout_input_paths(stage: Stage) -> tuple[str, ...]:
     """Data, models and results that a stage depends on, as dvc.yaml names them."""
     if stage.name == "report":
         return tuple(
@@ -90,14 +90,14 @@ def stage_input_paths(stage: Stage) -> tuple[str, ...]:
 
 def stage_reads(stage: Stage) -> tuple[str, ...]:
     """The same, and what its model is asked: all but code."""
-    return (*stage_input_paths(stage), *stage.asks)
+    return (*layout_input_paths(stage), *stage.asks)
 
 
-def stage_input_files(stage: Stage, tools: str) -> tuple[str, ...]:
+def layout_input_files(stage: Stage, tools: str) -> tuple[str, ...]:
     """The same as paths; ``tools``: the value of `data.tools`."""
-    return tuple(tools if path == TOOLS_PATH else path for path in stage_input_paths(stage))
+    return tuple(tools if path == TOOLS_PATH else path for path in layout_input_paths(stage))
 
 
-def published_stage_inputs(stage: Stage) -> tuple[str, ...]:
+def layout_published_inputs(stage: Stage) -> tuple[str, ...]:
     """Of these, what stages have made."""
-    return tuple(path for path in stage_input_paths(stage) if path not in _SOURCES)
+    return tuple(path for path in layout_input_paths(stage) if path not in _SOURCES)

@@ -21,7 +21,7 @@ from forge.files import MANIFEST, canonical_json, directory_files, sha256_file
 from forge.interface.paths import declared_stage_name
 from forge.interface.phase import Stage
 from forge.pipeline.layout.paths import layout_state_dir
-from forge.pipeline.layout.phases import STAGES, stage_input_files
+from forge.pipeline.layout.phases import STAGES, layout_input_files
 
 LOCK_WAIT_SECONDS = 60.0
 _KEY_DIGITS = 32
@@ -62,7 +62,7 @@ def stage_fingerprint(stage: str, params: Any, paths: Iterable[str]) -> str:
 def stage_checkpoint_key(stage: Stage, branch: str | None, params: Params) -> str:
     """What a stage's checkpoints are found by: its parameters, its inputs and its code as they are now."""
     keys = [key.format(scale=params.scale, branch=branch) for key in stage.params]
-    inputs = stage_input_files(stage, params.file.data.tools)
+    inputs = layout_input_files(stage, params.file.data.tools)
     return stage_fingerprint(declared_stage_name(stage.name, branch), params.select(keys), (*inputs, stage.code))
 
 

@@ -14,7 +14,7 @@ from forge.interface.phase import Stage
 from forge.interface.run import Published
 from forge.pipeline.handoff.contracts import Record, check_handoff
 from forge.pipeline.handoff.publish import read_published_metadata
-from forge.pipeline.layout.phases import find_stage_in_layout, layout_contract_for_stage, published_stage_inputs
+from forge.pipeline.layout.phases import find_stage_in_layout, layout_contract_for_stage, layout_published_inputs
 
 if TYPE_CHECKING:
     from transformers import PreTrainedTokenizerFast
@@ -45,7 +45,7 @@ class Inputs:
         if self._stage.inputs:
             self._check_handoff(record)
         if self._stage.data:
-            for path in published_stage_inputs(self._stage):
+            for path in layout_published_inputs(self._stage):
                 self.verified(Path(path))
 
     def _check_handoff(self, record: Record) -> None:
@@ -107,10 +107,10 @@ class Inputs:
     @cached_property
     def own_tools(self) -> OwnTools:
         """See `forge.interface.run.PhaseRun.own_tools`."""
-        from forge.data.declared.own_set import OwnTools, load_own_tools
+        from forge.data.declared.own_set import OwnTools, load_own_tool_rows
 
         reads = OWN_TOOLS.as_posix() in self._stage.data
-        return load_own_tools(self.verified(OWN_TOOLS)) if reads else OwnTools()
+        return load_own_tool_rows(self.verified(OWN_TOOLS)) if reads else OwnTools()
 
     @cached_property
     def workspace_dir(self) -> Path:

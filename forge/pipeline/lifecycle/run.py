@@ -19,7 +19,7 @@ from forge.config import Params
 from forge.config.schema import BLOCKS
 from forge.errors import ForgeError, Interrupted
 from forge.files import atomic_write_json, remove_temporary_files
-from forge.host.disk import check_disk_room
+from forge.host.disk import check_host_disk_room
 from forge.host.sampling import SystemSampler
 from forge.host.signals import StopRequest
 from forge.interface.params import EvaluationParams, TrainingParams
@@ -28,7 +28,7 @@ from forge.interface.phase import Stage
 from forge.interface.run import B, Published
 from forge.pipeline.layout.disk import stage_bytes
 from forge.pipeline.layout.paths import layout_run_dir, layout_state_dir
-from forge.pipeline.layout.phases import phase_in_layout, stage_input_files
+from forge.pipeline.layout.phases import layout_input_files, phase_in_layout
 from forge.pipeline.lifecycle.checkpoints import CheckpointHome, stage_checkpoint_key, stage_fingerprint
 from forge.pipeline.lifecycle.inputs import Inputs, wall_clock_of_stage_lifecycles
 from forge.pipeline.lifecycle.output import Output
@@ -72,7 +72,7 @@ class Run:
         self._sampler: SystemSampler | None = None
         self._system: dict[str, float] = {}
         self._decisive = params.select([key.format(scale=params.scale, branch=branch) for key in stage.params])
-        self.session = stage_fingerprint(self.name, self._decisive, stage_input_files(stage, params.file.data.tools))
+        self.session = stage_fingerprint(self.name, self._decisive, layout_input_files(stage, params.file.data.tools))
         self.inputs = Inputs(stage, params)
         self.output = Output(stage, branch, self.session)
         self._entry = Session(self.name, self.session, params.scale)
@@ -218,7 +218,7 @@ class Run:
         self._checkpoints.open()
         resumed = any(self.checkpoint_dir.iterdir())
         self._entry.start(self._all.file.registry, resumed=resumed)
-        check_disk_room(stage_bytes(self.stage, self._all), self.name, Path.cwd(), layout_state_dir())
+        check_host_disk_room(stage_bytes(self.stage, self._all), self.name, Path.cwd(), layout_state_dir())
         for folder in {Path(path).parent for path in self.stage.records(self.branch)}:
             remove_temporary_files(folder)
         self.inputs.check(self._entry.handoff)

@@ -14,7 +14,7 @@ from typing import Any
 from forge.errors import ForgeError
 from forge.files import MANIFEST, sha256_file
 from forge.interface.paths import CODE
-from forge.pipeline.dvc.git import file_at
+from forge.pipeline.dvc.git import git_file_at
 from forge.pipeline.dvc.lockfile import (
     LOCK,
     Cache,
@@ -140,7 +140,7 @@ def _origin(root: Path, ref: str, known: list[Version]) -> _Origin:
 
 def _of_version(root: Path, version: Version) -> _Origin:
     file = f"{version.tag}:dvc.yaml"
-    document = parse_yaml_as_dvc(file_at(root, version.tag, "dvc.yaml"), file)
+    document = parse_yaml_as_dvc(git_file_at(root, version.tag, "dvc.yaml"), file)
     names = {path: name for name, path in dvc_artifact_paths(document, file).items()}
     return _Origin(version.path(root), version.lock(root), names, version)
 

@@ -21,7 +21,7 @@ from typing import Any, Literal
 
 from forge.errors import ForgeError
 from forge.files import MANIFEST, canonical_json, fsync_directory, sha256_file, verify_manifest
-from forge.pipeline.dvc.git import commit_of, file_at, git, require_git_identity, uncommitted
+from forge.pipeline.dvc.git import git, git_commit_of, git_file_at, require_git_identity, uncommitted
 from forge.pipeline.dvc.lockfile import (
     LOCK,
     Cache,
@@ -74,14 +74,14 @@ class Version:
         if "path" in self.facts:
             return str(self.facts["path"])
         file = f"{self.tag}:dvc.yaml"
-        names = dvc_artifact_paths(parse_yaml_as_dvc(file_at(root, self.tag, "dvc.yaml"), file), file)
+        names = dvc_artifact_paths(parse_yaml_as_dvc(git_file_at(root, self.tag, "dvc.yaml"), file), file)
         if self.artifact not in names:
             raise ForgeError(f"{self.tag}: dvc.yaml of that commit names no artifact {self.artifact!r}")
         return names[self.artifact]
 
     def lock(self, root: Path) -> Lock:
         """dvc.lock of the tagged commit. Raises ForgeError when there was none, or it is damaged."""
-        return Lock.parse(file_at(root, self.tag, LOCK), f"{self.tag}:{LOCK}")
+        return Lock.parse(git_file_at(root, self.tag, LOCK), f"{self.tag}:{LOCK}")
 
 
 def versions(root: Path) -> list[Version]:
@@ -134,7 +134,7 @@ def find_version(root: Path, ref: str) -> Version:
     known = versions(root)
     name, asked, stage = ref.partition("#")
     if "#" in stage:  # `edge#prod#1`: the tag itself says which
-        commit = commit_of(root, f"refs/tags/{ref}")
+        commit = git_commit_of(root, f"refs/tags/{ref}")
         matching = [version for version in known if version.artifact == name and version.commit == commit]
     else:
         matching = [v for v in known if v.tag == ref or (v.artifact == name and (not asked or stage in v.stages))]
@@ -157,7 +157,7 @@ def register(root: Path, phase: str, *, bump: Bump = "patch", push: bool = False
         ForgeError: refused, with the reason; no tag is made then.
     """
     name, path = _registered_artifact(root, phase)
-    head = commit_of(root, "HEAD")
+    head = git_commit_of(root, "HEAD")
     if head is None:
         raise ForgeError(f"{root.absolute()}: no Git repository with a commit, so nothing can be tagged")
     require_git_identity(root)

@@ -20,7 +20,7 @@ from forge.config import parse_params_yaml
 from forge.config.load import PARAMS_FILE
 from forge.errors import ForgeError
 from forge.interface.paths import RESULTS
-from forge.pipeline.dvc.git import commit_of, git, git_bytes
+from forge.pipeline.dvc.git import git, git_bytes, git_commit_of
 from forge.pipeline.layout.phases import PHASES
 from forge.pipeline.records.tracking import flatten_recorded_values
 
@@ -76,12 +76,12 @@ def resolve_commit_to_compare(root: Path, name: str) -> str | None:
     """
     if name == WORKSPACE:
         return None
-    if (commit := commit_of(root, name)) is not None:
+    if (commit := git_commit_of(root, name)) is not None:
         return commit
     known = experiments_to_compare(root)
     if name in known:
         by_baseline = known[name]
-        here = by_baseline.get(commit_of(root, "HEAD") or "")
+        here = by_baseline.get(git_commit_of(root, "HEAD") or "")
         if here is None and len(by_baseline) > 1:
             commits = ", ".join(commit[:7] for commit in by_baseline.values())
             raise ForgeError(f"several experiments are named {name!r}; name one by its commit: {commits}")

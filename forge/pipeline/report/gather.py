@@ -228,7 +228,7 @@ def _report_ledger_lines(report: Mapping[str, Any]) -> list[str]:
     )
 
 
-def claim_interval_text(interval: Sequence[float] | None) -> str:
+def report_claim_interval(interval: Sequence[float] | None) -> str:
     """The interval of a claim in words."""
     return "not sampled" if interval is None else f"{report_number(interval[0])} to {report_number(interval[1])}"
 
@@ -257,7 +257,7 @@ def _report_claim_lines(claims: Sequence[Mapping[str, Any]]) -> list[str]:
                 report_number(claim["value"]),
                 _report_table_cell(claim["control"]),
                 report_number(claim["control_value"]),
-                claim_interval_text(claim["ci95"]),
+                report_claim_interval(claim["ci95"]),
                 str(claim["n"]),
                 "pass" if claim["passed"] else "**FAIL**",
                 f"`{claim['file']}`",

@@ -19,7 +19,7 @@ from pathlib import Path
 from forge.config import load_params
 from forge.errors import ForgeError
 from forge.files import MANIFEST, verify_manifest
-from forge.host.disk import check_disk_room
+from forge.host.disk import check_host_disk_room
 from forge.host.machine import machine_devices
 from forge.host.units import human_bytes
 from forge.pipeline.dvc import locks
@@ -151,7 +151,7 @@ def diagnose_parameters(root: Path) -> Iterator[Finding]:
         return
     yield Finding("parameters", "ok", f"params.yaml is valid, scale {params.scale}, seed {params.seed}")
     try:
-        check_disk_room(run_bytes_in_layout(params), f"scale {params.scale}", root, layout_state_dir())
+        check_host_disk_room(run_bytes_in_layout(params), f"scale {params.scale}", root, layout_state_dir())
     except ForgeError as error:
         yield Finding("disk", "wrong", str(error), "a run would be refused", "agent-forge clean; dvc gc --workspace")
         return

@@ -15,7 +15,7 @@ from pathlib import Path
 from forge.errors import ForgeError
 from forge.files import atomic_write_text
 from forge.pipeline.dvc import locks
-from forge.pipeline.dvc.git import committed_file
+from forge.pipeline.dvc.git import git_committed_file
 from forge.pipeline.dvc.lockfile import (
     LOCK,
     Cache,
@@ -71,7 +71,7 @@ def diagnose_lock(root: Path) -> Iterator[Finding]:
 
 def _restore_lock_as_doctor_fix(root: Path) -> str:
     """The committed lock file where Git has a sound one, else none at all."""
-    committed = committed_file(root, "HEAD", LOCK)
+    committed = git_committed_file(root, "HEAD", LOCK)
     if committed is not None and lock_fault(committed) is None:
         atomic_write_text(root / LOCK, committed)
         return f"took the committed {LOCK}; go on with: agent-forge run"

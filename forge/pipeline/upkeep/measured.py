@@ -17,7 +17,7 @@ from forge.errors import ForgeError
 from forge.evals.claims import Claim, read_claims
 from forge.evals.ledger import TITLES, ledger_row_cells
 from forge.files import read_json
-from forge.pipeline.report.gather import claim_interval_text, report_number, report_table_lines
+from forge.pipeline.report.gather import report_claim_interval, report_number, report_table_lines
 from forge.pipeline.upkeep.keep_run import RUNS
 
 _BLOCK = re.compile(r"(<!-- results: (.+?) -->\n)(.*?)(<!-- end of results -->)", re.DOTALL)
@@ -96,7 +96,7 @@ def _share_cell(row: dict[str, Any], key: str) -> str:
     if row.get(key) is None:
         return ""
     interval = row.get("ci95", {}).get(key)
-    return report_number(row[key]) + (f" ({claim_interval_text(interval)})" if interval else "")
+    return report_number(row[key]) + (f" ({report_claim_interval(interval)})" if interval else "")
 
 
 def _claims_of_place(root: Path, place: str) -> list[Claim]:
@@ -111,7 +111,7 @@ def _claim_cells(claim: Claim) -> tuple[str, ...]:
         f"{claim.claim} ({claim.metric})",
         report_number(claim.value),
         f"{report_number(claim.control_value)} ({claim.control})",
-        claim_interval_text(claim.ci95),
+        report_claim_interval(claim.ci95),
         str(claim.n),
         "pass" if claim.passed else "**FAIL**",
     )

@@ -45,10 +45,10 @@ class Leftover:
         """Remove it; False if a process is at work on it."""
         if self.scratch:
             from forge.tools.scratch import (
-                remove_scratch_folder,
+                remove_tool_scratch,
             )  # the doctor reads this module, and does without tools
 
-            return remove_scratch_folder(self.path)
+            return remove_tool_scratch(self.path)
         if self.lock is None:
             if self.path.is_dir():
                 shutil.rmtree(self.path)
@@ -91,9 +91,9 @@ def leftovers(params: Params, older_than: float) -> list[Leftover]:
 
 
 def _killed_agents_leftovers() -> list[Leftover]:
-    from forge.tools.scratch import abandoned_scratch_folders
+    from forge.tools.scratch import abandoned_tool_scratch
 
-    folders = [_measure_retention_leftover(path, "folder of a killed agent") for path in abandoned_scratch_folders()]
+    folders = [_measure_retention_leftover(path, "folder of a killed agent") for path in abandoned_tool_scratch()]
     return [replace(folder, scratch=True) for folder in folders]
 
 

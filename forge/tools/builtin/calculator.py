@@ -10,12 +10,12 @@ from forge.tools.calculator import FUNCTION_NAMES, CalculatorError, calculate
 from forge.tools.declaration import Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import (
     number_in_words,
-    pick_operand_of_sum,
+    pick_calculator_operand,
     pick_tool_argument_number,
     write_number_as_people_do,
 )
-from forge.tools.everyday_sums import everyday_sum_intents
-from forge.tools.written_out import sums_written_out
+from forge.tools.everyday_sums import everyday_calculator_intents
+from forge.tools.written_out import sums_written_out_for_calculator
 
 FRAMES = (
     "{}?",
@@ -48,7 +48,7 @@ def _typed_slots(rng: random.Random, **numbers: str) -> dict[str, str]:
     return slots | {name.upper(): number for name, number in numbers.items()}
 
 
-def pick_operands_in_words(rng: random.Random, name: str) -> Drawn:
+def pick_calculator_operands_in_words(rng: random.Random, name: str) -> Drawn:
     """Two operands of which at least one is said in words."""
     a, b = (rng.randint(2, 20) if rng.random() < 0.8 else rng.randint(21, 100) for _ in "ab")
     if name == "divide":
@@ -62,9 +62,9 @@ def pick_operands_in_words(rng: random.Random, name: str) -> Drawn:
 
 def pick_calculator_tool_operands(rng: random.Random, name: str) -> Drawn:
     """Operands of an intent; division, roots and gcd are drawn so that results stay short."""
-    a, b = pick_operand_of_sum(rng, 3), pick_operand_of_sum(rng, 3)
+    a, b = pick_calculator_operand(rng, 3), pick_calculator_operand(rng, 3)
     if name == "multiply":
-        b = pick_operand_of_sum(rng, 2)
+        b = pick_calculator_operand(rng, 2)
     elif name == "divide":
         divisor = pick_tool_argument_number(rng, 2)
         a, b = str(divisor * pick_tool_argument_number(rng, rng.choice((2, 2, 3)))), str(divisor)
@@ -95,9 +95,9 @@ def pick_calculator_tool_operands(rng: random.Random, name: str) -> Drawn:
     return _typed_slots(rng, a=a, b=b), None
 
 
-def pick_three_operands_of_sum(rng: random.Random, digits: int = 2) -> Drawn:
+def pick_three_calculator_operands(rng: random.Random, digits: int = 2) -> Drawn:
     """Three operands, seldom negative."""
-    return _typed_slots(rng, **{name: pick_operand_of_sum(rng, digits) for name in "abc"}), None
+    return _typed_slots(rng, **{name: pick_calculator_operand(rng, digits) for name in "abc"}), None
 
 
 def pick_operands_that_calculator_refuses(rng: random.Random, name: str) -> Drawn:
@@ -111,19 +111,19 @@ def pick_operands_that_calculator_refuses(rng: random.Random, name: str) -> Draw
     return {"a": a, "b": b, "A": a, "B": b}, None
 
 
-def pick_next_operand(rng: random.Random) -> Drawn:
+def pick_next_calculator_operand(rng: random.Random) -> Drawn:
     """A short whole number to go on with."""
     number = str(pick_tool_argument_number(rng, 2))
     return {"b": number, "B": number}, None
 
 
 FOLLOW_UPS = (
-    FollowUp(("times {b}", "and times {b}?", "* {b}", "now times {b}"), "{r}*{B}", pick_next_operand),
-    FollowUp(("plus {b}", "and plus {b}?", "+ {b}", "add {b}"), "{r}+{B}", pick_next_operand),
-    FollowUp(("minus {b}", "and minus {b}?", "- {b}", "take away {b}"), "{r}-{B}", pick_next_operand),
-    FollowUp(("divided by {b}", "and divided by {b}?", "/ {b}"), "{r}/{B}", pick_next_operand),
-    FollowUp(("double it", "and doubled?", "twice that", "now double that"), "{r}*2", pick_next_operand),
-    FollowUp(("half of that", "and half of that?", "half it"), "{r}/2", pick_next_operand),
+    FollowUp(("times {b}", "and times {b}?", "* {b}", "now times {b}"), "{r}*{B}", pick_next_calculator_operand),
+    FollowUp(("plus {b}", "and plus {b}?", "+ {b}", "add {b}"), "{r}+{B}", pick_next_calculator_operand),
+    FollowUp(("minus {b}", "and minus {b}?", "- {b}", "take away {b}"), "{r}-{B}", pick_next_calculator_operand),
+    FollowUp(("divided by {b}", "and divided by {b}?", "/ {b}"), "{r}/{B}", pick_next_calculator_operand),
+    FollowUp(("double it", "and doubled?", "twice that", "now double that"), "{r}*2", pick_next_calculator_operand),
+    FollowUp(("half of that", "and half of that?", "half it"), "{r}/2", pick_next_calculator_operand),
 )
 
 
@@ -197,7 +197,7 @@ def _turned_around(name: str, *sentences: str) -> Intent:
 
 
 def _three_operand_intent(name: str, argument: str, cores: tuple[str, ...], *sentences: str) -> Intent:
-    return Intent(name, argument, pick_three_operands_of_sum, cores, sentences, 1)
+    return Intent(name, argument, pick_three_calculator_operands, cores, sentences, 1)
 
 
 def _refused_intent(name: str, argument: str, *cores: str) -> Intent:
@@ -233,7 +233,7 @@ INTENTS = (
     _calculator_intent("percent", "{A}*{B}/100", "{a}% of {b}", "{a} percent of {b}", "{a} % of {b}",
         "{a} per cent of {b}", weight=9),
     *(
-        Intent(f"{name}_in_words", argument, partial(pick_operands_in_words, name=name), cores, (), 1)
+        Intent(f"{name}_in_words", argument, partial(pick_calculator_operands_in_words, name=name), cores, (), 1)
         for name, (argument, cores) in _WORDED.items()
     ),
     _three_operand_intent("mixed", "{A}+{B}*{C}", ("{a}+{b}*{c}", "{a} + {b} * {c}", "{a} plus {b} times {c}",
@@ -263,7 +263,7 @@ INTENTS = (
             0.7)
         for name, (sign, says) in _ABROAD.items()
     ),
-    *everyday_sum_intents(),
+    *everyday_calculator_intents(),
 )  # fmt: skip
 TOOL = Tool(
     "calculator",
@@ -275,6 +275,6 @@ TOOL = Tool(
     parameter="expression",
     description="Work out an arithmetic expression.",
     known=lambda workspace: FUNCTION_NAMES,
-    written=sums_written_out,
+    written=sums_written_out_for_calculator,
     copied="[A-Za-z]|[0-9A-Fa-f]+",  # unknowns, and digits of bases up to sixteen
 )

@@ -9,7 +9,7 @@ from functools import partial
 from forge.tools.code_executor import CodeExecutor
 from forge.tools.declaration import Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import number_in_words, pick_tool_argument_number, pick_tool_argument_word
-from forge.tools.written_out import code_written_out
+from forge.tools.written_out import code_written_out_for_tool
 
 FRAMES = (
     "{}",
@@ -299,5 +299,5 @@ TOOL = Tool(
     split_by_argument=True,
     parameter="code",
     description="Run a line of Python and give what it prints.",
-    written=code_written_out,
+    written=code_written_out_for_tool,
 )

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from forge.tools.content import TABLES
 from forge.tools.database_query import Database
-from forge.tools.database_questions import ask_about_tables, read_tables
+from forge.tools.database_questions import ask_tool_about_tables, read_tables
 from forge.tools.declaration import About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import number_in_words, pick_tool_argument_word
 
@@ -66,7 +66,7 @@ def pick_two_rows_of_tool_database(rng: random.Random, table: str) -> Drawn:
     return one | {"f": other["e"], "F": other["E"]}, None
 
 
-def pick_number_of_products(rng: random.Random) -> Drawn:
+def pick_products_of_tool_database(rng: random.Random) -> Drawn:
     """A product and how many of it."""
     number = rng.randint(2, 12)
     slots, value = pick_row_of_tool_database(rng, "products")
@@ -91,7 +91,7 @@ def _no_slots(rng: random.Random) -> Drawn:
     return {}, None
 
 
-def open_database(setting: ToolSetting, stack: ExitStack) -> Answer:
+def open_tool_database(setting: ToolSetting, stack: ExitStack) -> Answer:
     """Reads company.db when it is first asked."""
     database = Database(setting.workspace / "company.db", setting.timeout_s)
     stack.callback(database.close)
@@ -120,7 +120,7 @@ def about_database(workspace: Path) -> About | None:
     found = _tables_of_database(path.resolve(), path.stat().st_mtime_ns)
     if not found or {table: [*columns] for table, columns in found.items()} == _USUAL:
         return None
-    return ask_about_tables(read_tables(found))
+    return ask_tool_about_tables(read_tables(found))
 
 
 # fmt: off
@@ -363,7 +363,7 @@ INTENTS = (
         )
     ),
     _database_intent(
-        "some_of", "SELECT {N}*price FROM products WHERE name='{E}'", pick_number_of_products,
+        "some_of", "SELECT {N}*price FROM products WHERE name='{E}'", pick_products_of_tool_database,
         "how much are {n} {es}?", "{n} {es}, how much?", "price of {n} {es}", "what do {n} {es} cost?",
         "{n} {es} please, total?", "how much for {n} {es}?", "i need {n} {es}, what does that cost?",
         "what do i pay for {n} {es}?", "total price for {n} {es}?", weight=1.5),
@@ -377,7 +377,7 @@ INTENTS = (
 TOOL = Tool(
     "database_query",
     5,
-    open_database,
+    open_tool_database,
     FRAMES,
     INTENTS,
     parameter="sql",

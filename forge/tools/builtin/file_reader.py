@@ -8,7 +8,7 @@ from contextlib import ExitStack
 from functools import partial
 from pathlib import Path
 
-from forge.tools.column_sayings import words_of_column
+from forge.tools.column_sayings import words_of_tool_column
 from forge.tools.content import FILES
 from forge.tools.declaration import MOST_CONTENTS, SHOWN, About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import pick_tool_argument_word
@@ -107,7 +107,7 @@ def _questions_about_file(name: str) -> Intent:
     return Intent(f"about_{name.removesuffix('.txt')}", "{E}", draw, cores, (), 0.3, NOTE_FRAMES)
 
 
-def open_file_reader(setting: ToolSetting, stack: ExitStack) -> Answer:
+def open_file_reader_tool(setting: ToolSetting, stack: ExitStack) -> Answer:
     """Looks at the folder when it is asked."""
     return partial(read_file_for_tool, setting.workspace / "files")
 
@@ -141,7 +141,7 @@ INTENTS = (
 )
 
 
-def about_files(workspace: Path) -> About | None:
+def about_files_of_tool(workspace: Path) -> About | None:
     """What another folder than the built-in one is asked about: each file by its name and by what it says."""
     folder = workspace / "files"
     names = sorted(os.listdir(folder))[:MOST_CONTENTS] if folder.is_dir() else []
@@ -150,7 +150,7 @@ def about_files(workspace: Path) -> About | None:
     known = {f"about_{name.removesuffix('.txt')}" for name in names}
     kept = tuple(intent for intent in INTENTS if not intent.name.startswith("about_") or intent.name in known)
     plain = [name for name in names if name.isprintable() and not {*"{}"} & {*name}]
-    titles = {name: " ".join(words_of_column(name.rpartition(".")[0] or name)) for name in plain}
+    titles = {name: " ".join(words_of_tool_column(name.rpartition(".")[0] or name)) for name in plain}
     return About(kept, contents=tuple((name, title, _text_of_file(folder, name)) for name, title in titles.items()))
 
 
@@ -162,11 +162,11 @@ def _text_of_file(folder: Path, name: str) -> str:
 TOOL = Tool(
     "file_reader",
     4,
-    open_file_reader,
+    open_file_reader_tool,
     FRAMES,
     INTENTS,
     parameter="path",
     description="Read a file of the folder that the agent may see.",
     known=lambda workspace: os.listdir(workspace / "files") if (workspace / "files").is_dir() else (),
-    about=about_files,
+    about=about_files_of_tool,
 )

@@ -16,7 +16,7 @@ from forge.tools.card_questions import CARD_QUESTIONS
 from forge.tools.content import CARDS
 from forge.tools.declaration import MOST_CONTENTS, SHOWN, About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import pick_tool_argument_word
-from forge.tools.search import SearchIndex, read_documents, split_search_terms
+from forge.tools.search import SearchIndex, read_documents_of_search_tool, split_search_terms
 
 PEOPLE = {
     "Einstein": "Albert", "Curie": "Marie", "Darwin": "Charles", "Newton": "Isaac", "Mozart": "Wolfgang",
@@ -115,7 +115,7 @@ def open_search(setting: ToolSetting, stack: ExitStack) -> Answer:
 def _cards_of(workspace: Path) -> list[tuple[str, str]]:
     """The documents of a workspace; none where it has no such file."""
     path = workspace / "documents.jsonl"
-    return read_documents(path) if path.exists() else []
+    return read_documents_of_search_tool(path) if path.exists() else []
 
 
 _NEXT = ("and {e}?", "what about {e}?", "and of {e}?", "now {e}", "{e} too", "how about {e}?")
@@ -170,7 +170,7 @@ INTENTS = (
 )
 
 
-def about_documents(workspace: Path) -> About | None:
+def about_documents_of_search_tool(workspace: Path) -> About | None:
     """What other documents than the built-in ones are asked about: each by its title and by what it says."""
     cards = _cards_of(workspace)
     if cards == list(CARDS):
@@ -208,5 +208,5 @@ TOOL = Tool(
     description="Find what the documents say about something.",
     copied=rf"(?i)(?!(?:{'|'.join(_ASKING)})$)\w+",
     spelled=lambda workspace: chain.from_iterable(_cards_of(workspace)),
-    about=about_documents,
+    about=about_documents_of_search_tool,
 )

@@ -10,7 +10,7 @@ from typing import Literal
 
 from forge.errors import ForgeError
 from forge.interface.paths import TOOLS_FOLDER
-from forge.tools.declared.reading import ToolFile, read_own_tools
+from forge.tools.declared.reading import ToolFile, read_own_tool_files
 from forge.tools.declared.schema import DeclaredTool, Example, Parameter
 
 FEWEST_EXAMPLES = 5
@@ -45,7 +45,7 @@ def read_sound_tools(path: str | Path, root: Path = Path()) -> list[ToolFile]:
     place = root / path
     if not place.exists() and Path(path) != TOOLS_FOLDER:
         raise ForgeError(f"{path}: no such tools file, and no such folder")
-    files = read_own_tools([place] if place.is_file() else sorted(place.glob("*.yaml")))
+    files = read_own_tool_files([place] if place.is_file() else sorted(place.glob("*.yaml")))
     errors = [finding for finding in check_tool_files(files) if finding.level == "error"]
     if errors:
         more = f" (and {len(errors) - 1} more)" if len(errors) > 1 else ""

@@ -7,10 +7,10 @@ from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, NamedTuple
 
-from forge.tools.declared.pieces import best_pieces
-from forge.tools.declared.quantities import CLOCK, SECONDS, Quantity, quantities_of
-from forge.tools.declared.schema import DeclaredTool, Parameter, refuse_value
-from forge.tools.declared.tokens import ARTICLES, FUNCTION_WORDS, Token, stems_of
+from forge.tools.declared.pieces import best_tool_argument_pieces
+from forge.tools.declared.quantities import CLOCK, SECONDS, Quantity, quantities_in_tool_request
+from forge.tools.declared.schema import DeclaredTool, Parameter, refuse_tool_value
+from forge.tools.declared.tokens import ARTICLES, FUNCTION_WORDS, Token, stems_of_tool_words
 from forge.tools.declared.vocabulary import SLOT, ToolWords
 
 Spells = Callable[[str], bool]
@@ -24,15 +24,17 @@ _NAMED_AT = 3  # tokens before a number
 # examples have there.
 _IN_FULL, _AS_WRITTEN, _BY_A_WORD, _A_WORD_MORE, _VALUE_AFTER, _VALUE_BEFORE = 2.0, 0.3, 1.0, 0.1, 0.8, 0.5
 _OF_ALL = {  # words for shares of a hundred
-    50: frozenset(stems_of("half halfway")),
-    100: frozenset(stems_of("full fully max maximum completely")),
+    50: frozenset(stems_of_tool_words("half halfway")),
+    100: frozenset(stems_of_tool_words("full fully max maximum completely")),
 }
 _AFTERNOON = frozenset({"pm"})
-_OF_CLOCK = frozenset(stems_of("hour time clock o'clock at"))
+_OF_CLOCK = frozenset(stems_of_tool_words("hour time clock o'clock at"))
 # What says that a number is a difference, not a value.
 _BY = frozenset({"by"})
 _COMPARED = frozenset(
-    stems_of("brighter colder cooler darker faster higher hotter less longer louder lower more quieter shorter warmer")
+    stems_of_tool_words(
+        "brighter colder cooler darker faster higher hotter less longer louder lower more quieter shorter warmer"
+    )
 )
 
 
@@ -61,7 +63,7 @@ class Filled:
     led: set[int] = field(default_factory=set)
 
 
-def fill_arguments(words: ToolWords, text: str, tokens: Sequence[Token], spells: Spells) -> Filled:
+def fill_tool_arguments(words: ToolWords, text: str, tokens: Sequence[Token], spells: Spells) -> Filled:
     """What a text says for the arguments of a tool; nothing for those of which it says nothing."""
     filled = Filled()
     _fill_listed(words, tokens, filled)
@@ -80,8 +82,8 @@ def fill_arguments(words: ToolWords, text: str, tokens: Sequence[Token], spells:
 
 def _fill_listed(words: ToolWords, tokens: Sequence[Token], filled: Filled) -> None:
     """Each mention says one argument, the one that it fits best; a name within a longer one says none."""
-    found = [mention for name in words.tool.arguments for mention in mentions_of(words, name, tokens)]
-    longest = longest_mentions(found)
+    found = [mention for name in words.tool.arguments for mention in tool_value_mentions(words, name, tokens)]
+    longest = longest_tool_mentions(found)
     mentions: dict[str, list[Mention]] = {}
     for mention in sorted(longest, key=lambda m: (-m.worth, m.first)):
         known = mentions.get(mention.name)
@@ -94,13 +96,13 @@ def _fill_listed(words: ToolWords, tokens: Sequence[Token], filled: Filled) -> N
         values = list(dict.fromkeys(m.value for m in own))
         if parameter.items:
             listed = list(dict.fromkeys(m.value for m in sorted(own, key=lambda m: m.first)))
-            values = [listed] if refuse_value(parameter, listed) is None else []
+            values = [listed] if refuse_tool_value(parameter, listed) is None else []
         if values:
             filled.values[name] = values
             filled.used.update(place for m in own for place in range(m.first, m.end))
 
 
-def longest_mentions(found: Sequence[Mention]) -> list[Mention]:
+def longest_tool_mentions(found: Sequence[Mention]) -> list[Mention]:
     """Mentions without those within a longer one."""
     return [mention for mention in found if not any(_is_inside(mention, other) for other in found)]
 
@@ -113,7 +115,7 @@ def _is_inside(mention: Mention, other: Mention) -> bool:
     )
 
 
-def mentions_of(words: ToolWords, name: str, tokens: Sequence[Token]) -> Iterator[Mention]:
+def tool_value_mentions(words: ToolWords, name: str, tokens: Sequence[Token]) -> Iterator[Mention]:
     """Where listed values of an argument are named in full, or by a word that no other of them has."""
     said = tuple(token.word for token in tokens)
     names = words.names_of_values[name]
@@ -139,7 +141,7 @@ def _beside(words: ToolWords, name: str, said: Sequence[str], first: int, end: i
 
 def _fill_numbers(words: ToolWords, tokens: Sequence[Token], filled: Filled) -> None:
     tool, said = words.tool, [token.word for token in tokens]
-    quantities = [q for q in quantities_of(tokens) if filled.used.isdisjoint(range(q.first, q.end))]
+    quantities = [q for q in quantities_in_tool_request(tokens) if filled.used.isdisjoint(range(q.first, q.end))]
     _fill_lists_of_numbers(tool, quantities, filled)
     names = [n for n, p in tool.arguments.items() if p.type in ("integer", "number") and n not in filled.values]
     fits = [
@@ -174,7 +176,7 @@ def _fill_lists_of_numbers(tool: DeclaredTool, quantities: Sequence[Quantity], f
         if items is None or items.enum or items.type not in ("integer", "number") or not quantities:
             continue
         numbers = [_as_number(items, quantity.value) for quantity in quantities]
-        if None not in numbers and refuse_value(parameter, numbers) is None:
+        if None not in numbers and refuse_tool_value(parameter, numbers) is None:
             filled.values[name] = [numbers]
             filled.used.update(place for quantity in quantities for place in range(quantity.first, quantity.end))
 
@@ -222,7 +224,7 @@ def _as_number(parameter: Parameter, value: float) -> int | float | None:
     if math.isnan(value):
         return None
     number = int(value) if value.is_integer() else value
-    return number if refuse_value(parameter, number) is None else None
+    return number if refuse_tool_value(parameter, number) is None else None
 
 
 def _share_of_all(parameter: Parameter, said: Sequence[str]) -> int | None:
@@ -237,8 +239,8 @@ def _fill_text(
 ) -> set[int]:
     """Fills a text from what is not taken. Returns what it takes."""
     parameter = words.tool.arguments[name]
-    pieces = best_pieces(words, name, text, tokens, taken)
-    fitting = [piece for piece in pieces if refuse_value(parameter, piece.text) is None]
+    pieces = best_tool_argument_pieces(words, name, text, tokens, taken)
+    fitting = [piece for piece in pieces if refuse_tool_value(parameter, piece.text) is None]
     if not fitting:
         return set()
     own = set(range(fitting[0].first, fitting[0].end))
@@ -247,7 +249,7 @@ def _fill_text(
     return own
 
 
-def is_readable(words: ToolWords, name: str) -> bool:
+def is_tool_argument_readable(words: ToolWords, name: str) -> bool:
     """Whether a sentence can say an argument in a way that is read here."""
     parameter = words.tool.arguments[name]
     item = parameter.items or parameter
@@ -258,4 +260,4 @@ def is_readable(words: ToolWords, name: str) -> bool:
 
 def missing_arguments(words: ToolWords, values: Mapping[str, Any]) -> list[str]:
     """The required arguments without a value, in the order of the schema, but for those that no sentence could say."""
-    return [name for name in words.tool.required if name not in values and is_readable(words, name)]
+    return [name for name in words.tool.required if name not in values and is_tool_argument_readable(words, name)]

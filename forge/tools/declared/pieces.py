@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from collections.abc import Set as AbstractSet
 from typing import NamedTuple
 
-from forge.tools.declared.tokens import COURTESY, FUNCTION_WORDS, QUOTED, VERBS, Token, stems_of
+from forge.tools.declared.tokens import COURTESY, FUNCTION_WORDS, QUOTED, VERBS, Token, stems_of_tool_words
 from forge.tools.declared.vocabulary import ToolWords
 
 _LONGEST_PIECE = 14  # tokens
@@ -41,13 +41,15 @@ _COURTESY_FIRST, _COURTESY_LED, _FUNCTION_FIRST, _VERB_FIRST, _LITTLE_LAST, _MAR
     -1.0,
 )
 _ENOUGH = 1.0  # worth of a piece that is taken; where it is not required, something has to lead to it
-_LEADING = frozenset(stems_of("about call called for labelled name of saying says say that titled to with"))
-_OPENERS = frozenset(stems_of("alright first hm listen look next quick right second then"))
-_NAMING = frozenset(stems_of("call called label labelled name named title titled"))
-_POINTING = frozenset(stems_of("it this that"))
+_LEADING = frozenset(stems_of_tool_words("about call called for labelled name of saying says say that titled to with"))
+_OPENERS = frozenset(stems_of_tool_words("alright first hm listen look next quick right second then"))
+_NAMING = frozenset(stems_of_tool_words("call called label labelled name named title titled"))
+_POINTING = frozenset(stems_of_tool_words("it this that"))
 _MARKS_BETWEEN = frozenset(",:;-–—")
 _STOPS = frozenset(".;:!?")
-_NOTHING = frozenset(stems_of("something anything someone anyone somebody somewhere it that this them one there"))
+_NOTHING = frozenset(
+    stems_of_tool_words("something anything someone anyone somebody somewhere it that this them one there")
+)
 
 
 class Piece(NamedTuple):
@@ -59,7 +61,9 @@ class Piece(NamedTuple):
     led: bool
 
 
-def best_pieces(words: ToolWords, name: str, text: str, tokens: Sequence[Token], used: AbstractSet[int]) -> list[Piece]:
+def best_tool_argument_pieces(
+    words: ToolWords, name: str, text: str, tokens: Sequence[Token], used: AbstractSet[int]
+) -> list[Piece]:
     """The pieces of a text that an argument may be, the best first; none where no piece is worth enough.
 
     Args:
@@ -119,7 +123,7 @@ def _is_followed(words: ToolWords, name: str, tokens: Sequence[Token], last: int
 
 def says_nothing(piece: str) -> bool:
     """Whether a piece is a word for what is to be asked for: something, it; `put something`."""
-    *before, last = stems_of(piece) or ("",)
+    *before, last = stems_of_tool_words(piece) or ("",)
     return last in _NOTHING and set(before) <= FUNCTION_WORDS | VERBS
 
 

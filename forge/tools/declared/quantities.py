@@ -11,11 +11,11 @@ import re
 from collections.abc import Iterator, Sequence
 from dataclasses import dataclass, replace
 
-from forge.tools.declared.tokens import Token, stem_of
+from forge.tools.declared.tokens import Token, stem_of_tool_word
 from forge.tools.words import NUMBER_WORDS
 
 SECONDS = {
-    stem_of(unit): seconds
+    stem_of_tool_word(unit): seconds
     for unit, seconds in {"second": 1, "minute": 60, "hour": 3600, "day": 86400, "week": 604800}.items()
 }
 _GROUPED = re.compile(r"\d{1,3}(?:,\d{3})+(?:\.\d+)?")
@@ -41,7 +41,7 @@ class Quantity:
     unsure: bool = False
 
 
-def quantities_of(tokens: Sequence[Token]) -> list[Quantity]:
+def quantities_in_tool_request(tokens: Sequence[Token]) -> list[Quantity]:
     """The numbers of a sentence, in order; NaN for one that is written in no known way: no part of it is taken."""
     words, found, place = [token.text.lower() for token in tokens], list[Quantity](), 0
     while place < len(words):
@@ -85,7 +85,7 @@ def _whole(words: Sequence[str], tokens: Sequence[Token], read: Quantity) -> Qua
     """A number, or NaN with all that belongs to it where it is part of another one."""
     first, end, known = read.first, read.end, not math.isnan(read.value)
     behind = words[first - 1] if first > 0 and tokens[first - 1].end == tokens[first].start else ""
-    spelled = behind[:1].isalpha() and stem_of(behind) not in SECONDS  # b95
+    spelled = behind[:1].isalpha() and stem_of_tool_word(behind) not in SECONDS  # b95
     if spelled or (behind in _JOINS and first > 1 and _touches(tokens, first - 1)):  # x=5
         first, known = first - 1, False
     while end < len(words):
@@ -103,7 +103,7 @@ def _part_of_unit(words: Sequence[str], place: int) -> Quantity | None:
     """Half an hour."""
     after = place + 1 + (words[place + 1 : place + 2] == ["of"])
     unit = words[after : after + 2]
-    said = len(unit) == 2 and unit[0] in ("a", "an") and stem_of(unit[1]) in SECONDS
+    said = len(unit) == 2 and unit[0] in ("a", "an") and stem_of_tool_word(unit[1]) in SECONDS
     return Quantity(place, after + 1, _PARTS[words[place]]) if said else None
 
 
@@ -114,7 +114,7 @@ def _with_article(words: Sequence[str], place: int) -> Quantity | None:
         return Quantity(place, place + 2, 12.0)
     if following == ["hundred"]:
         return _hundreds(words, place, place + 2, 100)
-    if following and stem_of(following[0]) in SECONDS:
+    if following and stem_of_tool_word(following[0]) in SECONDS:
         return Quantity(place, place + 1, 1.0)
     return None
 
@@ -149,7 +149,7 @@ def _below_hundred(words: Sequence[str], place: int) -> tuple[int, int]:
 
 def _with_unit(words: Sequence[str], read: Quantity) -> Quantity:
     """A number with the unit of time behind it, and with the half behind that: an hour and a half."""
-    unit = stem_of(words[read.end]) if read.end < len(words) else ""
+    unit = stem_of_tool_word(words[read.end]) if read.end < len(words) else ""
     if unit not in SECONDS:
         return read
     half = words[read.end + 1 : read.end + 4] == ["and", "a", "half"]
@@ -167,7 +167,7 @@ def _durations(words: Sequence[str], tokens: Sequence[Token], read: Sequence[Qua
         if before is None or not beside or before.unit not in SECONDS or not _is_smaller(quantity, before):
             found.append(quantity)
             continue
-        known = quantity.unit or stem_of("minute" if before.unit == stem_of("hour") else "second")
+        known = quantity.unit or stem_of_tool_word("minute" if before.unit == stem_of_tool_word("hour") else "second")
         value = before.value * SECONDS[before.unit] / SECONDS[known] + quantity.value
         found[-1] = Quantity(before.first, quantity.end, value, known)
     return found

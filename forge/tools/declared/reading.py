@@ -113,7 +113,7 @@ def list_tools_files(path: str | Path) -> list[Path]:
     return found
 
 
-def read_own_tools(paths: Sequence[str | Path]) -> list[ToolFile]:
+def read_own_tool_files(paths: Sequence[str | Path]) -> list[ToolFile]:
     """Several tools files that are to be one agent's.
 
     Raises:

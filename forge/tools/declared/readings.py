@@ -12,15 +12,15 @@ from forge.tools.declared.filling import (
     Filled,
     Mention,
     Spells,
-    fill_arguments,
-    longest_mentions,
-    mentions_of,
+    fill_tool_arguments,
+    longest_tool_mentions,
     missing_arguments,
+    tool_value_mentions,
 )
-from forge.tools.declared.quantities import quantities_of
+from forge.tools.declared.quantities import quantities_in_tool_request
 from forge.tools.declared.schema import DeclaredTool, Parameter
 from forge.tools.declared.tokens import ARTICLES, FUNCTION_WORDS, UNDOING, UNITS, Token
-from forge.tools.declared.turns import quoted_spans
+from forge.tools.declared.turns import quoted_spans_of_request
 from forge.tools.declared.vocabulary import ToolWords, Vocabulary, literal_words
 
 MOST_READINGS = 4
@@ -109,7 +109,7 @@ class Reader:
         """What a sentence may ask for, the likeliest first: a tool whose words it has, with all that it requires, comes
         before one of which something is missing or whose values alone are named. None where it has no tool's words."""
         tokens = self.vocabulary.tokens(text)
-        spans = quoted_spans(text)
+        spans = quoted_spans_of_request(text)
         outside = [t for t in tokens if not any(start <= t.start and t.end <= end for start, end in spans)]
         outside = outside if any(token.is_word for token in outside) else list(tokens)
         scored = self.vocabulary.scores(outside)[:MOST_READINGS]
@@ -140,7 +140,7 @@ class Reader:
         words = readings[0].words
         single = [name for name, p in words.tool.arguments.items() if not p.items and name in readings[0].values]
         for name in single:
-            mentions = longest_mentions(sorted(mentions_of(words, name, tokens), key=lambda m: m.first))
+            mentions = longest_tool_mentions(sorted(tool_value_mentions(words, name, tokens), key=lambda m: m.first))
             run = _enumerated(list({m.first: m for m in mentions}.values()), tokens)
             if len({mention.value for mention in run}) > 1:
                 start, end = tokens[run[0].first].start, tokens[run[-1].end - 1].end
@@ -157,15 +157,19 @@ class Reader:
     def _read(self, words: ToolWords, score: float, whole: float, text: str, tokens: Sequence[Token]) -> Reading:
         if not words.tool.narrows:
             return Reading(words, {}, score, score / max(whole, score, 1e-9), worded=True)
-        filled = fill_arguments(words, text, tokens, self._spells)
-        commanded = commanded_arguments(words, tokens, filled)
+        filled = fill_tool_arguments(words, text, tokens, self._spells)
+        commanded = commanded_tool_arguments(words, tokens, filled)
         rest = {token.word for place, token in enumerate(tokens) if token.is_word and place not in filled.used}
         worded = bool(commanded) or any(word in words.weights for word in rest - FUNCTION_WORDS - UNITS)
         places = [place for place in filled.used | filled.led if tokens[place].is_word]
         known = {tokens[place].word for place in places} - words.weights.keys()
         explained = score / max(whole - math.fsum(map(self.vocabulary.weight, sorted(known))), score, 1e-9)
         values = {**filled.values, **{name: [value] for name, value in commanded.items()}}
-        idle = [q for q in quantities_of(tokens) if not q.unsure and filled.used.isdisjoint(range(q.first, q.end))]
+        idle = [
+            q
+            for q in quantities_in_tool_request(tokens)
+            if not q.unsure and filled.used.isdisjoint(range(q.first, q.end))
+        ]
         if not any(parameter.free for parameter in words.tool.arguments.values()):
             score = max(score - _IDLE_NUMBER * len(idle), 0.0)
         contrary = bool(rest & UNDOING - words.weights.keys())
@@ -174,11 +178,11 @@ class Reader:
     def fill(self, tool: DeclaredTool, text: str) -> tuple[Filled, Mapping[str, Any], tuple[Token, ...]]:
         """What a sentence says for a tool's arguments, which ones its words command, and its tokens."""
         words, tokens = self.by_name[tool.name], self.vocabulary.tokens(text)
-        filled = fill_arguments(words, text, tokens, self._spells)
-        return filled, commanded_arguments(words, tokens, filled), tokens
+        filled = fill_tool_arguments(words, text, tokens, self._spells)
+        return filled, commanded_tool_arguments(words, tokens, filled), tokens
 
 
-def commanded_arguments(words: ToolWords, tokens: Sequence[Token], filled: Filled) -> Mapping[str, Any]:
+def commanded_tool_arguments(words: ToolWords, tokens: Sequence[Token], filled: Filled) -> Mapping[str, Any]:
     """The arguments that are the same in an example whatever is said, where a sentence has its words: brightness 0 for
     `turn off the {name}`. None where what is said contradicts them, or other examples, without such, are as near."""
     said, weights = {token.word for token in tokens}, words.command_weights

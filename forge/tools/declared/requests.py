@@ -14,20 +14,28 @@ from functools import lru_cache
 from typing import Any
 
 from forge.errors import ForgeError
-from forge.tools.calls import parse_call
+from forge.tools.calls import parse_tool_call
 from forge.tools.declared.filling import Spells
-from forge.tools.declared.quantities import quantities_of
+from forge.tools.declared.quantities import quantities_in_tool_request
 from forge.tools.declared.readings import AS_LIKELY, Reader, Reading
-from forge.tools.declared.schema import DeclaredTool, refuse_value
-from forge.tools.declared.tokens import FUNCTION_WORDS, LONGEST_TURN, PRONOUNS, VERBS, Token, stems_of, tokens_of
-from forge.tools.declared.turns import JOINT, bare_value, drops_request, goes_on, quoted_spans
+from forge.tools.declared.schema import DeclaredTool, refuse_tool_value
+from forge.tools.declared.tokens import (
+    FUNCTION_WORDS,
+    LONGEST_TURN,
+    PRONOUNS,
+    VERBS,
+    Token,
+    stems_of_tool_words,
+    tokens_of_tool_request,
+)
+from forge.tools.declared.turns import JOINT, bare_value, drops_tool_request, goes_on, quoted_spans_of_request
 from forge.tools.words import is_number_said
 
 SURELY, NEAR = 0.5, 0.3  # certainty of a sentence that surely asks for a call, and of one that may
 _PARTS = 8  # joints of a turn, the last ones
 _TURNS = 8  # last ones that are looked at: a follow-up has its tool from a turn before
 _FEW_WORDS = 8  # of a turn that is only a value
-_SUBJECTS = frozenset(stems_of("i he she we they you me who what why think so"))
+_SUBJECTS = frozenset(stems_of_tool_words("i he she we they you me who what why think so"))
 _HALVES, _SHARED = 0.2, 0.4  # how good a cut is: two requests (and what the less explained one is), one and its values
 _WITHOUT_BLANKS = re.compile("[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u9fff\uf900-\ufaff]")
 Forms = list[tuple[DeclaredTool, dict[str, Any] | str]]  # each with its schema, or the argument that was not said
@@ -110,7 +118,7 @@ class Requests:
     def without_texts(self, turn: str) -> str:
         """A turn without what stands in quotation marks, or fills an argument that may be any text."""
         left = turn[-LONGEST_TURN:]
-        for start, end in reversed(quoted_spans(left)):
+        for start, end in reversed(quoted_spans_of_request(left)):
             left = f"{left[:start]} {left[end:]}"
         for best in (request.best for request in self._requests(_last_line(turn)) if request.best):
             for text in (str(v) for n, v in best.arguments.items() if best.tool.arguments[n].free):
@@ -181,7 +189,7 @@ class Requests:
     def _request(self, part: str, before: Reading | None) -> Request:
         readings = self._reader.readings(part)
         if before is not None and readings and readings[0].missing and readings[0].tool is before.tool:
-            readings = (_with_pronoun(readings[0], before, tokens_of(part)), *readings[1:])
+            readings = (_with_pronoun(readings[0], before, tokens_of_tool_request(part)), *readings[1:])
         own = bool(readings) and readings[0].sure and readings[0].worded
         if before is not None and (not own or readings[0].missing):
             leaning = self._leaning(before, part)
@@ -237,7 +245,7 @@ class Requests:
         """What a turn asks for that names other values for a request, or those that it lacks; None where it names
         none."""
         tool, bare = before.tool, bare_value(text)
-        if not bare or drops_request(bare):
+        if not bare or drops_tool_request(bare):
             return None
         filled, commanded, tokens = self._reader.fill(tool, bare)
         new = {name: values for name, values in filled.values.items() if not tool.arguments[name].free}
@@ -262,17 +270,17 @@ class Requests:
         """A turn that is a text as a whole: the one that a request lacks, or another one where it goes on with that."""
         free = [name for name in before.tool.arguments if before.tool.arguments[name].free]
         lacking = [name for name in before.missing[:1] if name in free]
-        said = {token.word for token in tokens_of(bare)}
+        said = {token.word for token in tokens_of_tool_request(bare)}
         another = not before.missing and goes_on(text) and len(said) <= _FEW_WORDS and not said & (VERBS | _SUBJECTS)
         names = lacking or [name for name in free if name in before.values and another]
-        fits = names and refuse_value(before.tool.arguments[names[0]], bare) is None and self._spells(bare)
+        fits = names and refuse_tool_value(before.tool.arguments[names[0]], bare) is None and self._spells(bare)
         return {names[0]: [bare]} if fits else {}
 
     def _parsed(self, made: Sequence[str]) -> list[Call]:
         calls: list[Call] = []
         for text in made:
             with suppress(ForgeError):  # of a tool that is not among these
-                calls.append(parse_call(text, self._by_name))
+                calls.append(parse_tool_call(text, self._by_name))
         return calls
 
 
@@ -301,8 +309,10 @@ def _is_call_of(reading: Reading, name: str, arguments: Mapping[str, Any]) -> bo
 
 def _sides_of_joints(text: str) -> Iterator[tuple[str, str, str]]:
     """What stands before, at and behind each joint."""
-    tokens = tokens_of(text)
-    whole = [(tokens[q.first].start, tokens[q.end - 1].end) for q in quantities_of(tokens)] + quoted_spans(text)
+    tokens = tokens_of_tool_request(text)
+    whole = [
+        (tokens[q.first].start, tokens[q.end - 1].end) for q in quantities_in_tool_request(tokens)
+    ] + quoted_spans_of_request(text)
     for joint in list(JOINT.finditer(text))[-_PARTS:]:
         before, after = text[: joint.start()], text[joint.end() :]
         inside = any(start < joint.start() and joint.end() < end for start, end in whole)  # a hundred and fifty
@@ -312,7 +322,7 @@ def _sides_of_joints(text: str) -> Iterator[tuple[str, str, str]]:
 
 def _begins_with_verb(text: str) -> bool:
     """Whether a text begins with what is to be done."""
-    said = [token.word for token in tokens_of(text) if token.word not in FUNCTION_WORDS]
+    said = [token.word for token in tokens_of_tool_request(text) if token.word not in FUNCTION_WORDS]
     return bool(said) and said[0] in VERBS
 
 

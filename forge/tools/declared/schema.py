@@ -34,7 +34,7 @@ class _Declared(BaseModel):
     model_config = ConfigDict(extra="forbid", frozen=True, populate_by_name=True, allow_inf_nan=False)
 
 
-def fits_declared_kind(value: Any, kind: str) -> bool:
+def fits_declared_tool_kind(value: Any, kind: str) -> bool:
     """Whether a plain value is of a JSON type; true is no integer, 3.0 is one."""
     if kind == "boolean":
         return isinstance(value, bool)
@@ -94,7 +94,7 @@ class Parameter(_Declared):
     def _check_enum(self) -> None:
         if self.enum is None:
             return
-        wrong = next((value for value in self.enum if not fits_declared_kind(value, self.type)), None)
+        wrong = next((value for value in self.enum if not fits_declared_tool_kind(value, self.type)), None)
         if wrong is not None:
             raise ValueError(f"enum: {wrong!r} is not of type {self.type}")
         if len(set(self.enum)) < len(self.enum):
@@ -143,12 +143,12 @@ class ParameterObject(_Declared):
         return self
 
 
-def value_as_said(value: Any) -> str:
+def tool_value_as_said(value: Any) -> str:
     """A plain value in the words of a sentence: numbers without needless digits, no underscores."""
     return f"{value:.10g}" if isinstance(value, float) else str(value).replace("_", " ")
 
 
-def refuse_value(parameter: Parameter, value: Any) -> str | None:
+def refuse_tool_value(parameter: Parameter, value: Any) -> str | None:
     """Why a parameter does not take a value, in one line; None if it does."""
     from jsonschema.exceptions import best_match
 
@@ -161,7 +161,7 @@ def _fault_at(reason: str, *place: str | int) -> PydanticCustomError:
     return PydanticCustomError("declared_tool", "{reason}", {"reason": reason, "at": place})
 
 
-def example_slots(say: str) -> tuple[str, ...]:
+def tool_example_slots(say: str) -> tuple[str, ...]:
     """Names of the slots of a sentence, in order: `("name",)` of `lock the {name}`.
 
     Raises:
@@ -177,7 +177,7 @@ def example_slots(say: str) -> tuple[str, ...]:
     return tuple(slots)
 
 
-def literal_text(say: str) -> str:
+def tool_example_text(say: str) -> str:
     """The words of a sentence beside its slots: `lock the` of `lock the {name}`."""
     return " ".join(literal.strip() for literal, *_ in Formatter().parse(say)).strip()
 
@@ -190,7 +190,7 @@ class Example(_Declared):
 
     @model_validator(mode="after")
     def _slots_are_told_once(self) -> Example:
-        slots = example_slots(self.say)
+        slots = tool_example_slots(self.say)
         if len(set(slots)) < len(slots):
             raise ValueError(f"say: a slot stands twice in {self.say!r}")
         both = [name for name in slots if name in self.arguments]
@@ -201,7 +201,7 @@ class Example(_Declared):
     @cached_property
     def slots(self) -> tuple[str, ...]:
         """Names of the slots, in the order of the sentence."""
-        return example_slots(self.say)
+        return tool_example_slots(self.say)
 
     @cached_property
     def named(self) -> frozenset[str]:
@@ -293,19 +293,19 @@ class DeclaredTool(_Declared):
     def _names_its_own_parameters(self) -> DeclaredTool:
         named: list[tuple[tuple[str | int, ...], Iterable[str]]] = [(("values",), self.values), (("ask",), self.ask)]
         named += [(("examples", i), sorted(example.named)) for i, example in enumerate(self.examples)]
-        named += [(("results", i), example_slots(result)) for i, result in enumerate(self.results)]
+        named += [(("results", i), tool_example_slots(result)) for i, result in enumerate(self.results)]
         for place, names in named:
             unknown = [name for name in names if name not in self.arguments]
             if unknown:
                 raise _fault_at(f"there is no parameter {unknown[0]!r}", *place)
         for number, example in enumerate(self.examples):
             for name, value in example.arguments.items():
-                if reason := refuse_value(self.arguments[name], value):
+                if reason := refuse_tool_value(self.arguments[name], value):
                     raise _fault_at(reason, "examples", number, "arguments", name)
         for name, values in self.values.items():
             for number, value in enumerate(() if isinstance(values, str) else values):
                 parameter = self.arguments[name]
-                if reason := refuse_value(parameter.items or parameter, value):
+                if reason := refuse_tool_value(parameter.items or parameter, value):
                     raise _fault_at(reason, "values", name, number)
         return self
 

@@ -69,29 +69,37 @@ def _stemmer() -> object:
 
 
 @lru_cache(maxsize=1 << 14)
-def stem_of(word: str) -> str:
+def stem_of_tool_word(word: str) -> str:
     """What a word is compared by: lower case, spelled out, without an ending."""
     plain = _POSSESSIVE.sub("", word.lower()).replace("’", "'")
     plain = _ALIASES.get(plain, plain)
     return str(_stemmer().stemWord(plain)) if plain.isascii() else plain  # type: ignore[attr-defined]
 
 
-def tokens_of(text: str) -> tuple[Token, ...]:
+def tokens_of_tool_request(text: str) -> tuple[Token, ...]:
     """The tokens of a text."""
-    return tuple(Token(match[0], *match.span(), stem_of(match[0])) for match in _TOKEN.finditer(text))
+    return tuple(Token(match[0], *match.span(), stem_of_tool_word(match[0])) for match in _TOKEN.finditer(text))
 
 
-def stems_of(text: str) -> tuple[str, ...]:
+def stems_of_tool_words(text: str) -> tuple[str, ...]:
     """The words that a text's tokens are compared by, in order."""
-    return tuple(stem_of(word) for word in _TOKEN.findall(text))
+    return tuple(stem_of_tool_word(word) for word in _TOKEN.findall(text))
 
 
-COURTESY = frozenset(stems_of(_COURTESY))  # words that ask for nothing
-FUNCTION_WORDS = COURTESY | frozenset(stems_of(_FUNCTION_WORDS))  # words that say little of what is asked for
-PARTICLES = frozenset(stems_of("on off up down out no"))  # those of them that tell one command from another
-ARTICLES = frozenset(stems_of("the a an my our"))
-PRONOUNS = frozenset(stems_of("it that them this those these one ones"))  # stand for what was spoken of
+COURTESY = frozenset(stems_of_tool_words(_COURTESY))  # words that ask for nothing
+FUNCTION_WORDS = COURTESY | frozenset(
+    stems_of_tool_words(_FUNCTION_WORDS)
+)  # words that say little of what is asked for
+PARTICLES = frozenset(stems_of_tool_words("on off up down out no"))  # those of them that tell one command from another
+ARTICLES = frozenset(stems_of_tool_words("the a an my our"))
+PRONOUNS = frozenset(stems_of_tool_words("it that them this those these one ones"))  # stand for what was spoken of
 # What takes back: of a tool that does not say so itself nothing of the kind is asked.
-UNDOING = frozenset(stems_of("avoid cancel clear delete drop end erase forget quit remove reverse revert stop undo"))
-UNITS = frozenset(stems_of("second minute hour day week percent degree euro dollar meter kilometer gram kilo liter"))
-VERBS = frozenset(stems_of(_VERBS))  # what people tell machines to do; at the beginning they are no part of a name
+UNDOING = frozenset(
+    stems_of_tool_words("avoid cancel clear delete drop end erase forget quit remove reverse revert stop undo")
+)
+UNITS = frozenset(
+    stems_of_tool_words("second minute hour day week percent degree euro dollar meter kilometer gram kilo liter")
+)
+VERBS = frozenset(
+    stems_of_tool_words(_VERBS)
+)  # what people tell machines to do; at the beginning they are no part of a name

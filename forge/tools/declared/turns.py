@@ -6,8 +6,8 @@ import re
 from collections.abc import Iterable
 
 from forge.tools.declared.pieces import says_nothing
-from forge.tools.declared.schema import literal_text
-from forge.tools.declared.tokens import FUNCTION_WORDS, LONGEST_TURN, QUOTED, stems_of
+from forge.tools.declared.schema import tool_example_text
+from forge.tools.declared.tokens import FUNCTION_WORDS, LONGEST_TURN, QUOTED, stems_of_tool_words
 
 # Of what a sentence asks for.
 JOINT = re.compile(
@@ -55,21 +55,23 @@ def goes_on(turn: str) -> bool:
     return any(found.search(words) for found in (_BEFORE, _TOO, QUOTED))
 
 
-def drops_request(turn: str) -> bool:
+def drops_tool_request(turn: str) -> bool:
     """Whether a turn takes back, thanks or ends, rather than asks."""
     return _DROPPED.search(turn) is not None
 
 
-def is_otherwise(turn: str, examples: Iterable[str], *, asks: bool) -> bool:
+def tool_request_is_otherwise(turn: str, examples: Iterable[str], *, asks: bool) -> bool:
     """Whether a turn may say something else than its words order: it negates, reports, sets a condition, chooses,
     corrects itself; not where an example does so all of whose words it has.
 
     Args:
         asks: it is a question.
     """
-    plain, said = _BY_COURTESY.sub(" ", turn).strip(), set(stems_of(turn))
+    plain, said = _BY_COURTESY.sub(" ", turn).strip(), set(stems_of_tool_words(turn))
     marks = _marks(plain, states=not asks and _ASKS.search(plain) is None)
-    has = [words for words in map(literal_text, examples) if set(stems_of(words)) - FUNCTION_WORDS <= said]
+    has = [
+        words for words in map(tool_example_text, examples) if set(stems_of_tool_words(words)) - FUNCTION_WORDS <= said
+    ]
     return bool(marks.difference(*(_marks(words, states=True) for words in has)))
 
 
@@ -78,6 +80,6 @@ def _marks(text: str, *, states: bool) -> set[str]:
     return found | ({mark[0].lower() for mark in _STATES.finditer(text)} if states else set())
 
 
-def quoted_spans(text: str) -> list[tuple[int, int]]:
+def quoted_spans_of_request(text: str) -> list[tuple[int, int]]:
     """Where something stands in quotation marks."""
     return [match.span() for match in QUOTED.finditer(text)]

@@ -15,7 +15,7 @@ from functools import cached_property, lru_cache
 from string import Formatter
 from typing import Any, NamedTuple
 
-from forge.tools.declared.schema import DeclaredTool, Parameter, literal_text, value_as_said
+from forge.tools.declared.schema import DeclaredTool, Parameter, tool_example_text, tool_value_as_said
 from forge.tools.declared.tokens import (
     ARTICLES,
     FUNCTION_WORDS,
@@ -23,9 +23,9 @@ from forge.tools.declared.tokens import (
     UNITS,
     Token,
     is_short_for_another,
-    stem_of,
-    stems_of,
-    tokens_of,
+    stem_of_tool_word,
+    stems_of_tool_words,
+    tokens_of_tool_request,
 )
 
 # Of words of a command: function words, and those that examples without anything fixed have too.
@@ -44,7 +44,7 @@ _OF_PERSONS = frozenset({"am", "are", "can", "i", "i'm", "is", "me", "my", "plea
 @lru_cache(maxsize=4096)
 def literal_words(say: str) -> frozenset[str]:
     """Words of an example beside its slots, as stems."""
-    return frozenset(word for word in stems_of(literal_text(say)) if word[0].isalnum())
+    return frozenset(word for word in stems_of_tool_words(tool_example_text(say)) if word[0].isalnum())
 
 
 class ValueName(NamedTuple):
@@ -80,14 +80,14 @@ class ToolWords:
             )
         self.commands = list(commands.values())
         self.of_name = {
-            name: set(stems_of(f"{_plain(name)} {parameter.description}")) - FUNCTION_WORDS
+            name: set(stems_of_tool_words(f"{_plain(name)} {parameter.description}")) - FUNCTION_WORDS
             for name, parameter in tool.arguments.items()
         }
 
     def _read_example(self, say: str) -> None:
         parts: list[str | tuple[str]] = []
         for literal, slot, *_ in Formatter().parse(say):
-            parts += stems_of(literal)
+            parts += stems_of_tool_words(literal)
             parts += [] if slot is None else [(slot,)]
         self.of_examples |= {part for part in parts if isinstance(part, str)}
         for place, part in enumerate(parts):
@@ -110,7 +110,9 @@ class ToolWords:
             said = [(v, [*_own_words(v, item), *self.tool.synonyms_for(v)]) for v in listed]
             if item.type == "boolean" and not any(texts for _, texts in said) and name in self.slots:
                 said = list(_BOOLEANS.items())
-            found[name] = [(value, [stems for text in texts if (stems := stems_of(text))]) for value, texts in said]
+            found[name] = [
+                (value, [stems for text in texts if (stems := stems_of_tool_words(text))]) for value, texts in said
+            ]
         return found
 
     @cached_property
@@ -127,7 +129,7 @@ class ToolWords:
             count = Counter(word for _, names in listed for word in {w for known in names[:1] for w in known})
             for value, names in listed:
                 for known in names:
-                    own[known[0]].append(ValueName(known, True, value, value_as_said(value).lower()))
+                    own[known[0]].append(ValueName(known, True, value, tool_value_as_said(value).lower()))
                 for word in sorted({w for known in names[:1] if len(known) > 1 for w in known}):
                     if count[word] == 1 and self._tells(word):
                         own[word].append(ValueName((word,), False, value, ""))
@@ -141,7 +143,9 @@ class ToolWords:
         """All its words, with what one of them says of it: 0 to 1."""
         told = " ".join([_plain(self.tool.name), self.tool.description, *map(_plain, self.tool.arguments)])
         of_values = {w for values in self.values.values() for _, names in values for words in names for w in words}
-        return dict.fromkeys(stems_of(told), OF_DESCRIPTION) | dict.fromkeys(self.of_examples | of_values, 1.0)
+        return dict.fromkeys(stems_of_tool_words(told), OF_DESCRIPTION) | dict.fromkeys(
+            self.of_examples | of_values, 1.0
+        )
 
     @cached_property
     def command_weights(self) -> dict[str, float]:
@@ -171,10 +175,10 @@ class ToolWords:
     def texts(self) -> Iterator[str]:
         """All texts that its words stand in."""
         yield from (_plain(self.tool.name), self.tool.description, *map(_plain, self.tool.arguments))
-        yield from (literal_text(example.say) for example in self.tool.examples)
+        yield from (tool_example_text(example.say) for example in self.tool.examples)
         for name in self.values:
             parameter = self.tool.arguments[name]
-            yield from map(value_as_said, (parameter.items or parameter).enum or self.tool.listed_with_words(name))
+            yield from map(tool_value_as_said, (parameter.items or parameter).enum or self.tool.listed_with_words(name))
         yield from (words for synonyms in self.tool.synonyms.values() for words in synonyms)
 
 
@@ -191,7 +195,7 @@ class Vocabulary:
             token.text.lower(): token.word
             for tool in self.tools
             for text in tool.texts()
-            for token in tokens_of(text)
+            for token in tokens_of_tool_request(text)
             if token.is_word and len(token.text) >= _SHORTEST_MISTYPED and token.word not in FUNCTION_WORDS
         }
         self._by_letter: dict[str, dict[str, str]] = defaultdict(dict)
@@ -201,10 +205,12 @@ class Vocabulary:
 
     def tokens(self, text: str) -> tuple[Token, ...]:
         """The tokens of a sentence, with words that are mistyped or cut short as the tools have them."""
-        return tuple(Token(t.text, t.start, t.end, self._known(t.text)) for t in tokens_of(text)[-MOST_TOKENS:])
+        return tuple(
+            Token(t.text, t.start, t.end, self._known(t.text)) for t in tokens_of_tool_request(text)[-MOST_TOKENS:]
+        )
 
     def _known_word(self, text: str) -> str:
-        word, spelled = stem_of(text), text.lower()
+        word, spelled = stem_of_tool_word(text), text.lower()
         if word in self._weights or word in FUNCTION_WORDS | UNITS or is_short_for_another(text):
             return word
         if not text[0].isalpha() or len(text) < _SHORTEST_MISTYPED:
@@ -254,7 +260,7 @@ def _word_or_slot(part: str | tuple[str]) -> str:
 
 
 def _own_words(value: Any, item: Parameter) -> list[str]:
-    return [] if item.type == "boolean" else [value_as_said(value)]
+    return [] if item.type == "boolean" else [tool_value_as_said(value)]
 
 
 def _plain(name: str) -> str:

@@ -11,7 +11,7 @@ from types import ModuleType
 import pytest
 
 from forge.data.declared.rows import OwnRowMaker
-from forge.tools.calls import parse_call
+from forge.tools.calls import parse_tool_call
 from forge.tools.declared.reading import read_tools_file
 from forge.tools.declared.schema import DeclaredTool
 
@@ -40,7 +40,7 @@ def test_every_call_changes_the_house_and_answers_as_trained(tool: DeclaredTool)
     for _ in range(60):
         row = maker.draw(rng, "call")
         assert row is not None
-        _, arguments = parse_call(row["expected"][0], TOOLS)
+        _, arguments = parse_tool_call(row["expected"][0], TOOLS)
         key = str(arguments)
         if key in tried:
             continue

@@ -11,11 +11,17 @@ import pytest
 
 from forge.data.declared.rows import SHARES, OwnRowMaker, own_persona_rows, own_tool_rows, user_words
 from forge.data.declared.sentences import type_sentence
-from forge.data.declared.templates import Template, example_template, left_out_templates, plain_words, told_apart
-from forge.data.declared.values import Said, count_values, draw_value, spoken_number
+from forge.data.declared.templates import (
+    Template,
+    left_out_templates,
+    plain_words,
+    row_template_of_example,
+    row_templates_told_apart,
+)
+from forge.data.declared.values import Said, count_row_values, draw_value, spoken_number
 from forge.data.splits import SPLITS, dataset_split_by_hash
 from forge.errors import ForgeError
-from forge.tools.calls import call_text, parse_call, refuse_call
+from forge.tools.calls import parse_tool_call, refuse_call, tool_call_text
 from forge.tools.declared.reading import read_tools_file
 from forge.tools.declared.schema import DeclaredPersona, DeclaredTool
 
@@ -74,9 +80,9 @@ def test_every_call_is_one_that_its_tool_takes(rows: dict[str, list[dict[str, An
         assert calls[len(calls) - len(row["expected"]) :] == row["expected"]
         assert len(row["expected"]) == {"call": 1, "followup": 1, "two": 2}.get(row["category"], 0)
         for call in calls:
-            name, arguments = parse_call(call, TOOLS)
+            name, arguments = parse_tool_call(call, TOOLS)
             assert refuse_call(TOOLS[name], arguments) is None
-            assert call_text(TOOLS[name], arguments) == call
+            assert tool_call_text(TOOLS[name], arguments) == call
         roles = "".join(m["role"][0] for m in row["messages"])
         assert re.fullmatch(r"(u(cr)*a)+", roles), roles
 
@@ -86,7 +92,7 @@ def test_what_a_call_copies_stands_in_the_sentence_letter_by_letter(rows: dict[s
     for row in rows["train"]:
         said = " ".join(m["content"] for m in row["messages"] if m["role"] == "user")
         for call in row["expected"]:
-            tool, arguments = parse_call(call, TOOLS)
+            tool, arguments = parse_tool_call(call, TOOLS)
             for name, value in arguments.items():
                 if TOOLS[tool].arguments[name].free:
                     assert value in said
@@ -114,7 +120,7 @@ def test_off_topic_rows_give_way_where_a_tool_takes_any_text() -> None:
 def test_a_sentence_that_lacks_an_argument_is_asked_about(rows: dict[str, list[dict[str, Any]]]) -> None:
     asked = {row["messages"][1]["content"] for row in rows["train"] if row["category"] == "missing"}
     assert {"Which light?", "How bright?", "Which door?", "What shall I add?"} <= asked
-    known = frozenset(example_template(t, e).text.lower() for t in TOOLS.values() for e in t.examples)
+    known = frozenset(row_template_of_example(t, e).text.lower() for t in TOOLS.values() for e in t.examples)
     left = {template.text for template in left_out_templates(TOOLS["set_light"], known)}
     assert {"turn on the light", "turn the light on", "set it to {brightness} percent", "set the {name}"} <= left
     assert "add something to the list" in {t.text for t in left_out_templates(TOOLS["add_to_list"], known)}
@@ -128,7 +134,7 @@ def test_what_reads_the_same_for_two_tools_is_not_asked_about() -> None:
         DeclaredTool.model_validate({"name": "fan", "parameters": made, "examples": ["stop the {name}"]}),
         DeclaredTool.model_validate({"name": "pump", "parameters": pump, "examples": ["stop the {place}"]}),
     ]
-    left = told_apart({tool.name: left_out_templates(tool, frozenset()) for tool in tools})
+    left = row_templates_told_apart({tool.name: left_out_templates(tool, frozenset()) for tool in tools})
     assert {name: [template.text for template in templates] for name, templates in left.items()} == {
         "fan": ["stop the fan"],
         "pump": [],
@@ -162,12 +168,12 @@ def test_frames_fit_the_mood(say: str, mood: str) -> None:
     examples = [say, "switch the light of the {name}"]
     parameters = {"properties": {"name": {"type": "string", "enum": ["hall"]}}}
     tool = DeclaredTool.model_validate({"name": "f", "parameters": parameters, "examples": examples})
-    assert example_template(tool, tool.examples[0]).mood == mood
+    assert row_template_of_example(tool, tool.examples[0]).mood == mood
 
 
 def test_nothing_runs_into_a_free_text_at_the_end() -> None:
     note = DeclaredTool.model_validate(NOTE)
-    frames = example_template(note, note.examples[0]).frames()
+    frames = row_template_of_example(note, note.examples[0]).frames()
     assert "{} for me" not in frames
     assert "please {}" in frames
 
@@ -177,7 +183,7 @@ def test_values_fit_their_schema_and_are_counted() -> None:
     for tool in TOOLS.values():
         for name in tool.arguments:
             drawn = [draw_value(rng, tool, name) for _ in range(60)]
-            assert 1 < len({str(value) for value in drawn}) <= count_values(tool, name)
+            assert 1 < len({str(value) for value in drawn}) <= count_row_values(tool, name)
     picky = {**NOTE, "parameters": {"properties": {"text": {"type": "string", "pattern": "^[0-9]$"}}}}
     with pytest.raises(ForgeError, match="its schema allows none"):
         draw_value(rng, DeclaredTool.model_validate(picky), "text")
@@ -202,7 +208,7 @@ def test_results_tell_the_arguments() -> None:
     tool = TOOLS["set_lock"]
     row = OwnRowMaker([tool], "train").draw(random.Random(1), "call")
     assert row is not None
-    _, arguments = parse_call(row["expected"][0], TOOLS)
+    _, arguments = parse_tool_call(row["expected"][0], TOOLS)
     assert row["messages"][2]["content"] == f"{arguments['name']} locked: {'yes' if arguments['locked'] else 'no'}"
 
 
@@ -223,8 +229,8 @@ def test_personas_become_rows() -> None:
 
 def test_a_template_reads_as_its_example() -> None:
     light = TOOLS["set_light"]
-    template = example_template(light, light.examples[0])
+    template = row_template_of_example(light, light.examples[0])
     assert isinstance(template, Template)
     assert template.text == "set the {name} to {brightness} percent"
     assert template.holds_arguments_out
-    assert not example_template(light, light.examples[6]).holds_arguments_out
+    assert not row_template_of_example(light, light.examples[6]).holds_arguments_out

@@ -9,7 +9,7 @@ import torch
 
 from forge.data.dataset import KINDS
 from forge.errors import Interrupted
-from forge.phases.baking.own_tools import teach_own_tools
+from forge.phases.baking.own_tools import teach_own_tools_before_baking
 from forge.phases.baking.run import run as run_baking
 from forge.pipeline.metrics.catalog import list_optional_metrics
 from tests.support.own_tools import declare_own_tools
@@ -29,7 +29,7 @@ def prepared(folder: Path) -> StubRun:
 def test_without_declared_tools_the_model_that_came_in_goes_on(tmp_path: Path) -> None:
     run = prepared(tmp_path)
     model, tokenizer, _ = run.load("forge")
-    assert teach_own_tools(run, model, tokenizer) is model
+    assert teach_own_tools_before_baking(run, model, tokenizer) is model
     assert run.logged == []
     assert not list(run.checkpoint_dir.iterdir())
 
@@ -44,9 +44,9 @@ def test_teaching_changes_a_copy_and_resumes_to_the_same_weights(tmp_path: Path)
         run.stop_at = stop_at
         if stop_at > 0:
             with pytest.raises(Interrupted):
-                teach_own_tools(run, model, tokenizer)
+                teach_own_tools_before_baking(run, model, tokenizer)
             run.stop_at, run.stop_requested = -1, False
-        taught.append(teach_own_tools(run, model, tokenizer).state_dict())
+        taught.append(teach_own_tools_before_baking(run, model, tokenizer).state_dict())
         assert all(torch.equal(model.state_dict()[key], weight) for key, weight in before.items())
         assert any("own_tools/loss" in point for _, point in run.logged)
     assert all(torch.equal(weight, taught[1][key]) for key, weight in taught[0].items())

@@ -14,16 +14,16 @@ from forge.data.build import multi_step_tasks
 from forge.data.dataset import EncodedSet
 from forge.evals.likelihood import likelihood
 from forge.phases.cognate import claims as module
-from forge.phases.cognate.claims import branch_claims, cognate_difference_claims, cognate_halting_claim
+from forge.phases.cognate.claims import cognate_branch_claims, cognate_difference_claims, cognate_halting_claim
 from forge.phases.cognate.training import (
     cognate_settings,
     new_cognate_model,
     repeat_cognate_problems,
-    settle_trunk,
-    train_branch,
-    train_trunk,
+    settle_cognate_trunk,
+    train_cognate_branch,
+    train_cognate_trunk,
 )
-from forge.phases.cognate.widening import widen_feed_forward
+from forge.phases.cognate.widening import widen_cognate_feed_forward
 from forge.train import Batch, language_loss
 from tests.support.stub_run import StubRun, random_set
 from tests.support.tiny_models import SHAPE, tiny_model, tokens
@@ -76,7 +76,7 @@ def test_the_trunk_learns_what_it_reads(tmp_path: Path) -> None:
     run, data = StubRun(tmp_path, **params(trunk_steps=40)), random_set(12)
     model = new_cognate_model(run.params, 48, 1)
     before = likelihood(model, data).perplexity
-    result = train_trunk(run, model, data)
+    result = train_cognate_trunk(run, model, data)
     # handed over where a branch starts
     assert run.logged[-1][1]["train/learning_rate"] == run.params.branch_rate * run.params.muon_lr
     assert result.final_loss < result.first_loss
@@ -90,7 +90,7 @@ def test_a_widened_model_computes_the_same_and_learns_apart() -> None:
     narrow, wide = new_cognate_model(p, 60, 1, narrower=2), new_cognate_model(p, 60, 2)
     for block in (*narrow.low, *narrow.high):  # as after training: outputs that matter
         torch.nn.init.normal_(block.ffn.down.weight)
-    widen_feed_forward(narrow, wide, seed=3)
+    widen_cognate_feed_forward(narrow, wide, seed=3)
     ids = tokens(2, 20)
     assert wide.config.low_ffn == [2 * width for width in narrow.config.low_ffn]
     torch.testing.assert_close(wide(ids).logits, narrow(ids).logits, rtol=1e-4, atol=1e-5)
@@ -103,7 +103,7 @@ def test_a_trunk_may_begin_narrow(tmp_path: Path) -> None:
     run, data = StubRun(tmp_path, **params(narrow_steps=30, widen=2, trunk_steps=2)), random_set(12)
     model = new_cognate_model(run.params, 48, 1)
     before = likelihood(model, data).perplexity
-    result = train_trunk(run, model, data)
+    result = train_cognate_trunk(run, model, data)
     assert result.tokens == pytest.approx(32 * 150, rel=0.5), "of both loops"
     first = next(metrics["narrow/loss"] for _, metrics in run.logged if "narrow/loss" in metrics)
     assert result.first_loss >= 0.9 * first
@@ -131,13 +131,13 @@ def test_a_branch_reads_its_own_mixture_at_its_own_price(tmp_path: Path, monkeyp
         return seen
 
     monkeypatch.setattr("forge.phases.cognate.training.language_loss", priced)
-    train_branch(run, run.params.branches["memory_integration"], model, data)
+    train_cognate_branch(run, run.params.branches["memory_integration"], model, data)
     assert prices == [{**settings, "ponder_cost": 0.5}]
     assert set(np.concatenate(read)) <= set(data.where("recall"))
     assert model.config.memory_capacity == 128
     assert model.memory.capacity == 128
     assert any(bool((model.state_dict()[n] != w).any()) for n, w in tiny_model().state_dict().items())
-    train_trunk(run, model, data)
+    train_cognate_trunk(run, model, data)
     assert prices[1:] == [{**settings, "ponder_cost": 0.0}]
 
 
@@ -149,7 +149,7 @@ def test_a_branch_starts_gently(tmp_path: Path) -> None:
     rates = []
     for rate in (0.2, 0.1):
         run = StubRun(tmp_path / str(rate), **params(branch_rate=rate))
-        train_branch(run, run.params.branches["reasoning"], tiny_model(), random_set(24))
+        train_cognate_branch(run, run.params.branches["reasoning"], tiny_model(), random_set(24))
         rates.append(run.logged[0][1]["train/learning_rate"])
     assert rates[1] == pytest.approx(rates[0] / 2)
     assert 0 < rates[0] <= 0.2 * p.muon_lr
@@ -157,7 +157,7 @@ def test_a_branch_starts_gently(tmp_path: Path) -> None:
 
 def test_the_trunk_settles_as_a_branch_does_on_its_own_mixture(tmp_path: Path) -> None:
     run, data, trunk = StubRun(tmp_path, **params(branch_steps=20, branch_rate=0.5)), random_set(24), tiny_model()
-    settled = settle_trunk(run, trunk, data)
+    settled = settle_cognate_trunk(run, trunk, data)
     assert all(torch.equal(w, tiny_model().state_dict()[name]) for name, w in trunk.state_dict().items())
     first, last = (point["settled/learning_rate"] for _, point in run.logged)
     assert first == 0.5 * run.params.muon_lr
@@ -179,24 +179,24 @@ def held_out(vocab: int = 48) -> EncodedSet:
 def test_a_branch_is_compared_with_the_trunk_at_what_it_is_for(tmp_path: Path) -> None:
     run, test, branch = StubRun(tmp_path), held_out(), "reasoning"
     trunk, model = tiny_model(), tiny_model()
-    same = branch_claims(run, branch, trunk, model, test)
+    same = cognate_branch_claims(run, branch, trunk, model, test)
     assert len(same) == 2
     assert not same[0].passed
     assert same[0].value == same[0].control_value
     with torch.no_grad():
         trunk.embed.weight.mul_(4)  # confident nonsense
-    better = branch_claims(run, branch, trunk, model, test)[0]
+    better = cognate_branch_claims(run, branch, trunk, model, test)[0]
     assert better.passed
     index = test.where("worked")
     assert better.n == len(index)
     assert better.value == pytest.approx(likelihood(model, test, index).mean_loss.mean())
     branch = "memory_integration"
-    recall = branch_claims(run, branch, trunk, model, test)[0]
+    recall = cognate_branch_claims(run, branch, trunk, model, test)[0]
     assert "recalls" in recall.claim
     assert recall.n == len(test.where("recall"))
     assert set(module.FOCUS) == {"reasoning", "memory_integration", "adaptive_computation"}
     single = tiny_model(max_steps=1)
-    assert len(branch_claims(run, branch, single, single, test)) == 1
+    assert len(cognate_branch_claims(run, branch, single, single, test)) == 1
 
 
 def test_every_branch_is_compared_with_every_other(tmp_path: Path) -> None:

@@ -20,7 +20,7 @@ from forge.phases.cognate.metrics import (
     cognate_memory_usage,
     cognate_phase_metrics,
 )
-from forge.phases.cognate.training import train_branch
+from forge.phases.cognate.training import train_cognate_branch
 from tests.phases.cognate.test_cognate import params
 from tests.support.declared import declared
 from tests.support.stub_run import StubRun, random_set
@@ -40,7 +40,7 @@ def publish(folder: Path, seed: int, *, final_loss: float, **shape: Any) -> Publ
 def test_a_branch_records_its_metrics(tmp_path: Path) -> None:
     run, model = StubRun(tmp_path, **params()), tiny_model()
     branch = run.params.branches["reasoning"]
-    train_branch(run, branch, model, DATA)
+    train_cognate_branch(run, branch, model, DATA)
     metrics = cognate_branch_metrics(run, branch, model, DATA, VAL)
     series = {name for _, point in run.logged for name in point}
     wanted = {name.removeprefix("model_2/") for name in declared("cognate", "model_2")}

@@ -11,7 +11,7 @@ from safetensors.torch import load, load_file, save_file
 from forge.evals.likelihood import likelihood
 from forge.interface.paths import SETTLED
 from forge.phases.cognate.claims import FOCUS
-from forge.phases.cognate.run import run_branch, run_branches, run_trunk
+from forge.phases.cognate.run import run_branch, run_cognate_branches, run_cognate_trunk
 from forge.tools import set_up_tool_workspace
 from tests.phases.cognate.test_cognate import held_out, params
 from tests.phases.cognate.test_metrics import publish
@@ -43,7 +43,7 @@ def run(tmp_path: Path) -> StubRun:
 
 
 def test_the_trunk_is_published_with_its_seed_and_loss(run: StubRun) -> None:
-    run_trunk(run)
+    run_cognate_trunk(run)
     metadata, files = run.published[0]
     assert metadata == {"seed": run.seed, "final_loss": run.headline["final_loss"]}
     trunk, settled = load_file(run.out_dir / "model.safetensors"), load(files[SETTLED])
@@ -78,7 +78,7 @@ def test_the_branch_with_the_lowest_validation_loss_stands_for_the_phase(
 ) -> None:
     monkeypatch.setattr("forge.phases.cognate.run.SAMPLE", 12)
     run.params = SimpleNamespace(**params(branches=dict.fromkeys(FOCUS), parameters_target=120))
-    run_branches(run)
+    run_cognate_branches(run)
     branches, val = run.load_branches("cognate"), run.split("val").sample(12, run.seed)
     assert len(val) == 12 < len(run.split("val"))
     losses = {name: likelihood(branch.model, val).perplexity for name, branch in branches.items()}

@@ -23,7 +23,7 @@ from forge.data.views import dataset_without_prompts
 from forge.errors import Interrupted
 from forge.evals.evaluator import Evaluator
 from forge.evals.tool_use import ToolScore
-from forge.files import save_safetensors
+from forge.files import save_safetensors_file
 from forge.interface.paths import SETTLED
 from forge.interface.phase import FULL_PRECISION
 from forge.interface.run import Published
@@ -43,7 +43,7 @@ from forge.phases.compress.vector_quantization import (
     compress_core_without_training,
     fit_compression_codebooks,
 )
-from forge.phases.compress.vocabulary_pruning import train_compressed_vocabulary, with_pruned_vocabulary
+from forge.phases.compress.vocabulary_pruning import train_compressed_vocabulary, with_compressed_vocabulary
 from forge.tools import set_up_tool_workspace
 from tests.support.declared import declared
 from tests.support.stub_run import StubRun, conversation, conversations, measured, smoke_params, write_rows
@@ -104,7 +104,7 @@ def old_ids(small: PreTrainedTokenizerFast) -> list[int]:
 
 def test_a_pruned_model_keeps_rows_and_logits() -> None:
     model = ternary()
-    small, tokenizer = with_pruned_vocabulary(model, tiny_tokenizer(), ROWS, 290, WEIGHTS)
+    small, tokenizer = with_compressed_vocabulary(model, tiny_tokenizer(), ROWS, 290, WEIGHTS)
     kept = old_ids(tokenizer)
     assert len(kept) == len(tokenizer) == small.config.vocab_size <= 290
     assert torch.equal(small.embed.weight, model.embed.weight[kept])
@@ -118,7 +118,7 @@ def test_a_pruned_model_keeps_rows_and_logits() -> None:
 
 
 def test_a_pruned_tokenizer_still_spells_everything() -> None:
-    _, tokenizer = with_pruned_vocabulary(ternary(), tiny_tokenizer(), ROWS, 290, WEIGHTS)
+    _, tokenizer = with_compressed_vocabulary(ternary(), tiny_tokenizer(), ROWS, 290, WEIGHTS)
     for text in ("What is 12 + 30? Give only the result.", "Use calculator: {x}~!", "the cat sat"):
         assert tokenizer.decode(tokenize_text(tokenizer, text)) == text
     worked = conversation("worked", 12)["messages"]
@@ -137,7 +137,7 @@ def test_of_many_rows_an_even_share_is_counted(monkeypatch: pytest.MonkeyPatch) 
     monkeypatch.setattr(vocabulary_pruning, "prune_agent_file_vocabulary", prune)
     for most in (4, 2):
         monkeypatch.setattr(vocabulary_pruning, "MOST_ROWS", most)
-        with_pruned_vocabulary(ternary(), tiny_tokenizer(), rows, 290, WEIGHTS)
+        with_compressed_vocabulary(ternary(), tiny_tokenizer(), rows, 290, WEIGHTS)
     assert seen[0].sum() > 0
     assert (seen[0] == seen[1]).all()
 
@@ -154,13 +154,13 @@ def test_prose_does_not_decide_what_stays() -> None:
     rows = [conversation("direct", i) for i in range(5)]
     prose = [{"kind": "text", "task": "text", "text": "hello world " * 500, "difficulty": 0.5}]
     plain, with_prose = (
-        with_pruned_vocabulary(ternary(), tiny_tokenizer(), r, 290, WEIGHTS)[1] for r in (rows, rows + prose)
+        with_compressed_vocabulary(ternary(), tiny_tokenizer(), r, 290, WEIGHTS)[1] for r in (rows, rows + prose)
     )
     assert plain.get_vocab() == with_prose.get_vocab()
 
 
 def test_nothing_is_pruned_where_there_is_room() -> None:
-    small, _ = with_pruned_vocabulary(ternary(), tiny_tokenizer(), ROWS, 4096, WEIGHTS)
+    small, _ = with_compressed_vocabulary(ternary(), tiny_tokenizer(), ROWS, 4096, WEIGHTS)
     assert small.config.vocab_size <= VOCAB
 
 
@@ -331,7 +331,7 @@ def test_what_fits_a_budget_as_it_is_needs_no_student(tmp_path: Path, monkeypatc
     assert passed(chain) == [("seedlm", True), ("vptq", True), ("hyper", True)]
     assert (
         chain.final.num_parameters()
-        == with_pruned_vocabulary(ternary(), tiny_tokenizer(), ROWS, 290, WEIGHTS)[0].num_parameters()
+        == with_compressed_vocabulary(ternary(), tiny_tokenizer(), ROWS, 290, WEIGHTS)[0].num_parameters()
     )
 
 
@@ -436,7 +436,7 @@ def test_perplexity_does_not_depend_on_how_text_is_cut() -> None:
     with torch.no_grad():
         model.embed.weight.zero_()
     assert measure(model, tiny_tokenizer()) == pytest.approx(VOCAB, rel=1e-4)
-    small, tokenizer = with_pruned_vocabulary(model, tiny_tokenizer(), [conversation("direct", 1)], 290, WEIGHTS)
+    small, tokenizer = with_compressed_vocabulary(model, tiny_tokenizer(), [conversation("direct", 1)], 290, WEIGHTS)
     data = dataset_without_prompts(tokenizer, measure.rows)
     wanted = len(tokenizer) ** (data.mask.sum() / measure.tokens)
     assert measure(small, tokenizer) == pytest.approx(wanted, rel=1e-4)
@@ -473,7 +473,7 @@ def test_the_phase_as_a_whole(tmp_path: Path) -> None:
     run.models["baking"] = run.models["edge"]
     run.models["trunk"] = Published(tiny_model(vocab_size=VOCAB), tiny_tokenizer(), trunk)
     save_model(run.models["trunk"].model, trunk)
-    save_safetensors(trunk / SETTLED, dict(run.models["trunk"].model.state_dict()))
+    save_safetensors_file(trunk / SETTLED, dict(run.models["trunk"].model.state_dict()))
     tiny_tokenizer().save_pretrained(str(trunk))
     run_phase(run)  # type: ignore[arg-type]
     original = sum((trunk / name).stat().st_size for name in (*FULL_PRECISION[:3], "tokenizer_config.json"))

@@ -8,12 +8,12 @@ import pytest
 
 from forge.agentfile.model import load_agent_file
 from forge.evals.own_tools import rules_of_all_tools
-from forge.files import save_safetensors
+from forge.files import save_safetensors_file
 from forge.interface.paths import SETTLED
 from forge.interface.run import Published
 from forge.model import TinyTitanForCausalLM, save_model
 from forge.phases.compress.run import run as run_phase
-from forge.phases.compress.vocabulary_pruning import with_pruned_vocabulary
+from forge.phases.compress.vocabulary_pruning import with_compressed_vocabulary
 from forge.pipeline.metrics.catalog import list_optional_metrics
 from forge.tools.declared.schema import DeclaredTool
 from tests.support.own_tools import declare_own_tools
@@ -33,7 +33,7 @@ def test_whatever_a_call_may_hold_can_be_spelled(tmp_path: Path) -> None:
     own = declare_own_tools(tmp_path)
     rows, weights = conversations(), PARAMS["token_weights"]
     for tools in ((), own.tools):
-        _, tokenizer = with_pruned_vocabulary(ternary(), tiny_tokenizer(), rows, 290, weights, tools)
+        _, tokenizer = with_compressed_vocabulary(ternary(), tiny_tokenizer(), rows, 290, weights, tools)
         spelled = tokenizer.decode(tokenizer("café")["input_ids"]) == "café"
         assert spelled == bool(tools)
     assert rules_of_all_tools(tokenizer, own.tools).grammar is not None
@@ -46,7 +46,7 @@ def test_the_phase_with_declared_tools(tmp_path: Path) -> None:
     run.models["baking"] = run.models["edge"]
     run.models["trunk"] = Published(tiny_model(vocab_size=len(tiny_tokenizer())), tiny_tokenizer(), trunk)
     save_model(run.models["trunk"].model, trunk)
-    save_safetensors(trunk / SETTLED, dict(run.models["trunk"].model.state_dict()))
+    save_safetensors_file(trunk / SETTLED, dict(run.models["trunk"].model.state_dict()))
     tiny_tokenizer().save_pretrained(str(trunk))
     run.own_tools = declare_own_tools(tmp_path / "own", rows=80)
     run_phase(run)  # type: ignore[arg-type]

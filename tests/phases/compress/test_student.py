@@ -17,9 +17,9 @@ from forge.phases.compress.student import (
     StudentShape,
     choose_student_shape,
     compression_budget,
+    count_compression_table_bytes,
     count_student_bytes,
-    count_table_bytes,
-    distill_student,
+    distill_compression_student,
 )
 from tests.support.stub_run import StubRun, conversations, smoke_params
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
@@ -63,7 +63,10 @@ def test_a_larger_budget_never_holds_less() -> None:
     shapes = [chosen(budget) for budget in range(30_000, 600_000, 30_000)]
     sizes = [TinyTitanForCausalLM(shape.config).num_parameters() for shape in shapes]
     assert sizes == sorted(sizes)
-    assert all(count_table_bytes(s.config, params()) <= params().student_table_share * s.bytes * 1.05 for s in shapes)
+    assert all(
+        count_compression_table_bytes(s.config, params()) <= params().student_table_share * s.bytes * 1.05
+        for s in shapes
+    )
 
 
 def test_what_fits_as_it_is_needs_no_student() -> None:
@@ -81,7 +84,7 @@ def test_a_student_is_taught_or_learns_alone(tmp_path: Path) -> None:
     def trained(seed: int, taught: bool) -> torch.Tensor:
         teacher = tiny_model(seed, vocab_size=len(tiny_tokenizer()))
         run.checkpoint_dir = tmp_path / f"{seed}-{taught}"
-        made = distill_student(run, teacher, data, replace(shape, taught=taught))
+        made = distill_compression_student(run, teacher, data, replace(shape, taught=taught))
         assert not made.training
         return made.embed.weight
 

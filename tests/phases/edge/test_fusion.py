@@ -11,7 +11,7 @@ from torch import nn
 from forge.errors import ForgeError
 from forge.model import TinyTitanForCausalLM
 from forge.model.engine import generate
-from forge.phases.edge.fusion import Fusion, fuse_for_edge_inference, fusion_of, max_output_delta
+from forge.phases.edge.fusion import Fusion, edge_fusion_of, fuse_for_edge_inference, max_output_delta
 from tests.phases.edge.test_pruning import IDS, make_model
 
 TERNARY = {"weight_quant": "ternary", "act_bits": 8, "embed_bits": 8}
@@ -81,10 +81,10 @@ def test_fusing_counts_what_it_did_and_leaves_the_model_alone() -> None:
     assert not any(p.requires_grad for p in fused.parameters())
     assert sum(p.numel() for p in fused.parameters()) == sum(p.numel() for p in model.parameters())
     # Three projections in each of three blocks and in the memory; four operators a block, and the embedding.
-    assert fusion_of(fused) == Fusion(12, 13)
-    assert fusion_of(model) == Fusion(0, 0)
+    assert edge_fusion_of(fused) == Fusion(12, 13)
+    assert edge_fusion_of(model) == Fusion(0, 0)
     again = fuse_for_edge_inference(make_model())
-    assert fusion_of(again) == Fusion(12, 12)
+    assert edge_fusion_of(again) == Fusion(12, 12)
 
 
 def test_a_delta_must_be_merged_first() -> None:

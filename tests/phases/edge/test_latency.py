@@ -10,7 +10,7 @@ import pytest
 from forge.errors import ForgeError
 from forge.phases.edge import latency
 from forge.phases.edge.fusion import fuse_for_edge_inference
-from forge.phases.edge.latency import Speed, compare_speed, edge_isolated_ram_mb
+from forge.phases.edge.latency import Speed, compare_edge_speed, edge_isolated_ram_mb
 from tests.phases.edge.test_pruning import make_model
 
 MODEL = make_model(weight_quant="ternary", act_bits=8, embed_bits=8)
@@ -31,11 +31,11 @@ def test_models_are_timed_in_turns(monkeypatch: pytest.MonkeyPatch) -> None:
     rates = iter([100.0, 200.0, 140.0, 260.0])
     monkeypatch.setattr(latency, "eval_prefill_ms", prefill)
     monkeypatch.setattr(latency, "decode_tokens_per_s", decode)
-    first, second = compare_speed(MODEL, FUSED, None, repeats=5, seed=7)  # type: ignore[arg-type]
+    first, second = compare_edge_speed(MODEL, FUSED, None, repeats=5, seed=7)  # type: ignore[arg-type]
     assert log == [((MODEL, FUSED), 5, 7), MODEL, FUSED, MODEL, FUSED]
     assert (first, second) == (Speed(10.0, 20.0, 120.0), Speed(5.0, 20.0, 230.0))
     with pytest.raises(ForgeError, match="repeats"):
-        compare_speed(MODEL, FUSED, None, repeats=0, seed=0)  # type: ignore[arg-type]
+        compare_edge_speed(MODEL, FUSED, None, repeats=0, seed=0)  # type: ignore[arg-type]
 
 
 def test_real_models_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
@@ -43,7 +43,7 @@ def test_real_models_are_timed(monkeypatch: pytest.MonkeyPatch) -> None:
 
     monkeypatch.setattr(latency, "DECODE_TOKENS", 6)
     monkeypatch.setattr(bench, "eval_special_token_id", lambda tokenizer, token: 1)
-    for speed in compare_speed(MODEL, FUSED, None, repeats=2, seed=0):  # type: ignore[arg-type]
+    for speed in compare_edge_speed(MODEL, FUSED, None, repeats=2, seed=0):  # type: ignore[arg-type]
         assert 0 < speed.prefill_p50_ms <= speed.prefill_p95_ms < 60_000
         assert speed.decode_tokens_per_s > 0
 

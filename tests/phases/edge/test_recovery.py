@@ -10,7 +10,7 @@ import pytest
 import torch
 
 from forge.phases.edge import recovery as module
-from forge.phases.edge.claims import pruning_claims
+from forge.phases.edge.claims import edge_pruning_claims
 from forge.phases.edge.recovery import pruned_copy, recover_by_distillation
 from forge.train import Batch, distillation_loss, gather_batch, language_loss
 from tests.support.stub_run import StubRun, measured, random_set
@@ -73,6 +73,6 @@ def test_recovery_brings_the_student_nearer_to_the_teacher(tmp_path: Path) -> No
 def test_pruning_claims(tmp_path: Path) -> None:
     run, all_, none = StubRun(tmp_path), [1.0] * 20, [0.0] * 20
     good, bad, thoughtless = measured(all_, all_), measured(none, none), measured(all_, all_, thoughts=none)
-    assert [claim.passed for claim in pruning_claims(run, good, none, good)] == [True, True, True]
-    assert [claim.passed for claim in pruning_claims(run, good, none, bad)] == [False, False, False]
-    assert [claim.passed for claim in pruning_claims(run, good, none, thoughtless)] == [True, False, True]
+    assert [claim.passed for claim in edge_pruning_claims(run, good, none, good)] == [True, True, True]
+    assert [claim.passed for claim in edge_pruning_claims(run, good, none, bad)] == [False, False, False]
+    assert [claim.passed for claim in edge_pruning_claims(run, good, none, thoughtless)] == [True, False, True]

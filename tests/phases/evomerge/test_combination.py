@@ -7,12 +7,12 @@ import re
 from forge.data.personas import PERSONA_PROMPTS
 from forge.data.splits import dataset_split_by_hash
 from forge.data.tasks import SUITE, draw_problems
-from forge.phases.evomerge.combination import persona_problems, recalled_sum_problems
+from forge.phases.evomerge.combination import evomerge_persona_problems, evomerge_recalled_sum_problems
 
 
 def test_a_recalled_number_is_an_operand() -> None:
-    problems = recalled_sum_problems(6, 1)
-    assert [p.messages for p in problems] == [p.messages for p in recalled_sum_problems(6, 1)]
+    problems = evomerge_recalled_sum_problems(6, 1)
+    assert [p.messages for p in problems] == [p.messages for p in evomerge_recalled_sum_problems(6, 1)]
     for problem in problems:
         prompt = problem.messages[-1]["content"]
         key, other = re.fullmatch(r".* problem: (\w+) \+ (\d+) =", prompt).groups()  # type: ignore[union-attr]
@@ -24,7 +24,7 @@ def test_a_recalled_number_is_an_operand() -> None:
 
 
 def test_a_problem_is_put_to_a_persona() -> None:
-    problems = persona_problems(2 * len(SUITE), 1)
+    problems = evomerge_persona_problems(2 * len(SUITE), 1)
     systems = [problem.messages[0]["content"] for problem in problems]
     assert systems == [prompt for prompt in list(PERSONA_PROMPTS.values())[:2] for _ in SUITE]
     asked = [problem.messages[-1]["content"] for problem in problems]

@@ -24,11 +24,11 @@ from forge.phases.evomerge.fitness import (
     fitness_batch,
     fitness_batch_loss,
     fitness_function,
-    mean_skill_loss,
-    measure_merge,
-    measure_skills,
+    mean_evomerge_skill_loss,
+    measure_evomerge_individual,
+    measure_evomerge_skills,
 )
-from forge.phases.evomerge.joint_training import joint_mix, train_jointly
+from forge.phases.evomerge.joint_training import evomerge_joint_mix, train_evomerge_control
 from forge.phases.evomerge.merging import Merged, evolve_champion
 from forge.phases.evomerge.state import EvolutionState, Record
 from forge.train.checkpoint import load_checkpoint
@@ -94,13 +94,13 @@ def test_the_fitness_batch_is_fixed_by_the_seed() -> None:
 
 def test_a_merge_is_measured_by_likelihood_and_counts() -> None:
     model, batch = tiny_model(), fitness_batch(VAL, 10, 1)
-    found = measure_merge(model, PARENTS["two"], batch)
+    found = measure_evomerge_individual(model, PARENTS["two"], batch)
     assert same(model.state_dict(), PARENTS["two"])
     scored = likelihood(model, batch)
     each = [likelihood(model, batch, batch.where(*kinds)) for kinds in SKILLS.values()]
     assert math.log(found.perplexity) == pytest.approx(math.prod(skill.loss for skill in each) ** 0.25)
     assert found.accuracy == pytest.approx(np.mean([np.exp(-skill.nll).mean() for skill in each]))
-    assert mean_skill_loss(measure_skills(scored, batch)) == pytest.approx(math.log(found.perplexity))
+    assert mean_evomerge_skill_loss(measure_evomerge_skills(scored, batch)) == pytest.approx(math.log(found.perplexity))
     assert found.bytes == 4 * sum(w.numel() for w in PARENTS["two"].values())
     core = sum(w.numel() for n, w in PARENTS["two"].items() if n.startswith(("low.", "high.", "memory.")))
     core -= sum(w.numel() for n, w in PARENTS["two"].items() if "gate" in n or "key_shift" in n)
@@ -111,7 +111,7 @@ def test_halting_earlier_is_fitter() -> None:
     """Thinking less costs fewer FLOPs and nothing else where the prediction stays."""
     model, batch = tiny_model(), fitness_batch(VAL, 10, 1)
     never, always = ({**PARENTS["one"], "halt.bias": torch.tensor([b])} for b in (-50.0, 50.0))
-    costs = [measure_merge(model, w, batch).flops for w in (never, always)]
+    costs = [measure_evomerge_individual(model, w, batch).flops for w in (never, always)]
     assert costs[0] == pytest.approx(3 * costs[1])
 
 
@@ -130,7 +130,7 @@ def test_the_best_parent_scores_one_and_the_same_every_time() -> None:
 def test_the_barriers_loss_is_the_log_of_perplexity() -> None:
     model, batch = tiny_model(), fitness_batch(VAL, 10, 1)
     loss = fitness_batch_loss(model, batch)(PARENTS["one"])
-    assert loss == pytest.approx(math.log(measure_merge(model, PARENTS["one"], batch).perplexity))
+    assert loss == pytest.approx(math.log(measure_evomerge_individual(model, PARENTS["one"], batch).perplexity))
 
 
 # ---- the run -------------------------------------------------------------------------------------------------
@@ -239,7 +239,7 @@ def test_the_control_reads_what_all_branches_read(tmp_path: Path) -> None:
     run.blocks[CognateParams] = COGNATE
     VAL.save(tmp_path / "train.safetensors")
     trunk = tiny_model()
-    joint = train_jointly(run, trunk)
+    joint = train_evomerge_control(run, trunk)
     assert same(dict(trunk.state_dict()), weights(0))
     assert not same(dict(joint.state_dict()), weights(0))
     assert (run.checkpoint_dir / "joint").is_dir()
@@ -251,7 +251,7 @@ def test_the_control_reads_what_all_branches_read(tmp_path: Path) -> None:
 
 
 def test_mixtures_count_alike_in_their_mean() -> None:
-    assert joint_mix([{"direct": 1.0, "recall": 0.0}, {"direct": 30.0, "recall": 90.0}]) == {
+    assert evomerge_joint_mix([{"direct": 1.0, "recall": 0.0}, {"direct": 30.0, "recall": 90.0}]) == {
         "direct": 0.625,
         "recall": 0.375,
     }

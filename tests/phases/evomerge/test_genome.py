@@ -20,11 +20,11 @@ from forge.phases.evomerge.genome import (
     Genome,
     GroupGenes,
     Layout,
+    evomerge_average_genome,
     express_genome,
     genome_distance,
     genome_layer_group,
     parent_genome,
-    uniform_average_genome,
 )
 from forge.phases.evomerge.operators import (
     crossover,
@@ -47,20 +47,20 @@ def test_parent_genome_is_the_parent_bit_for_bit(index) -> None:
 
 
 def test_uniform_average_is_the_average() -> None:
-    assert same(express_genome(uniform_average_genome(LAYOUT), BASE, PARENTS), merge_linear(PARENTS, [1, 1, 1]))
-    assert uniform_average_genome(LAYOUT).label == "linear"
+    assert same(express_genome(evomerge_average_genome(LAYOUT), BASE, PARENTS), merge_linear(PARENTS, [1, 1, 1]))
+    assert evomerge_average_genome(LAYOUT).label == "linear"
 
 
 def test_identity_path_leaves_the_merge_bit_for_bit() -> None:
-    plain = express_genome(uniform_average_genome(LAYOUT), BASE, PARENTS)
+    plain = express_genome(evomerge_average_genome(LAYOUT), BASE, PARENTS)
     for recombination in ("frankenmerge", "dfs"):
-        genome = replace(uniform_average_genome(LAYOUT), recombination=recombination)
+        genome = replace(evomerge_average_genome(LAYOUT), recombination=recombination)
         assert same(express_genome(genome, BASE, PARENTS), plain)
 
 
 def test_stage_two_alone_is_the_sparse_merge() -> None:
     genes = GroupGenes((0.5, 0.25, 0.25), density=0.6, lam=1.2, blend=1.0)
-    genome = replace(uniform_average_genome(LAYOUT), sparsifier="ties", groups=(genes,) * 4)
+    genome = replace(evomerge_average_genome(LAYOUT), sparsifier="ties", groups=(genes,) * 4)
     expected = ties(BASE, PARENTS, genes.weights, 0.6, lam=1.2)
     result = express_genome(genome, BASE, PARENTS)
     assert all(torch.allclose(result[name], expected[name], atol=1e-6) for name in BASE)
@@ -72,7 +72,7 @@ def test_stage_two_alone_is_the_sparse_merge() -> None:
 
 
 def test_t_moves_along_the_line_from_the_base() -> None:
-    genome = replace(uniform_average_genome(LAYOUT), groups=(GroupGenes((0.0, 1.0, 0.0), t=0.5),) * 4)
+    genome = replace(evomerge_average_genome(LAYOUT), groups=(GroupGenes((0.0, 1.0, 0.0), t=0.5),) * 4)
     result = express_genome(genome, BASE, PARENTS)
     for name in BASE:
         assert torch.allclose(result[name], (BASE[name] + PARENTS[1][name]) / 2, atol=1e-6)
@@ -81,7 +81,7 @@ def test_t_moves_along_the_line_from_the_base() -> None:
 
 def test_groups_lean_on_their_own_parents() -> None:
     ones = [GroupGenes(tuple(float(i == j) for j in range(3))) for i in (0, 1, 2, 1)]
-    genome = replace(uniform_average_genome(LAYOUT), groups=tuple(ones))
+    genome = replace(evomerge_average_genome(LAYOUT), groups=tuple(ones))
     result = express_genome(genome, BASE, PARENTS)
     for name, index in (("embed.weight", 0), ("low.1.ffn.up.weight", 1), ("high.0.attn.q.weight", 2),
                         ("low_init", 1), ("halt.bias", 1)):  # fmt: skip
@@ -119,19 +119,21 @@ def test_every_block_may_have_coefficients_of_its_own() -> None:
     layout = Layout.of(BASE, PARENTS, "block")
     assert layout.groups == ("embed", "low.0", "low.1", "high.0", "high.1", "rest")
     ones = [GroupGenes(tuple(float(i == j) for j in range(3))) for i in (0, 1, 2, 1, 0, 2)]
-    result = express_genome(replace(uniform_average_genome(layout), groups=tuple(ones)), BASE, PARENTS)
+    result = express_genome(replace(evomerge_average_genome(layout), groups=tuple(ones)), BASE, PARENTS)
     for name, index in (("low.0.attn.q.weight", 1), ("low.1.attn.q.weight", 2), ("high.1.ffn.up.weight", 0)):
         assert torch.equal(result[name], PARENTS[index][name])
     with pytest.raises(ForgeError, match="grouping 'layer' is not one of module, block"):
         Layout.of(BASE, PARENTS, "layer")
     with pytest.raises(ForgeError, match="no layer group for 'low_init'"):
-        express_genome(replace(uniform_average_genome(layout), names=("embed", "a", "b", "c", "d", "e")), BASE, PARENTS)
+        express_genome(
+            replace(evomerge_average_genome(layout), names=("embed", "a", "b", "c", "d", "e")), BASE, PARENTS
+        )
 
 
 def test_a_dead_parent_without_weight_does_no_harm() -> None:
     dead = {name: torch.full_like(tensor, math.nan) for name, tensor in BASE.items()}
     genes = GroupGenes((1.0, 1.0, 0.0))
-    genome = replace(uniform_average_genome(LAYOUT), sparsifier="dare", groups=(genes,) * 4)
+    genome = replace(evomerge_average_genome(LAYOUT), sparsifier="dare", groups=(genes,) * 4)
     assert is_merge_finite(express_genome(genome, BASE, [*PARENTS[:2], dead]))
 
 
@@ -175,7 +177,7 @@ def test_each_technique_changes_the_model() -> None:
 
 
 def test_key_ignores_genes_without_effect_and_json_keeps_the_genome() -> None:
-    genome = uniform_average_genome(LAYOUT)
+    genome = evomerge_average_genome(LAYOUT)
     moved = replace(genome, seed=99, low=(Junction(2, 1, 1.2), Junction(1, 0, 0.8)))
     assert moved.key() == genome.key()
     assert genome_distance(moved, genome) == 0.0
@@ -188,7 +190,7 @@ def test_key_ignores_genes_without_effect_and_json_keeps_the_genome() -> None:
 
 
 def test_impossible_genomes_are_refused() -> None:
-    genome = uniform_average_genome(LAYOUT)
+    genome = evomerge_average_genome(LAYOUT)
     for change, words in (
         ({"interpolation": "cubic"}, "'cubic' is not one of linear, slerp"),
         ({"groups": genome.groups[:2]}, "2 groups of coefficients"),
@@ -219,7 +221,7 @@ def test_distance_is_a_normalized_measure() -> None:
 
 
 def test_mutants_stay_in_range_and_every_kind_of_gene_moves() -> None:
-    rng, genome = Random(2), uniform_average_genome(LAYOUT)
+    rng, genome = Random(2), evomerge_average_genome(LAYOUT)
     strong = changed(SHORT, gene_rate=1.0, mutation_sigma=1.0, category_rate=0.5)
     mutants = [mutate(genome, LAYOUT, rng, strong) for _ in range(100)]
     for mutant in mutants:

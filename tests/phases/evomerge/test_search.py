@@ -23,8 +23,8 @@ from forge.phases.evomerge.evolve import EvolutionResult, evolve
 from forge.phases.evomerge.fitness import Fitness
 from forge.phases.evomerge.genome import express_genome, parent_genome
 from forge.phases.evomerge.operators import generation_zero, random_genome
-from forge.phases.evomerge.parallel import evolution_on_one_thread, population_map
-from forge.phases.evomerge.search import CmaSearch, decode_genome, encode_genome
+from forge.phases.evomerge.parallel import evolution_on_one_thread, evomerge_population_map
+from forge.phases.evomerge.search import CmaSearch, decode_evomerge_genome, encode_evomerge_genome
 from tests.support.toy_merge import (
     BASE,
     LAYOUT,
@@ -59,7 +59,7 @@ def _facts(number: int) -> tuple[int, int, int]:
 
 @pytest.mark.parametrize("workers", [1, 2])
 def test_a_map_keeps_the_order_and_works_on_one_thread(workers: int) -> None:
-    with population_map(_facts, "process", workers) as mapped:
+    with evomerge_population_map(_facts, "process", workers) as mapped:
         results = [*mapped(range(5)), *mapped(range(3))]
     assert [square for square, _, _ in results] == [0, 1, 4, 9, 16, 0, 1, 4]
     assert {threads for _, _, threads in results} == {1}
@@ -68,7 +68,7 @@ def test_a_map_keeps_the_order_and_works_on_one_thread(workers: int) -> None:
 
 def test_results_come_as_they_are_ready_and_a_stop_ends_the_workers() -> None:
     pids: list[int] = []
-    with pytest.raises(Interrupted), population_map(_facts, "process", 2) as mapped:
+    with pytest.raises(Interrupted), evomerge_population_map(_facts, "process", 2) as mapped:
         for _, pid, _ in mapped(range(200)):
             pids.append(pid)
             raise Interrupted(0, 1)
@@ -84,7 +84,7 @@ def _die(number: int) -> int:
 def test_a_worker_that_is_killed_is_told_in_one_line() -> None:
     with (
         pytest.raises(ForgeError, match="a worker process died"),
-        population_map(_die, "process", 2) as mapped,
+        evomerge_population_map(_die, "process", 2) as mapped,
     ):
         list(mapped(range(2)))
 
@@ -96,9 +96,9 @@ def _tell_and_wait(number: int) -> None:
 
 def test_workers_end_when_their_parent_is_killed() -> None:
     code = (
-        "from forge.phases.evomerge.parallel import population_map\n"
+        "from forge.phases.evomerge.parallel import evomerge_population_map\n"
         "from tests.phases.evomerge.test_search import _tell_and_wait\n"
-        "with population_map(_tell_and_wait, 'process', 2) as mapped: list(mapped(range(2)))"
+        "with evomerge_population_map(_tell_and_wait, 'process', 2) as mapped: list(mapped(range(2)))"
     )
     environment = {**os.environ, "PYTHONPATH": str(ROOT)}
     with subprocess.Popen([sys.executable, "-c", code], stdout=subprocess.PIPE, text=True, env=environment) as parent:
@@ -126,7 +126,7 @@ def _fail(number: int) -> int:
 
 @pytest.mark.parametrize("backend", ["serial", "process"])
 def test_a_fault_in_the_work_reaches_the_caller(backend: str) -> None:
-    with pytest.raises(ZeroDivisionError), population_map(_fail, backend, 2) as mapped:
+    with pytest.raises(ZeroDivisionError), evomerge_population_map(_fail, backend, 2) as mapped:
         list(mapped([1]))
 
 
@@ -141,11 +141,11 @@ def test_one_thread_is_for_the_block_only() -> None:
 def test_backends_that_are_not_there_are_refused(monkeypatch: pytest.MonkeyPatch) -> None:
     with (
         pytest.raises(ForgeError, match="'threads' is not one of serial, process, ray"),
-        population_map(_facts, "threads"),
+        evomerge_population_map(_facts, "threads"),
     ):
         raise AssertionError("never entered")
     monkeypatch.setitem(__import__("sys").modules, "ray", None)
-    with pytest.raises(ForgeError, match=r"agent-forge\[ray\]"), population_map(_facts, "ray"):
+    with pytest.raises(ForgeError, match=r"agent-forge\[ray\]"), evomerge_population_map(_facts, "ray"):
         raise AssertionError("never entered")
 
 
@@ -172,17 +172,17 @@ def test_ray_changes_no_byte(cma: EvolutionResult) -> None:
 def test_a_genome_survives_the_way_through_numbers() -> None:
     rng = Random(1)
     for genome in (random_genome(LAYOUT, rng), parent_genome(LAYOUT, 1), *generation_zero(LAYOUT, rng, 1.2).values()):
-        point = encode_genome(genome, LAYOUT)
+        point = encode_evomerge_genome(genome, LAYOUT)
         assert point.min() >= 0.0
         assert point.max() <= 1.0
-        back = decode_genome(point, LAYOUT, genome.seed)
+        back = decode_evomerge_genome(point, LAYOUT, genome.seed)
         assert (back.techniques, back.effective_path("low")) == (genome.techniques, genome.effective_path("low"))
         for ours, theirs in zip(back.groups, genome.groups, strict=True):
             np.testing.assert_allclose(ours.shares, theirs.shares, atol=1e-4)
             np.testing.assert_allclose([ours.t, ours.lam], [theirs.t, theirs.lam], atol=1e-4)
-    outside = decode_genome(np.full(len(point), 7.0), LAYOUT, 0)
+    outside = decode_evomerge_genome(np.full(len(point), 7.0), LAYOUT, 0)
     assert outside.recombination == "none"
-    assert decode_genome(np.zeros(len(point)), LAYOUT, 0).groups[0].weights == (1.0, 1.0, 1.0)
+    assert decode_evomerge_genome(np.zeros(len(point)), LAYOUT, 0).groups[0].weights == (1.0, 1.0, 1.0)
 
 
 def test_cma_gains_and_never_falls() -> None:

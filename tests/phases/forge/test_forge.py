@@ -13,9 +13,9 @@ from forge.errors import Interrupted
 from forge.evals.likelihood import likelihood
 from forge.model import load_model
 from forge.model.packed import PACKED, load_packed
-from forge.phases.forge.claims import forge_gain_claim, modular_claims
+from forge.phases.forge.claims import forge_gain_claim, forge_modular_claims
 from forge.phases.forge.grokking import detect_grokking
-from forge.phases.forge.long_training import train_long
+from forge.phases.forge.long_training import train_forge_long_run
 from forge.phases.forge.metrics import forge_metrics, modular_grokfast_metrics
 from forge.phases.forge.modular import ARMS, CONTROLS, PUBLISHED
 from forge.phases.forge.run import forge_grokfast_comparison
@@ -39,7 +39,7 @@ def series(run: StubRun) -> set[str]:
 def test_the_long_run_records_its_metrics(tmp_path: Path) -> None:
     data, val = random_set(36), random_set(24, seed=1)
     run, model = StubRun(tmp_path, **LONG), tiny_model(**TERNARY)
-    result, points = train_long(run, model, data, val)
+    result, points = train_forge_long_run(run, model, data, val)
     final, verdict = likelihood(model, val), detect_grokking(points)
     metrics = forge_metrics(result, points, verdict, final, data)
     modular = modular_grokfast_metrics(forge_grokfast_comparison(run))
@@ -59,7 +59,7 @@ def test_the_long_run_records_its_metrics(tmp_path: Path) -> None:
 def test_runs_that_were_cut_off_claim_nothing(tmp_path: Path) -> None:
     run = StubRun(tmp_path, **LONG)
     found = forge_grokfast_comparison(run)
-    modular, claims = modular_grokfast_metrics(found), modular_claims(run, found)
+    modular, claims = modular_grokfast_metrics(found), forge_modular_claims(run, found)
     assert [claim.control for claim in claims] == [arm.name for arm in (*CONTROLS, PUBLISHED)]
     assert len({claim.claim for claim in claims}) == 4
     assert claims[-1].note.startswith("the factor is at least 1.0, under equal decay 1.0; ")

@@ -15,7 +15,7 @@ from forge.errors import Interrupted
 from forge.evals.likelihood import likelihood
 from forge.model import TinyTitanForCausalLM
 from forge.phases.forge import long_training
-from forge.phases.forge.long_training import AccuracyProbe, train_long
+from forge.phases.forge.long_training import AccuracyProbe, train_forge_long_run
 from forge.phases.forge.params import CurriculumPart, Params
 from tests.support.declared import declared
 from tests.support.stub_run import StubRun, random_set, smoke_params
@@ -66,15 +66,15 @@ def test_the_probe_asks_a_fixed_sample(tmp_path: Path, monkeypatch: pytest.Monke
 def test_a_long_run_that_was_stopped_ends_like_one_that_was_not(tmp_path: Path) -> None:
     data, val = random_set(40), random_set(seed=1)
     straight = ternary()
-    result, points = train_long(StubRun(tmp_path / "a", **LONG), straight, data, val)
+    result, points = train_forge_long_run(StubRun(tmp_path / "a", **LONG), straight, data, val)
     assert [p.step for p in points] == [2, 4, 6]
     assert result.resumed_from == 0
     run = StubRun(tmp_path / "b", **LONG)
     run.stop_at = 5
     with pytest.raises(Interrupted):
-        train_long(run, ternary(), data, val)
+        train_forge_long_run(run, ternary(), data, val)
     fresh = ternary()
-    resumed, later = train_long(run, fresh, data, val)
+    resumed, later = train_forge_long_run(run, fresh, data, val)
     assert resumed.resumed_from == 5
     assert same(fresh, straight)
     assert later == points
@@ -87,7 +87,7 @@ def test_easier_problems_come_first(tmp_path: Path) -> None:
 
     def trained(name: str, rows: EncodedSet, parts: list[CurriculumPart]) -> TinyTitanForCausalLM:
         model = ternary()
-        train_long(StubRun(tmp_path / name, **{**LONG, "curriculum": parts}), model, rows, val)
+        train_forge_long_run(StubRun(tmp_path / name, **{**LONG, "curriculum": parts}), model, rows, val)
         return model
 
     only_easy = trained("easy", data, easy)
@@ -103,5 +103,5 @@ def test_parts_of_a_curriculum_make_a_whole() -> None:
 
 def test_without_the_filter_its_norms_are_not_made_up(tmp_path: Path) -> None:
     run = StubRun(tmp_path, **{**LONG, "grokfast_lambda": 0.0})
-    train_long(run, tiny_model(max_steps=1), random_set(36), random_set(24, seed=1))
+    train_forge_long_run(run, tiny_model(max_steps=1), random_set(36), random_set(24, seed=1))
     assert not {name for _, point in run.logged for name in point} & declared("forge", "grokfast")

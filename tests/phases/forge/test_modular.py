@@ -12,7 +12,7 @@ from forge.phases.forge.modular import (
     Arm,
     ModularTask,
     compare_grokfast,
-    steps_to_target,
+    forge_steps_to_target,
 )
 
 EASY = ModularTask(prime=23, share=0.9)  # little is left to generalize to
@@ -20,22 +20,24 @@ EASY = ModularTask(prime=23, share=0.9)  # little is left to generalize to
 
 def test_a_run_ends_at_the_target_or_at_the_cap() -> None:
     arm = Arm("quick", lr=1e-2)
-    (reached,) = steps_to_target(EASY, arm, cap=200, seeds=[2])
+    (reached,) = forge_steps_to_target(EASY, arm, cap=200, seeds=[2])
     assert not reached.censored
     assert 10 <= reached.steps < 600
-    (again,), (cut,) = (steps_to_target(EASY, arm, cap=cap, seeds=[2]) for cap in (reached.steps, reached.steps // 2))
+    (again,), (cut,) = (
+        forge_steps_to_target(EASY, arm, cap=cap, seeds=[2]) for cap in (reached.steps, reached.steps // 2)
+    )
     assert again == reached
     assert (cut.steps, cut.censored) == (reached.steps // 2, True)
-    (filtered,) = steps_to_target(EASY, Arm("filtered", lr=1e-2, lam=20.0), cap=reached.steps, seeds=[2])
+    (filtered,) = forge_steps_to_target(EASY, Arm("filtered", lr=1e-2, lam=20.0), cap=reached.steps, seeds=[2])
     assert filtered != reached  # the filter does something
 
 
 def test_runs_in_one_batch_do_not_touch_each_other() -> None:
     arm = Arm("quick", lr=1e-2, lam=0.5)
-    alone = [steps_to_target(EASY, arm, cap=200, seeds=[seed])[0] for seed in (2, 3)]
+    alone = [forge_steps_to_target(EASY, arm, cap=200, seeds=[seed])[0] for seed in (2, 3)]
     assert alone[0].steps != alone[1].steps
     # Products of a batch round otherwise than those of one run.
-    for one, run in zip(alone, steps_to_target(EASY, arm, cap=200, seeds=[2, 3]), strict=True):
+    for one, run in zip(alone, forge_steps_to_target(EASY, arm, cap=200, seeds=[2, 3]), strict=True):
         assert abs(one.steps - run.steps) <= 20
         assert not run.censored
 

@@ -16,10 +16,10 @@ from forge.phases.quietstar.claims import (
     MAIN,
     MATCH,
     quietstar_correlation_claim,
+    quietstar_tampering_claims,
     quietstar_thoughts_help,
-    tampering_claims,
+    quietstar_training_claims,
     thought_claims,
-    training_claims,
 )
 from forge.phases.quietstar.decision import decide_quietstar_handoff
 from forge.phases.quietstar.evaluation import Evaluation, Tampering
@@ -82,12 +82,12 @@ def test_notes_say_what_a_claim_was_measured_with(tmp_path: Path) -> None:
 
 def test_an_answer_has_to_follow_its_thought(tmp_path: Path) -> None:
     run = StubRun(tmp_path, 0)
-    high, low = (tampering_claims(run, evaluation(0.6, 0.2, followed=share)) for share in (0.9, 0.65))
+    high, low = (quietstar_tampering_claims(run, evaluation(0.6, 0.2, followed=share)) for share in (0.9, 0.65))
     assert [claim.passed for claim in high] == [True, True]
     assert [claim.passed for claim in low] == [False, True]  # the interval must lie above 0.70 as a whole
     assert low[0].control_value == pytest.approx(0.7)
     none = Tampering(np.zeros(0), np.zeros(0))
-    assert tampering_claims(run, Evaluation({}, {}, [], none, mixed=False)) == []
+    assert quietstar_tampering_claims(run, Evaluation({}, {}, [], none, mixed=False)) == []
 
 
 def test_training_is_held_against_the_input_and_the_other_method(tmp_path: Path) -> None:
@@ -95,14 +95,14 @@ def test_training_is_held_against_the_input_and_the_other_method(tmp_path: Path)
     luck = np.random.default_rng(0).random(300)
     correct = {n: (luck < share).astype(float) for n, share in (("input", 0.4), ("star", 0.6), ("reinforce", 0.6))}
     entropy = {"input": 0.3, "star": 0.05, "reinforce": 0.2}
-    gain, rival = training_claims(run, correct, "star", entropy)
+    gain, rival = quietstar_training_claims(run, correct, "star", entropy)
     assert gain.passed
     assert (gain.control, gain.control_value) == ("the model that came in", pytest.approx(0.4, abs=0.06))
     assert (rival.claim, rival.passed) == ("STaR beats REINFORCE", False)
     assert "star 0.05 (below the floor), reinforce 0.20" in gain.note
-    assert [c.claim for c in training_claims(run, {n: correct[n] for n in ("input", "star")}, "star", entropy)] == [
-        gain.claim
-    ]
+    assert [
+        c.claim for c in quietstar_training_claims(run, {n: correct[n] for n in ("input", "star")}, "star", entropy)
+    ] == [gain.claim]
 
 
 def test_correlation_is_measured_or_not_there() -> None:

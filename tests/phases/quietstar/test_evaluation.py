@@ -13,16 +13,22 @@ from forge.data.tasks import draw_problems
 from forge.data.thoughts.replay import replay
 from forge.model import TinyTitanForCausalLM
 from forge.phases.quietstar import choice, evaluation
-from forge.phases.quietstar.choice import Answered, best_by_validation, entropy_of_thoughts, roc_auc, settle_thinker
+from forge.phases.quietstar.choice import (
+    Answered,
+    quietstar_best_by_validation,
+    quietstar_thought_entropy,
+    roc_auc,
+    settle_thinker,
+)
 from forge.phases.quietstar.evaluation import (
-    evaluate_thoughts,
-    likeliest_thoughts,
+    evaluate_quietstar_thoughts,
+    likeliest_quietstar_thoughts,
     quietstar_stand_ins,
-    tamper_with_thoughts,
+    tamper_with_quietstar_thoughts,
 )
 from forge.phases.quietstar.problems import (
     Problem,
-    fresh_training_problems,
+    fresh_quietstar_problems,
     quietstar_exact_match,
     quietstar_problems,
 )
@@ -65,10 +71,10 @@ def test_problems_are_those_of_the_suite(asked: Asked) -> None:
 def test_most_training_problems_are_of_families_solved_at_times(tokenizer: Any, problems: list[Problem]) -> None:
     solved = Answered([], np.array([1.0, 1.0, 1.0, 1.0, 0.0, 1.0])).by_family(problems)
     assert solved == {FAMILIES[0]: 1.0, FAMILIES[1]: pytest.approx(2 / 3)}
-    drawn = fresh_training_problems(tokenizer, 20, 5, solved, 0.3)
+    drawn = fresh_quietstar_problems(tokenizer, 20, 5, solved, 0.3)
     assert [sum(p.item.task == name for p in drawn) for name in FAMILIES] == [3, 17]
     assert not {p.item.prompt for p in drawn} & {p.item.prompt for p in problems}
-    assert len(fresh_training_problems(tokenizer, 20, 5, dict.fromkeys(FAMILIES, 1.0), 0.3)) == 20
+    assert len(fresh_quietstar_problems(tokenizer, 20, 5, dict.fromkeys(FAMILIES, 1.0), 0.3)) == 20
 
 
 def thought_out(known: list[Thought]) -> Any:
@@ -96,10 +102,12 @@ def test_controls_stand_where_thoughts_do(asked: Asked, monkeypatch: pytest.Monk
     monkeypatch.setattr(evaluation, "draft_without_thinking", oracle)
     monkeypatch.setattr(evaluation, "PROMPTS_AT_ONCE", 4)
     monkeypatch.setattr(Thinker, "think", thought_out(known))
-    found = evaluate_thoughts(asked.model, thinker, problems, max_new_tokens=4, seed=2)
+    found = evaluate_quietstar_thoughts(asked.model, thinker, problems, max_new_tokens=4, seed=2)
     assert not found.mixed
     monkeypatch.setattr(Thinker, "think", thought_out(known))
-    assert evaluate_thoughts(asked.model, replace(thinker, mixed=True), problems, max_new_tokens=4, seed=2).mixed
+    assert evaluate_quietstar_thoughts(
+        asked.model, replace(thinker, mixed=True), problems, max_new_tokens=4, seed=2
+    ).mixed
     assert [len(part.written) for part in found.thoughts] == [4, 2]
     means = {name: values.mean() for name, values in found.correct.items()}
     assert means == {"off": 0, "one": 1, "on": 0, "majority": 0, "pause": 1, "family": 0, "foreign": 0}
@@ -124,9 +132,9 @@ def test_true_answers_do_not_reach_the_thoughts(asked: Asked) -> None:
     swapped = [replace(p, answer=[40, 41, ID["end"]], written=[40, ID["end"]]) for p in asked.problems]
     found = []
     for problems in (asked.problems, swapped):
-        thoughts = likeliest_thoughts(asked.model, problems, 6, 4)
+        thoughts = likeliest_quietstar_thoughts(asked.model, problems, 6, 4)
         thinker = replace(asked, problems=problems).settled(Answered(thoughts, np.zeros(6)))[0]
-        found.append(evaluate_thoughts(asked.model, thinker, problems, max_new_tokens=3, seed=1))
+        found.append(evaluate_quietstar_thoughts(asked.model, thinker, problems, max_new_tokens=3, seed=1))
     assert np.array_equal(found[0].coherence, found[1].coherence)
     assert all(np.array_equal(found[0].correct[name], found[1].correct[name]) for name in found[0].correct)
     assert not np.array_equal(found[0].log_likelihood["one"], found[1].log_likelihood["one"])
@@ -143,11 +151,11 @@ def test_tampering_asks_whether_the_answer_follows(asked: Asked, monkeypatch: py
         return [tokenize_text(tokenizer, text) for text in answers]
 
     monkeypatch.setattr(evaluation, "answer_after_thoughts", reader)
-    found = tamper_with_thoughts(asked.model, tokenizer, problems, asked.known, 4, seed=2)
+    found = tamper_with_quietstar_thoughts(asked.model, tokenizer, problems, asked.known, 4, seed=2)
     assert found.followed.tolist() == [1.0] * 4 + [0.0] * 2
     assert found.stayed.tolist() == [0.0] * 4 + [1.0] * 2
     open_thoughts = [Thought.of(t.inside, 0.5) for t in asked.known]
-    assert len(tamper_with_thoughts(asked.model, tokenizer, problems, open_thoughts, 4, seed=2).followed) == 0
+    assert len(tamper_with_quietstar_thoughts(asked.model, tokenizer, problems, open_thoughts, 4, seed=2).followed) == 0
 
 
 def test_validation_settles_how_answers_are_decoded(asked: Asked, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -161,7 +169,7 @@ def test_validation_settles_how_answers_are_decoded(asked: Asked, monkeypatch: p
     assert asked.settled(Answered(thoughts, np.zeros(6)))[0].mixed
     assert thinker.calibration.reference.shape == (5, 12)
     two = Answered([], half), Answered([], np.ones(6))
-    assert best_by_validation({"input": two[0], "star": two[1], "reinforce": two[1]}) == "star"
+    assert quietstar_best_by_validation({"input": two[0], "star": two[1], "reinforce": two[1]}) == "star"
 
 
 def test_auc_is_the_chance_to_be_above() -> None:
@@ -174,7 +182,7 @@ def test_auc_is_the_chance_to_be_above() -> None:
 
 def test_entropy_is_that_of_thoughts(asked: Asked) -> None:
     model, problems, known = asked.model, asked.problems, asked.known
-    found = entropy_of_thoughts(model, problems, known)
+    found = quietstar_thought_entropy(model, problems, known)
     model.config.halt_threshold = 1.0
     exact = []
     for problem, thought in zip(problems, known, strict=True):

@@ -62,7 +62,7 @@ def test_phase_end_to_end_is_reproducible_and_measures_everything(
     model: TinyTitanForCausalLM, tokenizer: Any, data: EncodedSet, tmp_path: Path, monkeypatch: pytest.MonkeyPatch
 ) -> None:
     monkeypatch.setattr(decision, "quietstar_thoughts_help", lambda claims: True)
-    monkeypatch.setattr(run_module, "best_by_validation", lambda found: list(found)[-1])
+    monkeypatch.setattr(run_module, "quietstar_best_by_validation", lambda found: list(found)[-1])
     start = {name: value.clone() for name, value in model.state_dict().items()}
     first = run_on(tmp_path / "a", model, tokenizer, data)
     trained = {name: value.clone() for name, value in model.state_dict().items()}

@@ -21,15 +21,15 @@ from forge.phases.quietstar.params import Params
 from forge.phases.quietstar.problems import Problem
 from forge.phases.quietstar.training import (
     Method,
-    check_thought_memory,
+    check_quietstar_memory,
     own_thought_loss,
     prepare_quietstar_tokens,
     quietstar_leave_one_out,
     train_on_own_thoughts,
 )
 from forge.thinking.gate import ThoughtGate
-from forge.thinking.likelihood import log_likelihood_of_continuations
-from forge.thinking.rows import batch_of_continuations, prompt_with_open_thought, prompt_with_thought
+from forge.thinking.likelihood import thought_continuation_likelihood
+from forge.thinking.rows import batch_of_thought_continuations, prompt_with_open_thought, prompt_with_thought
 from forge.thinking.sampling import Thought, thought_sampling_seed, write_thoughts
 from forge.train import language_loss, memory
 from forge.train.losses import LossFn
@@ -102,8 +102,8 @@ def test_metrics_say_what_was_sampled(
     gains = []
     for problem, row in zip(batch.problems, rows, strict=True):
         contexts = [prompt_with_thought(problem.prompt, thought.inside) for thought in row]
-        with_thought = log_likelihood_of_continuations(model, contexts, [problem.written] * 3)
-        without = log_likelihood_of_continuations(model, [problem.prompt], [problem.written])
+        with_thought = thought_continuation_likelihood(model, contexts, [problem.written] * 3)
+        without = thought_continuation_likelihood(model, [problem.prompt], [problem.written])
         gains.append((with_thought - without) / len(problem.written))
     assert metrics["likelihood_gain"] == pytest.approx(float(np.mean(gains)), abs=1e-4)
     assert metrics["reward"] == pytest.approx(metrics["right"] + 0.5 * metrics["likelihood_gain"], abs=1e-5)
@@ -111,7 +111,7 @@ def test_metrics_say_what_was_sampled(
     assert metrics["gate"] == pytest.approx(0.3, abs=1e-5)
     assert 0 < metrics["entropy"] < np.log(len(tokenizer))
     with pytest.raises(TypeError):
-        loss_of(tokenizer, gate)(model, batch_of_continuations([[3, 4]], [[20, 1]]))
+        loss_of(tokenizer, gate)(model, batch_of_thought_continuations([[3, 4]], [[20, 1]]))
 
 
 def scripted(tokenizer: Any, problems: list[Problem]) -> list[list[Thought]]:
@@ -140,7 +140,7 @@ def test_both_methods_make_right_thoughts_likelier(
     contexts = [prompt_with_open_thought(p.prompt) for p in batch.problems]
 
     def likely(place: int) -> float:
-        return float(log_likelihood_of_continuations(model, contexts, [row[place].ids for row in written]).mean())
+        return float(thought_continuation_likelihood(model, contexts, [row[place].ids for row in written]).mean())
 
     before = [likely(place) for place in range(3)]
     own = loss_of(tokenizer, gate, method, policy_weight=1000.0, gain_weight=0.0, entropy_floor=0.0)
@@ -244,4 +244,4 @@ def test_thoughts_that_cannot_fit_are_refused(
     monkeypatch.setattr(memory, "available_training_bytes", lambda device: memory.RESERVE + 2**20)
     long = [replace(p, prompt=p.prompt * 3) for p in problems]
     with pytest.raises(ForgeError, match=r"divide quietstar.batch by \d+ in params.yaml"):
-        check_thought_memory(model, long, thought_params(thoughts=8, thought_tokens=12, batch=1024))
+        check_quietstar_memory(model, long, thought_params(thoughts=8, thought_tokens=12, batch=1024))

@@ -8,7 +8,13 @@ from pathlib import Path
 import pytest
 
 from forge.errors import ForgeError
-from forge.pipeline.dvc.git import commit_of, committed_file, has_repository, lies_in_repository, require_git_identity
+from forge.pipeline.dvc.git import (
+    git_commit_of,
+    git_committed_file,
+    has_repository,
+    lies_in_repository,
+    require_git_identity,
+)
 from forge.pipeline.registry.tags import (
     make_model_tag,
     next_model_tag_count,
@@ -30,35 +36,35 @@ def repository(tmp_path: Path) -> Path:
 
 def test_no_repository_is_nothing_and_a_subfolder_is_in_one(repository: Path, tmp_path: Path) -> None:
     assert not has_repository(tmp_path)
-    assert commit_of(tmp_path, "HEAD") is None
+    assert git_commit_of(tmp_path, "HEAD") is None
     assert read_model_tags(tmp_path) == []
     below = repository / "x"
     below.mkdir()
     assert has_repository(below)
-    assert commit_of(below, "HEAD") == commit_of(repository, "main")
-    assert commit_of(repository, "no such name") is None
-    assert committed_file(repository, "HEAD", "a") == "a\n"
-    assert committed_file(repository, "HEAD", "b") is None
-    assert committed_file(tmp_path, "HEAD", "a") is None
+    assert git_commit_of(below, "HEAD") == git_commit_of(repository, "main")
+    assert git_commit_of(repository, "no such name") is None
+    assert git_committed_file(repository, "HEAD", "a") == "a\n"
+    assert git_committed_file(repository, "HEAD", "b") is None
+    assert git_committed_file(tmp_path, "HEAD", "a") is None
 
 
 def test_a_refusal_of_git_is_told_in_its_words(
     repository: Path, monkeypatch: pytest.MonkeyPatch, tmp_path: Path
 ) -> None:
     foreign_repository(monkeypatch)
-    for ask in (has_repository, read_model_tags, lambda root: commit_of(root, "HEAD")):
+    for ask in (has_repository, read_model_tags, lambda root: git_commit_of(root, "HEAD")):
         with pytest.raises(ForgeError, match=r"dubious ownership.*; git config --global --add safe.directory"):
             ask(repository)
     monkeypatch.undo()
     (repository / ".git/HEAD").unlink()
     with pytest.raises(ForgeError, match="not a git repository"):
-        commit_of(repository, "HEAD")
+        git_commit_of(repository, "HEAD")
     monkeypatch.setenv("PATH", str(tmp_path))
     with pytest.raises(ForgeError, match="git is not installed"):
         read_model_tags(repository)
     shutil.rmtree(repository / ".git")
     assert not lies_in_repository(repository)
-    assert commit_of(repository, "HEAD") is None
+    assert git_commit_of(repository, "HEAD") is None
     assert read_model_tags(repository) == [], "nobody needs git where there is no repository"
 
 
@@ -66,7 +72,7 @@ def test_a_refusal_of_git_is_told_in_its_words(
     "name", ["nope", "a..b", "x y", "-x", "", "~", "refs/tags/v1#2", "0" * 40, "é", "HEAD:params.yaml"]
 )
 def test_a_name_that_means_no_commit_is_none(repository: Path, name: str) -> None:
-    assert commit_of(repository, name) is None
+    assert git_commit_of(repository, name) is None
 
 
 def test_a_damaged_repository_is_not_taken_for_an_empty_one(
@@ -78,7 +84,7 @@ def test_a_damaged_repository_is_not_taken_for_an_empty_one(
     assert capsys.readouterr().err == "git: warning: ignoring broken ref refs/tags/edge@v0.0.1\n"
     (repository / ".git/packed-refs").write_text("cut of\n")
     with pytest.raises(ForgeError, match="unexpected line"):
-        commit_of(repository, "HEAD")
+        git_commit_of(repository, "HEAD")
 
 
 def test_who_tags_must_be_known(repository: Path, monkeypatch: pytest.MonkeyPatch) -> None:
@@ -169,4 +175,4 @@ def test_a_tag_of_another_form_is_not_made(repository: Path) -> None:
     with pytest.raises(ForgeError, match="already exists"):
         make_model_tag(repository, "edge@v0.0.1", "HEAD", "x")
     (tag,) = read_model_tags(repository)
-    assert (tag.message, tag.commit) == ("#1 stays\n", commit_of(repository, "HEAD"))
+    assert (tag.message, tag.commit) == ("#1 stays\n", git_commit_of(repository, "HEAD"))

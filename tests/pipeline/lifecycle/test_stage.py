@@ -23,9 +23,9 @@ from forge.pipeline.layout.phases import (
     STAGES,
     find_stage_in_layout,
     last_stage,
+    layout_input_files,
+    layout_input_paths,
     phase_in_layout,
-    stage_input_files,
-    stage_input_paths,
     stage_names,
 )
 from forge.pipeline.lifecycle import stage as stage_module
@@ -50,12 +50,12 @@ def fill_model(run: Run) -> None:
     """The smallest thing that can be published: one weight."""
     import torch
 
-    from forge.files import save_safetensors
+    from forge.files import save_safetensors_file
 
-    save_safetensors(run.out_dir / "model.safetensors", {"w": torch.full((3,), float(run.seed))})
+    save_safetensors_file(run.out_dir / "model.safetensors", {"w": torch.full((3,), float(run.seed))})
 
 
-def train_trunk(steps: int = 3) -> None:
+def train_cognate_trunk(steps: int = 3) -> None:
     with stage_lifecycle("trunk") as run:
         for step in range(steps):
             run.log(step, **{"train/loss": 1.0 / (step + 1), "other": step})
@@ -83,7 +83,7 @@ def test_the_data_stage_publishes_two_directories(project: Path) -> None:
 
 
 def test_a_training_stage_leaves_what_dvc_expects(prepared: Path) -> None:
-    train_trunk()
+    train_cognate_trunk()
     model = Path("models/trunk")
     verify_manifest(model)
     assert (model / "note.txt").read_text() == "hello"
@@ -117,15 +117,15 @@ def test_a_training_stage_leaves_what_dvc_expects(prepared: Path) -> None:
 
 
 def test_equal_runs_give_equal_bytes(prepared: Path) -> None:
-    train_trunk()
+    train_cognate_trunk()
     first = {p: p.read_bytes() for p in Path("models").rglob("*") if p.is_file()}
     time.sleep(0.01)
-    train_trunk()
+    train_cognate_trunk()
     assert {p: p.read_bytes() for p in Path("models").rglob("*") if p.is_file()} == first
 
 
 def test_a_branch_has_its_own_seed_place_and_parent(prepared: Path) -> None:
-    train_trunk()
+    train_cognate_trunk()
     with stage_lifecycle("cognate", "memory_integration") as run:
         assert run.seed == 1337
         assert run.inputs.parents == [read_json("models/trunk/metadata.json")["model_id"]]
@@ -214,7 +214,7 @@ def test_a_bug_keeps_its_traceback_and_gives_the_lock_back(prepared: Path) -> No
         _ = 1 / 0
     assert not list(Path("models").iterdir())
     assert read_recorded_status(Path(".forge/runs/trunk"))["note"] == "ZeroDivisionError: division by zero"  # type: ignore[index]
-    train_trunk()
+    train_cognate_trunk()
 
 
 def test_tampered_data_is_found_before_any_work(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
@@ -433,9 +433,9 @@ def test_phases_know_their_stages() -> None:
         "edge",
         "cognate@reasoning",
     ]
-    assert stage_input_paths(find_stage_in_layout("tools")) == ("${data.tools}",)
-    assert stage_input_files(find_stage_in_layout("tools"), "home.yaml") == ("home.yaml",)
-    assert stage_input_paths(find_stage_in_layout("compress")) == (
+    assert layout_input_paths(find_stage_in_layout("tools")) == ("${data.tools}",)
+    assert layout_input_files(find_stage_in_layout("tools"), "home.yaml") == ("home.yaml",)
+    assert layout_input_paths(find_stage_in_layout("compress")) == (
         "data/own_tools",
         "data/prepared",
         "data/workspace",

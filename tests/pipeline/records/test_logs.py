@@ -23,7 +23,7 @@ from forge.config import load_params
 from forge.errors import ForgeError, Interrupted
 from forge.files import atomic_write_text, read_json
 from forge.host import disk
-from forge.host.disk import check_disk_room, is_disk_full
+from forge.host.disk import check_host_disk_room, is_disk_full
 from forge.host.sampling import GpuProbe, SystemSampler, find_host_probes
 from forge.pipeline.layout.disk import run_bytes_in_layout, stage_bytes
 from forge.pipeline.layout.phases import STAGES
@@ -228,7 +228,7 @@ def test_every_stage_asks_for_room_before_it_begins(
     assert refused.value.code == 1
     assert "data needs 0.1 GiB free on the disk of" in capsys.readouterr().err
     with pytest.raises(ForgeError, match=r"scale smoke needs 0\.6 GiB free .* there are 0\.0; free some"):
-        check_disk_room(run_bytes_in_layout(params), "scale smoke", project / "not" / "there" / "yet")
+        check_host_disk_room(run_bytes_in_layout(params), "scale smoke", project / "not" / "there" / "yet")
 
 
 @pytest.mark.parametrize(

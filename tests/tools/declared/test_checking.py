@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from forge.tools.declared.checking import check_tool_files
-from forge.tools.declared.reading import read_own_tools
+from forge.tools.declared.reading import read_own_tool_files
 
 ROOT = Path(__file__).resolve().parents[3]
 GOOD = """\
@@ -39,14 +39,14 @@ tools:
 def check(folder: Path, text: str) -> list[tuple[str, int, str]]:
     path = folder / "t.yaml"
     path.write_text(text, encoding="utf-8")
-    found = check_tool_files(read_own_tools([path]))
+    found = check_tool_files(read_own_tool_files([path]))
     assert all(finding.place.startswith(f"{path}:") for finding in found)
     return [(finding.level, int(finding.place.rpartition(":")[2]), finding.message) for finding in found]
 
 
 def test_a_good_file_has_no_findings(tmp_path: Path) -> None:
     assert check(tmp_path, GOOD) == []
-    assert check_tool_files(read_own_tools([ROOT / "examples" / "home" / "tools.yaml"])) == []
+    assert check_tool_files(read_own_tool_files([ROOT / "examples" / "home" / "tools.yaml"])) == []
 
 
 @pytest.mark.parametrize(

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from forge.errors import ForgeError
-from forge.tools.declared.reading import read_own_tools, read_tools_file
+from forge.tools.declared.reading import read_own_tool_files, read_tools_file
 
 GOOD = """\
 # my home
@@ -109,8 +109,8 @@ def test_names_are_told_apart_over_files_and_from_built_in_ones(tmp_path: Path) 
     one = write(tmp_path, "tools:\n  - name: lamp\n", "one.yaml")
     two = write(tmp_path, "tools:\n  - {name: fan}\n  - name: lamp\n", "two.yaml")
     three = write(tmp_path, "tools:\n  - description: mine\n    name: calculator\n", "three.yaml")
-    assert [tool.name for file in read_own_tools([one]) for tool in file.tools] == ["lamp"]
+    assert [tool.name for file in read_own_tool_files([one]) for tool in file.tools] == ["lamp"]
     with pytest.raises(ForgeError, match=r"two\.yaml:3: lamp is declared already, in .*one\.yaml:2"):
-        read_own_tools([one, two])
+        read_own_tool_files([one, two])
     with pytest.raises(ForgeError, match=r"three\.yaml:3: calculator is a built-in tool"):
-        read_own_tools([one, three])
+        read_own_tool_files([one, three])

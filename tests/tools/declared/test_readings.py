@@ -10,12 +10,12 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from forge.tools.declared.filling import fill_arguments
-from forge.tools.declared.quantities import CLOCK, quantities_of
-from forge.tools.declared.readings import Reader, commanded_arguments
+from forge.tools.declared.filling import fill_tool_arguments
+from forge.tools.declared.quantities import CLOCK, quantities_in_tool_request
+from forge.tools.declared.readings import Reader, commanded_tool_arguments
 from forge.tools.declared.schema import DeclaredTool
-from forge.tools.declared.tokens import stems_of, tokens_of
-from forge.tools.declared.turns import JOINT, bare_value, drops_request, goes_on
+from forge.tools.declared.tokens import stems_of_tool_words, tokens_of_tool_request
+from forge.tools.declared.turns import JOINT, bare_value, drops_tool_request, goes_on
 from forge.tools.declared.vocabulary import ToolWords, Vocabulary
 from forge.tools.drawing import number_in_words
 
@@ -60,14 +60,26 @@ NOTE = DeclaredTool.model_validate(
 
 def said_for(text: str, tool: DeclaredTool = LIGHT) -> dict[str, list[Any]]:
     """Values that a text says for a tool's arguments."""
-    return fill_arguments(ToolWords(tool), text, Vocabulary([tool]).tokens(text), lambda value: "ß" not in value).values
+    return fill_tool_arguments(
+        ToolWords(tool), text, Vocabulary([tool]).tokens(text), lambda value: "ß" not in value
+    ).values
 
 
 def test_words_are_compared_without_endings_and_units_in_one_spelling() -> None:
-    assert stems_of("labelled Lattes, 5 MINS; 20%") == stems_of("label latte, 5 minutes; 20 percent")
-    assert stems_of("the butcher’s") == stems_of("the butcher")
-    assert [token.text for token in tokens_of("2h 15min 20.5° don't")] == ["2", "h", "15", "min", "20.5", "°", "don't"]
-    assert stems_of("Straße naïve") == ("straße", "naïve")
+    assert stems_of_tool_words("labelled Lattes, 5 MINS; 20%") == stems_of_tool_words(
+        "label latte, 5 minutes; 20 percent"
+    )
+    assert stems_of_tool_words("the butcher’s") == stems_of_tool_words("the butcher")
+    assert [token.text for token in tokens_of_tool_request("2h 15min 20.5° don't")] == [
+        "2",
+        "h",
+        "15",
+        "min",
+        "20.5",
+        "°",
+        "don't",
+    ]
+    assert stems_of_tool_words("Straße naïve") == ("straße", "naïve")
 
 
 @given(st.integers(0, 999))
@@ -75,7 +87,7 @@ def test_numbers_in_words_are_read(number: int) -> None:
     hundreds, rest = divmod(number, 100)
     words = [f"{number_in_words(hundreds)} hundred"] if hundreds else []
     words += [number_in_words(rest)] if rest or not hundreds else []
-    (found,) = quantities_of(tokens_of(f"set it to {' and '.join(words)} percent"))
+    (found,) = quantities_in_tool_request(tokens_of_tool_request(f"set it to {' and '.join(words)} percent"))
     assert found.value == number
 
 
@@ -93,7 +105,7 @@ def test_numbers_in_words_are_read(number: int) -> None:
     ],
 )
 def test_numbers_are_read_as_they_are_written(text: str, values: list[float]) -> None:
-    assert [quantity.value for quantity in quantities_of(tokens_of(text))] == values
+    assert [quantity.value for quantity in quantities_in_tool_request(tokens_of_tool_request(text))] == values
 
 
 ODD_NUMBERS = (
@@ -104,7 +116,7 @@ ODD_NUMBERS = (
 
 @pytest.mark.parametrize("text", ODD_NUMBERS)
 def test_of_a_number_that_is_written_in_another_way_no_part_is_taken(text: str) -> None:
-    found = quantities_of(tokens_of(f"pay {text} euros"))
+    found = quantities_in_tool_request(tokens_of_tool_request(f"pay {text} euros"))
     assert found
     assert all(math.isnan(quantity.value) for quantity in found)
 
@@ -124,12 +136,12 @@ def test_of_a_number_that_is_written_in_another_way_no_part_is_taken(text: str) 
     ],
 )
 def test_numbers_come_with_their_units(text: str, wanted: tuple[float, str]) -> None:
-    (found,) = quantities_of(tokens_of(text))
-    assert (found.value, found.unit) == (wanted[0], stems_of(wanted[1])[0] if wanted[1] else "")
+    (found,) = quantities_in_tool_request(tokens_of_tool_request(text))
+    assert (found.value, found.unit) == (wanted[0], stems_of_tool_words(wanted[1])[0] if wanted[1] else "")
 
 
 def test_letters_that_count_as_digits_elsewhere_are_none_here() -> None:
-    assert [quantity.value for quantity in quantities_of(tokens_of("5 ² ① m²"))] == [5]
+    assert [quantity.value for quantity in quantities_in_tool_request(tokens_of_tool_request("5 ² ① m²"))] == [5]
 
 
 @pytest.mark.parametrize(
@@ -193,7 +205,7 @@ def test_a_text_that_is_not_required_is_taken_where_words_lead_to_it() -> None:
 )
 def test_what_a_command_says_without_a_slot(text: str, wanted: dict[str, Any]) -> None:
     words, tokens = ToolWords(LIGHT), Vocabulary([LIGHT]).tokens(text)
-    assert commanded_arguments(words, tokens, fill_arguments(words, text, tokens, bool)) == wanted
+    assert commanded_tool_arguments(words, tokens, fill_tool_arguments(words, text, tokens, bool)) == wanted
 
 
 def test_a_sentence_is_for_the_tool_whose_words_it_has() -> None:
@@ -223,7 +235,7 @@ def test_a_sentence_is_for_the_tool_whose_words_it_has() -> None:
     ],
 )
 def test_turns_go_on_with_others_or_end(said: str, bare: str, on: bool, dropped: bool) -> None:
-    assert (bare_value(said), goes_on(said), drops_request(said)) == (bare, on, dropped)
+    assert (bare_value(said), goes_on(said), drops_tool_request(said)) == (bare, on, dropped)
 
 
 TRAIN = DeclaredTool.model_validate(
@@ -266,7 +278,7 @@ def test_joints_are_found_in_linear_time() -> None:
 
 @pytest.mark.parametrize("text", ["at 14:00, 30 minutes", "9:00 and 2 hours", "for 2 hours, 14:00"])
 def test_an_hour_of_the_day_is_part_of_no_duration(text: str) -> None:
-    assert len(quantities_of(tokens_of(text))) == 2
+    assert len(quantities_in_tool_request(tokens_of_tool_request(text))) == 2
 
 
 def test_half_an_hour_is_no_half() -> None:

@@ -11,7 +11,7 @@ from jsonschema import Draft202012Validator
 from pydantic import ValidationError
 
 from forge.errors import ForgeError
-from forge.tools.calls import call_text, parse_call, refuse_call
+from forge.tools.calls import parse_tool_call, refuse_call, tool_call_text
 from forge.tools.declared.schema import DeclaredTool, Parameter
 
 LIGHT = {
@@ -108,17 +108,17 @@ def test_a_schema_that_no_call_could_be_checked_by_is_refused(parameter: dict[st
 def test_a_tool_of_one_text_is_called_with_the_text() -> None:
     find = DeclaredTool.model_validate(SEARCH)
     assert find.plain == "query"
-    assert call_text(find, {"query": "a b  c"}) == "find a b  c"
-    assert parse_call("find a b  c", {"find": find}) == ("find", {"query": "a b  c"})
+    assert tool_call_text(find, {"query": "a b  c"}) == "find a b  c"
+    assert parse_tool_call("find a b  c", {"find": find}) == ("find", {"query": "a b  c"})
     with pytest.raises(ForgeError, match="needs the text 'query'"):
-        call_text(find, {})
+        tool_call_text(find, {})
     optional = DeclaredTool.model_validate({**SEARCH, "parameters": {"properties": {"query": {"type": "string"}}}})
     assert optional.plain is None
-    assert call_text(optional, {}) == "find {}"
+    assert tool_call_text(optional, {}) == "find {}"
 
 
 def test_keys_are_in_the_order_of_the_schema_and_numbers_are_short() -> None:
-    text = call_text(tool(), {"on": True, "warmth": 2.0, "name": "hall light"})
+    text = tool_call_text(tool(), {"on": True, "warmth": 2.0, "name": "hall light"})
     assert text == 'set_light {"name":"hall light","warmth":2,"on":true}'
 
 
@@ -136,11 +136,11 @@ ARGUMENTS = st.fixed_dictionaries(
 @given(ARGUMENTS)
 def test_a_call_is_read_back_as_it_was_written(arguments: dict[str, Any]) -> None:
     light = tool()
-    text = call_text(light, arguments)
-    name, read = parse_call(text, {"set_light": light})
+    text = tool_call_text(light, arguments)
+    name, read = parse_tool_call(text, {"set_light": light})
     assert (name, read) == ("set_light", arguments)
     assert refuse_call(light, read) is None
-    assert call_text(light, read) == text
+    assert tool_call_text(light, read) == text
 
 
 @pytest.mark.parametrize(
@@ -164,7 +164,7 @@ def test_a_call_outside_the_schema_is_refused_in_one_line(arguments: dict[str, A
 @pytest.mark.parametrize("text", ["dim x", "", "set_light", "set_light [1]", 'set_light {"name":1', "set_light {} {}"])
 def test_what_is_no_call_is_refused(text: str) -> None:
     with pytest.raises(ForgeError):
-        parse_call(text, {"set_light": tool()})
+        parse_tool_call(text, {"set_light": tool()})
 
 
 def test_a_parameter_is_itself_as_json_schema() -> None:

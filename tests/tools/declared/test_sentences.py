@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forge.tools.declared.importing.sentences import draft_sentences, split_name_words
+from forge.tools.declared.importing.sentences import draft_tool_sentences, split_name_words
 from forge.tools.declared.schema import DeclaredTool
 
 NAMES = st.from_regex(r"[A-Za-z][A-Za-z0-9_-]{0,20}", fullmatch=True)
@@ -26,7 +26,7 @@ def parameters(*required: str, optional: tuple[str, ...] = (), listed: tuple[str
 @settings(max_examples=80, deadline=None)
 def test_any_tool_gets_sentences(name: str, description: str, keys: list[str], split: int) -> None:
     schema = parameters(*keys[:split], optional=tuple(keys[split:]))
-    drafts = draft_sentences(name, description, schema)
+    drafts = draft_tool_sentences(name, description, schema)
     assert len(drafts) >= 5
     assert len(set(drafts)) == len(drafts)
     tool = DeclaredTool.model_validate({"name": name, "parameters": schema, "examples": drafts})
@@ -48,12 +48,12 @@ def test_any_tool_gets_sentences(name: str, description: str, keys: list[str], s
     ],
 )  # fmt: skip
 def test_they_are_imperative_and_read_well(name: str, description: str, schema: Any, expected: str) -> None:
-    assert expected in draft_sentences(name, description, schema)
+    assert expected in draft_tool_sentences(name, description, schema)
 
 
 def test_tools_with_free_names_keep_the_word_that_tells_them_apart() -> None:
-    one = draft_sentences("open_cover", "", parameters("name"))
-    other = draft_sentences("open_valve", "", parameters("name"))
+    one = draft_tool_sentences("open_cover", "", parameters("name"))
+    other = draft_tool_sentences("open_valve", "", parameters("name"))
     assert not set(one) & set(other)
 
 

@@ -16,8 +16,8 @@ from typing import Any
 
 import pytest
 
-from forge.evals.word_matcher import search_own_calls
-from forge.tools.calls import parse_call
+from forge.evals.word_matcher import match_own_calls_for_eval
+from forge.tools.calls import parse_tool_call
 from forge.tools.declared.checking import read_sound_tools
 
 STRANGERS = Path(__file__).resolve().parents[2] / "strangers"
@@ -39,12 +39,12 @@ def _shares_right() -> dict[str, dict[str, float]]:
         for line in (folder / "sentences.jsonl").read_text(encoding="utf-8").splitlines():
             row = json.loads(line)
             asked, wanted = "\n".join(row["turns"]), _plain([(c["name"], c["arguments"]) for c in row["calls"]])
-            calls, question = search_own_calls(asked, tools, due=row["category"] == "call")
-            called = _plain([parse_call(call, by_name) for call in calls])
+            calls, question = match_own_calls_for_eval(asked, tools, due=row["category"] == "call")
+            called = _plain([parse_tool_call(call, by_name) for call in calls])
             right[row["category"]].append(called == wanted and bool(question) == (row["category"] == "missing"))
             if row["category"] == "call":
-                sure, _ = search_own_calls(asked, tools)
-                right["due"].append(_plain([parse_call(call, by_name) for call in sure]) == wanted)
+                sure, _ = match_own_calls_for_eval(asked, tools)
+                right["due"].append(_plain([parse_tool_call(call, by_name) for call in sure]) == wanted)
         found[folder.name] = {category: sum(known) / len(known) for category, known in right.items()}
     return found
 

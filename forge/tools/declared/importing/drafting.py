@@ -10,7 +10,7 @@ from pydantic import ValidationError
 
 from forge.errors import ForgeError
 from forge.tools.declared.importing.reducing import UnsupportedParameter, reduce_tool_schema, shorten_description
-from forge.tools.declared.importing.sentences import draft_sentences
+from forge.tools.declared.importing.sentences import draft_tool_sentences
 from forge.tools.declared.schema import DeclaredTool
 
 
@@ -95,7 +95,7 @@ def _draft_tool(found: FoundTool, notes: list[str]) -> DeclaredTool:
                 "description": description,
                 "parameters": reduced.parameters,
                 "values": reduced.values,
-                "examples": draft_sentences(found.name, description, reduced.parameters),
+                "examples": draft_tool_sentences(found.name, description, reduced.parameters),
                 "run": found.run,
             }
         )

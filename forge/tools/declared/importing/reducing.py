@@ -18,7 +18,7 @@ from typing import Any
 from pydantic import TypeAdapter, ValidationError
 
 from forge.errors import ForgeError
-from forge.tools.declared.schema import Name, Parameter, refuse_value
+from forge.tools.declared.schema import Name, Parameter, refuse_tool_value
 
 SCALAR_KEYWORDS = {
     "string": ("pattern", "maxLength"),
@@ -119,7 +119,7 @@ def _fitting_values(values: list[str] | None, declared: dict[str, Any]) -> list[
     if values is None or declared["type"] != "string" or "enum" in declared:
         return None
     parameter = Parameter.model_validate(declared)
-    return [value for value in values if refuse_value(parameter, value) is None] or None
+    return [value for value in values if refuse_tool_value(parameter, value) is None] or None
 
 
 class _ParameterReducer:

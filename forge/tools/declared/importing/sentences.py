@@ -105,7 +105,7 @@ def split_name_words(name: str) -> list[str]:
     return [part.lower() for part in re.findall(r"[A-Z]+(?![a-z])|[A-Z]?[a-z]+|\d+", name)] or [name]
 
 
-def draft_sentences(name: str, description: str, parameters: dict[str, Any]) -> list[str]:
+def draft_tool_sentences(name: str, description: str, parameters: dict[str, Any]) -> list[str]:
     """At least five different sentences with slots; about a dozen, more where many parameters are optional.
 
     Args:

@@ -13,7 +13,7 @@ from forge.tools.declared.importing.drafting import FoundTool, ToolsDraft, draft
 from forge.tools.declared.importing.mcp_tools import find_mcp_tools
 from forge.tools.declared.importing.openai_tools import find_openai_tools
 from forge.tools.declared.importing.python_functions import find_python_functions
-from forge.tools.declared.importing.writing import refuse_to_overwrite, tools_file_text
+from forge.tools.declared.importing.writing import refuse_to_overwrite_tools_file, tools_file_text
 from forge.tools.declared.running.run_http import refuse_tool_host
 
 MCP = "mcp:"
@@ -35,7 +35,7 @@ def import_tools(
     Raises:
         ForgeError: the file exists already, or the source cannot be read or has no tool that can be declared.
     """
-    refuse_to_overwrite(out, force=force)
+    refuse_to_overwrite_tools_file(out, force=force)
     draft = draft_tools(find_tools(source, out.parent, timeout_s), source, wanted)
     atomic_write_text(out, tools_file_text(draft, source, out.name, _host_to_list(source)))
     return draft

@@ -95,7 +95,7 @@ def _flow(node: Any) -> Any:
     return node
 
 
-def refuse_to_overwrite(path: Path, *, force: bool) -> None:
+def refuse_to_overwrite_tools_file(path: Path, *, force: bool) -> None:
     """Refuse to write over a file that somebody may have extended.
 
     Raises:

@@ -64,7 +64,7 @@ async def _await_python_result(result: Any) -> Any:
     return await result
 
 
-def describe_python_module(name: str, path: str | None) -> list[dict[str, Any]]:
+def describe_python_tools(name: str, path: str | None) -> list[dict[str, Any]]:
     """The public functions of a module, in their order; see `run_python.PythonWorker.describe`."""
     module = importlib.import_module(name)
     found = getattr(module, "__file__", None)
@@ -125,7 +125,7 @@ def answer_python_request(request: dict[str, Any], folder: str) -> dict[str, Any
     """`{"result": ...}` or `{"error": ...}`; whatever the user's code raises is an error."""
     try:
         if "describe" in request:
-            return {"result": describe_python_module(request["describe"], request["path"])}
+            return {"result": describe_python_tools(request["describe"], request["path"])}
         return {"result": call_python_function(request["call"], request["arguments"])[:_LONGEST_RESULT]}
     except (Exception, SystemExit) as error:  # noqa: BLE001 whatever the function raises is its result
         return {"error": tell_python_fault(error, folder)}

@@ -20,7 +20,7 @@ MOST_OUTPUT = 1 << 16  # bytes read of either stream; a result has 200 character
 _GLANCE_S = 0.05  # how long an ended command's children may keep its output open without a word
 
 
-def program_words(command: Sequence[str]) -> list[str]:
+def tool_program_words(command: Sequence[str]) -> list[str]:
     """A command's words; `python` is the Python that this program runs in, wherever that is."""
     return [sys.executable if command[0] in ("python", "python3") else command[0], *command[1:]]
 
@@ -42,7 +42,7 @@ def run_tool_command(command: Sequence[str], text: str, folder: Path, timeout_s:
         given.seek(0)
         try:
             process = subprocess.Popen(
-                program_words(command),
+                tool_program_words(command),
                 cwd=folder,
                 stdin=given,
                 stdout=subprocess.PIPE,
@@ -58,13 +58,13 @@ def run_tool_command(command: Sequence[str], text: str, folder: Path, timeout_s:
         try:
             said, complained = _read_command_output(process, time.monotonic() + timeout_s)
         except (TimeoutError, subprocess.TimeoutExpired):
-            kill_process_group(process)
+            kill_tool_process_group(process)
             raise ForgeError(f"{command[0]} took longer than {timeout_s:g} s") from None
         except BaseException:
-            kill_process_group(process)
+            kill_tool_process_group(process)
             raise
     if len(said) >= MOST_OUTPUT:
-        kill_process_group(process)
+        kill_tool_process_group(process)
     elif (code := process.wait()) != 0:
         last = complained.decode("utf-8", "replace").strip().rpartition("\n")[2]
         raise ForgeError(last or f"{command[0]} ended with code {code}")
@@ -99,7 +99,7 @@ def _read_command_output(process: subprocess.Popen[bytes], deadline: float) -> t
     return texts[process.stdout], texts[process.stderr]
 
 
-def kill_process_group(process: subprocess.Popen[bytes]) -> None:
+def kill_tool_process_group(process: subprocess.Popen[bytes]) -> None:
     """End a process that leads a session of its own, and all that it started. Safe to call twice."""
     with contextlib.suppress(ProcessLookupError, PermissionError):
         os.killpg(process.pid, signal.SIGKILL)

@@ -12,7 +12,7 @@ from types import TracebackType
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
-from forge.tools.declared.running.run_command import program_words
+from forge.tools.declared.running.run_command import tool_program_words
 from forge.tools.declared.schema import McpRun
 
 if TYPE_CHECKING:
@@ -126,7 +126,7 @@ class McpServer:
             return self._run.url
         from mcp.client.stdio import StdioServerParameters, stdio_client
 
-        program, *rest = program_words(self._run.command or ())
+        program, *rest = tool_program_words(self._run.command or ())
         null = stack.enter_context(open(os.devnull, "w", encoding="utf-8"))  # noqa: SIM115
         return stdio_client(StdioServerParameters(command=program, args=rest, cwd=self._folder), errlog=null)
 

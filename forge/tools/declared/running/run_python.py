@@ -19,7 +19,7 @@ from typing import Any
 
 from forge.errors import ForgeError
 from forge.tools.declared.running import python_worker
-from forge.tools.declared.running.run_command import kill_process_group
+from forge.tools.declared.running.run_command import kill_tool_process_group
 
 MOST_ANSWER = 4 << 20  # bytes; a description of a module is the longest
 
@@ -103,7 +103,7 @@ class PythonWorker:
         if self._process is None:
             return
         process, self._process = self._process, None
-        kill_process_group(process)
+        kill_tool_process_group(process)
         for stream in (process.stdin, process.stdout):
             with contextlib.suppress(BrokenPipeError):  # what it was asked last may still lie in the buffer
                 stream.close()  # type: ignore[union-attr]

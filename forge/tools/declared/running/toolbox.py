@@ -11,7 +11,7 @@ from types import TracebackType
 from typing import Any, Protocol
 
 from forge.errors import ForgeError
-from forge.tools.calls import parse_call, refuse_call
+from forge.tools.calls import parse_tool_call, refuse_call
 from forge.tools.declared.reading import ToolFile
 from forge.tools.declared.running.run_command import run_tool_command
 from forge.tools.declared.running.run_http import refuse_tool_host, send_tool_request
@@ -78,7 +78,7 @@ class DeclaredToolbox:
     def execute(self, call: str) -> str:
         """Result of one call, at most 200 characters on one line; `error: ...` for every bad call."""
         try:
-            name, arguments = parse_call(call.strip(), self._tools)
+            name, arguments = parse_tool_call(call.strip(), self._tools)
         except ForgeError as error:
             return shorten_tool_result(f"error: {error}")
         return self.run(name, arguments)
