@@ -18,7 +18,13 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.agentfile import codecs
 from forge.agentfile.codecs import Coded
-from forge.agentfile.entropy import coded_alphabet, decode_halves, decode_symbols, encode_halves, encode_symbols
+from forge.agentfile.entropy import (
+    coded_alphabet,
+    decode_agent_file_halves,
+    decode_symbols,
+    encode_agent_file_halves,
+    encode_symbols,
+)
 from forge.agentfile.header import (
     EMBEDDING,
     HEAD,
@@ -162,7 +168,7 @@ def _encode_section(section: Section, parts: AgentParts) -> bytes:
         return encode_symbols(book.codes.astype(np.int64) + offset, alphabet)
     tensors = [parts.tensors[entry.name] for entry in section.members]
     if section.codec == "half":
-        return encode_halves(np.concatenate([t.codes.reshape(-1) for t in tensors]))
+        return encode_agent_file_halves(np.concatenate([t.codes.reshape(-1) for t in tensors]))
     if section.kind == "codes":
         alphabet, offset = _codec_symbol_range(section.codec, parts.codebooks)
         flat = np.concatenate([t.codes.reshape(-1).astype(np.int64) for t in tensors])
@@ -170,13 +176,13 @@ def _encode_section(section: Section, parts: AgentParts) -> bytes:
     scales = np.concatenate([t.scale for t in tensors])
     if section.codec == "ternary":
         return scales.astype("<f4").tobytes()
-    return encode_halves(scales) if section.codec in ROW_BITS_OF else _encode_levels(scales)
+    return encode_agent_file_halves(scales) if section.codec in ROW_BITS_OF else _encode_levels(scales)
 
 
 def _decode_codes(section: Section, data: bytes, books: Mapping[str, FrozenCodebook]) -> np.ndarray:
     runs = _entropy_runs(section)
     if section.codec == "half":
-        return decode_halves(data, sum(runs))
+        return decode_agent_file_halves(data, sum(runs))
     alphabet, offset = _codec_symbol_range(section.codec, books)
     symbols = decode_symbols(data, sum(runs), alphabet, runs)
     return symbols if section.codec.startswith("vq:") else _centered(symbols, offset)
@@ -194,7 +200,7 @@ def _decode_scales(section: Section, data: bytes) -> np.ndarray:
         if len(data) != 4 * n:
             raise ForgeError("the scales do not fill their section")
         return np.frombuffer(data, dtype="<f4").astype(np.float32)
-    return decode_halves(data, n) if section.codec in ROW_BITS_OF else _decode_levels(data, n)
+    return decode_agent_file_halves(data, n) if section.codec in ROW_BITS_OF else _decode_levels(data, n)
 
 
 def _agent_file_entries(parts: AgentParts) -> list[Entry]:

@@ -222,15 +222,15 @@ def _decode_groups(words: np.ndarray, sizes: Sequence[int], tables: Sequence[np.
     return out
 
 
-def encode_halves(values: np.ndarray) -> bytes:
+def encode_agent_file_halves(values: np.ndarray) -> bytes:
     """Lossless float16 array: high bytes (sign, exponent: skewed) and low bytes as two streams."""
     raw = np.ascontiguousarray(values, dtype="<f2").reshape(-1).view(np.uint8)
     high = encode_symbols(raw[1::2], 256)
     return varint(len(high)) + high + encode_symbols(raw[0::2], 256)
 
 
-def decode_halves(data: bytes, n: int) -> np.ndarray:
-    """The ``n`` float16 values of :func:`encode_halves`; ForgeError if the data is malformed."""
+def decode_agent_file_halves(data: bytes, n: int) -> np.ndarray:
+    """The ``n`` float16 values of :func:`encode_agent_file_halves`; ForgeError if the data is malformed."""
     size, at = read_varint(data, 0)
     raw = np.empty(2 * n, dtype=np.uint8)
     raw[1::2] = decode_symbols(data[at : at + size], n, 256)

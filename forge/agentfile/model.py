@@ -13,7 +13,7 @@ from forge.agentfile.header import OpenAgentFile, guard_agent_file, open_agent_f
 from forge.agentfile.vq import FrozenVQ
 from forge.errors import ForgeError
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM, names_of_core_model_weights
-from forge.model.fit import model_without_weights
+from forge.model.fit import check_model_cost, model_without_weights
 
 # What a reader builds the model from; the rest of a configuration only takes bytes.
 CONFIG_FIELDS = (
@@ -38,14 +38,6 @@ CONFIG_FIELDS = (
     "architecture",
     "rope_theta",
 )
-# What a token may cost, against what a file has in bytes: a small file must not ask for much. Work is counted in
-# multiplications, a call of a block, however small, as a million. The scale spec takes 1.2e8 of them, 1e4 numbers that
-# stay in memory, and a state of 4e3; from a megabyte on a file may be as slow as its weights allow.
-_BLOCK_WORK = 1 << 20
-_FREE_WORK, _WORK_PER_BYTE = 400_000_000, 24
-_SMALL_FILE, _WORK_PER_FURTHER_BYTE = 1_000_000, 2000
-_FREE_NUMBERS, _BYTES_PER_NUMBER = 1 << 18, 8
-_FREE_STATE = 1 << 20
 
 
 class LoadedModel(NamedTuple):
@@ -105,7 +97,7 @@ def _model_without_weights(opened: OpenAgentFile) -> TinyTitanForCausalLM:
     if opened.config["weight_quant"] != "frozen":
         raise ForgeError("its configuration does not say that its weights are frozen")
     config = TinyTitanConfig(**opened.config)
-    _check_agent_cost(config, opened)
+    check_model_cost(config, opened.parameters, opened.before + sum(len(raw) for _, raw in opened.sections))
     model = model_without_weights(config, TinyTitanForCausalLM)
     wanted = {name: tuple(tensor.shape) for name, tensor in model.state_dict().items()}
     found = {entry.name: entry.shape for entry in opened.entries}
@@ -114,18 +106,3 @@ def _model_without_weights(opened: OpenAgentFile) -> TinyTitanForCausalLM:
             shapes = f"{name} is {found.get(name, 'absent')}, not {wanted.get(name, 'asked for')}"
             raise ForgeError(f"its weights do not fit its configuration ({shapes})")
     return model
-
-
-def _check_agent_cost(config: TinyTitanConfig, opened: OpenAgentFile) -> None:
-    """ForgeError if a token takes more multiplications or memory than a file of so many bytes may ask for."""
-    size = opened.before + sum(len(raw) for _, raw in opened.sections)
-    widths = [heads * config.head_dim for heads in (*config.low_heads, *config.high_heads)]
-    steps = config.max_steps if config.architecture == "titan" else 1
-    work = _FREE_WORK + _WORK_PER_BYTE * size + _WORK_PER_FURTHER_BYTE * max(0, size - _SMALL_FILE)
-    if steps * (opened.parameters + len(widths) * _BLOCK_WORK) > work:
-        raise ForgeError(f"{steps} steps through {len(widths)} blocks are too many for a file of {size:,} bytes")
-    state = config.memory_heads * config.memory_head_dim**2 if config.memory else 0
-    kept = 2 * sum(widths) + 8 * max(*widths, config.hidden_size, *config.low_ffn, *config.high_ffn)
-    kept += 3 * state // config.memory_chunk
-    if kept > _FREE_NUMBERS + size // _BYTES_PER_NUMBER or state > _FREE_STATE + size:
-        raise ForgeError(f"its blocks and memory are too wide for a file of {size:,} bytes")

@@ -30,7 +30,7 @@ from forge.data.personas import PERSONAS
 from forge.errors import ForgeError
 from forge.evals.verdicts import QuestionSet
 from forge.interface.limits import COOLEST, HOTTEST, LARGEST_SEED, MOST_ANSWER_TOKENS
-from forge.runtime.agent import MAX_NEW_TOKENS, Thinking, readable_reply, refuse_agent_text_not_utf8
+from forge.runtime.agent import MAX_NEW_TOKENS, Thinking, readable_agent_reply, refuse_agent_text_not_utf8
 from forge.runtime.chat import MAX_HISTORY
 
 if TYPE_CHECKING:
@@ -265,7 +265,7 @@ def generate_command(
             listen=None if as_json else _show_on_the_way,
             ask_below=ask_below,
         )
-    reply = readable_reply(made, prompt)
+    reply = readable_agent_reply(made, prompt)
     if as_json:
         emit_command_json({**_reply_json(reply), "tokens": reply.tokens})
     elif reply.text:  # a call that is left to the user ends an answer without

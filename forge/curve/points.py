@@ -25,9 +25,9 @@ from forge.model import TinyTitanConfig
 from forge.phases.compress.chain import compress_into_file
 from forge.phases.compress.student import (
     StudentShape,
-    choose_student_shape,
+    choose_compression_student_shape,
     compression_config_with_vocabulary,
-    count_student_bytes,
+    count_compression_student_bytes,
 )
 from forge.pipeline.layout.phases import find_stage_in_layout
 from forge.pipeline.lifecycle.inputs import Inputs
@@ -105,11 +105,11 @@ def plan_curve_point(run: PointRun, rows: list[Row], budget: int, arm: str) -> P
     if arm not in ARMS:
         raise ForgeError(f"no arm '{arm}' of the curve; there are {', '.join(ARMS)}")
     p, edge = run.params, run.edge.model.config
-    student = choose_student_shape(edge, p, budget)
+    student = choose_compression_student_shape(edge, p, budget)
     if arm == "taught":
         return Plan(student, p)
     teacher = compression_config_with_vocabulary(edge, p.vocab_size if student is None else student.tokens)
-    shape = student or StudentShape(p.vocab_size, teacher, count_student_bytes(teacher, p))
+    shape = student or StudentShape(p.vocab_size, teacher, count_compression_student_bytes(teacher, p))
     data = dataset_without_prompts(run.edge.tokenizer, rows)
     teaching, learning = (curve_flops_per_row(config, data) for config in (teacher, shape.config))
     spent = int(p.steps * p.vocabulary_steps) * teaching

@@ -18,7 +18,7 @@ from typing import NamedTuple
 import numpy as np
 
 from forge.data.argument_forms import ArgumentForm, forms_of_intent
-from forge.data.phrasing import Asked, all_phrasings, tool_phrasings
+from forge.data.phrasing import Asked, all_dialogue_phrasings, tool_phrasings
 from forge.data.talk import TALK
 from forge.data.workspace_texts import ColumnTexts, ContentIndex, without_words
 from forge.tools.builtin import TOOLS
@@ -27,7 +27,7 @@ from forge.tools.declared.readings import MOST_READINGS
 from forge.tools.declared.requests import SURELY as SURELY_OWN
 from forge.tools.declared.requests import Requests
 from forge.tools.declared.turns import goes_on, tool_request_is_otherwise
-from forge.tools.likeness import NAME, NUMBER, PhrasingIndex, is_contraction, likeness_tokens
+from forge.tools.likeness import NAME, NUMBER, PhrasingIndex, is_contraction, tool_likeness_tokens
 from forge.tools.said import MARKS, calculator_numbers_as_written
 from forge.tools.words import is_number_said, words_nearly_said, words_of_text, words_said
 from forge.tools.written_out import calculator_sum_in_parts, code_written_out_for_tool
@@ -116,7 +116,7 @@ class AskedForms:
         found: dict[tuple[ArgumentForm, tuple[str, ...]], None] = {}
         for template, form in others.items():
             numbers = {f"{{{name.lower()}}}": [NUMBER] for name, _ in form.slots}
-            found[form, tuple(likeness_tokens(template, numbers))] = None
+            found[form, tuple(tool_likeness_tokens(template, numbers))] = None
         for tool in tools:
             for intent in tool.intents:
                 for form, drawn in forms_of_intent(tool.name, intent).items():
@@ -165,7 +165,7 @@ class AskedForms:
 
     def _likeness_of_phrasings(self, text: str) -> dict[ArgumentForm, float]:
         words = self._index.words
-        tokens = [token if token in words or token == NUMBER else NAME for token in likeness_tokens(text, {})]
+        tokens = [token if token in words or token == NUMBER else NAME for token in tool_likeness_tokens(text, {})]
         if len(tokens) > LONGEST or not set(tokens) - {NUMBER, NAME}:
             return {}
         cosines = self._index.cosines(tokens)
@@ -179,7 +179,7 @@ class AskedForms:
     def _templates_of(self, tool: Asked, intent: Intent) -> Iterable[str]:
         """The learned phrasings of an intent; all of one that nobody was to learn."""
         if tool.name in self._about:
-            return all_phrasings(tool, intent)
+            return all_dialogue_phrasings(tool, intent)
         return tool_phrasings(tool, intent, "train").templates
 
     def decides(self, tool: str) -> bool:
@@ -314,18 +314,18 @@ def _phrasings_of(templates: Iterable[str], slots: dict[str, str], ways: int) ->
         for name, value in slots.items()
     }
     for template in templates:
-        yield tuple(likeness_tokens(template, fillings))
+        yield tuple(tool_likeness_tokens(template, fillings))
 
 
 @functools.cache
-def learned_asked_forms() -> AskedForms:
+def forms_of_training_questions() -> AskedForms:
     """The index of all built-in tools."""
     return AskedForms(TOOLS, _LEARNED_IN_THE_SUITE)
 
 
-def asked_forms_about(about: Mapping[str, About]) -> AskedForms:
+def forms_of_training_questions_about(about: Mapping[str, About]) -> AskedForms:
     """The index of all built-in tools on a workspace (`Toolbox.about`)."""
-    return AskedForms(TOOLS, _LEARNED_IN_THE_SUITE, about) if about else learned_asked_forms()
+    return AskedForms(TOOLS, _LEARNED_IN_THE_SUITE, about) if about else forms_of_training_questions()
 
 
 @functools.cache
@@ -361,14 +361,16 @@ def _only_thing(forms: AskedForms, text: str, names: frozenset[str]) -> tuple[st
     return found[0] if len(found) == 1 else None
 
 
-def asks_for_own_call(forms: AskedForms, requests: Requests, asked: str) -> bool | None:
+def own_rows_ask_for_call(forms: AskedForms, requests: Requests, asked: str) -> bool | None:
     """Whether the user's turns, a line each, need a call of a tool of theirs: yes where the last surely asks for one
     and is no more like phrasings of built-in tools, or leans on a turn that does; no where it begins by saying that
     nothing is wanted. None where only a model can say, as with questions, "all" and "except"."""
     *earlier, last = asked.splitlines() or [""]
     if earlier and requests.leans(asked):
         states = tool_request_is_otherwise(requests.without_texts(last), [], asks=False)
-        due = not states and requests.leans_plainly(asked) and asks_for_own_call(forms, requests, "\n".join(earlier))
+        due = (
+            not states and requests.leans_plainly(asked) and own_rows_ask_for_call(forms, requests, "\n".join(earlier))
+        )
         return True if due else None
     like, likest = requests.certainty(last), requests.examples_with_words_of(last)
     if like < SURELY_OWN or (_OF_MANY.search(last) and requests.lists_values(last)) or not last.isascii():
@@ -384,7 +386,7 @@ def asks_for_own_call(forms: AskedForms, requests: Requests, asked: str) -> bool
     return True if like >= forms.most_like(last) else None
 
 
-def asks_for_call(forms: AskedForms, text: str) -> bool | None:
+def training_forms_ask_for_call(forms: AskedForms, text: str) -> bool | None:
     """Whether a question needs a call of a built-in tool: yes where it is like the phrasings of tools and little like
     talk without tools, no where it is like that talk, less like the phrasings, and names neither number nor file. None
     where only a model can say."""

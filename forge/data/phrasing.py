@@ -85,7 +85,7 @@ def _frame_core(frame: str, core: str) -> str:
 
 
 @functools.cache
-def all_phrasings(subject: Asked, intent: Intent) -> dict[str, float]:
+def all_dialogue_phrasings(subject: Asked, intent: Intent) -> dict[str, float]:
     """Every template of an intent and its share of the turns. What holds a held-out question's words is left out."""
     framed = {
         _frame_core(frame, core): share * weight
@@ -108,7 +108,7 @@ def _splits_of_keys(subject: Asked) -> dict[str, str]:
     shares: dict[str, dict[str, float]] = {}
     for intent in subject.intents:
         own = shares.setdefault(intent.name, defaultdict(float))
-        for text, weight in all_phrasings(subject, intent).items():
+        for text, weight in all_dialogue_phrasings(subject, intent).items():
             own[phrasing_key(text)] += weight
     everyday = {key for own in shares.values() for key, weight in own.items() if weight > EVERYDAY}
     keys = {key for own in shares.values() for key in own}
@@ -128,7 +128,9 @@ def _splits_of_keys(subject: Asked) -> dict[str, str]:
 def tool_phrasings(subject: Asked, intent: Intent, split: str) -> Phrasings:
     """The templates of an intent in a split, slots left open."""
     splits = _splits_of_keys(subject)
-    own = {text: w for text, w in all_phrasings(subject, intent).items() if splits[phrasing_key(text)] == split}
+    own = {
+        text: w for text, w in all_dialogue_phrasings(subject, intent).items() if splits[phrasing_key(text)] == split
+    }
     return Phrasings(tuple(own), tuple(accumulate(own.values())))
 
 

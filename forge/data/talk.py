@@ -63,14 +63,14 @@ def pick_talk_slots(rng: random.Random) -> Drawn:
     }, None
 
 
-def pick_nonsense(rng: random.Random) -> Drawn:
+def pick_nonsense_for_dialogue(rng: random.Random) -> Drawn:
     """Letters that mean nothing."""
     letters = "".join(rng.choice("asdfghjklqwertzuiop") for _ in range(rng.randint(3, 8)))
     return {"x": pick_made_up_tool_word(rng), "z": letters}, None
 
 
 def _talk_intent(name: str, weight: float, *sentences: str) -> Intent:
-    draw = pick_nonsense if name == "nonsense" else pick_talk_slots
+    draw = pick_nonsense_for_dialogue if name == "nonsense" else pick_talk_slots
     return Intent(name, "", draw, (), sentences, weight)
 
 

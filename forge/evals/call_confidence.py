@@ -11,10 +11,10 @@ from forge.data.build import Row
 from forge.data.declared.own_set import OwnTools
 from forge.errors import ForgeError
 from forge.evals.answering import answer_all
-from forge.evals.own_tools import answer_own_rows, own_call_verdicts, rules_of_all_tools
+from forge.evals.own_tools import answer_own_rows, eval_rules_of_all_tools, own_call_verdicts
 from forge.evals.tool_use import eval_dialogue_until_question, expected_call_for_eval, graded_tool_reference
 from forge.model import TinyTitanForCausalLM
-from forge.model.calling import Calibration, log_odds_of_call
+from forge.model.calling import Calibration, model_log_odds_of_call
 from forge.tools import TOOL_NAMES, Toolbox
 
 ROWS = 40  # of each built-in tool; of declared ones as many as of all these, so that it takes seconds
@@ -43,7 +43,7 @@ def fit_call_confidence(scores: Sequence[float], correct: Sequence[float]) -> Ca
     right = np.asarray(correct, dtype=float) > 0.5
     hits = int(right.sum())
     target = np.where(right, (hits + 1) / (hits + 2), 1 / (n - hits + 2))
-    odds = np.array([log_odds_of_call(score) for score in scores])
+    odds = np.array([model_log_odds_of_call(score) for score in scores])
     # A soft target is both labels, each with its weight.
     fitted = LogisticRegression(C=1e6).fit(
         np.concatenate([odds, odds])[:, None],
@@ -122,7 +122,7 @@ def _judge_built_in_calls(
         openings,
         execute=toolbox.execute,
         max_new_tokens=max_new_tokens,
-        rules=rules_of_all_tools(tokenizer, toolbox=toolbox),
+        rules=eval_rules_of_all_tools(tokenizer, toolbox=toolbox),
     )
     scored = []
     for row, answer in zip(asked, made, strict=True):

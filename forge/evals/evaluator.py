@@ -20,7 +20,7 @@ from forge.evals.call_confidence import measure_call_calibration
 from forge.evals.free_questions import FreeQuestionScore, read_free_questions, score_free_questions
 from forge.evals.measure import Measurement, measure_eval_scores
 from forge.evals.own_tool_use import OwnToolUse, measure_own_tool_use
-from forge.evals.own_tools import rules_of_all_tools
+from forge.evals.own_tools import eval_rules_of_all_tools
 from forge.evals.persona import PersonaScore, score_personas
 from forge.evals.shared import MeasurementTable, measurement_key
 from forge.evals.tool_use import ToolScore, eval_dialogue_until_question, score_tool_use
@@ -132,7 +132,7 @@ class Evaluator:
 
     def call_rules(self, toolbox: Toolbox) -> CallRules:
         """How calls are decoded where the agent is used: of the built-in tools and the user's."""
-        return rules_of_all_tools(self.tokenizer, self.own.tools, toolbox)
+        return eval_rules_of_all_tools(self.tokenizer, self.own.tools, toolbox)
 
     def own_data(self, model: TinyTitanForCausalLM) -> OwnDataScore:
         """Exact match on the last answers of held-out own dialogues, asked without their system prompt, as phases 6 to

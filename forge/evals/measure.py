@@ -11,7 +11,7 @@ from transformers import PreTrainedTokenizerFast
 
 from forge.data.dialogues import TOOL_PROMPT
 from forge.evals.bpb import bits_per_byte, bpb_held_out_texts
-from forge.evals.own_tools import rules_of_all_tools
+from forge.evals.own_tools import eval_rules_of_all_tools
 from forge.evals.suite import SuiteScore, score_suite
 from forge.tools import Toolbox
 
@@ -68,7 +68,7 @@ def measure_eval_scores(
     """
     with Toolbox(workspace) as toolbox:
         common: dict[str, Any] = {"n": n, "seed": seed, "split": split, "max_new_tokens": max_new_tokens}
-        rules = rules_of_all_tools(tokenizer, toolbox=toolbox)
+        rules = eval_rules_of_all_tools(tokenizer, toolbox=toolbox)
         free: dict[str, Any] = {**common, "tools": True, "execute": toolbox.execute, "rules": rules}
         told: dict[str, Any] = {**free, "system": TOOL_PROMPT} if prompted else free
         everything = score_suite(model, tokenizer, thoughts="auto", **told)

@@ -11,7 +11,7 @@ from typing import TYPE_CHECKING, Any
 from forge.errors import ForgeError
 from forge.evals.answering import answer_all
 from forge.evals.bootstrap import mean_interval
-from forge.evals.word_matcher import match_calls_by_words, match_own_calls_for_eval
+from forge.evals.word_matcher import match_builtin_calls_for_eval, match_own_calls_for_eval
 from forge.tools.calls import parse_tool_call, tool_call_text
 from forge.tools.declared.schema import DeclaredTool
 
@@ -96,15 +96,15 @@ def answer_own_rows(
         [eval_row_opening(row) for row in rows],
         execute=lambda call: results.get(call, NO_RESULT),
         max_new_tokens=max_new_tokens,
-        rules=rules_of_all_tools(tokenizer, tools),
+        rules=eval_rules_of_all_tools(tokenizer, tools),
     )
 
 
-def rules_of_all_tools(
+def eval_rules_of_all_tools(
     tokenizer: PreTrainedTokenizerFast, tools: Sequence[DeclaredTool] = (), toolbox: Toolbox | None = None
 ) -> CallRules:
     """What a call may be: of a built-in tool, on what the toolbox knows, or of a declared one."""
-    from forge.data.asked_forms import asked_forms_about
+    from forge.data.asked_forms import forms_of_training_questions_about
     from forge.model.calling import CallRules
     from forge.model.constrain import CallGrammar
     from forge.tools.builtin import TOOLS
@@ -112,7 +112,7 @@ def rules_of_all_tools(
     declared = [*(tool.declared for tool in TOOLS), *tools]
     if toolbox is None:
         return CallRules(CallGrammar(tokenizer, declared))
-    asked = cache(lambda: asked_forms_about(toolbox.about))
+    asked = cache(lambda: forms_of_training_questions_about(toolbox.about))
     return CallRules(CallGrammar(tokenizer, declared, toolbox.words_of_call, asked))
 
 
@@ -122,7 +122,7 @@ def score_word_matcher(tools: Sequence[DeclaredTool], rows: Sequence[Mapping[str
     Raises:
         ForgeError: no rows, or one without a turn of the user.
     """
-    calls = [match_calls_by_words(eval_row_opening(row)[-1]["content"], tools) for row in rows]
+    calls = [match_builtin_calls_for_eval(eval_row_opening(row)[-1]["content"], tools) for row in rows]
     return score_own_calls(rows, calls, {tool.name: tool for tool in tools})
 
 

@@ -25,7 +25,7 @@ _WORD = re.compile(r"[\w'.]*\w|\w", re.UNICODE)
 def score_phrasing_search(dialogues: Sequence[Mapping[str, Any]], toolbox: Toolbox) -> list[float]:
     """Per dialogue with a built-in tool 1.0 where the call of the phrasing that the last turn is likest has the
     expected result (`AskedForms.likest_call`), else 0.0; where no call is expected, 1.0 where nothing is like it."""
-    from forge.data.asked_forms import learned_asked_forms
+    from forge.data.asked_forms import forms_of_training_questions
     from forge.evals.tool_use import graded_messages_after_question
 
     def names(tool: str) -> frozenset[str]:
@@ -36,7 +36,7 @@ def score_phrasing_search(dialogues: Sequence[Mapping[str, Any]], toolbox: Toolb
     for row in dialogues:
         asked = [turn["content"] for turn in row["messages"] if turn["role"] == "user"][-1]
         wanted = [turn["content"] for turn in graded_messages_after_question(row["messages"], "result")]
-        call = learned_asked_forms().likest_call(asked, names)
+        call = forms_of_training_questions().likest_call(asked, names)
         right.append(float((not call) if not wanted else bool(call) and toolbox.execute(call) == wanted[0]))
     return right
 
@@ -49,11 +49,11 @@ def match_own_calls_for_eval(asked: str, tools: Sequence[DeclaredTool], *, due: 
         asked: the user's turns, a line each.
         due: a first call is made, whether or not it is surely asked for.
     """
-    from forge.data.asked_forms import asks_for_own_call, learned_asked_forms
+    from forge.data.asked_forms import forms_of_training_questions, own_rows_ask_for_call
     from forge.tools.declared.requests import Requests
 
     requests, made = Requests(tools, lambda _: True), list[str]()
-    asks = partial(asks_for_own_call, learned_asked_forms(), requests)
+    asks = partial(own_rows_ask_for_call, forms_of_training_questions(), requests)
     while (due and not made) or (asks(asked) and (not made or requests.more(asked, made))):
         tool, schema = requests.forms(asked, made)[0]
         if isinstance(schema, str):
@@ -73,7 +73,7 @@ def _first_value(schema: Mapping[str, Any]) -> Any:
     return plain.get(schema["type"], "")
 
 
-def match_calls_by_words(sentence: str, tools: Iterable[DeclaredTool]) -> list[str]:
+def match_builtin_calls_for_eval(sentence: str, tools: Iterable[DeclaredTool]) -> list[str]:
     """Calls that a sentence asks for, by overlap of words alone: one, two where it falls into two halves that both
     match, or none."""
     known = list(tools)

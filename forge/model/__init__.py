@@ -13,7 +13,7 @@ from forge.files import atomic_write_text, read_json, refuse_special_files, save
 from forge.interface.paths import FULL_WEIGHTS, PACKED_WEIGHTS, weights_of_model_directory
 from forge.model.beside import AUTO_MAP, write_model_files_beside_weights
 from forge.model.config import TinyTitanConfig
-from forge.model.fit import check_weights_fit
+from forge.model.fit import check_model_cost, check_weights_fit
 from forge.model.titan import TinyTitanForCausalLM, names_of_core_model_weights
 
 __all__ = [
@@ -67,6 +67,10 @@ def load_model(directory: Path | str) -> TinyTitanForCausalLM:
     else:
         check_weights_fit(weights, config, TinyTitanForCausalLM)
     model = TinyTitanForCausalLM(config)
+    try:
+        check_model_cost(config, model.num_parameters(), weights.stat().st_size)
+    except ForgeError as error:
+        raise ForgeError(f"{weights}: {error}") from error
     try:
         if packed:
             model = load_packed(weights, model)

@@ -17,7 +17,7 @@ CONFIDENCE_KEY = "call_confidence"  # of metadata.json
 LARGEST_LOG_ODDS = 15.0  # a float32 of a probability beyond this is 0 or 1
 
 
-def log_odds_of_call(score: float) -> float:
+def model_log_odds_of_call(score: float) -> float:
     """Log-odds of a call of log-probability ``score``, within ±:data:`LARGEST_LOG_ODDS`."""
     if score >= 0:
         return LARGEST_LOG_ODDS
@@ -37,7 +37,7 @@ class Calibration:
 
     def probability(self, score: float) -> float:
         """Chance in 0..1 that a call is right. ``score``: sum of the log-probabilities of its tokens."""
-        return 1.0 / (1.0 + math.exp(-(self.slope * log_odds_of_call(score) + self.intercept)))
+        return 1.0 / (1.0 + math.exp(-(self.slope * model_log_odds_of_call(score) + self.intercept)))
 
     def to_metadata(self) -> dict[str, dict[str, float]]:
         """The entry of metadata.json."""

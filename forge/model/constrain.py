@@ -26,10 +26,10 @@ from forge.data.asked_forms import (
     TOOL_AS_LIKE,
     TOOL_LIKE,
     AskedForms,
-    asks_for_call,
-    asks_for_own_call,
-    learned_asked_forms,
+    forms_of_training_questions,
+    own_rows_ask_for_call,
     question_of_turns,
+    training_forms_ask_for_call,
 )
 from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
@@ -180,7 +180,7 @@ class CallGrammar:
         tokenizer: PreTrainedTokenizerFast,
         tools: Sequence[DeclaredTool],
         words: WordsOfCall = _any_word,
-        asked: Callable[[], AskedForms] = learned_asked_forms,
+        asked: Callable[[], AskedForms] = forms_of_training_questions,
     ) -> None:
         if not tools:
             raise ForgeError("there is no tool that may be called")
@@ -203,13 +203,13 @@ class CallGrammar:
 
     def wants_call(self, asked: str) -> bool | None:
         """Whether the user's turns, a line each, need a call, as far as their words tell: by examples of tools, or by
-        `forge.data.asked_forms.asks_for_call`. None leaves it to the model."""
-        wanted = asks_for_own_call(self._asked(), self._requests, asked)
+        `forge.data.asked_forms.training_forms_ask_for_call`. None leaves it to the model."""
+        wanted = own_rows_ask_for_call(self._asked(), self._requests, asked)
         question = self._question(asked)
         plain = self._requests.certainty(asked) < NEAR
         if wanted is not None or question is None or not plain or not self._known_built_in_tools(asked):
             return wanted
-        wanted = asks_for_call(self._asked(), question)
+        wanted = training_forms_ask_for_call(self._asked(), question)
         if wanted is False and (question != asked or self._names_things(question)):
             return None
         return wanted if not wanted or self._asked().tools(question) & set(self.names) else None

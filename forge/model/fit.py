@@ -15,6 +15,14 @@ from forge.errors import ForgeError
 
 Model = TypeVar("Model", bound=nn.Module)
 _KINDS = ("F64", "F32", "F16", "BF16")
+# What a token may cost, against what a file has in bytes: a small file must not ask for much. Work is counted in
+# multiplications, a call of a block, however small, as a million. The scale spec takes 1.2e8 of them, 1e4 numbers that
+# stay in memory, and a state of 4e3; from a megabyte on a file may be as slow as its weights allow.
+_BLOCK_WORK = 1 << 20
+_FREE_WORK, _WORK_PER_BYTE = 400_000_000, 24
+_SMALL_FILE, _WORK_PER_FURTHER_BYTE = 1_000_000, 2000
+_FREE_NUMBERS, _BYTES_PER_NUMBER = 1 << 18, 8
+_FREE_STATE = 1 << 20
 
 
 class _Undrawn(TorchFunctionMode):
@@ -32,6 +40,21 @@ def model_without_weights(config: Any, architecture: Callable[[Any], Model]) -> 
     """The model of a configuration on the device `meta`: names and shapes, for which nothing is allocated."""
     with torch.device("meta"), _Undrawn():
         return architecture(config)
+
+
+def check_model_cost(config: Any, parameters: int, size: int) -> None:
+    """ForgeError if a token of a model of so many parameters takes more multiplications or memory than a file of so
+    many bytes may ask for."""
+    widths = [heads * config.head_dim for heads in (*config.low_heads, *config.high_heads)]
+    steps = config.max_steps if config.architecture == "titan" else 1
+    work = _FREE_WORK + _WORK_PER_BYTE * size + _WORK_PER_FURTHER_BYTE * max(0, size - _SMALL_FILE)
+    if steps * (parameters + len(widths) * _BLOCK_WORK) > work:
+        raise ForgeError(f"{steps} steps through {len(widths)} blocks are too many for a file of {size:,} bytes")
+    state = config.memory_heads * config.memory_head_dim**2 if config.memory else 0
+    kept = 2 * sum(widths) + 8 * max(*widths, config.hidden_size, *config.low_ffn, *config.high_ffn)
+    kept += 3 * state // config.memory_chunk
+    if kept > _FREE_NUMBERS + size // _BYTES_PER_NUMBER or state > _FREE_STATE + size:
+        raise ForgeError(f"its blocks and memory are too wide for a file of {size:,} bytes")
 
 
 def check_weights_fit(path: Path, config: Any, architecture: Callable[[Any], nn.Module]) -> None:

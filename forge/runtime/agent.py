@@ -20,6 +20,7 @@ from forge.evals.answering import (
     answer_in_plain_words,
     tool_refused_last_call,
 )
+from forge.interface.limits import COOLEST, HOTTEST, LARGEST_SEED
 from forge.runtime.writing import AnswerText
 
 if TYPE_CHECKING:
@@ -49,6 +50,17 @@ def refuse_agent_text_not_utf8(text: str) -> None:
         text.encode("utf-8")
     except UnicodeEncodeError as error:
         raise ForgeError(f"not UTF-8: {text[error.start : error.end]!r} at character {error.start + 1}") from error
+
+
+def _refuse_reply_input(messages: Sequence[Message], temperature: float, seed: int) -> None:
+    if not messages or messages[-1]["role"] not in ("user", "result"):
+        raise ForgeError("reply: the conversation must end with the user's turn, or a call's result")
+    for message in messages:
+        refuse_agent_text_not_utf8(message["content"])
+    if temperature != 0 and not COOLEST <= temperature <= HOTTEST:  # NaN is none of them
+        raise ForgeError(f"reply: temperature {temperature:g} is neither 0 nor from {COOLEST:g} to {HOTTEST:g}")
+    if not 0 <= seed <= LARGEST_SEED:
+        raise ForgeError(f"reply: seed {seed} is not from 0 to {LARGEST_SEED}")
 
 
 @dataclass(frozen=True)
@@ -81,7 +93,7 @@ class Reply:
     asked: Call | None = None
 
 
-def readable_reply(reply: Reply, question: str) -> Reply:
+def readable_agent_reply(reply: Reply, question: str) -> Reply:
     """A reply as it is shown to a person: in place of gibberish it tells the last call's result, or that there is no
     answer. The reply itself is left as it is where its words may be of a language that no list knows, as the question's
     are: of an agent that learned from data of your own."""
@@ -159,9 +171,9 @@ class Agent:
     @cached_property
     def asked_forms(self) -> AskedForms:
         """How people ask about the agent's workspace."""
-        from forge.data.asked_forms import asked_forms_about
+        from forge.data.asked_forms import forms_of_training_questions_about
 
-        return asked_forms_about(self.built_in.about)
+        return forms_of_training_questions_about(self.built_in.about)
 
     @cached_property
     def unrun(self) -> frozenset[str]:
@@ -171,7 +183,7 @@ class Agent:
 
     def execute(self, call: str) -> str:
         """Result of a call, "ok" of one that nothing runs; `error: ...` for every bad call."""
-        return ACKNOWLEDGED if tool_of_call(call) in self.unrun else self.toolbox.execute(call)
+        return ACKNOWLEDGED if agent_tool_of_call(call) in self.unrun else self.toolbox.execute(call)
 
     @cached_property
     def tools(self) -> dict[str, DeclaredTool]:
@@ -244,14 +256,12 @@ class Agent:
             ("result", text) after it, and with ("text", piece) as the answer is written; the pieces since the last call
             are the reply's text.
             ended: asked after every token; true ends the answer there.
-        Raises ForgeError for an unknown persona, tool or role, for text that is not UTF-8, when it is not the agent's
-        turn, or when thoughts are to vote with tools or in a model without a thinker.
+        Raises ForgeError for an unknown persona, tool or role, for text that is not UTF-8, a temperature or seed out of
+        bounds, when it is not the agent's turn, or when thoughts are to vote with tools or in a model without a
+        thinker.
         """
         self.refuse_unknown_persona(persona)
-        if not messages or messages[-1]["role"] not in ("user", "result"):
-            raise ForgeError("reply: the conversation must end with the user's turn, or a call's result")
-        for message in messages:
-            refuse_agent_text_not_utf8(message["content"])
+        _refuse_reply_input(messages, temperature, seed)
         rules = self._rules_of_reply(tools, must_call, ask_below)
         writer = _ReplyWriter(
             self, [*self._persona_turns(persona), *messages], rules, run, several, stop, listen, ended
@@ -338,7 +348,7 @@ class Agent:
         self.close()
 
 
-def tool_of_call(call: str) -> str:
+def agent_tool_of_call(call: str) -> str:
     """The name of the tool that a call's text calls."""
     return call.strip().partition(" ")[0]
 
@@ -390,7 +400,7 @@ class _ReplyWriter:
             return self._assumed_result(call) if self.several else None
         if self.listen is not None:
             self.listen("call", call)
-        if tool_of_call(call) in self.agent.unrun:
+        if agent_tool_of_call(call) in self.agent.unrun:
             return self._assumed_result(call)
         result = self.agent.toolbox.execute(call)
         if self.listen is not None:
@@ -401,14 +411,14 @@ class _ReplyWriter:
 
     def _assumed_result(self, call: str) -> str | None:
         """What the caller's tool will answer, if that is known."""
-        if tool_of_call(call) not in [tool.name for tool in self.agent.declared if not tool.results]:
+        if agent_tool_of_call(call) not in [tool.name for tool in self.agent.declared if not tool.results]:
             return None
         if self.text is not None:
             self.text.muted = not self.run  # what the model says now is for later
         return ACKNOWLEDGED
 
     def _was_run(self, call: str) -> bool:
-        return self.run and tool_of_call(call) not in self.agent.unrun
+        return self.run and agent_tool_of_call(call) not in self.agent.unrun
 
     def reply(self, made: Generation, most: int) -> Reply:
         """The reply that an attempt comes to; what its listener was not told yet is told."""

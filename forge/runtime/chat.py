@@ -8,7 +8,7 @@ from typing import cast, get_args
 
 from forge.errors import ForgeError
 from forge.evals.answering import Message
-from forge.runtime.agent import ACKNOWLEDGED, MAX_NEW_TOKENS, Agent, Listener, Reply, Thinking, readable_reply
+from forge.runtime.agent import ACKNOWLEDGED, MAX_NEW_TOKENS, Agent, Listener, Reply, Thinking, readable_agent_reply
 
 MAX_HISTORY = 1000  # turns that the agent may be given
 EXAMPLES = ("what is 17 * 23?", "what is the capital of Norway?", "how many lamps are in stock?")
@@ -57,7 +57,7 @@ class ChatSession:
             listen=listen,
             ask_below=0.0 if meant else self.ask_below,
         )
-        reply = readable_reply(made, question["content"])
+        reply = readable_agent_reply(made, question["content"])
         self.asked = question["content"] if reply.asked else ""
         turn = [question]
         for call in reply.calls:

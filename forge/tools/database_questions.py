@@ -79,7 +79,7 @@ class Column:
     @property
     def sql(self) -> str:
         """The name as a query has it."""
-        return quote_sql_name(self.name)
+        return quote_name_for_tool_sql(self.name)
 
 
 @dataclass(frozen=True)
@@ -95,10 +95,10 @@ class Table:
     @property
     def sql(self) -> str:
         """The name as a query has it."""
-        return quote_sql_name(self.name)
+        return quote_name_for_tool_sql(self.name)
 
 
-def quote_sql_name(name: str) -> str:
+def quote_name_for_tool_sql(name: str) -> str:
     """A name as a query has it: in quotation marks where it is not one word."""
     plain = re.fullmatch(r"[A-Za-z_]\w*", name) and name.lower() not in _KEYWORDS
     return name if plain else '"' + name.replace('"', '""') + '"'
@@ -109,7 +109,7 @@ def _can_be_asked(name: str) -> bool:
     return bool(words_of_tool_column(name)) and name.isprintable() and not {*"{}[]|"} & {*name}
 
 
-def read_tables(description: Description) -> list[Table]:
+def read_tables_of_tool_database(description: Description) -> list[Table]:
     """The tables of a database as `Database.describe` tells of them; those that cannot be asked about are left out."""
     found, number = [], 0
     for table, columns in description.items():

@@ -30,7 +30,7 @@ _CONTRACTIONS = {
 
 
 class PhrasingIndex:
-    """Phrasings as tokens (`likeness_tokens`), to be compared with.
+    """Phrasings as tokens (`tool_likeness_tokens`), to be compared with.
 
     Args:
         unknown: weight of a run of words that no phrasing has; that of one which a single phrasing has is the logarithm
@@ -64,7 +64,7 @@ class PhrasingIndex:
         return shared / (length * self._lengths)
 
 
-def likeness_tokens(text: str, fillings: Mapping[str, list[str]]) -> list[str]:
+def tool_likeness_tokens(text: str, fillings: Mapping[str, list[str]]) -> list[str]:
     """Words of a text or template in lower case; numbers and what fills a slot by their stand-ins."""
     tokens: list[str] = []
     for token in _TOKEN.findall(spell_out_contractions(text.replace("’", "'"))):

@@ -11,9 +11,9 @@ from hypothesis import strategies as st
 
 from forge.agentfile import entropy
 from forge.agentfile.entropy import (
-    decode_halves,
+    decode_agent_file_halves,
     decode_symbols,
-    encode_halves,
+    encode_agent_file_halves,
     encode_symbols,
     read_varint,
     varint,
@@ -98,12 +98,12 @@ def test_rare_symbols_survive_coarse_tables() -> None:
 @settings(max_examples=40, deadline=None)
 def test_halves_are_lossless(values: list[float]) -> None:
     array = np.array(values, dtype=np.float16)
-    assert decode_halves(encode_halves(array), array.size).tobytes() == array.tobytes()
+    assert decode_agent_file_halves(encode_agent_file_halves(array), array.size).tobytes() == array.tobytes()
 
 
 def test_halves_of_like_size_take_less_than_two_bytes() -> None:
     scales = (np.abs(np.random.default_rng(0).normal(size=2000)) * 0.01 + 0.03).astype(np.float16)
-    assert len(encode_halves(scales)) < 0.85 * scales.nbytes
+    assert len(encode_agent_file_halves(scales)) < 0.85 * scales.nbytes
 
 
 @given(st.integers(0, 2**50))

@@ -13,7 +13,7 @@ from forge.curve.table import curve_markdown, curve_pairs, plot_curve
 from forge.data.views import dataset_without_prompts
 from forge.errors import ForgeError
 from forge.interface.run import Published
-from forge.phases.compress.student import choose_student_shape
+from forge.phases.compress.student import choose_compression_student_shape
 from tests.support.stub_run import ROOT, StubRun, conversations
 from tests.support.tiny_models import tiny_model, tiny_tokenizer
 
@@ -31,7 +31,7 @@ def a_run(folder: Path) -> Any:
 
 def test_both_arms_have_one_shape_and_the_same_arithmetic(tmp_path: Path) -> None:
     run, budget = a_run(tmp_path), 12_000
-    shape = choose_student_shape(run.edge.model.config, run.params, budget)
+    shape = choose_compression_student_shape(run.edge.model.config, run.params, budget)
     taught, scratch = (plan_curve_point(run, ROWS, budget, arm) for arm in ("taught", "scratch"))
     assert taught.student == shape
     assert taught.params == run.params

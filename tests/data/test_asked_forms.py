@@ -9,7 +9,12 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from forge.data.argument_forms import ArgumentForm, forms_of_intent
-from forge.data.asked_forms import asks_for_call, asks_for_own_call, learned_asked_forms, question_of_turns
+from forge.data.asked_forms import (
+    forms_of_training_questions,
+    own_rows_ask_for_call,
+    question_of_turns,
+    training_forms_ask_for_call,
+)
 from forge.data.dialogues import tool_dialogues
 from forge.tools import Toolbox
 from forge.tools.builtin import TOOLS
@@ -23,7 +28,7 @@ WORDS = frozenset({"chair", "shelf", "Karl", "Nina"})  # of a workspace
 
 
 def _fits(tool: str, text: str, argument: str, known: frozenset[str] = frozenset()) -> bool:
-    return any(re.fullmatch(pattern, argument) for pattern in learned_asked_forms().patterns(tool, text, known))
+    return any(re.fullmatch(pattern, argument) for pattern in forms_of_training_questions().patterns(tool, text, known))
 
 
 def _form(tool: str, template: str) -> ArgumentForm:
@@ -71,7 +76,7 @@ def _missed(split: str, n: int) -> tuple[list[tuple[str, str]], int]:
             name, _, argument = call.partition(" ")
             words = toolbox.words_of_call(name, user)
             assert words is not None
-            patterns = learned_asked_forms().patterns(name, user, words.names)
+            patterns = forms_of_training_questions().patterns(name, user, words.names)
             held += bool(patterns)
             if patterns and not any(re.fullmatch(pattern, argument) for pattern in patterns):
                 missed.append((user, argument))
@@ -92,12 +97,12 @@ def test_what_is_asked_is_among_the_forms(split: str, most: float) -> None:
 )
 def test_what_is_not_understood_is_left_to_the_model(text: str) -> None:
     for name in ("calculator", "database_query"):
-        assert learned_asked_forms().patterns(name, text) == []
-    assert learned_asked_forms().tools(text) == BY_NAME.keys()
+        assert forms_of_training_questions().patterns(name, text) == []
+    assert forms_of_training_questions().tools(text) == BY_NAME.keys()
 
 
 def test_a_question_is_for_tools_whose_phrasings_are_like_it() -> None:
-    tools = learned_asked_forms().tools
+    tools = forms_of_training_questions().tools
     assert tools("3 hours in minutes") == {"calculator"}
     assert tools("how much is the chair?") == {"database_query"}
     assert "code_executor" not in tools("who invented dynamite?")
@@ -115,7 +120,7 @@ def test_a_question_is_for_tools_whose_phrasings_are_like_it() -> None:
     ],
 )
 def test_what_needs_a_call_and_what_must_not_be_one(text: str, wanted: bool | None) -> None:
-    assert asks_for_call(learned_asked_forms(), text) is wanted
+    assert training_forms_ask_for_call(forms_of_training_questions(), text) is wanted
 
 
 def test_sums_take_the_numbers_that_are_said() -> None:
@@ -174,14 +179,14 @@ def test_numbers_as_a_calculator_takes_them(text: str, numbers: list[tuple[str, 
 
 def _is_read(text: str) -> bool:
     """Whether everything that is asked of a text has an answer."""
-    forms = learned_asked_forms()
+    forms = forms_of_training_questions()
     patterns = [pattern for name in BY_NAME for pattern in forms.patterns(name, text, WORDS)]
     call = forms.likest_call(text, lambda tool: WORDS)
     known = all(re.compile(pattern) for pattern in patterns) and (not call or call.split()[0] in BY_NAME)
     return (
         known
         and forms.tools(text) <= BY_NAME.keys()
-        and asks_for_call(learned_asked_forms(), text) in (True, False, None)
+        and training_forms_ask_for_call(forms_of_training_questions(), text) in (True, False, None)
     )
 
 
@@ -211,11 +216,11 @@ def test_names_may_have_several_words() -> None:
 
 @pytest.mark.parametrize("text", ["don't add 5 and 5", "never read todo.txt", "tell me about yourself"])
 def test_no_call_is_forced_on_who_wants_none(text: str) -> None:
-    assert asks_for_call(learned_asked_forms(), text) is not True
+    assert training_forms_ask_for_call(forms_of_training_questions(), text) is not True
 
 
 def test_the_control_copies_what_is_written_out() -> None:
-    call = learned_asked_forms().likest_call
+    call = forms_of_training_questions().likest_call
     assert call("run print('lamp'.upper())", lambda tool: WORDS) == "code_executor print('lamp'.upper())"
     assert call("solve 5x + 3 = 28", lambda tool: WORDS) == "calculator solve(5*x+3=28)"
     assert call("how much is the chair?", lambda tool: WORDS).endswith("SELECT price FROM products WHERE name='chair'")
@@ -247,7 +252,10 @@ HOME = Path(__file__).resolve().parents[2] / "examples" / "home" / "tools.yaml"
     ],
 )
 def test_a_call_of_an_own_tool_is_due_where_its_examples_say_so(asked: str, wanted: bool | None) -> None:
-    assert asks_for_own_call(learned_asked_forms(), Requests(read_tools_file(HOME).tools, bool), asked) is wanted
+    assert (
+        own_rows_ask_for_call(forms_of_training_questions(), Requests(read_tools_file(HOME).tools, bool), asked)
+        is wanted
+    )
 
 
 @pytest.mark.parametrize(
@@ -282,7 +290,10 @@ def test_a_call_of_an_own_tool_is_due_where_its_examples_say_so(asked: str, want
     ],
 )
 def test_a_call_that_may_not_be_wanted_is_left_to_the_model(asked: str) -> None:
-    assert asks_for_own_call(learned_asked_forms(), Requests(read_tools_file(HOME).tools, bool), asked) is not True
+    assert (
+        own_rows_ask_for_call(forms_of_training_questions(), Requests(read_tools_file(HOME).tools, bool), asked)
+        is not True
+    )
 
 
 def test_a_tool_that_nothing_is_known_of_may_be_the_one_that_is_meant() -> None:
@@ -290,8 +301,8 @@ def test_a_tool_that_nothing_is_known_of_may_be_the_one_that_is_meant() -> None:
     opens = {"name": "open_door", "parameters": doors, "examples": ["open the {door}", "let me in at the {door}"]}
     locks = {"name": "lock_door", "description": "Lock a door.", "parameters": doors}
     requests = Requests([DeclaredTool.model_validate(tool) for tool in (opens, locks)], bool)
-    assert asks_for_own_call(learned_asked_forms(), requests, "open the garage") is True
-    assert asks_for_own_call(learned_asked_forms(), requests, "lock the front door") is not True
+    assert own_rows_ask_for_call(forms_of_training_questions(), requests, "open the garage") is True
+    assert own_rows_ask_for_call(forms_of_training_questions(), requests, "lock the front door") is not True
     assert {tool.name for tool, _ in requests.forms("lock the front door")} >= {"lock_door"}
 
 
@@ -312,7 +323,9 @@ def test_a_tool_that_nothing_is_known_of_may_be_the_one_that_is_meant() -> None:
 )
 def test_a_turn_of_few_words_asks_what_the_one_before_asks_of_another_thing(asked: str, wanted: str | None) -> None:
     assert (
-        question_of_turns(learned_asked_forms(), asked, frozenset({"lamp", "chair", "italy", "spain", "capital"}))
+        question_of_turns(
+            forms_of_training_questions(), asked, frozenset({"lamp", "chair", "italy", "spain", "capital"})
+        )
         == wanted
     )
 
@@ -326,7 +339,7 @@ def test_a_turn_of_few_words_asks_what_the_one_before_asks_of_another_thing(aske
     ],
 )
 def test_a_sum_has_all_numbers_that_are_said_and_no_other_sign(question: str, pattern: str) -> None:
-    forms = learned_asked_forms().patterns("calculator", question)
+    forms = forms_of_training_questions().patterns("calculator", question)
     candidates = ("12*11", "11*12", "12*3", "11*2", "sqrt(529)", "sqrt(-529)")
     allowed = [call for call in candidates if any(re.fullmatch(form, call) for form in forms)]
     assert any(re.fullmatch(pattern, call) for call in allowed)
@@ -335,10 +348,10 @@ def test_a_sum_has_all_numbers_that_are_said_and_no_other_sign(question: str, pa
 
 def test_a_problem_that_says_a_number_of_its_own_is_asked_as_it_was_learned() -> None:
     question = "How many 1 bits are there in the binary representation of the number 70794?"
-    assert [form.template for form in learned_asked_forms().forms("calculator", question)] == ["bits({A})"]
+    assert [form.template for form in forms_of_training_questions().forms("calculator", question)] == ["bits({A})"]
 
 
 def test_a_short_word_for_two_is_no_name() -> None:
-    forms = learned_asked_forms().patterns("code_executor", "whats the first letter of giraffe")
+    forms = forms_of_training_questions().patterns("code_executor", "whats the first letter of giraffe")
     assert any(re.fullmatch(form, "print('giraffe'[0])") for form in forms)
     assert not any(re.fullmatch(form, "print('whats'[0])") for form in forms)

@@ -106,7 +106,7 @@ def test_what_is_said_most_is_learned() -> None:
     for asked in ASKED:
         for intent in asked.intents:
             shares: Counter[str] = Counter()
-            for text, share in phrasing.all_phrasings(asked, intent).items():
+            for text, share in phrasing.all_dialogue_phrasings(asked, intent).items():
                 shares[phrasing_key(text)] += share
             (most, share), *_ = shares.most_common(1)
             learned = {phrasing_key(text) for text in phrasings(asked, intent, "train")}

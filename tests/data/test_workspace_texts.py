@@ -4,12 +4,16 @@ from __future__ import annotations
 
 import pytest
 
-from forge.data.asked_forms import asked_forms_about, asks_for_call, learned_asked_forms
+from forge.data.asked_forms import (
+    forms_of_training_questions,
+    forms_of_training_questions_about,
+    training_forms_ask_for_call,
+)
 from forge.data.workspace_texts import STAND_IN, ColumnTexts, ContentIndex, without_words
-from forge.tools.database_questions import ask_tool_about_tables, quote_sql_name, read_tables
+from forge.tools.database_questions import ask_tool_about_tables, quote_name_for_tool_sql, read_tables_of_tool_database
 
 BOATS = ["Blue Heron", "Pike", "Marigold", "Old Pike"]
-TABLES = read_tables(
+TABLES = read_tables_of_tool_database(
     {
         "boats": {
             "boat_id": ("INTEGER", []),
@@ -21,7 +25,7 @@ TABLES = read_tables(
         "empty": {},
     }
 )
-FORMS = asked_forms_about({"database_query": ask_tool_about_tables(TABLES)})
+FORMS = forms_of_training_questions_about({"database_query": ask_tool_about_tables(TABLES)})
 
 
 @pytest.mark.parametrize(
@@ -75,21 +79,21 @@ def test_a_database_is_asked_by_the_words_of_its_columns(question: str, call: st
 
     patterns = FORMS.patterns("database_query", question)
     assert any(re.fullmatch(pattern, call) for pattern in patterns), patterns
-    assert asks_for_call(FORMS, question) is True
+    assert training_forms_ask_for_call(FORMS, question) is True
 
 
 def test_what_names_nothing_of_a_column_is_no_call_about_it() -> None:
     likeness = FORMS.likeness("how much is the submarine?")
     assert not any("WHERE" in form.template for form in likeness)
-    assert asks_for_call(FORMS, "hello there") is False
+    assert training_forms_ask_for_call(FORMS, "hello there") is False
 
 
 def test_the_built_in_workspace_has_the_learned_index() -> None:
-    assert asked_forms_about({}) is learned_asked_forms()
+    assert forms_of_training_questions_about({}) is forms_of_training_questions()
 
 
 def test_names_that_are_no_words_are_quoted() -> None:
-    assert [quote_sql_name(name) for name in ("a_b", "a b", 'a"b', "2x")] == ["a_b", '"a b"', '"a""b"', '"2x"']
+    assert [quote_name_for_tool_sql(name) for name in ("a_b", "a b", 'a"b', "2x")] == ["a_b", '"a b"', '"a""b"', '"2x"']
     assert [table.one for table in TABLES] == ["boat", "order list"]
     assert TABLES[0].key is not None
     assert TABLES[0].key.name == "name"

@@ -11,7 +11,7 @@ from sklearn.calibration import calibration_curve
 
 from forge.errors import ForgeError
 from forge.evals.call_confidence import fit_call_confidence
-from forge.model.calling import Calibration, call_question, log_odds_of_call, model_call_calibration
+from forge.model.calling import Calibration, call_question, model_call_calibration, model_log_odds_of_call
 
 
 def _draw(n: int, seed: int, slope: float, intercept: float) -> tuple[list[float], list[float]]:
@@ -54,9 +54,9 @@ def test_calls_that_are_all_alike_leave_a_doubt(verdict: float) -> None:
 
 def test_log_odds_are_those_of_the_probability_and_bounded() -> None:
     for p in (0.001, 0.3, 0.5, 0.999):
-        assert log_odds_of_call(math.log(p)) == pytest.approx(math.log(p / (1 - p)))
+        assert model_log_odds_of_call(math.log(p)) == pytest.approx(math.log(p / (1 - p)))
         assert Calibration().probability(math.log(p)) == pytest.approx(p)
-    assert [log_odds_of_call(score) for score in (0.0, 1e-3, -1e-30, -1e6)] == [15.0, 15.0, 15.0, -15.0]
+    assert [model_log_odds_of_call(score) for score in (0.0, 1e-3, -1e-30, -1e6)] == [15.0, 15.0, 15.0, -15.0]
 
 
 def test_no_calls_or_other_numbers_of_verdicts_are_refused() -> None:

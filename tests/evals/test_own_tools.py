@@ -11,7 +11,7 @@ from forge.data.declared.rows import own_tool_rows
 from forge.data.render import ID, tokenize_text
 from forge.errors import ForgeError
 from forge.evals.own_tools import eval_row_opening, score_own_calls, score_own_tools, score_word_matcher
-from forge.evals.word_matcher import match_calls_by_words, score_phrasing_search
+from forge.evals.word_matcher import match_builtin_calls_for_eval, score_phrasing_search
 from forge.model.engine import Generation
 from forge.tools import Toolbox
 from forge.tools.declared.reading import read_tools_file
@@ -38,7 +38,7 @@ ROWS = own_tool_rows(list(TOOLS.values()), {"train": 0, "val": 0, "test": 150}, 
     ],
 )
 def test_words_are_matched(sentence: str, calls: list[str]) -> None:
-    assert match_calls_by_words(sentence, TOOLS.values()) == calls
+    assert match_builtin_calls_for_eval(sentence, TOOLS.values()) == calls
 
 
 def test_right_calls_are_right_and_others_are_not() -> None:

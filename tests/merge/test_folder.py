@@ -192,6 +192,27 @@ def test_what_is_in_the_way_is_never_replaced(
     assert not list(home.glob(".out*"))
 
 
+@pytest.mark.parametrize("kind", ["folder", "file"])
+def test_what_appears_while_the_result_is_flushed_is_not_deleted(
+    merge: Any, home: Path, monkeypatch: pytest.MonkeyPatch, kind: str
+) -> None:
+    from forge.pipeline.handoff import publish
+
+    theirs, flush = home / "out" / "theirs" if kind == "folder" else home / "out", publish.write_manifest
+
+    def appear(draft: Path) -> None:
+        flush(draft)
+        theirs.parent.mkdir(exist_ok=True)
+        theirs.write_text("mine")
+
+    monkeypatch.setattr(publish, "write_manifest", appear)
+    code, out, err = merge("one", "two")
+    assert (code, out, err.count("\n")) == (1, "", 1)
+    assert "was made by somebody else meanwhile" in err
+    assert theirs.read_text() == "mine"
+    assert not list(home.glob(".out*"))
+
+
 @pytest.mark.parametrize(
     "error", [OSError(28, "No space left on device", "out"), OSError(30, "Read-only file system", "out")]
 )

@@ -7,13 +7,14 @@ import resource
 import shutil
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 import pytest
 import torch
 
 from forge.data.tokenizer import save_tokenizer
 from forge.errors import ForgeError
-from forge.files import read_json
+from forge.files import read_json, save_safetensors_file
 from forge.model import TinyTitanForCausalLM, load_model, save_model
 from forge.model.beside import AUTO_MAP, MODULES, published_code
 from forge.model.engine import generate
@@ -71,6 +72,43 @@ def _refused_in_little_memory(sound: Path, folder: Path, change: Callable[[Path]
         load_model(folder)
     assert len(str(caught.value)) < 400
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < GROWTH
+
+
+COSTLY: dict[str, dict[str, Any]] = {
+    "64 steps through 64 blocks": {
+        "max_steps": 64,
+        "low_heads": [1] * 32,
+        "high_heads": [1] * 32,
+        "low_ffn": [4] * 32,
+        "high_ffn": [4] * 32,
+        "hidden_size": 4,
+        "head_dim": 4,
+    },
+    "blocks and memory are too wide": {
+        "memory": True,
+        "memory_heads": 180,
+        "memory_head_dim": 256,
+        "memory_chunk": 1,
+        "hidden_size": 4,
+        "head_dim": 4,
+        "low_heads": [1],
+        "high_heads": [1],
+        "low_ffn": [4],
+        "high_ffn": [4],
+    },
+}
+
+
+@pytest.mark.parametrize("words", COSTLY)
+@pytest.mark.parametrize("precision", [torch.float32, torch.float16])
+def test_a_small_directory_may_not_ask_for_much(words: str, precision: torch.dtype, tmp_path: Path) -> None:
+    """Its weights fit its configuration; what a token would take does not fit its size."""
+    model = tiny_model(**COSTLY[words])
+    save_model(model, tmp_path)
+    weights = {name: tensor.to(precision) for name, tensor in model.state_dict().items()}
+    save_safetensors_file(tmp_path / "model.safetensors", weights, {"format": "pt"})
+    with pytest.raises(ForgeError, match=rf"model\.safetensors: .*{words} .*for a file of [\d,]+ bytes"):
+        load_model(tmp_path)
 
 
 @pytest.mark.parametrize("seed", range(40))

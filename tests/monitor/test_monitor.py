@@ -408,6 +408,17 @@ def test_the_text_is_saved_as_it_is_and_never_over_somebody_elses(two_stages: Pa
     assert not app.warning
 
 
+@pytest.mark.parametrize("path", ["/dev/zero", ".", "gone.jsonl"])
+def test_own_data_that_cannot_be_read_are_refused_and_not_saved(two_stages: Path, path: str) -> None:
+    before = Path("params.yaml").read_text()
+    app = opened("configuration")
+    shown(app.segmented_control(key="way").set_value("text").run())
+    for button in ("Check", "Save"):
+        app.text_area[0].set_value(before.replace("\n  own_data: []\n", f"\n  own_data: [{path}]\n"))
+        assert path in said(press(app, button))
+    assert Path("params.yaml").read_text() == before
+
+
 @pytest.mark.parametrize("attack", ["merge bomb", "alias bomb", "brackets", "integer"])
 def test_an_attack_on_the_page_is_one_line_and_changes_nothing(two_stages: Path, attack: str) -> None:
     text, words = REFUSED[attack]

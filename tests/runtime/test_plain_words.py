@@ -10,7 +10,7 @@ import pytest
 
 from forge.evals.answering import NO_ANSWER, RETRY_TEMPERATURE, with_tool_result_shown
 from forge.model.engine import Generation
-from forge.runtime.agent import Agent, Call, Reply, readable_reply
+from forge.runtime.agent import Agent, Call, Reply, readable_agent_reply
 from tests.support.tiny_models import tiny_tokenizer
 
 DIVIDED = ("calculator 1/0", "error: division by zero")
@@ -86,7 +86,9 @@ def test_a_call_that_the_caller_runs_is_not_tried_again(monkeypatch: pytest.Monk
 )
 def test_gibberish_is_never_shown(question: str, text: str, calls: list[tuple[str, str]], said: str | None) -> None:
     made = [Call("t", {}, call, 0.9, result) for call, result in calls]
-    assert readable_reply(Reply(text, made, "", 4, 1.0, "stop"), question).text == (text if said is None else said)
+    assert readable_agent_reply(Reply(text, made, "", 4, 1.0, "stop"), question).text == (
+        text if said is None else said
+    )
 
 
 @pytest.mark.parametrize(
@@ -118,7 +120,7 @@ def test_an_answer_without_room_is_not_judged_by_half_a_word() -> None:
         ("moon" * 64, NO_ANSWER),
         ("dough\ndough\ndough\ndou", NO_ANSWER),
     ):
-        assert readable_reply(Reply(text, [], "", 4, 1.0, "length"), "hello").text == said
+        assert readable_agent_reply(Reply(text, [], "", 4, 1.0, "length"), "hello").text == said
 
 
 HALF = Generation([1, 2, 3])

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import random
 import subprocess
 import sys
@@ -66,6 +67,21 @@ def test_a_call_that_must_be_made_is_made_of_a_tool_that_is_allowed(agent: Agent
     ],
 )
 def test_tools_that_cannot_be_called_are_refused(agent: Agent, options: Any, words: str) -> None:
+    with pytest.raises(ForgeError, match=words):
+        agent.reply(QUESTION, **options)
+
+
+@pytest.mark.parametrize(
+    ("options", "words"),
+    [
+        *(
+            ({"temperature": value}, "temperature .* is neither 0 nor")
+            for value in (1e-40, -1.0, 1e9, math.inf, math.nan)
+        ),
+        *(({"seed": value}, "seed .* is not from 0 to") for value in (-1, 2**32, 2**64)),
+    ],
+)
+def test_a_temperature_or_seed_out_of_bounds_is_refused(agent: Agent, options: Any, words: str) -> None:
     with pytest.raises(ForgeError, match=words):
         agent.reply(QUESTION, **options)
 

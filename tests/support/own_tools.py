@@ -5,7 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 
 from forge.data.declared.own_set import OwnTools, load_own_tool_rows
-from forge.data.declared.stage import write_own_tools
+from forge.data.declared.stage import write_own_tool_rows
 from forge.tools.declared.checking import read_sound_tools
 
 TOOLS_YAML = """\
@@ -60,5 +60,5 @@ def declare_own_tools(folder: Path, rows: int = 60, text: str = TOOLS_YAML) -> O
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "tools.yaml").write_text(text, encoding="utf-8")
     files = read_sound_tools(folder / "tools.yaml")
-    write_own_tools(folder, files, {"train": rows, "val": rows, "test": rows}, 0)
+    write_own_tool_rows(folder, files, {"train": rows, "val": rows, "test": rows}, 0)
     return load_own_tool_rows(folder)

@@ -9,10 +9,10 @@ from pathlib import Path
 
 import pytest
 
-from forge.data.asked_forms import AskedForms, asked_forms_about
+from forge.data.asked_forms import AskedForms, forms_of_training_questions_about
 from forge.tools import Toolbox
 from forge.tools.database_query import Database
-from forge.tools.database_questions import quote_sql_name
+from forge.tools.database_questions import quote_name_for_tool_sql
 
 NAMES = (
     "цена", "价格", "_", "{x}", "{e}", "{V0}", "{}", "[||]" * 15, "a\nb", "a\x1b[2J", 'a"b', "a'b", "order", "from",
@@ -27,7 +27,7 @@ def create(folder: Path, script: str = "", **tables: str) -> Path:
     folder.mkdir()
     with closing(sqlite3.connect(folder / "company.db")) as database:
         for name, columns in tables.items():
-            database.execute(f"CREATE TABLE {quote_sql_name(name)} ({columns})")
+            database.execute(f"CREATE TABLE {quote_name_for_tool_sql(name)} ({columns})")
         database.executescript(script)
         database.commit()
     return folder
@@ -41,10 +41,10 @@ def calls(forms: AskedForms, question: str) -> list[str]:
 
 @pytest.mark.parametrize("name", NAMES, ids=ascii)
 def test_any_name_of_a_table_or_column_is_asked_or_left_out(tmp_path: Path, name: str) -> None:
-    column = quote_sql_name(name)
+    column = quote_name_for_tool_sql(name)
     folder = create(tmp_path / "w", **{name: f"{column} TEXT, other INT", "plain": f"label TEXT, {column} REAL"})
     with Toolbox(folder) as toolbox:
-        forms = asked_forms_about(toolbox.about)
+        forms = forms_of_training_questions_about(toolbox.about)
         for question in (*ASKED, f"how many {name} are there?", f"the {name} of it?"):
             forms.tools(question)
             assert all(re.compile(pattern) for pattern in forms.patterns("database_query", question))
@@ -56,7 +56,7 @@ def test_what_has_no_value_is_not_the_least_and_keywords_are_names(tmp_path: Pat
     script = """INSERT INTO "order" VALUES ('a', NULL, 'Rome'), ('b', 3, 'Oslo'), ('c', 5, 'Rome');"""
     folder = create(tmp_path / "w", script, order='name TEXT, price INT, "from" TEXT')
     with Toolbox(folder) as toolbox:
-        forms = asked_forms_about(toolbox.about)
+        forms = forms_of_training_questions_about(toolbox.about)
         for question, told in (
             ("what is the cheapest order?", "b"),
             ("what is the most expensive order?", "c"),
@@ -68,7 +68,7 @@ def test_what_has_no_value_is_not_the_least_and_keywords_are_names(tmp_path: Pat
 
 def test_a_question_about_something_else_counts_no_rows(tmp_path: Path) -> None:
     with Toolbox(create(tmp_path / "w", boats="name TEXT, price INT")) as toolbox:
-        forms = asked_forms_about(toolbox.about)
+        forms = forms_of_training_questions_about(toolbox.about)
         assert calls(forms, "how many windows do we have?") == []
         assert calls(forms, "who won last sunday?") == []
         assert calls(forms, "what is 38 plus 40?") == []

@@ -9,7 +9,7 @@ from pathlib import Path
 
 import pytest
 
-from forge.data.asked_forms import asked_forms_about
+from forge.data.asked_forms import forms_of_training_questions_about
 from forge.errors import ForgeError
 from forge.runtime.load import load_agent
 from forge.tools import Toolbox, examine_tool_workspace, set_up_tool_workspace
@@ -91,7 +91,7 @@ def test_any_part_alone_is_a_workspace(workspace: Path, kept: str) -> None:
         for part, (call, result) in calls.items():
             told = toolbox.execute(call)
             assert told == result if part == kept else told.startswith("error:"), (part, told)
-        assert asked_forms_about(toolbox.about).tools("what is 3 + 4?") >= {"calculator"}
+        assert forms_of_training_questions_about(toolbox.about).tools("what is 3 + 4?") >= {"calculator"}
     with pytest.raises(ForgeError, match=r"no workspace; it has one of documents\.jsonl, files, company\.db"):
         examine_tool_workspace(_emptied(alone, kept))
 

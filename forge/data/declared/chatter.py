@@ -11,7 +11,7 @@ import re
 from dataclasses import dataclass
 from functools import cached_property
 
-from forge.data.declared.templates import hold_out_tenths, plain_words, row_template_of_example
+from forge.data.declared.templates import hold_out_tenths, plain_words_of_row, row_template_of_example
 from forge.data.declared.values import pick_free_word
 from forge.data.declared.word_lists import WORD_LISTS
 from forge.data.dialogue_templates import ACTIVITIES, ACTIVITY_QUESTIONS, CONCEPT_QUESTIONS, CONCEPTS
@@ -110,7 +110,7 @@ class ToolWords:
         for tool in self.tools:
             for example in tool.examples:
                 parts = [
-                    f"{plain_words(p)}" if isinstance(p, str) else None
+                    f"{plain_words_of_row(p)}" if isinstance(p, str) else None
                     for p in row_template_of_example(tool, example).parts
                 ]
                 found.append(re.compile(r"\s*".join(r"\S.*" if part is None else re.escape(part) for part in parts)))
@@ -118,7 +118,7 @@ class ToolWords:
 
     def meets(self, sentence: str) -> bool:
         """Whether a sentence shares a word with the tools, or reads like one of their examples with other values."""
-        plain = plain_words(sentence)
+        plain = plain_words_of_row(sentence)
         shared = any(_stem(word) in self.content for word in plain.split())
         return shared or any(pattern.search(plain) for pattern in self._patterns)
 
@@ -189,7 +189,7 @@ def mention_sentence(rng: random.Random, chatter: Chatter, words: ToolWords) -> 
     return rng.choice(chatter.mentions).replace("{}", rng.choice(words.subjects)) if words.subjects else None
 
 
-def unknown_thing(rng: random.Random, chatter: Chatter, words: ToolWords) -> str | None:
+def unknown_thing_for_row(rng: random.Random, chatter: Chatter, words: ToolWords) -> str | None:
     """A thing that the tools do not handle; None where they handle all that we know of."""
     things = [thing for thing in chatter.unknown if not words.meets(thing)]
     return rng.choice(things) if things else None

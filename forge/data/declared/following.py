@@ -6,9 +6,9 @@ import random
 import re
 from typing import Any
 
-from forge.data.declared.sentences import frame_words
+from forge.data.declared.sentences import frame_row_words
 from forge.data.declared.templates import Template, row_template_of_example, shared_noun
-from forge.data.declared.values import Said, draw_value, say_value
+from forge.data.declared.values import Said, draw_value, say_value_in_row
 from forge.tools.declared.schema import DeclaredTool
 
 _TRIES = 50
@@ -48,7 +48,7 @@ def _name_thing(rng: random.Random, tool: DeclaredTool, name: str, value: Any, a
     noun = shared_noun(tool, name)
     if isinstance(value, str) and noun and value.lower().endswith(f" {noun}") and rng.random() < _ONE:
         return [Said(f"the {value[: -len(noun)]}one")]
-    return [Said(article), *say_value(rng, tool, name, value)]
+    return [Said(article), *say_value_in_row(rng, tool, name, value)]
 
 
 def _article_before(template: Template, name: str) -> str:
@@ -75,8 +75,8 @@ def say_change_in_row(
     if not alone:
         return words
     if tool.arguments[name].type in ("integer", "number"):
-        return frame_words(rng.choice(_NUMBER_AGAIN), words)
-    return frame_words(rng.choice(_ASKED_AGAIN if template.mood == "question" else _THING_AGAIN), words)
+        return frame_row_words(rng.choice(_NUMBER_AGAIN), words)
+    return frame_row_words(rng.choice(_ASKED_AGAIN if template.mood == "question" else _THING_AGAIN), words)
 
 
 def say_missing_value_in_row(rng: random.Random, tool: DeclaredTool, name: str, value: Any) -> list[Said]:
@@ -86,4 +86,4 @@ def say_missing_value_in_row(rng: random.Random, tool: DeclaredTool, name: str, 
     words = _name_thing(rng, tool, name, value, article)
     parameter = tool.arguments[name]
     free = (parameter.items or parameter).free
-    return words if free else frame_words(rng.choice(_ANSWERS), words)
+    return words if free else frame_row_words(rng.choice(_ANSWERS), words)

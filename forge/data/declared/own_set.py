@@ -49,8 +49,8 @@ class OwnTools:
         Never a `run`: who loads a model runs no command that came with it. What only sentences are made of is left
         out, for the bytes; a persona keeps one example, without which it is none.
         """
-        tools = [{**declared_as_json(tool, _TRAINED_ON), **_what_narrows(tool)} for tool in self.tools]
-        personas = [declared_as_json(persona) for persona in self.personas]
+        tools = [{**declared_tool_for_dataset(tool, _TRAINED_ON), **_what_narrows(tool)} for tool in self.tools]
+        personas = [declared_tool_for_dataset(persona) for persona in self.personas]
         personas = [{**persona, "examples": persona["examples"][:1]} for persona in personas]
         told = {"declared_tools": tools, "declared_personas": personas}
         return {key: listed for key, listed in told.items() if listed}
@@ -75,7 +75,7 @@ def synonyms_as_pairs(tool: DeclaredTool) -> list[list[Any]]:
     return [[value, list(words)] for value, words in tool.synonyms.items()]
 
 
-def declared_as_json(
+def declared_tool_for_dataset(
     declared: DeclaredTool | DeclaredPersona, left_out: frozenset[str] = frozenset()
 ) -> dict[str, Any]:
     """A tool or persona as plain JSON without its `run`, which its class reads back."""
@@ -84,8 +84,8 @@ def declared_as_json(
 
 def list_own_tools_of_rows(tools: Sequence[DeclaredTool], personas: Sequence[DeclaredPersona]) -> dict[str, Any]:
     """What `tools.json` holds."""
-    listed = [{**declared_as_json(tool), "synonyms": synonyms_as_pairs(tool)} for tool in tools]
-    return {"tools": listed, "personas": [declared_as_json(persona) for persona in personas]}
+    listed = [{**declared_tool_for_dataset(tool), "synonyms": synonyms_as_pairs(tool)} for tool in tools]
+    return {"tools": listed, "personas": [declared_tool_for_dataset(persona) for persona in personas]}
 
 
 def load_own_tool_rows(folder: Path) -> OwnTools:

@@ -18,7 +18,7 @@ from forge.data.declared.chatter import (
     chatter_by_split,
     mention_sentence,
     off_topic_sentence,
-    unknown_thing,
+    unknown_thing_for_row,
 )
 from forge.data.declared.following import (
     changed_value_for_row,
@@ -26,7 +26,7 @@ from forge.data.declared.following import (
     say_change_in_row,
     say_missing_value_in_row,
 )
-from forge.data.declared.sentences import fill_template, frame_words, say_framed_row, type_sentence
+from forge.data.declared.sentences import fill_template, frame_row_words, say_framed_row, type_sentence
 from forge.data.declared.templates import (
     BARE,
     Framed,
@@ -35,7 +35,7 @@ from forge.data.declared.templates import (
     framed_by_split,
     hold_out_tenths,
     left_out_templates,
-    plain_words,
+    plain_words_of_row,
     row_template_of_example,
     row_templates_told_apart,
 )
@@ -75,12 +75,12 @@ def confirm_call(tool: DeclaredTool, arguments: Mapping[str, Any], result: str) 
         return result
     said = [tool.name.replace("_", " ").replace("-", " ")]
     for name, value in arguments.items():
-        told = [say_argument(item) for item in _as_list(value)]
+        told = [say_argument_in_row(item) for item in _as_list(value)]
         said += [f"{name.replace('_', ' ')} {told[0]}"] if isinstance(value, bool) else told
     return f"Done: {', '.join(said)}."
 
 
-def say_argument(value: Any) -> str:
+def say_argument_in_row(value: Any) -> str:
     """A plain value as answers have it: yes and no, numbers without needless digits."""
     if isinstance(value, bool):
         return "yes" if value else "no"
@@ -149,7 +149,7 @@ class OwnRowMaker:
             said, calls, told = self._say_two(rng, *first)
             if len(set(_texts(calls))) < 2 or dataset_split_by_hash(told) != self.split:
                 continue
-            user = type_sentence(rng, frame_words(rng.choice(_DOUBLE_FRAMES), said))
+            user = type_sentence(rng, frame_row_words(rng.choice(_DOUBLE_FRAMES), said))
             return calls[0][0].name, [_message("user", user), *_carried_out(rng, calls)], _texts(calls)
         return None
 
@@ -241,12 +241,12 @@ class OwnRowMaker:
         if drawn is None:
             return None
         said = fill_template(rng, drawn[0].template, drawn[1])
-        user = type_sentence(rng, frame_words(rng.choice(self.chatter.not_now), said))
+        user = type_sentence(rng, frame_row_words(rng.choice(self.chatter.not_now), said))
         return "own", [_message("user", user), _message("assistant", MENTION_ANSWER)], []
 
     def _unknown(self, rng: random.Random) -> tuple[str, list[Message], list[str]] | None:
         for _ in range(_TRIES):
-            thing = unknown_thing(rng, self.chatter, self.words)
+            thing = unknown_thing_for_row(rng, self.chatter, self.words)
             drawn = self._draw_call(rng, rng.choice(self.tools))
             if thing is None:
                 return None
@@ -310,7 +310,9 @@ def _carried_out(rng: random.Random, calls: Sequence[tuple[DeclaredTool, Mapping
     messages, said = [], []
     for tool, arguments in calls:
         fit = [result for result in tool.results if set(tool_example_slots(result)) <= arguments.keys()]
-        said_values = {name: ", ".join(say_argument(item) for item in _as_list(v)) for name, v in arguments.items()}
+        said_values = {
+            name: ", ".join(say_argument_in_row(item) for item in _as_list(v)) for name, v in arguments.items()
+        }
         result = rng.choice(fit).format(**said_values) if fit else NO_RESULT
         messages += [_message("call", tool_call_text(tool, arguments)), _message("result", result)]
         said.append(confirm_call(tool, arguments, result))
@@ -322,7 +324,7 @@ def _carried_out(rng: random.Random, calls: Sequence[tuple[DeclaredTool, Mapping
 
 def user_words(row: Row) -> str:
     """What the user says in a row, without capitals and marks: what no two splits share."""
-    return "\n".join(plain_words(message["content"]) for message in row["messages"] if message["role"] == "user")
+    return "\n".join(plain_words_of_row(message["content"]) for message in row["messages"] if message["role"] == "user")
 
 
 def own_tool_rows(
@@ -373,7 +375,7 @@ def own_persona_rows(personas: Sequence[DeclaredPersona], counts: Mapping[str, i
         rows[split] = []
         for number in range(counts[split] if personas else 0):
             persona = personas[number % len(personas)]
-            examples = hold_out_tenths(persona.examples, [plain_words(e.say) for e in persona.examples])[split]
+            examples = hold_out_tenths(persona.examples, [plain_words_of_row(e.say) for e in persona.examples])[split]
             if not examples:
                 continue
             example = rng.choice(examples)

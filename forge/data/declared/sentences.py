@@ -8,7 +8,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from forge.data.declared.templates import Framed, Template
-from forge.data.declared.values import Said, say_value
+from forge.data.declared.values import Said, say_value_in_row
 
 _CASUAL = 0.5  # share of sentences in lower case
 _UNMARKED = 0.5  # share without a mark at their end
@@ -32,11 +32,11 @@ def fill_template(
         elif part.name is None or part.name in (words or {}):
             said.append(Said((words or {}).get(part.name or "", part.words)))
         else:
-            said += say_value(rng, template.tool, part.name, values[part.name])
+            said += say_value_in_row(rng, template.tool, part.name, values[part.name])
     return said
 
 
-def frame_words(frame: str, said: Sequence[Said]) -> list[Said]:
+def frame_row_words(frame: str, said: Sequence[Said]) -> list[Said]:
     """Words in a frame."""
     before, _, after = frame.partition("{}")
     return [piece for piece in (Said(before), *said, Said(after)) if piece.text]
@@ -46,7 +46,7 @@ def say_framed_row(
     rng: random.Random, framed: Framed, values: Mapping[str, Any], words: Mapping[str, str] | None = None
 ) -> str:
     """What a person types for a framed template with these values, or words in their place."""
-    said = frame_words(framed.frame, fill_template(rng, framed.template, values, words))
+    said = frame_row_words(framed.frame, fill_template(rng, framed.template, values, words))
     return type_sentence(rng, said, asks=framed.template.mood == "question")
 
 

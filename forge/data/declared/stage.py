@@ -22,7 +22,7 @@ def run(run: DataRun[OwnToolsScale]) -> None:
     """Write `data/own_tools`, without rows where nothing is declared, and record how many rows there are."""
     files = read_sound_tools(run.parameters_of(DataParams).tools)
     with run.building(OWN_TOOLS) as folder:
-        rows = write_own_tools(folder, files, run.params.model_dump(), run.seed)
+        rows = write_own_tool_rows(folder, files, run.params.model_dump(), run.seed)
     run.record(
         headline={
             "tools": sum(len(file.tools) for file in files),
@@ -32,7 +32,9 @@ def run(run: DataRun[OwnToolsScale]) -> None:
     )
 
 
-def write_own_tools(folder: Path, files: Sequence[ToolFile], counts: Mapping[str, int], seed: int) -> dict[str, int]:
+def write_own_tool_rows(
+    folder: Path, files: Sequence[ToolFile], counts: Mapping[str, int], seed: int
+) -> dict[str, int]:
     """Write `tools.json` and `<split>.jsonl`; equal arguments give equal bytes.
 
     Args:

@@ -319,10 +319,10 @@ def framed_by_split(templates: Sequence[Template], name: str) -> dict[str, list[
     framed = (Framed(frame, template) for template in templates for frame in template.frames())
     pairs: dict[str, Framed] = {}  # an example that begins with "please" is in a frame of its own already
     for pair in framed:
-        pairs.setdefault(plain_words(pair.text), pair)
+        pairs.setdefault(plain_words_of_row(pair.text), pair)
     return hold_out_tenths(list(pairs.values()), [f"{name}\n{text}" for text in pairs])
 
 
-def plain_words(text: str) -> str:
+def plain_words_of_row(text: str) -> str:
     """A text without capitals, marks and runs of blanks: sentences that differ in nothing else are one."""
     return " ".join(re.findall(r"[\w{}']+", text.lower()))

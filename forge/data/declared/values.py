@@ -176,7 +176,7 @@ def _draw_single_value(rng: random.Random, parameter: Parameter, listed: str | S
     return rng.randint(least, most)
 
 
-def say_value(rng: random.Random, tool: DeclaredTool, name: str, value: Any) -> list[Said]:
+def say_value_in_row(rng: random.Random, tool: DeclaredTool, name: str, value: Any) -> list[Said]:
     """How a person says a value: literally, by a synonym, a number in words, true as `on`, a list with `and`."""
     if isinstance(value, list):
         parts: list[Said] = []

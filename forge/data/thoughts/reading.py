@@ -85,7 +85,7 @@ def read_thought_columns(
     return total if second is not None else total + carry * 10 ** min(len(result), 40)
 
 
-def read_signed_sum(text: str, terms: Sequence[int], held: list[bool]) -> float:
+def read_thought_signed_sum(text: str, terms: Sequence[int], held: list[bool]) -> float:
     """``+280174210010=037126511000`` for [72, 48, -63]: what is added, what is taken away, and the difference; after
     ``,`` the other way round where its last column borrows."""
     head, *parts = re.split(r"(?=[-+=,])", text)

@@ -19,9 +19,9 @@ from forge.data.thoughts.reading import (
     read_division,
     read_euclid,
     read_repeated_division,
-    read_signed_sum,
     read_thought_columns,
     read_thought_product,
+    read_thought_signed_sum,
     shows,
     symbol,
 )
@@ -102,7 +102,7 @@ def _sum(problem: re.Match[str], thought: str, held: list[bool]) -> _Result:
     for word in words:
         whole, _, fraction = word.partition(".")
         terms.append(int(whole + fraction.ljust(places, "0")))
-    read_signed_sum(thought, terms, held)
+    read_thought_signed_sum(thought, terms, held)
     return _total_at_the_end(thought, places)
 
 
@@ -181,7 +181,7 @@ def _equation(problem: re.Match[str], thought: str, held: list[bool]) -> _Result
     total: float = int(problem[2])
     summed, bar, division = thought.rpartition("|")
     if constant:
-        total = read_signed_sum(summed, [int(problem[2]), -constant], held)
+        total = read_thought_signed_sum(summed, [int(problem[2]), -constant], held)
     _, rest = read_division(division, abs(total), abs(coefficient), held)
     if rest != 0 or not bar or (summed and not constant):
         held.append(False)

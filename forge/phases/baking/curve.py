@@ -5,7 +5,7 @@ from __future__ import annotations
 from transformers import PreTrainedTokenizerFast
 
 from forge.evals.measure import mean
-from forge.evals.own_tools import rules_of_all_tools
+from forge.evals.own_tools import eval_rules_of_all_tools
 from forge.evals.tool_use import score_tool_use
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
@@ -39,7 +39,7 @@ class ToolCurve:
                 return
             with Toolbox(self.run.workspace_dir) as toolbox:
                 longest = self.run.evaluation.answer_tokens
-                rules = rules_of_all_tools(self.tokenizer, self.run.own_tools.tools, toolbox)
+                rules = eval_rules_of_all_tools(self.tokenizer, self.run.own_tools.tools, toolbox)
                 score = score_tool_use(
                     model, self.tokenizer, toolbox, self.dialogues, max_new_tokens=longest, rules=rules
                 )

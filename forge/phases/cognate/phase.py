@@ -47,7 +47,7 @@ PHASE = Phase(
             branches=BRANCHES,
             publishes="phase 1, the branch that {branch}",
             titles=("reasons", "remembers", "weighs its steps"),
-            function="run_branch",
+            function="run_cognate_branch",
         ),
         Stage(
             "branches",

@@ -46,7 +46,7 @@ def run_cognate_trunk(run: PhaseRun[Params]) -> None:
     run.publish({"seed": run.seed, "final_loss": result.final_loss}, {SETTLED: save(settled.state_dict())})
 
 
-def run_branch(run: PhaseRun[Params]) -> None:
+def run_cognate_branch(run: PhaseRun[Params]) -> None:
     """Train the branch that the run is for from the trunk, hold it against the settled trunk at what it is for, publish
     it."""
     name = run.branch

@@ -8,7 +8,7 @@ from typing import Any
 from transformers import PreTrainedTokenizerFast
 
 from forge.evals.measure import eval_accuracy_retention, mean
-from forge.evals.own_tools import rules_of_all_tools
+from forge.evals.own_tools import eval_rules_of_all_tools
 from forge.evals.shared import measurement_key
 from forge.evals.suite import score_suite
 from forge.evals.tool_use import score_tool_use
@@ -88,7 +88,7 @@ class ValidationScore:
             "max_new_tokens": e.answer_tokens,
         }
         with Toolbox(self.workspace) as toolbox:
-            rules = rules_of_all_tools(tokenizer, self.own, toolbox)
+            rules = eval_rules_of_all_tools(tokenizer, self.own, toolbox)
             called = score_suite(model, tokenizer, tools=True, execute=toolbox.execute, rules=rules, **common)
             thought = score_suite(model, tokenizer, tools=False, thoughts="on", **common)
             tools = score_tool_use(

@@ -15,7 +15,7 @@ from forge.phases.compress.claims import OWN_TOOL_TARGETS, compression_claims
 from forge.phases.compress.metrics import compressed_file_metrics
 from forge.phases.compress.params import Params
 from forge.phases.compress.phase import PHASE
-from forge.phases.compress.student import choose_student_shape, compression_budget
+from forge.phases.compress.student import choose_compression_student_shape, compression_budget
 
 
 def run(run: PhaseRun[Params]) -> None:
@@ -26,7 +26,7 @@ def run(run: PhaseRun[Params]) -> None:
     rows = [*run.rows("train"), *run.own_tools.rows("train")]
     original = sum(file.stat().st_size for file in ledger_deployable_files(FULL_PRECISION, trunk.directory))
     budget = compression_budget(run.params, original)
-    student = None if budget is None else choose_student_shape(edge.model.config, run.params, budget)
+    student = None if budget is None else choose_compression_student_shape(edge.model.config, run.params, budget)
     made = compress_into_file(run, edge.model, edge.tokenizer, rows, path, student)
 
     reference, evaluator = run.evaluator(baked.tokenizer), run.evaluator(made.tokenizer)

@@ -54,7 +54,7 @@ def compression_budget(params: Params, original: int) -> int | None:
     return None if params.times_smaller is None else int(original / params.times_smaller)
 
 
-def choose_student_shape(teacher: TinyTitanConfig, params: Params, budget: int) -> StudentShape | None:
+def choose_compression_student_shape(teacher: TinyTitanConfig, params: Params, budget: int) -> StudentShape | None:
     """The largest shape whose file fits into ``budget`` bytes; None where the ``teacher`` itself fits with the
     vocabulary that the parameters ask for.
 
@@ -62,7 +62,7 @@ def choose_student_shape(teacher: TinyTitanConfig, params: Params, budget: int) 
     its feed-forward networks fill what is left. A budget that holds nothing gets the smallest shape.
     """
     tokens = params.vocab_size
-    if count_student_bytes(compression_config_with_vocabulary(teacher, tokens), params) <= budget:
+    if count_compression_student_bytes(compression_config_with_vocabulary(teacher, tokens), params) <= budget:
         return None
     while True:
         config = _widest_student(teacher, params, tokens, budget)
@@ -70,7 +70,7 @@ def choose_student_shape(teacher: TinyTitanConfig, params: Params, budget: int) 
             count_compression_table_bytes(config, params) <= params.student_table_share * budget
             or tokens <= LEAST_TOKENS
         ):
-            return StudentShape(tokens, config, count_student_bytes(config, params))
+            return StudentShape(tokens, config, count_compression_student_bytes(config, params))
         tokens = max(LEAST_TOKENS, int(FEWER_TOKENS * tokens))
 
 
@@ -81,7 +81,7 @@ def _widest_student(teacher: TinyTitanConfig, params: Params, tokens: int, budge
         return _shape(teacher, params, tokens, hidden, ffn)
 
     def fits(config: TinyTitanConfig) -> bool:
-        return count_student_bytes(config, params) <= budget
+        return count_compression_student_bytes(config, params) <= budget
 
     hidden = step
     while fits(shape(hidden + step, widening * (hidden + step))):
@@ -122,7 +122,7 @@ def count_compression_table_bytes(config: TinyTitanConfig, params: Params) -> fl
     )
 
 
-def count_student_bytes(config: TinyTitanConfig, params: Params) -> int:
+def count_compression_student_bytes(config: TinyTitanConfig, params: Params) -> int:
     """Bytes of the file of a model of this shape, its core as entropy-coded trits: what vector quantization saves,
     where its gate lets it pass, comes on top."""
     model = model_without_weights(config, TinyTitanForCausalLM)

@@ -16,7 +16,7 @@ from forge.agentfile.vocabulary import (
 )
 from forge.data.build import Row, data_row_texts
 from forge.data.dataset import OWN, EncodedSet
-from forge.data.declared.own_set import declared_as_json
+from forge.data.declared.own_set import declared_tool_for_dataset
 from forge.interface.run import PhaseRun
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.compress.params import Params, TokenWeights
@@ -58,7 +58,7 @@ def with_compressed_vocabulary(
         if kind == "worked":
             spelled = [m["content"] for row in few for m in row["messages"] if m["role"] in SPELLED]
             counts += weight * every * count_characters_for_agent_file(tokenizer, spelled)
-    spelled = [json.dumps(declared_as_json(tool), ensure_ascii=False) for tool in tools]
+    spelled = [json.dumps(declared_tool_for_dataset(tool), ensure_ascii=False) for tool in tools]
     counts += count_characters_for_agent_file(tokenizer, spelled)
     pruned = prune_agent_file_vocabulary(tokenizer, counts, size=min(size, len(tokenizer)))
     state = dict(model.state_dict())

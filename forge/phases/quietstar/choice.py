@@ -47,7 +47,7 @@ class Answered:
         return {name: float(self.correct[families == name].mean()) for name in dict.fromkeys(families.tolist())}
 
 
-def answer_after_likeliest(
+def quietstar_answer_after_likeliest(
     model: TinyTitanForCausalLM, tokenizer: PreTrainedTokenizerFast, problems: Sequence[Problem], params: Params
 ) -> Answered:
     """The model's greedy thoughts and what they lead to."""

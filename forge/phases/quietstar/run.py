@@ -17,7 +17,7 @@ from forge.interface.run import PhaseRun
 from forge.model import TinyTitanForCausalLM
 from forge.phases.quietstar.choice import (
     Answered,
-    answer_after_likeliest,
+    quietstar_answer_after_likeliest,
     quietstar_best_by_validation,
     quietstar_thought_entropy,
     settle_thinker,
@@ -120,7 +120,7 @@ def train_quietstar_arms(
     given = _copied(model)
 
     def arm(gate: ThoughtGate | None = None, final_loss: float | None = None) -> Arm:
-        answered = answer_after_likeliest(model, tokenizer, held_out, p)
+        answered = quietstar_answer_after_likeliest(model, tokenizer, held_out, p)
         return Arm(
             _copied(model), answered, quietstar_thought_entropy(model, held_out, answered.thoughts), gate, final_loss
         )
@@ -148,7 +148,7 @@ def quietstar_arm_answers(
     tested = {}
     for name, arm in arms.items():
         model.load_state_dict(arm.weights)
-        tested[name] = answer_after_likeliest(model, tokenizer, problems, params).correct
+        tested[name] = quietstar_answer_after_likeliest(model, tokenizer, problems, params).correct
     return tested
 
 

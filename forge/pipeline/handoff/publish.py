@@ -201,21 +201,33 @@ def publishing_new_directory(target: Path) -> Iterator[Path]:
         draft = place / "model"
         draft.mkdir()
         yield draft
-        if os.path.lexists(target):
-            raise ForgeError(f"{target}: was made by somebody else meanwhile")
-        seal_published_directory(draft, target)
+        _make_published_directory_durable(draft)
+        try:
+            if os.path.lexists(target):
+                raise FileExistsError
+            draft.rename(target)  # fails where another has put a file, or a folder with anything in it, just now
+        except OSError as error:
+            if not os.path.lexists(target):
+                raise
+            raise ForgeError(f"{target}: was made by somebody else meanwhile") from error
+        fsync_directory(target.parent)
     finally:
         shutil.rmtree(place)
 
 
-def seal_published_directory(draft: Path, target: Path) -> None:
-    """Give `draft` its manifest, make it durable and rename it to `target`, replacing what is there."""
+def _make_published_directory_durable(draft: Path) -> None:
+    """Write its manifest and flush all of it."""
     write_manifest(draft)
     for file in directory_files(draft):
         with open(file, "rb") as stream:
             os.fsync(stream.fileno())
     for folder in {file.parent for file in directory_files(draft)}:
         fsync_directory(folder)
+
+
+def seal_published_directory(draft: Path, target: Path) -> None:
+    """Give `draft` its manifest, make it durable and rename it to `target`, replacing what is there."""
+    _make_published_directory_durable(draft)
     if target.exists():
         shutil.rmtree(target)
     draft.rename(target)

@@ -11,7 +11,7 @@ from pathlib import Path
 
 from forge.tools.content import TABLES
 from forge.tools.database_query import Database
-from forge.tools.database_questions import ask_tool_about_tables, read_tables
+from forge.tools.database_questions import ask_tool_about_tables, read_tables_of_tool_database
 from forge.tools.declaration import About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import number_in_words, pick_tool_argument_word
 
@@ -99,7 +99,7 @@ def open_tool_database(setting: ToolSetting, stack: ExitStack) -> Answer:
 
 
 def _texts_of_database(workspace: Path) -> Iterator[str]:
-    about = about_database(workspace)
+    about = about_tool_database(workspace)
     if about is None:
         return (str(value) for _, rows in TABLES.values() for row in rows for value in row)
     return (text for texts in about.fillings.values() for text in texts)
@@ -111,7 +111,7 @@ def _tables_of_database(path: Path, changed: int) -> dict[str, dict[str, tuple[s
         return database.describe()
 
 
-def about_database(workspace: Path) -> About | None:
+def about_tool_database(workspace: Path) -> About | None:
     """What another database than the built-in one is asked about; None of one that has its tables and columns, or that
     cannot be looked at."""
     path = workspace / "company.db"
@@ -120,7 +120,7 @@ def about_database(workspace: Path) -> About | None:
     found = _tables_of_database(path.resolve(), path.stat().st_mtime_ns)
     if not found or {table: [*columns] for table, columns in found.items()} == _USUAL:
         return None
-    return ask_tool_about_tables(read_tables(found))
+    return ask_tool_about_tables(read_tables_of_tool_database(found))
 
 
 # fmt: off
@@ -382,6 +382,6 @@ TOOL = Tool(
     INTENTS,
     parameter="sql",
     description="Ask the database in SQL; it is only read.",
-    about=about_database,
+    about=about_tool_database,
     spelled=_texts_of_database,
 )

@@ -11,7 +11,7 @@ from forge.data.build import tokenize_data_rows
 from forge.data.dataset import KINDS
 from forge.data.declared.own_set import DECLARED_FILE, OwnTools, load_own_tool_rows
 from forge.data.declared.rows import SHARES
-from forge.data.declared.stage import write_own_tools
+from forge.data.declared.stage import write_own_tool_rows
 from forge.data.render import ID
 from forge.data.views import dataset_without_prompts
 from forge.errors import ForgeError
@@ -81,7 +81,11 @@ def test_equal_declarations_give_equal_bytes(tmp_path: Path) -> None:
 def test_where_nothing_is_declared_there_are_no_rows(tmp_path: Path) -> None:
     (tmp_path / "tools").mkdir()
     files = read_sound_tools(tmp_path / "tools")
-    assert write_own_tools(tmp_path, files, {"train": 9, "val": 9, "test": 9}, 0) == {"train": 0, "val": 0, "test": 0}
+    assert write_own_tool_rows(tmp_path, files, {"train": 9, "val": 9, "test": 9}, 0) == {
+        "train": 0,
+        "val": 0,
+        "test": 0,
+    }
     assert json.loads((tmp_path / DECLARED_FILE).read_text()) == {"tools": [], "personas": []}
     own = load_own_tool_rows(tmp_path)
     assert own == OwnTools()

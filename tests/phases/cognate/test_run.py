@@ -11,7 +11,7 @@ from safetensors.torch import load, load_file, save_file
 from forge.evals.likelihood import likelihood
 from forge.interface.paths import SETTLED
 from forge.phases.cognate.claims import FOCUS
-from forge.phases.cognate.run import run_branch, run_cognate_branches, run_cognate_trunk
+from forge.phases.cognate.run import run_cognate_branch, run_cognate_branches, run_cognate_trunk
 from forge.tools import set_up_tool_workspace
 from tests.phases.cognate.test_cognate import held_out, params
 from tests.phases.cognate.test_metrics import publish
@@ -56,7 +56,7 @@ def test_the_trunk_is_published_with_its_seed_and_loss(run: StubRun) -> None:
 
 def test_a_branch_is_published_with_what_the_handoff_asks_for(run: StubRun) -> None:
     run.branch = "memory_integration"
-    run_branch(run)
+    run_cognate_branch(run)
     metadata, _ = run.published[0]
     assert metadata["specialization"] == "memory_integration"
     assert metadata["model_name"] == "TinyTitan-memory_integration"

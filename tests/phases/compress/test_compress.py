@@ -37,7 +37,7 @@ from forge.phases.compress.gates import ValidationScore, judge_compression_attem
 from forge.phases.compress.metrics import Perplexity, compressed_file_metrics, compression_stage_bytes
 from forge.phases.compress.params import TokenWeights
 from forge.phases.compress.run import run as run_phase
-from forge.phases.compress.student import choose_student_shape
+from forge.phases.compress.student import choose_compression_student_shape
 from forge.phases.compress.vector_quantization import (
     compress_core_while_training,
     compress_core_without_training,
@@ -272,7 +272,7 @@ def run_chain(
     write_rows(folder / "val.jsonl", conversations(2))
     run, path = StubRun(folder, **{**PARAMS, "steps": 2, **changes}), folder / "agent.forge"
     whole = ternary() if model is None else model
-    shape = None if budget is None else choose_student_shape(whole.config, run.params, budget)
+    shape = None if budget is None else choose_compression_student_shape(whole.config, run.params, budget)
     chain = compress_into_file(run, whole, tiny_tokenizer(), ROWS, path, shape)
     assert not script.scores
     model, tokenizer, _ = load_agent_file(path)

@@ -7,7 +7,7 @@ from pathlib import Path
 import pytest
 
 from forge.agentfile.model import load_agent_file
-from forge.evals.own_tools import rules_of_all_tools
+from forge.evals.own_tools import eval_rules_of_all_tools
 from forge.files import save_safetensors_file
 from forge.interface.paths import SETTLED
 from forge.interface.run import Published
@@ -36,7 +36,7 @@ def test_whatever_a_call_may_hold_can_be_spelled(tmp_path: Path) -> None:
         _, tokenizer = with_compressed_vocabulary(ternary(), tiny_tokenizer(), rows, 290, weights, tools)
         spelled = tokenizer.decode(tokenizer("café")["input_ids"]) == "café"
         assert spelled == bool(tools)
-    assert rules_of_all_tools(tokenizer, own.tools).grammar is not None
+    assert eval_rules_of_all_tools(tokenizer, own.tools).grammar is not None
 
 
 def test_the_phase_with_declared_tools(tmp_path: Path) -> None:

@@ -15,10 +15,10 @@ from forge.data.views import dataset_without_prompts
 from forge.model import TinyTitanConfig, TinyTitanForCausalLM
 from forge.phases.compress.student import (
     StudentShape,
-    choose_student_shape,
+    choose_compression_student_shape,
     compression_budget,
+    count_compression_student_bytes,
     count_compression_table_bytes,
-    count_student_bytes,
     distill_compression_student,
 )
 from tests.support.stub_run import StubRun, conversations, smoke_params
@@ -45,7 +45,7 @@ TEACHER = TinyTitanConfig(
 
 
 def chosen(budget: int, **changes: Any) -> StudentShape:
-    shape = choose_student_shape(TEACHER, params(**{"vocab_size": 1400, **changes}), budget)
+    shape = choose_compression_student_shape(TEACHER, params(**{"vocab_size": 1400, **changes}), budget)
     assert shape is not None
     return shape
 
@@ -54,7 +54,7 @@ def chosen(budget: int, **changes: Any) -> StudentShape:
 def test_a_budget_is_filled_and_not_passed(budget: int) -> None:
     shape = chosen(budget)
     assert 0.95 * budget <= shape.bytes <= budget
-    assert shape.bytes == count_student_bytes(shape.config, params())
+    assert shape.bytes == count_compression_student_bytes(shape.config, params())
     assert shape.config.weight_quant == "ternary"
     assert shape.config.act_bits == TEACHER.act_bits
 
@@ -70,9 +70,9 @@ def test_a_larger_budget_never_holds_less() -> None:
 
 
 def test_what_fits_as_it_is_needs_no_student() -> None:
-    whole = count_student_bytes(TinyTitanConfig(**{**TEACHER.to_dict(), "vocab_size": 1400}), params())
-    assert choose_student_shape(TEACHER, params(vocab_size=1400), whole) is None
-    assert choose_student_shape(TEACHER, params(vocab_size=1400), whole - 1) is not None
+    whole = count_compression_student_bytes(TinyTitanConfig(**{**TEACHER.to_dict(), "vocab_size": 1400}), params())
+    assert choose_compression_student_shape(TEACHER, params(vocab_size=1400), whole) is None
+    assert choose_compression_student_shape(TEACHER, params(vocab_size=1400), whole - 1) is not None
 
 
 def test_a_student_is_taught_or_learns_alone(tmp_path: Path) -> None:
@@ -103,12 +103,12 @@ def test_the_file_has_the_bytes_that_were_counted(tmp_path: Path, bits: int) -> 
     """Untrained weights are as hard to code as any."""
     tokenizer = tiny_tokenizer()
     p = params(vocab_size=len(tokenizer), embed_bits=bits)
-    shape = choose_student_shape(TEACHER, p, 90_000)
+    shape = choose_compression_student_shape(TEACHER, p, 90_000)
     assert shape is not None
     torch.manual_seed(0)
     model = TinyTitanForCausalLM(TinyTitanConfig(**{**shape.config.to_dict(), "vocab_size": len(tokenizer)}))
     size = sum(save_agent_file(tmp_path / "x", model, tokenizer, embed_bits=bits).values())
-    counted = count_student_bytes(model.config, p)
+    counted = count_compression_student_bytes(model.config, p)
     assert 0.9 * counted <= size <= counted
 
 

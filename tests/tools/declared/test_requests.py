@@ -10,7 +10,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from forge.data.asked_forms import asks_for_own_call, learned_asked_forms
+from forge.data.asked_forms import forms_of_training_questions, own_rows_ask_for_call
 from forge.tools.declared.reading import read_tools_file
 from forge.tools.declared.readings import MOST_READINGS
 from forge.tools.declared.requests import SURELY, Requests
@@ -264,7 +264,7 @@ def test_anything_may_be_said(text: str) -> None:
     for requests in (HOME, Requests([], bool)):
         found = requests.forms(text)
         assert all(isinstance(schema, str) or schema["type"] == "object" for _, schema in found)
-        asks_for_own_call(learned_asked_forms(), requests, text)
+        own_rows_ask_for_call(forms_of_training_questions(), requests, text)
         requests.more(text, ['set_lock {"name":"shed","locked":true}'])
 
 

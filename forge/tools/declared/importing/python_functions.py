@@ -13,7 +13,7 @@ from forge.tools.declared.importing.drafting import FoundTool
 from forge.tools.declared.running.run_python import PythonWorker
 
 
-def find_python_functions(source: str, folder: Path, timeout_s: float) -> list[FoundTool]:
+def find_python_tool_functions(source: str, folder: Path, timeout_s: float) -> list[FoundTool]:
     """Public functions that a module defines (or names in `__all__`), in their order.
 
     Args:

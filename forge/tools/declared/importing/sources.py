@@ -12,7 +12,7 @@ from forge.files import atomic_write_text
 from forge.tools.declared.importing.drafting import FoundTool, ToolsDraft, draft_tools
 from forge.tools.declared.importing.mcp_tools import find_mcp_tools
 from forge.tools.declared.importing.openai_tools import find_openai_tools
-from forge.tools.declared.importing.python_functions import find_python_functions
+from forge.tools.declared.importing.python_functions import find_python_tool_functions
 from forge.tools.declared.importing.writing import refuse_to_overwrite_tools_file, tools_file_text
 from forge.tools.declared.running.run_http import refuse_tool_host
 
@@ -54,7 +54,7 @@ def find_tools(source: str, folder: Path, timeout_s: float) -> list[FoundTool]:
         return find_openai_tools(Path(source))
     if source.endswith(".py") or re.fullmatch(r"[A-Za-z_]\w*(\.[A-Za-z_]\w*)*", source):
         _refuse_missing_folder(folder)
-        return find_python_functions(source, folder, timeout_s)
+        return find_python_tool_functions(source, folder, timeout_s)
     raise ForgeError(
         f"{source}: not a source of tools; name a .json file of OpenAI's tools, a Python file or module, or"
         f" {MCP} with the command or address of a server"
