@@ -30,7 +30,7 @@ from forge.config import read_params_yaml
 from forge.errors import ForgeError
 from forge.files import read_json
 from forge.model.rollouts import best_titan_recurrence_rollout
-from forge.pipeline.dvc.code import write_code_hashes
+from forge.pipeline.dvc.code import write_code_hash_of_module
 from tests.support.stub_run import random_set
 from tests.support.tiny_models import tiny_model, tokens
 
@@ -280,11 +280,12 @@ def test_the_table_pairs_by_seed() -> None:
 def test_dvc_knows_all_code_that_a_run_uses(name: str, tmp_path: Path) -> None:
     root = ABLATIONS.parent
     deps = read_params_yaml(root / name / "dvc.yaml")["stages"]["run" if name == "ablations" else "point"]["deps"]
-    assert {"run.py", f"../data/code/{name}.json"} <= set(deps)
-    for folder in ("forge", "stages", "ablations", "curve"):
-        (tmp_path / folder).symlink_to(root / folder)
-    assert name in write_code_hashes(tmp_path)
-    reached = read_json(tmp_path / "data/code" / f"{name}.json")
+    assert "code.json" in deps
+    command = read_params_yaml(root / name / "dvc.yaml")["stages"]["code"]["cmd"].split(" exec ")[1].split()
+    assert command[:3] == ["python", "-m", "forge.pipeline.dvc.code"]
+    write_code_hash_of_module(command[3], tmp_path / "code.json", root)
+    assert command[4] == f"{name}/code.json"
+    reached = read_json(tmp_path / "code.json")
     used = {"forge/train/loop.py", "forge/model/titan.py", "forge/data/dataset.py"}
     used |= {"forge/ablation/variants.py"} if name == "ablations" else {"forge/curve/points.py"}
     assert used <= reached.keys()

@@ -13,12 +13,12 @@ import ast
 import hashlib
 import json
 import os
+import sys
 from collections.abc import Iterable, Iterator
 from pathlib import Path
 
 from forge.errors import ForgeError
 from forge.files import atomic_write_json, atomic_write_text, read_json
-from forge.interface.paths import CODE
 from forge.interface.phase import Stage
 from forge.phases import PHASES
 from forge.pipeline.layout.phases import STAGES
@@ -28,8 +28,16 @@ INDIFFERENT = (
     "forge.cli",
     "forge.config",
     "forge.errors",
-    "forge.host",
-    "forge.interface",
+    "forge.host.disk",
+    "forge.host.sampling",
+    "forge.host.signals",
+    "forge.interface.__init__",
+    "forge.interface.fields",
+    "forge.interface.limits",
+    "forge.interface.params",
+    "forge.interface.paths",
+    "forge.interface.phase",
+    "forge.interface.run",
     "forge.monitor",
     "forge.phases.__init__",
     "forge.pipeline.dvc",
@@ -50,8 +58,6 @@ _NOT_TAKEN = {
     "forge.runtime.load": ("forge.agentfile",),  # no stage opens a file that it has not made itself
     "forge.runtime.size": ("forge.agentfile",),
 }
-# What the DVC projects beside the pipeline run; data/code/ holds a file for each of them as well.
-BESIDE = ("ablations.run", "curve.run")
 _DEPLOYED = {phase.name: phase.deployed for phase in PHASES}
 _DISCOVERED = "forge.tools.builtin"  # a package that imports whatever lies in it
 _LIFECYCLE = "forge.pipeline.lifecycle"
@@ -152,17 +158,18 @@ def write_code_hashes(root: Path = Path()) -> list[str]:
     if not (root / "stages").is_dir():  # somebody else's pipeline
         return changed
     code = ProjectCode(root)
-    texts = {stage.name: code.text_of(stage) for stage in STAGES}
-    for module in BESIDE:
-        if (root / _code_file_of_module(module)).is_file():
-            texts[module.split(".")[0]] = _code_text(code.reached_from(module))
-    for name, text in texts.items():
-        path = root / CODE / f"{name}.json"
+    for stage in STAGES:
+        path, text = root / stage.code, code.text_of(stage)
         if not path.is_file() or path.read_text(encoding="utf-8") != text:
             atomic_write_text(path, text)
-            changed.append(name)
+            changed.append(stage.name)
     code.remember()
     return changed
+
+
+def write_code_hash_of_module(module: str, target: Path, root: Path = Path()) -> None:
+    """Write what a module of a DVC project beside the pipeline reaches (`ablations.run`, `curve.run`)."""
+    atomic_write_text(target, _code_text(ProjectCode(root).reached_from(module)))
 
 
 def _code_text(reached: dict[str, str]) -> str:
@@ -254,3 +261,7 @@ def _imports(statements: Iterable[ast.AST], *, inside: bool) -> Iterator[tuple[s
 
 def _ours(name: str) -> bool:
     return name.split(".")[0] in ("forge", "stages", "ablations", "curve")
+
+
+if __name__ == "__main__":  # a stage of those projects
+    write_code_hash_of_module(sys.argv[1], Path(sys.argv[2]))

@@ -12,6 +12,7 @@ from forge.files import read_json, verify_manifest
 from forge.interface.paths import OWN_TOOLS, PREPARED, WORKSPACE, declared_model_path
 from forge.interface.phase import Stage
 from forge.interface.run import Published
+from forge.pipeline.dvc.code import ProjectCode
 from forge.pipeline.handoff.contracts import Record, check_handoff
 from forge.pipeline.handoff.publish import read_published_metadata
 from forge.pipeline.layout.phases import find_stage_in_layout, layout_contract_for_stage, layout_published_inputs
@@ -36,17 +37,24 @@ class Inputs:
         self.parents: list[str] = []
 
     def check(self, record: Record) -> None:
-        """Verify all that the stage reads before it spends hours on it: the handoff by its contract, the rest by
-        manifest.
+        """Verify all that the stage reads before it spends hours on it: the handoff by its contract, its code by what
+        was noted of it, the rest by manifest.
 
         Raises:
             ForgeError: naming the first fault.
         """
+        if Path("stages").is_dir():
+            self._check_code()
         if self._stage.inputs:
             self._check_handoff(record)
         if self._stage.data:
             for path in layout_published_inputs(self._stage):
                 self.verified(Path(path))
+
+    def _check_code(self) -> None:
+        """What runs now is what DVC will record: somebody may have edited it while an earlier stage ran."""
+        if changed := ProjectCode(remembered=True).changed_module(self._stage):
+            raise ForgeError(f"{self._stage.name}: {changed} was edited since the pipeline was started; start it again")
 
     def _check_handoff(self, record: Record) -> None:
         source = find_stage_in_layout(self._stage.inputs[0])

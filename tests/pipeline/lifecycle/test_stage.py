@@ -17,6 +17,7 @@ from forge.evals.claims import Claim, compare_for_claim
 from forge.files import atomic_write_json, atomic_write_text, read_json, verify_manifest, write_manifest
 from forge.host.signals import stop_on_signals
 from forge.interface.paths import WORKSPACE, declared_model_path
+from forge.pipeline.dvc.code import ProjectCode
 from forge.pipeline.handoff.publish import publishing_directory
 from forge.pipeline.layout import paths as locate
 from forge.pipeline.layout.phases import (
@@ -114,6 +115,21 @@ def test_a_training_stage_leaves_what_dvc_expects(prepared: Path) -> None:
     assert kept == {"trunk/train/loss": 1 / 3, "trunk/other": 2, "trunk/detail": 2, "trunk/quality/bpb": 1.5}
     assert read_recorded_status(Path(".forge/runs/trunk"))["state"] == "done"  # type: ignore[index]
     assert not list(Path(".forge/checkpoints").rglob("*.*")), "checkpoints outlived the publication"
+
+
+def test_code_that_was_edited_since_it_was_noted_is_not_run(prepared: Path, capsys: pytest.CaptureFixture[str]) -> None:
+    """DVC would record the result as that of the code before."""
+    atomic_write_text(Path("stages/trunk.py"), "from forge.train import part\n")
+    atomic_write_text(Path("forge/train/part.py"), "RATE = 1\n")
+    stage = find_stage_in_layout("trunk")
+    atomic_write_text(Path(stage.code), ProjectCode().text_of(stage))
+    atomic_write_text(Path("forge/train/part.py"), "# a remark\nRATE = 1\n")
+    train_cognate_trunk()
+    atomic_write_text(Path("forge/train/part.py"), "RATE = 2\n")
+    with pytest.raises(SystemExit) as caught:
+        train_cognate_trunk()
+    words = "trunk: forge/train/part.py was edited since the pipeline was started; start it again"
+    assert leaves(1, capsys, caught).endswith(words)
 
 
 def test_equal_runs_give_equal_bytes(prepared: Path) -> None:
