@@ -118,11 +118,11 @@ def config_show(
         emit_command_json({"scale": active, "seed": tree.get("seed"), "phases": merged})
         return
     say(f"scale: {active}\nseed: {tree.get('seed')}")
-    from forge.config.schema import explain_params_key
+    from forge.config.schema import explain_params_key, list_params_leaves
 
     for name, values in merged.items():
         say(f"{name}:")
-        for key, value in values.items():
+        for key, value in list_params_leaves(values):
             words = explain_params_key(f"{name}.{key}") or explain_params_key(f"scales.{active}.{name}.{key}")
             say(f"  {key}: {json.dumps(value, ensure_ascii=False)}" + (f"  # {words}" if words else ""))
 

@@ -7,6 +7,8 @@ stages work with, and `Bounds` what its handoff may demand at a scale (`scales.<
 
 from __future__ import annotations
 
+import re
+from collections.abc import Iterator, Mapping
 from importlib import import_module
 from types import ModuleType
 from typing import Annotated, Any
@@ -117,11 +119,27 @@ ParamsFile = create_model(
 )
 
 
+def list_params_leaves(tree: Mapping[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
+    """Dotted keys of a part of params.yaml with their values; `curriculum[0].share` where a list holds mappings."""
+    for name, value in tree.items():
+        parts = value if isinstance(value, list) else []
+        if isinstance(value, Mapping):
+            yield from list_params_leaves(value, f"{prefix}{name}.")
+        elif parts and all(isinstance(part, Mapping) for part in parts):
+            for number, part in enumerate(parts):
+                yield from list_params_leaves(part, f"{prefix}{name}[{number}].")
+        else:
+            yield f"{prefix}{name}", value
+
+
 def explain_params_key(key: str) -> str:
-    """What a dotted key of params.yaml means, from its field's docstring; empty where there is no such key."""
+    """What a dotted key of params.yaml means, from its field's docstring; empty where there is no such key. An element
+    of a list is explained as the list, a field of one as such."""
     model: Any = ParamsFile
     words = ""
-    for part in key.split("."):
+    for part in re.sub(r"\[\d+\]", "", key).split("."):
+        if getattr(model, "__origin__", None) is list:
+            model = model.__args__[0]
         if isinstance(model, type) and issubclass(model, BaseModel):
             if part not in model.model_fields:
                 return ""

@@ -66,7 +66,7 @@ def merge_linear(models: Sequence[Model], weights: Sequence[float], normalize: b
 
     Args:
         models: at least one state dict.
-        weights: one a model; with ``normalize`` they are divided by their sum, which may then not be zero.
+        weights: one per model; with ``normalize`` they are divided by their sum, which may then not be zero.
         normalize: False gives the plain weighted sum.
 
     Raises:
@@ -158,8 +158,8 @@ def ties(
     Args:
         base: the model from which all others were trained.
         models: at least one.
-        weights: one a model.
-        density: share kept, in (0, 1]; one number for all models or one a model.
+        weights: one per model.
+        density: share kept, in (0, 1]; one number for all models or one per model.
         normalize: divide each entry by the weights that took part in it.
         lam: factor on the merged task vector.
 
@@ -189,8 +189,8 @@ def dare(
     Args:
         base: the model from which all others were trained.
         models: at least one.
-        weights: one a model; not normalized: base + lam * sum(weight * sparse task vector).
-        density: share kept on average, in (0, 1]; one number for all models or one a model.
+        weights: one per model; not normalized: base + lam * sum(weight * sparse task vector).
+        density: share kept on average, in (0, 1]; one number for all models or one per model.
         generator: source of the masks, or a seed for one. One mask a tensor and model is drawn, tensors in
             the order of ``base``, as mergekit does; the same seed gives mergekit's masks. None is drawn at
             density 1.

@@ -85,8 +85,8 @@ def regmean(
 
     Args:
         models: state dicts of equal names and shapes.
-        grams: one a model, (blocks, in, in) by tensor name; see `layer_input_grams`. Tensors without one are averaged.
-        weights: one a model, at least 0 and not all 0; they multiply its Gram matrices (the paper has equal ones).
+        grams: one per model, (blocks, in, in) by tensor name; see `layer_input_grams`. Without one: the average.
+        weights: one per model, at least 0 and not all 0; they multiply its Gram matrices (the paper has equal ones).
         off_diagonal: factor on the entries off the diagonals; 0 weighs each input by itself, 1 is plain least squares.
 
     Raises:

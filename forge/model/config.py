@@ -156,7 +156,7 @@ def _shown(value: object) -> str:
 
 def _block_list(name: str, value: object) -> list[int]:
     if not isinstance(value, list | tuple) or len(value) > MAX_BLOCKS:
-        raise ForgeError(f"{name}: not a list of at most {MAX_BLOCKS} numbers, one a block")
+        raise ForgeError(f"{name}: not a list of at most {MAX_BLOCKS} numbers, one per block")
     for entry in value:
         _check_size(name, entry, 1, _BLOCK_SIZES[name.rpartition("_")[2]])
     return list(value)

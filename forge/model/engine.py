@@ -132,7 +132,7 @@ class _Decoder:
         """Tokens (n,1), greedy or sampled."""
         if self.temperature <= 0:
             return torch.from_numpy(logits.numpy().argmax(-1))[:, None]  # a tenth of the time of torch's
-        # by the inverse of the distribution: one random number a row, not one a token of the vocabulary
+        # by the inverse of the distribution: one random number per row, not one per token of the vocabulary
         upto = F.softmax(logits / self.temperature, dim=-1).cumsum(-1)
         drawn = torch.rand(len(logits), 1, generator=self.random) * upto[:, -1:]
         return torch.searchsorted(upto, drawn, right=True).clamp(max=logits.shape[1] - 1)

@@ -105,7 +105,12 @@ def test_config_show_merges_the_scale_into_the_phase(unrun: Path, call: Any) -> 
     smoke = call("config", "show", "--scale", "smoke", "--phase", "evomerge", "--json").json
     assert list(smoke["phases"]) == ["evomerge"]
     assert smoke["phases"]["evomerge"]["generations"] < found["phases"]["evomerge"]["generations"]
-    assert "evomerge:" in call("config", "show").out
+    shown = call("config", "show").out
+    assert "evomerge:" in shown
+    values = [line for line in shown.splitlines() if line.startswith("  ")]
+    assert [line for line in values if not line.endswith((".", "!"))] == [], "every value has its sentence"
+    assert "  mix.worked: 10.0  # Problems of the suite answered after a worked thought." in values
+    assert "  curriculum[0].share: 0.15  # Share of the steps." in values
     for options, words in ((("--scale", "vast"), "vast"), (("--phase", "nine"), "nine")):
         told = call("config", "show", *options)
         assert (told.code, told.out) == (1, "")

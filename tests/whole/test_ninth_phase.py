@@ -9,8 +9,8 @@ from pathlib import Path
 
 import pytest
 
-from forge.files import read_json
-from tests.support.smoke_runs import GIT, Ran, python_in
+from forge.files import atomic_write_json, read_json
+from tests.support.smoke_runs import GIT, ROOT, Ran, python_in
 
 pytestmark = [pytest.mark.slow, pytest.mark.usefixtures("untraced")]
 FILES = {
@@ -108,6 +108,8 @@ def add_phase(root: Path) -> None:
     for name, text in FILES.items():
         (root / "forge/phases/polish" / name).parent.mkdir(exist_ok=True)
         (root / "forge/phases/polish" / name).write_text(text)
+    with (root / "README.md").open("a") as readme:
+        readme.write("\nPhase 9, polish, rounds the weights.\n")
     order, params = root / "forge/phases/__init__.py", root / "params.yaml"
     order.write_text(order.read_text().replace('"compress")', '"compress", "polish")'))
     text = params.read_text().replace("\nevaluation:\n", "\npolish:\n  digits: 3\n\nevaluation:\n", 1)
@@ -126,7 +128,8 @@ def test_a_ninth_phase_is_its_folder_its_parameters_and_its_place(pristine: Ran,
     )
     by_hand = {line[3:] for line in changed.stdout.splitlines()} - {*made, "dvc.lock"}
     by_hand = {name for name in by_hand if not name.startswith("results/")}
-    assert by_hand == {"params.yaml", "forge/phases/__init__.py", *(f"forge/phases/polish/{name}" for name in FILES)}
+    folder = {f"forge/phases/polish/{name}" for name in FILES}
+    assert by_hand == {"params.yaml", "forge/phases/__init__.py", "README.md", *folder}
     ran = json.loads(python_in(root, "-m", "forge.cli.main", "run", "--json").splitlines()[-1])["ran"]
     assert [name for name in ran if name != "code"] == ["polish", "report"], "nothing else became stale"
     assert read_json(root / "models/polish/metadata.json")["metrics"] == {"digits": 3}
@@ -139,3 +142,18 @@ def test_a_ninth_phase_is_its_folder_its_parameters_and_its_place(pristine: Ran,
     assert {row["metric"]: row["value"] for row in found["metrics"]}["polish/digits"] == 3
     shown = python_in(root, "-m", "forge.cli.main", "config", "show", "--phase", "polish")
     assert "digits: 3  # Decimal digits that are kept." in shown
+
+
+def test_a_ledger_column_is_one_line(tmp_path: Path) -> None:
+    """Report and ladder follow it."""
+    for name in ("forge", "results"):
+        shutil.copytree(ROOT / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    ledger, row = tmp_path / "forge/evals/ledger.py", tmp_path / "results/compress/ledger.json"
+    line = 'Column("letters", "letters", lambda s: None, None, "of an answer", True),'
+    ledger.write_text(ledger.read_text().replace("\nCOLUMNS = (\n", f"\nCOLUMNS = (\n    {line}\n"))
+    atomic_write_json(row, {**read_json(row), "letters": 12.5})
+    code = "from forge.pipeline.report.gather import write_report; write_report('results', scale='tiny', seed=0)"
+    python_in(tmp_path, "-c", code)
+    lines = (tmp_path / "results/report.md").read_text().splitlines()
+    assert any(line.startswith("| phase |") and "| letters |" in line for line in lines)
+    assert [point["letters"] for point in read_json(tmp_path / "results/ladder.json")] == [None] * 7 + [12.5]

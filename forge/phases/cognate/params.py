@@ -130,7 +130,7 @@ class Scale(Strict):
         """An agent.forge of a few kilobytes that asked for more would not be opened: see forge.agentfile.model."""
         blocks = len(info.data.get("low_heads", ())) + len(info.data.get("high_heads", ()))
         if value * blocks > MAX_BLOCK_CALLS:
-            raise ValueError(f"{value} steps through {blocks} blocks are more than {MAX_BLOCK_CALLS} blocks a token")
+            raise ValueError(f"{value} steps through {blocks} blocks are more than {MAX_BLOCK_CALLS} blocks per token")
         return value
 
     @field_validator("memory_chunk")
@@ -156,7 +156,7 @@ class Scale(Strict):
         heads_name = str(info.field_name).replace("ffn", "heads")
         heads = info.data.get(heads_name)
         if heads is not None and len(heads) != len(value):
-            raise ValueError(f"needs one width a block, as {heads_name} has {len(heads)} blocks, got {len(value)}")
+            raise ValueError(f"needs one width per block, as {heads_name} has {len(heads)} blocks, got {len(value)}")
         return value
 
 

@@ -59,7 +59,7 @@ def quietstar_answer_after_likeliest(
 def quietstar_thought_entropy(
     model: TinyTitanForCausalLM, problems: Sequence[Problem], thoughts: Sequence[Thought]
 ) -> float:
-    """Nats a token: how undecided the model is along its likeliest thoughts, on problems spread over the families."""
+    """Nats per token: how undecided the model is along its likeliest thoughts, on problems spread over the families."""
     where = np.unique(np.linspace(0, len(problems) - 1, min(ENTROPY_PROBLEMS, len(problems))).round().astype(int))
     contexts = [prompt_with_open_thought(problems[i].prompt) for i in where]
     rows = batch_of_thought_continuations(contexts, [thoughts[i].ids for i in where])
@@ -123,4 +123,6 @@ def roc_auc(scores: Floats, right: Floats) -> float:
     good, bad = scores[right > 0], scores[right == 0]
     if not len(good) or not len(bad):
         return 0.5
-    return float(((good[:, None] > bad).mean() + (good[:, None] >= bad).mean()) / 2)
+    from scipy import stats  # takes half a second to import
+
+    return float(stats.mannwhitneyu(good, bad).statistic / (len(good) * len(bad)))

@@ -168,7 +168,7 @@ def own_thought_loss(
 def _gains(
     model: TinyTitanForCausalLM, gate: ThoughtGate, problems: Sequence[Problem], thoughts: Sequence[Thought]
 ) -> tuple[Tensor, Tensor, float]:
-    """By how many nats a token each thought makes the true answer likelier (r); the gate's loss, that answer's with
+    """By how many nats per token each thought makes the true answer likelier (r); the gate's loss, that answer's with
     both states mixed, which moves nothing but the gate; the gate's mean weight."""
     table, answers = model.embedding_weight().detach(), [problem.written for problem in problems]
     asked = [problem.prompt for problem in problems]
@@ -194,7 +194,7 @@ def _own_loss(
     early_weight: float,
 ) -> tuple[Tensor, Tensor]:
     """Loss of what was written, each row (r) by its weight, a mean over the tokens of the rows that have one; and the
-    entropy, nats a token at temperature 1, of the distributions that it was drawn from. Rows without weight are left
+    entropy, nats per token at temperature 1, of the distributions that it was drawn from. Rows without weight are left
     out; where none has one, the loss is 0 and so is what entropy lacks."""
     kept = [i for i, weight in enumerate(weights.tolist()) if weight]
     if not kept:

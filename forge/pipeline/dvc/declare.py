@@ -31,7 +31,7 @@ plots:
       x: accuracy_tools
       y: {results/ladder.json: phase}
   - bytes against quality:
-      template: labelled
+      template: labeled
       x: bytes
       y: {results/ladder.json: accuracy_tools}
 """

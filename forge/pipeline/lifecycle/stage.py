@@ -15,7 +15,6 @@ import sys
 from collections.abc import Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
 
 from forge.config import load_params
 from forge.errors import ForgeError, Interrupted
@@ -30,7 +29,7 @@ from forge.pipeline.records.tracking import keep_tracking_offline
 LOG = logging.getLogger(__name__)
 
 
-def run_stage(name: str, body: Callable[[Any], None]) -> None:
+def run_stage(name: str, body: Callable[[Run], None]) -> None:
     """What `python -m stages.<name> [--branch B]` does: run a phase's function as a stage."""
     parser = argparse.ArgumentParser(prog=f"stages.{name}")
     if find_stage_in_layout(name).branched:

@@ -23,7 +23,6 @@ from forge.pipeline.records.tracking import flatten_recorded_values
 _Found = TypeVar("_Found")
 # Of the ledger: what an agent is used for.
 _HEADLINE_SHARES = ("accuracy_thoughts", "accuracy_tools", "questions_right")
-_LADDER_SHARES = (*_HEADLINE_SHARES, "accuracy_all", "tool_final")
 
 
 def _report_phase_of(path: Path, results: Path) -> str:
@@ -193,7 +192,7 @@ def report_headline_figures(report: Mapping[str, Any]) -> dict[str, float | int]
 def report_ladder_points(report: Mapping[str, Any]) -> list[dict[str, Any]]:
     """The ledger as points to plot, phases numbered so that a plot keeps their order."""
     return [
-        {"phase": f"{place} {row['phase']}", **{key: row.get(key) for key in ("bytes", "bpb", *_LADDER_SHARES)}}
+        {"phase": f"{place} {row['phase']}", **{key: row.get(key) for key in ("bytes", *(c.key for c in COLUMNS))}}
         for place, row in enumerate(report["ledger"], start=1)
     ]
 

@@ -9,12 +9,11 @@ this module makes.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
 from forge.config import load_params
-from forge.config.schema import explain_params_key
+from forge.config.schema import explain_params_key, list_params_leaves
 from forge.files import atomic_write_text
 from forge.interface.phase import Contract, Rule
 from forge.phases import PHASES
@@ -72,22 +71,14 @@ def parameters_page(root: Path = Path()) -> str:
     lines += ["Sizes and budgets have a value for each scale. `dvc exp run -S scale=smoke`, or"]
     lines += ["`-S scales.tiny.edge.steps=50`, changes one for an experiment.", ""]
     lines += ["| key | meaning | value |", "|---|---|---|"]
-    lines += [_reference_parameter_row(key, value) for key, value in _reference_parameter_leaves(tree)]
+    lines += [_reference_parameter_row(key, value) for key, value in list_params_leaves(tree)]
     lines += ["", "## Sizes and budgets", "", f"| key, below `scales.<scale>.` | meaning | {' | '.join(scales)} |"]
     lines.append("|---|---|" + "---|" * len(scales))
-    columns = {name: dict(_reference_parameter_leaves(scale)) for name, scale in scales.items()}
+    columns = {name: dict(list_params_leaves(scale)) for name, scale in scales.items()}
     for key in next(iter(columns.values())):
         values = " | ".join(_reference_code_cell(column[key]) for column in columns.values())
         lines.append(f"| `{key}` | {explain_params_key(f'scales.{next(iter(scales))}.{key}')} | {values} |")
     return "\n".join(lines) + "\n"
-
-
-def _reference_parameter_leaves(tree: dict[str, Any], prefix: str = "") -> Iterator[tuple[str, Any]]:
-    for key, value in tree.items():
-        if isinstance(value, dict):
-            yield from _reference_parameter_leaves(value, f"{prefix}{key}.")
-        else:
-            yield f"{prefix}{key}", value
 
 
 def _reference_parameter_row(key: str, value: Any) -> str:

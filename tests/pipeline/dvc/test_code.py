@@ -223,6 +223,8 @@ def test_every_module_that_a_stage_imports_is_its_code_or_indifferent(
         path = Path(*name.split("."))
         file = path.with_suffix(".py") if (ROOT / path).with_suffix(".py").is_file() else path / "__init__.py"
         dotted = ".".join(file.with_suffix("").parts)
+        if dotted == "forge.interface.yaml12" and stage.name != "tools":
+            continue  # it reads the parameters, and DVC compares their values
         assert file.as_posix() in reached or is_excluded_from_code_hash(dotted), f"{file} decides, and is not tracked"
 
 

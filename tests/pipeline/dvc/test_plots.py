@@ -51,7 +51,7 @@ def test_the_page_fetches_nothing(page: str) -> None:
     [
         ("curves", [{"step": "1", "loss_avg_100": "0.5"}], {"x": "step", "y": "loss_avg_100"}),
         (
-            "labelled",
+            "labeled",
             [{"bytes": 3, "accuracy_tools": 0.5, "phase": "1 cognate"}],
             {"x": "bytes", "y": "accuracy_tools"},
         ),
