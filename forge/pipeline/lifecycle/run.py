@@ -2,14 +2,10 @@
 
 from __future__ import annotations
 
-import os
-import platform
-import resource
 import time
 from collections.abc import Mapping, Sequence
 from contextlib import AbstractContextManager
 from functools import cached_property
-from importlib.metadata import version
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
@@ -20,20 +16,20 @@ from forge.config.schema import BLOCKS
 from forge.errors import ForgeError, Interrupted
 from forge.files import atomic_write_json, remove_temporary_files
 from forge.host.disk import check_host_disk_room
-from forge.host.sampling import SystemSampler
 from forge.host.signals import StopRequest
 from forge.interface.params import EvaluationParams, TrainingParams
 from forge.interface.paths import declared_stage_name
 from forge.interface.phase import Stage
 from forge.interface.run import B, Published
 from forge.pipeline.layout.disk import stage_bytes
-from forge.pipeline.layout.paths import layout_run_dir, layout_state_dir
+from forge.pipeline.layout.paths import layout_state_dir
 from forge.pipeline.layout.phases import layout_input_files, phase_in_layout
 from forge.pipeline.lifecycle.checkpoints import CheckpointHome, stage_checkpoint_key, stage_fingerprint
 from forge.pipeline.lifecycle.inputs import Inputs, wall_clock_of_stage_lifecycles
 from forge.pipeline.lifecycle.output import Output
+from forge.pipeline.lifecycle.recording import Recording
 from forge.pipeline.records.logs import JsonLinesHandler
-from forge.pipeline.records.tracking import SERIES, Tracker
+from forge.pipeline.records.tracking import SERIES
 from forge.pipeline.registry.sessions import Session
 
 if TYPE_CHECKING:
@@ -63,18 +59,12 @@ class Run:
         self.training: TrainingParams = params.file.training
         self.evaluation: EvaluationParams = params.block("evaluation")
         self.seed: int = params.seed + (self.params.branches[branch].seed if branch else 0)
-        self.results_dir = Path(stage.results_dir(branch))
         self._started = time.monotonic()
-        self._summary: dict[str, Any] = {}
-        self._headline: dict[str, Any] = {}
-        self._claims: list[dict[str, Any]] = []
-        self._tracker: Tracker | None = None
-        self._sampler: SystemSampler | None = None
-        self._system: dict[str, float] = {}
         self._decisive = params.select([key.format(scale=params.scale, branch=branch) for key in stage.params])
         self.session = stage_fingerprint(self.name, self._decisive, layout_input_files(stage, params.file.data.tools))
         self.inputs = Inputs(stage, params)
         self.output = Output(stage, branch, self.session)
+        self.recording = Recording(stage, branch)
         self._entry = Session(self.name, self.session, params.scale)
         self._checkpoints = CheckpointHome(self.name, stage_checkpoint_key(stage, branch, params))
 
@@ -130,7 +120,7 @@ class Run:
 
     def progress(self, step: int, total: int, note: str = "") -> None:
         self._stop.step, self._stop.total = step, total
-        self._tracking.status("running", step, total, note, throttle=True)
+        self.recording.tracker.status("running", step, total, note, throttle=True)
         self._entry.progress(step, total, note)
 
     # ---- what it measures and records ----
@@ -141,14 +131,8 @@ class Run:
 
         return MeasurementTable()
 
-    @property
-    def _tracking(self) -> Tracker:
-        if self._tracker is None:
-            raise ForgeError(f"{self.name} keeps no records")
-        return self._tracker
-
     def log(self, step: int, **metrics: Any) -> None:
-        self._tracking.log(step, metrics)
+        self.recording.tracker.log(step, metrics)
 
     def evaluator(self, tokenizer: PreTrainedTokenizerFast) -> Evaluator:
         from forge.evals.evaluator import Evaluator
@@ -170,9 +154,7 @@ class Run:
         headline: Mapping[str, Any] | None = None,
         claims: Sequence[BaseModel] = (),
     ) -> None:
-        self._summary |= {**(metrics or {}), **(headline or {})}
-        self._headline |= headline or {}
-        self._claims += [claim.model_dump(mode="json") for claim in claims]
+        self.recording.add(metrics, headline, claims)
 
     def ledger(
         self, model: TinyTitanForCausalLM, scores: LedgerScores, directory: Path, seconds: float | None = None
@@ -184,7 +166,7 @@ class Run:
         files = ledger_deployable_files(phase_in_layout(self.stage.phase).deployed, directory)
         spent = self.seconds if seconds is None else seconds
         row = ledger_row(self.stage.phase, files, model.num_parameters(), scores, spent)
-        atomic_write_json(self.results_dir / "ledger.json", row.model_dump(mode="json"))
+        atomic_write_json(self.recording.results / "ledger.json", row.model_dump(mode="json"))
 
     @property
     def seconds(self) -> float:
@@ -223,16 +205,7 @@ class Run:
             remove_temporary_files(folder)
         self.inputs.check(self._entry.handoff)
         if self.stage.name != "report":
-            self._tracker = Tracker(
-                self.name,
-                layout_run_dir(self.name),
-                config={"scale": self.scale, **self._decisive},
-                resumed=resumed,
-                prefix=stage_lifecycle_name_prefix(self.stage, self.branch),
-                kept=self.checkpoint_dir / SERIES,
-            )
-            self._sampler = SystemSampler(layout_run_dir(self.name), resumed=resumed)
-            self._sampler.start()
+            self.recording.open({"scale": self.scale, **self._decisive}, self.checkpoint_dir, resumed=resumed)
         return resumed
 
     def complete(self) -> None:
@@ -243,72 +216,29 @@ class Run:
             Interrupted: DVC is dead. It will have this stage run again, which the checkpoints, kept, make short.
         """
         self._stop.settle()
-        if self._tracker is not None:
-            self._write_results(self._tracker)
+        facts = {"scale": self.scale, "session_id": self.session, "warnings": self._log.warnings}
+        self.recording.write(self.seconds, facts)
         for path in (*self.stage.outputs(self.branch), *self.stage.records(self.branch)):
             if not Path(path).exists():
                 raise ForgeError(f"{self.name} ended without writing {path}")
         if self.orphaned:
             raise Interrupted(self._stop.step, self._stop.total)
-        if self._tracker is not None:
-            self._tracker.status("done")
+        self.recording.done()
         if self.output.published:
             self._entry.published(self.output.target)
         self._entry.end("done", self._stop.step, self._stop.total, "")
         self._checkpoints.discard()
 
-    def _write_results(self, tracker: Tracker) -> None:
-        duration = {"phase/duration_seconds": round(self.seconds, 3)}
-        # A stage that closes a phase of several knows better how long the phase took.
-        self._headline, self._summary = duration | self._headline, duration | self._summary
-        self._system = self._sampler.stop() if self._sampler is not None else {}
-        self._summary |= {f"system/{name}": value for name, value in self._system.items()}
-        if f"{self.results_dir.as_posix()}/claims.json" in self.stage.records(self.branch):
-            atomic_write_json(self.results_dir / "claims.json", self._claims)
-        atomic_write_json(self.results_dir / "run.json", self._run_facts())
-        tracker.finish(self._summary, self._headline, self.results_dir, self.stage.curve)
-
-    def _run_facts(self) -> dict[str, Any]:
-        """What differs between two equal runs: time, machine, memory."""
-        started = time.time() - self.seconds
-        return {
-            "stage": self.name,
-            "scale": self.scale,
-            "session_id": self.session,
-            "created_at": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-            "seconds": round(self.seconds, 3),
-            "peak_memory_mb": round(resource.getrusage(resource.RUSAGE_SELF).ru_maxrss / 1024, 1),
-            "cores": os.cpu_count(),
-            "python": platform.python_version(),
-            "torch": version("torch"),
-            "system": self._system,
-            "warnings": self._log.warnings,
-        }
-
     def give_up(self, state: str, note: str) -> OSError | None:
         """Close the records of a run that did not complete; checkpoints stay. What could not be written, if so."""
         self._entry.end(state, self._stop.step, self._stop.total, note)
-        if self._tracker is not None:
-            try:
-                self._tracker.abandon(state, self._stop.step, self._stop.total, note, wait=not self.orphaned)
-            except OSError as error:  # on a full disk the reason is still to be told
-                return error
-        return None
+        return self.recording.abandon(state, self._stop.step, self._stop.total, note, wait=not self.orphaned)
 
     def release(self) -> None:
         """Let go of the lock, of the thread that samples, and of a half-built directory."""
-        if self._sampler is not None:
-            self._sampler.stop()
+        self.recording.close()
         self.output.discard()
         kept = self.checkpoint_dir / SERIES
         if self.checkpoint_dir.is_dir() and list(self.checkpoint_dir.iterdir()) == [kept]:
             kept.unlink()  # points without a checkpoint are points of nothing
         self._checkpoints.close()
-
-
-def stage_lifecycle_name_prefix(stage: Stage, branch: str | None) -> str:
-    """What the names of a stage's metrics begin with: its phase where it closes it, and `cognate/model_2` for the
-    second branch."""
-    if branch:
-        return f"{stage.name}/model_{stage.branches.index(branch) + 1}"
-    return stage.phase if stage.closes else stage.name

@@ -31,7 +31,8 @@ from forge.pipeline.layout.phases import (
 )
 from forge.pipeline.lifecycle import stage as stage_module
 from forge.pipeline.lifecycle.checkpoints import CheckpointHome, digest_stage_input, stage_fingerprint
-from forge.pipeline.lifecycle.run import Run, stage_lifecycle_name_prefix
+from forge.pipeline.lifecycle.recording import recorded_name_prefix
+from forge.pipeline.lifecycle.run import Run
 from forge.pipeline.lifecycle.stage import stage_lifecycle
 from forge.pipeline.records.tracking import read_recorded_status
 
@@ -472,8 +473,8 @@ def test_only_the_stage_that_closes_a_phase_writes_its_row(prepared: Path, capsy
 
 
 def test_a_phase_of_several_stages_is_recorded_as_one(prepared: Path) -> None:
-    assert stage_lifecycle_name_prefix(find_stage_in_layout("branches"), None) == "cognate"
-    assert stage_lifecycle_name_prefix(find_stage_in_layout("cognate"), "memory_integration") == "cognate/model_2"
+    assert recorded_name_prefix(find_stage_in_layout("branches"), None) == "cognate"
+    assert recorded_name_prefix(find_stage_in_layout("cognate"), "memory_integration") == "cognate/model_2"
     assert "results/cognate/ledger.json" in find_stage_in_layout("branches").records()
     assert not any("ledger" in path for path in find_stage_in_layout("trunk").records())
 
@@ -498,5 +499,5 @@ def test_seconds_of_earlier_stages_add_up(project: Path) -> None:
     with stage_lifecycle("report") as run:
         assert run.recorded_seconds("trunk", "cognate") == 7.5
         for name in ("headline.json", "ladder.json", "ladder.svg", "report.json", "report.md"):
-            atomic_write_text(run.results_dir / name, "x")
+            atomic_write_text(run.recording.results / name, "x")
     assert not Path("results/report").exists()

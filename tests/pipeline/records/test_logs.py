@@ -301,7 +301,7 @@ def test_a_full_disk_under_the_records_is_told_all_the_same(
         raise OSError(errno.ENOSPC, "No space left on device")
 
     with pytest.raises(SystemExit) as ended, stage_lifecycle("data") as run:
-        monkeypatch.setattr(run._tracking, "status", full)
+        monkeypatch.setattr(run.recording.tracker, "status", full)
         monkeypatch.setattr(run._log._stream, "write", full)
         run.progress(1, 2)
     assert ended.value.code == 1
