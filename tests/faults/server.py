@@ -123,7 +123,7 @@ def _stand_in(request: dict[str, Any]) -> None:
 
     if (grace := request["grace"]) is not None:
         stage.stop_on_signals = functools.partial(signals.stop_on_signals, grace=grace)
-    metrics.isolated_ram_mb = lambda directories: [1.0 for _ in directories]
+    metrics.edge_isolated_ram_mb = lambda directories: [1.0 for _ in directories]
     trajectories.ROWS_AT_ONCE = 3
 
 

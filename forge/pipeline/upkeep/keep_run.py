@@ -36,9 +36,9 @@ def keep_run(project: Path, root: Path = Path()) -> list[Path]:
         raise ForgeError(
             f"{agent}: not the file that {project / 'results' / 'report.json'} names; run the stage report"
         )
-    here, theirs = (load_params(folder / "params.yaml") for folder in (root, project))
+    here = load_params(root / "params.yaml")
     committed = report["scale"] == here.scale
-    if committed and here.file != theirs.file:
+    if committed and here.file != load_params(project / "params.yaml").file:
         raise ForgeError(f"{project / 'params.yaml'}: other parameters than here; results/ would not be theirs")
     copies = {agent: Path("agents") / f"{report['scale']}.forge"}
     copies |= _whole(project) if committed else _beside(project, report)
