@@ -20,7 +20,7 @@ PHASE = Phase(
         target="compress",
         rules=(
             Rule(key="performance/inference_latency_ms", op=">", bound=0, source="results"),
-            Rule(key="size_mb", op="<=", bound_from="max_size_mb"),
+            Rule(key="performance/model_size_mb", op="<=", bound_from="max_size_mb", source="results"),
             Rule(key="tool_accuracy_retention", op=">=", bound_from="min_accuracy_retention"),
         ),
     ),

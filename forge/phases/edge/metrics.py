@@ -25,6 +25,7 @@ HEADLINE = (
     "optimization/pruning_ratio",
     "optimization/max_output_delta",
     "performance/inference_latency_ms",
+    "performance/model_size_mb",
     "performance/speedup",
     "performance/throughput_tokens_sec",
     "performance/memory_footprint_mb",

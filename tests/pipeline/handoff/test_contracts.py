@@ -34,6 +34,7 @@ BOUNDS = {
     "edge": {"min_tool_success": 0.5, "min_persona_consistency": 0.25, "max_forgetting_percent": 25.0},
     "compress": {"min_accuracy_retention": 0.5, "max_size_mb": 20.0},
 }
+EDGE = {"performance": {"inference_latency_ms": 3.5, "model_size_mb": 1.0}}  # of results/edge/metrics.json
 GOOD: dict[str, Any] = {
     "specialization": "reasoning",
     "final_loss": 1.5,
@@ -125,7 +126,7 @@ def test_every_threshold_is_used_and_every_used_one_exists() -> None:
 @pytest.mark.usefixtures("no_ternary_check")
 @pytest.mark.parametrize("target", [contract.target for contract in CONTRACTS])
 def test_good_models_pass_and_the_outcome_is_recorded(project: Path, target: str) -> None:
-    atomic_write_json("results/edge/metrics.json", {"performance": {"inference_latency_ms": 3.5}})
+    atomic_write_json("results/edge/metrics.json", EDGE)
     outcomes: list[Any] = []
     found = check(target, models_for(target, GOOD), outcomes.append)
     assert [m.parameters for m in found] == [12] * len(found)
@@ -166,7 +167,7 @@ BREACHES = [
 @pytest.mark.usefixtures("no_ternary_check")
 @pytest.mark.parametrize(("target", "change", "rule"), BREACHES)
 def test_a_breach_names_rule_value_and_file(project: Path, target: str, change: dict[str, Any], rule: str) -> None:
-    atomic_write_json("results/edge/metrics.json", {"performance": {"inference_latency_ms": 3.5}})
+    atomic_write_json("results/edge/metrics.json", EDGE)
     models = models_for(target, GOOD | change)
     outcomes: list[Any] = []
     with pytest.raises(ForgeError) as caught:
@@ -238,11 +239,11 @@ def broken(target: str, rule: Rule) -> list[tuple[Any, str]]:
 @pytest.mark.usefixtures("no_ternary_check")
 @pytest.mark.parametrize(
     ("target", "rule"),
-    [(contract.target, rule) for contract in CONTRACTS for rule in contract.rules if rule.key != "size_mb"],
+    [(contract.target, rule) for contract in CONTRACTS for rule in contract.rules],
     ids=lambda value: value if isinstance(value, str) else f"{value.key} {value.op}",
 )
 def test_every_rule_can_be_broken(project: Path, target: str, rule: Rule) -> None:
-    atomic_write_json("results/edge/metrics.json", {"performance": {"inference_latency_ms": 3.5}})
+    atomic_write_json("results/edge/metrics.json", EDGE)
     models = models_for(target, GOOD)
     check(target, models)
     (*_, last) = models.values()
@@ -250,7 +251,8 @@ def test_every_rule_can_be_broken(project: Path, target: str, rule: Rule) -> Non
     for value, words in broken(target, rule):
         changed = json.loads(json.dumps(metadata))
         if rule.source == "results":
-            atomic_write_json("results/edge/metrics.json", {"performance": {"inference_latency_ms": value}})
+            told = {**EDGE["performance"], rule.key.split("/")[1]: value}
+            atomic_write_json("results/edge/metrics.json", {"performance": told})
         else:
             (changed if rule.key in changed else changed["metrics"])[rule.key] = value
         atomic_write_json(last / "metadata.json", changed)
@@ -260,18 +262,10 @@ def test_every_rule_can_be_broken(project: Path, target: str, rule: Rule) -> Non
         assert words in str(caught.value)
 
 
-def test_a_model_that_is_too_big_is_refused(project: Path, monkeypatch: pytest.MonkeyPatch) -> None:
-    atomic_write_json("results/edge/metrics.json", {"performance": {"inference_latency_ms": 3.5}})
-    models = models_for("compress", GOOD)
-    monkeypatch.setitem(BOUNDS["compress"], "max_size_mb", 1e-6)
-    with pytest.raises(ForgeError, match=r"`size_mb` must be <= 1e-06 .*max_size_mb"):
-        check("compress", models)
-
-
 @pytest.mark.usefixtures("no_ternary_check")
 @pytest.mark.parametrize("target", [contract.target for contract in CONTRACTS])
 def test_one_model_too_many_or_none_is_refused(project: Path, target: str) -> None:
-    atomic_write_json("results/edge/metrics.json", {"performance": {"inference_latency_ms": 3.5}})
+    atomic_write_json("results/edge/metrics.json", EDGE)
     models = models_for(target, GOOD)
     count = len(models)
     for wrong in ({}, {**models, "more": make_model(Path("models/more"), GOOD)}):
