@@ -111,7 +111,7 @@ def test_select_reads_dotted_keys(params_file: Path) -> None:
             "scales.tiny.cognate.head_dim: input should be a multiple of 2, got 33",
         ),
         ("scales.tiny.cognate.widen", 3, "scales.tiny.cognate.widen: must divide all feed-forward widths, and 3 does"),
-        ("scales.tiny.cognate.low_ffn", [64] * 33, "scales.tiny.cognate.low_ffn: needs one width a block"),
+        ("scales.tiny.cognate.low_ffn", [64] * 33, "scales.tiny.cognate.low_ffn: needs one width per block"),
         ("scales.tiny.cognate.high_heads", [], "scales.tiny.cognate.high_heads: list should have at least 1"),
         ("scales.smoke.cognate.low_heads", [0], "scales.smoke.cognate.low_heads[0]: input should be greater"),
         ("scales.tiny.cognate.memory", 1, "scales.tiny.cognate.memory: input should be a valid boolean"),

@@ -22,6 +22,7 @@ PARAMS: dict[str, Any] = {
     "importance_batches": 8,
     "unit_multiple": 8,
     "kd_weight": 0.5,
+    "kd_temperature": 1.0,
     "decay_fraction": 0.8,
     "steps": 6,
     "lr": 0.01,

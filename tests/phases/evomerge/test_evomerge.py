@@ -57,7 +57,7 @@ def mixture(**shares: float) -> SimpleNamespace:
 
 
 COGNATE = SimpleNamespace(
-    muon_lr=0.02, adam_lr=0.004, weight_decay=0.0, clip=1.0, warmup_fraction=0.0, decay_fraction=1.0,
+    muon_lr=0.02, adam_lr=0.004, weight_decay=0.0, clip=1.0, end_rate=0.05, warmup_fraction=0.0, decay_fraction=1.0,
     checkpoint_every=2, batch_tokens=100, branch_rate=0.5, branch_steps=4,
     branches={name: SimpleNamespace(ponder_cost=0.1, mix=mixture(direct=1.0, recall=float(place)))
               for place, name in enumerate(PARENTS)},
