@@ -106,6 +106,7 @@ def best_of_finalists(
     """The best, by ``judge``, of the archive and of the merges that treat all parents alike.
 
     Of many genomes a search keeps those that are lucky on the rows that it sees, so the judge should see others too.
+    What is less fit than a parent on the rows of the search is no finalist: the handoff would refuse it.
     """
     layout = Layout.of(base, states, run.params.grouping)
     alike = (
@@ -116,6 +117,9 @@ def best_of_finalists(
     known = [(genome, result.state.records.get(genome.key())) for genome in alike]
     finalists = [Individual(genome, record.fitness, 0) for genome, record in known if record and record.fitness]
     finalists += result.archive
+    parents = [value for name, value in result.generation_zero.items() if name.startswith("parent_") and value]
+    fit = [finalist for finalist in finalists if finalist.fitness.value >= max(parents, default=0.0)]
+    finalists = fit or finalists
     with evolution_on_one_thread():
         scores = [judge(express_genome(finalist.genome, base, states, grams)).value for finalist in finalists]
     return finalists[max(range(len(scores)), key=lambda i: scores[i] if math.isfinite(scores[i]) else -math.inf)]

@@ -54,6 +54,7 @@ def test_the_champion_is_published_and_held_against_its_controls(tmp_path: Path)
     assert metadata["best_parent_fitness"] == 1.0, "fitness is counted in best parents"
     # The finalists are judged on more rows than the generations were: the fittest there need not win here.
     assert metadata["fitness"] == run.headline["phase/final_fitness"] <= run.metrics["generation_2/best_fitness"]
+    assert metadata["fitness"] >= metadata["best_parent_fitness"]
     assert metadata["merge_technique"] == run.headline["phase/best_merge_technique"]
     assert metadata["parent_parameters"] == tiny_model(vocab_size=VOCABULARY).num_parameters()
     written, trunk = load_file(run.out_dir / "model.safetensors"), load_file(tmp_path / "trunk/model.safetensors")
