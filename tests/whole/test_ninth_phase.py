@@ -116,20 +116,25 @@ def add_phase(root: Path) -> None:
     params.write_text(text.replace("\n    evaluation:\n", "\n    polish: {}\n    evaluation:\n"))
 
 
+def _changed(root: Path) -> set[str]:
+    """What differs from the last commit."""
+    said = [*GIT, "status", "--porcelain", "-uall"]
+    changed = subprocess.run(said, cwd=root, capture_output=True, text=True, check=True)
+    return {line[3:] for line in changed.stdout.splitlines()}
+
+
 def test_a_ninth_phase_is_its_folder_its_parameters_and_its_place(pristine: Ran, tmp_path: Path) -> None:
     root = tmp_path / "clone"
     shutil.copytree(pristine.root, root, symlinks=True)
+    ran_before = _changed(root)
     add_phase(root)
+    by_hand = _changed(root) - ran_before
     made = python_in(root, "-m", "forge.pipeline.upkeep.reference").split()
     assert "stages/polish.py" in made
     assert "dvc.yaml" in made
-    changed = subprocess.run(
-        [*GIT, "status", "--porcelain", "-uall"], cwd=root, capture_output=True, text=True, check=True
-    )
-    by_hand = {line[3:] for line in changed.stdout.splitlines()} - {*made, "dvc.lock"}
-    by_hand = {name for name in by_hand if not name.startswith("results/")}
     folder = {f"forge/phases/polish/{name}" for name in FILES}
     assert by_hand == {"params.yaml", "forge/phases/__init__.py", "README.md", *folder}
+    assert _changed(root) <= {*ran_before, *by_hand, *made}
     ran = json.loads(python_in(root, "-m", "forge.cli.main", "run", "--json").splitlines()[-1])["ran"]
     assert [name for name in ran if name != "code"] == ["polish", "report"], "nothing else became stale"
     assert read_json(root / "models/polish/metadata.json")["metrics"] == {"digits": 3}
