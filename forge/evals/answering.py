@@ -22,6 +22,7 @@ END = "<|end|>"
 CALL = "<|call|>"
 THINK = "<|think|>"
 Thoughts = Literal["off", "on", "auto"]
+PARTED = " / "  # between the answers to the parts of a question
 FEW_WORDS = 4  # of a turn that may answer the agent's question
 MOST_TURNS = 8  # of the user's, that are shown
 NO_ANSWER = "I have no answer to that."
@@ -66,19 +67,24 @@ def answer_all(
     hear: Callable[[str], None] | None = None,
     watch: Callable[[Sequence[int]], bool] | None = None,
     rules: CallRules | None = None,
+    parted: bool = True,
 ) -> list[Generation]:
     """Continue every conversation; order is kept. Without `execute` the call token is banned. `thoughts`: banned, begun
     for every answer, or left to the model. With a `thinker` (see forge.thinking) several are thought and vote.
     `hear`, `watch` and `rules` are the engine's.
 
-    `max_new_tokens` counts every token after the prompt, tool results included. Batching is the engine's.
+    `max_new_tokens` counts every token after the prompt, tool results included. Batching is the engine's. With `parted`
+    a question that surely asks for several things is answered part by part, each as if it were asked alone.
     """
     from forge.data.render import render
     from forge.model.engine import generate
 
+    parted = parted and execute is not None and thinker is None
+    asked = [parts_that_matter(messages, rules if parted else None, rules) for messages in conversations]
     prompts = [
-        render(tokenizer, turns_that_matter(messages, rules), generation_prompt=True, thinking=thoughts == "on")[0]
-        for messages in conversations
+        render(tokenizer, messages, generation_prompt=True, thinking=thoughts == "on")[0]
+        for parts in asked
+        for messages in parts
     ]
     if thinker is not None:
         if execute is not None:
@@ -101,7 +107,44 @@ def answer_all(
         watch=watch,
         rules=rules,
     )
-    return [with_tool_result_shown(answer) for answer in made]
+    answers = iter(made)
+    return [_joined([with_tool_result_shown(next(answers)) for _ in parts]) for parts in asked]
+
+
+def _joined(parts: Sequence[Generation]) -> Generation:
+    """One answer to all parts of a question, that of a part alone where it is the only one."""
+    if len(parts) == 1:
+        return parts[0]
+    left = next((part for part in parts if part.pending), parts[-1])  # of several calls that are unsure one is told
+    told = dict.fromkeys(answer_of_generation(part) for part in parts)
+    made = [score for part in parts for score in zip(part.call_scores, part.confidences, strict=True)]
+    kept = [part.confidences[: len(part.calls)] for part in parts]
+    return replace(
+        left,
+        ids=[token for part in parts for token in part.ids],
+        calls=[call for part in parts for call in part.calls],
+        thought="\n".join(part.thought for part in parts if part.thought),
+        text=PARTED.join(told),
+        steps=sum(part.steps * len(part.ids) for part in parts) / max(1, sum(len(part.ids) for part in parts)),
+        finished=all(part.finished for part in parts),
+        call_scores=[score for score, _ in made],
+        confidences=[c for part in kept for c in part] + left.confidences[len(left.calls) :],
+        parts=len(parts),
+    )
+
+
+def parts_that_matter(
+    messages: Sequence[Message], cut: CallRules | None, rules: CallRules | None
+) -> list[list[Message]]:
+    """A conversation without the turns that have nothing to do with its last one, once for every part of that. Nothing
+    is cut without rules to `cut` by, nor what leans on an earlier turn."""
+    kept = turns_that_matter(messages, rules)
+    *before, last = kept
+    alone = last["role"] == "user" and not any(message["role"] == "user" for message in before)
+    if cut is None or cut.grammar is None or not alone:
+        return [kept]
+    parts = cut.grammar.parts(" ".join(last["content"].split()))
+    return [[*before, {**last, "content": part}] for part in parts] or [kept]
 
 
 def turns_that_matter(messages: Sequence[Message], rules: CallRules | None) -> list[Message]:
@@ -161,3 +204,11 @@ def answer_in_plain_words(text: str, result: str | None) -> str:
     if result is not None and (result.startswith(TOOL_ERROR) or not text.strip()):
         return render_answer_after_tool_result(result)
     return text if text.strip() else NO_ANSWER
+
+
+def answer_of_generation(made: Generation, given: str | None = None) -> str:
+    """What a person reads of an answer. `given`: the result that the conversation ended with, where that made no
+    call."""
+    if made.parts > 1 and made.text.strip():  # each part says how it went
+        return made.text
+    return answer_in_plain_words(made.text, made.calls[-1][1] if made.calls else given)

@@ -25,7 +25,7 @@ from forge.evals.answering import (
     Thoughts,
     answer_all,
     answer_at_second_try,
-    answer_in_plain_words,
+    answer_of_generation,
     tool_refused_last_call,
 )
 from forge.evals.verdicts import QUESTION_SETS, VERDICTS, QuestionSet, Verdict
@@ -177,7 +177,7 @@ def score_free_questions(
         made = _answer_free_turn(model, tokenizer, toolbox, now, thoughts, max_new_tokens, rules)
         for index, answer in zip(asked, made, strict=True):
             calls = [(call, result) for call, result in answer.calls]
-            text = answer_in_plain_words(answer.text, calls[-1][1] if calls else None)
+            text = answer_of_generation(answer)
             # What the runtime says for a model that said nothing is no refusal of the model's.
             said[index] = text if calls or answer.text.strip() else "", calls
             for call, result in calls:

@@ -12,7 +12,7 @@ from dataclasses import dataclass, field
 from typing import TYPE_CHECKING, Any
 
 from forge.errors import ForgeError
-from forge.evals.answering import MAX_NEW_TOKENS, Message, answer_all, answer_in_plain_words
+from forge.evals.answering import MAX_NEW_TOKENS, Message, answer_all, answer_of_generation
 from forge.evals.bootstrap import mean_interval
 from forge.evals.gibberish import is_gibberish, words_of_answer
 
@@ -145,7 +145,7 @@ def score_tool_use(
         result = graded_tool_reference(toolbox, row["messages"], call)
         verdict = score_tool_call(call, result, answer.calls)
         correct.append(verdict[2])
-        said = answer_in_plain_words(answer.text, answer.calls[-1][1] if answer.calls else None)
+        said = answer_of_generation(answer)
         final.append(verdict[2] * answer_tells_graded_result(said, result))
         verdicts.setdefault(call.split(" ", 1)[0], []).append((*verdict, final[-1]))
     tools = {name: _summarize_tool_use_eval(rows) for name, rows in sorted(verdicts.items())}

@@ -31,6 +31,7 @@ from forge.data.asked_forms import (
     question_of_turns,
     training_forms_ask_for_call,
 )
+from forge.data.asked_parts import parts_of_question
 from forge.data.render import ID
 from forge.data.tokenizer import STAND_IN
 from forge.errors import ForgeError
@@ -244,6 +245,13 @@ class CallGrammar:
         about = self._names_things(last) or calculator_numbers_as_written(last) != []
         another = goes_on(last) and not quoted_spans_of_request(last)
         return another or not (about or _POINTING.isdisjoint(stems_of_tool_words(last)))
+
+    def parts(self, turn: str) -> tuple[str, ...]:
+        """The questions that a turn asks built-in tools at once; none where it is one."""
+        if self._requests.certainty(turn) >= NEAR or not self._known_built_in_tools(turn):
+            return ()
+        names = frozenset(word.lower() for word in filter(self._says_something, self._workspace_names(turn)))
+        return parts_of_question(self._asked(), turn, names)
 
     def wants_more(self, asked: str, made: Sequence[str]) -> bool | None:
         """Whether another call comes after those that were made since the user's last turn; None leaves it to the

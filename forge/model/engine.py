@@ -43,7 +43,8 @@ class Generation:
     With rules for calls, of every call that was written: ``call_scores``, its log-probability as the model alone gives
     it, and ``confidences``, how likely it is right. ``pending``: a last call that was not run, because ``execute`` left
     it to the caller, or because it is ``unsure``: then the text asks whether it is meant. ``question``: what the text
-    asks for, because a last call was begun of which a required argument was not said."""
+    asks for, because a last call was begun of which a required argument was not said. ``parts``: of a question, that
+    were answered one by one."""
 
     ids: list[int] = field(default_factory=list)
     calls: list[tuple[str, str]] = field(default_factory=list)
@@ -57,6 +58,7 @@ class Generation:
     pending: str = ""
     unsure: bool = False
     question: str = ""
+    parts: int = 1
 
 
 @dataclass

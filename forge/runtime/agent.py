@@ -18,6 +18,8 @@ from forge.evals.answering import (
     answer_all,
     answer_at_second_try,
     answer_in_plain_words,
+    answer_of_generation,
+    parts_that_matter,
     tool_refused_last_call,
 )
 from forge.interface.limits import COOLEST, HOTTEST, LARGEST_SEED
@@ -366,13 +368,17 @@ class _ReplyWriter:
     listen: Listener | None
     ended: Callable[[], bool] | None
     text: AnswerText | None = None
+    parted: bool = False
 
     def write(self, thoughts: Thinking, **options: Any) -> Generation:
         """One attempt."""
+        # What a stop string ends, and what a caller runs, is one answer.
+        cut = self.rules if self.run and not self.stop else None
+        self.parted = len(parts_that_matter(self.conversation, cut, self.rules)) > 1
         if self.listen is not None or self.stop or self.ended is not None:
             tell = None if self.listen is None else partial(self.listen, "text")
             self.text = AnswerText(self.agent.tokenizer, tell, self.stop, self.ended)
-            self.text.muted = _call_failed(self._given_result or "")
+            self.text.muted = self.parted or _call_failed(self._given_result or "")
         made = answer_all(
             self.agent.model,
             self.agent.tokenizer,
@@ -383,6 +389,7 @@ class _ReplyWriter:
             hear=None if self.listen is None else partial(self.listen, "thought"),
             watch=None if self.text is None else self.text.watch,
             rules=self.rules,
+            parted=self.parted,
             **options,
         )[0]
         if self.text is not None:
@@ -406,7 +413,7 @@ class _ReplyWriter:
         if self.listen is not None:
             self.listen("result", result)
         if self.text is not None:
-            self.text.muted = _call_failed(result)
+            self.text.muted = self.parted or _call_failed(result)
         return result
 
     def _assumed_result(self, call: str) -> str | None:
@@ -439,7 +446,7 @@ class _ReplyWriter:
         elif self.text is not None and self.text.stopped:
             said = self.text.text
         else:
-            said = answer_in_plain_words(made.text, made.calls[-1][1] if made.calls else self._given_result)
+            said = answer_of_generation(made, self._given_result)
         if self.listen is not None and self.text is not None and said and said != self.text.told:
             self.listen("text", said)
         return Reply(said, calls, made.thought, len(made.ids), float(made.steps), finish, asked)

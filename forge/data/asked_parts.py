@@ -1,0 +1,86 @@
+"""A question that asks built-in tools for several things at once, cut into one question for each."""
+
+from __future__ import annotations
+
+import re
+
+from forge.data.asked_forms import AskedForms, question_of_turns, training_forms_ask_for_call
+from forge.tools.likeness import tool_likeness_tokens
+from forge.tools.words import words_said
+
+MOST_PARTS = 4
+CLEARER = 0.05  # by so much the parts have to be more like phrasings of tools than the whole is
+# How like them a part has to be; one that names a thing or a number; one that names a file.
+ALIKE, ALIKE_NAMING, ALIKE_NAMING_FILE = 0.75, 0.4, 0.25
+WHOLE = 0.5  # how like a sum of three numbers or more a whole question has to be for it to be that sum
+_FEWEST, _MOST = 2, 40  # words and marks of a part, of a question
+_JOINT = re.compile(r"(?i)(?:[,.;?!]? (?:and (?:then|also|after that)|then also|then|also|and|as well as)|[?!]) +")
+_AS_ONE = re.compile(
+    r"(?i)\b(?:together|combined|(?:al)?together|in (?:all|total)|total|sum|both|difference|between|than|or)\b"
+)
+_NAMES_FILE, _NAMES_ONE = re.compile(r"[A-Za-z]\.[A-Za-z]"), re.compile(r"\d|[\"“‘']\w+[\"”’']")
+
+
+def parts_of_question(forms: AskedForms, text: str, names: frozenset[str]) -> tuple[str, ...]:
+    """The questions that a text asks, two to four of them; none where it asks one, or where that is not sure.
+
+    It is cut where both sides surely ask for a call and are more like phrasings of tools than the whole is, or where
+    the one behind names only another thing: `read todo.txt and then menu.txt`.
+
+    Args:
+        forms: of the workspace's questions.
+        names: of things, in lower case.
+    """
+    if len(tool_likeness_tokens(text, {})) > _MOST or _AS_ONE.search(text) or _is_long_sum(forms, text):
+        return ()
+    found = _cut(forms, text.strip(), names)
+    found = found if len(found) > 1 else _things_listed(forms, text.strip(), names)
+    return found if 1 < len(found) <= MOST_PARTS else ()
+
+
+def _cut(forms: AskedForms, text: str, names: frozenset[str]) -> tuple[str, ...]:
+    least = forms.most_like(text) + CLEARER
+    best: tuple[float, tuple[str, ...]] = (0.0, (text,))
+    for joint in _JOINT.finditer(text):
+        before, after = text[: joint.start()], text[joint.end() :]
+        behind = _question_behind(forms, before, after, names)
+        if behind is None or not _asks(forms, before, names):
+            continue
+        worth = (forms.most_like(before) + forms.most_like(behind)) / 2
+        if worth >= least and worth > best[0]:
+            best = worth, (*_cut(forms, before, names), *_cut(forms, behind, names))
+    return best[1]
+
+
+def _things_listed(forms: AskedForms, text: str, names: frozenset[str]) -> tuple[str, ...]:
+    """One question for each of the things that a list names, the first of them in a question."""
+    first, *others = _JOINT.split(text)
+    again = [_question_behind(forms, first, other, names) for other in others]
+    found = tuple(question for question in again if question is not None)
+    return (first, *found) if _asks(forms, first, names) and len(found) == len(others) else ()
+
+
+def _question_behind(forms: AskedForms, before: str, after: str, names: frozenset[str]) -> str | None:
+    """What the part behind a joint asks, on its own or as the one before does of another thing."""
+    if _asks(forms, after, names):
+        return after
+    again = question_of_turns(forms, f"{before}\nand {after}", names)
+    return again if again is not None and again != f"and {after}" and _asks(forms, again, names) else None
+
+
+def _asks(forms: AskedForms, part: str, names: frozenset[str]) -> bool:
+    if len(tool_likeness_tokens(part, {})) < _FEWEST:
+        return False
+    like = forms.most_like(part)
+    if _NAMES_FILE.search(part):
+        return like >= ALIKE_NAMING_FILE
+    if _NAMES_ONE.search(part) or any(word.lower() in names for word in words_said(part)):
+        return like >= ALIKE_NAMING
+    return like >= ALIKE and training_forms_ask_for_call(forms, part) is True
+
+
+def _is_long_sum(forms: AskedForms, text: str) -> bool:
+    likeness = forms.likeness(text)
+    best = max(likeness, key=lambda form: likeness[form], default=None)
+    numbers = 0 if best is None else sum(kind == "number" for _, kind in best.slots)
+    return best is not None and numbers > 2 and likeness[best] >= WHOLE
