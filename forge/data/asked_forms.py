@@ -45,7 +45,7 @@ _LEARNED_IN_THE_SUITE = {
 }
 # A call is due where a tool's phrasing is at least so like and talk at most this share of it; none may be made where
 # talk is at least so like and a tool's phrasing at most that share of it.
-SURELY, MUCH_LESS, TALK_LIKE, LESS = 0.5, 0.5, 0.3, 0.5
+SURELY, MUCH_LESS, TALK_LIKE, LESS = 0.5, 0.6, 0.3, 0.4
 SURELY_ABOUT, LESS_ABOUT = 0.3, 1.0  # the first two of them for such a workspace
 LONGEST_TEXT = 2000  # characters of a question that is looked at
 LONGEST = 28  # words and marks of a question: a task that is explained at length is like no phrasing
@@ -113,23 +113,27 @@ class AskedForms:
         contents = [(name, *content) for name, found in self._about.items() for content in found.contents]
         self._contents = [ArgumentForm(name, argument, ()) for name, argument, _, _ in contents]
         self._content_index = ContentIndex([(title, text) for *_, title, text in contents])
-        found: dict[tuple[ArgumentForm, tuple[str, ...]], None] = {}
+        numbered: dict[ArgumentForm, int] = {}
+        found: dict[tuple[int, tuple[str, ...]], None] = {}
         for template, form in others.items():
             numbers = {f"{{{name.lower()}}}": [NUMBER] for name, _ in form.slots}
-            found[form, tuple(tool_likeness_tokens(template, numbers))] = None
+            found[numbered.setdefault(form, len(numbered)), tuple(tool_likeness_tokens(template, numbers))] = None
         for tool in tools:
             for intent in tool.intents:
+                templates = self._templates_of(tool, intent)
                 for form, drawn in forms_of_intent(tool.name, intent).items():
+                    number = numbered.setdefault(form, len(numbered))
                     for said in drawn:
-                        templates = self._templates_of(tool, intent)
-                        found |= dict.fromkeys((form, tokens) for tokens in _phrasings_of(templates, said, len(drawn)))
-        self._forms = list(dict.fromkeys(form for form, _ in found))
-        numbered = {form: number for number, form in enumerate(self._forms)}
+                        found |= dict.fromkeys((number, t) for t in _phrasings_of(templates, said, len(drawn)))
+        self._forms = list(numbered)
         tool_of = {tool.name: number for number, tool in enumerate(tools)}
-        self._form_of = np.array([numbered[form] for form, _ in found])
-        self._tool_of = np.array([tool_of[form.tool] for form, _ in found])
+        self._form_of = np.array([number for number, _ in found])
+        self._tool_of = np.array([tool_of[form.tool] for form in self._forms])[self._form_of]
         self._numbers = np.array([tokens.count(NUMBER) for _, tokens in found])
-        self._known = {t.name: frozenset(w for f, words in found if f.tool == t.name for w in words) for t in tools}
+        words_of: dict[str, set[str]] = {tool.name: set() for tool in tools}
+        for number, tokens in found:
+            words_of[self._forms[number].tool].update(tokens)
+        self._known = {name: frozenset(words) for name, words in words_of.items()}
         self._index = PhrasingIndex([tokens for _, tokens in found], UNKNOWN)
         self.likeness = functools.lru_cache(maxsize=64)(self._likeness)  # asked for the tool, then for its argument
         self._texts_named = functools.lru_cache(maxsize=64)(self._find_texts_named)

@@ -74,6 +74,7 @@ def draw_pattern(rng: random.Random, patterns: tuple[str, ...]) -> str:
     return rng.choices(list(weights), list(weights.values()))[0]
 
 
+@functools.cache
 def phrasing_key(template: str) -> str:
     """The words that tell a phrasing from others."""
     return " ".join(part for part in _PART.findall(spell_out_contractions(template)) if part not in COURTESY)

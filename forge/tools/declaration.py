@@ -37,7 +37,7 @@ class ToolSetting:
     unsafe_code: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class FollowUp:
     """What a user may say next about the same thing, and the call for it.
 
@@ -52,7 +52,7 @@ class FollowUp:
     draw: Callable[[random.Random], Drawn] | None = None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Intent:
     """One thing a user may want, in how many ways it is said, and the argument text of the call.
 
@@ -101,7 +101,7 @@ class About:
     marks: Mapping[str, frozenset[str]] = field(default_factory=dict)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, eq=False)
 class Tool:
     """One tool.
 

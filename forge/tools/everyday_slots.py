@@ -91,3 +91,69 @@ def everyday_problem(
 ) -> Intent:
     draw = partial(pick_everyday_calculator_slots, slots=slots, multiple=multiple)
     return Intent(name, argument, draw, (), says, weight)
+
+
+def tax_rate(rng: random.Random) -> tuple[str, str]:
+    """A rate of tax or interest in percent, most of them usual ones."""
+    rate = str(rng.choice((5, 7, 8, 10, 12, 15, 18, 19, 20, 21, 22, 25, rng.randint(2, 30), rng.randint(2, 30))))
+    return rate, rate
+
+
+def weight_in_kilos(rng: random.Random) -> tuple[str, str]:
+    """Some kilos or litres, half of them with a decimal."""
+    weight = str(rng.randint(2, 30))
+    if rng.random() < 0.5:
+        weight = f"{rng.randint(0, 9)}.{rng.choice((5, 25, 75, rng.randint(1, 9)))}"
+    return weight, weight
+
+
+def pick_falling_numbers(rng: random.Random, slots: dict[str, Slot], falling: tuple[str, str]) -> Drawn:
+    """Slots of a problem in which the first number of two is the greater one."""
+    greater, smaller = tuple(name.upper() for name in falling)
+    while True:
+        drawn, result = pick_everyday_calculator_slots(rng, slots)
+        if float(drawn[greater]) > float(drawn[smaller]):
+            return drawn, result
+
+
+def falling_problem(
+    name: str, argument: str, slots: dict[str, Slot], falling: tuple[str, str], *says: str, weight: float = 0.8
+) -> Intent:
+    """An everyday problem whose first number of `falling` is greater than the second."""
+    return Intent(name, argument, partial(pick_falling_numbers, slots=slots, falling=falling), (), says, weight)
+
+
+def bare_sum(high: int, cents: float = 0.4) -> Slot:
+    """A sum of money without a sign or a name."""
+
+    def draw(rng: random.Random) -> tuple[str, str]:
+        number = str(rng.randint(2, high))
+        if rng.random() < cents:
+            number = f"{rng.randint(0, high)}.{rng.choice((50, 99, 95, 20, 80, rng.randint(10, 99)))}"
+        return write_number_as_people_do(rng, number), number
+
+    return draw
+
+
+def pick_sums_in_one_currency(
+    rng: random.Random, slots: dict[str, Slot], sums: str, falling: tuple[str, str] | None = None
+) -> Drawn:
+    """Slots of a problem in which the sums of money, one letter each, are all said in one currency or in none."""
+    drawn, result = pick_falling_numbers(rng, slots, falling) if falling else pick_everyday_calculator_slots(rng, slots)
+    forms = ("{}", "{}", "{}", "{} euros", "{} dollars", "${}", "${}", "€{}", "{} bucks", "{}€", "{} eur", "{} pounds")
+    form = rng.choice(forms)
+    return drawn | {name: form.format(drawn[name]) for name in sums}, result
+
+
+def several_sums_problem(
+    name: str,
+    argument: str,
+    slots: dict[str, Slot],
+    sums: str,
+    *says: str,
+    falling: tuple[str, str] | None = None,
+    weight: float = 0.8,
+) -> Intent:
+    """An everyday problem with more than one sum of money."""
+    draw = partial(pick_sums_in_one_currency, slots=slots, sums=sums, falling=falling)
+    return Intent(name, argument, draw, (), says, weight)

@@ -1,13 +1,17 @@
-"""Everyday problems that one expression solves: units, sharing, ages, areas, times; and how people put them."""
+"""Everyday problems that one expression solves: conversions of units here, the others in modules beside it."""
 
 from __future__ import annotations
 
+import math
 import random
+import re
 
 from forge.tools.declaration import Drawn, Intent
 from forge.tools.drawing import number_in_words, write_number_as_people_do
+from forge.tools.everyday_measures import MEASURE_PROBLEMS
 from forge.tools.everyday_money import MONEY_PROBLEMS, PERCENT_PROBLEMS
-from forge.tools.everyday_slots import everyday_problem, whole_number
+from forge.tools.everyday_sharing import HEAP_PROBLEMS, PUZZLE_PROBLEMS, SHARING_PROBLEMS
+from forge.tools.everyday_times import TIME_PROBLEMS
 
 # fmt: off
 # What is asked for, what is given, tail of the call, largest number drawn.
@@ -42,24 +46,106 @@ _UNITS = (
     (("cents",), ("euros", "dollars"), "*100", 90),
     (("euros", "dollars"), ("cents",), "/100", 9000),
     (("pieces", "eggs", "items"), ("dozen",), "*12", 30),
+    (("minutes", "min"), ("days",), "*24*60", 30),
+    (("hours",), ("weeks",), "*7*24", 20),
+    (("days",), ("years",), "*365", 40),
+    (("years",), ("decades",), "*10", 20),
+    (("days",), ("fortnights",), "*14", 20),
+    (("days",), ("minutes",), "/60/24", 12),
+    (("hours",), ("seconds",), "/3600", 36000),
+    (("mm",), ("meters", "m"), "*1000", 40),
+    (("cm",), ("mm",), "/10", 900),
+    (("miles",), ("km", "kilometers"), "/1.609", 300),
+    (("pounds", "lbs"), ("kg", "kilos"), "/0.4536", 200),
+    (("inches",), ("cm",), "/2.54", 250),
+    (("ounces", "oz"), ("pounds", "lbs"), "*16", 40),
+    (("pounds",), ("ounces", "oz"), "/16", 400),
+    (("pounds",), ("stone",), "*14", 25),
+    (("mph",), ("km/h", "kmh"), "/1.609", 250),
+    (("km/h", "kmh"), ("mph",), "*1.609", 150),
+    (("kg",), ("tons", "tonnes"), "*1000", 40),
+    (("mg",), ("grams", "g"), "*1000", 40),
+    (("watts", "w"), ("kw", "kilowatts"), "*1000", 20),
+    (("pints",), ("gallons",), "*8", 20),
+    (("dollars",), ("quarters",), "/4", 100),
+    (("dozen",), ("eggs",), "/12", 144),
+)
+# Written without a blank before the unit, plain digits alone.
+_GLUED_UNITS = (
+    (("inches", "in"), ("ft",), "*12", 20),
+    (("ft", "feet"), ("in",), "/12", 240),
+    (("cm",), ("in", '"'), "*2.54", 90),
+    (("inches", "in"), ("cm",), "/2.54", 250),
+    (("ft",), ("yd",), "*3", 90),
+    (("g", "grams"), ("kg",), "*1000", 40),
+    (("kg",), ("g",), "/1000", 9000),
+    (("lbs", "lb", "pounds"), ("kg",), "/0.4536", 150),
+    (("kg",), ("lbs", "lb"), "*0.4536", 300),
+    (("m", "meters"), ("km",), "*1000", 60),
+    (("miles", "mi"), ("km",), "/1.609", 200),
+    (("km",), ("mi",), "*1.609", 200),
+    (("m", "meters"), ("cm",), "/100", 2000),
+    (("mm",), ("cm",), "*10", 200),
+    (("cm",), ("mm",), "/10", 900),
+    (("ml",), ("l",), "*1000", 20),
+    (("l", "liters"), ("ml",), "/1000", 9000),
+    (("min", "minutes"), ("h", "hrs", "hr"), "*60", 30),
+    (("sec", "s", "seconds"), ("min",), "*60", 60),
+    (("h", "hours"), ("min",), "/60", 600),
+    (("min", "minutes"), ("s", "sec"), "/60", 900),
+    (("oz",), ("lb", "lbs"), "*16", 30),
+    (("mph",), ("kmh",), "/1.609", 250),
+    (("kmh",), ("mph",), "*1.609", 120),
+)
+# One thing, what it is counted in, the sum.
+_WHOLES = (
+    ("a day", "minutes", "24*60"), ("a day", "seconds", "24*60*60"), ("an hour", "seconds", "60*60"),
+    ("a week", "hours", "7*24"), ("a week", "minutes", "7*24*60"), ("a week", "seconds", "7*24*60*60"),
+    ("a year", "hours", "365*24"), ("a year", "minutes", "365*24*60"), ("a year", "seconds", "365*24*60*60"),
+    ("a decade", "months", "10*12"), ("a century", "months", "100*12"), ("a century", "days", "100*365"),
+    ("a decade", "weeks", "10*52"), ("a century", "weeks", "100*52"), ("a decade", "days", "10*365"),
+    ("half a day", "minutes", "12*60"), ("half an hour", "seconds", "30*60"), ("half a day", "seconds", "12*60*60"),
+    ("a weekend", "hours", "2*24"), ("a fortnight", "hours", "14*24"), ("a fortnight", "minutes", "14*24*60"),
+    ("a kilometer", "cm", "1000*100"), ("a kilometer", "mm", "1000*1000"), ("a ton", "grams", "1000*1000"),
+    ("a gross", "pieces", "12*12"), ("a dozen dozens", "pieces", "12*12"), ("a yard", "inches", "3*12"),
+    ("a stone", "ounces", "14*16"), ("a month of 30 days", "hours", "30*24"), ("a month of 31 days", "hours", "31*24"),
+    ("a working week of 5 days at 8 hours", "hours", "5*8"),
 )
 # fmt: on
+
+
+def pick_whole_measure(rng: random.Random) -> Drawn:
+    """Such as a day, the minutes that it has and their sum."""
+    whole, small, total = rng.choice(_WHOLES)
+    return {"n": whole, "v": small, "C": total}, None
 
 
 def pick_calculator_unit_conversion(rng: random.Random) -> Drawn:
     """A measure, its unit and the one that is asked for."""
     to, given, tail, high = rng.choice(_UNITS)
-    factor = float(tail[1:])
-    number = str(rng.randint(2, high))
-    if tail[0] == "/":  # most come out even, or in halves
-        number = str(rng.randint(1, max(1, int(high / factor * 2))) * int(factor) // (1 if rng.random() < 0.7 else 2))
-        number = number if number != "0" else str(int(factor))
-    elif rng.random() < 0.2:
-        number = f"{rng.randint(0, 20)}.{rng.choice((5, 25, 75, rng.randint(1, 9)))}"
+    number = _measure_that_converts(rng, tail, high)
     said = write_number_as_people_do(rng, number)
     if number.isdigit() and int(number) <= 12 and rng.random() < 0.12:
         said = number_in_words(int(number))
     return {"a": said, "A": number, "u": rng.choice(given), "v": rng.choice(to), "C": tail}, None
+
+
+def pick_glued_unit_conversion(rng: random.Random) -> Drawn:
+    """The same in plain digits, with the sign of a unit."""
+    to, given, tail, high = rng.choice(_GLUED_UNITS)
+    number = _measure_that_converts(rng, tail, high)
+    return {"a": number, "A": number, "u": rng.choice(given), "v": rng.choice(to), "C": tail}, None
+
+
+def _measure_that_converts(rng: random.Random, tail: str, high: int) -> str:
+    """A number to be multiplied or divided; most that are divided come out even, or in halves."""
+    factor = math.prod(float(part) for part in re.findall(r"[\d.]+", tail))
+    if tail[0] == "/" and factor == int(factor):
+        number = rng.randint(1, max(1, int(high / factor * 2))) * int(factor) // (1 if rng.random() < 0.7 else 2)
+        return str(number or int(factor))
+    if rng.random() < 0.2:
+        return f"{rng.randint(0, 20)}.{rng.choice((5, 25, 75, rng.randint(1, 9)))}"
+    return str(rng.randint(2, high))
 
 
 _CONVERSION = Intent(
@@ -84,127 +170,95 @@ _CONVERSION = Intent(
         "{a} {u} as {v}?",
         "express {a} {u} in {v}",
         "i have {a} {u}, what's that in {v}?",
+        "what would {a} {u} be in {v}?",
+        "{v} in {a} {u}?",
+        "in {v}, how much is {a} {u}?",
+        "it says {a} {u} here, how many {v} would that be?",
+        "{a} {u} {v} ?",
+        "how do i get from {a} {u} to {v}?",
+        "if something is {a} {u}, how much is it in {v}?",
+        "number of {v} in {a} {u}?",
+        "{a} {u} expressed in {v}",
+        "i don't know {u}, what is {a} {u} in {v}?",
+        "{a} {u} -> {v}",
+        "[translate|switch] {a} {u} to {v}",
+        "the label says {a} {u}, but i need {v}. how many?",
+        "{a} {u} equal to how much {v}?",
+        "would you kindly tell me how many {v} there are in {a} {u}?",
+        "my teacher wants {a} {u} in {v}, what do i write?",
+        "we got {a} {u}. how much in {v}?",
+        "how much {v} is {a} {u}?",
     ),
     7,
 )
-
-# fmt: off
-_PAIR = {"a": whole_number(2, 400, 0), "b": whole_number(2, 12)}
-_SHARING_PROBLEMS = (
-    everyday_problem("split", "{A}/{B}", _PAIR,
-        "split {a} [among|between|by] {b}", "split {a} [among|between] {b} {people}",
-        "{a} [split|shared|divided] [among|between] {b} {people}",
-        "{b} {people} share {a} {things}, how many each?",
-        "share {a} {things} [among|between] {b} {people}", "{a} euros for {b} {people}, how much each?",
-        "divide {a} {things} [among|between] {b}", "how much does each get if {b} {people} split {a}?",
-        "we are {b} and have {a} {things}, how many each?", "{a} {things} in {b} equal piles, how many in each?",
-        multiple=("a", "b"), weight=4),
-    everyday_problem("double", "{A}*2", {"a": whole_number(2, 900)},
-        "double {a}", "twice {a}", "[whats|what's|what is] double {a}?", "[whats|what's|what is] twice {a}?",
-        "{a} doubled", "two times {a}", "what's {a} times two?", "the double of {a}",
-        "{a} there and {a} back, in total?", weight=2),
-    everyday_problem("half", "{A}/2", {"a": whole_number(2, 999)},
-        "half of {a}", "[whats|what's|what is] half of {a}?", "half {a}", "one half of {a}", "{a} halved",
-        "the half of {a}", "how much is half of {a}?", "cut {a} in half", "{a}, and half of it?", weight=2),
-    everyday_problem("triple", "{A}*3", {"a": whole_number(2, 400)}, "triple {a}", "three times {a}", "{a} tripled",
-        "[whats|what's|what is] triple {a}?", "thrice {a}", "the triple of {a}"),
-    everyday_problem("part", "{A}/4", {"a": whole_number(1, 200, 0, 4)}, "a quarter of {a}",
-        "[whats|what's|what is] a quarter of {a}?", "one quarter of {a}", "one fourth of {a}", "quarter of {a}?",
-        "how much is a fourth of {a}?"),
-    everyday_problem("third", "{A}/3", {"a": whole_number(1, 200, 0, 3)}, "a third of {a}",
-        "[whats|what's|what is] a third of {a}?", "one third of {a}", "third of {a}?",
-        "how much is a third of {a}?"),
-    everyday_problem("left", "{A}-{B}", {"a": whole_number(20, 200, 0), "b": whole_number(2, 19)},
-        "i have {a} {things} and give away {b}, how many are left?", "{a} {things}, {b} are gone, how many left?",
-        "of {a} {things} {b} broke. how many are left?", "there were {a} {people} and {b} left, how many stayed?",
-        "{a} {things} minus {b} {things}", "i had {a} {things} and lost {b}. left?",
-        "{b} of {a} {things} are sold, how many remain?", weight=2),
-    everyday_problem("older", "{A}+{B}", {"a": whole_number(2, 80), "b": whole_number(2, 30)},
-        "my brother is {a}, i am {b} years older, my age?",
-        "she is {a} and he is {b} years older, how old is he?", "i am {a} now, how old in {b} years?",
-        "a boy is {a}, his sister {b} years older. her age?",
-        "tom is {a}, ann is {b} years older, how old is ann?"),
-    everyday_problem("younger", "{A}-{B}", {"a": whole_number(32, 80), "b": whole_number(2, 30)},
-        "i am {a}, she is {b} years younger, how old is she?",
-        "he is {a} and his wife {b} years younger, her age?", "i am {a} now, how old was i {b} years ago?",
-        "mum is {a}, dad {b} years younger. dad's age?"),
-    everyday_problem("days_until", "{B}-{A}", {"a": whole_number(4, 15, 0), "b": whole_number(16, 30, 0)},
-        "from the {a}th to the {b}th, how many days?",
-        "today is the {a}th, the party is on the {b}th, days left?",
-        "how many days from the {a}th until the {b}th?",
-        "it is the {a}th, when i leave it's the {b}th, how long do i wait?"),
-    everyday_problem("without_quarter", "{A}-{A}/4", {"a": whole_number(1, 60, 0, 4)},
-        "a quarter of {a} {things} is gone, how many are left?",
-        "of {a} {people} a quarter stayed home, how many are here?", "{a} minus a quarter of it",
-        "we are {a}, a quarter is ill. how many are here?", "{a} less one quarter"),
-    everyday_problem("more", "{A}+{B}", {"a": whole_number(2, 200), "b": whole_number(2, 90)},
-        "i have {a} {things} and get {b} more, how many now?", "{a} {things} plus {b} {things}",
-        "{a} {things} and {b} more", "there are {a} {people}, {b} more come, how many?",
-        "{a} red and {b} blue {things}, how many in all?",
-        "{a} euros and {b} euros together?", "we sold {a} {things} today and {b} yesterday, total?", weight=2),
-    everyday_problem("groups", "{A}*{B}", {"a": whole_number(2, 60), "b": whole_number(2, 40)},
-        "{a} boxes with {b} {things} each, how many {things}?", "{a} bags of {b} {things}",
-        "{a} {people} with {b} {things} each?",
-        "every one of {a} {people} gets {b} {things}, how many do i need?",
-        "{a} rows of {b} {things}, how many in all?", "{a} shelves with {b} {things} on each, total?",
-        "{b} a day for {a} days", weight=2),
-    everyday_problem("days_for", "{A}/{B}", {"a": whole_number(20, 400, 0), "b": whole_number(2, 30)},
-        "{b} pages a day, {a} pages in all, how many days?", "i do {b} a day, how long for {a}?",
-        "how many days for {a} {things} at {b} a day?", "{a} km at {b} km a day, how many days?", multiple=("a", "b")),
-    everyday_problem("per_piece", "{A}/{B}*{C}", {"a": whole_number(2, 60, 0), "b": whole_number(2, 9), "c": whole_number(2, 20)},
-        "{b} {things} cost {a}, how much for {c}?", "{b} weigh {a} grams, what do {c} weigh?",
-        "if {b} {things} are {a} euros what are {c}?", "{b} take {a} minutes, how long for {c}?", multiple=("a", "b")),
-    everyday_problem("unknown", "solve({B}*x+{A}={C})", {"a": whole_number(2, 40, 0), "b": whole_number(2, 9, 0), "c": whole_number(41, 99,
-        0)},
-        "solve {b}x + {a} = {c}", "{b}x+{a}={c}", "{b}x + {a} = {c}, what is x?", "find x: {b}x + {a} = {c}",
-        "whats x if {b}x + {a} = {c}?"),
+_GLUED_CONVERSION = Intent(
+    "units_glued",
+    "{A}{C}",
+    pick_glued_unit_conversion,
+    (),
+    (
+        "{a}{u} in {v}[|?]",
+        "{a}{u} to {v}",
+        "convert {a}{u} to {v}",
+        "[what is|whats|what's] {a}{u} in {v}?",
+        "how many {v} is {a}{u}?",
+        "how many {v} in {a}{u}?",
+        "{a}{u} = ? {v}",
+        "{a}{u} into {v}",
+        "{a}{u} -> {v}",
+        "{a}{u} is how many {v}?",
+        "{a}{u} as {v}",
+        "[i need|give me] {a}{u} in {v}",
+        "how much is {a}{u} in {v}?",
+        "{a}{u}, how many {v} is that?",
+        "it's {a}{u}, what's that in {v}?",
+        "can you convert {a}{u} into {v}?",
+        "turn {a}{u} into {v}",
+        "in {v}: {a}{u}",
+        "the box says {a}{u}, how much in {v}?",
+        "{a}{u} equals how many {v}?",
+    ),
+    2,
 )
-_SIDES = {"a": whole_number(2, 90, 0), "b": whole_number(2, 90, 0)}
-_MEASURE_PROBLEMS = (
-    everyday_problem("area", "{A}*{B}", _SIDES,
-        "area of a room {a} by {b}", "a [room|garden|field|wall] is {a} by {b}, [area|how big]?",
-        "area {a} x {b} m", "{a} m by {b} m, how many square meters?",
-        "[whats|what is] the area of a rectangle {a} by {b}?"),
-    everyday_problem("round", "4*{A}", {"a": whole_number(2, 200, 0)}, "perimeter of a square with side {a}",
-        "a square has sides of {a}, perimeter?", "way around a square of {a} m?",
-        "fence around a square garden of {a} m, how long?"),
-    everyday_problem("perimeter", "2*({A}+{B})", _SIDES, "perimeter of a rectangle {a} by {b}",
-        "a rectangle is {a} by {b}, perimeter?", "way around a field of {a} by {b}?",
-        "[whats|what is] the perimeter of {a} by {b}?"),
-    everyday_problem("distance", "{A}*{B}", {"a": whole_number(2, 130, 0), "b": whole_number(2, 12)},
-        "{a} km/h for {b} hours, how far?", "i drive {a} km an hour for {b} hours, how far is that?",
-        "how far in {b} hours at {a} km/h?", "{b} hours at {a} kmh, distance?"),
-    everyday_problem("speed", "{A}/{B}", {"a": whole_number(2, 500, 0), "b": whole_number(2, 9)}, "{a} km in {b} hours, how fast?",
-        "{a} km in {b} h, speed?", "i ran {a} km in {b} hours, what's my speed?", multiple=("a", "b")),
-    everyday_problem("years", "{B}-{A}", {"a": whole_number(1900, 2010, 0), "b": whole_number(2011, 2060, 0)},
-        "born in {a}, how old in {b}?", "how many years from {a} to {b}?", "from {a} to {b}, how many years?",
-        "how old is someone in {b} who was born {a}?", "years between {a} and {b}?", "{a} until {b} is how long?",
-        weight=2),
-    everyday_problem("later", "{A}+{B}", {"a": whole_number(1900, 2030, 0), "b": whole_number(2, 99, 0)},
-        "what year is {b} years after {a}?", "{b} years after {a}?", "{a} plus {b} years",
-        "in {a} he started, {b} years later it was?"),
-    everyday_problem("time", "{A}*60+{B}", {"a": whole_number(2, 23), "b": whole_number(2, 59, 0)},
-        "{a} hours and {b} minutes in minutes", "{a} h {b} min in minutes",
-        "how many minutes are {a} hours {b} minutes?", "{a} hours {b} minutes, in minutes?",
-        "[whats|what is] {a}h {b}m in minutes?"),
-    everyday_problem("clock", "({C}*60+{D})-({A}*60+{B})", {"a": whole_number(6, 12, 0), "b": whole_number(10, 59, 0), "c": whole_number(13,
-        22, 0), "d": whole_number(10, 59, 0)}, "from {a}:{b} to {c}:{d}, how many minutes?",
-        "minutes from {a}:{b} to {c}:{d}?", "{a}:{b} to {c}:{d} in minutes",
-        "how many minutes between {a}:{b} and {c}:{d}?"),
-    everyday_problem("fahrenheit", "{A}*9/5+32", {"a": whole_number(1, 60, 0)}, "{a} celsius in fahrenheit",
-        "{a} degrees celsius to fahrenheit", "convert {a} c to f", "how hot is {a} celsius in fahrenheit?",
-        "{a}°C in °F"),
-    everyday_problem("celsius", "({A}-32)*5/9", {"a": whole_number(1, 12, 0, 9)}, "{a} fahrenheit in celsius", "{a} f to c",
-        "convert {a} fahrenheit to celsius", "how warm is {a} fahrenheit in celsius?", "{a}°F in °C"),
-    everyday_problem("binary", "base({A},10,2)", {"a": whole_number(2, 200, 0)}, "{a} in binary",
-        "[whats|what is] {a} in binary?", "convert {a} to binary", "binary of {a}", "{a} as a binary number"),
-    everyday_problem("simplify", "frac({A}, {B})", {"a": whole_number(1, 12, 0, 6), "b": whole_number(2, 12, 0, 9)},
-        "simplify {a}/{b}", "{a}/{b} as a simple fraction", "reduce the fraction {a}/{b}", "shorten {a}/{b}",
-        "simplest form of {a}/{b}?"),
+_WHOLE_MEASURE = Intent(
+    "whole_measure",
+    "{C}",
+    pick_whole_measure,
+    (),
+    (
+        "how many {v} in {n}?",
+        "how many {v} are in {n}?",
+        "how many {v} are there in {n}?",
+        "how many {v} does {n} have?",
+        "{v} in {n}?",
+        "{n} in {v}",
+        "number of {v} in {n}?",
+        "how many {v} has {n}?",
+        "{n} has how many {v}?",
+        "[calculate|compute|work out] the {v} in {n}",
+        "what is {n} in {v}?",
+        "{n} is how many {v}?",
+        "how many {v} make {n}?",
+        "my son asks how many {v} {n} has",
+        "do you know how many {v} there are in {n}?",
+        "{n} - how many {v} is that?",
+        "convert {n} to {v}",
+        "can you tell me how many {v} make up {n}?",
+        "how much is {n} in {v}?",
+        "i wonder how many {v} {n} has",
+        "tell me the number of {v} in {n}",
+        "{n} consists of how many {v}?",
+        "total {v} in {n}?",
+    ),
+    2,
 )
-# fmt: on
 
 
 def everyday_calculator_intents() -> tuple[Intent, ...]:
     """Intents of the calculator."""
-    return (_CONVERSION, *PERCENT_PROBLEMS, *MONEY_PROBLEMS, *_SHARING_PROBLEMS, *_MEASURE_PROBLEMS)
+    return (
+        *(_CONVERSION, _GLUED_CONVERSION, _WHOLE_MEASURE),
+        *(*PERCENT_PROBLEMS, *MONEY_PROBLEMS),
+        *(*SHARING_PROBLEMS, *HEAP_PROBLEMS, *PUZZLE_PROBLEMS),
+        *(*MEASURE_PROBLEMS, *TIME_PROBLEMS),
+    )

@@ -3,12 +3,11 @@ with stand-ins for numbers and names (Manning, Raghavan and Schütze 2008, secti
 
 from __future__ import annotations
 
-import math
 import re
-from collections import Counter, defaultdict
 from collections.abc import Iterable, Mapping, Sequence
-from itertools import pairwise
-from typing import TYPE_CHECKING
+from functools import lru_cache
+from itertools import chain, pairwise
+from typing import TYPE_CHECKING, Any
 
 from forge.tools.words import is_number_said
 
@@ -16,6 +15,7 @@ if TYPE_CHECKING:
     import numpy as np
 
 NUMBER, NAME = "#", "@"  # what stands for the fillings of slots
+BEGIN, END = "<s>", "</s>"  # of a text, as words; no token is one of these
 _TOKEN = re.compile(r"\{[\w-]+\}|-?\d+(?:[.,]\d+)*|[a-z']+|[^\w\s?!,.#@]")
 COURTESY = {  # words that say nothing of what is asked for
     "a", "an", "the", "please", "me", "you", "can", "could", "would", "will", "just", "hi", "hey", "hello", "ok",
@@ -41,35 +41,67 @@ class PhrasingIndex:
         import numpy as np  # not for those who only look at a file
 
         self._unknown = unknown**2
-        self.words = frozenset(word for tokens in phrasings for word in tokens)
-        runs = [_runs_of(without_double_names(tokens)) for tokens in phrasings]
-        counts = Counter(run for own in runs for run in own)
-        self._weights = {run: math.log(1 + len(runs) / count) ** 2 for run, count in counts.items()}
-        self._lengths = np.array([math.fsum(self._weights[run] for run in own) for own in runs]) ** 0.5
-        places: dict[tuple[str, ...], list[int]] = defaultdict(list)
-        for place, own in enumerate(runs):
-            for run in own:
-                places[run].append(place)
-        self._places = {run: np.array(own) for run, own in places.items()}
+        self.words = frozenset(chain.from_iterable(phrasings))
+        self._number_of = {word: number for number, word in enumerate(["", BEGIN, END, *sorted(self.words)])}
+        rows = [[BEGIN, *without_double_names(tokens), END] for tokens in phrasings]
+        number_of, owner = self._number_of, np.repeat(np.arange(len(rows)), [len(row) for row in rows])
+        words = np.fromiter((number_of[word] for row in rows for word in row), np.int64, len(owner))
+        single, pair, apart = words > number_of[END], owner[1:] == owner[:-1], owner[2:] == owner[:-2]
+        runs = [
+            self._code(words[single], 0, 0),
+            self._code(words[:-1][pair], words[1:][pair], 1),
+            self._code(words[:-2][apart], words[2:][apart], 2),
+        ]
+        owners = np.concatenate([owner[single], owner[1:][pair], owner[2:][apart]])
+        most = self._code(0, 0, 3)
+        once = np.sort(owners * most + np.concatenate(runs))  # np.unique hashes, at four times the cost
+        owners, codes = np.divmod(once[np.diff(once, prepend=-1) > 0], most)
+        by_code = np.argsort(codes, kind="stable")
+        begins = np.flatnonzero(np.diff(codes[by_code], prepend=-1))
+        counts = np.diff(begins, append=len(codes))
+        self._codes, self._owners, self._begins = codes[by_code][begins], owners[by_code], [*begins, len(codes)]
+        self._weights = np.log(1 + len(rows) / counts) ** 2
+        self._lengths = np.bincount(self._owners, np.repeat(self._weights, counts), len(rows)) ** 0.5
+
+    def _code(self, first: Any, second: Any, kind: int) -> Any:
+        """The number of a run: of one word, of neighbors, of words one apart."""
+        return (kind * len(self._number_of) + second) * len(self._number_of) + first
+
+    def _place(self, run: tuple[str, ...]) -> int | None:
+        """Where a run stands among the known ones."""
+        numbers = [self._number_of.get(word) for word in run]
+        if None in numbers:
+            return None
+        code = self._code(numbers[0], 0 if len(run) == 1 else numbers[-1], len(run) - 1)
+        place = int(self._codes.searchsorted(code))
+        return place if place < len(self._codes) and self._codes[place] == code else None
 
     def cosines(self, tokens: Iterable[str]) -> np.ndarray:
         """Of a text, as tokens, and every phrasing: float (phrasings,), 0 where no run is shared."""
         import numpy as np
 
-        runs = _runs_of(without_double_names(tokens))
+        places = [self._place(run) for run in sorted(_runs_of(without_double_names(tokens)))]
         shared = np.zeros(len(self._lengths))
-        for run in sorted(runs & self._places.keys()):
-            shared[self._places[run]] += self._weights[run]
-        length = sum(self._weights.get(run, self._unknown) for run in sorted(runs)) ** 0.5
+        for place in (place for place in places if place is not None):
+            shared[self._owners[self._begins[place] : self._begins[place + 1]]] += self._weights[place]
+        length = sum(self._unknown if place is None else float(self._weights[place]) for place in places) ** 0.5
         return shared / (length * self._lengths)
 
 
 def tool_likeness_tokens(text: str, fillings: Mapping[str, list[str]]) -> list[str]:
     """Words of a text or template in lower case; numbers and what fills a slot by their stand-ins."""
     tokens: list[str] = []
-    for token in _TOKEN.findall(spell_out_contractions(text.replace("’", "'"))):
-        tokens += fillings.get(token) or [NUMBER if is_number_said(token) else token]
+    for word in _plain_words(text.replace("’", "'")):
+        for token in _tokens_of_word(word):
+            tokens += fillings.get(token) or [token]
     return tokens
+
+
+@lru_cache(maxsize=2**14)
+def _tokens_of_word(word: str) -> tuple[str, ...]:
+    """Of one word as it is typed; tens of thousands of templates have few different ones."""
+    found = _TOKEN.findall(_CONTRACTIONS.get(word, word))
+    return tuple(NUMBER if is_number_said(token) else token for token in found)
 
 
 def is_contraction(word: str) -> bool:
@@ -79,7 +111,11 @@ def is_contraction(word: str) -> bool:
 
 def spell_out_contractions(text: str) -> str:
     """A text in lower case without the mark at its end, `what is` for `what's` and `whats`."""
-    return " ".join(_CONTRACTIONS.get(word, word) for word in text.lower().rstrip("?.!").split())
+    return " ".join(_CONTRACTIONS.get(word, word) for word in _plain_words(text))
+
+
+def _plain_words(text: str) -> list[str]:
+    return text.lower().rstrip("?.!").split()
 
 
 def without_double_names(tokens: Iterable[str]) -> list[str]:
@@ -94,6 +130,6 @@ def without_double_names(tokens: Iterable[str]) -> list[str]:
 def _runs_of(tokens: Sequence[str]) -> set[tuple[str, ...]]:
     """Single words, pairs of neighbors, and pairs with one word between them; a text begins and ends with a word of its
     own."""
-    ended = ["^", *tokens, "$"]
+    ended = [BEGIN, *tokens, END]
     apart = {(first, "", second) for first, second in zip(ended, ended[2:], strict=False)}
     return {(token,) for token in tokens} | set(pairwise(ended)) | apart

@@ -15,6 +15,12 @@ from forge.tools.drawing import (
     write_number_as_people_do,
 )
 from forge.tools.everyday_sums import everyday_calculator_intents
+from forge.tools.further_sums import (
+    further_calculator_intents,
+    pick_hundreds_in_words,
+    sentences_in_german_and_french,
+)
+from forge.tools.sum_sayings import SUM_SENTENCES
 from forge.tools.written_out import sums_written_out_for_calculator
 
 FRAMES = (
@@ -39,6 +45,20 @@ FRAMES = (
     "[evaluate|add this up:|maths question:|a sum:] {}",
     "how many is {}?",
     "what's the [result of|answer to|value of|outcome of] {}?",
+    "{}, what [is it|is that|do i get|comes out]?",
+    "[help me with|i'm stuck on|check for me|get me] {}",
+    "{}, [quick|how much is that?|what's the answer?]",
+    "[my homework says|homework:|in my exercise there is|the task is] {}",
+    "[any idea|do you happen to know|remind me|could you say] what {} is?",
+    "what do you say {} is?",
+    "my [kid|boss|teacher] asks what {} is",
+    "[kindly|be so kind and|would you] work out {}",
+    "i forgot how much {} is",
+    "{} gives [what|how much]?",
+    "how much will be {}?",
+    "use the calculator: {}",
+    "[type in|do the math:|math:] {}",
+    "what should i get for {}?",
 )
 
 
@@ -65,12 +85,12 @@ def pick_calculator_tool_operands(rng: random.Random, name: str) -> Drawn:
     a, b = pick_calculator_operand(rng, 3), pick_calculator_operand(rng, 3)
     if name == "multiply":
         b = pick_calculator_operand(rng, 2)
-    elif name == "divide":
+    elif name in ("divide", "missing_factor"):
         divisor = pick_tool_argument_number(rng, 2)
         a, b = str(divisor * pick_tool_argument_number(rng, rng.choice((2, 2, 3)))), str(divisor)
-        if rng.random() < 0.15:
+        if rng.random() < 0.15 and name == "divide":
             a, b = f"{int(a) / 10:.1f}", rng.choice((b, f"{int(b) / 10:.1f}"))
-        a = f"-{a}" if rng.random() < 0.08 else a
+        a = f"-{a}" if rng.random() < 0.08 and name == "divide" else a
     elif name == "power":
         a, b = str(rng.randint(2, 40)), str(rng.randint(2, 5))
         if rng.random() < 0.2:
@@ -92,7 +112,8 @@ def pick_calculator_tool_operands(rng: random.Random, name: str) -> Drawn:
             b = str(rng.randint(2, 99) * 100)
         if rng.random() < 0.1:
             a = f"{a}.5"
-    return _typed_slots(rng, a=a, b=b), None
+    ending = "th" if 10 < int(float(b)) % 100 < 14 else {"1": "st", "2": "nd", "3": "rd"}.get(b[-1], "th")
+    return {"bth": b + ending} | _typed_slots(rng, a=a, b=b), None
 
 
 def pick_three_calculator_operands(rng: random.Random, digits: int = 2) -> Drawn:
@@ -129,7 +150,7 @@ FOLLOW_UPS = (
 
 def _calculator_intent(name: str, argument: str, *cores: str, weight: float = 1) -> Intent:
     draw = partial(pick_calculator_tool_operands, name=name)
-    return Intent(name, argument, draw, cores, _SENTENCES.get(name, ()), weight, follow_ups=FOLLOW_UPS)
+    return Intent(name, argument, draw, cores, SUM_SENTENCES.get(name, ()), weight, follow_ups=FOLLOW_UPS)
 
 
 def answer_with_calculator(expression: str) -> str:
@@ -145,49 +166,11 @@ def open_calculator(setting: ToolSetting, stack: ExitStack) -> Answer:
     return answer_with_calculator
 
 
-_SENTENCES: dict[str, tuple[str, ...]] = {
-    "add": ("add {a} and {b}", "[add|put] {a} to {b}", "add {a} + {b}", "sum up {a} and {b}",
-    "what do {a} and {b} make?"),
-    "multiply": ("multiply {a} by {b}", "multiply {a} and {b}", "multiply {a} with {b}",
-    "what do i get when i multiply {a} by {b}?"),
-    "divide": (
-        "divide {a} by {b}", "how [often|many times] does {b} [go into|fit into|fit in] {a}?",
-        "[can you|please] divide {a} by {b}",
-        "what do i get if i divide {a} by {b}?", "how many {b}s are in {a}?", "share {a} by {b}",
-    ),
-    "power": ("raise {a} to the power of {b}", "raise {a} to the power {b}", "{a} raised to {b}"),
-    "remainder": (
-        "what's left when i divide {a} by {b}?", "[what is|whats] the remainder when {a} is divided by {b}?",
-        "what remains if you divide {a} by {b}?", "rest of {a} divided by {b}?", "divide {a} by {b}, remainder?",
-    ),
-    "gcd": ("what number divides both {a} and {b}, the biggest one?", "largest common divisor of {a} and {b}?"),
-    "lcm": ("what is the smallest number that {a} and {b} both divide?", "smallest common multiple of {a} and {b}?"),
-    "sqrt": ("sqrt {a}", "root {a}", "what number squared is {a}?", "which number times itself is {a}?",
-    "take the root of {a}"),
-    "square": ("square {a}", "what is {a} when squared?"),
-    "percent": (
-        "how much is {a} percent of {b}?", "[what is|whats] {a} % of {b}?", "take {a}% of {b}",
-        "if i take {a} percent of {b}, what do i get?",
-        "of {b}, how much is {a} percent?",
-    ),
-}  # fmt: skip
 _WORDED = {
     "add": ("{A}+{B}", ("{a} plus {b}", "{a} and {b}", "the sum of {a} and {b}", "{a} added to {b}")),
     "subtract": ("{A}-{B}", ("{a} minus {b}", "{a} take away {b}", "{a} less {b}")),
     "multiply": ("{A}*{B}", ("{a} times {b}", "{a} multiplied by {b}", "the product of {a} and {b}")),
     "divide": ("{A}/{B}", ("{a} divided by {b}", "{a} over {b}")),
-}
-
-
-# German and French.
-_ABROAD = {
-    "add": ("+", ("was ist {a} plus {b}?", "wie viel ist {a} plus {b}?", "combien font {a} et {b}?", "{a} und {b}?")),
-    "subtract": ("-", ("was ist {a} minus {b}?", "wie viel ist {a} minus {b}?", "combien font {a} moins {b}?")),
-    "multiply": (
-        "*",
-        ("was ist {a} mal {b}?", "{a} mal {b}", "combien font {a} fois {b}?", "wieviel ist {a} mal {b}?"),
-    ),
-    "divide": ("/", ("was ist {a} durch {b}?", "{a} geteilt durch {b}", "{a} divisé par {b}", "teile {a} durch {b}")),
 }
 
 
@@ -200,10 +183,15 @@ def _three_operand_intent(name: str, argument: str, cores: tuple[str, ...], *sen
     return Intent(name, argument, pick_three_calculator_operands, cores, sentences, 1)
 
 
-def _refused_intent(name: str, argument: str, *cores: str) -> Intent:
+def _refused_intent(name: str, argument: str, *cores: str, says: tuple[str, ...] = ()) -> Intent:
     # One sum in eighteen is refused. Its call is copied from the question as every other is, so more of them would
     # teach nothing about calls.
-    return Intent(name, argument, partial(pick_operands_that_calculator_refuses, name=name), cores, (), 2)
+    return Intent(name, argument, partial(pick_operands_that_calculator_refuses, name=name), cores, says, 2)
+
+
+def _not_joined(patterns: tuple[str, ...]) -> tuple[str, ...]:
+    """Patterns in which two numbers in words stay two: three hundred and five is one."""
+    return tuple(pattern for pattern in patterns if "{a} and {b}" not in pattern)
 
 
 INTENTS = (
@@ -211,15 +199,14 @@ INTENTS = (
         "{a} and {b} [together|added]", weight=9),
     _calculator_intent("subtract", "{A}-{B}", "{a}-{b}", "{a} - {b}", "{a} minus {b}", "{a} take away {b}",
         "{a} − {b}", "{a} less {b}", "the difference between {a} and {b}", weight=8),
-    _turned_around("subtract_from", "subtract {a} from {b}", "take {a} [from|away from|off] {b}",
-        "[can you|please] subtract {a} from {b}", "what's left if i take {a} from {b}?",
-        "how much is {b} without {a}?", "how much more is {b} than {a}?"),
+    _turned_around("subtract_from", *SUM_SENTENCES["subtract_from"]),
     _calculator_intent("multiply", "{A}*{B}", "{a}*{b}", "{a} times {b}", "{a} * {b}", "{a}x{b}", "{a} x {b}",
         "{a} × {b}", "{a} multiplied by {b}", "{a}×{b}", "the product of {a} and {b}", weight=11),
     _calculator_intent("divide", "{A}/{B}", "{a}/{b}", "{a} divided by {b}", "{a} / {b}", "{a} ÷ {b}", "{a} over {b}",
         "{a}÷{b}", "{a}:{b}", "{a} over {b} as a decimal", weight=8),
+    _calculator_intent("missing_factor", "{A}/{B}"),
     _calculator_intent("power", "{A}**{B}", "{a}^{b}", "{a} to the power of {b}", "{a}**{b}", "{a} ^ {b}",
-        "{a} to the power {b}", "{a} to the {b}th", weight=4),
+        "{a} to the power {b}", "{a} to the {bth} power", "{a} to the {bth}", weight=4),
     _calculator_intent("square", "{A}**2", "{a} squared", "the square of {a}", "{a}²", weight=1),
     _calculator_intent("remainder", "{A}%{B}", "{a} mod {b}", "the remainder of {a} divided by {b}", "{a} modulo {b}",
         "{a} % {b}", "{a}%{b}", "the remainder of {a} by {b}", weight=4),
@@ -233,36 +220,43 @@ INTENTS = (
     _calculator_intent("percent", "{A}*{B}/100", "{a}% of {b}", "{a} percent of {b}", "{a} % of {b}",
         "{a} per cent of {b}", weight=9),
     *(
-        Intent(f"{name}_in_words", argument, partial(pick_calculator_operands_in_words, name=name), cores, (), 1)
+        Intent(f"{name}_in_words", argument, partial(pick_calculator_operands_in_words, name=name), cores,
+            tuple(say for say in SUM_SENTENCES[name] if "{b}s" not in say), 1)
         for name, (argument, cores) in _WORDED.items()
     ),
+    *(
+        Intent(f"{name}_of_hundreds", argument, pick_hundreds_in_words, _not_joined(cores),
+            _not_joined(SUM_SENTENCES[name]), 0.4)
+        for name, (argument, cores) in list(_WORDED.items())[:3]
+    ),
     _three_operand_intent("mixed", "{A}+{B}*{C}", ("{a}+{b}*{c}", "{a} + {b} * {c}", "{a} plus {b} times {c}",
-        "{a} + {b} x {c}")),
+        "{a} + {b} x {c}"), "multiply {b} by {c} and add that to {a}", "{a} plus the product of {b} and {c}",
+        "{b} times {c} on top of {a}", "add {b} times {c} to {a}", "i have {a} and get {b} times {c} more, total?"),
     _three_operand_intent("mixed_first", "{A}*{B}-{C}", ("{a}*{b}-{c}", "{a} * {b} - {c}", "{a} times {b} minus {c}",
         "{a} x {b} - {c}")),
     _three_operand_intent("grouped", "({A}+{B})*{C}", ("({a}+{b})*{c}", "({a} + {b}) * {c}",
         "the sum of {a} and {b}, times {c}")),
     _three_operand_intent(
         "three", "{A}+{B}+{C}", ("{a}+{b}+{c}", "{a} + {b} + {c}", "{a} plus {b} plus {c}",
-        "the total of {a}, {b} and {c}", "the sum of {a}, {b} and {c}"),
-        "add up {a}, {b} and {c}", "{a}, {b} and {c} [together|in total|altogether]?", "add {a} {b} and {c}",
-        "[total|sum] of {a}, {b}, {c}?",
+        "the total of {a}, {b} and {c}", "the sum of {a}, {b} and {c}"), *SUM_SENTENCES["three"],
     ),
     _three_operand_intent(
         "mean", "({A}+{B}+{C})/3", ("the average of {a}, {b} and {c}", "the mean of {a}, {b} and {c}",
-        "the average of {a} {b} {c}"),
-        "average {a}, {b} and {c}", "[avg|mean] of {a}, {b}, {c}?",
+        "the average of {a}, {b}, {c}"), *SUM_SENTENCES["mean"],
     ),
     _refused_intent("decimal_comma", "{A}*{B}", "{a} times {b}", "{a} * {b}", "{a}*{b}", "{a} × {b}",
-        "{a} multiplied by {b}"),
-    _refused_intent("by_zero", "{A}/{B}", "{a} divided by {b}", "{a}/{b}", "{a} / {b}", "{a} ÷ {b}", "{a} over {b}"),
+        "{a} multiplied by {b}", says=SUM_SENTENCES["multiply"]),
+    _refused_intent("by_zero", "{A}/{B}", "{a} divided by {b}", "{a}/{b}", "{a} / {b}", "{a} ÷ {b}", "{a} over {b}",
+        says=SUM_SENTENCES["by_zero"]),
     _refused_intent("negative_root", "sqrt(-{A})", "the square root of -{a}", "sqrt(-{a})", "the root of -{a}",
-        "the root of minus {a}"),
+        "the root of minus {a}", says=tuple(say.replace("{a}", "-{a}") for say in SUM_SENTENCES["sqrt"]
+        if "area" not in say and "garden" not in say)),
     *(
-        Intent(f"{name}_abroad", f"{{A}}{sign}{{B}}", partial(pick_calculator_tool_operands, name=name), (), says,
-            0.7)
-        for name, (sign, says) in _ABROAD.items()
+        Intent(f"{name}_abroad", f"{{A}}{sign}{{B}}", partial(pick_calculator_tool_operands, name=name), (),
+            sentences_in_german_and_french(name), 0.7)
+        for name, sign in (("add", "+"), ("subtract", "-"), ("multiply", "*"), ("divide", "/"))
     ),
+    *further_calculator_intents(),
     *everyday_calculator_intents(),
 )  # fmt: skip
 TOOL = Tool(

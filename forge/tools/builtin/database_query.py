@@ -4,16 +4,56 @@ from __future__ import annotations
 
 import functools
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Mapping
 from contextlib import ExitStack, closing
 from functools import partial
 from pathlib import Path
 
 from forge.tools.content import TABLES
+from forge.tools.database_limit_wordings import (
+    BETWEEN_SENTENCES,
+    COUNT_LIMIT_SENTENCES,
+    LETTER_SENTENCES,
+    LIMIT_SENTENCES,
+)
+from forge.tools.database_list_wordings import ALL_SENTENCES, CORES, END_SENTENCES, GROUP_SENTENCES, SUM_SENTENCES
 from forge.tools.database_query import Database
 from forge.tools.database_questions import ask_tool_about_tables, read_tables_of_tool_database
+from forge.tools.database_slots import (
+    pick_any_row_of_tool_database,
+    pick_first_letter_in_tool_database,
+    pick_foreign_product_of_tool_database,
+    pick_how_many_of_tool_database,
+    pick_limit_of_tool_database,
+    pick_missing_row_of_tool_database,
+    pick_money_of_tool_database,
+    pick_months_of_tool_database,
+    pick_number_in_tool_database,
+    pick_one_and_some_of_tool_database,
+    pick_percent_of_tool_database,
+    pick_pieces_of_tool_database,
+    pick_products_of_tool_database,
+    pick_row_of_tool_database,
+    pick_some_of_stock_of_tool_database,
+    pick_table_of_tool_database,
+    pick_two_limits_of_tool_database,
+    pick_two_products_of_tool_database,
+    pick_two_rows_of_tool_database,
+    pick_value_of_tool_database,
+)
+from forge.tools.database_sum_wordings import ROW_SENTENCES, TWO_SENTENCES
+from forge.tools.database_wordings import (
+    COLUMN_WORDINGS,
+    FRENCH,
+    FRENCH_PRODUCTS,
+    GERMAN,
+    GERMAN_PRODUCTS,
+    NEXT_ROW,
+    OTHER_COLUMN,
+    PIECES_NEXT,
+    YEARLY_NEXT,
+)
 from forge.tools.declaration import About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
-from forge.tools.drawing import number_in_words, pick_tool_argument_word
 
 _USUAL = {table: [name for name, _ in columns] for table, (columns, _) in TABLES.items()}
 FRAMES = (
@@ -32,59 +72,8 @@ FRAMES = (
     "[what would be|what was] {}?",
     "[let me see|let me know] {}",
 )
-
-
-def pick_table_of_tool_database(rng: random.Random) -> Drawn:
-    """The name of a table, and another word for what is in it."""
-    name = rng.choice(list(TABLES))
-    others = {
-        "products": ("products", "items", "articles"),
-        "customers": ("customers", "clients"),
-        "employees": ("employees", "workers", "people working here"),
-    }
-    return {"e": rng.choice((name, *others[name])), "E": name}, None  # fmt: skip
-
-
-def _typed_entry(rng: random.Random, table: str, name: str) -> dict[str, str]:
-    """A product in the singular and the plural, a person's name with its capital or without."""
-    if table == "products":
-        plural = f"{name[:-1]}ves" if name.endswith("f") else f"{name}s"
-        article = "an" if name[0] in "aeiou" else "a"
-        return {"e": name, "es": plural, "an": article, "E": name}
-    return {"e": name.lower() if rng.random() < 0.3 else name, "E": name}
-
-
-def pick_row_of_tool_database(rng: random.Random, table: str) -> Drawn:
-    """The name in a row of a table."""
-    return _typed_entry(rng, table, str(rng.choice(TABLES[table][1])[0])), None
-
-
-def pick_two_rows_of_tool_database(rng: random.Random, table: str) -> Drawn:
-    """The names in two rows of a table."""
-    first, second = (str(row[0]) for row in rng.sample(TABLES[table][1], 2))
-    one, other = (_typed_entry(rng, table, name) for name in (first, second))
-    return one | {"f": other["e"], "F": other["E"]}, None
-
-
-def pick_products_of_tool_database(rng: random.Random) -> Drawn:
-    """A product and how many of it."""
-    number = rng.randint(2, 12)
-    slots, value = pick_row_of_tool_database(rng, "products")
-    return slots | {"n": str(number) if rng.random() < 0.6 else number_in_words(number), "N": str(number)}, value
-
-
-def pick_missing_row_of_tool_database(rng: random.Random, table: str) -> Drawn:
-    """A name that no row has."""
-    name = pick_tool_argument_word(rng)
-    name = name if table == "products" else name.capitalize()
-    known = any(name.lower() == str(row[0]).lower() for _, rows in TABLES.values() for row in rows)
-    return pick_missing_row_of_tool_database(rng, table) if known else (_typed_entry(rng, table, name), None)
-
-
-def pick_value_of_tool_database(rng: random.Random, table: str, column: int) -> Drawn:
-    """A text in a column of a table, such as a city."""
-    name = str(rng.choice(TABLES[table][1])[column])
-    return {"e": name.lower() if rng.random() < 0.3 else name, "E": name}, None
+# Of a city or a team, which have no size.
+NAME_FRAMES = tuple(frame for frame in FRAMES if "how much" not in frame and not frame.startswith("how "))
 
 
 def _no_slots(rng: random.Random) -> Drawn:
@@ -123,257 +112,263 @@ def about_tool_database(workspace: Path) -> About | None:
     return ask_tool_about_tables(read_tables_of_tool_database(found))
 
 
-# fmt: off
-# (table, column): cores, sentences
-_COLUMNS: dict[tuple[str, str], tuple[tuple[str, ...], tuple[str, ...]]] = {
-    ("products", "price"): (
-        ("the price of the {e}", "the {e} price", "the price of {an} {e}", "the cost of the {e}",
-            "the price for {an} {e}", "price of {es}", "what the {e} costs"),
-        (
-            "how much is the {e}?", "how much does the {e} cost?", "price of the {e}?", "what does the {e} cost?",
-            "how much [for|is] {an} {e}?", "{e} price", "how much are the {es}?",
-            "how much does {an} {e} cost?", "what do {es} cost?", "what do you [want|take|charge] for the {e}?",
-            "price {e}", "{e}, how much?", "how expensive is the {e}?", "what's the {e} going for?",
-            "[cost|price] of {an} {e}", "how much do i pay for the {e}?", "what would {an} {e} cost me?",
-            "i want {an} {e}, what does it cost?", "how much money is one {e}?", "the {e} costs how much?",
-            "what must i pay for {an} {e}?", "is the {e} expensive, how much is it?",
-            "what's your price for the {e}?", "how much for one of the {es}?",
-        )),
-    ("products", "stock"): (
-        ("the stock of the {e}", "the stock of {es}", "the {e} stock", "the number of {es} in stock",
-            "the number of {es} we have"),
-        (
-            "how many {es} do we have?", "how many {es} are [left|in stock|there]?", "{e} stock?",
-            "how many {es} [have we got|do you have|are in the store]?", "are there {es} left, how many?",
-            "stock of {es}?", "number of {es}", "how many {es} left?", "how much stock of the {e} is left?",
-            "how many {es} do we still have?", "how many {es} can we sell?", "do we have {es} in stock?",
-            "{es} in stock?",
-            "how many {es} are in the warehouse?",
-            "is the {e} in stock, how many?", "how many pieces of the {e} are there?", "whats the stock of the {e}?",
-            "how many {es} remain?", "count of {es} in stock",
-        )),
-    ("customers", "city"): (
-        ("the city of {e}", "the home city of {e}", "the city of customer {e}", "{e}'s city", "where {e} lives"),
-        (
-            "where does {e} live?", "which city is {e} [in|from]?", "where is {e} from?",
-            "what city does {e} live in?", "{e} lives where?", "where is {e}?", "in which city does {e} live?",
-            "city of {e}?", "where's {e} from?",
-            "{e}'s [address|town|home]?", "what city is {e} in?", "where can i find customer {e}?",
-            "which town does {e} live in?", "where does customer {e} live?", "{e} is from which city?",
-            "what is {e}'s home town?",
-        )),
-    ("customers", "orders"): (
-        ("the orders of {e}", "the number of orders of {e}", "the order count of {e}", "{e}'s orders",
-            "how many orders {e} has"),
-        (
-            "how many orders does {e} have?", "how many orders did {e} [place|make]?", "how often did {e} order?",
-            "orders of {e}?", "how many times did {e} [order|buy]?", "{e} orders?",
-            "how many orders has {e} [made|placed|got]?",
-            "how many things did {e} order?", "number of orders from {e}", "how many orders came from {e}?",
-            "what is {e}'s number of orders?", "{e} ordered how often?", "how many orders are from customer {e}?",
-        )),
-    ("employees", "team"): (
-        ("the team of {e}", "{e}'s team", "the team of employee {e}", "{e}'s department", "the department of {e}",
-            "which team {e} is in"),
-        (
-            "which team is {e} in?", "what team is {e} [in|on]?", "where does {e} work?",
-            "which team does {e} work [in|for]?", "in which team is {e}?", "team of {e}?",
-            "what department is {e} in?", "{e} works in which team?",
-            "which department does {e} work in?", "who does {e} work with, which team?", "what does {e} do?",
-            "{e} is in what team?", "is {e} in sales or in what team?", "what part of the company is {e} in?",
-        )),
-    ("employees", "salary"): (
-        ("the salary of {e}", "{e}'s salary", "the salary of employee {e}", "{e}'s pay", "the pay of {e}",
-            "what {e} earns"),
-        (
-            "how much does {e} [earn|make]?", "what does {e} [earn|make]?", "salary of {e}?", "what is {e} paid?",
-            "how much is {e} paid?", "what do we pay {e}?", "{e} salary", "how much money does {e} [get|make]?",
-            "what's {e} [making|earning]?",
-            "how much do we pay for {e}?", "{e} earns how much?", "how high is {e}'s salary?",
-            "what does {e} get a month?", "how well is {e} paid?", "what salary does {e} have?",
-            "how much does employee {e} earn?",
-        )),
-}
-_NEXT = {
-    "products": ("and the {e}?", "and the {es}?", "what about the {e}?", "the {e}?", "and for the {e}?",
-    "how about the {es}?"),
-    "customers": ("and {e}?", "what about {e}?", "{e}?", "and for {e}?", "how about {e}?"),
-    "employees": ("and {e}?", "what about {e}?", "{e}?", "and for {e}?", "how about {e}?"),
-}
-# Of the same row, another column.
-_OTHER_COLUMN = {
-    "price": FollowUp(("and how many do we have?", "how many are left?", "and in stock?"),
-    "SELECT stock FROM products WHERE name='{P}'"),
-    "stock": FollowUp(("and what does one cost?", "how much are they?", "and the price?"),
-    "SELECT price FROM products WHERE name='{P}'"),
-    "city": FollowUp(("and how many orders?", "how often did they order?", "any orders?"),
-    "SELECT orders FROM customers WHERE name='{P}'"),
-    "orders": FollowUp(("and where is that?", "which city is that?", "and the city?"),
-    "SELECT city FROM customers WHERE name='{P}'"),
-    "team": FollowUp(("and the salary?", "what's the pay?", "and how much is the pay?"),
-    "SELECT salary FROM employees WHERE name='{P}'"),
-    "salary": FollowUp(("and the team?", "which team is that?", "in which team?"),
-    "SELECT team FROM employees WHERE name='{P}'"),
-}
+_PRODUCT = partial(pick_row_of_tool_database, table="products")
+_CUSTOMER = partial(pick_row_of_tool_database, table="customers")
+_EMPLOYEE = partial(pick_row_of_tool_database, table="employees")
+_TABLE_OF = {"price": "products", "stock": "products", "orders": "customers", "salary": "employees"}
+_MISSING, _RARE, _SOMETIMES, _OFTEN = 0.4, 0.2, 0.5, 1.5
 
 
 def _column_intent(table: str, column: str) -> Intent:
-    cores, sentences = _COLUMNS[table, column]
+    cores, sentences = COLUMN_WORDINGS[table, column]
     argument = f"SELECT {column} FROM {table} WHERE name='{{E}}'"
+    other, said = OTHER_COLUMN[column]
+    again = [FollowUp(NEXT_ROW[table], argument), FollowUp(said, f"SELECT {other} FROM {table} WHERE name='{{P}}'")]
+    if column == "price":
+        pieces = "SELECT {N}*price FROM products WHERE name='{P}'"
+        again.append(FollowUp(PIECES_NEXT, pieces, pick_pieces_of_tool_database))
+    if column == "salary":
+        again.append(FollowUp(YEARLY_NEXT, "SELECT salary*12 FROM employees WHERE name='{P}'"))
     draw = partial(pick_row_of_tool_database, table=table)
-    again = (FollowUp(_NEXT[table], argument), _OTHER_COLUMN[column])
-    return Intent(f"{table}.{column}", argument, draw, cores, sentences, 5 if table == "products" else 3,
-        follow_ups=again)
+    frames = NAME_FRAMES if column in ("city", "team") else None
+    weight = 5 if table == "products" else 3
+    return Intent(f"{table}.{column}", argument, draw, cores, sentences, weight, frames, tuple(again))
 
 
 def _missing_intent(table: str, column: str) -> Intent:
-    cores, sentences = _COLUMNS[table, column]
+    cores, sentences = COLUMN_WORDINGS[table, column]
     argument = f"SELECT {column} FROM {table} WHERE name='{{E}}'"
-    return Intent(f"missing_{column}", argument, partial(pick_missing_row_of_tool_database, table=table), cores,
-        sentences, 0.4)
-
-
-def _database_intent(
-    name: str,
-    argument: str,
-    draw: Callable[[random.Random], Drawn],
-    *sentences: str,
-    cores: tuple[str, ...] = (),
-    weight: float = 0.5,
-) -> Intent:
-    return Intent(name, argument, draw, cores, sentences, weight)
+    draw = partial(pick_missing_row_of_tool_database, table=table)
+    frames = NAME_FRAMES if column in ("city", "team") else None
+    return Intent(f"missing_{column}", argument, draw, cores, sentences, _MISSING, frames)
 
 
 def _value(table: str, column: int) -> Callable[[random.Random], Drawn]:
     return partial(pick_value_of_tool_database, table=table, column=column)
 
 
+def _worded_intents(
+    wordings: Mapping[str, tuple[str, ...]],
+    *asked: tuple[str, str, Callable[[random.Random], Drawn], float],
+) -> Iterator[Intent]:
+    """Intents of a module of wordings: name, argument, what is drawn, weight."""
+    for name, argument, draw, weight in asked:
+        yield Intent(name, argument, draw, CORES.get(name, ()), wordings[name], weight)
+
+
+def _end_intents() -> Iterator[Intent]:
+    """The row at an end of a column, several of them, with the number or without."""
+    for name, columns, table, order, weight in (
+        ("dearest", "name", "products", "price DESC", 0.8),
+        ("cheapest", "name", "products", "price", 0.8),
+        ("best_paid", "name", "employees", "salary DESC", 0.8),
+        ("worst_paid", "name", "employees", "salary", _SOMETIMES),
+        ("best_customer", "name", "customers", "orders DESC", 0.8),
+        ("rarest_customer", "name", "customers", "orders", _SOMETIMES),
+        ("most_stock", "name", "products", "stock DESC", _SOMETIMES),
+        ("least_stock", "name", "products", "stock", _SOMETIMES),
+        ("dearest_priced", "name, price", "products", "price DESC", _RARE),
+        ("cheapest_priced", "name, price", "products", "price", _RARE),
+        ("best_paid_salary", "name, salary", "employees", "salary DESC", _RARE),
+        ("best_customer_orders", "name, orders", "customers", "orders DESC", _RARE),
+        ("best_city", "city", "customers", "orders DESC", _RARE),
+    ):
+        argument = f"SELECT {columns} FROM {table} ORDER BY {order} LIMIT 1"
+        yield Intent(name, argument, _no_slots, (), END_SENTENCES[name], weight)
+    for name, order in (("best_team", " DESC"), ("worst_team", "")):
+        argument = f"SELECT team FROM employees GROUP BY team ORDER BY AVG(salary){order} LIMIT 1"
+        yield Intent(name, argument, _no_slots, (), END_SENTENCES[name], _RARE)
+    for name, table, order in (
+        ("top_products", "products", "price DESC"),
+        ("low_products", "products", "price"),
+        ("top_earners", "employees", "salary DESC"),
+        ("top_customers", "customers", "orders DESC"),
+        ("low_stock", "products", "stock"),
+    ):
+        argument = f"SELECT name FROM {table} ORDER BY {order} LIMIT {{N}}"
+        yield Intent(name, argument, pick_how_many_of_tool_database, (), END_SENTENCES[name], _RARE)
+
+
+def _figure_intents() -> Iterator[Intent]:
+    """One number of all rows."""
+    said = {"AVG": "average", "SUM": "total", "MAX": "highest", "MIN": "lowest"}
+    for function, name in said.items():
+        for column, table in _TABLE_OF.items():
+            sentences = SUM_SENTENCES.get(f"{name}_{column}")
+            if sentences:
+                weight = 0.3 if function in ("MAX", "MIN") or f"{name}_{column}" == "average_stock" else _SOMETIMES
+                argument = f"SELECT {function}({column}) FROM {table}"
+                cores = CORES[f"{name}_{column}"]
+                yield Intent(f"{name}_{column}", argument, _no_slots, cores, sentences, weight)
+    yield from _worded_intents(
+        SUM_SENTENCES,
+        ("stock_value", "SELECT SUM(price*stock) FROM products", _no_slots, 0.3),
+        ("price_of_all", "SELECT SUM(price) FROM products", _no_slots, _RARE),
+    )
+
+
+def _two_intents() -> Iterator[Intent]:
+    """Two rows: together, compared, side by side."""
+    draws = {table: partial(pick_two_rows_of_tool_database, table=table) for table in TABLES}
+    for column, table in _TABLE_OF.items():
+        where = f"FROM {table} WHERE name IN ('{{E}}', '{{F}}')"
+        for kind, what, weight in (("two", f"SUM({column})", 0.8), ("difference", f"MAX({column})-MIN({column})", 0.5)):
+            name = f"{kind}_{column}"
+            yield Intent(name, f"SELECT {what} {where}", draws[table], (), TWO_SENTENCES[name], weight)
+    for name, table, order in (
+        ("cheaper_of_two", "products", "price"),
+        ("dearer_of_two", "products", "price DESC"),
+        ("more_stock_of_two", "products", "stock DESC"),
+        ("less_stock_of_two", "products", "stock"),
+        ("earns_more_of_two", "employees", "salary DESC"),
+        ("earns_less_of_two", "employees", "salary"),
+        ("ordered_more_of_two", "customers", "orders DESC"),
+        ("ordered_less_of_two", "customers", "orders"),
+    ):
+        argument = f"SELECT name FROM {table} WHERE name IN ('{{E}}', '{{F}}') ORDER BY {order} LIMIT 1"
+        yield Intent(name, argument, draws[table], (), TWO_SENTENCES[name], 0.4)
+    for name, table, column in (
+        ("prices_of_two", "products", "price"),
+        ("stocks_of_two", "products", "stock"),
+        ("salaries_of_two", "employees", "salary"),
+        ("orders_of_two", "customers", "orders"),
+        ("cities_of_two", "customers", "city"),
+        ("teams_of_two", "employees", "team"),
+    ):
+        argument = f"SELECT name, {column} FROM {table} WHERE name IN ('{{E}}', '{{F}}')"
+        yield Intent(name, argument, draws[table], (), TWO_SENTENCES[name], 0.3)
+    both = "FROM products a, products b WHERE a.name='{E}' AND b.name='{F}'"
+    yield from _worded_intents(
+        TWO_SENTENCES,
+        ("some_and_some", f"SELECT {{N}}*a.price+{{M}}*b.price {both}", pick_two_products_of_tool_database, 0.5),
+        ("one_and_some", f"SELECT a.price+{{N}}*b.price {both}", pick_one_and_some_of_tool_database, 0.3),
+    )
+
+
+def _limit_intents() -> Iterator[Intent]:
+    """Rows by a number. They may be more than are shown of an answer, so their names are put into one text."""
+    names = {"<": "under", ">": "over", "<=": "at_most", ">=": "at_least", "=": "exactly"}
+    listed = "SELECT group_concat(name, ', ') FROM"
+    for (column, sign), sentences in LIMIT_SENTENCES.items():
+        table = _TABLE_OF[column]
+        pick = pick_number_in_tool_database if sign == "=" else pick_limit_of_tool_database
+        where = f"{table} WHERE {column}{sign}{{N}}"
+        argument = f"SELECT name FROM {where}" if sign == "=" else f"{listed} {where} GROUP BY NULL"
+        draw = partial(pick, table=table, column=column)
+        yield Intent(f"{column}_{names[sign]}", argument, draw, (), sentences, 0.3 if "=" in sign else _SOMETIMES)
+        if (column, sign) in COUNT_LIMIT_SENTENCES:
+            counted = COUNT_LIMIT_SENTENCES[column, sign]
+            yield Intent(f"count_{column}_{names[sign]}", f"SELECT COUNT(*) FROM {where}", draw, (), counted, _RARE)
+    for column, sentences in BETWEEN_SENTENCES.items():
+        table = _TABLE_OF[column]
+        argument = f"{listed} {table} WHERE {column} BETWEEN {{N}} AND {{M}} GROUP BY NULL"
+        draw = partial(pick_two_limits_of_tool_database, table=table, column=column)
+        yield Intent(f"{column}_between", argument, draw, (), sentences, _RARE)
+    for table, sentences in LETTER_SENTENCES.items():
+        draw = partial(pick_first_letter_in_tool_database, table=table)
+        yield Intent(
+            f"{table}_by_letter", f"SELECT name FROM {table} WHERE name LIKE '{{L}}%'", draw, (), sentences, _RARE
+        )
+
+
+def _foreign_intents() -> Iterator[Intent]:
+    for (table, column), _ in COLUMN_WORDINGS.items():
+        argument = f"SELECT {column} FROM {table} WHERE name='{{E}}'"
+        for name, said, products in (("german", GERMAN, GERMAN_PRODUCTS), ("french", FRENCH, FRENCH_PRODUCTS)):
+            draw = partial(pick_row_of_tool_database, table=table)
+            if table == "products":
+                draw = partial(pick_foreign_product_of_tool_database, products=products)
+            yield Intent(f"{column}_{name}", argument, draw, (), said[column], 0.25)
+
+
+_OF_PRODUCT, _OF_EMPLOYEE = "FROM products WHERE name='{E}'", "FROM employees WHERE name='{E}'"
+_IN_TEAM = "FROM employees WHERE team='{E}'"
 INTENTS = (
-    *(_column_intent(table, column) for table, column in _COLUMNS),
-    *(_missing_intent(table, column) for table, column in _COLUMNS),
-    _database_intent(
-        "count", "SELECT COUNT(*) FROM {E}", pick_table_of_tool_database,
-        "how many {e} do we have?", "how many {e} are there?", "how many {e}?", "how many {e} are in the database?",
-        "how many {e} have [we|you] got?", "number of {e} [here|in total]?", "count the {e}",
-        "how many different {e} are there?", "how many {e} does the company have?", "do we have many {e}, how many?",
-        cores=("the number of {e}", "the total number of {e}", "the count of {e}"), weight=2),
-    _database_intent(
-        "dearest", "SELECT name FROM products ORDER BY price DESC LIMIT 1", _no_slots,
-        "what is our most expensive product?", "which product costs the most?", "most expensive product",
-        "whats the most expensive item?", "which item has the highest price?", "what costs the most?",
-        "dearest product?", "what is the priciest thing we sell?", weight=0.8),
-    _database_intent(
-        "cheapest", "SELECT name FROM products ORDER BY price LIMIT 1", _no_slots,
-        "what is our cheapest product?", "which product costs the least?", "cheapest product",
-        "whats the cheapest item?", "which item has the lowest price?", "what costs the least?",
-        "what's cheap here, the cheapest?", "what is the cheapest thing we sell?", weight=0.8),
-    _database_intent(
-        "best_paid", "SELECT name FROM employees ORDER BY salary DESC LIMIT 1", _no_slots,
-        "who is paid the most?", "who has the highest salary?", "highest salary, whose is it?",
-        "which employee earns the most?", "best paid employee?", "who gets the most money?",
-        "who of the staff earns most?", "who makes the most money here?", weight=0.8),
-    _database_intent(
-        "worst_paid", "SELECT name FROM employees ORDER BY salary LIMIT 1", _no_slots,
-        "who is paid the least?", "who has the lowest salary?", "who earns the least?",
-        "which employee earns the least?", "lowest paid employee?", "who gets the least money?",
-        "who makes the least here?"),
-    _database_intent(
-        "best_customer", "SELECT name FROM customers ORDER BY orders DESC LIMIT 1", _no_slots,
-        "who ordered the most?", "who is our best customer?", "which customer has the most orders?", "best customer?",
-        "who has the most orders?", "customer with the most orders", "who buys the most?", weight=0.8),
-    _database_intent(
-        "rarest_customer", "SELECT name FROM customers ORDER BY orders LIMIT 1", _no_slots,
-        "who ordered the least?", "which customer has the fewest orders?", "who has the fewest orders?",
-        "customer with the fewest orders", "who buys the least?", "fewest orders, who?"),
-    _database_intent(
-        "most_stock", "SELECT name FROM products ORDER BY stock DESC LIMIT 1", _no_slots,
-        "what do we have the most of?", "which product has the most stock?", "highest stock, which product?",
-        "which item do we have most of?", "most of what is in stock?", "biggest stock?"),
-    _database_intent(
-        "least_stock", "SELECT name FROM products ORDER BY stock LIMIT 1", _no_slots,
-        "what do we have the least of?", "which product has the lowest stock?", "what is nearly sold out?",
-        "which item do we have fewest of?", "what will run out first?", "lowest stock?"),
-    *(
-        _database_intent(f"average_{column}", f"SELECT AVG({column}) FROM {table}", _no_slots, *says)
-        for table, column, says in (
-            ("products", "price", ("average price", "what is the average price?", "avg price of the products?",
-                "how much does a product cost on average?", "mean price?",
-                "whats the average price of our products?")),
-            ("employees", "salary", ("average salary", "what is the average salary?", "avg salary?",
-                "how much do people earn on average?", "mean salary of the employees?",
-                "what do we pay on average?")),
-            ("customers", "orders", ("average orders per customer",
-                "how many orders does a customer have on average?", "avg orders?", "average number of orders?",
-                "mean number of orders?", "orders per customer on average?")),
-        )
+    *(_column_intent(table, column) for table, column in COLUMN_WORDINGS),
+    *(_missing_intent(table, column) for table, column in COLUMN_WORDINGS),
+    *_worded_intents(
+        ALL_SENTENCES,
+        ("count", "SELECT COUNT(*) FROM {E}", pick_table_of_tool_database, 2),
+        *((f"all_{table}", f"SELECT group_concat(name, ', ') FROM {table}", _no_slots, _SOMETIMES) for table in TABLES),
+        ("all_teams", "SELECT DISTINCT team FROM employees", _no_slots, 0.3),
+        ("count_teams", "SELECT COUNT(DISTINCT team) FROM employees", _no_slots, _RARE),
+        ("all_cities", "SELECT group_concat(city, ', ') FROM customers", _no_slots, _RARE),
+        ("tables", "SELECT name FROM sqlite_master", _no_slots, _RARE),
+        ("sold_out", "SELECT name FROM products WHERE stock=0", _no_slots, _RARE),
     ),
-    *(
-        _database_intent(f"total_{column}", f"SELECT SUM({column}) FROM {table}", _no_slots, *says)
-        for table, column, says in (
-            ("products", "stock", ("total stock", "how many pieces are in stock in total?",
-                "what is our total stock?", "how many things are in stock altogether?", "sum of all stock?",
-                "stock of everything together?")),
-            ("employees", "salary", ("total salaries", "what do we pay all employees together?",
-                "sum of all salaries?", "how much are all salaries together?", "what do all salaries cost?",
-                "total pay of everyone?")),
-            ("customers", "orders", ("total orders", "how many orders are there in total?", "sum of all orders?",
-                "how many orders do we have altogether?", "all orders together?", "total number of orders?")),
-        )
+    *_end_intents(),
+    *_figure_intents(),
+    *_worded_intents(
+        GROUP_SENTENCES,
+        ("from_city", "SELECT name FROM customers WHERE city='{E}'", _value("customers", 1), _OFTEN),
+        ("count_city", "SELECT COUNT(*) FROM customers WHERE city='{E}'", _value("customers", 1), 1),
+        ("orders_city", "SELECT SUM(orders) FROM customers WHERE city='{E}'", _value("customers", 1), 0.3),
+        ("in_team", f"SELECT name {_IN_TEAM}", _value("employees", 1), _OFTEN),
+        ("count_team", f"SELECT COUNT(*) {_IN_TEAM}", _value("employees", 1), 1),
+        ("average_team", f"SELECT AVG(salary) {_IN_TEAM}", _value("employees", 1), 0.4),
+        ("total_team", f"SELECT SUM(salary) {_IN_TEAM}", _value("employees", 1), 0.3),
+        ("best_of_team", f"SELECT name {_IN_TEAM} ORDER BY salary DESC LIMIT 1", _value("employees", 1), 0.3),
+        ("worst_of_team", f"SELECT name {_IN_TEAM} ORDER BY salary LIMIT 1", _value("employees", 1), _RARE),
     ),
-    _database_intent(
-        "from_city", "SELECT name FROM customers WHERE city='{E}'", _value("customers", 1),
-        "who lives in {e}?", "which customer is [in|from] {e}?", "customers [in|from] {e}", "who is from {e}?",
-        "do we have [a customer|customers|anyone] in {e}?", "which customers do we have in {e}?",
-        "name the customers in {e}",
-        "who of the customers lives in {e}?", weight=1.5),
-    _database_intent(
-        "count_city", "SELECT COUNT(*) FROM customers WHERE city='{E}'", _value("customers", 1),
-        "how many customers are [in|from] {e}?", "how many customers from {e}?", "how many customers live in {e}?",
-        "number of customers in {e}", "how many clients do we have in {e}?", "count the customers in {e}", weight=1),
-    _database_intent(
-        "in_team", "SELECT name FROM employees WHERE team='{E}'", _value("employees", 1),
-        "who is in {e}?", "who works in {e}?", "who is in the {e} team?", "who is [on|in] team {e}?",
-        "[list|show me|name] the {e} team", "which employees are in {e}?", "people in {e}?",
-        "the {e} team, who is that?", "who works for the {e} team?", weight=1.5),
-    _database_intent(
-        "count_team", "SELECT COUNT(*) FROM employees WHERE team='{E}'", _value("employees", 1),
-        "how many people are in {e}?", "how many people work in {e}?", "how big is the {e} team?",
-        "size of the {e} team?", "how many employees does {e} have?", "how many are in the {e} team?", weight=1),
-    _database_intent(
-        "price_and_stock", "SELECT price, stock FROM products WHERE name='{E}'", partial(pick_row_of_tool_database,
-        table="products"),
-        "price and stock of the {e}", "the {e}: price and stock?", "what does the {e} cost and how many are there?",
-        "how much is the {e} and how many do we have?", "give me price and stock of the {e}",
-        "tell me what {es} cost and how many are left", weight=1),
-    *(
-        _database_intent(
-            f"two_{column}", f"SELECT SUM({column}) FROM {table} WHERE name IN ('{{E}}', '{{F}}')",
-                partial(pick_two_rows_of_tool_database, table=table), *says, weight=0.8)
-        for table, column, says in (
-            ("products", "price", ("the {e} plus the {f}", "the {e} and the {f}, how much?",
-                "how much are the {e} and the {f} together?", "price of the {e} and the {f} together?",
-                "the {e} and the {f}, total?", "what do the {e} and the {f} cost together?",
-                "i take the {e} and the {f}, what do i pay?", "how much for both the {e} and the {f}?")),
-            ("employees", "salary", ("{e} and {f} together, salary?", "how much do {e} and {f} earn together?",
-                "salary of {e} plus {f}", "what do {e} and {f} make in total?",
-                "the salaries of {e} and {f} together", "pay of {e} and {f} combined?")),
-            ("customers", "orders", ("orders of {e} and {f} together",
-                "how many orders do {e} and {f} have together?", "{e} plus {f}, how many orders?",
-                "how many orders came from {e} and {f}?", "orders from {e} and {f} combined?")),
-        )
+    *_worded_intents(
+        ROW_SENTENCES,
+        ("some_of", f"SELECT {{N}}*price {_OF_PRODUCT}", pick_products_of_tool_database, 2),
+        ("dozen", f"SELECT 12*price {_OF_PRODUCT}", _PRODUCT, _RARE),
+        ("pair", f"SELECT 2*price {_OF_PRODUCT}", _PRODUCT, _RARE),
+        ("half_price", f"SELECT price/2.0 {_OF_PRODUCT}", _PRODUCT, 0.4),
+        *(
+            (name, f"SELECT {what} {_OF_PRODUCT}", partial(pick_percent_of_tool_database, table="products"), weight)
+            for name, what, weight in (
+                ("discount", "price*(100-{P})/100.0", 0.8),
+                ("saving", "price*{P}/100.0", 0.3),
+                ("price_rise", "price*(100+{P})/100.0", 0.3),
+            )
+        ),
+        *(
+            (name, f"SELECT {what} {_OF_PRODUCT}", partial(pick_money_of_tool_database, kind=kind), weight)
+            for name, what, kind, weight in (
+                ("dearer_by", "price+{N}", "part", _RARE),
+                ("cheaper_by", "price-{N}", "part", 0.3),
+                ("change", "{N}-price", "paid", 0.4),
+                ("how_many_for", "{N}/price", "budget", 0.4),
+            )
+        ),
+        ("enough", f"SELECT stock {_OF_PRODUCT}", pick_products_of_tool_database, 0.4),
+        ("sell_some", f"SELECT stock-{{N}} {_OF_PRODUCT}", pick_some_of_stock_of_tool_database, 0.4),
+        ("get_some", f"SELECT stock+{{N}} {_OF_PRODUCT}", pick_products_of_tool_database, 0.3),
+        ("stock_worth", f"SELECT price*stock {_OF_PRODUCT}", _PRODUCT, _SOMETIMES),
+        *(
+            (
+                f"is_{one}",
+                f"SELECT name FROM {table} WHERE name='{{E}}'",
+                partial(pick_any_row_of_tool_database, table=table),
+                _SOMETIMES,
+            )
+            for one, table in (("product", "products"), ("customer", "customers"), ("employee", "employees"))
+        ),
+        ("price_and_stock", f"SELECT price, stock {_OF_PRODUCT}", _PRODUCT, 1),
+        ("city_and_orders", "SELECT city, orders FROM customers WHERE name='{E}'", _CUSTOMER, 0.6),
+        ("team_and_salary", f"SELECT team, salary {_OF_EMPLOYEE}", _EMPLOYEE, 0.6),
+        (
+            "colleagues",
+            "SELECT name FROM employees WHERE team=(SELECT team FROM employees WHERE name='{E}') AND name!='{E}'",
+            _EMPLOYEE,
+            0.6,
+        ),
+        ("yearly", f"SELECT salary*12 {_OF_EMPLOYEE}", _EMPLOYEE, 0.8),
+        ("months", f"SELECT salary*{{N}} {_OF_EMPLOYEE}", pick_months_of_tool_database, 0.3),
+        (
+            "raise_percent",
+            f"SELECT salary*(100+{{P}})/100.0 {_OF_EMPLOYEE}",
+            partial(pick_percent_of_tool_database, table="employees"),
+            0.3,
+        ),
+        ("raise_by", f"SELECT salary+{{N}} {_OF_EMPLOYEE}", partial(pick_money_of_tool_database, kind="raise"), 0.3),
     ),
-    _database_intent(
-        "some_of", "SELECT {N}*price FROM products WHERE name='{E}'", pick_products_of_tool_database,
-        "how much are {n} {es}?", "{n} {es}, how much?", "price of {n} {es}", "what do {n} {es} cost?",
-        "{n} {es} please, total?", "how much for {n} {es}?", "i need {n} {es}, what does that cost?",
-        "what do i pay for {n} {es}?", "total price for {n} {es}?", weight=1.5),
-    _database_intent(
-        "half_price", "SELECT price/2.0 FROM products WHERE name='{E}'", partial(pick_row_of_tool_database,
-        table="products"),
-        "half the price of the {e}", "the {e} at half price?", "what's half of the price of the {e}?",
-        "how much is the {e} at half price?", "50% off the {e}", weight=0.4),
+    *_two_intents(),
+    *_limit_intents(),
+    *_foreign_intents(),
 )
-# fmt: on
 TOOL = Tool(
     "database_query",
     5,

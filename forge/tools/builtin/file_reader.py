@@ -12,70 +12,52 @@ from forge.tools.column_sayings import words_of_tool_column
 from forge.tools.content import FILES
 from forge.tools.declaration import MOST_CONTENTS, SHOWN, About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import pick_tool_argument_word
+from forge.tools.file_questions import FILE_QUESTIONS
 from forge.tools.file_reader import read_file_for_tool
 
+# fmt: off
 FRAMES = (
-    "read {}",
-    "open {}",
-    "[what is|whats|what's] in {}?",
-    "{}",
-    "show me {}",
-    "what does {} say?",
-    "show {}",
-    "read the file {}",
-    "[can|could] you [read|open|show me] {}?",
-    "[please|pls] [read|open|show] {}",
-    "open the file {}",
-    "[what is|whats|what's] in the file {}?",
-    "cat {}",
-    "[contents|content|text] of {}",
-    "[what is|what's] written in {}?",
-    "tell me what [{} says|is in {}|it says in {}|stands in {}]",
-    "look [in|into|at] {}",
-    "[get|load|display|print|check|view] {}",
+    "read {}", "open {}", "[what is|whats|what's] in {}?", "{}", "show me {}", "what does {} say?", "show {}",
+    "read the file {}", "[can|could] you [read|open|show me] {}?", "[please|pls] [read|open|show] {}",
+    "open the file {}", "[what is|whats|what's] in the file {}?", "cat {}", "[contents|content|text] of {}",
+    "[what is|what's] written in {}?", "tell me what [{} says|is in {}|it says in {}|stands in {}]",
+    "look [in|into|at] {}", "[get|load|display|print|check|view] {}",
     "[i need|i want|give me] [the contents of|what is in|what's in|] {}",
-    "[i want to|i'd like to|let me] [read|see] {}",
-    "[read|show|open] {} [to me|for me]",
-    "what did i [write|note|put] in {}?",
-    "[anything|something] in {}?",
-    "[have a look|take a look] at {}",
-    "go through {} and tell me what it says",
-    "what does the file {} [say|hold|contain]?",
-    "[which|what] text is in {}?",
-    "{}, what's in there?",
+    "[i want to|i'd like to|let me] [read|see] {}", "[read|show|open] {} [to me|for me]",
+    "what did i [write|note|put] in {}?", "[anything|something] in {}?", "[have a look|take a look] at {}",
+    "go through {} and tell me what it says", "what does the file {} [say|hold|contain]?",
+    "[which|what] text is in {}?", "{}, what's in there?", "{}?", "what do we have in {}?",
+    "i forgot what i wrote [in|into] {}", "there is a file {}, [read it|open it|what does it say?]",
+    "somebody sent me {}, what [is in it|does it say]?", "my glasses are gone, read me {}",
+    "[dump|type|head|less] {}", "would you be so kind as to read {} to me?", "i saved something as {}, what was it?",
+    "{} - [read it|open it|show it]", "pull up {}", "[what's inside|whats inside] {}?", "{} says what?",
+    "do you see {}? what does it say?", "is there anything written in {}?", "read out {}",
+    "[full text|all] of {}", "see {}", "can't remember what {} says", "open up {} and read it",
+    "i can't open {} here, what is in it?", "let's [see|have] {}", "what are the contents of {}?",
 )
 NOTE_FRAMES = (
-    "{}",
-    "tell me: {}",
-    "[can|could] you check: {}",
-    "i forgot: {}",
-    "look it up: {}",
-    "do you know: {}",
-    "check: {}",
-    "i wonder: {}",
+    "{}", "tell me: {}", "[can|could] you check: {}", "i forgot: {}", "look it up: {}", "do you know: {}", "check: {}",
+    "i wonder: {}", "look in my [notes|files]: {}", "[remind me|help me]: {}", "one question: {}",
+    "it's in my [notes|files], {}", "i wrote it down somewhere, {}", "see my files: {}", "i noted it, {}",
+    "{}[, it's in a file|, see my notes]", "[sorry|oh], {}", "my memory is bad, {}",
 )
-# What a file without its name is asked for.
-_ASKED: dict[str, tuple[str, ...]] = {
-    "garden.txt": ("when do i water the roses?", "what day is it for the roses?",
-    "[what is|whats] to do in the garden?"),
-    "todo.txt": ("[what is|whats] on my list?", "what do i have to do?", "my todo list", "who do i have to call?",
-    "[what is|whats] still to do?"),
-    "menu.txt": ("[what is|whats] on the menu?", "what do we serve today?", "which soup is there today?",
-    "[what is|whats] for lunch today?"),
-    "recipe.txt": ("how many eggs go into the dough?", "[what is|whats] in my recipe?",
-    "what do i mix with the flour?"),
-    "letter.txt": ("when do we see anna?", "[what is|whats] in the letter to anna?", "who is my letter for?"),
-    "diary.txt": ("how was the day in my diary?", "what did i write in my diary?", "did it rain all day?"),
-    "budget.txt": ("how much money do we have left?", "[what is|whats] left of the budget?",
-    "how many euros are left in our budget?"),
-    "travel.txt": ("when does my train leave?", "what time is the train?", "at what time do i travel?"),
-    "music.txt": ("when do i practice the piano?", "what time is piano practice?", "when is my music lesson?"),
-    "books.txt": ("when is the novel due?", "what book do i have to return?", "by when must the novel be back?"),
-    "weather.txt": ("hows the weather?", "[what is|whats] the weather like?", "is it sunny today?",
-    "is there any wind?"),
-    "pets.txt": ("how often do i feed the cat?", "when does the cat get food?",
-    "how many times a day does the cat eat?"),
-}  # fmt: skip
+_BY_NAME = (
+    "[what is|whats|what's] in my {s} file?", "[open|read|show] the {s} file",
+    "[what is|whats|what's] in the {s} file?", "my {s} file", "[show me|read me] my {s} file",
+    "what does my {s} file say?", "[the|my] {s} notes", "[what is|whats] in {s}.txt and nothing else?",
+    "[what did i write|what do i have] in the {s} file?", "is there something in my {s} file?",
+    "[check|look at|look into] the {s} file", "{s} file", "{s} file please, what does it say?",
+    "the file [called|named] {s}", "[open|read] the file [called|named] {s}", "what does the {s} file [say|contain]?",
+    "[read|show me] my {s} notes", "[what is|whats] in my {s} notes?", "i have a file called {s}, what's in it?",
+    "the text file on {s}", "[give me|i need] the {s} file", "{s} txt", "read {s} txt", "open {s} txt",
+    "can you open the {s} file for me?", "go to the {s} file and read it", "[pull up|get|load] my {s} file",
+    "i put a note in the {s} file, what was it?", "what was in the {s} file again?", "my notes [on|about] {s}",
+    "there should be a file about {s}, read it", "in the {s} file, what is written?", "the {s} file says what?",
+    "the content of my {s} file", "would you read me the {s} file?", "[look up|see] my {s} notes",
+    "could i see what the {s} file says?", "[read|open] {e} from my folder", "in my folder there is {e}, open it",
+    "please open the document {e}", "i lost track, what was in {e}?", "the note {e}, what does it say?",
+)
+# fmt: on
 _ENDINGS = ("txt", "txt", "txt", "md", "csv", "log", "doc")
 
 
@@ -99,12 +81,14 @@ def _pick_one_file(rng: random.Random, name: str) -> Drawn:
 
 
 def _questions_about_file(name: str) -> Intent:
-    """What the file tells is asked for; half the time the file is named as well."""
-    after = [f"{question.rstrip('?')}[, it's in| - see| according to|, look in] {{e}}" for question in _ASKED[name]]
-    before = [f"{{e}}[ -|:|,] {question}" for question in _ASKED[name]]
-    cores = tuple(core for forms in zip(_ASKED[name], after, before, strict=True) for core in forms)
+    """What the file tells is asked for; a third of the time the file is named as well."""
+    questions, told = FILE_QUESTIONS[name]
+    after = [f"{question.rstrip('?')}[, it's in| - see| according to|, look in] {{e}}" for question in questions]
+    before = [f"{{e}}[ -|:|,] {question}" for question in questions]
+    named = [said for forms in zip(questions, after, before, strict=True) for said in forms]
+    whole = (*named[:9], *told, *named[9:])
     draw = partial(_pick_one_file, name=name)
-    return Intent(f"about_{name.removesuffix('.txt')}", "{E}", draw, cores, (), 0.3, NOTE_FRAMES)
+    return Intent(f"about_{name.removesuffix('.txt')}", "{E}", draw, questions, whole, 0.3, NOTE_FRAMES)
 
 
 def open_file_reader_tool(setting: ToolSetting, stack: ExitStack) -> Answer:
@@ -112,32 +96,22 @@ def open_file_reader_tool(setting: ToolSetting, stack: ExitStack) -> Answer:
     return partial(read_file_for_tool, setting.workspace / "files")
 
 
+_NEXT = (
+    "and {e}?", "and {e} too", "now {e}", "what about {e}?", "{e} as well", "then {e}", "and the {s} file?",
+    "[next|also] {e}", "same for {e}", "open {e} too", "how about the {s} file?", "{e}?",
+)  # fmt: skip
 INTENTS = (
     Intent(
         "file",
         "{E}",
         pick_file_for_reader_tool,
         ("{e}",),
-        (
-            "[what is|whats|what's] in my {s} file?",
-            "[open|read|show] the {s} file",
-            "[what is|whats|what's] in the {s} file?",
-            "my {s} file",
-            "[show me|read me] my {s} file",
-            "what does my {s} file say?",
-            "[the|my] {s} notes",
-            "[what is|whats] in {s}.txt and nothing else?",
-            "[what did i write|what do i have] in the {s} file?",
-            "is there something in my {s} file?",
-            "[check|look at|look into] the {s} file",
-        ),
+        _BY_NAME,
         8,
-        follow_ups=(
-            FollowUp(("and {e}?", "and {e} too", "now {e}", "what about {e}?", "{e} as well", "then {e}"), "{E}"),
-        ),
+        follow_ups=(FollowUp(_NEXT, "{E}"),),
     ),
     Intent("missing", "{E}", pick_missing_file_for_reader_tool, ("{e}",), (), 1.3),
-    *map(_questions_about_file, _ASKED),
+    *map(_questions_about_file, FILE_QUESTIONS),
 )
 
 
