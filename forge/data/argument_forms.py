@@ -13,6 +13,7 @@ from forge.tools.declaration import Intent
 from forge.tools.words import is_number_said
 
 DRAWS = 120  # of an intent, by which it is known what fills its slots
+DRAWS_OF_FEW = 900  # of one whose slots have few values: all ways to say them
 FEW = 6  # different values of a slot that become part of the form
 MOST_WAYS = 48  # to fill the slots of a form; where there are more, any of the values may stand in any slot
 _SLOT = re.compile(r"\{(\w+)\}")
@@ -81,6 +82,8 @@ def forms_of_intent(tool: str, intent: Intent) -> dict[ArgumentForm, list[dict[s
     drawn = [intent.draw(random.Random(f"{intent.name} {n}"))[0] for n in range(DRAWS)]
     kinds = {name: _kind_of_slot(intent.argument, [s[name] for s in drawn]) for name in _SLOT.findall(intent.argument)}
     few = [name for name, kind in kinds.items() if kind == "few"]
+    if few:
+        drawn += [intent.draw(random.Random(f"{intent.name} {n}"))[0] for n in range(DRAWS, DRAWS_OF_FEW)]
     found: dict[ArgumentForm, list[dict[str, str]]] = {}
     for slots in drawn if few else drawn[:1]:
         template = intent.argument

@@ -13,6 +13,7 @@ import functools
 import re
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from dataclasses import replace
+from itertools import groupby
 from typing import NamedTuple
 
 import numpy as np
@@ -35,7 +36,7 @@ from forge.tools.written_out import calculator_sum_in_parts, code_written_out_fo
 # Forms of one tool that are allowed: at most so many, none that is less than this share as like as the likest is, and
 # none that is less like than this (cosine). Of the tools those whose likest form is at least that share as like, all of
 # them where the likest is less like than that.
-MOST, AS_LIKE, LIKE, TOOL_AS_LIKE, TOOL_LIKE = 8, 0.7, 0.2, 0.5, 0.3
+MOST, AS_LIKE, LIKE, TOOL_AS_LIKE, TOOL_LIKE = 12, 0.6, 0.2, 0.5, 0.3
 ALONE, TOOL_ALONE = 0.97, 0.9  # the same shares where a workspace is asked about that no model has learned
 # Problems of the suite that no person puts otherwise; all others write their sum out or explain themselves at length.
 _LEARNED_IN_THE_SUITE = {
@@ -54,6 +55,7 @@ _WRITTEN_BY_TOOL = {tool.name: tool.written for tool in TOOLS}
 _NEGATIVE, _NEGATES = re.compile(r"(?i)[-−]|\bminus\b|\bnegative\b|\bbelow\b"), re.compile(r"(?:^|[(*/+])-\{")
 _SIGNS = {"plus": "+", "minus": "-"}
 _SIGN_SAID = re.compile(rf"(?i)\b({'|'.join(_SIGNS)})\b")
+_MANY = {"hundred", "thousand", "million", "billion"}
 _NAMES_SOMETHING = re.compile(r"\d|\w\.\w|\bone\b")  # a number, a file: what tools are given
 NOT_WANTED = re.compile(r"(?i)\b(?:do not|don['’]?t|not to|never|no ?body|no one|yourself)\b")
 # A turn that begins by saying that it wants nothing done.
@@ -173,7 +175,7 @@ class AskedForms:
         if len(tokens) > LONGEST or not set(tokens) - {NUMBER, NAME}:
             return {}
         cosines = self._index.cosines(tokens)
-        said = tokens.count(NUMBER) if (numbers := calculator_numbers_as_written(text)) is None else len(numbers)
+        said = _count_numbers(tokens) if (numbers := calculator_numbers_as_written(text)) is None else len(numbers)
         fits = self._numbers == said
         fits |= ~np.isin(self._tool_of, self._tool_of[fits & (cosines > 0)]) & (self._numbers > said)
         best = np.zeros(len(self._forms))
@@ -285,6 +287,11 @@ class AskedForms:
         return sorted(found | set(words) | words_nearly_said(" ".join(words), known) | (words_said(text) & known))
 
 
+def _count_numbers(tokens: Sequence[str]) -> int:
+    """How many numbers are said where some have words that stand for no digits: `nine hundred fifty` is one."""
+    return sum(many for many, _ in groupby(token == NUMBER or token in _MANY for token in tokens))
+
+
 def _that_use_all_said(forms: list[ArgumentForm], text: str) -> list[ArgumentForm]:
     """Of some forms those that leave no number unused which a question says, negate none that is not negative, and have
     the sign that it says between two; all of them where none is left."""
@@ -311,10 +318,15 @@ def _asked_about(tool: Asked, about: Mapping[str, About]) -> Asked:
     return replace(tool, intents=about[tool.name].intents) if tool.name in about else tool
 
 
+def _says_number(value: str) -> bool:
+    """Whether a filling is a number, with its currency or unit or without: `$12`, `12 degrees`."""
+    return NUMBER in tool_likeness_tokens(value, {})
+
+
 def _phrasings_of(templates: Iterable[str], slots: dict[str, str], ways: int) -> Iterator[tuple[str, ...]]:
     """Phrasings of an intent as tokens. What fills a slot stands for itself where it decides the form."""
     fillings = {
-        f"{{{name}}}": [NUMBER] if is_number_said(value) else value.lower().split() if ways > 1 else [NAME]
+        f"{{{name}}}": [NUMBER] if _says_number(value) else value.lower().split() if ways > 1 else [NAME]
         for name, value in slots.items()
     }
     for template in templates:

@@ -12,12 +12,15 @@ MOST_PARTS = 4
 CLEARER = 0.05  # by so much the parts have to be more like phrasings of tools than the whole is
 # How like them a part has to be; one that names a thing or a number; one that names a file.
 ALIKE, ALIKE_NAMING, ALIKE_NAMING_FILE = 0.75, 0.4, 0.25
-WHOLE = 0.5  # how like a sum of three numbers or more a whole question has to be for it to be that sum
+# How like a form of two slots or more a question has to be for it to be that whole; of parts that "and" alone joins, the
+# least like must be so like.
+WHOLE, JOINED = 0.35, 0.55
 _FEWEST, _MOST = 2, 40  # words and marks of a part, of a question
 _JOINT = re.compile(r"(?i)(?:[,.;?!]? (?:and (?:then|also|after that)|then also|then|also|and|as well as)|[?!]) +")
 _AS_ONE = re.compile(
     r"(?i)\b(?:together|combined|(?:al)?together|in (?:all|total)|total|sum|both|difference|between|than|or)\b"
 )
+_LEANS = re.compile(r"(?i)^(?:it|its|it['’]s|this|that|they|there)\b")
 _NAMES_FILE, _NAMES_ONE = re.compile(r"[A-Za-z]\.[A-Za-z]"), re.compile(r"\d|[\"“‘']\w+[\"”’']")
 
 
@@ -31,7 +34,7 @@ def parts_of_question(forms: AskedForms, text: str, names: frozenset[str]) -> tu
         forms: of the workspace's questions.
         names: of things, in lower case.
     """
-    if len(tool_likeness_tokens(text, {})) > _MOST or _AS_ONE.search(text) or _is_long_sum(forms, text):
+    if len(tool_likeness_tokens(text, {})) > _MOST or _AS_ONE.search(text):
         return ()
     found = _cut(forms, text.strip(), names)
     found = found if len(found) > 1 else _things_listed(forms, text.strip(), names)
@@ -41,12 +44,16 @@ def parts_of_question(forms: AskedForms, text: str, names: frozenset[str]) -> tu
 def _cut(forms: AskedForms, text: str, names: frozenset[str]) -> tuple[str, ...]:
     least = forms.most_like(text) + CLEARER
     best: tuple[float, tuple[str, ...]] = (0.0, (text,))
+    one = _fits_whole(forms, text)
     for joint in _JOINT.finditer(text):
         before, after = text[: joint.start()], text[joint.end() :]
         behind = _question_behind(forms, before, after, names)
         if behind is None or not _asks(forms, before, names):
             continue
-        worth = (forms.most_like(before) + forms.most_like(behind)) / 2
+        likeness = forms.most_like(before), forms.most_like(behind)
+        worth = sum(likeness) / 2
+        if joint[0].strip().lower() == "and" and (one or min(likeness) < JOINED):
+            continue
         if worth >= least and worth > best[0]:
             best = worth, (*_cut(forms, before, names), *_cut(forms, behind, names))
     return best[1]
@@ -54,6 +61,8 @@ def _cut(forms: AskedForms, text: str, names: frozenset[str]) -> tuple[str, ...]
 
 def _things_listed(forms: AskedForms, text: str, names: frozenset[str]) -> tuple[str, ...]:
     """One question for each of the things that a list names, the first of them in a question."""
+    if _fits_whole(forms, text):
+        return ()
     first, *others = _JOINT.split(text)
     again = [_question_behind(forms, first, other, names) for other in others]
     found = tuple(question for question in again if question is not None)
@@ -61,7 +70,10 @@ def _things_listed(forms: AskedForms, text: str, names: frozenset[str]) -> tuple
 
 
 def _question_behind(forms: AskedForms, before: str, after: str, names: frozenset[str]) -> str | None:
-    """What the part behind a joint asks, on its own or as the one before does of another thing."""
+    """What the part behind a joint asks, on its own or as the one before does of another thing; None where it says more
+    of that."""
+    if _LEANS.search(after):
+        return None
     if _asks(forms, after, names):
         return after
     again = question_of_turns(forms, f"{before}\nand {after}", names)
@@ -79,8 +91,8 @@ def _asks(forms: AskedForms, part: str, names: frozenset[str]) -> bool:
     return like >= ALIKE and training_forms_ask_for_call(forms, part) is True
 
 
-def _is_long_sum(forms: AskedForms, text: str) -> bool:
+def _fits_whole(forms: AskedForms, text: str) -> bool:
+    """Whether a question may be one, of two things or more: `the sum of 3 and 4`."""
     likeness = forms.likeness(text)
     best = max(likeness, key=lambda form: likeness[form], default=None)
-    numbers = 0 if best is None else sum(kind == "number" for _, kind in best.slots)
-    return best is not None and numbers > 2 and likeness[best] >= WHOLE
+    return best is not None and len(best.slots) > 1 and likeness[best] >= WHOLE

@@ -97,5 +97,5 @@ def is_gibberish(text: str, also: Collection[str] = ()) -> bool:
     and no number at all. `also`: words that are known here, in lower case, as a tool's result that is shown."""
     words = words_of_answer(text)
     if all(len(word) == 1 and not word.isdigit() for word in words):
-        return not 1 <= len(words) <= 2  # marks alone, or a string of letters
+        return not (1 <= len(words) <= 2 or (words and set(words) <= set(also)))  # marks alone, letters nobody spelled
     return unknown_word_share(text, also) >= MOST_UNKNOWN or text_goes_in_circles(text)

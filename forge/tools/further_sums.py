@@ -351,7 +351,7 @@ _COMPARED = (
         "how far apart are {a} and {b}?", "absolute difference of {a} and {b}",
         "distance between {a} and {b} on the number line?", "how far is {a} from {b} on the number line?", weight=0.4),
     _sum("absolute", "abs({A})", _negative, ("the absolute value of {a}",), "absolute value of {a}?", "abs of {a}",
-        "abs({a})", "|{a}|", "what's the absolute value of {a}?", "{a} without its sign?", weight=0.4, grouped=False),
+        "abs({a})", "what's the absolute value of {a}?", "{a} without its sign?", weight=0.4, grouped=False),
 )
 _ROUNDED = (
     _sum("to_places", "round({A}, {B})", _to_places, ("{a} rounded to {b} decimals", "{a} to {b} decimal places"),

@@ -75,4 +75,5 @@ def calculator_spellings_of_numeral(numeral: str) -> list[str]:
     found += [f"{whole.replace(',', '')}.{part}"] if mark and "." not in whole else []
     found += [plain, plain.replace(",", ".")] if len(re.findall("[,.]", plain)) <= 1 else []
     found += [number.rstrip("0").rstrip(".") for number in found if "." in number]
+    found += [number.lstrip("0") for number in found if re.match(r"0\d", number)]  # 9:05
     return list(dict.fromkeys(found)) or [re.sub(r"\D", "", plain)]

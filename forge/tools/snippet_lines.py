@@ -67,8 +67,7 @@ def _on_numbers(rng: random.Random, word: str) -> _Lines:
         (f"int({x})", int(x)), (f"int('{a}')+{b}", a + b), (f"str({a})+str({b})", f"{a}{b}"),
         (f"bin({a})", bin(a)), (f"float({a})", float(a)), (f"len(str({a}))", len(str(a))),
         (f"bool({a % 2})", bool(a % 2)), (f"chr({97 + a % 26})", chr(97 + a % 26)),
-        (f"f'{{{a}+{b}}}'", f"{a + b}"), (f"f'{{{a}*{n}}} euros'", f"{a * n} euros"), (f"{a} if {a}>{b} else {b}",
-            a if a > b else b), (f"not {a}>{b}", not a > b), (f"type({a}).__name__", "int"),
+        (f"{a} if {a}>{b} else {b}", a if a > b else b), (f"not {a}>{b}", not a > b), (f"type({a}).__name__", "int"),
     )  # fmt: skip
 
 
@@ -115,9 +114,8 @@ def _on_words(rng: random.Random, word: str) -> _Lines:
         (f"''.join(sorted('{word}'))", "".join(sorted(word))), (f"'-'.join('{word}')", "-".join(word)),
         (f"''.join(reversed('{word}'))", word[::-1]), (f"'{word} {other}'.split()", f"{word} {other}".split()),
         (f"'{word}'+'{other}'", word + other), (f"'{word}' == '{other}'", word == other),
-        (f"f'hello {{\"{word}\"}}'", f"hello {word}"), (f"f'{{len(\"{word}\")}} letters'", f"{len(word)} letters"),
         (f"'{word}'.swapcase()", word.swapcase()), (f"len(set('{word}'))", len(set(word))),
-        (f"max('{word}')", max(word)), (f"ord('{letter}')", ord(letter)), (f"'{word}' < '{other}'", word < other),
+        (f"max('{word}')", max(word)), (f"'{word}' < '{other}'", word < other),
         (f"len('{word}') > {n + 2}", len(word) > n + 2), (f"'  {word} '.strip()", word),
         (f"[c for c in '{word}' if c in 'aeiou']", [c for c in word if c in "aeiou"]),
         (f"sum(c in 'aeiou' for c in '{word}')", sum(c in "aeiou" for c in word)),
@@ -142,7 +140,6 @@ def _pick_statements(rng: random.Random, word: str) -> tuple[str, str, bool]:
             (f"import math; print(math.factorial({n}))", (1, 1, 2, 6, 24, 120)[n], False),
             (f"import math; print(math.gcd({a}, {b}))", math.gcd(a, b), False),
             (f"import math; print(math.sqrt({a * a}))", float(a), False),
-            (f"d = {{'{word}': {a}}}; print(d['{word}'])", a, True),
             (f"w = '{word}'; print(w[::-1])", word[::-1], True),
             (f"s = '{word}'; print(len(s))", len(word), True),
             (f"s='{word}'; print(s.upper())", word.upper(), True),
