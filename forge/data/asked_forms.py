@@ -23,6 +23,7 @@ from forge.data.phrasing import Asked, all_dialogue_phrasings, tool_phrasings
 from forge.data.talk import TALK
 from forge.data.workspace_texts import ColumnTexts, ContentIndex, without_words
 from forge.tools.builtin import TOOLS
+from forge.tools.content import TABLES
 from forge.tools.declaration import About, Intent
 from forge.tools.declared.readings import MOST_READINGS
 from forge.tools.declared.requests import SURELY as SURELY_OWN
@@ -47,6 +48,7 @@ _LEARNED_IN_THE_SUITE = {
 # A call is due where a tool's phrasing is at least so like and talk at most this share of it; none may be made where
 # talk is at least so like and a tool's phrasing at most that share of it.
 SURELY, MUCH_LESS, TALK_LIKE, LESS = 0.5, 0.6, 0.3, 0.4
+TALK_SURELY, LESS_SURELY = 0.9, 0.7  # of a text that is talk nearly to the letter
 SURELY_ABOUT, LESS_ABOUT = 0.3, 1.0  # the first two of them for such a workspace
 LONGEST_TEXT = 2000  # characters of a question that is looked at
 LONGEST = 28  # words and marks of a question: a task that is explained at length is like no phrasing
@@ -171,7 +173,7 @@ class AskedForms:
 
     def _likeness_of_phrasings(self, text: str) -> dict[ArgumentForm, float]:
         words = self._index.words
-        tokens = [token if token in words or token == NUMBER else NAME for token in tool_likeness_tokens(text, {})]
+        tokens = [token if token in words or token == NUMBER else NAME for token in _tokens(text, {})]
         if len(tokens) > LONGEST or not set(tokens) - {NUMBER, NAME}:
             return {}
         cosines = self._index.cosines(tokens)
@@ -200,6 +202,11 @@ class AskedForms:
     def most_like(self, text: str) -> float:
         """How like the likest phrasing a question is: 0 to 1."""
         return max(self.likeness(text).values(), default=0.0)
+
+    def likest_tool(self, text: str) -> str:
+        """The tool of the likest phrasing; empty where nothing is like a question."""
+        likeness = self.likeness(text)
+        return max(likeness, key=lambda form: likeness[form]).tool if likeness else ""
 
     def forms(self, tool: str, text: str) -> list[ArgumentForm]:
         """Forms of the argument that a tool's call may have after a question, the likest first; none where nothing is
@@ -318,6 +325,20 @@ def _asked_about(tool: Asked, about: Mapping[str, About]) -> Asked:
     return replace(tool, intents=about[tool.name].intents) if tool.name in about else tool
 
 
+def _tokens(text: str, fillings: Mapping[str, list[str]]) -> list[str]:
+    """`tool_likeness_tokens`, in which the names of the built-in tables are names wherever they stand."""
+    return [NAME if token in _entries() else token for token in tool_likeness_tokens(text, fillings)]
+
+
+@functools.cache
+def _entries() -> frozenset[str]:
+    """Products, people and cities, in the singular and the plural."""
+    names = {str(row[0]).lower() for _, rows in TABLES.values() for row in rows}
+    cities = {str(row[1]).lower() for row in TABLES["customers"][1]}
+    plurals = {f"{name[:-1]}ves" if name.endswith("f") else f"{name}s" for name in names}
+    return frozenset(names | cities | plurals)
+
+
 def _says_number(value: str) -> bool:
     """Whether a filling is a number, with its currency or unit or without: `$12`, `12 degrees`."""
     return NUMBER in tool_likeness_tokens(value, {})
@@ -330,7 +351,7 @@ def _phrasings_of(templates: Iterable[str], slots: dict[str, str], ways: int) ->
         for name, value in slots.items()
     }
     for template in templates:
-        yield tuple(tool_likeness_tokens(template, fillings))
+        yield tuple(_tokens(template, fillings))
 
 
 @functools.cache
@@ -409,7 +430,7 @@ def training_forms_ask_for_call(forms: AskedForms, text: str) -> bool | None:
     tools, talk = forms.most_like(text), _learned_talk().most_like(text)
     if tools >= forms.surely and talk <= forms.much_less * tools:
         return None if NOT_WANTED.search(text) or _STOP.search(text) else True
-    if talk < TALK_LIKE or tools > LESS * talk:
+    if talk < TALK_LIKE or tools > (LESS if talk < TALK_SURELY else LESS_SURELY) * talk:
         return None
     named = _NAMES_SOMETHING.search(text) or _WRITTEN_OUT.search(text) or calculator_numbers_as_written(text) != []
     return None if named else False

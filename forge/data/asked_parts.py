@@ -12,8 +12,8 @@ MOST_PARTS = 4
 CLEARER = 0.05  # by so much the parts have to be more like phrasings of tools than the whole is
 # How like them a part has to be; one that names a thing or a number; one that names a file.
 ALIKE, ALIKE_NAMING, ALIKE_NAMING_FILE = 0.75, 0.4, 0.25
-# How like a form of two slots or more a question has to be for it to be that whole; of parts that "and" alone joins, the
-# least like must be so like.
+# How like a form of two slots or more a question has to be for it to be that whole; of parts that "and" alone joins,
+# the least like must be so like.
 WHOLE, JOINED = 0.35, 0.55
 _FEWEST, _MOST = 2, 40  # words and marks of a part, of a question
 _JOINT = re.compile(r"(?i)(?:[,.;?!]? (?:and (?:then|also|after that)|then also|then|also|and|as well as)|[?!]) +")
@@ -50,10 +50,9 @@ def _cut(forms: AskedForms, text: str, names: frozenset[str]) -> tuple[str, ...]
         behind = _question_behind(forms, before, after, names)
         if behind is None or not _asks(forms, before, names):
             continue
-        likeness = forms.most_like(before), forms.most_like(behind)
-        worth = sum(likeness) / 2
-        if joint[0].strip().lower() == "and" and (one or min(likeness) < JOINED):
+        if joint[0].strip().lower() == "and" and not _are_two(forms, before, behind, one):
             continue
+        worth = (forms.most_like(before) + forms.most_like(behind)) / 2
         if worth >= least and worth > best[0]:
             best = worth, (*_cut(forms, before, names), *_cut(forms, behind, names))
     return best[1]
@@ -89,6 +88,16 @@ def _asks(forms: AskedForms, part: str, names: frozenset[str]) -> bool:
     if _NAMES_ONE.search(part) or any(word.lower() in names for word in words_said(part)):
         return like >= ALIKE_NAMING
     return like >= ALIKE and training_forms_ask_for_call(forms, part) is True
+
+
+def _are_two(forms: AskedForms, before: str, behind: str, one: bool) -> bool:
+    """Whether two parts that "and" alone joins surely are two questions, though both together may be `one`: they are
+    for two tools, or name a file each, or are more than a question and its second half."""
+    if _NAMES_FILE.search(before) and _NAMES_FILE.search(behind):
+        return True
+    if min(forms.most_like(before), forms.most_like(behind)) < JOINED:
+        return False
+    return not one or forms.likest_tool(before) != forms.likest_tool(behind)
 
 
 def _fits_whole(forms: AskedForms, text: str) -> bool:

@@ -16,7 +16,7 @@ if TYPE_CHECKING:
 
 NUMBER, NAME = "#", "@"  # what stands for the fillings of slots
 BEGIN, END = "<s>", "</s>"  # of a text, as words; no token is one of these
-_TOKEN = re.compile(r"\{[\w-]+\}|-?\d+(?:[.,]\d+)*|[a-z']+|[^\w\s?!,.#@]")
+_TOKEN = re.compile(r"\{[\w-]+\}|-?\d+(?:[.,]\d+)*|[a-z']+|[^\w\s?!,.#@\"“”]")
 COURTESY = {  # words that say nothing of what is asked for
     "a", "an", "the", "please", "me", "you", "can", "could", "would", "will", "just", "hi", "hey", "hello", "ok",
     "okay", "so", "thanks", "is", "are", "for", "i", "to",
