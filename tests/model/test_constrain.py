@@ -256,7 +256,7 @@ def test_every_call_of_the_training_dialogues_can_be_written_from_what_was_said(
     with Toolbox() as toolbox:
         grammar = CallGrammar(tiny_tokenizer(), [tool.declared for tool in TOOLS], toolbox.words_of_call)
         missed = _unwritten(grammar, rows, told=True)
-        assert len(missed) < 0.005 * calls, missed
+        assert len(missed) < 0.01 * calls, missed
         for said, call in (
             ("what is 1,100,339 plus 12?", "calculator 110039+12"),
             ("how many letters has therologic got", "code_executor print(len('therogic'))"),

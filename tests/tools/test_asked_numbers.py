@@ -18,18 +18,31 @@ from forge.tools.declaration import Intent
 from forge.tools.drawing import number_in_words, write_number_as_people_do
 from forge.tools.everyday_sums import pick_calculator_unit_conversion
 from forge.tools.search import SearchIndex
+from forge.tools.words import NUMBER_WORDS
 from forge.tools.workspace import set_up_tool_workspace
 
 CALCULATOR, _, _, _, DATABASE = TOOLS
-# Base units: seconds, meters, grams, liters, cents, pieces.
+# Base units: seconds, meters, grams, liters (pints), cents, pieces, watts, km/h.
 SIZES = {
     "second": 1, "sec": 1, "minute": 60, "min": 60, "hour": 3600, "hr": 3600, "h": 3600, "day": 86400, "week": 604800,
     "month": 2629800, "year": 31557600, "mm": 0.001, "cm": 0.01, "centimeter": 0.01, "inche": 0.0254, "feet": 0.3048,
     "yard": 0.9144, "m": 1, "meter": 1, "metre": 1, "km": 1000, "kilometer": 1000, "kilometre": 1000, "mile": 1609.344,
     "g": 1, "gram": 1, "pound": 453.59237, "lb": 453.59237, "kg": 1000, "kilo": 1000, "kilogram": 1000, "ml": 0.001,
     "milliliter": 0.001, "millilitre": 0.001, "l": 1, "liter": 1, "litre": 1, "cent": 1, "euro": 100, "dollar": 100,
-    "piece": 1, "egg": 1, "item": 1, "dozen": 12,
+    "piece": 1, "egg": 1, "item": 1, "dozen": 12, "decade": 315576000, "fortnight": 1209600, "gallon": 8, "pint": 1,
+    "kilowatt": 1000, "kw": 1000, "watt": 1, "w": 1, "km/h": 1, "kmh": 1, "mph": 1.609344, "mg": 0.001, "ounce": 28.35,
+    "oz": 28.35, "stone": 6350.29, "tonne": 1e6, "ton": 1e6, "quarter": 25,
 }  # fmt: skip
+
+
+NUMERAL = re.compile(r"-?\d+(?:\.\d+)?")
+_SUMS = ("add", "subtract", "multiply", "divide")
+_ABROAD = {f"{name}_in_{tongue}_words" for name in _SUMS for tongue in ("german", "french")}
+WORDED = {"decimal_comma", "whole_measure", "number_of_hex", *_ABROAD, *(f"{name}_of_hundreds" for name in _SUMS)}
+
+
+def _is_number_typed(text: str) -> bool:
+    return any(map(str.isdigit, text)) or text.replace("-", " ") in NUMBER_WORDS
 
 
 @pytest.mark.parametrize("intent", CALCULATOR.intents, ids=lambda intent: intent.name)
@@ -41,13 +54,14 @@ def test_the_number_typed_is_the_number_called(intent: Intent) -> None:
         pairs = [
             (slots[name.lower()], number) for name, number in slots.items() if name.isupper() and name.lower() in slots
         ]
-        # 3,5 is copied as it is; the tail of a conversion is a slot as well
-        pairs = [(typed, number) for typed, number in pairs if "," not in number and number[0] not in "*/"]
-        assert pairs or intent.name == "decimal_comma"
+        # 3,5 is copied as it is; a unit, a fraction or a number abroad is said in words that no answer has
+        pairs = [(typed, number) for typed, number in pairs if NUMERAL.fullmatch(number) and _is_number_typed(typed)]
+        assert pairs or intent.name in WORDED
         for typed, number in pairs:
             if re.search("hundred|thousand|million|[kM]$", typed):  # no answer is written so
                 continue
-            assert grade_free_answer(typed, (float(number),), shown=(typed,)) == "right", (typed, number)
+            plain = re.sub(r"(?<=\d)(?:st|nd|rd|th)$", "", typed)
+            assert grade_free_answer(plain, (float(number),), shown=(plain,)) == "right", (typed, number)
 
 
 def test_numbers_are_written_in_words() -> None:
@@ -138,7 +152,7 @@ def test_the_words_to_search_for_find_the_document() -> None:
 
 
 def test_every_query_is_answered_by_the_tables(tmp_path_factory: pytest.TempPathFactory) -> None:
-    """Of columns the value in the row, of the others an answer; only what is missing is not found."""
+    """Of columns the value in the row, of the others an answer; only what is missing is not found, or may not be."""
     folder = tmp_path_factory.mktemp("company")
     set_up_tool_workspace(folder)
     database = Database(folder / "company.db", timeout_s=10.0)
@@ -147,7 +161,9 @@ def test_every_query_is_answered_by_the_tables(tmp_path_factory: pytest.TempPath
         for _ in range(12):
             slots, _ = intent.draw(rng)
             result = database.query(intent.argument.format(**slots))
-            assert result.startswith("error: nothing found") == intent.name.startswith("missing_"), intent.name
+            if intent.name not in ("is_product", "is_customer", "is_employee", "sold_out"):
+                assert result.startswith("error: nothing found") == intent.name.startswith("missing_"), intent.name
+            assert "error" not in result or "nothing found" in result, intent.name
             assert not result.startswith("error: ") or result == "error: nothing found", result
             table, _, column = intent.name.partition(".")
             if column:
