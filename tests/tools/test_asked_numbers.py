@@ -11,13 +11,13 @@ import pytest
 from forge.evals.answer_grading import grade_free_answer
 from forge.tools.builtin import TOOLS
 from forge.tools.builtin.calculator import answer_with_calculator
-from forge.tools.card_questions import CARD_QUESTIONS
 from forge.tools.content import CARDS, TABLES
 from forge.tools.database_query import Database
 from forge.tools.declaration import Intent
 from forge.tools.drawing import number_in_words, write_number_as_people_do
-from forge.tools.everyday_sums import pick_calculator_unit_conversion
 from forge.tools.search import SearchIndex
+from forge.tools.wordings.cards import CARD_QUESTIONS
+from forge.tools.wordings.everyday import pick_calculator_unit_conversion
 from forge.tools.words import NUMBER_WORDS
 from forge.tools.workspace import set_up_tool_workspace
 

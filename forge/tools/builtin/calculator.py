@@ -14,13 +14,13 @@ from forge.tools.drawing import (
     pick_tool_argument_number,
     write_number_as_people_do,
 )
-from forge.tools.everyday_sums import everyday_calculator_intents
-from forge.tools.further_sums import (
+from forge.tools.wordings.everyday import everyday_calculator_intents
+from forge.tools.wordings.further_sums import (
     further_calculator_intents,
     pick_hundreds_in_words,
     sentences_in_german_and_french,
 )
-from forge.tools.sum_sayings import SUM_SENTENCES
+from forge.tools.wordings.sums import SUM_SENTENCES
 from forge.tools.written_out import sums_written_out_for_calculator
 
 FRAMES = (

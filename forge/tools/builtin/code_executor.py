@@ -10,10 +10,10 @@ from functools import partial
 from forge.tools.code_executor import CodeExecutor
 from forge.tools.declaration import Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import number_in_words, pick_tool_argument_word
-from forge.tools.everyday_code import NEXT_WORD, everyday_code_intents, quote_word_for_sandbox
-from forge.tools.everyday_code_numbers import number_code_intents
-from forge.tools.everyday_code_words import several_word_code_intents
-from forge.tools.snippet_lines import (
+from forge.tools.wordings.code_letters import NEXT_WORD, everyday_code_intents, quote_word_for_sandbox
+from forge.tools.wordings.code_numbers import number_code_intents
+from forge.tools.wordings.code_words import several_word_code_intents
+from forge.tools.wordings.snippets import (
     pick_code_expression_for_sandbox,
     pick_code_line_for_sandbox,
     pick_faulty_code_line_for_sandbox,

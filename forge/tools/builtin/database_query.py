@@ -10,16 +10,28 @@ from functools import partial
 from pathlib import Path
 
 from forge.tools.content import TABLES
-from forge.tools.database_limit_wordings import (
+from forge.tools.database_query import Database
+from forge.tools.database_questions import ask_tool_about_tables, read_tables_of_tool_database
+from forge.tools.declaration import About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
+from forge.tools.wordings.database import (
+    COLUMN_WORDINGS,
+    FRENCH,
+    FRENCH_PRODUCTS,
+    GERMAN,
+    GERMAN_PRODUCTS,
+    NEXT_ROW,
+    OTHER_COLUMN,
+    PIECES_NEXT,
+    YEARLY_NEXT,
+)
+from forge.tools.wordings.database_limits import (
     BETWEEN_SENTENCES,
     COUNT_LIMIT_SENTENCES,
     LETTER_SENTENCES,
     LIMIT_SENTENCES,
 )
-from forge.tools.database_list_wordings import ALL_SENTENCES, CORES, END_SENTENCES, GROUP_SENTENCES, SUM_SENTENCES
-from forge.tools.database_query import Database
-from forge.tools.database_questions import ask_tool_about_tables, read_tables_of_tool_database
-from forge.tools.database_slots import (
+from forge.tools.wordings.database_lists import ALL_SENTENCES, CORES, END_SENTENCES, GROUP_SENTENCES, SUM_SENTENCES
+from forge.tools.wordings.database_slots import (
     pick_any_row_of_tool_database,
     pick_first_letter_in_tool_database,
     pick_foreign_product_of_tool_database,
@@ -41,19 +53,7 @@ from forge.tools.database_slots import (
     pick_two_rows_of_tool_database,
     pick_value_of_tool_database,
 )
-from forge.tools.database_sum_wordings import ROW_SENTENCES, TWO_SENTENCES
-from forge.tools.database_wordings import (
-    COLUMN_WORDINGS,
-    FRENCH,
-    FRENCH_PRODUCTS,
-    GERMAN,
-    GERMAN_PRODUCTS,
-    NEXT_ROW,
-    OTHER_COLUMN,
-    PIECES_NEXT,
-    YEARLY_NEXT,
-)
-from forge.tools.declaration import About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
+from forge.tools.wordings.database_sums import ROW_SENTENCES, TWO_SENTENCES
 
 _USUAL = {table: [name for name, _ in columns] for table, (columns, _) in TABLES.items()}
 FRAMES = (

@@ -12,8 +12,8 @@ from forge.tools.column_sayings import words_of_tool_column
 from forge.tools.content import FILES
 from forge.tools.declaration import MOST_CONTENTS, SHOWN, About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import pick_tool_argument_word
-from forge.tools.file_questions import FILE_QUESTIONS
 from forge.tools.file_reader import read_file_for_tool
+from forge.tools.wordings.files import FILE_QUESTIONS
 
 # fmt: off
 FRAMES = (

@@ -12,12 +12,12 @@ from functools import partial
 from itertools import chain
 from pathlib import Path
 
-from forge.tools.card_questions import CARD_QUESTIONS
-from forge.tools.card_situations import CARD_SITUATIONS, DESCRIBED, SAID_OTHERWISE
 from forge.tools.content import CARDS
 from forge.tools.declaration import MOST_CONTENTS, SHOWN, About, Answer, Drawn, FollowUp, Intent, Tool, ToolSetting
 from forge.tools.drawing import pick_tool_argument_word
 from forge.tools.search import SearchIndex, read_documents_of_search_tool, split_search_terms
+from forge.tools.wordings.card_situations import CARD_SITUATIONS, DESCRIBED, SAID_OTHERWISE
+from forge.tools.wordings.cards import CARD_QUESTIONS
 
 PEOPLE = {
     "Einstein": "Albert", "Curie": "Marie", "Darwin": "Charles", "Newton": "Isaac", "Mozart": "Wolfgang",

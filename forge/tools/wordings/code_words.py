@@ -8,7 +8,7 @@ from functools import partial
 
 from forge.tools.declaration import Intent
 from forge.tools.drawing import CONSONANTS, VOWELS, number_in_words, pick_tool_argument_word
-from forge.tools.everyday_code import SHARE_QUOTED, SnippetSlots, pick_word_for_snippet, word_snippet_intent
+from forge.tools.wordings.code_letters import SHARE_QUOTED, SnippetSlots, pick_word_for_snippet, word_snippet_intent
 
 _LETTERS = "abcdefghijklmnopqrstuvwxyz"
 _LITTLE_TEXT = "the a my your is in on and of with under red big old we see they have like two no very"

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from forge.tools.everyday_slots import (
+from forge.tools.wordings.slots import (
     bare_sum,
     everyday_problem,
     exchange_rate,

@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 
 from forge.tools.declaration import Drawn, Intent
-from forge.tools.everyday_slots import Slot, everyday_problem, whole_number
+from forge.tools.wordings.slots import Slot, everyday_problem, whole_number
 
 
 def day_of_month(low: int, high: int) -> Slot:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 
-from forge.tools.everyday_slots import Slot, everyday_problem, whole_number
-from forge.tools.everyday_times import any_word
+from forge.tools.wordings.slots import Slot, everyday_problem, whole_number
+from forge.tools.wordings.times import any_word
 
 # fmt: off
 # What has so many legs, wheels.

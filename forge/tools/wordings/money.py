@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
-from forge.tools.everyday_shopping import SHOPPING_PROBLEMS
-from forge.tools.everyday_slots import (
+from forge.tools.wordings.shopping import SHOPPING_PROBLEMS
+from forge.tools.wordings.slots import (
     bare_sum,
     everyday_problem,
     exchange_rate,

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from forge.tools.everyday_slots import Slot, everyday_problem, whole_number
+from forge.tools.wordings.slots import Slot, everyday_problem, whole_number
 
 
 def degrees(low: int, high: int) -> Slot:

@@ -8,10 +8,10 @@ import re
 
 from forge.tools.declaration import Drawn, Intent
 from forge.tools.drawing import number_in_words, write_number_as_people_do
-from forge.tools.everyday_measures import MEASURE_PROBLEMS
-from forge.tools.everyday_money import MONEY_PROBLEMS, PERCENT_PROBLEMS
-from forge.tools.everyday_sharing import HEAP_PROBLEMS, PUZZLE_PROBLEMS, SHARING_PROBLEMS
-from forge.tools.everyday_times import TIME_PROBLEMS
+from forge.tools.wordings.measures import MEASURE_PROBLEMS
+from forge.tools.wordings.money import MONEY_PROBLEMS, PERCENT_PROBLEMS
+from forge.tools.wordings.sharing import HEAP_PROBLEMS, PUZZLE_PROBLEMS, SHARING_PROBLEMS
+from forge.tools.wordings.times import TIME_PROBLEMS
 
 # fmt: off
 # What is asked for, what is given, tail of the call, largest number drawn.
