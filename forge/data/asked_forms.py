@@ -58,6 +58,7 @@ _NEGATIVE, _NEGATES = re.compile(r"(?i)[-−]|\bminus\b|\bnegative\b|\bbelow\b")
 _SIGNS = {"plus": "+", "minus": "-"}
 _SIGN_SAID = re.compile(rf"(?i)\b({'|'.join(_SIGNS)})\b")
 _MANY = {"hundred", "thousand", "million", "billion"}
+_OF_AMOUNTS = _MANY | {"and", "minus", "negative", "euro", "euros", "eur", "dollars", "bucks", "pounds", "cents"}
 _NAMES_SOMETHING = re.compile(r"\d|\w\.\w|\bone\b")  # a number, a file: what tools are given
 NOT_WANTED = re.compile(r"(?i)\b(?:do not|don['’]?t|not to|never|no ?body|no one|yourself)\b")
 # A turn that begins by saying that it wants nothing done.
@@ -340,8 +341,9 @@ def _entries() -> frozenset[str]:
 
 
 def _says_number(value: str) -> bool:
-    """Whether a filling is a number, with its currency or unit or without: `$12`, `12 degrees`."""
-    return NUMBER in tool_likeness_tokens(value, {})
+    """Whether a filling is a number, with its currency or without: `$12`, `minus nine hundred`; no name, no code."""
+    words = re.sub(r"[-$€£%°]", " ", value.lower()).split()
+    return any(map(is_number_said, words)) and all(is_number_said(word) or word in _OF_AMOUNTS for word in words)
 
 
 def _phrasings_of(templates: Iterable[str], slots: dict[str, str], ways: int) -> Iterator[tuple[str, ...]]:
