@@ -34,22 +34,41 @@ class ArgumentForm:
     template: str
     slots: tuple[tuple[str, Kind], ...]
 
-    def pattern(self, text: str, numbers: Sequence[tuple[str, ...]] | None, names: Sequence[str]) -> str:
+    def as_said_in(self, template: str) -> ArgumentForm:
+        """The form with its numbers called N1, N2 ... in the order in which a phrasing says them: `{N2}-{N1}` for
+        `subtract {a} from {b}`."""
+        numbers = self._named("number")
+        said = [name.upper() for name in _SLOT.findall(template)]
+        order = dict.fromkeys([*(name for name in said if name in numbers), *numbers])
+        called = {name: f"N{place}" for place, name in enumerate(order, 1)}
+        others = tuple((name, kind) for name, kind in self.slots if name not in called)
+        argument = _SLOT.sub(lambda slot: f"{{{called.get(slot[1], slot[1])}}}", self.template)
+        return ArgumentForm(self.tool, argument, (*((name, "number") for name in called.values()), *others))
+
+    def pattern(
+        self,
+        text: str,
+        numbers: Sequence[tuple[str, ...]] | None,
+        names: Sequence[str],
+        *,
+        in_order: bool = False,
+    ) -> str:
         """A regular expression of its arguments that hold what a question says; empty where that is not enough.
 
         Args:
             text: the question.
             numbers: that it says, in every spelling that a call may have; None where that is not known.
             names: words that may fill a slot for a name.
+            in_order: where there are as many numbers as slots for them, the first fills the first.
         """
         letters = [*dict.fromkeys(_LETTER_SAID.findall(text))]
         spelled = None if numbers is None else [_alternatives(forms) for forms in numbers]
         ways = product(
-            _ways_to_fill(self._named("number"), spelled),
+            _ways_to_fill(self._named("number"), spelled, in_order=in_order),
             _ways_to_fill(self._named("name"), [re.escape(name) for name in names]),
             _ways_to_fill(self._named("letter"), [_alternatives(letters)] if letters else []),
             _ways_to_fill(self._named("file"), [re.escape(name) for name in _FILE_SAID.findall(text)] or [_WORDS]),
-            [dict.fromkeys(self._named("words"), _WORDS) | dict.fromkeys(self._named("text"), ".+")],
+            [dict.fromkeys(self._named("words"), _words_said(names)) | dict.fromkeys(self._named("text"), ".+")],
         )
         return "|".join(self._filled({k: v for part in way for k, v in part.items()}) for way in ways)
 
@@ -107,14 +126,24 @@ def _kind_of_slot(template: str, values: list[str]) -> Kind:
     return "few" if few else "name"
 
 
-def _ways_to_fill(names: Sequence[str], values: Sequence[str] | None) -> list[dict[str, str]]:
+def _ways_to_fill(
+    names: Sequence[str], values: Sequence[str] | None, *, in_order: bool = False
+) -> list[dict[str, str]]:
     """Values for slots, no value twice; where there are too many ways, or values are not known, a pattern for all."""
     if values is None:
         return [dict.fromkeys(names, _ANY_VALUE)]
+    if in_order and len(values) == len(names):
+        return [dict(zip(names, values, strict=True))]
     ways = list(islice(permutations(values, len(names)), MOST_WAYS + 1))
     if len(ways) > MOST_WAYS:
         return [dict.fromkeys(names, f"({'|'.join(values)})")]
     return [dict(zip(names, way, strict=True)) for way in ways]
+
+
+def _words_said(names: Sequence[str]) -> str:
+    """A pattern of one or more words of a question; of any where none is known."""
+    words = "|".join(re.escape(name) for name in names)
+    return rf"(?:{words})(?:[-_.' ](?:{words}))*" if words else _WORDS
 
 
 def _literal(text: str) -> str:

@@ -37,7 +37,8 @@ from forge.tools.written_out import calculator_sum_in_parts, code_written_out_fo
 # Forms of one tool that are allowed: at most so many, none that is less than this share as like as the likest is, and
 # none that is less like than this (cosine). Of the tools those whose likest form is at least that share as like, all of
 # them where the likest is less like than that.
-MOST, AS_LIKE, LIKE, TOOL_AS_LIKE, TOOL_LIKE = 12, 0.6, 0.2, 0.5, 0.3
+MOST, AS_LIKE, LIKE, TOOL_AS_LIKE, TOOL_LIKE = 12, 0.75, 0.2, 0.5, 0.3
+ORDERLY = 0.3  # how like a phrasing a question has to be for its numbers to stand in the order of that phrasing
 ALONE, TOOL_ALONE = 0.97, 0.9  # the same shares where a workspace is asked about that no model has learned
 # Problems of the suite that no person puts otherwise; all others write their sum out or explain themselves at length.
 _LEARNED_IN_THE_SUITE = {
@@ -127,9 +128,10 @@ class AskedForms:
             for intent in tool.intents:
                 templates = self._templates_of(tool, intent)
                 for form, drawn in forms_of_intent(tool.name, intent).items():
-                    number = numbered.setdefault(form, len(numbered))
-                    for said in drawn:
-                        found |= dict.fromkeys((number, t) for t in _phrasings_of(templates, said, len(drawn)))
+                    for as_said, own in _by_order(form, templates).items():
+                        number = numbered.setdefault(as_said, len(numbered))
+                        for said in drawn:
+                            found |= dict.fromkeys((number, t) for t in _phrasings_of(own, said, len(drawn)))
         self._forms = list(numbered)
         tool_of = {tool.name: number for number, tool in enumerate(tools)}
         self._form_of = np.array([number for number, _ in found])
@@ -238,7 +240,11 @@ class AskedForms:
         )
         named = self._texts_named(text).texts
         fillings = ([one.replace("'", "''") for slot, _ in form.slots for one in named.get(slot, ())] for form in forms)
-        found = [form.pattern(text, numbers, texts or names) for form, texts in zip(forms, fillings, strict=True)]
+        likeness = self.likeness(text)
+        found = [
+            form.pattern(text, numbers, texts or names, in_order=likeness[form] >= ORDERLY)
+            for form, texts in zip(forms, fillings, strict=True)
+        ]
         if self.decides(tool):  # what stands between double marks may be the name of a column
             found = [pattern.replace("['\"]", "'") for pattern in found]
         return [pattern for pattern in found if pattern]
@@ -292,7 +298,8 @@ class AskedForms:
         if not known:
             return list(dict.fromkeys(form for word in words for form in (word, word.lower())))
         found = {form for word in words for form in words_said(word) if not form.isupper()}
-        return sorted(found | set(words) | words_nearly_said(" ".join(words), known) | (words_said(text) & known))
+        strange = " ".join(word for word in words if words_said(word).isdisjoint(known))  # may be misspelled
+        return sorted(found | set(words) | words_nearly_said(strange, known) | (words_said(text) & known))
 
 
 def _count_numbers(tokens: Sequence[str]) -> int:
@@ -324,6 +331,14 @@ def _uses_all(form: ArgumentForm, said: Sequence[tuple[str, ...]]) -> bool:
 def _asked_about(tool: Asked, about: Mapping[str, About]) -> Asked:
     """A tool as people ask for it in the workspace."""
     return replace(tool, intents=about[tool.name].intents) if tool.name in about else tool
+
+
+def _by_order(form: ArgumentForm, templates: Iterable[str]) -> dict[ArgumentForm, list[str]]:
+    """Templates by the form that they ask for, which knows in what order they say its numbers."""
+    found: dict[ArgumentForm, list[str]] = {}
+    for template in templates:
+        found.setdefault(form.as_said_in(template), []).append(template)
+    return found
 
 
 def _tokens(text: str, fillings: Mapping[str, list[str]]) -> list[str]:
