@@ -13,7 +13,7 @@ from forge.tools.said import calculator_numbers_as_written, calculator_spellings
 LONGEST = 400  # characters of a question that is searched for sums and code
 MOST_STARTS = 24  # words of a question that a line of code may begin with
 _NUMERAL = r"\d+(?:[,.']\d+| (?=\d{3}(?!\d))\d{3})*"
-_ATOM = rf"[-−+]? ?\(* ?[-−]? ?(?:{_NUMERAL} ?[A-Za-z]?(?![A-Za-z])|(?<![A-Za-z])[A-Za-z](?![A-Za-z'])) ?\)*"
+_ATOM = rf"[-−+]? ?\(* ?[-−]? ?(?:{_NUMERAL} ?[A-Za-z]?(?![A-Za-z])|(?<![A-Za-z'’])[A-Za-z](?![A-Za-z'])) ?\)*"
 _SUM = re.compile(rf"{_ATOM}(?: ?(?:\*\*|[-−+*/^×÷=%·]|(?<=\d) ?[xX](?= ?[\d(])) ?{_ATOM})+")
 _PART = re.compile(rf"({_NUMERAL})|([A-Za-z])|(\*\*|[-−+*/^×÷=%·()])")
 _FUNCTION = re.compile(rf"(?<!\w)(?:{'|'.join(FUNCTION_NAMES)})\([^()]*\)")
@@ -21,6 +21,7 @@ _MORE = re.compile(
     r"[%²³√!(]|(?i:\b(?:roots?|sqrt|squared?|cubed?|remainder|mod|modulo|percent(?:age)?|double[ds]?|twice|triple[ds]?|"
     r"average|mean|round(?:ed)?|times|plus|minus|divided|one)\b)"
 )
+_CURRENCY = re.compile(r"[$€£](?=\d)|(?<=\d)[$€£]")
 _OPERATORS = {"−": "-", "×": "*", "·": "*", "x": "*", "X": "*", "÷": "/", "^": "**"}
 _CALL_OF_CODE = re.compile(r"\w\(.*\)")
 
@@ -31,6 +32,7 @@ def sums_written_out_for_calculator(text: str) -> list[str]:
     all of its numbers."""
     if len(text) > LONGEST:
         return []
+    text = _CURRENCY.sub("", text)
     called = _FUNCTION.findall(text)
     if len(called) == 1 and _says_no_more(text.replace(called[0], " ")):
         return [re.escape(called[0])]
@@ -56,6 +58,7 @@ def _any_of(forms: Sequence[str]) -> str:
 def calculator_sum_in_parts(text: str) -> list[tuple[str, ...]]:
     """Numbers, letters and signs of the sum or equation that a text writes out, as the calculator takes them, numbers
     in every spelling; empty where it writes out none, or not all of its numbers."""
+    text = _CURRENCY.sub("", text)
     found = _SUM.search(text) if len(text) <= LONGEST else None
     if found is None:
         return []
