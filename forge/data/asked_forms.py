@@ -49,6 +49,7 @@ _LEARNED_IN_THE_SUITE = {
 # A call is due where a tool's phrasing is at least so like and talk at most this share of it; none may be made where
 # talk is at least so like and a tool's phrasing at most that share of it.
 SURELY, MUCH_LESS, TALK_LIKE, LESS = 0.5, 0.6, 0.3, 0.4
+OWN_AS_LIKE = 0.9  # share of a built-in phrasing's likeness that what examples of a user's tool explain must have
 TALK_SURELY, LESS_SURELY = 0.9, 0.7  # of a text that is talk nearly to the letter
 SURELY_ABOUT, LESS_ABOUT = 0.3, 1.0  # the first two of them for such a workspace
 LONGEST_TEXT = 2000  # characters of a question that is looked at
@@ -437,7 +438,7 @@ def own_rows_ask_for_call(forms: AskedForms, requests: Requests, asked: str) -> 
         return None
     if tool_request_is_otherwise(requests.without_texts(last), likest, asks=asks and not polite):
         return None
-    return True if like >= forms.most_like(last) else None
+    return True if like >= OWN_AS_LIKE * forms.most_like(last) else None
 
 
 def training_forms_ask_for_call(forms: AskedForms, text: str) -> bool | None:

@@ -24,6 +24,7 @@ def quote_word_for_sandbox(rng: random.Random, *words: str) -> str:
 
 
 def pick_word_for_snippet(rng: random.Random) -> SnippetSlots:
+    """A word, as it is typed and as code has it."""
     word = pick_tool_argument_word(rng)
     return {"w": quote_word_for_sandbox(rng, word), "W": word}
 

@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from functools import partial
+from typing import Any
 
 from forge.tools.declaration import Drawn, Intent
 from forge.tools.drawing import number_in_words
@@ -309,66 +310,68 @@ _ON_COUNTING = (
 )
 
 
-def _list_intents(count: int) -> tuple[Intent, ...]:
+# What is done with a list `{l}`: name, call, value, cores, sentences, weight.
+_ON_LISTS: tuple[tuple[str, str, Callable[[dict[str, int]], Any], tuple[str, ...], tuple[str, ...], float], ...] = (
+    ("max_of_", "print(max({list}))", lambda s: max(s.values()),
+        ("find the biggest number in the list {l}", "get the maximum of the list {l}",
+            "take the list {l} and find the maximum"),
+        ("maximum of the list {l}", "which number is the biggest in the list {l}?", "max of the list {l}",
+            "what is the biggest number of the list {l}?", "the list is {l}, which number is the biggest?",
+            "list {l}, maximum?",
+            "i have a list of {l}, what is the biggest one?", "biggest in the list {l}",
+            "the maximum in a list of {l}?",
+            "a list with {l}, which one is the highest?", "biggest element of the list {l}",
+            "the list {l} has which maximum?",
+            "my list of points is {l}, what's the highest one?", "from the list {l} take the biggest",
+            "look through the list {l}, which is the biggest?", "what's the maximum of this list: {l}",
+            "in a list of {l}, which number is highest?"), 0.6),
+    ("min_of_", "print(min({list}))", lambda s: min(s.values()),
+        ("find the smallest number in the list {l}", "get the minimum of the list {l}",
+            "take the list {l} and find the minimum"),
+        ("minimum of the list {l}", "which number is the smallest in the list {l}?", "min of the list {l}",
+            "what is the smallest number of the list {l}?", "the list is {l}, which number is the smallest?",
+            "list {l}, minimum?",
+            "i have a list of {l}, what is the smallest one?", "smallest in the list {l}",
+            "the minimum in a list of {l}?",
+            "a list with {l}, which one is the lowest?", "smallest element of the list {l}",
+            "the list {l} has which minimum?",
+            "my list of points is {l}, what's the lowest one?", "from the list {l} take the smallest",
+            "look through the list {l}, which is the smallest?", "what's the minimum of this list: {l}",
+            "in a list of {l}, which number is lowest?"), 0.5),
+    ("sort_", "print(sorted({list}))", lambda s: sorted(s.values()),
+        ("sort {l}", "sort the numbers {l}", "put {l} in order", "order {l} from small to big",
+            "arrange {l} from smallest to largest"),
+        ("{l} sorted", "{l} in order", "{l} from smallest to biggest", "sort these numbers: {l}",
+            "{l} in ascending order",
+            "sort the list {l}", "what is {l} in order?", "numbers {l}, sorted?",
+            "how do {l} go from low to high?", "ascending order of {l}", "line up {l}, smallest first",
+            "i have cards {l}, sort them", "my lottery numbers are {l}, put them in order", "{l}, smallest first",
+            "what is the order of {l} from low to high?", "sorted list of {l}",
+            "rank {l} from lowest to highest"), 1.2),
+    ("sort_down_", "print(sorted({list}, reverse=True))",
+        lambda s: sorted(s.values(), reverse=True),
+        ("sort {l} from big to small", "sort {l} in descending order", "order {l} from largest to smallest"),
+        ("{l} in descending order", "{l} from biggest to smallest", "{l} sorted from high to low",
+            "{l}, biggest first",
+            "sort the numbers {l} from high to low", "descending order of {l}", "sort {l}, largest first",
+            "what is {l} from the highest to the lowest?", "rank the scores {l} from best to worst, high is good",
+            "line up {l}, largest first", "put {l} in order, biggest number first", "scores {l}, highest first?",
+            "reverse sort {l}", "the numbers {l} from top to bottom"), 0.5),
+    ("sum_of_list_", "print(sum({list}))", lambda s: sum(s.values()),
+        ("sum the list {l}", "add up the list {l}", "get the sum of the list {l}"),
+        ("sum of the list {l}", "what is the sum of the list {l}?", "the list is {l}, what is its sum?",
+            "list {l}, total?", "total of the list {l}", "a list with {l}, what does it sum to?",
+            "how much does the list {l} add up to?", "i have a list {l}, sum it", "list sum: {l}",
+            "everything in the list {l} added up", "the elements of the list {l}, summed",
+            "what do the items of the list {l} add up to?"), 0.5),
+)
+
+
+def _list_intents(count: int) -> Iterator[Intent]:
     """Intents about a list of so many numbers."""
-    pick, listed = partial(_listed_numbers, count=count), _LISTED[count]
+    pick, share = partial(_listed_numbers, count=count), {3: 1.0, 4: 0.8, 5: 0.5}[count]
     capital = "[" + ", ".join(f"{{{name}}}" for name in "ABCDE"[:count]) + "]"
-    share = {3: 1.0, 4: 0.8, 5: 0.5}[count]
-
-    def filled(*texts: str) -> tuple[str, ...]:
-        return tuple(text.replace("{l}", listed) for text in texts)
-
-    return (
-        _number_snippet_intent(f"max_of_{count}", f"print(max({capital}))", lambda s: max(s.values()),
-            filled("find the biggest number in the list {l}", "get the maximum of the list {l}",
-                "take the list {l} and find the maximum"),
-            filled("maximum of the list {l}", "which number is the biggest in the list {l}?", "max of the list {l}",
-                "what is the biggest number of the list {l}?", "the list is {l}, which number is the biggest?",
-                "list {l}, maximum?",
-                "i have a list of {l}, what is the biggest one?", "biggest in the list {l}",
-                "the maximum in a list of {l}?",
-                "a list with {l}, which one is the highest?", "biggest element of the list {l}",
-                "the list {l} has which maximum?",
-                "my list of points is {l}, what's the highest one?", "from the list {l} take the biggest",
-                "look through the list {l}, which is the biggest?", "what's the maximum of this list: {l}",
-                "in a list of {l}, which number is highest?"), pick, 0.6 * share),
-        _number_snippet_intent(f"min_of_{count}", f"print(min({capital}))", lambda s: min(s.values()),
-            filled("find the smallest number in the list {l}", "get the minimum of the list {l}",
-                "take the list {l} and find the minimum"),
-            filled("minimum of the list {l}", "which number is the smallest in the list {l}?", "min of the list {l}",
-                "what is the smallest number of the list {l}?", "the list is {l}, which number is the smallest?",
-                "list {l}, minimum?",
-                "i have a list of {l}, what is the smallest one?", "smallest in the list {l}",
-                "the minimum in a list of {l}?",
-                "a list with {l}, which one is the lowest?", "smallest element of the list {l}",
-                "the list {l} has which minimum?",
-                "my list of points is {l}, what's the lowest one?", "from the list {l} take the smallest",
-                "look through the list {l}, which is the smallest?", "what's the minimum of this list: {l}",
-                "in a list of {l}, which number is lowest?"), pick, 0.5 * share),
-        _number_snippet_intent(f"sort_{count}", f"print(sorted({capital}))", lambda s: sorted(s.values()),
-            filled("sort {l}", "sort the numbers {l}", "put {l} in order", "order {l} from small to big",
-                "arrange {l} from smallest to largest"),
-            filled("{l} sorted", "{l} in order", "{l} from smallest to biggest", "sort these numbers: {l}",
-                "{l} in ascending order",
-                "sort the list {l}", "what is {l} in order?", "numbers {l}, sorted?",
-                "how do {l} go from low to high?", "ascending order of {l}", "line up {l}, smallest first",
-                "i have cards {l}, sort them", "my lottery numbers are {l}, put them in order", "{l}, smallest first",
-                "what is the order of {l} from low to high?", "sorted list of {l}", "rank {l} from lowest to highest"),
-            pick, 1.2 * share),
-        _number_snippet_intent(f"sort_down_{count}", f"print(sorted({capital}, reverse=True))",
-            lambda s: sorted(s.values(), reverse=True),
-            filled("sort {l} from big to small", "sort {l} in descending order", "order {l} from largest to smallest"),
-            filled("{l} in descending order", "{l} from biggest to smallest", "{l} sorted from high to low",
-                "{l}, biggest first",
-                "sort the numbers {l} from high to low", "descending order of {l}", "sort {l}, largest first",
-                "what is {l} from the highest to the lowest?", "rank the scores {l} from best to worst, high is good",
-                "line up {l}, largest first", "put {l} in order, biggest number first", "scores {l}, highest first?",
-                "reverse sort {l}", "the numbers {l} from top to bottom"), pick, 0.5 * share),
-        _number_snippet_intent(f"sum_of_list_{count}", f"print(sum({capital}))", lambda s: sum(s.values()),
-            filled("sum the list {l}", "add up the list {l}", "get the sum of the list {l}"),
-            filled("sum of the list {l}", "what is the sum of the list {l}?", "the list is {l}, what is its sum?",
-                "list {l}, total?", "total of the list {l}", "a list with {l}, what does it sum to?",
-                "how much does the list {l} add up to?", "i have a list {l}, sum it", "list sum: {l}",
-                "everything in the list {l} added up", "the elements of the list {l}, summed",
-                "what do the items of the list {l} add up to?"), pick, 0.5 * share),
-    )
+    for name, call, value, cores, sentences, weight in _ON_LISTS:
+        said = [tuple(text.replace("{l}", _LISTED[count]) for text in texts) for texts in (cores, sentences)]
+        code = call.replace("{list}", capital)
+        yield _number_snippet_intent(f"{name}{count}", code, value, said[0], said[1], pick, weight * share)

@@ -63,6 +63,7 @@ def money_sum(high: int, cents: float = 0.4) -> Slot:
 
 
 def exchange_rate(rng: random.Random) -> tuple[str, str]:
+    """What one unit of a currency is in another."""
     rate = f"{rng.randint(50, 160) / 100:.2f}"
     return rate, rate
 
@@ -89,6 +90,7 @@ def everyday_problem(
     multiple: tuple[str, str] | None = None,
     weight: float = 0.8,
 ) -> Intent:
+    """An intent whose sentences are said in full. `multiple`: as for `pick_everyday_calculator_slots`."""
     draw = partial(pick_everyday_calculator_slots, slots=slots, multiple=multiple)
     return Intent(name, argument, draw, (), says, weight)
 

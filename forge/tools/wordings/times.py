@@ -40,6 +40,7 @@ def year(low: int, high: int) -> Slot:
 
 
 def clock_minute(rng: random.Random) -> tuple[str, str]:
+    """Minutes of a clock, with two digits, and their number."""
     minute = rng.choice((0, 5, 15, 30, 30, 45, rng.randint(1, 59)))
     return f"{minute:02}", str(minute)
 
