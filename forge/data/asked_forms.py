@@ -207,10 +207,10 @@ class AskedForms:
         """How like the likest phrasing a question is: 0 to 1."""
         return max(self.likeness(text).values(), default=0.0)
 
-    def likest_tool(self, text: str) -> str:
-        """The tool of the likest phrasing; empty where nothing is like a question."""
+    def likest_form(self, text: str) -> ArgumentForm | None:
+        """The form of the likest phrasing; None where nothing is like a question."""
         likeness = self.likeness(text)
-        return max(likeness, key=lambda form: likeness[form]).tool if likeness else ""
+        return max(likeness, key=lambda form: likeness[form], default=None)
 
     def forms(self, tool: str, text: str) -> list[ArgumentForm]:
         """Forms of the argument that a tool's call may have after a question, the likest first; none where nothing is

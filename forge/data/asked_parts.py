@@ -42,8 +42,7 @@ def parts_of_question(forms: AskedForms, text: str, names: frozenset[str]) -> tu
 
 
 def _cut(forms: AskedForms, text: str, names: frozenset[str]) -> tuple[str, ...]:
-    least = forms.most_like(text) + CLEARER
-    best: tuple[float, tuple[str, ...]] = (0.0, (text,))
+    best, sides = forms.most_like(text) + CLEARER, tuple[str, ...]()
     one = _fits_whole(forms, text)
     for joint in _JOINT.finditer(text):
         before, after = text[: joint.start()], text[joint.end() :]
@@ -53,9 +52,9 @@ def _cut(forms: AskedForms, text: str, names: frozenset[str]) -> tuple[str, ...]
         if joint[0].strip().lower() == "and" and not _are_two(forms, before, behind, one):
             continue
         worth = (forms.most_like(before) + forms.most_like(behind)) / 2
-        if worth >= least and worth > best[0]:
-            best = worth, (*_cut(forms, before, names), *_cut(forms, behind, names))
-    return best[1]
+        if worth > best or (worth == best and not sides):
+            best, sides = worth, (before, behind)
+    return tuple(part for side in sides for part in _cut(forms, side, names)) or (text,)
 
 
 def _things_listed(forms: AskedForms, text: str, names: frozenset[str]) -> tuple[str, ...]:
@@ -97,11 +96,11 @@ def _are_two(forms: AskedForms, before: str, behind: str, one: bool) -> bool:
         return True
     if min(forms.most_like(before), forms.most_like(behind)) < JOINED:
         return False
-    return not one or forms.likest_tool(before) != forms.likest_tool(behind)
+    first, second = forms.likest_form(before), forms.likest_form(behind)
+    return not one or first is None or second is None or first.tool != second.tool
 
 
 def _fits_whole(forms: AskedForms, text: str) -> bool:
     """Whether a question may be one, of two things or more: `the sum of 3 and 4`."""
-    likeness = forms.likeness(text)
-    best = max(likeness, key=lambda form: likeness[form], default=None)
-    return best is not None and len(best.slots) > 1 and likeness[best] >= WHOLE
+    form = forms.likest_form(text)
+    return form is not None and len(form.slots) > 1 and forms.most_like(text) >= WHOLE

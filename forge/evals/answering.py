@@ -80,7 +80,7 @@ def answer_all(
     from forge.model.engine import generate
 
     parted = parted and execute is not None and thinker is None
-    asked = [parts_that_matter(messages, rules if parted else None, rules) for messages in conversations]
+    asked = [parts_that_matter(messages, rules, parted=parted) for messages in conversations]
     prompts = [
         render(tokenizer, messages, generation_prompt=True, thinking=thoughts == "on")[0]
         for parts in asked
@@ -108,17 +108,21 @@ def answer_all(
         rules=rules,
     )
     answers = iter(made)
-    return [_joined([with_tool_result_shown(next(answers)) for _ in parts]) for parts in asked]
+    return [join_answers_to_parts([with_tool_result_shown(next(answers)) for _ in parts]) for parts in asked]
 
 
-def _joined(parts: Sequence[Generation]) -> Generation:
+def join_answers_to_parts(parts: Sequence[Generation]) -> Generation:
     """One answer to all parts of a question, that of a part alone where it is the only one."""
     if len(parts) == 1:
         return parts[0]
     left = next((part for part in parts if part.pending), parts[-1])  # of several calls that are unsure one is told
     told = dict.fromkeys(answer_of_generation(part) for part in parts)
-    made = [score for part in parts for score in zip(part.call_scores, part.confidences, strict=True)]
-    kept = [part.confidences[: len(part.calls)] for part in parts]
+
+    def of_calls(scores: Callable[[Generation], list[float]]) -> list[float]:
+        """What is known of the calls that were run, then of the one that was not."""
+        run = [score for part in parts for score in scores(part)[: len(part.calls)]]
+        return run + scores(left)[len(left.calls) :]
+
     return replace(
         left,
         ids=[token for part in parts for token in part.ids],
@@ -127,23 +131,23 @@ def _joined(parts: Sequence[Generation]) -> Generation:
         text=PARTED.join(told),
         steps=sum(part.steps * len(part.ids) for part in parts) / max(1, sum(len(part.ids) for part in parts)),
         finished=all(part.finished for part in parts),
-        call_scores=[score for score, _ in made],
-        confidences=[c for part in kept for c in part] + left.confidences[len(left.calls) :],
+        call_scores=of_calls(lambda part: part.call_scores),
+        confidences=of_calls(lambda part: part.confidences),
         parts=len(parts),
     )
 
 
 def parts_that_matter(
-    messages: Sequence[Message], cut: CallRules | None, rules: CallRules | None
+    messages: Sequence[Message], rules: CallRules | None, *, parted: bool = True
 ) -> list[list[Message]]:
-    """A conversation without the turns that have nothing to do with its last one, once for every part of that. Nothing
-    is cut without rules to `cut` by, nor what leans on an earlier turn."""
+    """A conversation without the turns that have nothing to do with its last one; if `parted`, once for every part of
+    that, unless it leans on an earlier turn."""
     kept = turns_that_matter(messages, rules)
     *before, last = kept
     alone = last["role"] == "user" and not any(message["role"] == "user" for message in before)
-    if cut is None or cut.grammar is None or not alone:
+    if not parted or rules is None or rules.grammar is None or not alone:
         return [kept]
-    parts = cut.grammar.parts(" ".join(last["content"].split()))
+    parts = rules.grammar.parts(" ".join(last["content"].split()))
     return [[*before, {**last, "content": part}] for part in parts] or [kept]
 
 

@@ -19,6 +19,7 @@ from forge.evals.answering import (
     answer_at_second_try,
     answer_in_plain_words,
     answer_of_generation,
+    join_answers_to_parts,
     parts_that_matter,
     tool_refused_last_call,
 )
@@ -238,8 +239,10 @@ class Agent:
     ) -> Reply:
         """Continue a conversation whose last turn is the user's, or the result of a call.
 
-        A thought that does not end within `max_new_tokens` is dropped, and the answer written without one. Where a tool
-        refused the last call, the answer is tried once more; if that comes to nothing either, it says what failed.
+        A question that surely asks built-in tools for several things is answered part by part, unless the caller runs
+        the calls or gives strings to stop at. A thought that does not end within `max_new_tokens` is dropped, and the
+        answer written without one. Where a tool refused the last call, the answer is tried once more; if that comes to
+        nothing either, it says what failed.
 
         Args:
             messages: {"role", "content"} each; roles are system, user, assistant, call (its text) and result.
@@ -373,28 +376,31 @@ class _ReplyWriter:
     def write(self, thoughts: Thinking, **options: Any) -> Generation:
         """One attempt."""
         # What a stop string ends, and what a caller runs, is one answer.
-        cut = self.rules if self.run and not self.stop else None
-        self.parted = len(parts_that_matter(self.conversation, cut, self.rules)) > 1
+        parts = parts_that_matter(self.conversation, self.rules, parted=self.run and not self.stop)
+        self.parted = len(parts) > 1
         if self.listen is not None or self.stop or self.ended is not None:
             tell = None if self.listen is None else partial(self.listen, "text")
             self.text = AnswerText(self.agent.tokenizer, tell, self.stop, self.ended)
             self.text.muted = self.parted or _call_failed(self._given_result or "")
-        made = answer_all(
+        made = join_answers_to_parts([self._write_part(part, thoughts, **options) for part in parts])
+        if self.text is not None:
+            self.text.finish()
+        return made
+
+    def _write_part(self, conversation: list[Message], thoughts: Thinking, **options: Any) -> Generation:
+        return answer_all(
             self.agent.model,
             self.agent.tokenizer,
-            [self.conversation],
+            [conversation],
             execute=None if self.rules is None else self._execute,
             thoughts="off" if thoughts == "vote" else thoughts,
             thinker=self.agent.thinker if thoughts == "vote" else None,
             hear=None if self.listen is None else partial(self.listen, "thought"),
             watch=None if self.text is None else self.text.watch,
             rules=self.rules,
-            parted=self.parted,
+            parted=False,
             **options,
         )[0]
-        if self.text is not None:
-            self.text.finish()
-        return made
 
     @property
     def _given_result(self) -> str | None:

@@ -32,6 +32,7 @@ from forge.tools.wordings.database_limits import (
 )
 from forge.tools.wordings.database_lists import ALL_SENTENCES, CORES, END_SENTENCES, GROUP_SENTENCES, SUM_SENTENCES
 from forge.tools.wordings.database_slots import (
+    USUAL_COLUMNS,
     pick_any_row_of_tool_database,
     pick_first_letter_in_tool_database,
     pick_foreign_product_of_tool_database,
@@ -55,7 +56,6 @@ from forge.tools.wordings.database_slots import (
 )
 from forge.tools.wordings.database_sums import ROW_SENTENCES, TWO_SENTENCES
 
-_USUAL = {table: [name for name, _ in columns] for table, (columns, _) in TABLES.items()}
 FRAMES = (
     "{}?",
     "[what is|whats|what's] {}?",
@@ -107,7 +107,7 @@ def about_tool_database(workspace: Path) -> About | None:
     if not path.is_file():
         return About(())
     found = _tables_of_database(path.resolve(), path.stat().st_mtime_ns)
-    if not found or {table: [*columns] for table, columns in found.items()} == _USUAL:
+    if not found or {table: [*columns] for table, columns in found.items()} == USUAL_COLUMNS:
         return None
     return ask_tool_about_tables(read_tables_of_tool_database(found))
 

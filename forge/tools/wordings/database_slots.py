@@ -8,7 +8,7 @@ from forge.tools.content import TABLES
 from forge.tools.declaration import Drawn
 from forge.tools.drawing import number_in_words, pick_tool_argument_word, write_number_as_people_do
 
-_USUAL = {table: [name for name, _ in columns] for table, (columns, _) in TABLES.items()}
+USUAL_COLUMNS = {table: [name for name, _ in columns] for table, (columns, _) in TABLES.items()}
 
 
 def pick_table_of_tool_database(rng: random.Random) -> Drawn:
@@ -115,7 +115,7 @@ def pick_months_of_tool_database(rng: random.Random) -> Drawn:
 
 def _limit(rng: random.Random, table: str, column: str) -> int:
     """A number between the least and the most in a column, mostly a round one."""
-    place = _USUAL[table].index(column)
+    place = USUAL_COLUMNS[table].index(column)
     values = sorted(int(row[place]) for row in TABLES[table][1])
     step = {"price": 5, "stock": 5, "salary": 100, "orders": 1}[column]
     number = rng.randint(values[0] + 1, values[-1] - 1)
@@ -131,7 +131,7 @@ def pick_limit_of_tool_database(rng: random.Random, table: str, column: str) -> 
 def pick_two_limits_of_tool_database(rng: random.Random, table: str, column: str) -> Drawn:
     """Two numbers, the smaller first, between which some rows are."""
     first, second = sorted((_limit(rng, table, column), _limit(rng, table, column)))
-    place = _USUAL[table].index(column)
+    place = USUAL_COLUMNS[table].index(column)
     if first == second or not any(first <= int(row[place]) <= second for row in TABLES[table][1]):
         return pick_two_limits_of_tool_database(rng, table, column)
     numbers = {name: str(value) for name, value in zip("nm", (first, second), strict=True)}
@@ -140,7 +140,7 @@ def pick_two_limits_of_tool_database(rng: random.Random, table: str, column: str
 
 def pick_number_in_tool_database(rng: random.Random, table: str, column: str) -> Drawn:
     """A number that a row has."""
-    return _typed_number(rng, int(rng.choice(TABLES[table][1])[_USUAL[table].index(column)])), None
+    return _typed_number(rng, int(rng.choice(TABLES[table][1])[USUAL_COLUMNS[table].index(column)])), None
 
 
 def pick_first_letter_in_tool_database(rng: random.Random, table: str) -> Drawn:
